@@ -1,0 +1,1 @@
+"""What a corpus is: functions over text and Arrow batches, knowing neither Beam nor torch."""

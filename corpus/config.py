@@ -1,0 +1,142 @@
+"""One TOML file becomes frozen models; a wrong key, type or value stops the run before any work."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message names key, value and what is allowed."""
+
+
+class Section(BaseModel):
+    """A table of the configuration: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
+
+
+class Source(Section):
+    """Files of one format and origin, read in the order in which the sources are listed."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="Short name, carried by every document.")
+    format: Literal["warc", "wet", "jsonl", "parquet", "arrow", "text"] = Field(
+        description="How the files are read."
+    )
+    paths: tuple[str, ...] = Field(
+        min_length=1, description="Files or globs: local paths (from the configuration's folder) or fsspec URLs."
+    )
+    text_column: str = Field("text", description="jsonl, parquet, arrow: the key or column that holds the text.")
+    url_column: str = Field("url", description="jsonl, parquet, arrow: the URL; may be absent from the data.")
+    date_column: str = Field("date", description="jsonl, parquet, arrow: when it was fetched; may be absent.")
+    text_unit: Literal["file", "line"] = Field("file", description="text: one document a file, or one a line.")
+    max_record_mb: float = Field(
+        32.0, gt=0, le=1024, description="A record whose body is larger than this (MiB) is rejected."
+    )
+
+
+class Language(Section):
+    """Which languages are kept, and how sure the identification must be."""
+
+    keep: tuple[str, ...] = Field(
+        ("tur_Latn",), description='Codes such as "tur_Latn"; ["*"] keeps every language that is identified.'
+    )
+    min_score: Share = Field(0.65, description="Documents below this identification score are dropped.")
+    min_scores: dict[str, Share] = Field(
+        default_factory=lambda: {"tur_Latn": 0.7}, description="Other minimum scores, language by language."
+    )
+    model: str = Field("", description="Path of another fastText model; empty takes the packaged lid.176.")
+
+
+class Filters(Section):
+    """Which preset of quality filters each language passes through."""
+
+    presets: dict[str, str] = Field(
+        default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
+        description="Language code to preset name; `derlem presets` lists them with the source of each number.",
+    )
+    default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
+    blocked_hosts: tuple[str, ...] = Field((), description="Hosts dropped with all their subdomains.")
+    blocked_url_words: tuple[str, ...] = Field((), description="URLs with one of these words are dropped.")
+
+
+class Privacy(Section):
+    """Personal data that is replaced by a typed placeholder."""
+
+    redact: tuple[Literal["email", "ip", "phone", "tckn", "vkn", "iban", "card"], ...] = Field(
+        ("email", "ip", "phone", "tckn", "vkn", "iban", "card"), description="Kinds that are replaced."
+    )
+
+
+class Clean(Section):
+    """From raw records to documents worth keeping."""
+
+    extractor: Literal["resiliparse", "trafilatura"] = Field(
+        "resiliparse", description="What takes the main text out of HTML; trafilatura is slower and stricter."
+    )
+    extractor_timeout_s: float = Field(5.0, gt=0, description="trafilatura: seconds before a page is given up.")
+    max_rejected: Share = Field(
+        0.5, description="A file with a larger share of unreadable records stops the stage (100 records at least)."
+    )
+    language: Language = Language()
+    filters: Filters = Filters()
+    privacy: Privacy = Privacy()
+
+
+class Dedupe(Section):
+    """Which documents count as copies of each other, and which of them stays."""
+
+    threshold: float = Field(
+        0.75, ge=0.3, le=1.0, description="Estimated Jaccard similarity from which two documents are copies."
+    )
+    urls: bool = Field(True, description="Keep only one document of each canonical URL.")
+    max_cluster_share: Share = Field(
+        0.05, description="Stop when one cluster holds more than this share of a corpus of 10,000 or more."
+    )
+    max_documents_in_memory: int = Field(
+        200_000_000, ge=0, description="Linked documents up to which one worker finds the components."
+    )
+
+
+class Shard(Section):
+    """How the surviving documents are laid out in files."""
+
+    target_mb: float = Field(256.0, gt=0, description="Text in one shard before compression, MiB.")
+    group_mb: float = Field(8192.0, gt=0, description="Text that one worker deals out at a time, MiB.")
+    validation: Share = Field(0.001, description="Share of clusters that go to the validation split.")
+    seed: int = Field(1, ge=0, description="Seed of the order of documents.")
+
+
+class Run(Section):
+    """Where the work is done; no result depends on it."""
+
+    runner: str = Field(
+        "local", description='"local" (in-process or multi-processing by `workers`) or a Beam runner\'s name.'
+    )
+    workers: int = Field(1, ge=1, le=512, description="Local worker processes.")
+
+
+class Config(Section):
+    """A corpus: where it comes from, what is done to it, where it goes."""
+
+    output: str = Field("corpus", description="Folder (or fsspec URL) that receives everything.")
+    source: tuple[Source, ...] = Field(min_length=1, description="The inputs, earlier ones preferred in dedupe.")
+    clean: Clean = Clean()
+    dedupe: Dedupe = Dedupe()
+    shard: Shard = Shard()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _source_names_differ(self) -> Config:
+        names = [source.name for source in self.source]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source name {twice[0]!r} is used twice; give every source its own name")
+        return self

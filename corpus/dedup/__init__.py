@@ -1,0 +1,1 @@
+"""Finding copies: signatures, bands and components."""

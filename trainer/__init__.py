@@ -1,0 +1,1 @@
+"""What the corpus is worth: a pretraining trainer that reads token shards and knows no Beam."""
