@@ -1,0 +1,70 @@
+"""What became of every document: counts that must add up, summed over units."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CountsError(ValueError):
+    """The counts do not add up: a document was lost or counted twice."""
+
+
+class Counts(BaseModel):
+    """Documents that came in, stayed, were dropped by rule and were rejected by cause.
+
+    `skipped` counts records that are no documents (requests, images); they are not part of `seen`.
+    `noted` holds further counts by topic that explain the result, such as languages or repairs.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    seen: int = 0
+    kept: int = 0
+    dropped: dict[str, int] = Field(default_factory=dict)
+    rejected: dict[str, int] = Field(default_factory=dict)
+    skipped: dict[str, int] = Field(default_factory=dict)
+    noted: dict[str, dict[str, int]] = Field(default_factory=dict)
+
+    def drop(self, rule: str, number: int = 1) -> None:
+        """Count documents dropped by a rule."""
+        self.dropped[rule] = self.dropped.get(rule, 0) + number
+
+    def reject(self, cause: str) -> None:
+        """Count a record that could not be read."""
+        self.rejected[cause] = self.rejected.get(cause, 0) + 1
+
+    def skip(self, kind: str) -> None:
+        """Count a record that is no document."""
+        self.skipped[kind] = self.skipped.get(kind, 0) + 1
+
+    def note(self, topic: str, name: str, number: int = 1) -> None:
+        """Count something worth knowing under a topic."""
+        names = self.noted.setdefault(topic, {})
+        names[name] = names.get(name, 0) + number
+
+    def add(self, other: Self) -> None:
+        """Add another unit's counts to these."""
+        self.seen += other.seen
+        self.kept += other.kept
+        pairs = [
+            (self.dropped, other.dropped),
+            (self.rejected, other.rejected),
+            (self.skipped, other.skipped),
+            *((self.noted.setdefault(topic, {}), names) for topic, names in other.noted.items()),
+        ]
+        for mine, theirs in pairs:
+            total = Counter(mine) + Counter(theirs)
+            mine.clear()
+            mine.update(total)
+
+    def check(self, where: str) -> None:
+        """Raise CountsError unless seen = kept + dropped + rejected."""
+        dropped, rejected = sum(self.dropped.values()), sum(self.rejected.values())
+        if self.seen != self.kept + dropped + rejected:
+            raise CountsError(
+                f"{where}: counts do not add up: {self.seen} seen, but {self.kept} kept + {dropped} dropped + "
+                f"{rejected} rejected = {self.kept + dropped + rejected}; this is a defect of derlem, report it"
+            )

@@ -1,0 +1,217 @@
+"""A stage's folder of Arrow files with its manifest: write atomically, read back, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.ipc as ipc
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus import files
+from corpus.counts import Counts, CountsError
+from corpus.schema import KINDS, Kind
+
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+FORMAT = 1
+
+
+class DatasetError(ValueError):
+    """A dataset is missing, unfinished or damaged; the message says where and what to do."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(_Record):
+    """An input of a unit: its name as the configuration gives it, and what it holds."""
+
+    name: str
+    checksum: str
+
+
+class File(_Record):
+    """An Arrow file of the dataset: `kind` names its schema in `corpus.schema`."""
+
+    kind: str
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    language: str = ""
+    split: str = ""
+
+
+class Unit(_Record):
+    """A finished unit of work: from what it was made, and what it made."""
+
+    name: str
+    fingerprint: str
+    inputs: tuple[Input, ...]
+    files: tuple[File, ...]
+    counts: Counts
+
+
+class Manifest(_Record):
+    """What a finished stage wrote. It is written last: a folder without one is unfinished."""
+
+    format: int = FORMAT
+    stage: str
+    version: int
+    settings: dict[str, object]
+    units: tuple[Unit, ...]
+    facts: dict[str, object] = Field(default_factory=dict)
+
+    def files(self, kind: str) -> list[File]:
+        """Give the files of one kind, in unit order."""
+        return [file for unit in self.units for file in unit.files if file.kind == kind]
+
+    def counts(self) -> Counts:
+        """Sum the counts of all units."""
+        total = Counts()
+        for unit in self.units:
+            total.add(unit.counts)
+        return total
+
+
+class ArrowWriter:
+    """An open Arrow IPC file: takes tables and counts their rows."""
+
+    def __init__(self, sink: object, schema: pa.Schema, compression: str | None) -> None:
+        options = ipc.IpcWriteOptions(compression=compression)
+        self._writer = ipc.new_file(sink, schema, options=options)
+        self.rows = 0
+
+    def write(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Append the rows of one batch."""
+        self._writer.write(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+class Slot:
+    """The place of one file in a dataset: write through `arrow`; `file` describes it once it is whole."""
+
+    def __init__(self, arrow: ArrowWriter) -> None:
+        self.arrow = arrow
+        self.file: File | None = None
+
+
+@contextmanager
+def create(
+    folder: str,
+    path: str,
+    kind: Kind,
+    fingerprint: str,
+    compression: str | None = "zstd",
+    language: str = "",
+    split: str = "",
+) -> Iterator[Slot]:
+    """Write one Arrow IPC file of a kind under `folder/path`; it appears whole or not at all."""
+    with files.create(folder, path) as pending:
+        slot = Slot(ArrowWriter(pending.sink, kind.schema(fingerprint), compression))
+        yield slot
+        slot.arrow.close()
+    done = pending.written
+    assert done is not None
+    slot.file = File(
+        kind=kind.name,
+        path=path,
+        rows=slot.arrow.rows,
+        bytes=done.bytes,
+        sha256=done.sha256,
+        language=language,
+        split=split,
+    )
+
+
+def load(folder: str) -> Manifest:
+    """Read a stage's manifest; DatasetError where there is none or derlem cannot read its format."""
+    value = files.read_json(folder, MANIFEST)
+    if value is None:
+        raise DatasetError(
+            f"{folder} has no {MANIFEST}: the stage did not finish, or this is no derlem dataset; "
+            f"run the build again and it goes on where it stopped"
+        )
+    if value.get("format") != FORMAT:
+        raise DatasetError(f"{folder}/{MANIFEST} has format {value.get('format')!r}; this derlem reads {FORMAT}")
+    return Manifest.model_validate(value)
+
+
+def save(folder: str, manifest: Manifest) -> None:
+    """Write the manifest, last of all."""
+    files.write_json(folder, MANIFEST, manifest.model_dump(mode="json"))
+
+
+@contextmanager
+def open_arrow(folder: str, path: str) -> Iterator[ipc.RecordBatchFileReader]:
+    """Open an Arrow IPC file: memory-mapped locally, streamed from elsewhere."""
+    url = files.join(folder, path)
+    fs, target = files.filesystem(url)
+    if files.is_local(url):
+        with pa.memory_map(target) as source:
+            yield ipc.open_file(source)
+    else:
+        with fs.open(target, "rb") as source:
+            yield ipc.open_file(source)
+
+
+def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read an Arrow file batch by batch, only the named columns where given."""
+    with open_arrow(folder, path) as reader:
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            yield batch.select(columns) if columns is not None else batch
+
+
+def table(folder: str, path: str, columns: list[str] | None = None) -> pa.Table:
+    """Read an Arrow file whole, only the named columns where given."""
+    with open_arrow(folder, path) as reader:
+        whole = reader.read_all()
+    return whole.select(columns) if columns is not None else whole
+
+
+def verify(folder: str) -> list[str]:
+    """Check every file of a stage against its manifest; give a line for each fault, none when all is well.
+
+    Length, SHA-256, schema, fingerprint and number of rows of each file, and the sums of each unit's counts.
+    """
+    manifest = load(folder)
+    faults: list[str] = []
+    for unit in manifest.units:
+        try:
+            unit.counts.check(f"unit {unit.name}")
+        except CountsError as error:
+            faults.append(str(error))
+        for file in unit.files:
+            faults += _file_faults(folder, file, unit.fingerprint)
+    return faults
+
+
+def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:
+    length = files.size(folder, file.path)
+    if length is None:
+        return [f"{file.path}: missing"]
+    if length != file.bytes:
+        return [f"{file.path}: {length} bytes, the manifest says {file.bytes}"]
+    found = files.sha256(files.join(folder, file.path))
+    if found != file.sha256:
+        return [f"{file.path}: content has SHA-256 {found}, the manifest says {file.sha256}"]
+    with open_arrow(folder, file.path) as reader:
+        rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
+        schema = reader.schema
+    faults = []
+    if rows != file.rows:
+        faults.append(f"{file.path}: {rows} rows, the manifest says {file.rows}")
+    if not schema.equals(KINDS[file.kind].schema()):
+        faults.append(f"{file.path}: its columns are not those of a {file.kind} file")
+    stamped = (schema.metadata or {}).get(b"derlem.fingerprint", b"").decode()
+    if stamped != fingerprint:
+        faults.append(f"{file.path}: made by unit {stamped or 'unknown'}, the manifest says {fingerprint}")
+    return faults

@@ -1,0 +1,134 @@
+"""The Arrow schema of every file that derlem writes, each column described once.
+
+A file carries its kind, its schema version and its unit's fingerprint in the schema metadata (keys
+`derlem.kind`, `derlem.version`, `derlem.fingerprint`), so that a file found alone still says what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+PERMUTATIONS = 112  # MinHash values of a signature, as FineWeb2: 14 bands of 8 rows
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, its Arrow type and what it means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of file: its columns in order, and the version that changes when they do."""
+
+    name: str
+    version: int
+    columns: tuple[Column, ...]
+
+    def schema(self, fingerprint: str = "") -> pa.Schema:
+        """Give the Arrow schema, stamped with kind, version and the fingerprint of the unit that writes it."""
+        fields = [pa.field(c.name, c.type, metadata={"meaning": c.meaning}) for c in self.columns]
+        stamp = {
+            "derlem.kind": self.name,
+            "derlem.version": str(self.version),
+            "derlem.fingerprint": fingerprint,
+        }
+        return pa.schema(fields, metadata=stamp)
+
+
+_INSTANT = pa.timestamp("ms", tz="UTC")
+
+_ORIGIN = (
+    Column("url", pa.string(), "where the document was found; empty where the source has none"),
+    Column("fetched", _INSTANT, "when it was fetched, if the source says so"),
+    Column("source", pa.string(), "name of the source in the configuration"),
+    Column("file", pa.string(), "the input file"),
+    Column("offset", pa.uint64(), "where the record starts in that file: byte offset or row number"),
+)
+
+_DOCUMENT = (
+    Column("id", pa.string(), "128-bit hash of source URL and text, 32 hexadecimal digits"),
+    Column("text", pa.string(), "the cleaned text; lines are separated by a newline"),
+    *_ORIGIN,
+    Column("encoding", pa.string(), "the character encoding that the page was read with"),
+    Column("language", pa.string(), "ISO 639-3 code and script, e.g. tur_Latn"),
+    Column("language_score", pa.float32(), "how sure the identification is, 0 to 1"),
+    Column("bytes", pa.uint32(), "UTF-8 bytes of the text"),
+    Column("words", pa.uint32(), "words of the text"),
+    Column("redactions", pa.uint32(), "pieces of personal data replaced by placeholders"),
+)
+
+DOCUMENTS = Kind("documents", 1, _DOCUMENT)
+
+SIGNATURES = Kind(
+    "signatures",
+    1,
+    (
+        Column("id", pa.string(), "id of the document in the same row of the part"),
+        Column("exact", pa.binary(16), "128-bit hash of the text"),
+        Column("url", pa.uint64(), "64-bit hash of the canonical URL; 0 where there is none"),
+        Column("source", pa.uint16(), "position of the source in the configuration"),
+        Column("bytes", pa.uint32(), "UTF-8 bytes of the text"),
+        Column("words", pa.uint32(), "words of the text"),
+        Column("fetched", _INSTANT, "when it was fetched, if the source says so"),
+        Column("language", pa.string(), "ISO 639-3 code and script"),
+        Column(
+            "signature",
+            pa.list_(pa.field("item", pa.uint32(), nullable=False), PERMUTATIONS),
+            "MinHash: datasketch affine32, seed 1, xxh32 of 5-word shingles; all ones where there is no word",
+        ),
+    ),
+)
+
+DROPPED = Kind(
+    "dropped",
+    1,
+    (
+        Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.mean_word_length"),
+        Column("value", pa.float64(), "what was measured"),
+        Column("limit", pa.float64(), "the limit that it broke"),
+        *_DOCUMENT,
+    ),
+)
+
+REJECTED = Kind(
+    "rejected",
+    1,
+    (
+        Column("cause", pa.string(), "a short stable name of what was wrong, e.g. truncated"),
+        Column("detail", pa.string(), "what was found"),
+        *_ORIGIN,
+    ),
+)
+
+REMOVED = Kind(
+    "removed",
+    1,
+    (
+        Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of the removed document"),
+        Column("kind", pa.string(), "exact, url or near"),
+        Column("survivor", pa.string(), "id of the document that stays for it"),
+        Column("survivor_part", pa.uint32(), "the survivor's part"),
+        Column("survivor_row", pa.uint32(), "the survivor's row"),
+        Column("witness", pa.string(), "id of the verified neighbour that ties it to its cluster"),
+        Column("jaccard", pa.float32(), "estimated similarity to the witness"),
+    ),
+)
+
+SHARD = Kind(
+    "shard",
+    1,
+    (
+        *_DOCUMENT,
+        Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),
+    ),
+)
+
+KINDS = {kind.name: kind for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SHARD)}

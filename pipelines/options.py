@@ -1,0 +1,63 @@
+"""Which Beam runner does the work, and with which options."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+# Beam warns on the root logger about optional Google packages while it is imported.
+logging.getLogger().addFilter(lambda record: "apitools" not in record.getMessage())
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A choice of runner: `local` with a number of worker processes, or a Beam runner by name."""
+
+    name: str = LOCAL
+    workers: int = 1
+    flags: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether the workers share this machine's file system."""
+        return self.name == LOCAL
+
+
+def arguments(runner: Runner) -> list[str]:
+    """Give the Beam flags of a choice; the user's own flags come last and so win."""
+    if not runner.is_local:
+        return [f"--runner={runner.name}", *runner.flags]
+    mode = "multi_processing" if runner.workers > 1 else "in_memory"
+    return [f"--direct_running_mode={mode}", f"--direct_num_workers={runner.workers}", *runner.flags]
+
+
+def _beam_runner(runner: Runner) -> Any:
+    if not runner.is_local:
+        return runner.name
+    # Named outright: Beam's "DirectRunner" first tries to download Prism.
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    return FnApiRunner()
+
+
+@contextmanager
+def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
+    """Open a pipeline; it runs to its end when the block is left without an error."""
+    options = PipelineOptions(arguments(runner))
+    with beam.Pipeline(runner=_beam_runner(runner), options=options) as opened:
+        yield opened
+
+
+def unknown_flags(flags: Sequence[str]) -> list[str]:
+    """Give those of the user's Beam flags that no Beam option takes."""
+    known = PipelineOptions(list(flags)).get_all_options(drop_default=False, add_extra_args_fn=None)
+    names = [flag.lstrip("-").split("=", 1)[0] for flag in flags if flag.startswith("--")]
+    return [name for name in names if name not in known and not name.startswith("no_")]

@@ -1,0 +1,97 @@
+"""Live progress of a stage: workers leave small heartbeats, the driver reads and draws them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+_EVERY_S = 0.5
+
+Beat = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Work to be done: units and their weight (input bytes)."""
+
+    units: int
+    weight: int
+
+
+def heartbeat(path: Path | None) -> Beat:
+    """Give a function that notes (documents seen, kept, share of the unit done), at most twice a second.
+
+    Without a path (the workers are on other machines) the notes are dropped.
+    """
+    last = 0.0
+
+    def beat(seen: int, kept: int, share: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if path is None or now - last < _EVERY_S:
+            return
+        last = now
+        path.write_text(json.dumps([seen, kept, min(share, 1.0)]))
+
+    return beat
+
+
+def _read(folder: Path, weights: dict[str, int]) -> tuple[int, int, int, float]:
+    """Sum over the stage's units: units done, documents seen, kept, weight done."""
+    units, seen, kept, done = 0, 0, 0, 0.0
+    for fingerprint, weight in weights.items():
+        try:
+            record = json.loads((folder / f"{fingerprint}.json").read_text())
+            counts = record["unit"]["counts"]
+            units, seen, kept, done = units + 1, seen + counts["seen"], kept + counts["kept"], done + weight
+        except (OSError, ValueError, KeyError):  # not finished, or read while it is replaced
+            try:
+                now_seen, now_kept, share = json.loads((folder / f"{fingerprint}.progress").read_text())
+                seen, kept, done = seen + now_seen, kept + now_kept, done + weight * share
+            except (OSError, ValueError):
+                continue
+    return units, seen, kept, done
+
+
+@contextmanager
+def shown(stage: str, folder: Path | None, weights: dict[str, int], console: Console) -> Iterator[None]:
+    """Draw the progress of a stage's pending units until the block ends."""
+    if folder is None or not console.is_terminal:
+        yield
+        return
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    stop = threading.Event()
+
+    def watch() -> None:
+        started = time.monotonic()
+        task = bar.add_task(stage, total=max(1, sum(weights.values())), text="")
+        while not stop.wait(_EVERY_S):
+            units, seen, kept, done = _read(folder, weights)
+            rate = seen / (time.monotonic() - started)
+            text = f"{units}/{len(weights)} units  {seen:,} in  {kept:,} kept  {rate:,.0f}/s"
+            bar.update(task, completed=done, text=text)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    with bar:
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

@@ -1,0 +1,75 @@
+"""What a stage did, in numbers: the table at its end and the same as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from corpus.dataset import Manifest
+
+_MIB = 1 << 20
+
+
+def summarise(manifest: Manifest, fresh: list[Any], wall_s: float, weight: int) -> dict[str, Any]:
+    """Sum up a finished stage.
+
+    `fresh` are the records of the units done in this run and `weight` their input bytes: rates speak of them
+    alone, counts of the whole stage.
+    """
+    counts = manifest.counts()
+    seen = sum(record["unit"]["counts"]["seen"] for record in fresh)
+    seconds: dict[str, float] = {}
+    for record in fresh:
+        for step, spent in record["seconds"].items():
+            seconds[step] = seconds.get(step, 0.0) + spent
+    return {
+        "stage": manifest.stage,
+        "units": len(manifest.units),
+        "units_done_before": len(manifest.units) - len(fresh),
+        "wall_s": round(wall_s, 3),
+        "documents_per_s": round(seen / wall_s, 1) if fresh else None,
+        "mb_per_s": round(weight / _MIB / wall_s, 2) if fresh else None,
+        "peak_mb": round(max((record["peak_mb"] for record in fresh), default=0.0), 1),
+        "seconds": {step: round(spent, 3) for step, spent in seconds.items()},
+        "counts": counts.model_dump(mode="json"),
+        "facts": manifest.facts,
+    }
+
+
+def _share(number: int, whole: int) -> str:
+    return f"{100 * number / whole:.1f} %" if whole else ""
+
+
+def show(summary: dict[str, Any], console: Console) -> None:
+    """Print a stage's table: what came in, what stayed, what went and why, how fast."""
+    counts = summary["counts"]
+    table = Table(title=f"{summary['stage']}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("documents", justify="right")
+    table.add_column("share", justify="right")
+    seen = counts["seen"]
+    table.add_row("in", f"{seen:,}", "")
+    table.add_row("kept", f"{counts['kept']:,}", _share(counts["kept"], seen), style="bold")
+    for label, names in (("dropped", counts["dropped"]), ("rejected", counts["rejected"])):
+        for name, number in sorted(names.items(), key=lambda item: (-item[1], item[0])):
+            table.add_row(f"  {label}: {name}", f"{number:,}", _share(number, seen))
+    for name, number in sorted(counts["skipped"].items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(f"  (skipped, not a document: {name})", f"{number:,}", "", style="dim")
+    for topic, names in counts["noted"].items():
+        most = sorted(names.items(), key=lambda item: (-item[1], item[0]))
+        text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
+        table.add_row(f"  {topic}: {text}{', …' if len(most) > 8 else ''}", "", "", style="dim")
+    console.print(table)
+    before = summary["units_done_before"]
+    line = f"{summary['units']} units, {before} done before, {summary['wall_s']:.1f} s"
+    if summary["documents_per_s"] is not None:
+        line += f", {summary['documents_per_s']:,.0f} documents/s, {summary['mb_per_s']:,.1f} MB/s"
+        line += f", peak memory of a worker {summary['peak_mb']:,.0f} MB"
+    console.print(line, style="dim")
+    if summary["seconds"]:
+        steps = sorted(summary["seconds"].items(), key=lambda item: -item[1])
+        text = ", ".join(f"{step} {spent:.1f}" for step, spent in steps)
+        console.print(f"seconds by step: {text}", style="dim")
+    console.print()

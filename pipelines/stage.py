@@ -1,0 +1,219 @@
+"""Every stage runs the same way: plan units, do the pending ones with Beam, check, write the manifest."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from rich.console import Console
+
+from corpus import dataset, files
+from corpus.counts import Counts
+from pipelines import options, progress, report
+
+UNITS = "units"
+
+
+class StageError(RuntimeError):
+    """A stage could not finish; the message names the unit and the cause. Finished units are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A unit of work before it is done: `task` is what the stage's `work` needs, `weight` its input bytes."""
+
+    name: str
+    fingerprint: str
+    inputs: tuple[dataset.Input, ...]
+    task: Any
+    weight: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the work on a unit gave: files, counts, seconds by step and facts for the manifest."""
+
+    files: list[dataset.File]
+    counts: Counts
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+Work = Callable[[Planned, str, progress.Beat], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the pipeline, planned.
+
+    `settings` is the part of the configuration that it reads; `work(unit, folder, beat)` does one unit and is
+    sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
+    the driver.
+    """
+
+    name: str
+    version: int
+    folder: str
+    settings: dict[str, object]
+    units: tuple[Planned, ...]
+    work: Work
+    spread: bool = True
+
+
+def plan_unit(
+    stage: str,
+    version: int,
+    settings: dict[str, object],
+    name: str,
+    inputs: tuple[dataset.Input, ...],
+    task: Any,
+    weight: int,
+) -> Planned:
+    """Name a unit by what it is made from: its inputs' checksums, the settings and the stage's version."""
+    named = [(item.name, item.checksum) for item in inputs]
+    return Planned(name, files.fingerprint(stage, version, settings, named), inputs, task, weight)
+
+
+def run(stage: Stage, runner: options.Runner, console: Console) -> dataset.Manifest:
+    """Do a stage's pending units and write its manifest and report; finished units are not done again.
+
+    Raises StageError when a unit fails and CountsError when the counts do not add up.
+    """
+    started = time.monotonic()
+    pending = [unit for unit in stage.units if not _is_done(stage.folder, unit)]
+    local = runner.is_local and files.is_local(stage.folder)
+    watched = Path(files.filesystem(stage.folder)[1]) / UNITS if local else None
+    if watched is not None:
+        watched.mkdir(parents=True, exist_ok=True)
+    try:
+        with progress.shown(stage.name, watched, {u.fingerprint: u.weight for u in pending}, console):
+            if stage.spread:
+                _spread(stage, pending, runner)
+            else:
+                for unit in pending:
+                    _do(unit, stage.folder, stage.work)
+    except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
+        raise StageError(_explain(stage, pending, error)) from error
+    records = [_record(stage.folder, unit) for unit in stage.units]
+    manifest = dataset.Manifest(
+        stage=stage.name,
+        version=stage.version,
+        settings=stage.settings,
+        units=tuple(dataset.Unit.model_validate(record["unit"]) for record in records),
+        facts={key: value for record in records for key, value in record["facts"].items()},
+    )
+    for done in manifest.units:
+        done.counts.check(f"stage {stage.name}, unit {done.name}")
+    fresh = {unit.fingerprint for unit in pending}
+    summary = report.summarise(
+        manifest,
+        [record for record in records if record["unit"]["fingerprint"] in fresh],
+        time.monotonic() - started,
+        sum(unit.weight for unit in pending),
+    )
+    files.write_json(stage.folder, dataset.REPORT, summary)
+    dataset.save(stage.folder, manifest)
+    _sweep(stage.folder, manifest)
+    report.show(summary, console)
+    return manifest
+
+
+def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> None:
+    if not pending:
+        return
+    work, folder = stage.work, stage.folder
+    with options.pipeline(runner) as pipeline:
+        (
+            pipeline
+            | "units" >> beam.Create(pending)
+            | "spread" >> beam.Reshuffle()
+            | stage.name >> beam.Map(_do, folder, work)
+        )
+
+
+def _record_path(fingerprint: str) -> str:
+    return f"{UNITS}/{fingerprint}.json"
+
+
+def _do(unit: Planned, folder: str, work: Work) -> str:
+    """Do one unit and put its record last: a unit with a record is done, whatever happens after."""
+    home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
+    beat_path = home / f"{unit.fingerprint}.progress" if home is not None and home.is_dir() else None
+    started = time.monotonic()
+    try:
+        outcome = work(unit, folder, progress.heartbeat(beat_path))
+    except Exception as error:  # the border of the unit: note the cause where the driver finds it
+        note = {
+            "unit": unit.name,
+            "error": f"{type(error).__name__}: {error}",
+            "trace": traceback.format_exc(),
+        }
+        files.write_json(folder, f"{UNITS}/{unit.fingerprint}.error", note)
+        raise
+    done = dataset.Unit(
+        name=unit.name,
+        fingerprint=unit.fingerprint,
+        inputs=unit.inputs,
+        files=tuple(outcome.files),
+        counts=outcome.counts,
+    )
+    record = {
+        "unit": done.model_dump(mode="json"),
+        "facts": outcome.facts,
+        "seconds": outcome.seconds,
+        "wall_s": time.monotonic() - started,
+        "peak_mb": peak_mb(),
+    }
+    files.write_json(folder, _record_path(unit.fingerprint), record)
+    if beat_path is not None:
+        beat_path.unlink(missing_ok=True)
+    return unit.fingerprint
+
+
+def peak_mb() -> float:
+    """Give the most memory that this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / (1 << 10)
+
+
+def _is_done(folder: str, unit: Planned) -> bool:
+    record = files.read_json(folder, _record_path(unit.fingerprint))
+    if record is None:
+        return False
+    done = dataset.Unit.model_validate(record["unit"])
+    return all(files.size(folder, file.path) == file.bytes for file in done.files)
+
+
+def _record(folder: str, unit: Planned) -> Any:
+    record = files.read_json(folder, _record_path(unit.fingerprint))
+    if record is None:
+        raise StageError(f"unit {unit.name} left no record in {folder}/{UNITS}; run the command again")
+    return record
+
+
+def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
+    advice = "what was finished is kept: mend the cause and run the same command again"
+    for unit in pending:
+        note = files.read_json(stage.folder, f"{UNITS}/{unit.fingerprint}.error")
+        if note is not None:
+            return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{advice}"
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return f"{stage.name} stopped: {type(error).__name__}: {last}\n{advice}"
+
+
+def _sweep(folder: str, manifest: dataset.Manifest) -> None:
+    """Remove what the manifest does not name: outputs of other settings, temporary files of killed runs."""
+    fs, root = files.filesystem(folder)
+    keep = {dataset.MANIFEST, dataset.REPORT}
+    for unit in manifest.units:
+        keep |= {_record_path(unit.fingerprint), *(file.path for file in unit.files)}
+    for path in fs.find(root):
+        if path[len(root) :].lstrip("/") not in keep:
+            fs.rm(path)
