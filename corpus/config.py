@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
-import types
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,7 +21,7 @@ class ConfigError(ValueError):
 class Section(BaseModel):
     """A table of the configuration: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Source(Section):
@@ -31,12 +32,12 @@ class Source(Section):
         description="How the files are read."
     )
     paths: tuple[str, ...] = Field(
-        min_length=1, description="Files or globs: local paths (from the configuration's folder) or fsspec URLs."
+        min_length=1, description="Files or globs: paths (from the configuration's folder) or fsspec URLs."
     )
-    text_column: str = Field("text", description="jsonl, parquet, arrow: the key or column that holds the text.")
-    url_column: str = Field("url", description="jsonl, parquet, arrow: the URL; may be absent from the data.")
-    date_column: str = Field("date", description="jsonl, parquet, arrow: when it was fetched; may be absent.")
-    text_unit: Literal["file", "line"] = Field("file", description="text: one document a file, or one a line.")
+    text_column: str = Field("text", description="jsonl, parquet, arrow: the column that holds the text.")
+    url_column: str = Field("url", description="jsonl, parquet, arrow: the URL; may be absent.")
+    date_column: str = Field("date", description="jsonl, parquet, arrow: when fetched; may be absent.")
+    text_unit: Literal["file", "line"] = Field("file", description="text: a document is a file, or a line.")
     max_record_mb: float = Field(
         32.0, gt=0, le=1024, description="A record whose body is larger than this (MiB) is rejected."
     )
@@ -60,7 +61,7 @@ class Filters(Section):
 
     presets: dict[str, str] = Field(
         default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
-        description="Language code to preset name; `derlem presets` lists them with the source of each number.",
+        description="Language code to preset name; `derlem presets` lists them with their sources.",
     )
     default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
     blocked_hosts: tuple[str, ...] = Field((), description="Hosts dropped with all their subdomains.")
@@ -81,9 +82,11 @@ class Clean(Section):
     extractor: Literal["resiliparse", "trafilatura"] = Field(
         "resiliparse", description="What takes the main text out of HTML; trafilatura is slower and stricter."
     )
-    extractor_timeout_s: float = Field(5.0, gt=0, description="trafilatura: seconds before a page is given up.")
+    extractor_timeout_s: float = Field(
+        5.0, gt=0, description="trafilatura: seconds until a page is given up."
+    )
     max_rejected: Share = Field(
-        0.5, description="A file with a larger share of unreadable records stops the stage (100 records at least)."
+        0.5, description="A file of 100 records or more with a larger unreadable share stops the stage."
     )
     language: Language = Language()
     filters: Filters = Filters()
@@ -127,7 +130,7 @@ class Config(Section):
     """A corpus: where it comes from, what is done to it, where it goes."""
 
     output: str = Field("corpus", description="Folder (or fsspec URL) that receives everything.")
-    source: tuple[Source, ...] = Field(min_length=1, description="The inputs, earlier ones preferred in dedupe.")
+    source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
     clean: Clean = Clean()
     dedupe: Dedupe = Dedupe()
     shard: Shard = Shard()
@@ -140,3 +143,75 @@ class Config(Section):
         if twice:
             raise ValueError(f"source name {twice[0]!r} is used twice; give every source its own name")
         return self
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file and lay `key.path=value` overrides over it.
+
+    Raises ConfigError naming file, key, value and what is allowed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `derlem init {path}` writes one to start from") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
+    for override in overrides:
+        _override(data, override)
+    return parse(data, str(path))
+
+
+def parse(data: dict[str, Any], where: str) -> Config:
+    """Turn the tables of a TOML file into a Config; ConfigError lists everything that is wrong."""
+    try:
+        # By way of JSON, whose arrays strict validation accepts as tuples.
+        return Config.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        lines = [f"  {_fault(fault)}" for fault in error.errors()]
+        raise ConfigError("\n".join([f"{where}: the configuration cannot be used:", *lines])) from None
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: expected key=value, such as --set dedupe.threshold=0.8")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word, as a shell leaves it when it takes the quotes away
+    *tables, last = key.strip().split(".")
+    for number, name in enumerate(tables):
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {override!r}: {'.'.join(tables[: number + 1])} is not a table of keys")
+    data[last] = value
+
+
+def _fault(fault: Any) -> str:
+    """Say one fault that pydantic found: the key, the value, what is allowed."""
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggestion(fault['loc'])}"
+    if fault["type"] == "missing":
+        return f"{key}: missing; it has no default"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not key:
+        return str(message)
+    return f"{key} = {json.dumps(fault['input'], ensure_ascii=False, default=str)}: {message}"
+
+
+def _suggestion(location: tuple[str | int, ...]) -> str:
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        if isinstance(part, str) and part in section.model_fields:
+            section = _section_of(section, part)
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(names)}"
+
+
+def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
+    """Give the model of a sub-table, also where it is a list of tables."""
+    annotation: Any = section.model_fields[key].annotation
+    inner = getattr(annotation, "__args__", (annotation,))[0]
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else section

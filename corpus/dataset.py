@@ -140,7 +140,9 @@ def load(folder: str) -> Manifest:
             f"run the build again and it goes on where it stopped"
         )
     if value.get("format") != FORMAT:
-        raise DatasetError(f"{folder}/{MANIFEST} has format {value.get('format')!r}; this derlem reads {FORMAT}")
+        raise DatasetError(
+            f"{folder}/{MANIFEST} has format {value.get('format')!r}; this derlem reads {FORMAT}"
+        )
     return Manifest.model_validate(value)
 
 

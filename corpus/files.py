@@ -119,7 +119,7 @@ def write_bytes(folder: str, path: str, data: bytes) -> Written:
 
 
 def write_json(folder: str, path: str, value: Any) -> Written:
-    """Write JSON in one canonical form: sorted keys, indented, UTF-8, so that equal values are equal bytes."""
+    """Write JSON in one canonical form (sorted keys, UTF-8), so that equal values are equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
     return write_bytes(folder, path, text.encode() + b"\n")
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-# Beam warns on the root logger about optional Google packages while it is imported.
-logging.getLogger().addFilter(lambda record: "apitools" not in record.getMessage())
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions

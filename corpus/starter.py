@@ -1,0 +1,89 @@
+"""Configurations as text: the commented file to start from, and the resolved one."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from corpus.config import Config, Source
+
+_WIDTH = 100
+_EXAMPLE: dict[str, Any] = {"name": "pages", "format": "warc", "paths": ["crawl/*.warc.gz"]}
+
+
+def starter() -> str:
+    """Give a complete configuration with every key at its default and its description above it."""
+    head = [
+        "# A derlem corpus. Build it with `derlem build FILE`; every key below shows its default.",
+        "# Keys that start with # are optional.",
+        "",
+    ]
+    lines = [*_keys(Config, {}), "", "# Where text comes from; repeat [[source]] for each origin."]
+    lines += ["[[source]]", *_keys(Source, _EXAMPLE)]
+    lines += _tables(Config, "")
+    return "\n".join([*head, *lines]) + "\n"
+
+
+def resolved(config: Config) -> str:
+    """Give a configuration as TOML with every default written out."""
+    data = config.model_dump(mode="json")
+    sources = data.pop("source")
+    lines = [f"{key} = {_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
+    for source in sources:
+        lines += ["", "[[source]]", *(f"{key} = {_value(value)}" for key, value in source.items())]
+    lines += _dump_tables(config, "")
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    """Write one TOML value; JSON's strings, numbers, booleans and arrays are TOML's as well."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _keys(section: type[BaseModel], given: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for name, field in section.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, BaseModel) or (default is PydanticUndefined and name not in given):
+            continue
+        lines += textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
+        value = _value(given[name] if name in given else _plain(default))
+        lines.append(f"{name} = {value}" if name in given else f"# {name} = {value}")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tables(section: type[BaseModel], prefix: str) -> list[str]:
+    lines: list[str] = []
+    for name, field in section.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, BaseModel):
+            kind = type(default)
+            lines += ["", f"# {(kind.__doc__ or '').strip()}", f"[{prefix}{name}]", *_keys(kind, {})]
+            lines += _tables(kind, f"{prefix}{name}.")
+    return lines
+
+
+def _dump_tables(section: BaseModel, prefix: str) -> list[str]:
+    lines: list[str] = []
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            own = {
+                key: item
+                for key, item in value.model_dump(mode="json").items()
+                if not isinstance(getattr(value, key), BaseModel)
+            }
+            lines += ["", f"[{prefix}{name}]", *(f"{key} = {_value(item)}" for key, item in own.items())]
+            lines += _dump_tables(value, f"{prefix}{name}.")
+    return lines
