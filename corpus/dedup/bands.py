@@ -1,0 +1,257 @@
+"""Documents that share a band become edges to the leaders of their bucket, each near edge verified.
+
+Sixteen bands: 14 of the signature (8 rows each), one of the exact hash, one of the canonical URL's hash. The
+documents with the same hash in a band are a bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from corpus.dedup.signature import BANDS, EMPTY, PERMUTATIONS, ROWS, estimate_jaccard
+from corpus.dedup.store import SignatureStore, document_numbers, exact_matrix, signature_matrix
+
+EXACT, URL, NEAR = 0, 1, 2
+"""Kinds of edge, the strongest first: where a pair is linked in two ways, the smaller kind counts."""
+
+EXACT_BAND, URL_BAND = BANDS, BANDS + 1
+ALL_BANDS = BANDS + 2
+
+EDGE = np.dtype([("a", "<u8"), ("b", "<u8"), ("kind", "u1"), ("jaccard", "<f4")])
+"""Two document numbers with a < b, the kind, the Jaccard similarity that the signatures estimate."""
+
+GRID = tuple(round(0.6 + 0.05 * step, 2) for step in range(8))
+"""Thresholds, 0.60 to 0.95, along which the report follows the largest component."""
+
+LEADERS = 64
+"""Leaders of one bucket at most: no member is compared with more documents than these."""
+
+_SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What one partition of one band gave."""
+
+    edges: NDArray[np.void]  # EDGE, sorted by (a, b), pairs distinct
+    buckets: int  # hashes with at least two documents
+    largest_bucket: int  # documents
+    unlinked: int  # documents that matched none of a bucket's 64 leaders and could not become one
+
+
+@njit(cache=True)
+def _band_hashes(signatures, bands, rows):  # type: ignore[no-untyped-def]
+    hashes = np.empty((signatures.shape[0], bands), dtype=np.uint64)
+    for i in range(signatures.shape[0]):
+        for band in range(bands):
+            h = np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15)
+            for row in range(0, rows, 2):
+                low = np.uint64(signatures[i, band * rows + row])
+                high = np.uint64(signatures[i, band * rows + row + 1])
+                # The finalizer of SplitMix64 (Steele, Lea, Flood 2014), chained over the pairs of rows.
+                h = h ^ (low | (high << np.uint64(32)))
+                h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                h = (h ^ (h >> np.uint64(31))) + np.uint64(0x9E3779B97F4A7C15)
+            hashes[i, band] = h
+    return hashes
+
+
+def band_hashes(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Hashes, uint64[n, 14], of the bands of signatures [n, 112]; the band's number is mixed in."""
+    hashes: NDArray[np.uint64] = _band_hashes(np.ascontiguousarray(signatures), BANDS, ROWS)
+    return hashes
+
+
+def band_blocks(
+    store: SignatureStore, part: int, partitions: int, urls: bool
+) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
+    """Yield (band, partition, block) of one part, a block being uint64[2, k]: hashes, document numbers.
+
+    Partitions split the range of the hashes evenly. Documents without words take part in the exact and URL
+    bands only, documents without a URL (0) not in the URL band; `urls` false leaves that band out.
+    """
+    table = store.part(part)
+    docs = document_numbers(part, np.arange(table.num_rows))
+    batches = table.to_batches()
+    if not batches:
+        return
+    near = np.concatenate([band_hashes(signature_matrix(batch)) for batch in batches])
+    worded = np.concatenate([(signature_matrix(batch) != EMPTY).any(axis=1) for batch in batches])
+    for band in range(BANDS):
+        yield from _partitioned(band, near[worded, band], docs[worded], partitions)
+    exact = np.concatenate([exact_matrix(batch)[:, 0] for batch in batches])
+    yield from _partitioned(EXACT_BAND, exact, docs, partitions)
+    if urls:
+        url = table["url"].to_numpy()
+        yield from _partitioned(URL_BAND, url[url != 0], docs[url != 0], partitions)
+
+
+def _partitioned(
+    band: int, hashes: NDArray[np.uint64], docs: NDArray[np.uint64], partitions: int
+) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
+    partition = partition_of(hashes, partitions)
+    order = np.argsort(partition, kind="stable")
+    cuts = np.searchsorted(partition[order], np.arange(partitions + 1))
+    for number in range(partitions):
+        rows = order[cuts[number] : cuts[number + 1]]
+        if rows.size:
+            yield band, number, np.stack([hashes[rows], docs[rows]])
+
+
+def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int64]:
+    """Partition of each hash, int64[n]: its upper 32 bits scaled to `partitions` (below 2³¹)."""
+    return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
+
+
+def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore, threshold: float) -> Links:
+    """Link the members of each bucket of one partition of one band, whatever the order of the blocks.
+
+    Members are taken in the store's order of preference. Exact and URL buckets: every member is linked to
+    the first. Signature buckets: a member is linked to the first leader with which the estimated Jaccard
+    similarity reaches `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. It is
+    also joined to its best leader by an edge below the threshold if that reaches the foot of `GRID`: such
+    edges remove nothing and serve the report on the largest component.
+    """
+    hashes, docs = _bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
+    if band == EXACT_BAND:
+        # The block holds half of the hash; the other half tells apart what agrees in the first by chance.
+        hashes, docs = _bucket_members(np.stack([_numbered(store.exact(docs)), docs]))
+    distinct, inverse = np.unique(docs, return_inverse=True)
+    order = np.lexsort((store.ranks(distinct)[inverse], hashes))
+    docs = docs[order]
+    starts = np.empty(docs.size, dtype=bool)
+    starts[:1] = True
+    starts[1:] = hashes[order][1:] != hashes[order][:-1]
+    if band < BANDS:
+        edges, unlinked = _near_edges(docs, starts, store, threshold)
+    else:
+        edges, unlinked = _star_edges(band, docs, starts, store), 0
+    sizes = np.diff(np.append(np.flatnonzero(starts), docs.size))
+    return Links(merge_edges([edges]), int(sizes.size), int(sizes.max(initial=0)), unlinked)
+
+
+def _bucket_members(block: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
+    order = np.argsort(block[0])
+    hashes = block[0][order]
+    same = hashes[1:] == hashes[:-1]
+    shared = np.zeros(hashes.size, dtype=bool)
+    shared[1:] = same
+    shared[:-1] |= same
+    return hashes[shared], block[1][order[shared]]
+
+
+def _numbered(halves: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Number the distinct rows of uint64[n, 2] in their order: uint64[n]."""
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    numbers = np.zeros(order.size, dtype=np.uint64)
+    numbers[order[1:]] = np.cumsum((halves[order[1:]] != halves[order[:-1]]).any(axis=1))
+    return numbers
+
+
+def _star_edges(
+    band: int, docs: NDArray[np.uint64], starts: NDArray[np.bool_], store: SignatureStore
+) -> NDArray[np.void]:
+    leaders = docs[np.flatnonzero(starts)][np.cumsum(starts) - 1]
+    members, leaders = docs[~starts], leaders[~starts]
+    jaccard = np.ones(members.size, dtype=np.float32)
+    if band == URL_BAND:
+        for at in range(0, members.size, _SLICE):
+            piece = slice(at, at + _SLICE)
+            left, right = store.signatures(members[piece]), store.signatures(leaders[piece])
+            jaccard[piece] = estimate_jaccard(left, right)
+    return make_edges(leaders, members, EXACT if band == EXACT_BAND else URL, jaccard)
+
+
+def _near_edges(
+    docs: NDArray[np.uint64], starts: NDArray[np.bool_], store: SignatureStore, threshold: float
+) -> tuple[NDArray[np.void], int]:
+    leader_signatures = np.empty((LEADERS, PERMUTATIONS), dtype=np.uint32)
+    leader_docs = np.empty(LEADERS, dtype=np.uint64)
+    match, floor = _places(threshold), _places(min(threshold, GRID[0]))
+    leaders = unlinked = 0
+    found = []
+    for at in range(0, docs.size, _SLICE):
+        piece = docs[at : at + _SLICE]
+        linked, equal, leaders, left = _link_slice(
+            store.signatures(piece), piece, starts[at : at + _SLICE],
+            leader_signatures, leader_docs, leaders, match, floor,
+        )  # fmt: skip
+        unlinked += left
+        joined = equal > 0
+        jaccard = (equal[joined] / PERMUTATIONS).astype(np.float32)
+        found.append(merge_edges([make_edges(linked[joined], piece[joined], NEAR, jaccard)]))
+    return merge_edges(found), unlinked
+
+
+def _places(jaccard: float) -> int:
+    """Equal places of a signature from which its estimate reaches `jaccard`; at least one."""
+    return max(1, int(np.ceil(jaccard * PERMUTATIONS - 1e-9)))
+
+
+@njit(cache=True)
+def _link_slice(  # type: ignore[no-untyped-def]
+    signatures,
+    docs,
+    starts,
+    leader_signatures,
+    leader_docs,
+    leaders,
+    match,
+    floor,
+):
+    """Link the next members of sorted buckets; the leaders of the open bucket are carried between slices."""
+    linked = np.zeros(docs.size, dtype=np.uint64)
+    equal = np.zeros(docs.size, dtype=np.int64)
+    unlinked = 0
+    for i in range(docs.size):
+        if starts[i]:
+            leaders = 0
+        for leader in range(leaders):
+            same = 0
+            for k in range(signatures.shape[1]):
+                same += signatures[i, k] == leader_signatures[leader, k]
+            if same >= floor and same > equal[i]:
+                linked[i] = leader_docs[leader]
+                equal[i] = same
+            if same >= match:
+                linked[i] = leader_docs[leader]
+                break
+        if equal[i] < match:
+            if leaders < leader_docs.size:
+                leader_signatures[leaders] = signatures[i]
+                leader_docs[leaders] = docs[i]
+                leaders += 1
+            else:
+                unlinked += 1
+    return linked, equal, leaders, unlinked
+
+
+def make_edges(
+    left: NDArray[np.uint64], right: NDArray[np.uint64], kind: int, jaccard: NDArray[np.float32]
+) -> NDArray[np.void]:
+    """EDGE[n] between left and right documents."""
+    edges = np.empty(left.size, dtype=EDGE)
+    edges["a"] = np.minimum(left, right)
+    edges["b"] = np.maximum(left, right)
+    edges["kind"] = kind
+    edges["jaccard"] = jaccard
+    return edges
+
+
+def merge_edges(pieces: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
+    """One EDGE array sorted by (a, b), each pair once, with its strongest kind and its largest similarity."""
+    edges = np.concatenate([np.empty(0, EDGE), *pieces])
+    edges = edges[np.lexsort((-edges["jaccard"], edges["kind"], edges["b"], edges["a"]))]
+    first = np.ones(edges.size, dtype=bool)
+    first[1:] = (edges["a"][1:] != edges["a"][:-1]) | (edges["b"][1:] != edges["b"][:-1])
+    merged = edges[first]
+    if merged.size:
+        merged["jaccard"] = np.maximum.reduceat(edges["jaccard"], np.flatnonzero(first))
+    return merged

@@ -1,0 +1,172 @@
+"""Signature files of a corpus's parts, read by document number through memory maps.
+
+A document's number is `(part << 32) | row`: the part's place in the list of files, the row within its file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from corpus.dedup.signature import PERMUTATIONS
+
+ROW_BITS = 32
+SIGNATURE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("exact", pa.binary(16), nullable=False),
+        pa.field("url", pa.uint64(), nullable=False),
+        pa.field("source", pa.uint16(), nullable=False),
+        pa.field("bytes", pa.uint32(), nullable=False),
+        pa.field("words", pa.uint32(), nullable=False),
+        pa.field("fetched", pa.timestamp("ms", tz="UTC")),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("signature", pa.list_(pa.uint32(), PERMUTATIONS), nullable=False),
+    ]
+)
+"""Columns of a signature file: an Arrow IPC *file*, uncompressed, so that it can be mapped."""
+
+
+def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
+    """Numbers, uint64[k], of rows of one part."""
+    return (np.uint64(part) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
+
+
+class SignatureStore:
+    """Random access to the columns of signature files; files open when first asked for, once a process.
+
+    `paths` are local paths or fsspec URLs, in the order of the part numbers; a remote file is first copied
+    to a temporary folder that goes when the store does. A store can be pickled: maps are not carried along.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        self._parts: dict[int, pa.Table] = {}
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"paths": self.paths, "_parts": {}, "_copies": None}
+
+    def part(self, number: int) -> pa.Table:
+        """The table of one part, mapped and not read.
+
+        Raises IndexError for a part that is not in the list, ValueError for a file with other columns.
+        """
+        if number not in self._parts:
+            if not 0 <= number < len(self.paths):
+                raise IndexError(f"part {number} asked for, but the store has {len(self.paths)} parts")
+            path = self.paths[number]
+            table = pa.ipc.open_file(pa.memory_map(self._local(path, number))).read_all()
+            for field in SIGNATURE_SCHEMA:
+                if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
+                    raise ValueError(
+                        f"{path}: expected a signature file with column {field.name!r} of type {field.type},"
+                        f" found {table.schema.names}; write the part again"
+                    )
+            self._parts[number] = table
+        return self._parts[number]
+
+    def _local(self, path: str, number: int) -> str:
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        if "file" in filesystem.protocol:
+            return str(inner)
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="derlem-signatures-")
+        target = Path(self._copies.name) / f"{number:06d}.arrow"
+        filesystem.get_file(inner, str(target))
+        return str(target)
+
+    def signatures(self, docs: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        """Signatures, uint32[k, 112], of documents."""
+        result = np.empty((docs.size, PERMUTATIONS), dtype=np.uint32)
+        for batch, places, rows in self._batches(docs):
+            result[places] = signature_matrix(batch)[rows]
+        return result
+
+    def exact(self, docs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The two halves of the 128-bit exact hashes of documents: uint64[k, 2]."""
+        result = np.empty((docs.size, 2), dtype=np.uint64)
+        for batch, places, rows in self._batches(docs):
+            result[places] = exact_matrix(batch)[rows]
+        return result
+
+    def columns(self, docs: NDArray[np.uint64], names: Sequence[str]) -> pa.Table:
+        """The named columns of documents, row i for docs[i]."""
+        taken, where = [], []
+        for batch, places, rows in self._batches(docs):
+            taken.append(batch.select(names).take(pa.array(rows)))
+            where.append(places)
+        if not taken:
+            return pa.schema([SIGNATURE_SCHEMA.field(name) for name in names]).empty_table()
+        back = np.argsort(np.concatenate(where))
+        return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
+
+    def ranks(self, docs: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Place, int64[k], of each of `docs` (distinct) in the order in which documents are preferred.
+
+        Earlier source first, then the longer text (bytes), the earlier fetch (unknown last), the smaller id;
+        the document number decides only between documents of the same id. So the order is that of the
+        contents and not that of arrival.
+        """
+        by_number = np.argsort(docs)
+        table = self.columns(docs[by_number], ["source", "bytes", "fetched"])
+        source = table["source"].to_numpy().astype(np.uint64)
+        length = table["bytes"].to_numpy().astype(np.uint64)
+        packed = (source << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - length)
+        fetched = pc.fill_null(table["fetched"].cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
+        order = np.lexsort((fetched, packed))
+        # Ids are compared only among documents that tie on the numbers.
+        same = (packed[order][1:] == packed[order][:-1]) & (fetched[order][1:] == fetched[order][:-1])
+        tied = np.zeros(docs.size, dtype=bool)
+        tied[order[1:][same]] = tied[order[:-1][same]] = True
+        places = np.flatnonzero(tied)
+        by_id = np.zeros(docs.size, dtype=np.uint64)
+        ids = self.columns(docs[by_number][places], ["id"])["id"]
+        by_id[places] = pc.rank(ids, sort_keys="ascending", tiebreaker="first").to_numpy()
+        order = np.lexsort((by_id, fetched, packed))
+        ranks = np.empty(docs.size, dtype=np.int64)
+        ranks[by_number[order]] = np.arange(docs.size)
+        return ranks
+
+    def _batches(
+        self, docs: NDArray[np.uint64]
+    ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.intp], NDArray[np.int64]]]:
+        """Record batches that hold some of `docs`, their places in `docs` and their rows in the batch."""
+        order = np.argsort(docs, kind="stable")
+        ordered = docs[order]
+        parts = (ordered >> np.uint64(ROW_BITS)).astype(np.int64)
+        rows = (ordered & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+        for part in np.unique(parts):
+            first, last = np.searchsorted(parts, [part, part + 1])
+            if rows[last - 1] >= self.part(int(part)).num_rows:
+                raise IndexError(
+                    f"{self.paths[part]}: row {rows[last - 1]} asked for,"
+                    f" but the file has {self.part(int(part)).num_rows} rows"
+                )
+            start = 0
+            for batch in self.part(int(part)).to_batches():
+                low, high = first + np.searchsorted(rows[first:last], [start, start + batch.num_rows])
+                if low < high:
+                    yield batch, order[low:high], rows[low:high] - start
+                start += batch.num_rows
+
+
+def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:
+    """The signatures of a record batch, uint32[rows, 112], without a copy."""
+    values: NDArray[np.uint32] = batch.column("signature").flatten().to_numpy()
+    return values.reshape(-1, PERMUTATIONS)
+
+
+def exact_matrix(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    """The exact hashes of a record batch as two big-endian halves, uint64[rows, 2]."""
+    column = batch.column("exact")
+    halves = np.frombuffer(column.buffers()[1], dtype=">u8", count=2 * len(column), offset=16 * column.offset)
+    return halves.reshape(-1, 2).astype(np.uint64)
