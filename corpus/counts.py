@@ -65,6 +65,6 @@ class Counts(BaseModel):
         dropped, rejected = sum(self.dropped.values()), sum(self.rejected.values())
         if self.seen != self.kept + dropped + rejected:
             raise CountsError(
-                f"{where}: counts do not add up: {self.seen} seen, but {self.kept} kept + {dropped} dropped + "
-                f"{rejected} rejected = {self.kept + dropped + rejected}; this is a defect of derlem, report it"
+                f"{where}: counts do not add up: {self.seen} seen, but {self.kept} kept + {dropped} dropped "
+                f"+ {rejected} rejected; this is a defect of derlem, please report it"
             )

@@ -122,6 +122,17 @@ REMOVED = Kind(
     ),
 )
 
+SURVIVORS = Kind(
+    "survivors",
+    1,
+    (
+        Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of the document that stays for its cluster"),
+        Column("copies", pa.uint32(), "documents of the cluster, the survivor included"),
+    ),
+)
+
 SHARD = Kind(
     "shard",
     1,
@@ -131,4 +142,4 @@ SHARD = Kind(
     ),
 )
 
-KINDS = {kind.name: kind for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SHARD)}
+KINDS = {kind.name: kind for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD)}

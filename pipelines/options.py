@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+
+from corpus.config import ConfigError, Run
 
 LOCAL = "local"
 
@@ -52,8 +54,18 @@ def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
         yield opened
 
 
-def unknown_flags(flags: Sequence[str]) -> list[str]:
-    """Give those of the user's Beam flags that no Beam option takes."""
-    known = PipelineOptions(list(flags)).get_all_options(drop_default=False, add_extra_args_fn=None)
-    names = [flag.lstrip("-").split("=", 1)[0] for flag in flags if flag.startswith("--")]
-    return [name for name in names if name not in known and not name.startswith("no_")]
+
+def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:
+    """Choose the runner: Beam's own `--runner=` flag, else the configuration's; likewise the workers.
+
+    Raises ConfigError for a flag that no Beam option takes: Beam itself would pass over it in silence.
+    """
+    unknown = PipelineOptions(list(flags)).get_all_options(drop_default=True, retain_unknown_options=True)
+    known = PipelineOptions([]).get_all_options()
+    names = [flag.removeprefix("--").partition("=")[0] for flag in flags if flag.startswith("--")]
+    strange = [name for name in names if name not in known and name in unknown]
+    if strange:
+        raise ConfigError(f"--{strange[0]}: no Beam option has this name; after -- come Beam's own options")
+    named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
+    rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
+    return Runner(named[-1] if named else settings.runner, workers or settings.workers, rest)

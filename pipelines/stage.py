@@ -17,12 +17,9 @@ from rich.console import Console
 from corpus import dataset, files
 from corpus.counts import Counts
 from pipelines import options, progress, report
+from pipelines.errors import StageError
 
 UNITS = "units"
-
-
-class StageError(RuntimeError):
-    """A stage could not finish; the message names the unit and the cause. Finished units are kept."""
 
 
 @dataclass(frozen=True, slots=True)

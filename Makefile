@@ -1,0 +1,34 @@
+# Each target sets itself up in .venv; a bare machine needs only Python 3.11 or later and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check clean
+
+demo: .venv/run
+	$(BIN)/python examples/pack.py demo/kitaplik.warc.gz
+	$(BIN)/derlem build examples/corpus.toml
+	$(BIN)/derlem inspect demo/corpus
+	@echo
+	@echo "Next, read what it kept:    $(BIN)/derlem show demo/corpus --language tur_Latn --random 3"
+	@echo "and what it dropped, and why: $(BIN)/derlem show demo/corpus --dropped gopher"
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/run
+	$(PIP) -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv demo build dist *.egg-info

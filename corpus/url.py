@@ -1,0 +1,32 @@
+"""One spelling for each URL, so that the same page is known by the same address."""
+
+from __future__ import annotations
+
+import re
+
+import xxhash
+from w3lib.url import canonicalize_url
+
+# Parameters that say how a reader came to a page, never which page it is.
+_TRACKING = re.compile(
+    r"(?i)(?<=[?&])(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid|sid)"
+    r"=[^&#]*&?"
+)
+_SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
+
+
+def canonical(url: str) -> str:
+    """Give the canonical form of an address: no fragment, no tracking, sorted query, https, no `www.`.
+
+    A string that is no address comes back as it is: it still names its document.
+    """
+    try:
+        plain = canonicalize_url(_TRACKING.sub("", url))
+    except ValueError:
+        return url
+    return _SCHEME.sub("https://", plain).rstrip("?&/")
+
+
+def url_hash(url: str) -> int:
+    """Give the 64-bit hash of the canonical form; 0 where there is no URL."""
+    return xxhash.xxh3_64_intdigest(canonical(url)) if url else 0

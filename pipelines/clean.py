@@ -1,0 +1,125 @@
+"""The clean stage: an input file, or a run of small ones, becomes a part with its signatures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from corpus import dataset, files, sources
+from corpus.clean import Cleaner, UnreadableError
+from corpus.config import Clean, Config, Source
+from corpus.counts import Counts
+from corpus.part import PartWriter
+from corpus.sources import Rejected, Skipped
+from corpus.sources.files import expand
+from pipelines.progress import Beat
+from pipelines.stage import Outcome, Planned, Stage, plan_unit
+
+NAME = "clean"
+VERSION = 1
+
+# Consecutive input files share a unit up to this size: a folder of 100,000 small texts is not 100,000 units.
+_UNIT_BYTES = 32 << 20
+_MANY = 100  # records from which a share of unreadable ones means something
+_BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
+
+
+class TooManyRejectedError(ValueError):
+    """More of an input is unreadable than the configuration allows."""
+
+
+def plan(config: Config, base: Path) -> Stage:
+    """Plan the stage: find and name every input. `base` is the configuration file's folder.
+
+    Raises ConfigError where a pattern matches nothing.
+    """
+    settings = config.clean.model_dump(mode="json")
+    units: list[Planned] = []
+    for position, source in enumerate(config.source):
+        reading = source.model_dump(mode="json", exclude={"paths"})
+        own: dict[str, object] = {"clean": settings, "source": reading, "position": position}
+        for group, weight in _groups(expand(source, str(base))):
+            named = [(_name(path, base), path) for path in group]
+            inputs = tuple(dataset.Input(name=name, checksum=files.checksum(path)) for name, path in named)
+            label = named[0][0] if len(named) == 1 else f"{named[0][0]} and {len(named) - 1} more"
+            task = (source, position, named)
+            units.append(plan_unit(NAME, VERSION, own, label, inputs, task, weight))
+    return Stage(
+        name=NAME,
+        version=VERSION,
+        folder=files.join(config.output, NAME),
+        settings=settings,
+        units=tuple(units),
+        work=partial(clean_unit, config.clean),
+    )
+
+
+def _name(path: str, base: Path) -> str:
+    """Name an input as seen from the configuration, so that moving both together changes nothing."""
+    local = Path(path)
+    return local.relative_to(base).as_posix() if files.is_local(path) and local.is_relative_to(base) else path
+
+
+def _groups(paths: list[str]) -> list[tuple[list[str], int]]:
+    """Put consecutive files together until they hold `_UNIT_BYTES`; give each group with its bytes."""
+    groups: list[tuple[list[str], int]] = []
+    for path in paths:
+        size = files.size("", path) or 0
+        if groups and groups[-1][1] + size <= _UNIT_BYTES:
+            groups[-1] = ([*groups[-1][0], path], groups[-1][1] + size)
+        else:
+            groups.append(([path], size))
+    return groups
+
+
+def clean_unit(settings: Clean, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Clean every record of a unit's files and write its part."""
+    source, position, named = unit.task
+    cleaner = Cleaner(settings)
+    counts = Counts()
+    with PartWriter(folder, unit.fingerprint) as part:
+        for number, (name, path) in enumerate(named):
+            size = (files.size("", path) or 0) if source.format in _BY_BYTES else 0
+            for item in sources.read(source, path):
+                share = min(1.0, item.offset / size) if size else 0.0
+                beat(counts.seen, counts.kept, (number + share) / len(named))
+                if isinstance(item, Skipped):
+                    counts.skip(item.kind)
+                    continue
+                counts.seen += 1
+                if isinstance(item, Rejected):
+                    counts.reject(item.cause)
+                    part.reject(item, item.cause, item.detail, source.name, name)
+                    continue
+                try:
+                    document, drop = cleaner.clean(item)
+                except UnreadableError as error:
+                    counts.reject(error.cause)
+                    part.reject(item, error.cause, error.detail, source.name, name)
+                    continue
+                if document.language:
+                    counts.note("languages", document.language)
+                if drop is not None:
+                    counts.drop(drop.rule)
+                    part.drop(document, drop, source.name, name)
+                    continue
+                counts.kept += 1
+                written = part.keep(document, source.name, position, name)
+                counts.note("text", "bytes", written)
+                counts.note("text", "words", document.words)
+                for topic, names in (("repaired", document.repaired), ("redacted", document.redacted)):
+                    for kind, times in names.items():
+                        counts.note(topic, kind, times)
+        _check_rejected(counts, settings.max_rejected, source, unit.name)
+    return Outcome(part.files, counts, cleaner.seconds)
+
+
+def _check_rejected(counts: Counts, limit: float, source: Source, unit: str) -> None:
+    rejected = sum(counts.rejected.values())
+    if counts.seen >= _MANY and rejected > limit * counts.seen:
+        worst = max(counts.rejected, key=counts.rejected.__getitem__)
+        raise TooManyRejectedError(
+            f"{rejected} of {counts.seen} records of {unit} (source {source.name!r}, read as "
+            f"{source.format}) could not be read, most for {worst!r}; clean.max_rejected allows {limit:.0%}: "
+            f"check that the format is right, or raise the limit"
+        )

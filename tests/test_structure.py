@@ -1,0 +1,60 @@
+"""Imports run one way: derlem.py, then pipelines and trainer, then corpus, which knows neither Beam nor torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = {
+    "corpus": {"apache_beam", "torch", "pipelines", "trainer", "derlem"},
+    "pipelines": {"torch", "trainer", "derlem"},
+    "trainer": {"apache_beam", "pipelines", "derlem"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Give the top-level names of every module that a file imports, wherever the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", sorted(FORBIDDEN))
+def test_imports_run_one_way(package: str) -> None:
+    modules = sorted((ROOT / package).rglob("*.py"))
+    assert modules
+    wrong = {str(m.relative_to(ROOT)): imported(m) & FORBIDDEN[package] for m in modules}
+    assert {module: names for module, names in wrong.items() if names} == {}
+
+
+def test_help_imports_neither_beam_nor_torch() -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['derlem', '--help']\n"
+        "try: runpy.run_module('derlem', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'apache_beam', 'torch', 'numba', 'pyarrow', 'pydantic'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_dependency_has_a_tested_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
+    names = {d.split("[")[0].split(">")[0].strip().lower().replace("_", "-") for d in wanted}
+    pinned = {
+        line.split("==")[0].strip().lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    }
+    assert names - pinned == set()
