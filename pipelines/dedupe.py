@@ -2,21 +2,168 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from corpus import dataset, files
 from corpus.config import Config
 from corpus.config import Dedupe as Settings
 from corpus.counts import Counts
-from corpus.dedup.store import SignatureStore
+from corpus.dedup.bands import EXACT, NEAR, URL
+from corpus.dedup.clusters import size_histogram
+from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.schema import REMOVED, SURVIVORS
 from pipelines import linking
 from pipelines.options import Runner
 from pipelines.progress import Beat
-from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
 
 NAME = "dedupe"
 VERSION = 1
+
+_KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
+
+# Below this many documents a large cluster is no sign that the threshold percolates.
+_LARGE_CORPUS = 10_000
+_BATCH = 64_000  # rows of a record batch of the removal list
+_LINKS_A_PARTITION = 20_000_000
+
+
+class PercolationError(ValueError):
+    """One cluster holds an implausible share of the corpus: unrelated pages are being chained together."""
+
+
+def plan(config: Config, runner: Runner) -> Stage:
+    """Plan the stage from the manifest of clean; DatasetError where it is missing."""
+    clean = files.join(config.output, "clean")
+    signatures = dataset.load(clean).files("signatures")
+    inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for file in signatures)
+    settings = config.dedupe.model_dump(mode="json")
+    task = tuple(files.join(clean, file.path) for file in signatures)
+    weight = sum(file.bytes for file in signatures)
+    unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
+    return Stage(
+        name=NAME,
+        version=VERSION,
+        folder=files.join(config.output, NAME),
+        settings=settings,
+        units=(unit,),
+        work=partial(dedupe_unit, config.dedupe, runner),
+        spread=False,
+    )
+
+
+def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Link, resolve and write down which documents go and why."""
+    signatures: Sequence[str] = unit.task
+    store = SignatureStore(signatures)
+    total = sum(store.part(number).num_rows for number in range(len(signatures)))
+    scratch = files.join(folder, UNITS, unit.fingerprint)
+    found = linking.find_edges(signatures, scratch, settings.threshold, settings.urls, runner)
+    links = sum(linked.edges for linked in found)
+    if links <= settings.max_documents_in_memory:
+        resolved = linking.resolve_in_memory(signatures, scratch, found, settings.threshold)
+    else:
+        partitions = -(-links // _LINKS_A_PARTITION)
+        resolved = linking.resolve_in_rounds(
+            signatures, scratch, found, settings.threshold, partitions, runner
+        )
+    counts = Counts(seen=total)
+    sizes: list[NDArray[np.void]] = []
+    removed_path, survivors_path = (f"{kind}-{unit.fingerprint}.arrow" for kind in ("removed", "survivors"))
+    with (
+        dataset.create(folder, removed_path, REMOVED, unit.fingerprint) as removed,
+        dataset.create(folder, survivors_path, SURVIVORS, unit.fingerprint) as survivors,
+    ):
+        for clusters in linking.load_clusters(scratch, resolved):
+            for piece in _pieces(clusters.removals):
+                removed.arrow.write(_removed(piece, store))
+            for piece in _pieces(clusters.survivors):
+                survivors.arrow.write(_survivors(piece, store))
+            for kind, number in zip(*np.unique(clusters.removals["kind"], return_counts=True), strict=True):
+                counts.drop(f"{NAME}.{_KINDS[kind]}", int(number))
+            sizes.append(clusters.survivors)
+    counts.kept = total - sum(counts.dropped.values())
+    all_sizes = np.concatenate(sizes) if sizes else np.empty(0, dtype=[("copies", "<u4")])
+    facts = _facts(found, resolved, all_sizes)
+    _check_percolation(int(all_sizes["copies"].max(initial=0)), total, settings, facts)
+    assert removed.file is not None
+    assert survivors.file is not None
+    return Outcome([removed.file, survivors.file], counts, facts=facts)
+
+
+def _pieces(rows: NDArray[np.void]) -> list[NDArray[np.void]]:
+    return [rows[at : at + _BATCH] for at in range(0, rows.size, _BATCH)]
+
+
+def _part(documents: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    return (documents >> np.uint64(ROW_BITS)).astype(np.uint32)
+
+
+def _row(documents: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    return (documents & np.uint64((1 << ROW_BITS) - 1)).astype(np.uint32)
+
+
+def _ids(documents: NDArray[np.uint64], store: SignatureStore) -> pa.Array:
+    return store.columns(documents, ["id"])["id"].combine_chunks()
+
+
+def _removed(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
+    columns = {
+        "part": _part(rows["document"]),
+        "row": _row(rows["document"]),
+        "id": _ids(rows["document"], store),
+        "kind": [_KINDS[kind] for kind in rows["kind"]],
+        "survivor": _ids(rows["survivor"], store),
+        "survivor_part": _part(rows["survivor"]),
+        "survivor_row": _row(rows["survivor"]),
+        "witness": _ids(rows["witness"], store),
+        "jaccard": rows["jaccard"],
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=REMOVED.schema())
+
+
+def _survivors(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
+    columns = {
+        "part": _part(rows["document"]),
+        "row": _row(rows["document"]),
+        "id": _ids(rows["document"], store),
+        "copies": rows["copies"],
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=SURVIVORS.schema())
+
+
+def _facts(
+    found: list[linking.Linked], resolved: list[linking.Resolved], survivors: NDArray[np.void]
+) -> dict[str, object]:
+    """What the report says of clusters: sizes, the largest one along the threshold, crowded buckets."""
+    grid: dict[float, int] = {}
+    for part in resolved:
+        for threshold, size in part.largest:
+            grid[threshold] = max(grid.get(threshold, 0), size)
+    return {
+        "clusters": int(survivors.size),
+        "cluster_sizes": [
+            {"from": low, "to": high, "clusters": number} for low, high, number in size_histogram(survivors)
+        ],
+        "largest_cluster": int(survivors["copies"].max(initial=0)),
+        "largest_component": [
+            {"threshold": threshold, "documents": size} for threshold, size in sorted(grid.items())
+        ],
+        "buckets": sum(linked.buckets for linked in found),
+        "largest_bucket": max((linked.largest_bucket for linked in found), default=0),
+        "documents_not_compared": sum(linked.unlinked for linked in found),
+    }
+
+
+def _check_percolation(largest: int, total: int, settings: Settings, facts: dict[str, object]) -> None:
+    if total >= _LARGE_CORPUS and largest > settings.max_cluster_share * total:
+        raise PercolationError(
+            f"one cluster holds {largest:,} of {total:,} documents; dedupe.max_cluster_share allows "
+            f"{settings.max_cluster_share:.1%}. Largest component by threshold: {facts['largest_component']}. "
+            f"Raise dedupe.threshold to where it falls, or allow the share if these really are copies"
+        )

@@ -1,0 +1,311 @@
+"""Copies found with Beam: parts give blocks of band hashes, partitions give edges, rounds give components.
+
+What crosses a shuffle is packed: a value is the bytes of an array of many rows, its key a small number.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus import files
+from corpus.dedup.bands import EDGE, NEAR, band_blocks, link, merge_edges
+from corpus.dedup.clusters import Clusters, check_one_stays, largest_component, resolve
+from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
+from corpus.dedup.store import SignatureStore
+from pipelines import options
+
+ROWS_A_PARTITION = 4_000_000
+"""Documents from which a band is split: 64 MB of hashes and numbers for one worker at a time."""
+
+MAX_ROUNDS = 30
+"""Rounds after which components are given up: they need about log2 of the longest chain."""
+
+Keyed = tuple[int, bytes]
+
+
+class LinkingError(RuntimeError):
+    """The components did not settle; the message says what was found and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What one partition of one band gave, and where its edges are."""
+
+    path: str  # .npy of EDGE below the folder
+    band: int
+    edges: int
+    buckets: int
+    largest_bucket: int
+    unlinked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Whole clusters of one partition, and where they are."""
+
+    removals: str  # .npy of REMOVAL below the folder
+    survivors: str  # .npy of SURVIVOR below the folder
+    removed: int
+    clusters: int
+    largest: tuple[tuple[float, int], ...]  # (threshold, documents of the largest component)
+
+
+def find_edges(
+    signatures: Sequence[str], folder: str, threshold: float, urls: bool, runner: options.Runner
+) -> list[Linked]:
+    """Link the copies among the documents of signature files; edge files go below `folder`.
+
+    The files' order gives the parts their numbers. The result is the same on any number of workers.
+    """
+    partitions = -(-_rows(signatures) // ROWS_A_PARTITION) or 1
+    with options.pipeline(runner) as pipeline:
+        linked = (
+            pipeline
+            | beam.Create(range(len(signatures)))
+            | beam.Reshuffle()
+            | "Band" >> beam.FlatMap(_blocks, tuple(signatures), partitions, urls).with_output_types(Keyed)
+            | "Bucket" >> beam.GroupByKey()
+            | "Link" >> beam.MapTuple(_link, tuple(signatures), partitions, threshold, folder)
+        )
+        _write_list(linked, folder, "edges.json")
+    return [Linked(**record) for record in _read_list(folder, "edges.json")]
+
+
+def resolve_in_memory(
+    signatures: Sequence[str], folder: str, found: Iterable[Linked], threshold: float
+) -> list[Resolved]:
+    """Resolve the clusters of all edges in this process; their files go below `folder`."""
+    edges = merge_edges(_load(folder, linked.path) for linked in found)
+    return [_save_clusters(folder, 0, edges, threshold, _store(tuple(signatures)))]
+
+
+def resolve_in_rounds(
+    signatures: Sequence[str],
+    folder: str,
+    found: Sequence[Linked],
+    threshold: float,
+    partitions: int,
+    runner: options.Runner,
+) -> list[Resolved]:
+    """Resolve clusters of a graph that is larger than one worker's memory, whole clusters to a partition.
+
+    Edges below the threshold are left out from the start, so the largest component is told from `threshold`
+    upwards only. Raises LinkingError when `MAX_ROUNDS` rounds leave edges that still move.
+    """
+    labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner)
+    with options.pipeline(runner) as pipeline:
+        edges = (
+            pipeline
+            | "Edge files" >> beam.Create([linked.path for linked in found])
+            | "Edges by node" >> beam.FlatMap(_edges_by_node, folder, threshold, partitions)
+            .with_output_types(Keyed)
+        )  # fmt: skip
+        stars = (
+            pipeline
+            | "Label files" >> beam.Create(labels)
+            | "Labels by node" >> beam.FlatMap(_pairs_by_node, folder, partitions).with_output_types(Keyed)
+        )
+        resolved = (
+            {"edges": edges, "labels": stars}
+            | beam.CoGroupByKey()
+            | "Edges by label" >> beam.FlatMapTuple(_edges_by_label, partitions).with_output_types(Keyed)
+            | "Whole clusters" >> beam.GroupByKey()
+            | "Resolve" >> beam.MapTuple(_resolve, tuple(signatures), folder, threshold)
+        )
+        _write_list(resolved, folder, "clusters.json")
+    return [_resolved(record) for record in _read_list(folder, "clusters.json")]
+
+
+def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Clusters]:
+    """Read the clusters of each partition back."""
+    for part in resolved:
+        yield Clusters(_load(folder, part.removals), _load(folder, part.survivors))
+
+
+def _label(
+    folder: str, edges: Sequence[str], threshold: float, partitions: int, runner: options.Runner
+) -> list[str]:
+    """Turn the graph into stars around the components' labels; give the files of (node, label) rows."""
+    paths = list(edges)
+    for number in range(MAX_ROUNDS):
+        place = f"rounds/{number:02d}"
+        with options.pipeline(runner) as pipeline:
+            stars = (
+                pipeline
+                | beam.Create(paths)
+                | beam.Reshuffle()
+                | "Read" >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
+                | "By node" >> beam.GroupByKey()
+                | "Large star"
+                >> beam.FlatMapTuple(_large_star, partitions).with_outputs("moved", main="rows")
+            )
+            small = (
+                stars.rows.with_output_types(Keyed)
+                | "By larger node" >> beam.GroupByKey()
+                | "Small star" >> beam.MapTuple(_small_star, folder, place)
+            )
+            moved = stars.moved | "Moved" >> beam.Map(lambda count: {"path": "", "moved": count})
+            _write_list((small, moved) | beam.Flatten(), folder, f"{place}/round.json")
+        records = _read_list(folder, f"{place}/round.json")
+        paths = [record["path"] for record in records if record["path"]]
+        left = sum(record["moved"] for record in records)
+        if left == 0:
+            return paths
+    raise LinkingError(
+        f"components: after {MAX_ROUNDS} rounds {left} edges still move; the graph holds a chain of copies"
+        f" longer than any web corpus has: look at its largest buckets, or raise dedupe.threshold"
+    )
+
+
+def _blocks(part: int, signatures: tuple[str, ...], partitions: int, urls: bool) -> Iterator[Keyed]:
+    for band, partition, block in band_blocks(_store(signatures), part, partitions, urls):
+        yield band * partitions + partition, block.tobytes()
+
+
+def _link(
+    key: int,
+    blocks: Iterable[bytes],
+    signatures: tuple[str, ...],
+    partitions: int,
+    threshold: float,
+    folder: str,
+) -> dict[str, Any]:
+    band, path = key // partitions, f"edges/{key:06d}.npy"
+    arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in blocks)
+    links = link(band, arrays, _store(signatures), threshold)
+    _save(folder, path, links.edges)
+    return asdict(Linked(path, band, links.edges.size, links.buckets, links.largest_bucket, links.unlinked))
+
+
+def _pairs(folder: str, path: str, threshold: float) -> Pairs:
+    """The (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
+    rows: Pairs = _load(folder, path)
+    if rows.dtype != EDGE:
+        return rows
+    edges = _verified(rows, threshold)
+    return np.stack([edges["b"], edges["a"]], axis=1)
+
+
+def _verified(edges: NDArray[Any], threshold: float) -> NDArray[Any]:
+    return edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
+
+
+def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
+    for number, rows in split(large_star_input(_pairs(folder, path, threshold)), partitions):
+        yield number, rows.tobytes()
+
+
+def _large_star(key: int, blocks: Iterable[bytes], partitions: int) -> Iterator[Any]:
+    rows, moved = large_star(_rows_of(blocks))
+    yield beam.pvalue.TaggedOutput("moved", moved)
+    for number, piece in split(rows, partitions):
+        yield number, piece.tobytes()
+
+
+def _small_star(key: int, blocks: Iterable[bytes], folder: str, place: str) -> dict[str, Any]:
+    rows, moved = small_star(_rows_of(blocks))
+    path = f"{place}/{key:06d}.npy"
+    _save(folder, path, rows)
+    return {"path": path, "moved": moved}
+
+
+def _rows_of(blocks: Iterable[bytes]) -> Pairs:
+    return np.concatenate([np.frombuffer(block, np.uint64).reshape(-1, 2) for block in blocks])
+
+
+def _edges_by_node(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
+    edges = _verified(_load(folder, path), threshold)
+    yield from _split_edges(edges["a"], edges, partitions)
+
+
+def _pairs_by_node(path: str, folder: str, partitions: int) -> Iterator[Keyed]:
+    for number, rows in split(_load(folder, path), partitions):
+        yield number, rows.tobytes()
+
+
+def _edges_by_label(key: int, groups: dict[str, Iterable[bytes]], partitions: int) -> Iterator[Keyed]:
+    edges = merge_edges(np.frombuffer(block, EDGE) for block in groups["edges"])
+    stars = _rows_of([b"", *groups["labels"]])
+    stars = stars[np.argsort(stars[:, 0])]
+    # A document without a row is the centre of its star: its own label.
+    labels = edges["a"].copy()
+    at = np.minimum(np.searchsorted(stars[:, 0], labels), max(len(stars) - 1, 0))
+    if len(stars):
+        labels = np.where(stars[at, 0] == labels, stars[at, 1], labels)
+    yield from _split_edges(labels, edges, partitions)
+
+
+def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int) -> Iterator[Keyed]:
+    numbered = np.stack([keys, np.arange(keys.size, dtype=np.uint64)], axis=1)
+    for number, rows in split(numbered, partitions):
+        yield number, edges[rows[:, 1].astype(np.int64)].tobytes()
+
+
+def _resolve(
+    key: int, blocks: Iterable[bytes], signatures: tuple[str, ...], folder: str, threshold: float
+) -> dict[str, Any]:
+    edges = merge_edges(np.frombuffer(block, EDGE) for block in blocks)
+    return asdict(_save_clusters(folder, key, edges, threshold, _store(signatures)))
+
+
+def _resolved(record: dict[str, Any]) -> Resolved:
+    largest = tuple((float(threshold), int(size)) for threshold, size in record["largest"])
+    return Resolved(**{**record, "largest": largest})
+
+
+def _save_clusters(
+    folder: str, key: int, edges: NDArray[Any], threshold: float, store: SignatureStore
+) -> Resolved:
+    clusters = resolve(edges, threshold, store.ranks)
+    check_one_stays(clusters)
+    removals, survivors = f"clusters/{key:06d}-removals.npy", f"clusters/{key:06d}-survivors.npy"
+    _save(folder, removals, clusters.removals)
+    _save(folder, survivors, clusters.survivors)
+    largest = tuple(largest_component(edges))
+    return Resolved(removals, survivors, clusters.removals.size, clusters.survivors.size, largest)
+
+
+@lru_cache(maxsize=1)
+def _store(signatures: tuple[str, ...]) -> SignatureStore:
+    """One store a process, so that a file is mapped, or fetched, once."""
+    return SignatureStore(signatures)
+
+
+def _rows(signatures: Sequence[str]) -> int:
+    store = _store(tuple(signatures))
+    return sum(store.part(number).num_rows for number in range(len(signatures)))
+
+
+def _save(folder: str, path: str, array: NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    files.write_bytes(folder, path, buffer.getvalue())
+
+
+def _load(folder: str, path: str) -> NDArray[Any]:
+    filesystem, target = files.filesystem(files.join(folder, path))
+    array: NDArray[Any] = np.load(io.BytesIO(filesystem.cat_file(target)), allow_pickle=False)
+    return array
+
+
+def _write_list(records: Any, folder: str, path: str) -> None:
+    """Write all of a small collection's records as one JSON list, in an order that no scheduling decides."""
+
+    def write(found: list[dict[str, Any]]) -> None:
+        files.write_json(folder, path, sorted(found, key=lambda record: json.dumps(record, sort_keys=True)))
+
+    _ = records | f"List {path}" >> beam.combiners.ToList() | f"Write {path}" >> beam.Map(write)
+
+
+def _read_list(folder: str, path: str) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = files.read_json(folder, path)
+    return records

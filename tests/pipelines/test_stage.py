@@ -1,0 +1,170 @@
+"""The stage runner: what is done is not done again, what fails is explained, what is written adds up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from corpus import dataset, files
+from corpus.counts import Counts, CountsError
+from corpus.schema import REJECTED
+from pipelines import stage
+from pipelines.errors import StageError
+from pipelines.options import Runner
+
+QUIET = Console(quiet=True)
+
+
+def plan(folder: Path, work: stage.Work, names: list[str], setting: int = 1, spread: bool = False) -> stage.Stage:
+    settings: dict[str, object] = {"setting": setting}
+    units = [
+        stage.plan_unit("toy", 1, settings, name, (dataset.Input(name=name, checksum=name),), name, 10)
+        for name in names
+    ]
+    return stage.Stage("toy", 1, str(folder), settings, tuple(units), work, spread)
+
+
+def writer(done: list[str]) -> stage.Work:
+    """Give a work function that writes one file a unit and notes the unit's name."""
+
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        done.append(unit.name)
+        with dataset.create(folder, f"{unit.fingerprint}.arrow", REJECTED, unit.fingerprint) as slot:
+            pass
+        assert slot.file is not None
+        return stage.Outcome([slot.file], Counts(seen=3, kept=2, dropped={"toy.rule": 1}), {"step": 0.5})
+
+    return work
+
+
+def run(planned: stage.Stage) -> dataset.Manifest:
+    return stage.run(planned, Runner(), QUIET)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Give all final files, without the records and the report, which hold times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and stage.UNITS not in path.parts and path.name != dataset.REPORT
+    }
+
+
+def test_a_finished_stage_has_a_manifest_a_report_and_right_checksums(tmp_path: Path) -> None:
+    manifest = run(plan(tmp_path, writer([]), ["a", "b"]))
+    assert manifest.counts() == Counts(seen=6, kept=4, dropped={"toy.rule": 2})
+    assert dataset.load(str(tmp_path)) == manifest
+    assert dataset.verify(str(tmp_path)) == []
+    report = json.loads((tmp_path / dataset.REPORT).read_text())
+    assert report["seconds"] == {"step": 1.0}
+    assert report["counts"]["dropped"] == {"toy.rule": 2}
+
+
+def test_units_are_done_once(tmp_path: Path) -> None:
+    done: list[str] = []
+    run(plan(tmp_path, writer(done), ["a", "b"]))
+    run(plan(tmp_path, writer(done), ["a", "b", "c"]))
+    assert done == ["a", "b", "c"]
+
+
+def test_a_changed_setting_does_units_again_and_removes_what_the_old_one_made(tmp_path: Path) -> None:
+    done: list[str] = []
+    old = run(plan(tmp_path, writer(done), ["a"], setting=1))
+    new = run(plan(tmp_path, writer(done), ["a"], setting=2))
+    assert done == ["a", "a"]
+    assert old.units[0].fingerprint != new.units[0].fingerprint
+    assert [file.name for file in tmp_path.glob("*.arrow")] == [new.units[0].files[0].path]
+
+
+def test_a_unit_whose_file_was_lost_is_done_again(tmp_path: Path) -> None:
+    done: list[str] = []
+    first = run(plan(tmp_path, writer(done), ["a", "b"]))
+    (tmp_path / first.units[1].files[0].path).unlink()
+    run(plan(tmp_path, writer(done), ["a", "b"]))
+    assert done == ["a", "b", "b"]
+
+
+def test_a_failed_unit_is_named_with_its_cause_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    done: list[str] = []
+    good = writer(done)
+
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        if unit.name == "b":
+            raise OSError("no space left on device")
+        return good(unit, folder, beat)
+
+    with pytest.raises(StageError, match=r"toy stopped at b: OSError: no space left on device"):
+        run(plan(tmp_path, work, ["a", "b"]))
+    assert not (tmp_path / dataset.MANIFEST).exists()
+    run(plan(tmp_path, good, ["a", "b"]))
+    assert done == ["a", "b"]
+    assert list((tmp_path / stage.UNITS).glob("*.error")) == []
+
+
+def test_a_resumed_run_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    run(plan(tmp_path / "whole", writer([]), ["a", "b"]))
+    run(plan(tmp_path / "halves", writer([]), ["a"]))
+    run(plan(tmp_path / "halves", writer([]), ["a", "b"]))
+    assert contents(tmp_path / "whole") == contents(tmp_path / "halves")
+
+
+def test_counts_that_do_not_add_up_stop_the_stage(tmp_path: Path) -> None:
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        return stage.Outcome([], Counts(seen=3, kept=1))
+
+    with pytest.raises(CountsError, match="3 seen, but 1 kept"):
+        run(plan(tmp_path, work, ["a"]))
+    assert not (tmp_path / dataset.MANIFEST).exists()
+
+
+def test_units_spread_with_beam_give_the_same_as_in_the_driver(tmp_path: Path) -> None:
+    run(plan(tmp_path / "driver", writer([]), ["a", "b"]))
+    run(plan(tmp_path / "beam", writer([]), ["a", "b"], spread=True))
+    assert contents(tmp_path / "driver") == contents(tmp_path / "beam")
+
+
+def test_temporary_files_of_a_killed_run_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "x.arrow.tmp-12345678").write_bytes(b"half")
+    run(plan(tmp_path, writer([]), ["a"]))
+    assert list(tmp_path.glob("*.tmp-*")) == []
+
+
+def test_writing_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        dataset.create(str(tmp_path), "a.arrow", REJECTED, "f"),
+    ):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "bytes, the manifest says"),
+        (lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]), "SHA-256"),
+    ],
+)
+def test_verify_names_what_is_damaged(tmp_path: Path, damage: Callable[[Path], object], fault: str) -> None:
+    manifest = run(plan(tmp_path, writer([]), ["a"]))
+    path = tmp_path / manifest.units[0].files[0].path
+    damage(path)
+    (found,) = dataset.verify(str(tmp_path))
+    assert path.name in found
+    assert fault in found
+
+
+def test_a_folder_without_manifest_is_unfinished(tmp_path: Path) -> None:
+    with pytest.raises(dataset.DatasetError, match=r"no manifest\.json"):
+        dataset.load(str(tmp_path))
+
+
+def test_a_checksum_names_content_and_not_place(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"same")
+    (tmp_path / "b").write_bytes(b"same")
+    assert files.checksum(str(tmp_path / "a")) == files.checksum(str(tmp_path / "b"))
