@@ -13,6 +13,7 @@ _TRACKING = re.compile(
     r"=[^&#]*&?"
 )
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
+_PORT = re.compile(r"^(https://[^/?#]*):(?:80|443)(?=[/?#]|$)")
 
 
 def canonical(url: str) -> str:
@@ -24,9 +25,9 @@ def canonical(url: str) -> str:
         plain = canonicalize_url(_TRACKING.sub("", url))
     except ValueError:
         return url
-    return _SCHEME.sub("https://", plain).rstrip("?&/")
+    return _PORT.sub(r"\1", _SCHEME.sub("https://", plain)).rstrip("?&/")
 
 
 def url_hash(url: str) -> int:
     """Give the 64-bit hash of the canonical form; 0 where there is no URL."""
-    return xxhash.xxh3_64_intdigest(canonical(url)) if url else 0
+    return xxhash.xxh3_64_intdigest(canonical(url).encode()) if url else 0
