@@ -26,13 +26,22 @@ U32: TypeAlias = NDArray[np.uint32]
 U64: TypeAlias = NDArray[np.uint64]
 
 # What a code point is, as bits; a word's flags are the bits of its code points together.
-LETTER, DIGIT, MARK, SINGLE, SPACE, BREAK, APOSTROPHE = 1, 2, 4, 8, 16, 32, 64
+LETTER, DIGIT, MARK, SINGLE, SPACE, BREAK, APOSTROPHE, STOP = 1, 2, 4, 8, 16, 32, 64, 128
+
+# What a line is, as bits. BULLET: begins with • or -; ELLIPSIS: ends in ... or …; SENTENCE: ends in a mark
+# that ends sentences, closing quotes and brackets aside; C4_END: ends in a mark of the C4 paper (. ? ! ").
+BULLET, ELLIPSIS, SENTENCE, C4_END = 1, 2, 4, 8
 
 _CODE_POINTS = 0x110000
+_SEED, _FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _ASSIGNED = (range(0x323B0), range(0xE0000, 0xE01F0))  # beyond them: private use and nothing
 _BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")  # as str.splitlines
 _JOINERS = frozenset("\u200c\u200d")  # inside Persian and Indic words; outside words in emoji
 _LAST_SPACE, _LAST_CASED = 0x3000, 0x1E921
+# Unicode's Sentence_Terminal in the scripts of the basic plane, and the ellipsis.
+_STOPS = frozenset(
+    "!.?…։؝؞؟۔܀܁܂߹࠷࠹࠽࠾।॥၊။።፧፨᙮᜵᜶។៕᠃᠉᥄᥅᪨᪩᪪᪫᭎᭏᭚᭛᭞᭟᭽᭾᭿᰻᰼᱾᱿․‼‽⁇⁈⁉⳹⳺⳻⸮⸼⹓⹔⹠⹡。꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫︒︕︖﹒﹖﹗！．？｡"
+)
 _WITHOUT_SPACES = (
     range(0x0E00, 0x0F00),  # Thai, Lao
     range(0x1000, 0x10A0),  # Myanmar
@@ -56,6 +65,8 @@ class TextView:
     codes: U32  # [n] the text's code points
     line_starts: I32  # [lines] lines are stripped and not empty
     line_ends: I32  # [lines]
+    line_hashes: U64  # [lines] of the line as it stands
+    line_marks: U8  # [lines] BULLET, ELLIPSIS, SENTENCE, C4_END
     line_words: I32  # [lines + 1] the words of line i are line_words[i]:line_words[i + 1]
     paragraph_lines: I32  # [paragraphs + 1] likewise; a blank line separates paragraphs
     word_code_starts: I32  # [words]
@@ -66,7 +77,6 @@ class TextView:
     word_starts: I32  # [words] byte offsets into folded
     word_ends: I32  # [words]
     symbols: int  # runs of characters that are neither word nor space
-    newlines: int  # line breaks in the text, blank lines included
 
     @property
     def words(self) -> int:
@@ -134,6 +144,8 @@ def _kind(char: str) -> int:
         return SPACE | BREAK if char in _BREAKS else SPACE
     if char in "'’":
         return APOSTROPHE
+    if char in _STOPS:
+        return STOP
     category = unicodedata.category(char)
     if category[0] == "L":
         return LETTER | SINGLE if any(ord(char) in script for script in _WITHOUT_SPACES) else LETTER
@@ -161,7 +173,7 @@ def _tables() -> tuple[U8, U32]:
         part[part == LETTER] |= SINGLE
     folds = np.arange(_CODE_POINTS, dtype=np.uint32)
     folds[: _LAST_CASED + 1] = [ord(_fold(chr(code))) for code in range(_LAST_CASED + 1)]
-    for code in range(_LAST_SPACE + 1):
+    for code in (*range(_LAST_SPACE + 1), *map(ord, _STOPS)):
         if kinds[code] == 0:
             kinds[code] = _kind(chr(code))
     return kinds, folds
@@ -189,6 +201,52 @@ def _put(buffer, at, code):  # type: ignore[no-untyped-def]
     return at + 4
 
 
+@njit(cache=True, inline="always")
+def _mixed(state):  # type: ignore[no-untyped-def]
+    """Murmur3's finaliser: the low bits of a product know nothing of the high bits of its letters."""
+    state = (state ^ (state >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    state = (state ^ (state >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return state ^ (state >> np.uint64(33))
+
+
+@njit(cache=True, inline="always")
+def _closes(code):  # type: ignore[no-untyped-def]
+    """Whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
+    if code < 0x80:
+        return code == 0x22 or code == 0x27 or code == 0x29 or code == 0x5D or code == 0x7D
+    if code < 0x3000:
+        return code == 0xBB or code == 0x2019 or code == 0x201C or code == 0x201D or code == 0x203A
+    return code == 0x300D or code == 0x300F or code == 0xFF09
+
+
+@njit(cache=True)
+def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
+    """The hash and the marks of each line."""
+    hashes = np.empty(starts.size, np.uint64)
+    marks = np.zeros(starts.size, np.uint8)
+    for line in range(starts.size):
+        start, end = starts[line], ends[line]
+        state = _SEED
+        for i in range(start, end):
+            state = (state ^ np.uint64(codes[i])) * _FACTOR
+        hashes[line] = _mixed(state)
+        first, last = codes[start], codes[end - 1]
+        found = 0
+        if first == 0x2022 or first == 0x2D:
+            found |= BULLET
+        dots = end - start >= 3 and last == 0x2E and codes[end - 2] == 0x2E and codes[end - 3] == 0x2E
+        if dots or last == 0x2026:
+            found |= ELLIPSIS
+        if last == 0x2E or last == 0x3F or last == 0x21 or last == 0x22 or last == 0x201D:
+            found |= C4_END
+        while end > start + 1 and _closes(codes[end - 1]):
+            end -= 1
+        if kinds[codes[end - 1]] & STOP:
+            found |= SENTENCE
+        marks[line] = found
+    return hashes, marks
+
+
 @njit(cache=True)
 def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
     """The fields of a TextView after `codes`, in their order.
@@ -207,7 +265,7 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
     folded = np.empty(5 * n, np.uint8)
     word_starts = np.empty(n, np.int32)
     word_ends = np.empty(n, np.int32)
-    lines = paragraphs = words = symbols = newlines = filled = 0
+    lines = paragraphs = words = symbols = filled = 0
     in_line = False
     blank = True  # a paragraph begins at the next line
     i = 0
@@ -215,7 +273,6 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
         kind = kinds[codes[i]]
         if kind & SPACE:
             if kind & BREAK:
-                newlines += 1
                 if codes[i] == 13 and i + 1 < n and codes[i + 1] == 10:
                     i += 1
                 if in_line:
@@ -241,12 +298,12 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
             single = kind & SINGLE
             flags = 0
             last = np.uint32(0)
-            state = np.uint64(0xCBF29CE484222325)
+            state = _SEED
             while True:
                 flags |= kind
                 code = folds[codes[i]]
                 if not (code == 0x307 and last == 0x69):
-                    state = (state ^ np.uint64(code)) * np.uint64(0x9E3779B97F4A7C15)
+                    state = (state ^ np.uint64(code)) * _FACTOR
                     filled = _put(folded, filled, code)
                     last = code
                 i += 1
@@ -260,10 +317,7 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
                 following = kinds[codes[i + 1]] if kind & APOSTROPHE and i + 1 < n else kind
                 if not following & (LETTER | DIGIT) or following & SINGLE:
                     break
-            # Murmur3's finaliser: low bits of the product know nothing of high bits of the letters.
-            state = (state ^ (state >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-            state = (state ^ (state >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-            word_hashes[words] = state ^ (state >> np.uint64(33))
+            word_hashes[words] = _mixed(state)
             word_flags[words] = flags
             word_code_ends[words] = i
             word_ends[words] = filled
@@ -277,9 +331,12 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
         lines += 1
     line_words[lines] = words
     paragraph_lines[paragraphs] = lines
+    line_hashes, line_marks = _lines(codes, kinds, line_starts[:lines], line_ends[:lines])
     return (
         line_starts[:lines],
         line_ends[:lines],
+        line_hashes,
+        line_marks,
         line_words[: lines + 1],
         paragraph_lines[: paragraphs + 1],
         word_code_starts[:words],
@@ -290,5 +347,4 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
         word_starts[:words],
         word_ends[:words],
         symbols,
-        newlines,
     )

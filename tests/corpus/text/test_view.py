@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.text import view as module
-from corpus.text.view import LETTER, fold, view, word_hashes, words
+from corpus.text.view import BULLET, C4_END, ELLIPSIS, LETTER, SENTENCE, fold, view, word_hashes, words
 
 # Characters that decide something, mixed with any others.
 TRICKY = st.sampled_from(list("Iİıi\u0307’'-_ \n\r\t\u2028a1ğÇ中กา́.٣ß\u200dΣ\U0001f600\ud800Ⱥ"))
@@ -41,7 +41,7 @@ def test_lines_are_those_of_splitlines_stripped_and_without_the_empty_ones(text:
     seen = view(text)
     stripped = [line.strip() for line in text.splitlines()]
     assert [seen.line(i) for i in range(seen.lines)] == [line for line in stripped if line]
-    assert seen.newlines == len((text + "x").splitlines()) - 1
+    assert len({*seen.line_hashes.tolist()}) == len({line for line in stripped if line})
     counts = [len(words(line)) for line in stripped if line]
     assert np.diff(seen.line_words).tolist() == counts
     paragraphs: list[int] = []
@@ -99,3 +99,24 @@ def test_the_tables_are_right_for_every_code_point() -> None:
     for code in range(0x110000):
         assert kinds[code] == module._kind(chr(code))
         assert folds[code] == ord(module._fold(chr(code)))
+
+
+@pytest.mark.parametrize(
+    ("line", "marks"),
+    [
+        ("Geldi.", SENTENCE | C4_END),
+        ("“Geldi.”", SENTENCE | C4_END),
+        ("(Geldi mi?)", SENTENCE),
+        ("Geldi...", SENTENCE | C4_END | ELLIPSIS),
+        ("Geldi…", SENTENCE | ELLIPSIS),
+        ("他来了。", SENTENCE),
+        ('"Geldi"', C4_END),
+        ("- geldi", BULLET),
+        ("• geldi!", BULLET | SENTENCE | C4_END),
+        ("Geldi:", 0),
+        ('"', C4_END),
+        (".", SENTENCE | C4_END),
+    ],
+)
+def test_line_marks(line: str, marks: int) -> None:
+    assert view(line).line_marks.tolist() == [marks]
