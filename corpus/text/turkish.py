@@ -40,7 +40,7 @@ _SURE = re.compile(
     r"|ýnda|ýný|larý|sýn[ýd]a.|yýl|deðil|doðr|ldu[ðþ]|tiðin|þtýr|ýyor|[ae]þ[lmtk][aeýi]|rþý|eðit"
 )
 _LIKELY = re.compile(
-    rf"[aâý][^{_VOWEL}]+ý|[{_VOWEL}rk]þ|liði|[dp]ið|eðer|öðr[ae]|þeh|þirk|þeke|þim|saðl|baðl|uðra"
+    rf"[aâý][^{_VOWEL}]+ý(?!\Z)|[{_VOWEL}rk]þ|liði|[dp]ið|eðer|öðr[ae]|þeh|þirk|þeke|þim|saðl|baðl|uðra"
 )
 _AS_LOWER = str.maketrans("ÝÐÞI", "iðþý")
 _ENOUGH = 3
