@@ -101,6 +101,91 @@ def verify(folder: Folder) -> None:
             _fail(f"{faults} faults in {folder}; run the build again to make what is damaged anew")
 
 
+@app.command()
+def inspect(folder: Folder, as_json: AsJson = False) -> None:
+    """Show a corpus in numbers: totals, languages, lengths, hosts, and the way from raw records to shards."""
+    from corpus.inspect import overview, render_overview
+
+    with _errors():
+        found = overview(folder)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_overview(found, _console(stderr=False))
+
+
+@app.command()
+def show(
+    folder: Folder,
+    language: Annotated[str | None, typer.Option(help="Only this language, e.g. tur_Latn.")] = None,
+    random: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="N documents drawn at random.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="How many, where they are not drawn.")] = 5,
+    dropped: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Documents that RULE dropped: gopher, dedupe.near, …")
+    ] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Records that could not be read.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="Cleaned documents before deduplication.")] = False,
+    document: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The document of this id.")
+    ] = None,
+    find: Annotated[str | None, typer.Option(metavar="WORDS", help="Documents with these words.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts, however long.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read documents: what was kept, what was dropped and why, what could not be read."""
+    from corpus.inspect import documents, render_documents
+    from corpus.inspect.render import CHARACTERS
+
+    with _errors():
+        found = documents(
+            folder,
+            language=language,
+            random=random,
+            seed=seed,
+            limit=limit,
+            stage="parts" if parts else None,
+            rule=dropped,
+            rejected=rejected,
+            id=document,
+            find=find,
+        )
+        if as_json:
+            for entry in found:
+                print(json.dumps(entry.as_dict(), ensure_ascii=False))
+        else:
+            render_documents(found, _console(stderr=False), None if full else CHARACTERS)
+
+
+@app.command()
+def clusters(
+    folder: Folder,
+    largest: Annotated[int, typer.Option(min=1, help="How many clusters.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show the largest clusters of copies, with the passages in which two members differ."""
+    from corpus.inspect import clusters as find_clusters
+    from corpus.inspect import render_clusters
+
+    with _errors():
+        found = find_clusters(folder, largest)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_clusters(found, _console(stderr=False))
+
+
+@app.command()
+def presets(name: Annotated[str | None, typer.Argument(help="Print this preset.")] = None) -> None:
+    """List the presets of quality filters, or print one with the source of each number."""
+    from corpus import filters
+
+    with _errors():
+        print(filters.text(name) if name else "\n".join(filters.names()))
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one message and exit status 2 or 1; others keep their trace."""
@@ -123,10 +208,10 @@ def _quiet() -> None:
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
 
-def _console() -> Any:
+def _console(stderr: bool = True) -> Any:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 def _say(text: str) -> None:

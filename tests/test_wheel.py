@@ -25,7 +25,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(home, with_pip=False)
     (packages,) = home.glob("lib/python*/site-packages")
     python = home / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", wheel]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--no-deps",
+        "--no-index",
+        wheel,
+    ]
     subprocess.run([str(part) for part in install], check=True, capture_output=True)
     # After the wheel's own files, so that the checkout's editable install cannot answer for them.
     (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")

@@ -21,7 +21,9 @@ documents = st.lists(
 )
 
 
-def places(rows: list[tuple[str, str, int]], seed: int = 1, share: float = 0.1) -> dict[str, tuple[object, int]]:
+def places(
+    rows: list[tuple[str, str, int]], seed: int = 1, share: float = 0.1
+) -> dict[str, tuple[object, int]]:
     ids, languages, sizes = [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
     dealt = deal(ids, languages, np.array(sizes, dtype=np.int64), seed, share, 10_000)
     where = zip(ids, dealt.target, dealt.place, strict=True)

@@ -19,7 +19,9 @@ from pipelines.options import Runner
 QUIET = Console(quiet=True)
 
 
-def plan(folder: Path, work: stage.Work, names: list[str], setting: int = 1, spread: bool = False) -> stage.Stage:
+def plan(
+    folder: Path, work: stage.Work, names: list[str], setting: int = 1, spread: bool = False
+) -> stage.Stage:
     settings: dict[str, object] = {"setting": setting}
     units = [
         stage.plan_unit("toy", 1, settings, name, (dataset.Input(name=name, checksum=name),), name, 10)
