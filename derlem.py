@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,7 +187,7 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this preset."
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one message and exit status 2 or 1; others keep their trace."""
+    """Turn errors that a user can mend into one message and exit status 2 or 1; others keep their trace."""
     from corpus.config import ConfigError
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError

@@ -24,7 +24,7 @@ def check(config: Config) -> None:
         filters.load(preset)
     model = config.clean.language.model
     if model and files.size("", model) is None:
-        raise ConfigError(f"clean.language.model = {model!r}: there is no such file; expected a fastText model")
+        raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
     try:
         files.write_bytes(config.output, ".writable", b"")
         fs, target = files.filesystem(files.join(config.output, ".writable"))

@@ -164,6 +164,6 @@ def _check_percolation(largest: int, total: int, settings: Settings, facts: dict
     if total >= _LARGE_CORPUS and largest > settings.max_cluster_share * total:
         raise PercolationError(
             f"one cluster holds {largest:,} of {total:,} documents; dedupe.max_cluster_share allows "
-            f"{settings.max_cluster_share:.1%}. Largest component by threshold: {facts['largest_component']}. "
+            f"{settings.max_cluster_share:.1%}. Largest component: {facts['largest_component']}. "
             f"Raise dedupe.threshold to where it falls, or allow the share if these really are copies"
         )

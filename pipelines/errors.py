@@ -1,4 +1,4 @@
-"""What can go wrong in a stage, apart from Beam, so that the front door can name it without importing Beam."""
+"""What can go wrong in a stage, kept apart so that the front door names it without importing Beam."""
 
 
 class StageError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Imports run one way: derlem.py, then pipelines and trainer, then corpus, which knows neither Beam nor torch."""
+"""Imports run one way: derlem.py, then pipelines and trainer, then corpus without Beam and torch."""
 
 from __future__ import annotations
 
