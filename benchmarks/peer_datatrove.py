@@ -1,0 +1,65 @@
+"""datatrove's side of benchmarks/clean.py; run by a Python that has datatrove, never imported by ours."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from datatrove.pipeline.dedup import MinhashDedupSignature
+from datatrove.pipeline.dedup.minhash import MinhashConfig
+from datatrove.pipeline.extractors import Trafilatura
+from datatrove.pipeline.filters import (
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
+)
+from datatrove.pipeline.readers import WarcReader
+from loguru import logger
+
+
+def one_pass(warc: Path) -> tuple[int, int, float]:
+    """Run the steps over the WARC; give documents read, documents that reached the signature, seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        counted = {"read": 0, "kept": 0}
+
+        def count(name: str):  # noqa: ANN202
+            def step(data, rank=0, world_size=1):  # noqa: ANN001, ANN202
+                for document in data:
+                    counted[name] += 1
+                    yield document
+
+            return step
+
+        steps = [
+            WarcReader(str(warc.parent), glob_pattern=warc.name),
+            count("read"),
+            Trafilatura(favour_precision=True, timeout=5),
+            GopherRepetitionFilter(),
+            GopherQualityFilter(),
+            C4QualityFilter(filter_no_terminal_punct=False),
+            FineWebQualityFilter(),
+            count("kept"),
+            MinhashDedupSignature(output_folder=folder, config=MinhashConfig(num_buckets=14, hashes_per_bucket=8)),
+        ]
+        started = time.perf_counter()
+        data = None
+        for step in steps:
+            data = step(data, 0, 1)
+        if data is not None:
+            for _ in data:
+                pass
+        return counted["read"], counted["kept"], time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    logger.remove()
+    logging.disable(logging.CRITICAL)
+    path = Path(sys.argv[1])
+    for _ in range(2):
+        read, kept, seconds = one_pass(path)
+    print(json.dumps({"pages": read, "kept": kept, "seconds": seconds}))
