@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from corpus.config import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,17 @@ class Skipped:
 
 Item = RawDocument | Rejected | Skipped
 Items = Iterator[Item]
+
+_MODULES = {"arrow": "parquet"}  # every other format's reader is the module of its name
+
+
+def read(source: Source, path: str) -> Items:
+    """Yield what a file of a source holds, by the reader for the source's format.
+
+    `path` is a local path or an fsspec URL. Content never raises; a missing file does (OSError), and so does
+    a table without the configured text column (ConfigError).
+    """
+    # Imported here because `derlem --help` must not wait for pyarrow and the decompressors.
+    module = import_module(f"corpus.sources.{_MODULES.get(source.format, source.format)}")
+    items: Items = module.read(source, path)
+    return items

@@ -1,0 +1,130 @@
+"""What the readers share: input files found and opened, lines of bounded length, moments in time."""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from corpus.config import ConfigError
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+MIB = 1 << 20
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is an fsspec URL rather than a local path."""
+    return "://" in path
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a local path or fsspec URL for reading bytes; raises OSError as the file system does."""
+    if not is_url(path):
+        return open(path, "rb", buffering=0)
+    import fsspec
+
+    return cast(BinaryIO, fsspec.open(path, "rb").open())
+
+
+def expand(source: Source, base: str) -> list[str]:
+    """List a source's files: its patterns in their order, each one's matches sorted, every file once.
+
+    Relative paths start from the folder `base`. Raises ConfigError when a pattern matches no file.
+    """
+    found: dict[str, None] = {}
+    for pattern in source.paths:
+        place = (
+            pattern if is_url(pattern) or os.path.isabs(pattern) else f"{base.rstrip('/') or '/'}/{pattern}"
+        )
+        matches = sorted(_remote_files(place) if is_url(place) else _local_files(place))
+        if not matches:
+            raise ConfigError(
+                f"source {source.name!r}: paths entry {pattern!r} matches no file (looked for {place!r}, "
+                f"relative paths start from {base!r}); give a file or a glob such as 'folder/*.gz'"
+            )
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _local_files(place: str) -> list[str]:
+    if os.path.isfile(place):  # a name may hold the letters that a glob gives a meaning to
+        return [os.path.normpath(place)]
+    return [os.path.normpath(match) for match in glob.glob(place, recursive=True) if os.path.isfile(match)]
+
+
+def _remote_files(place: str) -> list[str]:
+    from fsspec.core import url_to_fs
+
+    system, inner = url_to_fs(place)
+    names = [inner] if system.isfile(inner) else [name for name in system.glob(inner) if system.isfile(name)]
+    return [system.unstrip_protocol(name) for name in names]
+
+
+def lines(pieces: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
+    """Cut a stream into lines: where each starts, in bytes, and the line without its end.
+
+    A line of more than `limit` bytes comes as None, and little more than `limit` bytes of it are ever held.
+    """
+    start = at = held = 0
+    parts: list[bytes] = []
+    for piece in pieces:
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            parts.append(part)
+            held += len(part)
+            yield start, None if held > limit else _without_return(b"".join(parts))
+            at += len(part) + 1
+            start, held = at, 0
+            parts.clear()
+        at += len(rest)
+        held += len(rest)
+        if held > limit:
+            parts.clear()
+        elif rest:
+            parts.append(rest)
+    if held:
+        yield start, None if held > limit else _without_return(b"".join(parts))
+
+
+def _without_return(line: bytes) -> bytes:
+    return line[:-1] if line.endswith(b"\r") else line
+
+
+def moment(value: object) -> datetime | None:
+    """Read a moment as an aware UTC datetime: ISO 8601, `YYYYMMDDhhmmss`, or an epoch in s, ms, µs or ns.
+
+    Without a zone it is taken as UTC; what is none of these is None.
+    """
+    try:
+        if isinstance(value, str):
+            return _written_moment(value.strip())
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, date):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _epoch(value)
+    except (ValueError, OverflowError, OSError):  # no such day, or no such year
+        return None
+    return None
+
+
+def _written_moment(text: str) -> datetime | None:
+    if re.fullmatch(r"[12]\d{13}", text):  # the digits of a crawl index
+        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    if re.fullmatch(r"\d{9,19}(\.\d+)?", text):
+        return _epoch(float(text))
+    return moment(datetime.fromisoformat(text.upper()))
+
+
+def _epoch(value: float) -> datetime:
+    # From 1973 on each unit's values are a thousand times the next one's, so the size tells the unit.
+    while 1e11 <= abs(value) < math.inf:
+        value /= 1000
+    return datetime.fromtimestamp(value, UTC)

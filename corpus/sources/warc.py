@@ -1,0 +1,84 @@
+"""WARC files: web pages out of response and resource records, their bodies decoded to what was served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
+from corpus.sources.files import MIB, moment, open_file
+from corpus.sources.http import (
+    BodyError,
+    Response,
+    charset_of,
+    decode_body,
+    is_html,
+    media_of,
+    parse_response,
+)
+from corpus.sources.records import HEADER_LIMIT, Record, read_records
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+_NO_DOCUMENT = ("warcinfo", "request", "metadata", "revisit", "conversion", "continuation")
+
+
+def read(source: Source, path: str) -> Items:
+    """Yield what a WARC file (gzip or zstd by record or whole, or plain) holds, in its order.
+
+    Skipped kinds: a record's type where it is no response or resource ("other" for types that the standard
+    does not know), "dns", "status" for a response other than 200, "media" for what is neither HTML nor text.
+    Rejected causes: those of `records.read_records`, "bad-http-header", and those of `http.decode_body`.
+    A record that the crawler itself cut (WARC-Truncated) is kept: its Content-Length is true, and Common
+    Crawl cuts every long page. Raises OSError where the file system does, never on content.
+    """
+    limit = int(source.max_record_mb * MIB)
+    with open_file(path) as file:
+        for record in read_records(file, path, limit + HEADER_LIMIT):
+            yield record if isinstance(record, Rejected) else document(record, limit)
+
+
+def document(record: Record, limit: int) -> Item:
+    """Turn one record into the document that it holds, of at most `limit` bytes."""
+    kind = record.headers.get("warc-type", "").lower()
+    mime = record.headers.get("content-type", "").lower()
+    if not kind:
+        return Rejected(record.offset, "bad-header", "the record has no WARC-Type", record.url)
+    if kind not in ("response", "resource"):
+        return Skipped(record.offset, kind if kind in _NO_DOCUMENT else "other")
+    scheme = record.url.partition(":")[0].lower()
+    if mime.startswith("text/dns") or scheme == "dns":
+        return Skipped(record.offset, "dns")
+    if scheme in ("metadata", "urn"):  # where wget and browser crawlers put their own logs and page lists
+        return Skipped(record.offset, "metadata")
+    if kind == "resource" or (mime and not mime.startswith("application/http")):
+        return _page(record, Response(200, {"content-type": mime}, record.block), limit)
+    response = parse_response(record.block)
+    if response is None:
+        found = record.block[:40]
+        return Rejected(
+            record.offset, "bad-http-header", f"expected an HTTP status, found {found!r}", record.url
+        )
+    if response.status != 200:
+        return Skipped(record.offset, "status")
+    return _page(record, response, limit)
+
+
+def _page(record: Record, response: Response, limit: int) -> Item:
+    content_type = response.headers.get("content-type", "")
+    media = media_of(content_type)
+    if media == "other":
+        return Skipped(record.offset, "media")
+    if len(record.block) < record.length:
+        return Rejected(
+            record.offset, "oversized", f"{record.length} bytes; the limit is {limit}", record.url
+        )
+    try:
+        body = decode_body(response, limit, cut="warc-truncated" in record.headers)
+    except BodyError as error:
+        return Rejected(record.offset, error.cause, str(error), record.url)
+    if media == "unknown" and not is_html(body):
+        return Skipped(record.offset, "media")
+    known: Literal["html", "text"] = "text" if media == "text" else "html"
+    fetched = moment(record.headers.get("warc-date"))
+    return RawDocument(body, known, record.url, record.offset, fetched, charset_of(content_type))

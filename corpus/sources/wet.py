@@ -1,0 +1,41 @@
+"""WET files: the plain text that Common Crawl took out of its pages, one conversion record a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
+from corpus.sources.files import MIB, moment, open_file
+from corpus.sources.records import Record, read_records
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+
+def read(source: Source, path: str) -> Items:
+    """Yield the conversion records of a WET file as text documents; other records are Skipped by their type.
+
+    The text is UTF-8 by definition; a block that is not stays bytes with the charset "utf-8", so that the
+    cleaning stage decodes and counts it. Rejected causes: those of `records.read_records`, and "oversized".
+    Raises OSError where the file system does, never on content.
+    """
+    limit = int(source.max_record_mb * MIB)
+    with open_file(path) as file:
+        for record in read_records(file, path, limit):
+            yield record if isinstance(record, Rejected) else document(record)
+
+
+def document(record: Record) -> Item:
+    """Turn one record into the document that it holds."""
+    kind = record.headers.get("warc-type", "").lower()
+    if kind != "conversion":
+        known = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "continuation")
+        return Skipped(record.offset, kind if kind in known else "other")
+    if len(record.block) < record.length:
+        detail = f"{record.length} bytes; the limit is {len(record.block)}"
+        return Rejected(record.offset, "oversized", detail, record.url)
+    fetched = moment(record.headers.get("warc-date"))
+    try:
+        return RawDocument(record.block.decode(), "text", record.url, record.offset, fetched)
+    except UnicodeDecodeError:
+        return RawDocument(record.block, "text", record.url, record.offset, fetched, "utf-8")
