@@ -30,6 +30,7 @@ MAX_ROUNDS = 30
 """Rounds after which components are given up: they need about log2 of the longest chain."""
 
 Keyed = tuple[int, bytes]
+Grouped = tuple[int, Iterable[bytes]]
 
 
 class LinkingError(RuntimeError):
@@ -74,7 +75,7 @@ def find_edges(
             | beam.Reshuffle()
             | "Band" >> beam.FlatMap(_blocks, tuple(signatures), partitions, urls).with_output_types(Keyed)
             | "Bucket" >> beam.GroupByKey()
-            | "Link" >> beam.MapTuple(_link, tuple(signatures), partitions, threshold, folder)
+            | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder)
         )
         _write_list(linked, folder, "edges.json")
     return [Linked(**record) for record in _read_list(folder, "edges.json")]
@@ -117,9 +118,9 @@ def resolve_in_rounds(
         resolved = (
             {"edges": edges, "labels": stars}
             | beam.CoGroupByKey()
-            | "Edges by label" >> beam.FlatMapTuple(_edges_by_label, partitions).with_output_types(Keyed)
+            | "Edges by label" >> beam.FlatMap(_edges_by_label, partitions).with_output_types(Keyed)
             | "Whole clusters" >> beam.GroupByKey()
-            | "Resolve" >> beam.MapTuple(_resolve, tuple(signatures), folder, threshold)
+            | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold)
         )
         _write_list(resolved, folder, "clusters.json")
     return [_resolved(record) for record in _read_list(folder, "clusters.json")]
@@ -146,12 +147,14 @@ def _label(
                 | "Read" >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
                 | "By node" >> beam.GroupByKey()
                 | "Large star"
-                >> beam.FlatMapTuple(_large_star, partitions).with_outputs("moved", main="rows")
+                >> beam.FlatMap(_large_star, partitions)
+                .with_output_types(Keyed)
+                .with_outputs("moved", main="rows")
             )
             small = (
-                stars.rows.with_output_types(Keyed)
+                stars.rows
                 | "By larger node" >> beam.GroupByKey()
-                | "Small star" >> beam.MapTuple(_small_star, folder, place)
+                | "Small star" >> beam.Map(_small_star, folder, place)
             )
             moved = stars.moved | "Moved" >> beam.Map(lambda count: {"path": "", "moved": count})
             _write_list((small, moved) | beam.Flatten(), folder, f"{place}/round.json")
@@ -172,13 +175,13 @@ def _blocks(part: int, signatures: tuple[str, ...], partitions: int, urls: bool)
 
 
 def _link(
-    key: int,
-    blocks: Iterable[bytes],
+    bucket: Grouped,
     signatures: tuple[str, ...],
     partitions: int,
     threshold: float,
     folder: str,
 ) -> dict[str, Any]:
+    key, blocks = bucket
     band, path = key // partitions, f"edges/{key:06d}.npy"
     arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in blocks)
     links = link(band, arrays, _store(signatures), threshold)
@@ -188,15 +191,16 @@ def _link(
 
 def _pairs(folder: str, path: str, threshold: float) -> Pairs:
     """The (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
-    rows: Pairs = _load(folder, path)
-    if rows.dtype != EDGE:
-        return rows
-    edges = _verified(rows, threshold)
-    return np.stack([edges["b"], edges["a"]], axis=1)
+    rows = _load(folder, path)
+    if rows.dtype == EDGE:
+        edges = _verified(rows, threshold)
+        rows = np.stack([edges["b"], edges["a"]], axis=1)
+    return rows
 
 
 def _verified(edges: NDArray[Any], threshold: float) -> NDArray[Any]:
-    return edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
+    kept: NDArray[Any] = edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
+    return kept
 
 
 def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
@@ -204,14 +208,15 @@ def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Ite
         yield number, rows.tobytes()
 
 
-def _large_star(key: int, blocks: Iterable[bytes], partitions: int) -> Iterator[Any]:
-    rows, moved = large_star(_rows_of(blocks))
+def _large_star(nodes: Grouped, partitions: int) -> Iterator[Any]:
+    rows, moved = large_star(_rows_of(nodes[1]))
     yield beam.pvalue.TaggedOutput("moved", moved)
     for number, piece in split(rows, partitions):
         yield number, piece.tobytes()
 
 
-def _small_star(key: int, blocks: Iterable[bytes], folder: str, place: str) -> dict[str, Any]:
+def _small_star(nodes: Grouped, folder: str, place: str) -> dict[str, Any]:
+    key, blocks = nodes
     rows, moved = small_star(_rows_of(blocks))
     path = f"{place}/{key:06d}.npy"
     _save(folder, path, rows)
@@ -232,7 +237,8 @@ def _pairs_by_node(path: str, folder: str, partitions: int) -> Iterator[Keyed]:
         yield number, rows.tobytes()
 
 
-def _edges_by_label(key: int, groups: dict[str, Iterable[bytes]], partitions: int) -> Iterator[Keyed]:
+def _edges_by_label(nodes: tuple[int, dict[str, Iterable[bytes]]], partitions: int) -> Iterator[Keyed]:
+    groups = nodes[1]
     edges = merge_edges(np.frombuffer(block, EDGE) for block in groups["edges"])
     stars = _rows_of([b"", *groups["labels"]])
     stars = stars[np.argsort(stars[:, 0])]
@@ -251,8 +257,9 @@ def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int)
 
 
 def _resolve(
-    key: int, blocks: Iterable[bytes], signatures: tuple[str, ...], folder: str, threshold: float
+    component: Grouped, signatures: tuple[str, ...], folder: str, threshold: float
 ) -> dict[str, Any]:
+    key, blocks = component
     edges = merge_edges(np.frombuffer(block, EDGE) for block in blocks)
     return asdict(_save_clusters(folder, key, edges, threshold, _store(signatures)))
 
@@ -307,5 +314,5 @@ def _write_list(records: Any, folder: str, path: str) -> None:
 
 
 def _read_list(folder: str, path: str) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = files.read_json(folder, path)
-    return records
+    records: Any = files.read_json(folder, path)
+    return list(records)
