@@ -43,7 +43,8 @@ _ISO_639_3 = dict(pair.split("=") for pair in _LABELS.split())
 _BY_SCRIPT = {"azj_Arab": "azb_Arab", "kmr_Arab": "ckb_Arab"}
 
 # What lid.176 calls Turkish or one of its neighbours when it meets them in Latin letters.
-_NEIGHBOUR_LABELS = frozenset({"tr", "az", "tk", "uz", "tt", "kk", "ky", "ug", "ku", "diq"})
+# Not "ku": lid.176 knows Kurmanji better than the second look does.
+_NEIGHBOUR_LABELS = frozenset({"tr", "az", "tk", "uz", "tt", "kk", "ky", "ug", "diq"})
 
 # Those of the second look's languages that write ı, so that their capital of i is İ.
 _DOTLESS = {f"{code}_Latn" for code in ("tur", "azj", "crh", "gag", "kaa", "kaz", "tat", "diq", "kiu")}
@@ -197,9 +198,11 @@ def _combine(first: list[tuple[str, float]], second: dict[str, float]) -> Langua
     scores = {code: together * score / max(inside, 1e-6) for code, score in second.items() if code != "other"}
     for label, score in first:
         if label not in _NEIGHBOUR_LABELS:
-            scores[_code(label, "Latn")] = score * (1.0 - together) / max(1.0 - family, 1e-6)
-    code = max(scores, key=lambda name: scores[name])
-    return Language(code, min(scores[code], 1.0))
+            code = _code(label, "Latn")
+            outside = score * (1.0 - together) / max(1.0 - family, 1e-6)
+            scores[code] = scores.get(code, 0.0) + outside
+    best = max(scores, key=lambda code: scores[code])
+    return Language(best, min(scores[best], 1.0))
 
 
 def _log_odds(probability: float) -> float:
