@@ -49,9 +49,11 @@ class Codec(Protocol):
     def open(self) -> Inflater: ...
 
 
-class _GzipMember:
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(wbits=31)
+class Deflate:
+    """One deflate stream in the wrapping that zlib's `wbits` names: 31 gzip, 15 zlib, -15 none."""
+
+    def __init__(self, wbits: int) -> None:
+        self._stream = zlib.decompressobj(wbits)
 
     @property
     def eof(self) -> bool:
@@ -89,7 +91,7 @@ class Gzip:
         return head.startswith(self.magic)
 
     def open(self) -> Inflater:
-        return _GzipMember()
+        return Deflate(31)
 
 
 class Zstd:
@@ -167,12 +169,17 @@ def detect(window: Window, path: str) -> Codec | None:
     for codec in (Gzip(), Zstd()):
         if codec.begins(head):
             return codec
-    if re.search(rb"[\x00-\x08\x0e-\x1a]", head):
+    if not is_text(head):
         if path.endswith(".gz"):
             return Gzip()
         if path.endswith(".zst"):
             return Zstd()
     return None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether bytes could be the beginning of a text: no control characters but the usual ones."""
+    return re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head[:1024]) is None
 
 
 def _dictionary(window: Window) -> bytes:
@@ -242,7 +249,7 @@ def _beginning(window: Window, codec: Codec) -> bytes:
 
 
 def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
-    """Yield the bytes of a whole file, its members one after the other; raises DamageError as `inflate` does."""
+    """Yield the bytes of a whole file, its members in turn; raises DamageError as `inflate` does."""
     if codec is None:
         while piece := window.view(PIECE).tobytes():
             window.move(len(piece))

@@ -11,6 +11,7 @@ from typing import Literal
 import brotli
 import zstandard
 
+from corpus.sources.compression import PIECE, Deflate, Gzip, Inflater, Zstd, is_text
 from corpus.sources.records import header_end, parse_fields
 
 Media = Literal["html", "text"]
@@ -23,7 +24,9 @@ _MARKUP = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,200})?\r?\n")
-_STEP = 1 << 16
+
+
+_LINE_END = re.compile(rb"\r?\n")
 
 
 class BodyError(ValueError):
@@ -102,15 +105,14 @@ def unchunk(body: bytes) -> bytes:
     parts: list[bytes] = []
     at = 0
     while size := _CHUNK_SIZE.match(body, at):
-        length = int(size[1], 16)
+        start, length = size.end(), int(size[1], 16)
         if length == 0:
             return b"".join(parts)
-        parts.append(body[size.end() : size.end() + length])
-        at = size.end() + length
-        if body.startswith(b"\r\n", at):
-            at += 2
-        elif body.startswith(b"\n", at):
-            at += 1
+        end = _LINE_END.match(body, start + length)
+        if not parts and not end and start + length < len(body):
+            return body  # its first line only looks like a chunk's size
+        parts.append(body[start : start + length])
+        at = end.end() if end else start + length
     parts.append(body[at:])
     return b"".join(parts)
 
@@ -118,81 +120,56 @@ def unchunk(body: bytes) -> bytes:
 def _decode(body: bytes, coding: str, limit: int, cut: bool) -> bytes:
     if not body:
         return body
-    decoders = _DECODERS.get(coding, ())
-    reason = f"Content-Encoding {coding!r} is not known" if not decoders else ""
-    for decoder in decoders:
+    openers = _OPENERS.get(coding, ())
+    reason = "" if openers else f"Content-Encoding {coding!r} is not known"
+    for opener in openers:
         try:
-            return decoder(body, limit, cut)
+            return _inflate(body, opener, limit, cut)
         except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
             reason = reason or f"Content-Encoding {coding!r}: {error}"
-    if _is_text(body):
+    if is_text(body):
         return body
     raise BodyError("bad-body-encoding", reason)
 
 
-def _is_text(body: bytes) -> bool:
-    return re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", body[:1024]) is None
-
-
-def _collect(step: Callable[[], bytes], limit: int) -> bytes:
-    """Join what `step` returns until it returns nothing."""
+def _inflate(body: bytes, opener: Callable[[], Inflater], limit: int, cut: bool) -> bytes:
+    rest = memoryview(body)
+    inflater = opener()
     parts: list[bytes] = []
     size = 0
-    while out := step():
+    while not inflater.eof:
+        out, taken = inflater.feed(rest[:PIECE])
+        rest = rest[taken:]
         parts.append(out)
         size += len(out)
         if size > limit:
             raise BodyError("oversized", f"the body inflates to more than {limit} bytes")
+        if inflater.eof and rest[:3] == Gzip.magic and opener is _OPENERS["gzip"][0]:
+            inflater = opener()  # a body of several members
+        elif not out and not rest:
+            break
+    if not inflater.eof and not (cut and size):
+        raise EOFError("the compressed body ends too early")
     return b"".join(parts)
 
 
-def _zlib_decoder(wbits: int) -> Callable[[bytes, int, bool], bytes]:
-    def decode(body: bytes, limit: int, cut: bool) -> bytes:
-        stream = zlib.decompressobj(wbits)
-        rest = body
+class _Brotli:
+    def __init__(self) -> None:
+        self._stream = brotli.Decompressor()
 
-        def step() -> bytes:
-            nonlocal stream, rest
-            if stream.eof and wbits == 31 and stream.unused_data.startswith(b"\x1f\x8b"):
-                rest = stream.unused_data  # a body of several gzip members
-                stream = zlib.decompressobj(wbits)
-            out = stream.decompress(rest, _STEP)
-            rest = stream.unconsumed_tail
-            return out
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.is_finished())
 
-        content = _collect(step, limit)
-        if not stream.eof and not (cut and content):
-            raise EOFError("the compressed body ends too early")
-        return content
-
-    return decode
+    def feed(self, data: bytes | memoryview) -> tuple[bytes, int]:
+        out: bytes = self._stream.process(data, output_buffer_limit=PIECE)
+        return out, len(data)
 
 
-def _decode_brotli(body: bytes, limit: int, cut: bool) -> bytes:
-    stream = brotli.Decompressor()
-    rest = body
-
-    def step() -> bytes:
-        nonlocal rest
-        out: bytes = stream.process(rest, output_buffer_limit=_STEP)
-        rest = b""
-        return out
-
-    content = _collect(step, limit)
-    if not stream.is_finished() and not (cut and content):
-        raise EOFError("the compressed body ends too early")
-    return content
-
-
-def _decode_zstd(body: bytes, limit: int, cut: bool) -> bytes:
-    stream = zstandard.ZstdDecompressor().stream_reader(body)
-    return _collect(lambda: stream.read(_STEP), limit)
-
-
-_DECODERS: dict[str, tuple[Callable[[bytes, int, bool], bytes], ...]] = {
-    "gzip": (_zlib_decoder(31),),
-    "x-gzip": (_zlib_decoder(31),),
-    "deflate": (_zlib_decoder(15), _zlib_decoder(-15)),  # the name means zlib, but servers also send it bare
-    "br": (_decode_brotli,),
-    "zstd": (_decode_zstd,),
+_OPENERS: dict[str, tuple[Callable[[], Inflater], ...]] = {
+    "gzip": (Gzip().open,),
+    "deflate": (lambda: Deflate(15), lambda: Deflate(-15)),  # the name means zlib, but it is also sent bare
+    "br": (_Brotli,),
+    "zstd": (Zstd().open,),
 }
+_OPENERS["x-gzip"] = _OPENERS["gzip"]

@@ -22,7 +22,7 @@ _ROWS = 256  # taken into Python at a time
 
 
 def read(source: Source, path: str) -> Items:
-    """Yield a document a row of a Parquet file, or of an Arrow IPC file or stream; `offset` is the row, from 0.
+    """Yield a document a row of a Parquet file, Arrow IPC file or stream; `offset` is the row, from 0.
 
     Strings come decoded, binary text as bytes. Rejected causes: "null-text", "oversized", and once, at the
     row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that is corrupt or incomplete.

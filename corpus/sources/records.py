@@ -109,7 +109,7 @@ class _Members:
                 self._first = damage
 
     def section(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (start of the member, bytes) until a member begins a section of its own; raises DamageError."""
+        """Yield (start of the member, bytes) up to the next section; raises DamageError."""
         while self.ahead:
             if isinstance(self._first, DamageError):
                 yield self._start, b""
@@ -319,7 +319,7 @@ class _Section:
 
 
 def header_end(data: bytes | bytearray) -> tuple[int, int]:
-    """Find the blank line after header lines: where they end and where it does; (-1, -1) when there is none."""
+    """Find the blank line after header lines: where they end and where it does, or (-1, -1)."""
     end = data.find(b"\r\n\r\n")
     bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
     if bare >= 0:
