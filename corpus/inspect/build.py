@@ -1,0 +1,87 @@
+"""The output folder of a build: which stages are there, and the manifest of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpus import files
+from corpus.dataset import MANIFEST, DatasetError, Manifest, load
+
+# The folder of each stage and the kinds of file that tell it. A stage of token shards joins here.
+FOLDERS = {
+    "clean": ("documents", "dropped", "rejected"),
+    "dedupe": ("removed",),
+    "shards": ("shard",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A finished stage: where it lies, what it is called in paths shown to people, and its manifest."""
+
+    folder: str
+    name: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """The finished stages below one folder, None for those that are not there."""
+
+    root: str
+    clean: Stage | None = None
+    dedupe: Stage | None = None
+    shards: Stage | None = None
+
+    def stages(self) -> list[Stage]:
+        """Give the stages that are there, in the order in which a build makes them."""
+        return [stage for stage in (self.clean, self.dedupe, self.shards) if stage is not None]
+
+    def need_clean(self, purpose: str) -> Stage:
+        """Give the clean stage; DatasetError where it is not there."""
+        return _need(self.clean, self.root, "clean", purpose)
+
+    def need_dedupe(self, purpose: str) -> Stage:
+        """Give the dedupe stage; DatasetError where it is not there."""
+        return _need(self.dedupe, self.root, "dedupe", purpose)
+
+    def need_shards(self, purpose: str) -> Stage:
+        """Give the shard stage; DatasetError where it is not there."""
+        return _need(self.shards, self.root, "shards", purpose)
+
+
+def open_build(root: str) -> Build:
+    """Find the stages of a build's output folder, or take `root` itself as the folder of one stage.
+
+    Raises DatasetError where there is neither.
+    """
+    if files.size(root, MANIFEST) is not None:
+        manifest = load(root)
+        kinds = {file.kind for unit in manifest.units for file in unit.files}
+        for name, telling in FOLDERS.items():
+            if kinds & set(telling):
+                return Build(root, **{name: Stage(root, name, manifest)})
+        raise DatasetError(
+            f"{root} is the folder of stage {manifest.stage!r} with files of kind {sorted(kinds) or 'none'}; "
+            f"expected a stage that holds documents ({', '.join(FOLDERS)}) or the output folder of a build"
+        )
+    found = {
+        name: Stage(folder, name, load(folder))
+        for name in FOLDERS
+        if files.size(folder := files.join(root, name), MANIFEST) is not None
+    }
+    if not found:
+        raise DatasetError(
+            f"{root} holds no finished stage: none of {', '.join(f'{name}/{MANIFEST}' for name in FOLDERS)} "
+            f"is there; give the output folder of a build, or run the build until its first stage is done"
+        )
+    return Build(root, **found)
+
+
+def _need(stage: Stage | None, root: str, name: str, purpose: str) -> Stage:
+    if stage is None:
+        raise DatasetError(
+            f"{root} has no finished stage {name}/, which is needed to {purpose}; give the output folder of "
+            f"the whole build, or run the build until {name} is done"
+        )
+    return stage

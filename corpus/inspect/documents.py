@@ -1,0 +1,296 @@
+"""Documents to read: some of a language, at random, by id or words, dropped by a rule, or rejected."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus import dataset
+from corpus.dataset import DatasetError
+from corpus.inspect import rows
+from corpus.inspect.build import Build, Stage, open_build
+from corpus.inspect.rows import Condition, Place, Pool
+
+DEDUPE = "dedupe."  # before the kind of a removed document: dedupe.near is a rule like any other
+_KINDS = ("exact", "url", "near")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row to show: what it is, in which file of the corpus (below the root) and row it lies, its columns.
+
+    A removed document carries the columns of its document, and `rule`, `survivor`, `witness`, `jaccard`.
+    """
+
+    kind: Literal["document", "dropped", "removed", "rejected"]
+    path: str
+    row: int
+    values: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything as plain values, ready for JSON; times as ISO 8601."""
+        plain = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in self.values.items()
+        }
+        return {"kind": self.kind, "path": self.path, "row": self.row, **plain}
+
+
+def documents(
+    root: str,
+    *,
+    language: str | None = None,
+    random: int | None = None,
+    seed: int = 0,
+    limit: int = 5,
+    stage: Literal["shards", "parts"] | None = None,
+    rule: str | None = None,
+    rejected: bool = False,
+    id: str | None = None,
+    find: str | None = None,
+) -> list[Entry]:
+    """Give documents of a build's output folder, the first `limit` or `random` ones drawn with a seed.
+
+    `stage` is where kept documents are looked for: shards or the parts of clean; None takes the last that is
+    there. `rule` asks instead for what was dropped by the rules that begin so; `dedupe.exact`, `dedupe.url`
+    and `dedupe.near` are rules too. `id` is an id or its beginning, looked for among the kept, the removed
+    and the dropped. `find` asks for words in the text, whatever their case (i, ı, I and İ are one letter).
+    The draw is uniform over all rows that fulfil the rest; texts are read only of what is shown, and where
+    `find` must.
+
+    Raises DatasetError for a stage that is not there, an unknown language, rule or id, and for options that
+    exclude each other.
+    """
+    _refuse_contradictions(
+        rejected=rejected, rule=rule, id=id, language=language, find=find, stage=stage, random=random
+    )
+    build = open_build(root)
+    conditions = _conditions(language, find)
+
+    def choose(pools: Iterator[Pool]) -> list[Place]:
+        return rows.first(pools, limit) if random is None else rows.draw(pools, random, seed)
+
+    if rejected:
+        clean = build.need_clean("show rejected records")
+        return _entries(build, choose(_pools(clean, "rejected", ())), "rejected")
+    if id is not None:
+        return _by_id(build, id, limit)
+    if rule is not None:
+        _check_rule(build, rule)
+        dropped = _dropped_pools(build, rule, conditions)
+        found = _dropped_entries(build, choose(dropped))
+        if not found and language is not None:
+            _check_language(language, _dropped_pools(build, rule, ()), build)
+        return found
+    home, kind = _home(build, stage)
+    found = _entries(build, choose(_pools(home, kind, conditions, language)), "document")
+    if not found and language is not None:
+        _check_language(language, _pools(home, kind, ()), build)
+    return found
+
+
+def _refuse_contradictions(**options: Any) -> None:
+    given = [name for name, value in options.items() if value not in (None, False)]
+    alone = {
+        "rejected": {"random"},  # a rejected record has neither text nor language nor id
+        "id": set(),
+        "rule": {"language", "find", "random"},
+    }
+    for name, company in alone.items():
+        wrong = [other for other in given if other not in company | {name}]
+        if name in given and wrong:
+            raise DatasetError(
+                f"{name} and {wrong[0]} cannot be asked for together; "
+                f"{name} goes with {', '.join(sorted(company)) or 'nothing else'}"
+            )
+
+
+def _home(build: Build, stage: Literal["shards", "parts"] | None) -> tuple[Stage, str]:
+    if stage == "parts" or (stage is None and build.shards is None):
+        return build.need_clean("show documents"), "documents"
+    return build.need_shards("show documents of the shards"), "shard"
+
+
+def _conditions(language: str | None, find: str | None) -> list[Condition]:
+    conditions = []
+    if language is not None:
+        conditions.append(Condition("language", lambda column: pc.equal(column, language)))
+    if find is not None:
+        pattern = search_pattern(find)
+        conditions.append(Condition("text", lambda column: pc.match_substring_regex(column, pattern)))
+    return conditions
+
+
+def search_pattern(words: str) -> str:
+    """Make the RE2 pattern that finds words in either case, across line ends, the four Turkish i as one."""
+    pieces = []
+    for letter in unicodedata.normalize("NFC", " ".join(words.split())):
+        if letter == " ":
+            pieces.append(r"\s+")
+        elif letter in "iıIİ":
+            pieces.append("[iıIİ]")
+        else:
+            cases = dict.fromkeys(case for case in (letter, letter.lower(), letter.upper()) if len(case) == 1)
+            pieces.append("(?:" + "|".join(re.escape(case) for case in cases) + ")")
+    return "".join(pieces)
+
+
+def _pools(
+    stage: Stage, kind: str, conditions: Sequence[Condition], language: str | None = None
+) -> Iterator[Pool]:
+    """Give the rows of a stage's files; a file that says its language is skipped or taken without a look."""
+    for file in stage.manifest.files(kind):
+        needed = conditions
+        if language is not None and file.language:
+            if file.language != language:
+                continue
+            needed = [condition for condition in conditions if condition.column != "language"]
+        yield from rows.matching(stage.folder, file, needed)
+
+
+def _dropped_pools(build: Build, rule: str, conditions: Sequence[Condition]) -> Iterator[Pool]:
+    """Give rows of dropped files, then of removed files whose document fulfils the conditions."""
+    clean = build.need_clean("show what was dropped")
+    by_rule = Condition("rule", lambda column: pc.starts_with(column, rule))
+    if not rule.startswith(DEDUPE):
+        yield from _pools(clean, "dropped", [by_rule, *conditions])
+    kinds = pa.array([kind for kind in _KINDS if (DEDUPE + kind).startswith(rule)], pa.string())
+    if build.dedupe is not None and len(kinds):
+        by_kind = Condition("kind", lambda column: pc.is_in(column, value_set=kinds))
+        for pool in _pools(build.dedupe, "removed", [by_kind]):
+            yield _narrowed(clean, pool, conditions) if conditions and len(pool) else pool
+
+
+def _narrowed(clean: Stage, pool: Pool, conditions: Sequence[Condition]) -> Pool:
+    """Keep the removed rows whose document, read from its part, fulfils the conditions."""
+    assert pool.rows is not None
+    where = rows.take(pool.folder, pool.file.path, pool.rows, ["part", "row"])
+    parts, inside = where.column("part").to_numpy(), where.column("row").to_numpy()
+    files = clean.manifest.files("documents")
+    columns = list(dict.fromkeys(condition.column for condition in conditions))
+    keep: list[int] = []
+    for part in sorted(set(parts.tolist())):
+        mine = (parts == part).nonzero()[0]
+        found = rows.take(clean.folder, files[part].path, inside[mine], columns)
+        keep += mine[rows.fulfils(found, conditions)].tolist()
+    return Pool(pool.folder, pool.file, pool.rows[sorted(keep)])
+
+
+def _entries(
+    build: Build, places: list[Place], kind: Literal["document", "dropped", "rejected"]
+) -> list[Entry]:
+    found = rows.read(places)
+    return [
+        Entry(kind, _path(build, place), place.row, values)
+        for place, values in zip(places, found, strict=True)
+    ]
+
+
+def _dropped_entries(build: Build, places: list[Place]) -> list[Entry]:
+    """Read dropped and removed documents, in the order of their places."""
+    removed = _removed_entries(build, [place for place in places if place.file.kind == "removed"])
+    dropped = _entries(build, [place for place in places if place.file.kind == "dropped"], "dropped")
+    queues = {"removed": iter(removed), "dropped": iter(dropped)}
+    return [next(queues[place.file.kind]) for place in places]
+
+
+def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
+    clean = build.need_clean("show what dedupe removed")
+    files = clean.manifest.files("documents")
+    entries = []
+    removals = rows.read(places)
+    texts = [Place(clean.folder, part_file(files, removal["part"]), removal["row"]) for removal in removals]
+    for removal, place, values in zip(removals, texts, rows.read(texts), strict=True):
+        if values["id"] != removal["id"]:
+            raise DatasetError(
+                f"dedupe/ removed {removal['id']} at part {removal['part']}, row {removal['row']}, but there "
+                f"clean/ has {values['id']}: dedupe was made from an earlier clean; run the build again"
+            )
+        fate = {"rule": DEDUPE + removal["kind"]}
+        fate |= {name: removal[name] for name in ("survivor", "witness", "jaccard")}
+        entries.append(Entry("removed", _path(build, place), place.row, {**fate, **values}))
+    return entries
+
+
+def part_file(files: list[dataset.File], part: int) -> dataset.File:
+    """Give the file of a part by its number; DatasetError where clean has no such part."""
+    if part >= len(files):
+        raise DatasetError(
+            f"dedupe/ speaks of part {part}, but clean/ has {len(files)} parts: dedupe was made from another "
+            f"clean; run the build again"
+        )
+    return files[part]
+
+
+def _path(build: Build, place: Place) -> str:
+    below = place.folder[len(build.root.rstrip("/")) :].strip("/")
+    return f"{below}/{place.file.path}" if below else place.file.path
+
+
+def _by_id(build: Build, id: str, limit: int) -> list[Entry]:
+    """Look for an id among the kept, then among what dedupe removed, then among the dropped."""
+    wanted = [Condition("id", lambda column: pc.starts_with(column, id.lower()))]
+    found: list[Entry] = []
+    if build.dedupe is not None and build.clean is not None:
+        found += _removed_entries(build, rows.first(_pools(build.dedupe, "removed", wanted), limit))
+    gone = {(entry.path, entry.row) for entry in found}
+    if build.shards is not None or build.clean is not None:
+        home, kind = _home(build, None)
+        kept = _entries(build, rows.first(_pools(home, kind, wanted), limit + len(gone)), "document")
+        found = [entry for entry in kept if (entry.path, entry.row) not in gone] + found
+    if build.clean is not None:
+        found += _entries(build, rows.first(_pools(build.clean, "dropped", wanted), limit), "dropped")
+    if not found:
+        raise DatasetError(
+            f"no document of {build.root} has an id that begins with {id!r}; looked in "
+            f"{', '.join(f'{stage.name}/' for stage in build.stages())}; "
+            f"an id is 32 hexadecimal digits, and its beginning is enough"
+        )
+    return found[:limit]
+
+
+def _check_rule(build: Build, rule: str) -> None:
+    known = dict(build.need_clean("show what was dropped").manifest.counts().dropped)
+    if build.dedupe is not None:
+        known |= build.dedupe.manifest.counts().dropped
+    if any(name.startswith(rule) for name in known):
+        return
+    ranked = sorted(known.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{name} {number:,}" for name, number in ranked) or "none"
+    missing = "" if build.dedupe is not None else "; there is no dedupe/ stage yet"
+    raise DatasetError(
+        f"no rule that begins with {rule!r} dropped anything in {build.root}; "
+        f"rules that did: {listed}{missing}"
+    )
+
+
+def _check_language(language: str, pools: Iterator[Pool], build: Build) -> None:
+    """Raise DatasetError, listing the languages that are there, unless this one is among them."""
+    there: set[str] = set()
+    for pool in pools:
+        if pool.file.language:
+            there.add(pool.file.language)
+        elif pool.file.kind == "removed":
+            clean = build.need_clean("know the languages of removed documents")
+            for file in clean.manifest.files("documents"):
+                there |= _languages(clean.folder, file)
+        elif pool.rows is None or len(pool):
+            there |= _languages(pool.folder, pool.file)
+    if language not in there:
+        raise DatasetError(
+            f"no document in language {language!r}; there are: {', '.join(sorted(there)) or 'none'}"
+        )
+
+
+def _languages(folder: str, file: dataset.File) -> set[str]:
+    found: set[str] = set()
+    for batch in dataset.batches(folder, file.path, ["language"]):
+        found |= set(pc.unique(batch.column("language")).to_pylist())
+    return found

@@ -1,0 +1,189 @@
+"""A small build made by hand: two parts, dropped and rejected records, clusters of each kind, shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from corpus import dataset, schema
+from corpus.counts import Counts
+from corpus.dataset import File, Manifest, Unit
+
+BATCH = 3  # rows of a record batch, so that files have several
+
+Row = dict[str, Any]
+
+
+def page(
+    number: int, text: str, language: str = "tur_Latn", score: float = 0.9, url: str | None = None
+) -> Row:
+    return {
+        "id": f"{number:032x}",
+        "text": text,
+        "url": f"https://site{number % 3}.example/sayfa/{number}" if url is None else url,
+        "fetched": datetime(2024, 5, 1, tzinfo=UTC) if number % 2 else None,
+        "source": "web" if number % 4 else "books",
+        "file": "crawl.warc.gz",
+        "offset": 1000 * number,
+        "encoding": "utf-8",
+        "language": language,
+        "language_score": score,
+        "bytes": len(text.encode()),
+        "words": len(text.split()),
+        "redactions": number % 2,
+    }
+
+
+def write(folder: Path, path: str, kind: schema.Kind, rows: list[Row], **more: str) -> File:
+    with dataset.create(str(folder), path, kind, "0" * 16, **more) as slot:
+        for start in range(0, len(rows), BATCH):
+            slot.arrow.write(pa.RecordBatch.from_pylist(rows[start : start + BATCH], kind.schema("0" * 16)))
+    assert slot.file is not None
+    return slot.file
+
+
+def save(folder: Path, stage: str, units: list[tuple[list[File], Counts]], **facts: object) -> None:
+    made = tuple(
+        Unit(name=f"unit {n}", fingerprint="0" * 16, inputs=(), files=tuple(files), counts=counts)
+        for n, (files, counts) in enumerate(units)
+    )
+    dataset.save(str(folder), Manifest(stage=stage, version=1, settings={}, units=made, facts=facts))
+
+
+def signature(row: Row) -> Row:
+    shared = {name: row[name] for name in ("id", "bytes", "words", "fetched", "language")}
+    return {**shared, "exact": b"\0" * 16, "url": 0, "source": 0, "signature": [0] * schema.PERMUTATIONS}
+
+
+def removal(gone: tuple[int, int, Row], stays: tuple[int, int, Row], kind: str, jaccard: float) -> Row:
+    return {
+        "part": gone[0],
+        "row": gone[1],
+        "id": gone[2]["id"],
+        "kind": kind,
+        "survivor": stays[2]["id"],
+        "survivor_part": stays[0],
+        "survivor_row": stays[1],
+        "witness": stays[2]["id"],
+        "jaccard": jaccard,
+    }
+
+
+LONG = "İstanbul Boğazı'nda ışıklar yandı; ılık bir akşamdı ve vapurlar iskeleye yanaşıyordu. " * 3
+
+PARTS = [
+    [
+        page(1, LONG + "Martılar simit bekliyordu."),
+        page(2, "Kısa bir sayfa."),
+        page(3, LONG + "Martılar simit bekliyordu."),
+        page(4, "Bakı şəhəri Xəzər dənizinin sahilində yerləşir.", "aze_Latn", 0.8),
+        page(5, "Dağların ardından güneş doğdu."),
+    ],
+    [
+        page(6, LONG + "Kediler balık bekliyordu.", url=""),
+        page(7, "Yağmur yağınca toprak kokar.", url="https://SITE1.example/sayfa/7"),
+        page(8, "Berlin ist eine Stadt.", "deu_Latn", 0.99),
+    ],
+]
+
+DROPPED = [
+    {"rule": "gopher.min_words", "value": 2.0, "limit": 50.0, **page(20, "Ana sayfa")},
+    {
+        "rule": "gopher.mean_word_length",
+        "value": 12.5,
+        "limit": 10.0,
+        **page(21, "Çekoslovakyalılaştıramadık"),
+    },
+    {"rule": "language.score", "value": 0.4, "limit": 0.7, **page(22, "Ok ok ok", "aze_Latn", 0.4)},
+    {"rule": "c4.no_sentence", "value": 0.0, "limit": 1.0, **page(23, "menü giriş çıkış")},
+]
+
+REJECTED = [
+    {
+        "cause": "truncated",
+        "detail": "1,204 of 9,000 bytes \x1b[31mred",
+        "url": "https://site.example/x",
+        "fetched": None,
+        "source": "web",
+        "file": "crawl.warc.gz",
+        "offset": 77,
+    }
+]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., str]:
+    """Make a build with its first stages, all three unless told otherwise, and give its folder."""
+
+    def make(*stages: str) -> str:
+        stages = stages or ("clean", "dedupe", "shards")
+        if "clean" in stages:
+            _clean(tmp_path / "clean")
+        if "dedupe" in stages:
+            _dedupe(tmp_path / "dedupe")
+        if "shards" in stages:
+            _shards(tmp_path / "shards")
+        return str(tmp_path)
+
+    return make
+
+
+def _clean(folder: Path) -> None:
+    units = []
+    for number, rows in enumerate(PARTS):
+        files = [
+            write(folder, f"parts/{number}.arrow", schema.DOCUMENTS, rows),
+            write(folder, f"signatures/{number}.arrow", schema.SIGNATURES, [signature(row) for row in rows]),
+        ]
+        counts = Counts(kept=len(rows), skipped={"request": 2})
+        if number == 0:
+            files.append(write(folder, "dropped/0.arrow", schema.DROPPED, DROPPED))
+            files.append(write(folder, "rejected/0.arrow", schema.REJECTED, REJECTED))
+            for row in DROPPED:
+                counts.drop(row["rule"])
+            counts.reject("truncated")
+        counts.seen = counts.kept + sum(counts.dropped.values()) + sum(counts.rejected.values())
+        counts.note("redacted", "email", 4)
+        units.append((files, counts))
+    save(folder, "clean", units)
+
+
+def _dedupe(folder: Path) -> None:
+    (one, two, three, _, five), (six, _, _) = PARTS
+    removed = [
+        removal((0, 2, three), (0, 0, one), "exact", 1.0),
+        removal((1, 0, six), (0, 0, one), "near", 0.81),
+        removal((0, 1, two), (0, 4, five), "url", 0.1),
+    ]
+    survivors = [
+        {"part": 0, "row": 0, "id": one["id"], "copies": 3},
+        {"part": 0, "row": 4, "id": five["id"], "copies": 2},
+    ]
+    counts = Counts(seen=8, kept=5, dropped={"dedupe.exact": 1, "dedupe.near": 1, "dedupe.url": 1})
+    written = [
+        write(folder, "removed.arrow", schema.REMOVED, removed),
+        write(folder, "survivors.arrow", schema.SURVIVORS, survivors),
+    ]
+    sizes = [{"from": 2, "to": 2, "clusters": 1}, {"from": 3, "to": 4, "clusters": 1}]
+    along = [{"threshold": 0.7, "documents": 4}, {"threshold": 0.8, "documents": 3}]
+    save(folder, "dedupe", [(written, counts)], clusters=2, cluster_sizes=sizes, largest_component=along)
+
+
+def _shards(folder: Path) -> None:
+    (one, _, _, four, five), (_, seven, eight) = PARTS
+    layout = [
+        ("tur_Latn", "train", [{**one, "copies": 3}, {**five, "copies": 2}]),
+        ("tur_Latn", "validation", [{**seven, "copies": 1}]),
+        ("aze_Latn", "train", [{**four, "copies": 1}]),
+        ("deu_Latn", "train", [{**eight, "copies": 1}]),
+    ]
+    files = [
+        write(folder, f"{language}/{split}-00000-0.arrow", schema.SHARD, rows, language=language, split=split)
+        for language, split, rows in layout
+    ]
+    save(folder, "shard", [(files, Counts(seen=5, kept=5))])

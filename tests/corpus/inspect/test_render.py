@@ -1,0 +1,143 @@
+"""What is printed fits the terminal, leaves Turkish whole and lets no escape sequence through."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from corpus.inspect import (
+    LanguageTotals,
+    clusters,
+    documents,
+    overview,
+    render_clusters,
+    render_documents,
+    render_overview,
+)
+from corpus.inspect.render import count, size
+
+Build = Callable[..., str]
+
+
+def printed(render: Callable[..., None], value: object, width: int = 80, **options: object) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    render(value, console, **options)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    return str(text)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_overview_says_what_is_there_and_what_went(build: Build) -> None:
+    text = printed(render_overview, overview(build()))
+    for said in (
+        "5 documents in shards: 54 words",
+        "tur_Latn          3     44",
+        "removed dedupe.near",
+        "every record is accounted for",
+        "3 pieces replaced in 3 documents (60.0 %)",
+    ):
+        assert said in text
+
+
+def test_the_overview_cries_out_when_numbers_disagree(build: Build) -> None:
+    found = overview(build())
+    text = printed(render_overview, replace(found, funnel=replace(found.funnel, faults=("a 1, but b 2",))))
+    assert "does not add up: a 1, but b 2" in text
+    assert "accounted" not in text
+
+
+def test_a_corpus_of_billions_fits_eighty_columns(build: Build) -> None:
+    huge = LanguageTotals("tur_Latn", 95_129_129, 41_900_000_000, 346 << 30, 140 << 30, 0.9871, 1, 95_129)
+    found = replace(overview(build()), languages=(huge,), bytes=400 << 30)
+    line = next(line for line in printed(render_overview, found).splitlines() if line.startswith("tur_Latn"))
+    cells = ["95.1 M", "41.9 G", "346 GiB", "86.5 %", "140 GiB", "0.987", "95,129"]
+    assert one_line(line).removeprefix("tur_Latn ") == " ".join(cells)
+
+
+def test_long_tables_end_with_the_rest_in_one_line(build: Build) -> None:
+    text = printed(render_overview, overview(build(), top=1), rows=2)
+    assert "… 1 more" in text
+    assert "dropped … 2 more" in one_line(text)
+
+
+def test_a_document_stands_under_what_it_is(build: Build) -> None:
+    text = printed(render_documents, documents(build(), limit=1))
+    assert text.startswith("1/1 tur_Latn 0.900 ─")
+    assert f"{1:032x}" in text
+    assert "web: crawl.warc.gz at 1000, fetched 2024-05-01" in text
+    assert "36 words, 324 bytes, 1 redaction, stands for 3 documents" in text
+    assert "İstanbul Boğazı'nda ışıklar yandı; ılık bir akşamdı" in one_line(text)
+
+
+def test_a_long_text_is_cut_and_says_how_much_is_left(build: Build) -> None:
+    found = documents(build(), limit=1)
+    whole = found[0].values["text"]
+    text = printed(render_documents, found, characters=60)
+    shown = "İstanbul Boğazı'nda ışıklar yandı; ılık bir akşamdı ve"
+    assert shown in one_line(text)
+    assert f"… {len(whole) - len(shown):,} more characters" in text
+    assert "more characters" not in printed(render_documents, found, characters=None)
+
+
+def test_a_dropped_document_names_rule_value_and_limit(build: Build) -> None:
+    text = printed(render_documents, documents(build(), rule="gopher.mean"))
+    assert "gopher.mean_word_length: 12.5, limit 10" in text
+
+
+def test_a_removed_document_names_its_survivor(build: Build) -> None:
+    text = printed(render_documents, documents(build(), rule="dedupe.near"))
+    assert "dedupe.near, similarity 0.81" in text
+    assert f"survivor   {1:032x}" in text
+
+
+def test_escape_sequences_and_markup_of_a_page_stay_text(build: Build) -> None:
+    root = build()
+    text = printed(render_documents, documents(root, rejected=True))
+    assert "\x1b" not in text
+    assert "�[31mred" in text
+    entry = documents(root, limit=1)[0]
+    planted = replace(entry, values={**entry.values, "text": "[bold]x[/bold] \u202eters\x9b2J"})
+    assert "[bold]x[/bold] �ters�2J" in printed(render_documents, [planted])
+
+
+def test_nothing_found_says_so() -> None:
+    assert printed(render_documents, []) == "nothing matches\n"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_cluster_members_stand_side_by_side_with_their_differences_marked(build: Build, width: int) -> None:
+    text = printed(render_clusters, clusters(build()), width=width)
+    assert "cluster 1 of 2: 3 documents" in text
+    assert "near copy, similarity 0.81" in text
+    for mark in ("[-Martılar", "simit-]", "{+Kediler", "balık+}"):
+        assert mark in text
+
+
+def test_the_rest_of_many_differences_is_counted(build: Build) -> None:
+    found = clusters(build())
+    text = printed(render_clusters, found, passages=0)
+    assert "… 1 more differing passages" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "0.977 KiB"), (46_137_344, "44 MiB"), (5 << 40, "5 TiB")],
+)
+def test_sizes_have_three_digits(number: int, text: str) -> None:
+    assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(9_999_999, "9,999,999"), (12_345_678, "12.3 M"), (999_600_000, "0.9996 G")]
+)
+def test_large_counts_have_three_digits(number: int, text: str) -> None:
+    assert count(number) == text
