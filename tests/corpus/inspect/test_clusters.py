@@ -9,8 +9,7 @@ import pytest
 
 from corpus import dataset, files
 from corpus.dataset import DatasetError
-from corpus.inspect import clusters
-from corpus.inspect import clusters as inspect_clusters
+from corpus.inspect.clusters import clusters
 
 Build = Callable[..., str]
 
@@ -71,4 +70,4 @@ def test_a_cluster_that_lacks_members_is_noticed(build: Build) -> None:
     manifest["units"][0]["files"].pop(0)
     files.write_json(f"{root}/dedupe", dataset.MANIFEST, manifest)
     with pytest.raises(DatasetError, match="3 documents by its survivor, but 0 removals"):
-        inspect_clusters(root)
+        clusters(root)

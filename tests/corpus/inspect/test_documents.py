@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import dataset, files
 from corpus.dataset import DatasetError, File
-from corpus.inspect import documents, rows
-from corpus.inspect.documents import search_pattern
+from corpus.inspect import rows
+from corpus.inspect.documents import documents, search_pattern
 
 Build = Callable[..., str]
 
@@ -112,12 +114,12 @@ def test_an_id_is_found_wherever_its_document_went(build: Build) -> None:
     for number, kind in ((5, "document"), (6, "removed"), (22, "dropped")):
         (entry,) = documents(root, id=f"{number:032x}")
         assert entry.kind == kind
-    with pytest.raises(DatasetError, match="no document .* begins with 'beef'"):
+    with pytest.raises(DatasetError, match=r"no document .* begins with 'beef'"):
         documents(root, id="beef")
 
 
 def test_the_beginning_of_an_id_is_enough(build: Build) -> None:
-    assert ids(build(), id="0" * 31, limit=99) == [1, 5, 7, 4, 8, 2, 3, 6][:5] + [3, 6, 2]
+    assert ids(build(), id="0" * 31, limit=99) == [1, 5, 7, 4, 8, 3, 6, 2]
 
 
 def test_without_shards_an_id_names_a_removed_document_once(build: Build) -> None:
@@ -151,9 +153,6 @@ def test_options_that_exclude_each_other_are_refused(build: Build, options: dict
     ],
 )
 def test_words_are_found_whatever_their_case(build: Build, words: str, text: str) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     assert pc.match_substring_regex(pa.array([text]), search_pattern(words)).to_pylist() == [True]
 
 
@@ -202,9 +201,8 @@ def test_rows_come_in_the_order_asked_for(build: Build) -> None:
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(0, 30), st.integers(0, 9))
 def test_a_draw_gives_as_many_distinct_rows_as_there_are(sizes: list[int], number: int, seed: int) -> None:
-    pools = [
-        rows.Pool("", File(kind="", path=str(n), rows=s, bytes=0, sha256="")) for n, s in enumerate(sizes)
-    ]
+    described = [File(kind="", path=str(n), rows=size, bytes=0, sha256="") for n, size in enumerate(sizes)]
+    pools = [rows.Pool("", file) for file in described]
     drawn = [(place.file.path, place.row) for place in rows.draw(pools, number, seed)]
     assert len(set(drawn)) == len(drawn) == min(number, sum(sizes))
     assert all(0 <= row < sizes[int(path)] for path, row in drawn)

@@ -10,16 +10,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from corpus.inspect import (
-    LanguageTotals,
-    clusters,
-    documents,
-    overview,
-    render_clusters,
-    render_documents,
-    render_overview,
-)
-from corpus.inspect.render import count, size
+from corpus.inspect.clusters import clusters
+from corpus.inspect.documents import documents
+from corpus.inspect.overview import LanguageTotals, overview
+from corpus.inspect.render import count, render_clusters, render_documents, render_overview, size
 
 Build = Callable[..., str]
 
