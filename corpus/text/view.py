@@ -1,9 +1,10 @@
 """The lines and words of a text, found once and read by every filter and by the signature.
 
-A *word* is a maximal run of letters, digits and combining marks that begins with a letter or digit; an
-apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word; hyphen and underscore
-split. Scripts that are written without spaces give one word a letter. Everything else that is not space is
-a *symbol*: a maximal run of such characters counts as one.
+A *word* is a maximal run of letters, digits and combining marks that begins with a letter or digit. An
+apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word, and so does one of . , / :
+between two digits (`3,5`, `14/1/1970`); hyphen and underscore split. Scripts that are written without spaces
+give one word a letter. Everything else that is not space is a *symbol*: a maximal run of such characters
+counts as one.
 
 Words are compared *folded*: lower case by code point, and I, İ, ı and i all become i, so that no case
 variant of a Turkish word is split from the others whatever the language; marks stay (ölü is not olu).
@@ -72,7 +73,7 @@ class TextView:
     word_code_starts: I32  # [words]
     word_code_ends: I32  # [words]
     word_hashes: U64  # [words] of the folded word
-    word_flags: U8  # [words] LETTER, DIGIT, MARK, SINGLE, APOSTROPHE of what is in the word
+    word_flags: U8  # [words] LETTER, DIGIT, MARK and others of what is in the word
     folded: U8  # [bytes] UTF-8 of all folded words, a space between two
     word_starts: I32  # [words] byte offsets into folded
     word_ends: I32  # [words]
@@ -109,10 +110,10 @@ def words(text: str) -> list[str]:
     for at, char in enumerate(text):
         kind = _kind(char)
         following = _kind(text[at + 1]) if at + 1 < len(text) else 0
+        in_number = char in ".,/:" and bool(word) and _kind(word[-1]) & following & DIGIT
+        joined = (in_number or kind & APOSTROPHE) and following & (LETTER | DIGIT) and not following & SINGLE
         goes_on = bool(word) and (
-            kind & MARK
-            or (not single and kind & (LETTER | DIGIT) and not kind & SINGLE)
-            or (not single and kind & APOSTROPHE and following & (LETTER | DIGIT) and not following & SINGLE)
+            kind & MARK or (not single and (joined or (kind & (LETTER | DIGIT) and not kind & SINGLE)))
         )
         if goes_on:
             word += char
@@ -219,6 +220,12 @@ def _closes(code):  # type: ignore[no-untyped-def]
     return code == 0x300D or code == 0x300F or code == 0xFF09
 
 
+@njit(cache=True, inline="always")
+def _in_number(code):  # type: ignore[no-untyped-def]
+    """Whether a code point may stand between two digits: . , / :"""
+    return code == 0x2E or code == 0x2C or code == 0x2F or code == 0x3A
+
+
 @njit(cache=True)
 def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
     """The hash and the marks of each line."""
@@ -301,6 +308,7 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
             state = _SEED
             while True:
                 flags |= kind
+                before = kind
                 code = folds[codes[i]]
                 if not (code == 0x307 and last == 0x69):
                     state = (state ^ np.uint64(code)) * _FACTOR
@@ -314,7 +322,10 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
                     continue
                 if single:
                     break
-                following = kinds[codes[i + 1]] if kind & APOSTROPHE and i + 1 < n else kind
+                following = kinds[codes[i + 1]] if i + 1 < n else np.uint8(0)
+                in_number = before & following & DIGIT and _in_number(codes[i])
+                if not (kind & APOSTROPHE or in_number):
+                    following = kind
                 if not following & (LETTER | DIGIT) or following & SINGLE:
                     break
             word_hashes[words] = _mixed(state)
