@@ -1,1 +1,30 @@
-"""x"""
+"""Quality filters: which documents a model should not learn from, by published rules with named limits."""
+
+from __future__ import annotations
+
+from corpus.filters import c4, fineweb, gopher, url
+from corpus.filters.drop import Drop
+from corpus.filters.preset import Preset, load, names, source
+from corpus.text.view import TextView
+
+__all__ = ["Drop", "Preset", "apply", "load", "names", "source", "url"]
+
+
+def apply(view: TextView, preset: Preset) -> Drop | TextView:
+    """Give the text to go on with, or the first rule that drops the document.
+
+    The text is `view` itself unless C4's rules took lines out of it. The order is FineWeb's: repetition,
+    quality, C4, FineWeb; the last reads what C4 left.
+    """
+    if preset.gopher_repetition and (drop := gopher.repetition(view, preset.gopher_repetition)):
+        return drop
+    if preset.gopher_quality and (drop := gopher.quality(view, preset.gopher_quality)):
+        return drop
+    if preset.c4:
+        rest = c4.check(view, preset.c4)
+        if isinstance(rest, Drop):
+            return rest
+        view = rest
+    if preset.fineweb and (drop := fineweb.check(view, preset.fineweb)):
+        return drop
+    return view

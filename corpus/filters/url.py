@@ -1,0 +1,60 @@
+"""Pages that are dropped for their address: blocked hosts with their subdomains, blocked words.
+
+No list is shipped: what is blocked is the user's to say.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from urllib.parse import unquote, urlsplit
+
+from corpus.config import Filters
+from corpus.filters.drop import Drop
+from corpus.text.view import words
+
+
+def check(url: str, settings: Filters) -> Drop | None:
+    """Drop an address of a blocked host (`url.blocked_host`) or with a blocked word (`url.blocked_word`).
+
+    The value is the number of labels of the blocked host, or of blocked words found; the limit is 0. A word
+    is found where it stands between characters that are neither letter nor digit, in any case,
+    percent-decoded: `casino` is in `/online-casino/` and not in `/casinolar/`; several words in their order.
+    """
+    if not url or not (settings.blocked_hosts or settings.blocked_url_words):
+        return None
+    labels = _host(url).split(".")
+    hosts = _hosts(settings.blocked_hosts)
+    for first in range(len(labels)):
+        if ".".join(labels[first:]) in hosts:
+            return Drop("url.blocked_host", float(len(labels) - first), 0.0)
+    read = _spaced(unquote(url)) if settings.blocked_url_words else ""
+    hits = sum(_spaced(word) in read for word in settings.blocked_url_words)
+    return Drop("url.blocked_word", float(hits), 0.0) if hits else None
+
+
+def _host(url: str) -> str:
+    """The host in lower case and ASCII form; empty where the address has none."""
+    try:
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+    except ValueError:
+        return ""
+    return _ascii(host)
+
+
+def _ascii(host: str) -> str:
+    host = host.strip().strip(".").lower()
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
+
+
+@cache
+def _hosts(hosts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(_ascii(host) for host in hosts if host.strip())
+
+
+@lru_cache(maxsize=4096)
+def _spaced(text: str) -> str:
+    """The words of `text`, a space before and after each, so that one is found in another as a whole."""
+    return f" {' '.join(words(text))} "
