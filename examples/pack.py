@@ -59,6 +59,7 @@ class Row:
     whole: bool = False  # kept with every paragraph of the fragment, letter by letter
     language: str = ""
     encoding: str = ""
+    redactions: int = 0
     holds: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
 
@@ -89,9 +90,8 @@ def paragraphs(fragment: str) -> list[str]:
 
 
 def title(fragment: str) -> str:
-    """Give the text of the first heading, "" where there is none."""
-    found = re.search(r"<h1>(.*?)</h1>", fragment)
-    return found[1] if found else ""
+    """Give the text of a fragment's first block, "" where there is none."""
+    return next(iter(paragraphs(fragment)), "")
 
 
 def _every_word(text: str, number: int, change: Callable[[str], str]) -> str:
@@ -146,6 +146,7 @@ def _with_long_word(fragment: str) -> str:
 
 SHAPES: dict[str, Callable[[str], str]] = {
     "forty times": lambda fragment: fragment + fragment.partition("\n")[2] * 39,
+    "without heading": lambda fragment: fragment.partition("\n")[2],
     "with an update": lambda fragment: fragment + read("defects/update"),
     "first half and a letter": _half,
     "with a long word": _with_long_word,
@@ -178,9 +179,6 @@ def rendered(row: Row, date: datetime, links: list[tuple[str, str]]) -> str:
         date=f"{date:%d.%m.%Y}",
         sidebar="\n".join(f'<li><a href="{url}">{name}</a></li>' for url, name in near),
     )
-
-
-# ---------------------------------------------------------------- bytes
 
 
 def _deflated(data: bytes, wbits: int) -> bytes:

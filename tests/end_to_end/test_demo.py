@@ -1,0 +1,200 @@
+"""The demo builds from the sample site, and every planted defect meets the fate that its table states."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from corpus import dataset
+from corpus.counts import Counts
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+KEPT_LANGUAGES = {
+    "tr": "tur_Latn",
+    "az": "azj_Latn",
+    "tk": "tuk_Latn",
+    "uz": "uzn_Latn",
+    "en": "eng_Latn",
+    "de": "deu_Latn",
+}
+BOILERPLATE = (
+    "çerez",
+    "Katalogda ara",
+    "Üyelik işlemleri",
+    "Sıkça sorulan sorular",
+    "İlginizi çekebilir",
+    "Son güncelleme",
+    "Kullanım koşulları",
+    "Tüm hakları saklıdır",
+)
+
+
+def _load_pack() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pack", EXAMPLES / "pack.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pack"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+pack = _load_pack()
+CRAWL = pack.crawl()
+PLANTED = {row.name for row in pack.defects()}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a build made: its folder, and the rows of its files."""
+
+    folder: Path
+    counts: Counts
+    offsets: dict[str, int]  # a row's name -> the byte at which its record starts
+    documents: dict[int, dict[str, Any]]  # offset -> row of a part
+    dropped: dict[int, dict[str, Any]]
+    rejected: dict[int, dict[str, Any]]
+    removed: dict[str, dict[str, Any]]  # id -> row of the removal list
+    shards: dict[str, dict[str, Any]]  # id -> row of a shard
+
+    def fate(self, name: str) -> tuple[str, str]:
+        """Say what became of a record, and by which rule, cause or kind."""
+        at = self.offsets[name]
+        if at in self.rejected:
+            return "rejected", self.rejected[at]["cause"]
+        if at in self.dropped:
+            return "dropped", self.dropped[at]["rule"]
+        if at not in self.documents:
+            return "skipped", ""
+        id = self.documents[at]["id"]
+        if id in self.removed:
+            return "removed", self.removed[id]["kind"]
+        return "kept", ""
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Give the row of a kept document."""
+        return self.documents[self.offsets[name]]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "examples").mkdir()
+    shutil.copy(EXAMPLES / "corpus.toml", folder / "examples")
+    pack.write_warc(folder / "demo" / "kitaplik.warc.gz")
+    command = [sys.executable, "-m", "derlem", "build", "examples/corpus.toml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    corpus = folder / "demo" / "corpus"
+    offsets, at = {}, 0
+    for item in pack.packed():
+        offsets[item.row.name] = at
+        at += len(item.member)
+    return Demo(
+        folder=corpus,
+        counts=dataset.load(str(corpus / "clean")).counts(),
+        offsets=offsets,
+        documents=_rows(corpus / "clean", "documents", "offset"),
+        dropped=_rows(corpus / "clean", "dropped", "offset"),
+        rejected=_rows(corpus / "clean", "rejected", "offset"),
+        removed=_rows(corpus / "dedupe", "removed", "id"),
+        shards=_rows(corpus / "shards", "shard", "id"),
+    )
+
+
+def _rows(folder: Path, kind: str, key: str) -> dict[Any, dict[str, Any]]:
+    files = dataset.load(str(folder)).files(kind)
+    rows = [row for file in files for row in dataset.table(str(folder), file.path).to_pylist()]
+    found = {row[key]: row for row in rows}
+    assert len(found) == len(rows), f"{key} is not unique in the {kind} files"
+    return found
+
+
+@pytest.mark.parametrize("row", [row for row in CRAWL if row.name in PLANTED], ids=lambda row: row.name)
+def test_a_planted_defect_meets_its_fate(demo: Demo, row: Any) -> None:
+    fate, by = demo.fate(row.name)
+    assert fate == row.fate, by
+    if fate in ("dropped", "rejected", "removed"):
+        assert by.startswith(row.by)
+    if fate == "removed":
+        removal = demo.removed[demo.document(row.name)["id"]]
+        assert removal["survivor"] == demo.document(row.survivor)["id"]
+        assert demo.fate(row.survivor)[0] == "kept"
+    if fate == "kept":
+        _check_text(demo.document(row.name), row)
+
+
+def _check_text(document: dict[str, Any], row: Any) -> None:
+    text = document["text"]
+    if row.whole:
+        lost = [found for found in pack.paragraphs(pack.read(row.page)) if found not in text]
+        assert lost == []
+    assert [part for part in row.holds if part not in text] == []
+    assert [part for part in row.lacks if part in text] == []
+    assert document["redactions"] == row.redactions
+    assert document["language"] == (row.language or document["language"])
+    assert document["encoding"] == (row.encoding or document["encoding"])
+
+
+@pytest.mark.parametrize("row", [row for row in CRAWL if row.name not in PLANTED], ids=lambda row: row.name)
+def test_a_page_without_defect_is_kept_whole_or_dropped_for_its_language(demo: Demo, row: Any) -> None:
+    fate, by = demo.fate(row.name)
+    language = KEPT_LANGUAGES.get(row.page[:2])
+    if language is None:
+        assert (fate, by) == ("dropped", "language.not_kept")
+        return
+    assert fate == "kept", by
+    assert demo.document(row.name)["language"] == language
+    _check_text(demo.document(row.name), row)
+
+
+def test_no_menu_banner_sidebar_or_footer_is_left_in_a_document(demo: Demo) -> None:
+    left = [
+        (document["url"], words)
+        for document in demo.documents.values()
+        for words in BOILERPLATE
+        if words.casefold() in document["text"].casefold()
+    ]
+    assert left == []
+
+
+def test_records_that_are_no_documents_are_counted_by_kind(demo: Demo) -> None:
+    planted = Counter(row.by for row in CRAWL if row.fate == "skipped")
+    assert demo.counts.skipped == {**planted, "warcinfo": 1}
+
+
+def test_every_record_is_accounted_for(demo: Demo) -> None:
+    demo.counts.check("the demo")
+    assert demo.counts.seen == len([row for row in CRAWL if row.fate != "skipped"])
+    assert demo.counts.kept == len(demo.documents)
+    assert len(demo.shards) == len(demo.documents) - len(demo.removed)
+    assert set(demo.shards) | set(demo.removed) == {row["id"] for row in demo.documents.values()}
+
+
+def test_a_survivor_counts_its_copies(demo: Demo) -> None:
+    copies = Counter(row["survivor"] for row in demo.removed.values())
+    assert {id: row["copies"] for id, row in demo.shards.items()} == {
+        id: 1 + copies[id] for id in demo.shards
+    }
+
+
+def test_a_second_build_does_nothing_again(demo: Demo) -> None:
+    before = {path: path.stat().st_mtime_ns for path in demo.folder.rglob("*.arrow")}
+    command = [sys.executable, "-m", "derlem", "build", "examples/corpus.toml"]
+    subprocess.run(command, cwd=demo.folder.parents[1], check=True, capture_output=True)
+    assert before == {path: path.stat().st_mtime_ns for path in demo.folder.rglob("*.arrow")}
+
+
+def test_the_demo_verifies(demo: Demo) -> None:
+    for stage in ("clean", "dedupe", "shards"):
+        assert dataset.verify(str(demo.folder / stage)) == []
