@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from corpus.dedup.signature import BANDS, EMPTY, PERMUTATIONS, ROWS, estimate_jaccard
+from corpus.dedup.signature import BANDS, EMPTY, ROWS, estimate_jaccard
 from corpus.dedup.store import SignatureStore, document_numbers, exact_matrix, signature_matrix
+from corpus.schema import PERMUTATIONS
 
 EXACT, URL, NEAR = 0, 1, 2
 """Kinds of edge, the strongest first: where a pair is linked in two ways, the smaller kind counts."""

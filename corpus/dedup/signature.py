@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-PERMUTATIONS = 112
+from corpus.schema import PERMUTATIONS
+
 BANDS = 14
 ROWS = 8
 SHINGLE_WORDS = 5

@@ -16,23 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus.dedup.signature import PERMUTATIONS
+from corpus.schema import PERMUTATIONS, SIGNATURES
 
 ROW_BITS = 32
-SIGNATURE_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("exact", pa.binary(16), nullable=False),
-        pa.field("url", pa.uint64(), nullable=False),
-        pa.field("source", pa.uint16(), nullable=False),
-        pa.field("bytes", pa.uint32(), nullable=False),
-        pa.field("words", pa.uint32(), nullable=False),
-        pa.field("fetched", pa.timestamp("ms", tz="UTC")),
-        pa.field("language", pa.string(), nullable=False),
-        pa.field("signature", pa.list_(pa.uint32(), PERMUTATIONS), nullable=False),
-    ]
-)
-"""Columns of a signature file: an Arrow IPC *file*, uncompressed, so that it can be mapped."""
 
 
 def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
@@ -65,7 +51,7 @@ class SignatureStore:
                 raise IndexError(f"part {number} asked for, but the store has {len(self.paths)} parts")
             path = self.paths[number]
             table = pa.ipc.open_file(pa.memory_map(self._local(path, number))).read_all()
-            for field in SIGNATURE_SCHEMA:
+            for field in SIGNATURES.schema():
                 if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
                     raise ValueError(
                         f"{path}: expected a signature file with column {field.name!r} of type {field.type},"
@@ -105,7 +91,7 @@ class SignatureStore:
             taken.append(batch.select(names).take(pa.array(rows)))
             where.append(places)
         if not taken:
-            return pa.schema([SIGNATURE_SCHEMA.field(name) for name in names]).empty_table()
+            return pa.schema([SIGNATURES.schema().field(name) for name in names]).empty_table()
         back = np.argsort(np.concatenate(where))
         return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
 
