@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-MAX_WORDS = 50_000  # of each text; what follows is not compared
+MAX_WORDS = 200_000  # of each text; what follows is not compared
 _SMALL = 10_000  # cells of the table that difflib may fill for one gap, about 100 by 100 words
 _DEPTH = 12  # rounds of anchoring inside one gap
 _NOISE = 2  # so few equal words between two differing passages only tear them apart

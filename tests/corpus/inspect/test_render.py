@@ -11,9 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from corpus.inspect.clusters import clusters
+from corpus.inspect.differ import compare
 from corpus.inspect.documents import documents
+from corpus.inspect.formats import count, size
 from corpus.inspect.overview import LanguageTotals, overview
-from corpus.inspect.render import count, render_clusters, render_documents, render_overview, size
+from corpus.inspect.render import render_documents, render_overview
+from corpus.inspect.render_clusters import hunks, render_clusters
 
 Build = Callable[..., str]
 
@@ -119,7 +122,42 @@ def test_cluster_members_stand_side_by_side_with_their_differences_marked(build:
 def test_the_rest_of_many_differences_is_counted(build: Build) -> None:
     found = clusters(build())
     text = printed(render_clusters, found, passages=0)
-    assert "… 1 more differing passages" in text
+    assert "… 1 more differing passage" in text
+
+
+def test_colour_takes_the_place_of_marks(build: Build) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    render_clusters(clusters(build()), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1;31mMartılar" in text
+    assert "\x1b[1;32mKediler balık" in text
+    assert "[-" not in text
+
+
+def test_differences_that_lie_close_share_a_hunk() -> None:
+    far = " ".join(f"k{n}" for n in range(40))
+    near = "bir iki üç dört beş"
+    pieces = compare(f"a {near} b {far} c", f"x {near} y {far} z").pieces
+    assert [[piece.left.strip() for piece in hunk] for hunk in hunks(pieces, 9)] == [
+        ["a", near, "b", far],
+        [far, "c"],
+    ]
+    assert len(list(hunks(pieces, 2))) == 1
+
+
+def test_a_host_in_brackets_is_no_markup(build: Build) -> None:
+    found = replace(overview(build()), hosts=(("[fe80::1]", 5),))
+    assert "[fe80::1]" in printed(render_overview, found)
+
+
+def test_a_long_text_is_shown_from_the_words_looked_for(build: Build) -> None:
+    entry = documents(build(), limit=1)[0]
+    long = "başlangıç " * 500 + "İĞNE burada. " + "son " * 500
+    planted = replace(entry, values={**entry.values, "text": long})
+    text = one_line(printed(render_documents, [planted], characters=200, find="iğne"))
+    assert "4,950 characters before … başlangıç" in text
+    assert "İĞNE burada." in text
+    assert "more characters" in text
 
 
 @pytest.mark.parametrize(
