@@ -127,9 +127,18 @@ def _decode(body: bytes, coding: str, limit: int, cut: bool) -> bytes:
             return _inflate(body, opener, limit, cut)
         except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
             reason = reason or f"Content-Encoding {coding!r}: {error}"
-    if is_text(body):
+    if _is_readable(body):
         return body
     raise BodyError("bad-body-encoding", reason)
+
+
+def _is_readable(body: bytes) -> bool:
+    """Whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
+    if is_html(body):
+        return True
+    head = body[:1024]
+    ascii_share = sum(byte < 0x80 for byte in head) / len(head)
+    return is_text(head) and (ascii_share > 0.6 or "\ufffd" not in head[:-3].decode("utf-8", "replace"))
 
 
 def _inflate(body: bytes, opener: Callable[[], Inflater], limit: int, cut: bool) -> bytes:

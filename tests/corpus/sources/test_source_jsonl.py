@@ -1,0 +1,129 @@
+"""What the JSON-lines reader makes of lines, good and bad, plain and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpus.config import Source
+from corpus.sources import Item, RawDocument, Rejected, read
+
+
+def items(data: bytes, tmp_path: Path, name: str = "f.jsonl", **more: object) -> list[Item]:
+    path = tmp_path / name
+    path.write_bytes(data)
+    fields = {"name": "t", "format": "jsonl", "paths": ("x",), **more}
+    return list(read(Source(**fields), str(path)))  # type: ignore[arg-type]
+
+
+ROWS = [
+    {"text": f"satır {row}", "url": f"http://a.example/{row}", "date": "2024-05-01"} for row in range(200)
+]
+DATA = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("f.jsonl", bytes),
+        ("f.jsonl.gz", gzip.compress),
+        ("f.jsonl.gz", lambda data: gzip.compress(data[:99]) + gzip.compress(data[99:])),
+        ("f.jsonl.zst", zstandard.compress),
+        ("f.jsonl.zst", lambda data: zstandard.compress(data[:99]) + zstandard.compress(data[99:])),
+        ("unpacked-on-the-way.jsonl.gz", bytes),
+    ],
+)
+def test_rows_come_in_order_from_every_packing(
+    name: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    found = items(pack(DATA), tmp_path, name)
+    date = datetime(2024, 5, 1, tzinfo=UTC)
+    assert found == [
+        RawDocument(str(row["text"]), "text", str(row["url"]), number, date)
+        for number, row in enumerate(ROWS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (b"{", "bad-json"),
+        (b"[" * 100_000, "bad-json"),
+        (b'{"text": "\xff"}', "bad-utf8"),
+        (b'["text"]', "not-an-object"),
+        (b'{"body": "x"}', "missing-text"),
+        (b'{"text": null}', "null-text"),
+        (b'{"text": ["x"]}', "text-not-string"),
+        (json.dumps({"text": "x" * 2000}).encode(), "oversized"),
+    ],
+)
+def test_a_line_that_is_no_document_is_rejected_and_reading_goes_on(
+    line: bytes, cause: str, tmp_path: Path
+) -> None:
+    limit = 1000 / (1 << 20) if cause == "oversized" else 1.0
+    first, second = items(line + b'\n\n{"text": "iyi"}', tmp_path, max_record_mb=limit)
+    assert isinstance(first, Rejected)
+    assert (first.offset, first.cause) == (0, cause)
+    assert second == RawDocument("iyi", "text", "", 2)
+
+
+def test_columns_are_named_by_the_configuration(tmp_path: Path) -> None:
+    line = b'{"govde": "x", "adres": "http://b.example/", "zaman": 1714564800, "url": "no"}'
+    names = {"text_column": "govde", "url_column": "adres", "date_column": "zaman"}
+    assert items(line, tmp_path, **names) == [
+        RawDocument("x", "text", "http://b.example/", 0, datetime(2024, 5, 1, 12, tzinfo=UTC))
+    ]
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path: Path) -> None:
+    [item] = items(b'{"text": "a\\ud800b \\ud83d\\ude00"}', tmp_path)
+    assert isinstance(item, RawDocument)
+    assert item.content == "a\ufffdb \U0001f600"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_content(tmp_path: Path) -> None:
+    assert items(b'\xef\xbb\xbf{"text": "a"}\r\n{"text": "b"}\r\n', tmp_path) == [
+        RawDocument("a", "text", "", 0),
+        RawDocument("b", "text", "", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "cause"),
+    [("f.gz", gzip.compress, "bad-gzip-member"), ("f.zst", zstandard.compress, "bad-zstd-frame")],
+)
+def test_a_damaged_file_gives_its_good_rows_and_one_rejection(
+    name: str, pack: Callable[[bytes], bytes], cause: str, tmp_path: Path
+) -> None:
+    good = pack(DATA)
+    cut = items(good + pack(DATA)[:-10], tmp_path, name)
+    assert [item.cause for item in cut if isinstance(item, Rejected)] == ["truncated"]
+    assert [item.offset for item in cut] == list(range(len(cut)))
+    junk = items(good + b"junk", tmp_path, name)
+    assert [item.cause for item in junk if isinstance(item, Rejected)] == [cause]
+    assert len(junk) == len(ROWS) + 1
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=200)
+    | st.lists(st.sampled_from([b'{"text":"a"}', b"\n", b"{", b"\x1f\x8b\x08"])).map(b"".join)
+)
+def test_no_bytes_make_the_reader_raise(data: bytes, tmp_path: Path) -> None:
+    for name in ("f.jsonl", "f.gz", "f.zst"):
+        items(data, tmp_path, name)
+
+
+def test_real_files_are_read_to_the_end(shared_data: Callable[[str], Path]) -> None:
+    path = shared_data("text-tr") / "powerbi-docs.jsonl.zst"
+    found = list(read(Source(name="t", format="jsonl", paths=("x",)), str(path)))
+    assert len(found) == 973
+    assert all(isinstance(item, RawDocument) for item in found)

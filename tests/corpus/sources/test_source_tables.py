@@ -1,0 +1,170 @@
+"""What the table reader makes of Parquet and Arrow files, their columns and their damage."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpus.config import ConfigError, Source
+from corpus.sources import Item, RawDocument, Rejected, read
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out, row_group_size=100)
+    return out.getvalue()
+
+
+def arrow_file(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=100)
+    return out.getvalue()
+
+
+def arrow_stream(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=100)
+    return out.getvalue()
+
+
+KINDS = [("parquet", parquet), ("arrow", arrow_file), ("arrow", arrow_stream)]
+
+
+def items(data: bytes, tmp_path: Path, kind: str, **more: object) -> list[Item]:
+    path = tmp_path / "f"
+    path.write_bytes(data)
+    return list(read(Source(**{"name": "t", "format": kind, "paths": ("x",), **more}), str(path)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_rows_become_documents_in_order(kind: str, write: object, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "other": [[1]] * 1000,
+            "url": [f"http://a.example/{row}" for row in range(1000)],
+            "date": [NOON] * 1000,
+            "text": [f"satır {row}" for row in range(1000)],
+        }
+    )
+    found = items(write(table), tmp_path, kind)  # type: ignore[operator]
+    assert found == [
+        RawDocument(f"satır {row}", "text", f"http://a.example/{row}", row, NOON) for row in range(1000)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_url_and_date_may_be_absent_and_a_null_text_is_rejected(
+    kind: str, write: object, tmp_path: Path
+) -> None:
+    found = items(write(pa.table({"govde": ["a", None, "b"]})), tmp_path, kind, text_column="govde")  # type: ignore[operator]
+    assert found[0] == RawDocument("a", "text", "", 0)
+    assert isinstance(found[1], Rejected)
+    assert (found[1].offset, found[1].cause) == (1, "null-text")
+    assert found[2] == RawDocument("b", "text", "", 2)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.string()]
+)
+def test_every_kind_of_string_column_is_text(kind: pa.DataType, tmp_path: Path) -> None:
+    [item] = items(arrow_file(pa.table({"text": pa.array(["çay"]).cast(kind)})), tmp_path, "arrow")
+    assert item == RawDocument("çay", "text", "", 0)
+
+
+def test_binary_text_stays_undecoded(tmp_path: Path) -> None:
+    [item] = items(parquet(pa.table({"text": [b"\xfe\xfd"]})), tmp_path, "parquet")
+    assert item == RawDocument(b"\xfe\xfd", "text", "", 0)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pa.array([NOON]).cast(pa.timestamp("s", "UTC")),
+        pa.array([NOON.replace(tzinfo=None)])
+        .cast(pa.timestamp("ns"))
+        .cast(pa.int64())
+        .cast(pa.timestamp("ns")),
+        pa.array([int(NOON.timestamp()) * 10**9 + 1]).cast(pa.timestamp("ns")),
+        pa.array([NOON]).cast(pa.timestamp("us", "Europe/Istanbul")),
+        pa.array([int(NOON.timestamp())]),
+        pa.array(["2024-05-01T15:00:00+03:00"]),
+    ],
+)
+def test_every_kind_of_date_column_is_utc(dates: pa.Array, tmp_path: Path) -> None:
+    [item] = items(parquet(pa.table({"text": ["a"], "date": dates})), tmp_path, "parquet")
+    assert isinstance(item, RawDocument)
+    assert item.fetched == NOON
+    assert item.fetched is not None
+    assert item.fetched.tzinfo is UTC
+
+
+def test_a_calendar_day_is_its_midnight(tmp_path: Path) -> None:
+    [item] = items(parquet(pa.table({"text": ["a"], "date": [date(2024, 5, 1)]})), tmp_path, "parquet")
+    assert isinstance(item, RawDocument)
+    assert item.fetched == datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_a_missing_text_column_names_those_that_are_there(kind: str, write: object, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'t'.*'text'.*'body', 'url'"):
+        items(write(pa.table({"body": ["a"], "url": ["b"]})), tmp_path, kind)  # type: ignore[operator]
+
+
+def test_a_text_column_of_numbers_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="int64"):
+        items(parquet(pa.table({"text": [1]})), tmp_path, "parquet")
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_a_text_over_the_limit_is_rejected(kind: str, write: object, tmp_path: Path) -> None:
+    found = items(write(pa.table({"text": ["ç" * 600, "b"]})), tmp_path, kind, max_record_mb=1000 / (1 << 20))  # type: ignore[operator]
+    assert isinstance(found[0], Rejected)
+    assert found[0].cause == "oversized"
+    assert found[1] == RawDocument("b", "text", "", 1)
+
+
+TABLE = pa.table(
+    {"text": [f"satır {row} " * 9 for row in range(300)], "url": [str(row) for row in range(300)]}
+)
+PACKED = [(kind, write(TABLE)) for kind, write in KINDS]
+
+
+@pytest.mark.parametrize(("kind", "data"), PACKED, ids=["parquet", "file", "stream"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
+def test_a_file_cut_short_is_rejected_once(kind: str, data: bytes, share: float, tmp_path: Path) -> None:
+    found = items(data[: int(share * len(data))], tmp_path, kind)
+    rejected = [item for item in found if isinstance(item, Rejected)]
+    assert [item.cause for item in rejected] == [f"bad-{kind}"]
+    assert found[-1] is rejected[0]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(packed=st.sampled_from(PACKED), where=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_a_flipped_byte_never_raises(
+    packed: tuple[str, bytes], where: float, change: int, tmp_path: Path
+) -> None:
+    data = bytearray(packed[1])
+    data[int(where * len(data))] ^= change
+    try:
+        found = items(bytes(data), tmp_path, packed[0])
+    except ConfigError:
+        return  # the flip hit the text column's name or type
+    assert sum(isinstance(item, Rejected) and item.cause.startswith("bad-") for item in found) <= 1
+
+
+def test_a_missing_table_raises(tmp_path: Path) -> None:
+    for kind in ("parquet", "arrow"):
+        with pytest.raises(FileNotFoundError):
+            list(read(Source(name="t", format=kind, paths=("x",)), str(tmp_path / "absent")))  # type: ignore[arg-type]

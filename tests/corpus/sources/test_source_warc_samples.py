@@ -1,0 +1,159 @@
+"""What the readers make of the shared WARC samples: the same payloads as warcio, and stated counts."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from warcio.archiveiterator import ArchiveIterator
+
+from corpus.config import Source
+from corpus.sources import Item, RawDocument, Rejected, Skipped, read
+
+SharedData = Callable[[str], Path]
+
+
+def items(path: Path) -> list[Item]:
+    kind = "wet" if ".wet" in path.name else "warc"
+    return list(read(Source(name="t", format=kind, paths=(str(path),)), str(path)))  # type: ignore[arg-type]
+
+
+def kinds(found: list[Item]) -> dict[str, int]:
+    """Count documents by media, skipped records by kind and rejected ones by cause behind a `!`."""
+    return Counter(
+        item.media
+        if isinstance(item, RawDocument)
+        else item.kind
+        if isinstance(item, Skipped)
+        else "!" + item.cause
+        for item in found
+    )
+
+
+COUNTS = {
+    "aut/example.warc.gz": "warcinfo 1 dns 38 text 36 request 261 metadata 261 html 94 media 84 status 47",
+    "aut/example.docs.warc.gz": "warcinfo 3 media 9 request 9",
+    "aut/example.txt.warc.gz": "warcinfo 2 media 1 request 2 text 1",
+    "aut/issue-493.warc": "warcinfo 2 status 1 request 15 media 5 revisit 5 html 4",
+    "aut/issue-514.warc": "warcinfo 1 request 2 status 1 html 1 metadata 3",
+    "aut/badexample.arc.gz": "!not-warc 1",
+    "aut/example.arc.gz": "!not-warc 1",
+    "derived-tr/libreoffice-help-tr.warc.gz": "warcinfo 1 request 235 html 233 status 2",
+    "derived-tr/libreoffice-help-tr.truncated.warc.gz": "warcinfo 1 request 90 html 90 !truncated 1",
+    "dolma/sample-0000.warc.gz": "warcinfo 1 request 22 html 22 metadata 3",
+    "jwat/1-1-20110922131213-00000-svc-VirtualBox.arc": "!not-warc 1",
+    "jwat/invalid-compression.gz": "!bad-gzip-member 1",
+    "jwat/invalid-magic.gz": "!bad-gzip-member 1",
+    "jwat/invalid-warcfile-contenttype-recommended.warc": (
+        "warcinfo 1 request 1 dns 1 metadata 1 media 1 conversion 1 revisit 1"
+    ),
+    "jwat/invalid-warcfile-digest-fields.warc": "html 4",
+    "jwat/invalid-warcfile-encoding-headers.warc.gz": "warcinfo 1 html 2 media 1",
+    "jwat/invalid-warcfile-fields-invalidformat.warc": "!bad-header 1",
+    "jwat/invalid-warcfile-lonely-continuation.warc": "!bad-header 1",
+    "jwat/invalid-warcfile-lonely-request-response-resource-conversion.warc": "!bad-header 4",
+    "jwat/invalid-warcfile-lonely-warcinfo-metadata.warc": "!bad-header 2",
+    "jwat/invalid-warcfile-segment-number-continuation.warc": "continuation 2",
+    "jwat/sample.txt.gz": "!not-warc 1",
+    "jwat/small_BNF.arc": "!not-warc 1",
+    "jwat/test-arc-1.0-invalid-fields.arc": "!not-warc 1",
+    "jwat/three-files.gz": "!not-warc 1",
+    "jwat/valid-warcfile-contenttype-continuation.warc": "continuation 1",
+    "jwat/valid-warcfile-fields-continuation.warc": "continuation 1",
+    "jwat/valid-warcfile-fields-warcinfo.warc": "warcinfo 1",
+    "jwat/valid-warcfile-upper-lower-case.warc": "warcinfo 1 dns 4",
+    "warcio/bad.arc": "!not-warc 1",
+    "warcio/example-bad-non-chunked.warc.gz": "warcinfo 2 html 1 request 2 revisit 1",
+    "warcio/example-bad.warc.gz.bad": "warcinfo 1 html 1 request 2 revisit 1 status 1",
+    "warcio/example-digest.warc": "request 4",
+    "warcio/example-iana.org-chunked.warc": "warcinfo 1 html 1 request 1",
+    "warcio/example-resource.warc.gz": "warcinfo 2 html 1",
+    "warcio/example-space-in-target-uri.warc.gz": "warcinfo 1 media 1",
+    "warcio/example-space-in-url.arc": "!not-warc 1",
+    "warcio/example-trunc.warc": "warcinfo 2 !bad-length 1 request 1",
+    "warcio/example-wget-bad-target-uri.warc.gz": "warcinfo 1 request 1 html 1 metadata 3",
+    "warcio/example-wrong-chunks.warc.gz": "html 1 request 1",
+    "warcio/example.arc": "!not-warc 1",
+    "warcio/example.arc.gz": "!not-warc 1",
+    "warcio/example.warc": "warcinfo 2 html 1 request 2 revisit 1",
+    "warcio/example.warc.gz": "warcinfo 2 html 1 request 2 revisit 1",
+    "warcio/post-test.warc.gz": "media 3 request 3",
+    "webarchive-commons/IAH-20080430204825-00000-blackbook-truncated.arc": "!not-warc 1",
+    "webarchive-commons/abcd.gz": "!not-warc 1",
+    "webarchive-commons/double-single-inflate-error.gz": "!bad-gzip-member 1",
+    "webarchive-commons/empty.gz": "!not-warc 1",
+    "webarchive-commons/hi-2.gz": "!not-warc 1",
+    "webarchive-commons/hi.gz": "!not-warc 1",
+    "webarchive-commons/mutliple-headers.warc": "html 1",
+    "whirlwind-python/whirlwind.warc": "warcinfo 1 request 1 html 1 metadata 1",
+    "whirlwind-python/whirlwind.warc.gz": "warcinfo 1 request 1 html 1 metadata 1",
+    "whirlwind-python/whirlwind.warc.wat": "warcinfo 1 metadata 1",
+    "whirlwind-python/whirlwind.warc.wat.gz": "warcinfo 1 metadata 1",
+    "whirlwind-python/whirlwind.warc.wet": "warcinfo 1 text 1",
+    "whirlwind-python/whirlwind.warc.wet.gz": "warcinfo 1 text 1",
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_sample_holds_what_is_known_of_it(name: str, shared_data: SharedData) -> None:
+    words = COUNTS[name].split()
+    expected = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    assert kinds(items(shared_data("warc") / name)) == expected
+
+
+def test_every_payload_of_the_turkish_pages_matches_its_manifest(shared_data: SharedData) -> None:
+    folder = shared_data("warc") / "derived-tr"
+    with gzip.open(folder / "libreoffice-help-tr.manifest.jsonl.gz") as lines:
+        manifest = {row["url"]: row["payload_sha1"] for row in map(json.loads, lines) if row["status"] == 200}
+    documents = [
+        item for item in items(folder / "libreoffice-help-tr.warc.gz") if isinstance(item, RawDocument)
+    ]
+    assert len(documents) == len(manifest) == 233
+    assert {
+        item.url: hashlib.sha1(
+            bytes(item.content, "utf-8") if isinstance(item.content, str) else item.content
+        ).hexdigest()
+        for item in documents
+    } == manifest
+
+
+# warcio raises on the whole-file members of example-bad* and on the records cut into members of wrong-chunks.
+READ_BY_WARCIO = [
+    name
+    for name, counts in COUNTS.items()
+    if ("html" in counts or "text" in counts) and "example-bad" not in name and "wrong-chunks" not in name
+]
+
+
+@pytest.mark.parametrize("name", READ_BY_WARCIO)
+def test_documents_are_what_warcio_decodes(name: str, shared_data: SharedData) -> None:
+    path = shared_data("warc") / name
+    theirs: dict[str, list[bytes]] = {}
+    with path.open("rb") as file:
+        for record in ArchiveIterator(file):
+            url = (record.rec_headers.get_header("WARC-Target-URI") or "").strip("<>")
+            theirs.setdefault(url, []).append(record.content_stream().read())
+    documents = [item for item in items(path) if isinstance(item, RawDocument)]
+    assert documents
+    for item in documents:
+        content = item.content.encode() if isinstance(item.content, str) else item.content
+        assert content in theirs[item.url]
+
+
+def test_a_member_flipped_in_a_real_file_costs_one_record(shared_data: SharedData, tmp_path: Path) -> None:
+    data = bytearray((shared_data("warc") / "dolma" / "sample-0000.warc.gz").read_bytes())
+    whole = [item for item in items(shared_data("warc") / "dolma" / "sample-0000.warc.gz")]
+    hit = next(item for item in whole if isinstance(item, RawDocument))
+    data[hit.offset + 400] ^= 0x55
+    damaged = tmp_path / "damaged.warc.gz"
+    damaged.write_bytes(data)
+    found = items(damaged)
+    assert [item for item in found if not isinstance(item, Rejected)] == [
+        item for item in whole if item is not hit
+    ]
+    assert [item.offset for item in found if isinstance(item, Rejected)] == [hit.offset]
