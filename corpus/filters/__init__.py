@@ -13,12 +13,13 @@ __all__ = ["Drop", "Preset", "apply", "load", "names", "source", "url"]
 def apply(view: TextView, preset: Preset) -> Drop | TextView:
     """Give the text to go on with, or the first rule that drops the document.
 
-    The text is `view` itself unless C4's rules took lines out of it. The order is FineWeb's: repetition,
-    quality, C4, FineWeb; the last reads what C4 left.
+    The text is `view` itself unless C4's rules took lines out of it. The order is FineWeb's, which lets the
+    last filter read what C4 left, but quality comes before repetition: what stays is the same, and a text of
+    five words is dropped as too short, not as repetitive.
     """
-    if preset.gopher_repetition and (drop := gopher.repetition(view, preset.gopher_repetition)):
-        return drop
     if preset.gopher_quality and (drop := gopher.quality(view, preset.gopher_quality)):
+        return drop
+    if preset.gopher_repetition and (drop := gopher.repetition(view, preset.gopher_repetition)):
         return drop
     if preset.c4:
         rest = c4.check(view, preset.c4)

@@ -22,8 +22,8 @@ class Preset(Section):
     """The filters of a preset in the order in which they run; one that is not given does not run."""
 
     summary: str = Field(description="What the preset is, in one line.")
-    gopher_repetition: Repetition | None = None
     gopher_quality: Quality | None = None
+    gopher_repetition: Repetition | None = None
     c4: C4 | None = None
     fineweb: FineWeb | None = None
 

@@ -1,10 +1,10 @@
 """The lines and words of a text, found once and read by every filter and by the signature.
 
 A *word* is a maximal run of letters, digits and combining marks that begins with a letter or digit. An
-apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word, and so does one of . , / :
-between two digits (`3,5`, `14/1/1970`); hyphen and underscore split. Scripts that are written without spaces
-give one word a letter. Everything else that is not space is a *symbol*: a maximal run of such characters
-counts as one.
+apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word, and so does one of
+. , / : between two digits (`3,5`, `14/1/1970`); hyphen and underscore split. Scripts that are written without
+spaces give one word a letter. Everything else that is not space is a *symbol*: a maximal run of such
+characters counts as one.
 
 Words are compared *folded*: lower case by code point, and I, İ, ı and i all become i, so that no case
 variant of a Turkish word is split from the others whatever the language; marks stay (ölü is not olu).

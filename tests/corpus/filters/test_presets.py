@@ -1,0 +1,141 @@
+"""Presets hold the published numbers, refuse what they do not know, and decide whole documents."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpus.config import ConfigError, Filters
+from corpus.filters import Drop, apply, load, names, source
+from corpus.filters.preset import parse
+from corpus.text.view import view
+
+PROSE = (
+    "Sabah erkenden yola çıktık ve dağın eteğindeki köye kadar yürüdük.\n"
+    "Yol boyunca daha önce hiç görmediğimiz kuşlar vardı; biri çok yakınımıza kondu.\n"
+    "Köyde bizi yaşlı bir kadın karşıladı, kapısını açtı ve sıcak çorba ikram etti.\n"
+    "Öğleden sonra yağmur başladı, bu yüzden geceyi onun evinde geçirmeye karar verdik.\n"
+    "Ertesi gün hava açıktı; teşekkür edip ayrılırken bize küçük bir kavanoz bal verdi."
+)
+ENGLISH = (
+    "We set out early in the morning and walked to the village at the foot of the mountain.\n"
+    "There were birds along the road that none of us had seen before, and one of them came close.\n"
+    "An old woman met us at her door, asked us in with a smile, and gave us hot soup to eat.\n"
+    "It began to rain in the afternoon, so we decided to stay the night under her roof.\n"
+    "The next day was clear; we thanked her and left with a small jar of honey in our bag."
+)
+
+
+def test_every_preset_loads_and_says_what_it_is() -> None:
+    assert set(names()) == {
+        "none", "gopher", "c4-paper", "c4-tfds", "fineweb", "fineweb2-tur", "fineweb-any",
+    }  # fmt: skip
+    for name in names():
+        assert load(name).summary
+
+
+def test_the_configuration_names_presets_that_exist() -> None:
+    settings = Filters()
+    assert {settings.default, *settings.presets.values()} <= set(names())
+
+
+def test_an_unknown_preset_is_refused_with_the_name_that_was_meant() -> None:
+    with pytest.raises(ConfigError, match=r"'fineweb2-tr': unknown; did you mean 'fineweb2-tur'"):
+        load("fineweb2-tr")
+    with pytest.raises(ConfigError, match="there are: c4-paper, "):
+        load("../../secret")
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ('summary = "x"\n[gopher_quality]\nmin_word = 5', "min_word"),
+        ('summary = "x"\n[fineweb]\nmax_short_lines = 67', "max_short_lines"),
+        ('summary = "x"\n[gopher_repetition]\nmax_top_ngram_chars = [[0, 0.2]]', "max_top_ngram_chars"),
+        ("[c4]", "summary"),
+        ("[c4", "preset 'mine'"),
+    ],
+)
+def test_wrong_keys_and_values_are_refused(toml: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(toml, "mine")
+
+
+def test_a_preset_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load("gopher").gopher_quality.min_words = 1  # type: ignore[union-attr, misc]
+
+
+def test_turkish_limits_are_fineweb2s() -> None:
+    preset = load("fineweb2-tur")
+    assert preset.gopher_repetition
+    assert preset.gopher_quality
+    assert preset.fineweb
+    assert preset.gopher_repetition.max_duplicate_lines == 0.272
+    assert dict(preset.gopher_repetition.max_top_ngram_chars) == {2: 0.214, 3: 0.168, 4: 0.147}
+    assert dict(preset.gopher_repetition.max_duplicate_ngram_chars) == {
+        5: 0.154, 6: 0.144, 7: 0.134, 8: 0.124, 9: 0.113, 10: 0.103,
+    }  # fmt: skip
+    assert preset.gopher_repetition.max_duplicate_paragraphs is None
+    quality = preset.gopher_quality
+    assert (quality.min_mean_word_length, quality.max_mean_word_length) == (3, 21)
+    assert quality.min_alphabetic_words == 0.773
+    assert len(set(quality.stop_words)) == 14
+    assert not {"the", "yılında"} & set(quality.stop_words)
+    assert preset.fineweb.min_sentence_lines == 0.091
+    assert preset.fineweb.max_breaks_per_word == 0.222
+    assert preset.fineweb.max_duplicate_line_chars == 0.1
+    assert preset.fineweb.max_short_lines is None
+
+
+def test_english_limits_are_gophers_and_fineweb_has_no_terminal_punctuation_rule() -> None:
+    gopher, fineweb = load("gopher"), load("fineweb")
+    assert gopher.gopher_quality == fineweb.gopher_quality
+    assert gopher.gopher_repetition == fineweb.gopher_repetition
+    assert fineweb.c4
+    assert not fineweb.c4.terminal_punctuation
+    assert fineweb.c4.min_sentences == 5
+
+
+def test_sources_are_shown_as_written() -> None:
+    assert "arXiv 2506.20920" in source("fineweb2-tur")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fate"),
+    [
+        ("fineweb2-tur", PROSE, None),
+        ("fineweb2-tur", PROSE.upper().replace("I", "İ"), None),  # folded stop words
+        ("fineweb2-tur", ENGLISH, "gopher.stop_words"),
+        ("fineweb2-tur", PROSE.splitlines()[0], "gopher.min_words"),
+        ("fineweb2-tur", "\n".join([PROSE] * 3), "gopher.duplicate_lines"),
+        ("fineweb2-tur", PROSE.replace(" ", "\n"), "fineweb.sentence_lines"),
+        ("fineweb", ENGLISH, None),
+        ("fineweb", PROSE, "gopher.stop_words"),
+        ("fineweb", ENGLISH + "\nvar x = {1: 2};", "c4.curly_bracket"),
+        ("fineweb", ENGLISH.replace(".\n", " "), "c4.sentences"),
+        ("gopher", ENGLISH, None),
+        ("fineweb-any", PROSE, None),
+        ("fineweb-any", ENGLISH, None),
+        (
+            "fineweb-any",
+            "他今天早上去了山下的村子看见许多以前没有见过的鸟。一位老人请我们进屋喝汤，下午开始下雨，"
+            "所以留下来过夜。第二天天气晴朗，我们谢过她就离开了。",
+            None,
+        ),
+        ("fineweb-any", "1 2 3 4 5 " * 30, "gopher.alphabetic_words"),
+        ("fineweb-any", "a b c d e " * 30, "gopher.top_2_gram_chars"),
+        ("none", "", None),
+    ],
+)
+def test_fate_of_whole_documents(name: str, text: str, fate: str | None) -> None:
+    result = apply(view(text), load(name))
+    assert (result.rule if isinstance(result, Drop) else None) == fate
+
+
+def test_a_document_that_passes_is_the_view_itself_and_lines_are_gone_where_rules_took_them() -> None:
+    seen = view(PROSE)
+    assert apply(seen, load("fineweb2-tur")) is seen
+    with_footer = view(PROSE + "\nGizlilik Politikası | Çerez Politikası")
+    rest = apply(with_footer, load("fineweb2-tur"))
+    assert not isinstance(rest, Drop)
+    assert rest.text == PROSE
