@@ -55,7 +55,7 @@ CODINGS = [
 ]
 
 
-@pytest.mark.parametrize(("coding", "body"), CODINGS)
+@pytest.mark.parametrize(("coding", "body"), CODINGS, ids=range(len(CODINGS)))
 def test_every_coding_is_undone_with_and_without_chunks(coding: str, body: bytes) -> None:
     assert decode(body, content_encoding=coding) == PAGE
     assert decode(chunked(body), content_encoding=coding, transfer_encoding="chunked") == PAGE
@@ -65,6 +65,11 @@ def test_every_coding_is_undone_with_and_without_chunks(coding: str, body: bytes
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "utf-8", "x-unheard-of"])
 def test_readable_text_that_claims_to_be_compressed_is_taken_as_it_is(coding: str) -> None:
     assert decode(PAGE, content_encoding=coding) == PAGE
+
+
+@pytest.mark.parametrize("text", [PAGE, "Ağaç yaşken eğilir.".encode(), PAGE.decode().encode("cp1254")])
+def test_readable_means_utf8_or_mostly_ascii(text: bytes) -> None:
+    assert decode(text, content_encoding="br") == text
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_unchunk_undoes_chunking(data: bytes, size: int) -> None:
     assert unchunk(chunked(data, size)) == data
 
 
-@pytest.mark.parametrize(("coding", "body"), [CODINGS[index] for index in (0, 3, 4, 5, 6)])
+@pytest.mark.parametrize(("coding", "body"), [CODINGS[index] for index in (0, 3, 4, 5, 6)], ids=range(5))
 def test_a_compressed_body_that_is_corrupt_or_incomplete_is_rejected(coding: str, body: bytes) -> None:
     for bad in (body[: len(body) // 2], b"\x00\x01\x02" + body):
         with pytest.raises(BodyError) as caught:

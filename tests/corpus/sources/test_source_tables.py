@@ -118,7 +118,7 @@ def test_a_calendar_day_is_its_midnight(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "write"), KINDS)
 def test_a_missing_text_column_names_those_that_are_there(kind: str, write: object, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'t'.*'text'.*'body', 'url'"):
+    with pytest.raises(ConfigError, match=r"'t'.*'text'.*'body', 'url'"):
         items(write(pa.table({"body": ["a"], "url": ["b"]})), tmp_path, kind)  # type: ignore[operator]
 
 

@@ -147,7 +147,7 @@ def test_documents_are_what_warcio_decodes(name: str, shared_data: SharedData) -
 
 def test_a_member_flipped_in_a_real_file_costs_one_record(shared_data: SharedData, tmp_path: Path) -> None:
     data = bytearray((shared_data("warc") / "dolma" / "sample-0000.warc.gz").read_bytes())
-    whole = [item for item in items(shared_data("warc") / "dolma" / "sample-0000.warc.gz")]
+    whole = items(shared_data("warc") / "dolma" / "sample-0000.warc.gz")
     hit = next(item for item in whole if isinstance(item, RawDocument))
     data[hit.offset + 400] ^= 0x55
     damaged = tmp_path / "damaged.warc.gz"

@@ -12,8 +12,9 @@ DATE = datetime(2024, 5, 18, 1, 58, 10, tzinfo=UTC)
 
 
 def record(kind: str, block: bytes) -> bytes:
-    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://a.example/\r\nWARC-Date: 2024-05-18T01:58:10Z\r\n"
-    return f"{head}Content-Length: {len(block)}\r\n\r\n".encode() + block + b"\r\n\r\n"
+    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://a.example/\r\n"
+    date = "WARC-Date: 2024-05-18T01:58:10Z\r\n"
+    return f"{head}{date}Content-Length: {len(block)}\r\n\r\n".encode() + block + b"\r\n\r\n"
 
 
 def items(data: bytes, tmp_path: Path, limit: float = 1.0) -> list[Item]:
