@@ -103,7 +103,8 @@ def verify(folder: Folder) -> None:
 @app.command()
 def inspect(folder: Folder, as_json: AsJson = False) -> None:
     """Show a corpus in numbers: totals, languages, lengths, hosts, and the way from raw records to shards."""
-    from corpus.inspect import overview, render_overview
+    from corpus.inspect.overview import overview
+    from corpus.inspect.render import render_overview
 
     with _errors():
         found = overview(folder)
@@ -135,8 +136,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Read documents: what was kept, what was dropped and why, what could not be read."""
-    from corpus.inspect import documents, render_documents
-    from corpus.inspect.render import CHARACTERS
+    from corpus.inspect.documents import documents
+    from corpus.inspect.render import CHARACTERS, render_documents
 
     with _errors():
         found = documents(
@@ -165,8 +166,8 @@ def clusters(
     as_json: AsJson = False,
 ) -> None:
     """Show the largest clusters of copies, with the passages in which two members differ."""
-    from corpus.inspect import clusters as find_clusters
-    from corpus.inspect import render_clusters
+    from corpus.inspect.clusters import clusters as find_clusters
+    from corpus.inspect.render import render_clusters
 
     with _errors():
         found = find_clusters(folder, largest)
@@ -182,7 +183,7 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this preset."
     from corpus import filters
 
     with _errors():
-        print(filters.text(name) if name else "\n".join(filters.names()))
+        print(filters.source(name) if name else "\n".join(filters.names()))
 
 
 @contextmanager

@@ -245,3 +245,8 @@ def _lid176_path() -> str:
 
 def _second_look_path() -> str:
     return str(Path(__file__).parent / "models" / "turkic.ftz")
+
+
+def model_paths(model: str = "") -> list[str]:
+    """The files that `identify` reads, so that a changed model is known by its content."""
+    return [model] if model else [_lid176_path(), _second_look_path()]

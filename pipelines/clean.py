@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from corpus import dataset, files, sources
+from corpus import dataset, files, filters, language, sources
 from corpus.clean import Cleaner, UnreadableError
 from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
@@ -33,7 +33,7 @@ def plan(config: Config, base: Path) -> Stage:
 
     Raises ConfigError where a pattern matches nothing.
     """
-    settings = config.clean.model_dump(mode="json")
+    settings = _settings(config.clean)
     units: list[Planned] = []
     for position, source in enumerate(config.source):
         reading = source.model_dump(mode="json", exclude={"paths"})
@@ -52,6 +52,16 @@ def plan(config: Config, base: Path) -> Stage:
         units=tuple(units),
         work=partial(clean_unit, config.clean),
     )
+
+
+def _settings(settings: Clean) -> dict[str, object]:
+    """Give all that cleaning reads: the configuration, and what it names (presets, models) by content."""
+    chosen = {*settings.filters.presets.values(), settings.filters.default}
+    return {
+        **settings.model_dump(mode="json"),
+        "preset_limits": {name: filters.load(name).model_dump(mode="json") for name in sorted(chosen)},
+        "models": [files.checksum(str(path)) for path in language.model_paths(settings.language.model)],
+    }
 
 
 def _name(path: str, base: Path) -> str:

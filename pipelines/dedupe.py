@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -61,6 +62,7 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
     """Link, resolve and write down which documents go and why."""
     signatures: Sequence[str] = unit.task
     store = SignatureStore(signatures)
+    runner = replace(runner, workers=min(runner.workers, len(signatures)))
     total = sum(store.part(number).num_rows for number in range(len(signatures)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
     found = linking.find_edges(signatures, scratch, settings.threshold, settings.urls, runner)

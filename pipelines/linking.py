@@ -85,7 +85,7 @@ def resolve_in_memory(
     signatures: Sequence[str], folder: str, found: Iterable[Linked], threshold: float
 ) -> list[Resolved]:
     """Resolve the clusters of all edges in this process; their files go below `folder`."""
-    edges = merge_edges(_load(folder, linked.path) for linked in found)
+    edges = load_edges(folder, found)
     return [_save_clusters(folder, 0, edges, threshold, _store(tuple(signatures)))]
 
 
@@ -124,6 +124,11 @@ def resolve_in_rounds(
         )
         _write_list(resolved, folder, "clusters.json")
     return [_resolved(record) for record in _read_list(folder, "clusters.json")]
+
+
+def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
+    """Read all edges (EDGE), each pair once, those below the threshold among them."""
+    return merge_edges(_load(folder, linked.path) for linked in found)
 
 
 def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Clusters]:

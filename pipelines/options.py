@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,30 +31,27 @@ class Runner:
         return self.name == LOCAL
 
 
-def arguments(runner: Runner) -> list[str]:
-    """Give the Beam flags of a choice; the user's own flags come last and so win."""
-    if not runner.is_local:
-        return [f"--runner={runner.name}", *runner.flags]
-    mode = "multi_processing" if runner.workers > 1 else "in_memory"
-    return [f"--direct_running_mode={mode}", f"--direct_num_workers={runner.workers}", *runner.flags]
-
-
 def _beam_runner(runner: Runner) -> Any:
+    """Make the local runner, or name Beam's. Never "DirectRunner": it first tries to download Prism."""
     if not runner.is_local:
         return runner.name
-    # Named outright: Beam's "DirectRunner" first tries to download Prism.
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-    return FnApiRunner()
+    if runner.workers == 1:
+        return FnApiRunner()
+    # `exec`, so that no shell stands between the worker and a signal to its process group.
+    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
 @contextmanager
 def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
     """Open a pipeline; it runs to its end when the block is left without an error."""
-    options = PipelineOptions(arguments(runner))
+    workers = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
+    options = PipelineOptions([*workers, *runner.flags])
     with beam.Pipeline(runner=_beam_runner(runner), options=options) as opened:
         yield opened
-
 
 
 def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:

@@ -45,8 +45,8 @@ def _share(number: int, whole: int) -> str:
 def show(summary: dict[str, Any], console: Console) -> None:
     """Print a stage's table: what came in, what stayed, what went and why, how fast."""
     counts = summary["counts"]
-    table = Table(title=f"{summary['stage']}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+    table = Table(box=None, pad_edge=False)
+    table.add_column(summary["stage"], min_width=24, style="none", header_style="bold")
     table.add_column("documents", justify="right")
     table.add_column("share", justify="right")
     seen = counts["seen"]
@@ -57,16 +57,16 @@ def show(summary: dict[str, Any], console: Console) -> None:
             table.add_row(f"  {label}: {name}", f"{number:,}", _share(number, seen))
     for name, number in sorted(counts["skipped"].items(), key=lambda item: (-item[1], item[0])):
         table.add_row(f"  (skipped, not a document: {name})", f"{number:,}", "", style="dim")
+    console.print(table)
     for topic, names in counts["noted"].items():
         most = sorted(names.items(), key=lambda item: (-item[1], item[0]))
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
-        table.add_row(f"  {topic}: {text}{', …' if len(most) > 8 else ''}", "", "", style="dim")
-    console.print(table)
+        console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
     before = summary["units_done_before"]
     line = f"{summary['units']} units, {before} done before, {summary['wall_s']:.1f} s"
     if summary["documents_per_s"] is not None:
         line += f", {summary['documents_per_s']:,.0f} documents/s, {summary['mb_per_s']:,.1f} MB/s"
-        line += f", peak memory of a worker {summary['peak_mb']:,.0f} MB"
+        line += f", {summary['peak_mb']:,.0f} MB of memory at most"
     console.print(line, style="dim")
     if summary["seconds"]:
         steps = sorted(summary["seconds"].items(), key=lambda item: -item[1])

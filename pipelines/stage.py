@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
     if not pending:
         return
     work, folder = stage.work, stage.folder
-    with options.pipeline(runner) as pipeline:
+    # A worker process takes seconds to start; more of them than units would be for nothing.
+    fitting = replace(runner, workers=min(runner.workers, len(pending)))
+    with options.pipeline(fitting) as pipeline:
         (
             pipeline
             | "units" >> beam.Create(pending)
@@ -214,3 +217,7 @@ def _sweep(folder: str, manifest: dataset.Manifest) -> None:
     for path in fs.find(root):
         if path[len(root) :].lstrip("/") not in keep:
             fs.rm(path)
+    if files.is_local(folder):
+        for directory, _, _ in os.walk(root, topdown=False):
+            if not os.listdir(directory):
+                os.rmdir(directory)
