@@ -1,0 +1,252 @@
+"""Personal data is found by pattern, proved by checksum or context, and replaced by a typed placeholder."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from corpus.privacy.checks import IBAN_LENGTH, is_card, is_iban, is_tckn, is_vkn
+
+Span = tuple[int, int]
+
+
+class Redacted(NamedTuple):
+    """The text with placeholders, and how many of each kind were put in (kinds without any are absent)."""
+
+    text: str
+    counts: dict[str, int]
+
+
+def redact(text: str, kinds: Sequence[str]) -> Redacted:
+    """Replace personal data of the given kinds by `<|email|>`, `<|ip|>`, `<|phone|>`, `<|tckn|>` ….
+
+    The placeholder has the form of a tokenizer's own symbols: one token if the tokenizer is told so, ASCII,
+    found in no ordinary text, free of digits and @, so that nothing finds it again; a Turkish suffix stays
+    (`<|email|>'a`). Where two kinds claim the same characters, the earlier in KINDS has them. Redacting
+    twice changes nothing. Raises ValueError for an unknown kind.
+    """
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise ValueError(f"unknown kind of personal data {unknown[0]!r}; known are {', '.join(KINDS)}")
+    counts: dict[str, int] = {}
+    # Almost always one round, or one more to see that nothing is left: what stood beside a replaced value
+    # can become readable by itself.
+    while spans := _find(text, [kind for kind in KINDS if kind in kinds]):
+        pieces, end = [], 0
+        for start, stop, kind in spans:
+            pieces += [text[end:start], f"<|{kind}|>"]
+            counts[kind] = counts.get(kind, 0) + 1
+            end = stop
+        text = "".join([*pieces, text[end:]])
+    return Redacted(text, counts)
+
+
+def _find(text: str, kinds: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return (start, end, kind) of what is to be replaced, in order and without overlap."""
+    # Patterns with conditions on both sides are slow to scan with: numbers are looked for only where digits
+    # stand close together, which is nowhere in most texts.
+    runs = _dense_runs(text) if _NUMBERS.keys() & set(kinds) else []
+    found: list[tuple[int, int, str]] = []
+    taken = bytearray()
+    for kind in kinds:
+        for start, end in _spans(text, kind, runs):
+            taken = taken or bytearray(len(text))
+            if not any(taken[start:end]):
+                taken[start:end] = b"\x01" * (end - start)
+                found.append((start, end, kind))
+    return sorted(found)
+
+
+def _spans(text: str, kind: str, runs: Sequence[Span]) -> Iterator[Span]:
+    if kind in _ADDRESSES:
+        yield from _ADDRESSES[kind](text)
+    else:
+        for low, high in runs:
+            yield from _NUMBERS[kind](text, low, high)
+
+
+def _dense_runs(text: str) -> list[Span]:
+    """Return the stretches of text that can hold a number with what belongs to it on both sides."""
+    runs: list[Span] = []
+    for match in _DENSE.finditer(text):
+        if match["run"] is None:
+            continue
+        low, high = max(0, match.start() - _BEFORE_RUN), match.end() + _AFTER_RUN
+        if runs and low <= runs[-1][1]:
+            low = runs.pop()[0]
+        runs.append((low, high))
+    return runs
+
+
+# In every pattern, a placeholder beside a number (`|>`) forbids what a digit there would forbid: then
+# replacing one value can not free another, round after round. [0-9], not \d: the classes of `re` that fit a
+# bitmap are scanned several times as fast, and the numbers of other scripts are none of these.
+_BLANK = "[ \u00a0]"
+
+# Ten digits, as near to each other as they stand in any of the numbers below, and how far such a number may
+# reach beyond them. Dates are stepped over: statutes are full of `24/3/2016-6698`.
+_DENSE = re.compile(
+    r"[0-9](?:[0-9]?[/.][0-9]{1,2}[/.][0-9]{4}(?![0-9])|(?P<run>(?:[ \u00a0.()/-]{0,3}[0-9]){9,}))"
+)
+_BEFORE_RUN, _AFTER_RUN = 16, 40
+
+# RFC 5321 lengths; letters of any script, because domains and addresses have them by now.
+_EMAIL = re.compile(
+    r"(?<![\w.%+-])(?<!\|>)[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@])",
+)
+_PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|avif)$", re.IGNORECASE)
+
+_IBAN = re.compile(rf"(?<![0-9A-Za-z])(?<!\|>)(?=([A-Za-z]{{2}}){_BLANK}?[0-9]{{2}})", re.ASCII)
+_IBAN_REST = re.compile(r"[ \u00a0-]?[0-9A-Za-z]")
+
+_CARD = re.compile(
+    r"(?<!\w)(?<![0-9][ .,-])(?<!\|>)(?<!\|>[ .,-])"
+    r"(?:[0-9]{14,19}"
+    r"|[0-9]{4}([ \u00a0-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,3})?"
+    r"|[0-9]{4}([ \u00a0-])[0-9]{6}\2[0-9]{4,5})"
+    r"(?!\w|[ .,-][0-9]|[ .,-]?<\|)"
+)
+_TCKN = re.compile(r"(?<!\w)(?<![0-9][.,/])(?<!\|>)(?<!\|>[.,/])[1-9][0-9]{10}(?!\w|[.,][0-9]|[.,]?<\|)")
+
+_VKN = re.compile(
+    rf"(?<!\w)(?<![0-9][.,])(?<!\|>)(?<!\|>[.,])"
+    rf"[0-9](?:{_BLANK}?[0-9]){{9}}(?!\w|{_BLANK}[0-9]|[.,][0-9]|[.,]?<\|)"
+)
+_VKN_WORD = r"(?<![\w|])(?:vergi|v\.? ?k\.? ?n|v\.? ?d(?:\.|\b)|tax)"
+_VKN_BEFORE = re.compile(rf"{_VKN_WORD}[^0-9<]{{0,40}}\Z", re.IGNORECASE)
+_VKN_AFTER = re.compile(rf"[^0-9<\w.,;]{{0,3}}(?:\w+ )?{_VKN_WORD}", re.IGNORECASE)
+
+# Numbering plan of Türkiye: mobile 50–56 and 59, geographic 2xx–4xx, all even. 444, 800 and 850 are firms'.
+_PHONE = re.compile(
+    r"""
+    (?: (?P<code>
+            \(? (?: \+ | (?<![\w|])00 | (?<![\w>])(?<![0-9>][.,]) ) BLANK? 90 \)? GAP \(? 0? \)? BLANK?
+          | \( 0 GAP
+          | (?<![\w>])(?<![0-9>][.,]) 0 (?!\.[0-9]{4}) GAP      # not the decimals of 0.5321234567
+        )
+      | (?<![\w>])(?<![0-9>][.,])
+      | (?=\()
+    )
+    \(? (?: 5[0-69][0-9] | (?: 2[1-8] | 3[1-9] | 4[1-8] ) [02468] ) \)?
+    GAP [0-9]{3} GAP [0-9]{2} GAP [0-9]{2} (?! [0-9] | [.,][0-9] | <\| )
+    """.replace("GAP", r"(?: [\ \u00a0./-] | \ -\  )?").replace("BLANK", r"[\ \u00a0]"),
+    re.VERBOSE,
+)
+_PHONE_BEFORE = re.compile(
+    r"(?<![\w|])(?:tel|telefon\w*|gsm|cep|mobil|fa(?:ks|x)|whats ?app|iletişim|santral)\b[^0-9<\n]{0,25}\Z",
+    re.IGNORECASE,
+)
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_DOTTED = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_IPV4 = re.compile(rf"(?<![\w.,-])(?<!\|>){_OCTET}(?:\.{_OCTET}){{3}}(?![\w-]|[.,][0-9]|<\|)")
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?<!\|>)[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:]|<\|)"
+)
+_VERSION = re.compile(
+    r"(?<![\w|])(?:sürüm\w*|versiyon\w*|version|ver|v|build|derleme|rev|madde|bölüm|kısım)"
+    r"(?:[^0-9<\n]{0,4}| [0-9]{1,6} \()\Z",
+    re.IGNORECASE,
+)
+_IP_WORD = r"(?<![\w|])(?:ip|ipv4|adres\w*|address|sunucu\w*|server|host|dns|ping|ağ geçidi|gateway)(?!\w)"
+_IP_BEFORE = re.compile(rf"{_IP_WORD}[^0-9<\n]{{0,25}}\Z|://\Z", re.IGNORECASE)
+_IP_AFTER = re.compile(rf"[^0-9<\w\n.,;]{{0,3}}(?:\w+ )?{_IP_WORD}", re.IGNORECASE)
+_MONEY = re.compile(r"\s?(?:TL|lira|₺|TRY|USD|EUR|avro|dolar|\$|€)", re.IGNORECASE)
+
+
+def _emails(text: str) -> Iterator[Span]:
+    if "@" in text:
+        for match in _EMAIL.finditer(text):
+            if not _PICTURE.search(match[0]):
+                yield match.span()
+
+
+def _ibans(text: str, low: int, high: int) -> Iterator[Span]:
+    for match in _IBAN.finditer(text, low, high):
+        length = IBAN_LENGTH.get(match[1].upper(), 0)
+        start = end = match.start()
+        signs = ""
+        while len(signs) < length and (sign := _IBAN_REST.match(text, end)):
+            signs += sign[0][-1]
+            end = sign.end()
+        glued = end < len(text) and (text[end].isalnum() or text.startswith("<|", end))
+        if length and not glued and is_iban(signs):
+            yield start, end
+
+
+def _cards(text: str, low: int, high: int) -> Iterator[Span]:
+    yield from (match.span() for match in _CARD.finditer(text, low, high) if is_card(_digits(match[0])))
+
+
+def _tckns(text: str, low: int, high: int) -> Iterator[Span]:
+    yield from (match.span() for match in _TCKN.finditer(text, low, high) if is_tckn(match[0]))
+
+
+def _vkns(text: str, low: int, high: int) -> Iterator[Span]:
+    for match in _VKN.finditer(text, low, high):
+        if is_vkn(_digits(match[0])) and _near(text, match.span(), _VKN_BEFORE, _VKN_AFTER):
+            yield match.span()
+
+
+def _phones(text: str, low: int, high: int) -> Iterator[Span]:
+    for match in _PHONE.finditer(text, low, high):
+        if match["code"] or _near(text, match.span(), _PHONE_BEFORE):
+            yield match.span()
+
+
+def _ips(text: str) -> Iterator[Span]:
+    for match in _IPV4.finditer(text) if _DOTTED.search(text) else ():
+        if _is_public(match[0]) and _is_address_here(text, match):
+            yield match.span()
+    for match in _IPV6.finditer(text) if _COLONS.search(text) else ():
+        if _is_public(match[0]):
+            yield match.span()
+
+
+def _is_address_here(text: str, match: re.Match[str]) -> bool:
+    """Tell an IPv4 address from a version, the number of a heading and an amount with points.
+
+    Versions and headings have small numbers, so small ones need a word that says address.
+    """
+    before = text[max(0, match.start() - 30) : match.start()]
+    if _VERSION.search(before) or _MONEY.match(text, match.end()):
+        return False
+    return any(int(octet) >= 100 for octet in match[0].split(".")) or _near(
+        text, match.span(), _IP_BEFORE, _IP_AFTER
+    )
+
+
+def _is_public(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _near(text: str, span: Span, before: re.Pattern[str], after: re.Pattern[str] | None = None) -> bool:
+    """Say whether a word that explains the number stands just before it or, given `after`, behind."""
+    start, end = span
+    return bool(
+        before.search(text[max(0, start - 60) : start]) or (after and after.match(text[end : end + 60]))
+    )
+
+
+def _digits(text: str) -> str:
+    return "".join(sign for sign in text if sign.isdigit())
+
+
+_NUMBERS: dict[str, Callable[[str, int, int], Iterator[Span]]] = {
+    "iban": _ibans,
+    "card": _cards,
+    "tckn": _tckns,
+    "phone": _phones,
+    "vkn": _vkns,
+}
+_ADDRESSES: dict[str, Callable[[str], Iterator[Span]]] = {"email": _emails, "ip": _ips}
+
+# Every kind, in the order in which they claim characters: what proves most comes first.
+KINDS = (*_NUMBERS, *_ADDRESSES)
