@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
 
-from corpus import dataset, files
+from corpus import dataset, files, schema
 from corpus.dataset import DatasetError
-from corpus.inspect.clusters import clusters
+from corpus.inspect.clusters import _Members, clusters
 
 Build = Callable[..., str]
 
@@ -29,6 +30,20 @@ def test_the_survivor_stands_beside_the_least_similar_near_copy(build: Build) ->
     assert (cluster.other.kind, cluster.other.jaccard) == ("near", 0.81)
     (piece,) = cluster.comparison.differing()
     assert (piece.left.strip(), piece.right.strip()) == ("Martılar simit", "Kediler balık")
+
+
+def test_a_near_copy_is_shown_before_any_other_kind() -> None:
+    members = _Members(0, 0, size=4)
+    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "witness": "s"}
+    kinds = [("url", 0.1), ("near", 0.9), ("near", 0.8)]
+    removals = [
+        {**row, "part": 0, "row": number, "kind": kind, "jaccard": jaccard}
+        for number, (kind, jaccard) in enumerate(kinds, 1)
+    ]
+    for removal in removals:
+        members.add(pa.RecordBatch.from_pylist([removal], schema.REMOVED.schema()))
+    assert members.least_alike["row"] == 3
+    assert members.kinds == {"near": 2, "url": 1}
 
 
 def test_hosts_are_counted_over_all_members(build: Build) -> None:

@@ -25,6 +25,11 @@ def test_an_inserted_passage_stands_on_one_side() -> None:
     assert found.differing() == [Piece("", " yeni yepyeni", same=False)]
 
 
+def test_one_or_two_equal_words_do_not_tear_a_difference_apart() -> None:
+    (piece,) = compare("bir iki a b ve c üç dört", "bir iki k l ve m üç dört").differing()
+    assert (piece.left.strip(), piece.right.strip()) == ("a b ve c", "k l ve m")
+
+
 def test_spaces_and_line_ends_are_no_difference() -> None:
     assert compare("bir iki\nüç", "bir  iki üç").differing() == []
 
