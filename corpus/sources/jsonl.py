@@ -65,4 +65,8 @@ def _string(value: Any) -> str:
     """Return a string that can be encoded: JSON may hold half of a surrogate pair, UTF-8 may not."""
     if not isinstance(value, str):
         return ""
-    return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    try:
+        value.encode()  # ten times faster than the search below, which hardly any text needs
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", value)
+    return value

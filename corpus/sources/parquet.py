@@ -35,10 +35,9 @@ def read(source: Source, path: str) -> Items:
         file = open_file(path)
         stack.callback(file.close)
         try:
-            # A local file is handed over by name or map, so that pyarrow reads it without Python's lock.
-            handle = (
-                pa.PythonFile(file, mode="r") if is_url(path) else stack.enter_context(pa.memory_map(path))
-            )
+            # By name where it can be, so that pyarrow reads without Python's lock; not mapped, because mapped
+            # pages would count as this process's memory until they are needed elsewhere.
+            handle = pa.PythonFile(file, mode="r") if is_url(path) else stack.enter_context(pa.OSFile(path))
             batches = (
                 _parquet(handle, source, path) if source.format == "parquet" else _arrow(handle, source, path)
             )
