@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from corpus.config import Section, Share
 from corpus.filters.drop import Drop, above, below
 from corpus.filters.sentences import count_sentences
+from corpus.filters.wordset import present
 from corpus.text.view import C4_END, ELLIPSIS, TextView, view, words
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
+
+
+def _two_words(phrase: str) -> str:
+    if len(words(phrase)) < 2:
+        raise ValueError("a policy phrase has two words or more: one word is in too many sentences")
+    return phrase
 
 
 class C4(Section):
@@ -33,7 +41,7 @@ class C4(Section):
     lorem_ipsum: bool = Field(False, description="Pages with `lorem ipsum` are dropped.")
     javascript: bool = Field(False, description="Lines with `javascript` go.")
     curly_bracket: bool = Field(False, description="Pages with `{` are dropped.")
-    policy_phrases: tuple[str, ...] = Field(
+    policy_phrases: tuple[Annotated[str, AfterValidator(_two_words)], ...] = Field(
         (), description="Lines with one of these go; endings may follow the phrase's last word."
     )
     policy_max_words: int | None = Field(None, ge=1, description="Policy lines that are longer stay.")
@@ -86,7 +94,7 @@ def line_rules(seen: TextView, rules: C4) -> Drop | dict[str, NDArray[np.intp]]:
         ended = (seen.line_marks & (C4_END | ELLIPSIS)) == C4_END
         remove("c4.terminal_punctuation", np.flatnonzero(~ended))
     if rules.min_words_per_line is not None:
-        remove("c4.words_per_line", np.flatnonzero(np.diff(seen.line_words) < rules.min_words_per_line))
+        remove("c4.words_per_line", np.flatnonzero(_words_by_line(seen) < rules.min_words_per_line))
     folded = seen.folded.tobytes()
     if rules.lorem_ipsum:
         filler = _lines_with(seen, folded, b"lorem ipsum")
@@ -113,21 +121,32 @@ def _long_words(seen: TextView, limit: int) -> NDArray[np.intp]:
 
 def _policy_lines(seen: TextView, folded: bytes, rules: C4) -> NDArray[np.intp]:
     """Lines that hold a policy phrase and, where limits are given, are short and hold little else."""
+    phrases = _phrases(rules.policy_phrases)
     in_phrases = np.zeros(seen.lines, dtype=np.int64)
-    for phrase, length in _phrases(rules.policy_phrases):
-        for line in _lines_with(seen, folded, phrase, from_word_start=True):
-            in_phrases[line] += length
-    lengths = np.diff(seen.line_words)
+    for number in np.flatnonzero(present(seen, tuple(phrase.first_word for phrase in phrases))).tolist():
+        for line in _lines_with(seen, folded, phrases[number].folded, from_word_start=True):
+            in_phrases[line] += phrases[number].words
+    lengths = _words_by_line(seen)
     hit = (in_phrases > 0) & (in_phrases >= rules.policy_min_share * lengths)
     if rules.policy_max_words is not None:
         hit &= lengths <= rules.policy_max_words
     return np.flatnonzero(hit)
 
 
+def _words_by_line(seen: TextView) -> NDArray[np.int32]:
+    return seen.line_words[1:] - seen.line_words[:-1]
+
+
+class _Phrase(NamedTuple):
+    folded: bytes
+    first_word: str
+    words: int
+
+
 @cache
-def _phrases(phrases: tuple[str, ...]) -> tuple[tuple[bytes, int], ...]:
-    folded = (words(phrase) for phrase in phrases)
-    return tuple((" ".join(phrase).encode(), len(phrase)) for phrase in folded)
+def _phrases(phrases: tuple[str, ...]) -> tuple[_Phrase, ...]:
+    found = [words(phrase) for phrase in phrases]
+    return tuple(_Phrase(" ".join(phrase).encode(), phrase[0], len(phrase)) for phrase in found)
 
 
 def _lines_with(

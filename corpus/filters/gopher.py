@@ -17,7 +17,8 @@ from pydantic import Field
 from corpus.config import Section, Share
 from corpus.filters.drop import Drop, above, below
 from corpus.filters.repeats import I64, duplicates, ngrams
-from corpus.text.view import BULLET, ELLIPSIS, LETTER, U64, TextView, word_hashes
+from corpus.filters.wordset import present
+from corpus.text.view import BULLET, ELLIPSIS, LETTER, TextView
 
 # Limits by n: ((2, 0.20), (3, 0.18)).
 NgramLimits = tuple[tuple[Annotated[int, Field(ge=1, le=64)], Share], ...]
@@ -54,14 +55,10 @@ class Repetition(Section):
 
 def quality(view: TextView, limits: Quality) -> Drop | None:
     """Test a text for the marks of prose: length, word length, symbols, list lines, letters, stop words."""
-    letters, alphabetic, hashes, ellipses, stop_words = _quality(
-        view.codes,
-        view.word_code_starts,
-        view.word_code_ends,
-        view.word_flags,
-        view.word_hashes,
-        _stop_words(limits.stop_words),
+    letters, alphabetic, hashes, ellipses = _quality(
+        view.codes, view.word_code_starts, view.word_code_ends, view.word_flags
     )
+    stop_words = int(np.count_nonzero(present(view, limits.stop_words)))
     words = view.words
     tokens = max(1, words + view.symbols)
     lines = max(1, view.lines)
@@ -132,14 +129,9 @@ def _sizes(limits: NgramLimits) -> I64:
     return np.array([n for n, _ in limits], dtype=np.int64)
 
 
-@cache
-def _stop_words(stop_words: tuple[str, ...]) -> U64:
-    return np.unique(word_hashes(" ".join(stop_words)))
-
-
 @njit(cache=True)
-def _quality(codes, starts, ends, flags, hashes, stop_words):  # type: ignore[no-untyped-def]
-    """Characters in words, words with a letter, `#`, ellipses, different stop words."""
+def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
+    """Characters in words, words with a letter, `#`, ellipses."""
     number_signs = ellipses = dots = 0
     for code in codes:
         if code == 0x2E:
@@ -154,21 +146,11 @@ def _quality(codes, starts, ends, flags, hashes, stop_words):  # type: ignore[no
             elif code == 0x2026:
                 ellipses += 1
     characters = alphabetic = 0
-    seen = np.zeros(stop_words.size, np.uint8)
-    for i in range(hashes.size):
+    for i in range(flags.size):
         characters += ends[i] - starts[i]
         if flags[i] & LETTER:
             alphabetic += 1
-        low, high = 0, stop_words.size
-        while low < high:
-            middle = (low + high) // 2
-            if stop_words[middle] < hashes[i]:
-                low = middle + 1
-            else:
-                high = middle
-        if low < stop_words.size and stop_words[low] == hashes[i]:
-            seen[low] = 1
-    return characters, alphabetic, number_signs, ellipses, seen.sum()
+    return characters, alphabetic, number_signs, ellipses
 
 
 @njit(cache=True)

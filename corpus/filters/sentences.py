@@ -18,6 +18,7 @@ _ABBREVIATIONS = frozenset(
         "Mr Mrs Ms St Vol Fig Eq Col Capt Rev Gov Sen Rep pp ca cf"
     ).split()
 )
+_LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
 
 
 def count_sentences(line: str) -> int:
@@ -41,4 +42,6 @@ def _goes_on(line: str, stop: int, following: int) -> bool:
     if line[following:].lstrip(_OPENING)[:1].islower():
         return True
     word = line[line.rfind(" ", 0, stop) + 1 : stop].lstrip(_OPENING)
+    if len(word) > _LONGEST_ABBREVIATION:
+        return False
     return len(word) == 1 or (word.isdigit() and len(word) <= 3) or fold(word) in _ABBREVIATIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from corpus.config import ConfigError, Filters
-from corpus.filters import Drop, apply, load, names, source
+from corpus.filters import Drop, apply, c4, fineweb, gopher, load, names, source
 from corpus.filters.preset import parse
 from corpus.text.view import view
 
@@ -51,6 +51,7 @@ def test_an_unknown_preset_is_refused_with_the_name_that_was_meant() -> None:
         ('summary = "x"\n[gopher_quality]\nmin_word = 5', "min_word"),
         ('summary = "x"\n[fineweb]\nmax_short_lines = 67', "max_short_lines"),
         ('summary = "x"\n[gopher_repetition]\nmax_top_ngram_chars = [[0, 0.2]]', "max_top_ngram_chars"),
+        ('summary = "x"\n[c4]\npolicy_phrases = ["çerez"]', "two words or more"),
         ("[c4]", "summary"),
         ("[c4", "preset 'mine'"),
     ],
@@ -139,3 +140,42 @@ def test_a_document_that_passes_is_the_view_itself_and_lines_are_gone_where_rule
     rest = apply(with_footer, load("fineweb2-tur"))
     assert not isinstance(rest, Drop)
     assert rest.text == PROSE
+
+
+# What datatrove 0.10.1 decides with the same limits (spacy for Turkish): x drops, by Gopher quality, Gopher
+# repetition, C4 without terminal punctuation and FineWeb.
+DECISIONS = {
+    "prose": (PROSE, "----"),
+    "english": (ENGLISH, "x---"),
+    "three times": ("\n".join([PROSE] * 3), "-x-x"),
+    "a word a line": (PROSE.replace(" ", "\n"), "--xx"),
+    "bullets": ("- " + PROSE.replace("\n", "\n- "), "x---"),
+    "trailing off": (PROSE.replace(".", "..."), "x---"),
+    "hashes": (PROSE.replace(" ", " # "), "x---"),
+    "dashes": (PROSE.replace(" ", " - "), "x---"),
+    "no stops": (PROSE.replace(".", "").replace(";", ""), "---x"),
+    "too short": (PROSE[:200], "x-x-"),
+    "refrain": (PROSE + "\n" + " ".join(["su akar yolunu bulur ve gider"] * 8) + ".", "-x--"),
+    "code": (PROSE + "\nfunction f() { return 1 }", "--x-"),
+    "numbers": (PROSE + " " + " ".join(map(str, range(30))) + ".", "x---"),
+    "copied lines": (PROSE + "\n" + PROSE.splitlines()[0], "-x-x"),
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_each_family_decides_as_datatrove_does(name: str) -> None:
+    text, decisions = DECISIONS[name]
+    seen, turkish, english = view(text), load("fineweb2-tur"), load("fineweb")
+    assert turkish.gopher_quality
+    assert turkish.gopher_repetition
+    assert turkish.fineweb
+    assert english.c4
+    rest = c4.check(seen, english.c4)
+    left = seen if isinstance(rest, Drop) else rest
+    dropped = [
+        gopher.quality(seen, turkish.gopher_quality),
+        gopher.repetition(seen, turkish.gopher_repetition),
+        rest if isinstance(rest, Drop) else None,
+        fineweb.check(left, turkish.fineweb),
+    ]
+    assert "".join("x" if drop else "-" for drop in dropped) == decisions
