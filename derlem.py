@@ -156,7 +156,7 @@ def show(
             for entry in found:
                 print(json.dumps(entry.as_dict(), ensure_ascii=False))
         else:
-            render_documents(found, _console(stderr=False), None if full else CHARACTERS)
+            render_documents(found, _console(stderr=False), None if full else CHARACTERS, find)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def clusters(
 ) -> None:
     """Show the largest clusters of copies, with the passages in which two members differ."""
     from corpus.inspect.clusters import clusters as find_clusters
-    from corpus.inspect.render import render_clusters
+    from corpus.inspect.render_clusters import render_clusters
 
     with _errors():
         found = find_clusters(folder, largest)

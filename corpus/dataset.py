@@ -152,21 +152,34 @@ def save(folder: str, manifest: Manifest) -> None:
 
 
 @contextmanager
-def open_arrow(folder: str, path: str) -> Iterator[ipc.RecordBatchFileReader]:
-    """Open an Arrow IPC file: memory-mapped locally, streamed from elsewhere."""
+def open_arrow(
+    folder: str, path: str, columns: list[str] | None = None
+) -> Iterator[ipc.RecordBatchFileReader]:
+    """Open an Arrow IPC file: memory-mapped locally, streamed from elsewhere.
+
+    Where columns are named, the others are neither read nor decompressed; they come in the file's order.
+    """
     url = files.join(folder, path)
     fs, target = files.filesystem(url)
     if files.is_local(url):
         with pa.memory_map(target) as source:
-            yield ipc.open_file(source)
+            yield _reader(source, columns)
     else:
         with fs.open(target, "rb") as source:
-            yield ipc.open_file(source)
+            yield _reader(source, columns)
+
+
+def _reader(source: object, columns: list[str] | None) -> ipc.RecordBatchFileReader:
+    reader = ipc.open_file(source)
+    if columns is None:
+        return reader
+    fields = [reader.schema.get_field_index(name) for name in columns]
+    return ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
 
 
 def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Read an Arrow file batch by batch, only the named columns where given."""
-    with open_arrow(folder, path) as reader:
+    with open_arrow(folder, path, columns) as reader:
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
             yield batch.select(columns) if columns is not None else batch
@@ -174,7 +187,7 @@ def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterato
 
 def table(folder: str, path: str, columns: list[str] | None = None) -> pa.Table:
     """Read an Arrow file whole, only the named columns where given."""
-    with open_arrow(folder, path) as reader:
+    with open_arrow(folder, path, columns) as reader:
         whole = reader.read_all()
     return whole.select(columns) if columns is not None else whole
 

@@ -118,7 +118,7 @@ def take(folder: str, path: str, wanted: Sequence[int] | I64, columns: list[str]
     order = np.argsort(rows, kind="stable")
     owners = np.searchsorted(ends, rows[order], side="right")
     pieces = []
-    with dataset.open_arrow(folder, path) as reader:
+    with dataset.open_arrow(folder, path, columns) as reader:
         for number in np.unique(owners):
             batch = reader.get_batch(int(number))
             batch = batch.select(columns) if columns is not None else batch
