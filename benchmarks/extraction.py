@@ -56,7 +56,9 @@ def snippets(text: str, row: dict[str, object]) -> tuple[float, float, float]:
 
 def main(data: Path) -> None:
     """Print a table: set, extractor, mean F1, precision, recall, empty pages, median ms and pages/s."""
-    print(f"{'set':30}{'extractor':13}{'pages':>6}{'F1':>7}{'prec':>7}{'recall':>7}{'empty':>6}{'ms':>7}{'pages/s':>9}")
+    print(
+        f"{'set':30}{'extractor':13}{'pages':>6}{'F1':>7}{'prec':>7}{'recall':>7}{'empty':>6}{'ms':>7}{'pages/s':>9}"
+    )
     for name, (_, gold) in SETS.items():
         examples = list(pages(data / name))
         for extractor in ("resiliparse", "trafilatura"):

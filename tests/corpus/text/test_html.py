@@ -1,0 +1,125 @@
+"""Pages become their main text, and a page that cannot be read harms no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from corpus.text import html as module
+from corpus.text.html import ExtractionError, Extractor, extract
+
+PROSE = "Bu cümle, sayfanın asıl metnini anlatan uzunca bir paragrafın parçasıdır ve noktayla biter. "
+ITEM = "madde, burada anlatılan işin bir adımını açıklar ve sonrakine götürür."
+PAGE = f"""<!DOCTYPE html><html><head><title>Başlık</title><style>p {{color: red}}</style></head><body>
+<nav><ul><li><a href="/">Ana sayfa</a></li><li><a href="/iletisim">İletişim</a></li></ul></nav>
+<div id="cookie-banner">Bu site çerez kullanır. <button>Kabul et</button></div>
+<main><article><h1>Asıl   başlık</h1>
+<p>{PROSE * 3}</p><p>İkinci <a href="http://example.com/x">bağlantılı</a> paragraf.
+<img alt="resim adı" src="x"></p>
+<ul><li>Birinci {ITEM}</li><li></li><li>İkinci {ITEM}</li></ul></article>
+<div id="comments" class="comments"><p>Yorum: çok güzel olmuş, elinize sağlık arkadaşlar.</p></div></main>
+<footer>Tüm hakları saklıdır.</footer><script>var gizli = 1;</script></body></html>"""
+BOTH: tuple[Extractor, Extractor] = ("resiliparse", "trafilatura")
+
+
+@pytest.mark.parametrize("extractor", BOTH)
+def test_the_article_stays_and_the_furniture_goes(extractor: Extractor) -> None:
+    text = extract(PAGE, extractor, 30)
+    assert PROSE.strip() in text
+    assert "İkinci bağlantılı paragraf." in text
+    assert f"Birinci {ITEM}" in text
+    for gone in (
+        "Ana sayfa",
+        "çerez",
+        "Yorum",
+        "hakları saklı",
+        "gizli",
+        "example.com",
+        "resim adı",
+        "color",
+    ):
+        assert gone not in text
+
+
+def test_one_block_is_one_line_without_debris() -> None:
+    assert extract(PAGE).split("\n") == [
+        "Asıl başlık",
+        (PROSE * 3).strip(),
+        "İkinci bağlantılı paragraf.",
+        f"• Birinci {ITEM}",
+        f"• İkinci {ITEM}",
+    ]
+
+
+def test_lists_of_plain_pages_stay_and_menus_beside_them_go() -> None:
+    menu = '<ul><li><a href="/">Ana sayfa</a></li><li><a href="/2">Arşiv</a></li></ul><nav>Gezinti</nav>'
+    page = (
+        f"<body>{menu}<p>{PROSE}</p><ul><li>Birinci madde</li><li>İkinci madde</li></ul><footer>Son</footer>"
+    )
+    assert extract(page).split("\n") == [PROSE.strip(), "• Birinci madde", "• İkinci madde"]
+
+
+def test_table_cells_are_set_apart() -> None:
+    row = "<tr><td>Ankara</td><td>5.803.482</td></tr>"
+    assert "Ankara | 5.803.482" in extract(f"<p>{PROSE}</p><table>{row}</table>").split("\n")
+
+
+def test_code_keeps_its_indentation() -> None:
+    code = "def f(x):\n    if x:\n        return 1"
+    assert code in extract(
+        f"<main><article><p>{PROSE * 4}</p><pre>{code}</pre><p>{PROSE}</p></article></main>"
+    )
+
+
+def test_prose_that_the_heuristics_drop_is_found_again() -> None:
+    page = (
+        f'<body><div class="sidebar comments">{f"<p>{PROSE}</p>" * 8}<a href="/">Ana sayfa</a></div></body>'
+    )
+    assert extract(page).split("\n") == [PROSE.strip()] * 8
+
+
+@pytest.mark.parametrize("page", ["", "<html></html>", "<script>1</script>", "\0", "<p>\ud800", "<" * 50])
+@pytest.mark.parametrize("extractor", BOTH)
+def test_pages_without_text_raise_nothing(page: str, extractor: Extractor) -> None:
+    assert len(extract(page, extractor, 30)) <= len(page)
+
+
+def test_a_page_of_endless_nesting_stops_at_the_time_limit_and_the_next_is_read() -> None:
+    extract("<p>warm", "trafilatura", 30)
+    with pytest.raises(ExtractionError) as caught:
+        extract("<div>" * 60_000 + "x", "resiliparse", 0.5)
+    assert caught.value.cause == "timeout"
+    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
+
+
+def test_a_page_of_many_tags_is_read_under_the_guard() -> None:
+    text = extract(f"<main>{f'<p>{PROSE}<b>x</b></p>' * 6000}</main>", "resiliparse", 30)
+    assert text.count("\n") == 5999
+
+
+def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
+    extract(PAGE, "trafilatura", 30)
+    process = module._child._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(ExtractionError) as caught:
+        extract(PAGE, "trafilatura", 30)
+    assert caught.value.cause == "crash"
+    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
+
+
+def test_the_child_is_replaced_when_worn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAGES_A_CHILD", 2)
+    pids = []
+    for _ in range(5):
+        extract(PAGE, "trafilatura", 30)
+        assert module._child._process is not None
+        pids.append(module._child._process.pid)
+    assert len(set(pids)) >= 3 - (pids[0] != pids[1])
+
+
+def test_trafilatura_forgets_earlier_pages() -> None:
+    assert extract(PAGE, "trafilatura", 30) == extract(PAGE, "trafilatura", 30) != ""
