@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,8 +75,9 @@ def build(
         if until not in pipeline.STAGES:
             _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}")
         runner = options.choose(loaded.run, workers, tuple(beam or ()))
-        pipeline.run(loaded, path.resolve().parent, runner, _console(), until)
-        _say(f"done: {loaded.output}\nnext: derlem inspect {loaded.output}")
+        output = pipeline.run(loaded, path.resolve().parent, runner, _console(), until)
+        folder = os.path.relpath(output) if "://" not in output else output
+        _say(f"done: {folder}\nnext: derlem inspect {folder}")
 
 
 @app.command()

@@ -129,7 +129,10 @@ class Run(Section):
 class Config(Section):
     """A corpus: where it comes from, what is done to it, where it goes."""
 
-    output: str = Field("corpus", description="Folder (or fsspec URL) that receives everything.")
+    output: str = Field(
+        "corpus",
+        description="Folder (from the configuration's folder) or fsspec URL that receives everything.",
+    )
     source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
     clean: Clean = Clean()
     dedupe: Dedupe = Dedupe()

@@ -33,8 +33,13 @@ def check(config: Config) -> None:
         raise ConfigError(f"output = {config.output!r}: cannot be written to: {error}") from None
 
 
-def run(config: Config, base: Path, runner: Runner, console: Console, until: str = STAGES[-1]) -> None:
-    """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file."""
+def run(config: Config, base: Path, runner: Runner, console: Console, until: str = STAGES[-1]) -> str:
+    """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
+
+    Gives the output folder.
+    """
+    if files.is_local(config.output):
+        config = config.model_copy(update={"output": str(base / config.output)})
     check(config)
     plans: dict[str, Callable[[], stage.Stage]] = {
         "clean": lambda: clean.plan(config, base),
@@ -43,3 +48,4 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     }
     for name in STAGES[: STAGES.index(until) + 1]:
         stage.run(plans[name](), runner, console)
+    return config.output

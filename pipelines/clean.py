@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def _settings(settings: Clean) -> dict[str, object]:
 
 def _name(path: str, base: Path) -> str:
     """Name an input as seen from the configuration, so that moving both together changes nothing."""
-    local = Path(path)
-    return local.relative_to(base).as_posix() if files.is_local(path) and local.is_relative_to(base) else path
+    if not files.is_local(path) or os.path.commonpath([path, base]) == os.sep:
+        return path
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def _groups(paths: list[str]) -> list[tuple[list[str], int]]:
