@@ -44,7 +44,9 @@ def one_pass(warc: Path) -> tuple[int, int, float]:
             C4QualityFilter(filter_no_terminal_punct=False),
             FineWebQualityFilter(),
             count("kept"),
-            MinhashDedupSignature(output_folder=folder, config=MinhashConfig(num_buckets=14, hashes_per_bucket=8)),
+            MinhashDedupSignature(
+                output_folder=folder, config=MinhashConfig(num_buckets=14, hashes_per_bucket=8)
+            ),
         ]
         started = time.perf_counter()
         data = None
