@@ -26,7 +26,7 @@ FAMILIES = ("gopher_quality", "gopher_repetition", "c4", "fineweb")
 PRESET = "fineweb2-tur"  # its C4 section is replaced by that of `fineweb`, which datatrove has too
 
 STOP_WORDS = [
-    "ve", "bir", "olarak", "bu", "ile", "için", "olan", "da", "de", "tarafından", "sonra", "en", "daha", "ilk",
+    "ve", "bir", "olarak", "bu", "ile", "için", "olan", "da", "de", "tarafından", "sonra", "en", "daha", "ilk"
 ]  # fmt: skip
 
 
