@@ -44,7 +44,7 @@ print(json.dumps({"pages": done.counts.seen, "kept": done.counts.kept, "seconds"
 
 
 def pack(folder: Path, target: Path) -> int:
-    """Write every page of the folder's `pages.tar.gz` archives as a WARC response record; give their number."""
+    """Write every page of the folder's archives as a WARC response record; give their number."""
     pages = 0
     with target.open("wb") as sink:
         writer = WARCWriter(sink, gzip=True)

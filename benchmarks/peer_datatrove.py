@@ -27,8 +27,8 @@ def one_pass(warc: Path) -> tuple[int, int, float]:
     with tempfile.TemporaryDirectory() as folder:
         counted = {"read": 0, "kept": 0}
 
-        def count(name: str):  # noqa: ANN202
-            def step(data, rank=0, world_size=1):  # noqa: ANN001, ANN202
+        def count(name: str):
+            def step(data, rank=0, world_size=1):
                 for document in data:
                     counted[name] += 1
                     yield document

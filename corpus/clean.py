@@ -66,11 +66,13 @@ class Cleaner:
     def clean(self, raw: RawDocument) -> tuple[Document, Drop | None]:
         """Take one raw document through the steps.
 
-        Gives the document as far as it came, and what dropped it, if anything did. Raises UnreadableError where
-        the extractor fails on a page.
+        Gives the document as far as it came, and what dropped it, if anything did. Raises UnreadableError
+        where the extractor fails on a page.
         """
         document = Document(raw)
         drop = self._steps(document)
+        if drop is not None and not document.words:
+            document.words = view(document.text).words
         return document, drop
 
     def _steps(self, document: Document) -> Drop | None:

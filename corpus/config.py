@@ -131,7 +131,7 @@ class Config(Section):
 
     output: str = Field(
         "corpus",
-        description="Folder (from the configuration's folder) or fsspec URL that receives everything.",
+        description="Where all goes: a path (from the configuration's folder) or fsspec URL.",
     )
     source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
     clean: Clean = Clean()
