@@ -43,7 +43,6 @@ _LIKELY = re.compile(
     rf"[aâý][^{_VOWEL}]+ý(?!\Z)|[{_VOWEL}rk]þ|liði|[dp]ið|eðer|öðr[ae]|þeh|þirk|þeke|þim|saðl|baðl|uðra"
 )
 _AS_LOWER = str.maketrans("ÝÐÞI", "iðþý")
-_ENOUGH = 3
 
 
 def lower(text: str) -> str:
@@ -56,13 +55,13 @@ def upper(text: str) -> str:
     return text.replace("i", "İ").upper()
 
 
-def misread(text: str) -> bool:
+def misread(text: str, enough: int = 3) -> bool:
     """Say whether this is Turkish in windows-1254 that was read as windows-1252 (`Ýstanbul ýþýk`).
 
     Each distinct word with one of ÐÝÞðýþ speaks for or against by what Turkish phonology allows (vowel
     harmony, no ğ without a vowel before it) and by its stems and suffixes; words with letters that Turkish
     lacks (á é í ó ú æ ä ñ š ...) speak against, Turkish function words for. Measured on every language of
-    the UDHR and of lingua's sentences: no false alarm; see tests.
+    the UDHR and of lingua's sentences: no false alarm; see tests. `enough` is the sum of evidence to ask for.
     """
     if MISREAD_LETTERS.isdisjoint(text):
         return False
@@ -75,7 +74,7 @@ def misread(text: str) -> bool:
     if score >= 0 and max(witnesses) >= 0:
         score += min(3, len(_FUNCTION_WORDS.intersection(map(str.lower, words))))
         score += not strangers and not {"ü", "ç", "Ü", "Ç"}.isdisjoint(text)
-    return score >= _ENOUGH
+    return score >= enough
 
 
 def foreign(text: str) -> bool:

@@ -1,0 +1,70 @@
+"""Text in one Unicode form: NFC, plain spaces and line ends, no control characters, nothing invisible."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_SPACE = re.compile("[\t\xa0\u1680\u2000-\u200a\u202f\u205f]")
+# C0 but newline, DEL, soft hyphen, word joiner and invisible operators, BOM, annotation marks, the object
+# replacement character, what Unicode calls noncharacters, and surrogates without their other half.
+_NEVER = (
+    "\x00-\x08\x0e-\x1f\x7f\xad\u2060-\u2065\u206a-\u206f"
+    "\ufeff\ufff9-\ufffc\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff"
+)
+_CONTROL = re.compile(f"[{_NEVER}]")
+_C1 = re.compile("[\x80-\x9f]")
+_C1_MEANING = {b: bytes((b,)).decode("cp1252", "ignore") for b in range(0x80, 0xA0)}
+
+# Joiners shape words in Arabic and Indic scripts and hold emoji together; elsewhere they are debris.
+_JOINING = (
+    "\u0590-\u10ff\u1780-\u1aff\u2190-\u2bff\ufe0f\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc"
+    "\U00010a00-\U00011fff\U0001e800-\U0001faff"
+)
+_JOINER = re.compile(f"(?<![{_JOINING}\u200c\u200d])[\u200c\u200d]+(?![{_JOINING}])")
+# The zero-width space parts words in scripts without spaces: Thai, Lao, Tibetan, Myanmar, Khmer, Tai.
+_UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\uaa60-\uaadf"
+_ZERO_WIDTH_SPACE = re.compile(f"(?<![{_UNSPACED}])\u200b+(?![{_UNSPACED}])")
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001eeff]"
+)
+
+# Every character that a rule above may touch: without any of them, `normalize` need only see to NFC.
+TOUCHED = re.compile(
+    f"[{_NEVER}\r\x0b\x0c\t\x80-\xa0\u061c\u1680\u2000-\u200f\u2028-\u202f\u205f\u2066-\u2069]"
+)
+
+
+def normalize(text: str, counts: Counter[str]) -> str:
+    """Bring `text` into that form, and add to `counts` how many characters each rule changed.
+
+    The rules, by their names in `counts`: line-end (CR, VT, FF, U+2028/9 become newline), control (C0, DEL,
+    soft hyphen, BOM, noncharacters, lone surrogates go; C1 controls become what windows-1252 has there),
+    space (tab, no-break and typographic spaces become a space), zero-width (joiners, zero-width spaces and
+    bidi marks go where the script has no use for them), nfc (1 when the text was not in NFC).
+    """
+    if TOUCHED.search(text):
+        text = _replace(_LINE_END, "\n", text, "line-end", counts)
+        text = _replace(_CONTROL, "", text, "control", counts)
+        if found := len(_C1.findall(text)):
+            counts["control"] += found
+            text = text.translate(_C1_MEANING)
+        text = _replace(_SPACE, " ", text, "space", counts)
+        text = _replace(_JOINER, "", text, "zero-width", counts)
+        text = _replace(_ZERO_WIDTH_SPACE, "", text, "zero-width", counts)
+        if not _RIGHT_TO_LEFT.search(text):
+            text = _replace(_BIDI, "", text, "zero-width", counts)
+    if not unicodedata.is_normalized("NFC", text):
+        counts["nfc"] += 1
+        text = unicodedata.normalize("NFC", text)
+    return text
+
+
+def _replace(pattern: re.Pattern[str], by: str, text: str, rule: str, counts: Counter[str]) -> str:
+    text, found = pattern.subn(by, text)
+    if found:
+        counts[rule] += found
+    return text
