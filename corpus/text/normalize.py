@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
 _SPACE = re.compile("[\t\xa0\u1680\u2000-\u200a\u202f\u205f]")
@@ -16,7 +17,6 @@ _NEVER = (
 )
 _CONTROL = re.compile(f"[{_NEVER}]")
 _C1 = re.compile("[\x80-\x9f]")
-_C1_MEANING = {b: bytes((b,)).decode("cp1252", "ignore") for b in range(0x80, 0xA0)}
 
 # Joiners shape words in Arabic and Indic scripts and hold emoji together; elsewhere they are debris.
 _JOINING = (
@@ -32,6 +32,15 @@ _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001eeff]"
 )
 
+_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], str], ...] = (
+    (_LINE_END, "\n", "line-end"),
+    (_CONTROL, "", "control"),
+    (_C1, lambda match: bytes((ord(match[0]),)).decode("cp1252", "ignore"), "control"),
+    (_SPACE, " ", "space"),
+    (_JOINER, "", "zero-width"),
+    (_ZERO_WIDTH_SPACE, "", "zero-width"),
+    (_BIDI, "", "zero-width"),
+)
 # Every character that a rule above may touch: without any of them, `normalize` need only see to NFC.
 TOUCHED = re.compile(
     f"[{_NEVER}\r\x0b\x0c\t\x80-\xa0\u061c\u1680\u2000-\u200f\u2028-\u202f\u205f\u2066-\u2069]"
@@ -46,25 +55,13 @@ def normalize(text: str, counts: Counter[str]) -> str:
     space (tab, no-break and typographic spaces become a space), zero-width (joiners, zero-width spaces and
     bidi marks go where the script has no use for them), nfc (1 when the text was not in NFC).
     """
-    if TOUCHED.search(text):
-        text = _replace(_LINE_END, "\n", text, "line-end", counts)
-        text = _replace(_CONTROL, "", text, "control", counts)
-        if found := len(_C1.findall(text)):
-            counts["control"] += found
-            text = text.translate(_C1_MEANING)
-        text = _replace(_SPACE, " ", text, "space", counts)
-        text = _replace(_JOINER, "", text, "zero-width", counts)
-        text = _replace(_ZERO_WIDTH_SPACE, "", text, "zero-width", counts)
-        if not _RIGHT_TO_LEFT.search(text):
-            text = _replace(_BIDI, "", text, "zero-width", counts)
+    touched = set(TOUCHED.findall(text))
+    for pattern, by, rule in _RULES if touched else ():
+        if any(map(pattern.match, touched)) and not (pattern is _BIDI and _RIGHT_TO_LEFT.search(text)):
+            text, found = pattern.subn(by, text)
+            if found:
+                counts[rule] += found
     if not unicodedata.is_normalized("NFC", text):
         counts["nfc"] += 1
         text = unicodedata.normalize("NFC", text)
-    return text
-
-
-def _replace(pattern: re.Pattern[str], by: str, text: str, rule: str, counts: Counter[str]) -> str:
-    text, found = pattern.subn(by, text)
-    if found:
-        counts[rule] += found
     return text

@@ -29,10 +29,15 @@ class Repaired:
 _UNNORMALIZED, _TOUCHED, _ENTITY, _LEAD, _TAIL, _MISREAD, _SPACING = 1, 2, 4, 16, 32, 64, 128
 _SPACING_MARKS = {"¸": "\u0327", "˘": "\u0306", "˙": "\u0307", "¨": "\u0308", "ˆ": "\u0302"}
 # What the first byte of a UTF-8 sequence and a later one (80-BF) look like in a single-byte encoding: ftfy's
-# sets, Mac's √ and others, and no ş or Ş, which only windows-1250 has there and Turkish has everywhere.
-_LEADS = "".join(UTF8_CLUES[f"utf8_first_of_{n}"] for n in (2, 3, 4)) + "√≈"
-_TAILS = re.sub("[ şŞ]", "", UTF8_CLUES["utf8_continuation"]) + "ºß∂≠≤≥\ufffd"
-_PAIR = re.compile(f"[{_LEADS}][{_TAILS}]")
+# sets without ş and Ş, which only windows-1250 has there and Turkish has everywhere; and a few of the Mac's.
+_FIRST = [UTF8_CLUES[f"utf8_first_of_{n}"] for n in (2, 3, 4)]
+_LATER = re.sub("[ şŞ]", "", UTF8_CLUES["utf8_continuation"]) + "\ufffd"
+_MAC_FIRST, _MAC_LATER = "√≈", "±∂†≠®™´≤≥¥µøº°¢ß"
+_LEADS, _TAILS = "".join(_FIRST) + _MAC_FIRST, _LATER + _MAC_LATER
+_SUSPECT = re.compile(
+    "|".join(f"[{first}][{_LATER}]{{{n}}}" for n, first in enumerate(_FIRST, 1))
+    + f"|[{_MAC_FIRST}][{_MAC_LATER}]|[{_FIRST[1]}].?\ufffd"
+)
 
 
 def _clues() -> NDArray[np.uint8]:
@@ -73,9 +78,7 @@ _SEQUENCES = {
 }
 _SEQUENCE = re.compile("|".join(sorted(map(re.escape, _SEQUENCES), key=len, reverse=True)))
 # Those that no text has by chance; one of them in a text vouches for the rest.
-_SURE = re.compile(
-    "|".join(re.escape(s) for s, letter in _SEQUENCES.items() if letter in "ğĞıİşŞ" and "\ufffd" not in s)
-)
+_SURE = re.compile("[ÄÅ][\x9e\x9f°±žŸ]")
 _OWN_LETTERS = frozenset("ğĞıİşŞ")
 _OWN = re.compile("([ğĞıİşŞ]+)")
 
@@ -84,7 +87,9 @@ _AFTER = re.compile("|".join(f"(?:[{letters}]{mark})" for mark, letters in _LETT
 _BEFORE = re.compile("|".join(f"(?:{mark}[{letters}])" for mark, letters in _LETTERS_OF_MARK.items()))
 _DOTTED = re.compile(r"[iı]\u0307(?![\u0300-\u036f])")
 
-_ENTITY_FORM = re.compile(r"(?<![\"'`“„«])&(?:#\d{2,6}|#[xX][0-9a-fA-F]{2,5}|[A-Za-z]{2,8}\d{0,2});|&quot;")
+_ENTITY_FORM = re.compile(
+    r"&(?:quot;|(?<![\"'`“„«]&)(?:#\d{2,6}|#[xX][0-9a-fA-F]{2,5}|[A-Za-z]{2,8}\d{0,2});)"
+)
 _MARKUP = re.compile(r"</?[A-Za-z!]|&lt;")
 
 
@@ -133,14 +138,14 @@ def _mojibake(text: str, turkish: bool | None, counts: Counter[str]) -> str:
     vouched = turkish is not False and _SURE.search(text)
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if not _PAIR.search(line):
+        if not _SUSPECT.search(line):
             continue
         # Lossy sequences of Turkish capitals first: ftfy would make them U+FFFD for good.
         mended, found = _SEQUENCE.subn(_letter, line) if vouched else (line, 0)
         # Letters that only Turkish has are not mojibake, and ftfy must not see them beside what it takes for
         # some: `üç”şeklinde` would become `ü町eklinde` by way of windows-1250.
         mended = "".join(
-            ftfy.fix_encoding(part, _FTFY) if _PAIR.search(part) else part for part in _OWN.split(mended)
+            ftfy.fix_encoding(part, _FTFY) if _SUSPECT.search(part) else part for part in _OWN.split(mended)
         )
         if mended != line:
             counts["mojibake"] += max(1, found)

@@ -9,7 +9,8 @@ _MISREAD = str.maketrans("ÐÝÞðýþ", "ĞİŞğış")
 MISREAD_LETTERS = frozenset("ÐÝÞðýþ")
 
 _WORD = re.compile(r"[^\W\d_]+")
-_TURKISH_ACCENTED = frozenset("çÇöÖüÜâÂîÎûÛğĞıİşŞ")
+# A letter beyond ASCII that Turkish does not write.
+_STRANGE = re.compile("[^\x00-\x7fçÇöÖüÜâÂîÎûÛğĞıİşŞ\u2000-\uffff]")
 _FUNCTION_WORDS = frozenset(
     (
         "bir",
@@ -88,12 +89,7 @@ def restore(text: str) -> str:
 
 
 def _foreign(word: str) -> bool:
-    letters = set(word)
-    return (
-        not word.isascii()
-        and MISREAD_LETTERS.isdisjoint(letters)
-        and any("\x7f" < letter < "\u2000" and letter not in _TURKISH_ACCENTED for letter in letters)
-    )
+    return not word.isascii() and _STRANGE.search(word) is not None and MISREAD_LETTERS.isdisjoint(word)
 
 
 def _evidence(word: str) -> int:
