@@ -1,79 +1,11 @@
-"""A small corpus to build: the sample site's prose as JSON lines in several files, with planted copies."""
+"""The command line, and one build that all read-only tests share."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-DERLEM = [sys.executable, "-m", "derlem"]
-FILES = 6
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def texts() -> list[tuple[str, str]]:
-    """Give (URL, text) of the site's pages in Turkish, Azerbaijani and English, and of planted copies."""
-    found = []
-    for page in sorted(ROOT.glob("examples/site/*/*.html")):
-        if page.parent.name in ("tr", "az", "en"):
-            text = re.sub(r"<[^>]+>", "\n", page.read_text(encoding="utf-8"))
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
-            found.append((f"https://site.example/{page.parent.name}/{page.stem}", "\n".join(lines)))
-    copies = [(f"{url}?kopya", text) for url, text in found[::9]]
-    near = [(f"{url}/yazdir", text.replace(" ve ", " ile ", 1) + "\nSon.") for url, text in found[4::11]]
-    return [*found, *copies, *near]
-
-
-def write_input(folder: Path) -> Path:
-    """Write the input files and their configuration below a folder; give the configuration's path."""
-    rows = texts()
-    for number in range(FILES):
-        lines = [json.dumps({"url": url, "text": text}) for url, text in rows[number::FILES]]
-        (folder / f"pages-{number}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    # One source a file, so that every file is a unit of its own.
-    sources = "".join(
-        f'[[source]]\nname = "pages-{n}"\nformat = "jsonl"\npaths = ["pages-{n}.jsonl"]\n' for n in range(FILES)
-    )
-    path = folder / "corpus.toml"
-    path.write_text(
-        f'output = "{folder}/corpus"\n{sources}'
-        '[clean.language]\nkeep = ["tur_Latn", "azj_Latn", "eng_Latn"]\n'
-        "[shard]\nvalidation = 0.1\ntarget_mb = 0.05\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run derlem as a user does; with `check`, fail with what it printed."""
-    run = subprocess.run(
-        [*DERLEM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100"},
-        check=False,
-    )
-    if check:
-        assert run.returncode == 0, run.stderr
-    return run
-
-
-def final_files(corpus: Path) -> dict[str, bytes]:
-    """Give all files of a build that must not depend on how it was run: not the reports and records of times."""
-    return {
-        str(path.relative_to(corpus)): path.read_bytes()
-        for path in sorted(corpus.rglob("*"))
-        if path.is_file() and "units" not in path.parts and path.name != "report.json"
-    }
+from support import Command, command, write_input
 
 
 @pytest.fixture(scope="session")

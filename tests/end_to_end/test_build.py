@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DERLEM, ROOT, Command, final_files, write_input
+from support import DERLEM, ROOT, Command, final_files, write_input
 
 from corpus import dataset
 
