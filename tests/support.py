@@ -26,7 +26,8 @@ def texts() -> list[tuple[str, str]]:
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             found.append((f"https://site.example/{page.parent.name}/{page.stem}", "\n".join(lines)))
     copies = [(f"{url}?kopya", text) for url, text in found[::9]]
-    near = [(f"{url}/yazdir", text.replace(" ve ", " ile ", 1) + "\nSon.") for url, text in found[4::11]]
+    turkish = [(url, text) for url, text in found if "/tr/" in url]
+    near = [(f"{url}/yazdir", text.replace(" ve ", " ile ", 1) + "\nSon.") for url, text in turkish[4::9]]
     return [*found, *copies, *near]
 
 
@@ -67,7 +68,7 @@ def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedP
 
 
 def final_files(corpus: Path) -> dict[str, bytes]:
-    """Give the files of a build that do not depend on how it was run: all but reports and records of times."""
+    """Give the files of a build that must not depend on how it was run: all but reports and records."""
     return {
         str(path.relative_to(corpus)): path.read_bytes()
         for path in sorted(corpus.rglob("*"))
