@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from corpus import dataset, files, filters, language, sources
-from corpus.clean import Cleaner, UnreadableError
+from corpus.clean import Cleaner, Document
 from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
-from corpus.sources import Rejected, Skipped
+from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
 from corpus.sources.files import expand
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
@@ -21,6 +22,8 @@ VERSION = 1
 
 # Consecutive input files share a unit up to this size: a folder of 100,000 small texts is not 100,000 units.
 _UNIT_BYTES = 32 << 20
+_BATCH = 64  # items that go through the cleaning steps together
+_BATCH_BYTES = 8 << 20
 _MANY = 100  # records from which a share of unreadable ones means something
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 
@@ -92,38 +95,58 @@ def clean_unit(settings: Clean, unit: Planned, folder: str, beat: Beat) -> Outco
     with PartWriter(folder, unit.fingerprint) as part:
         for number, (name, path) in enumerate(named):
             size = (files.size("", path) or 0) if source.format in _BY_BYTES else 0
-            for item in sources.read(source, path):
-                share = min(1.0, item.offset / size) if size else 0.0
+            for items in _batches(sources.read(source, path)):
+                raws = [item for item in items if isinstance(item, RawDocument)]
+                cleaned = iter(cleaner.clean(raws))
+                for item in items:
+                    if isinstance(item, Skipped):
+                        counts.skip(item.kind)
+                        continue
+                    counts.seen += 1
+                    if isinstance(item, Rejected):
+                        counts.reject(item.cause)
+                        part.reject(item, item.cause, item.detail, source.name, name)
+                        continue
+                    _settle(next(cleaned), part, counts, (source.name, position, name))
+                share = min(1.0, items[-1].offset / size) if size else 0.0
                 beat(counts.seen, counts.kept, (number + share) / len(named))
-                if isinstance(item, Skipped):
-                    counts.skip(item.kind)
-                    continue
-                counts.seen += 1
-                if isinstance(item, Rejected):
-                    counts.reject(item.cause)
-                    part.reject(item, item.cause, item.detail, source.name, name)
-                    continue
-                try:
-                    document, drop = cleaner.clean(item)
-                except UnreadableError as error:
-                    counts.reject(error.cause)
-                    part.reject(item, error.cause, error.detail, source.name, name)
-                    continue
-                if document.language:
-                    counts.note("languages", document.language)
-                if drop is not None:
-                    counts.drop(drop.rule)
-                    part.drop(document, drop, source.name, name)
-                    continue
-                counts.kept += 1
-                written = part.keep(document, source.name, position, name)
-                counts.note("text", "bytes", written)
-                counts.note("text", "words", document.words)
-                for topic, names in (("repaired", document.repaired), ("redacted", document.redacted)):
-                    for kind, times in names.items():
-                        counts.note(topic, kind, times)
         _check_rejected(counts, settings.max_rejected, source, unit.name)
     return Outcome(part.files, counts, cleaner.seconds)
+
+
+def _batches(items: Items) -> Iterator[list[Item]]:
+    """Put items together until they are `_BATCH` or hold `_BATCH_BYTES`."""
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.content) if isinstance(item, RawDocument) else 0
+        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[str, int, str]) -> None:
+    """Write a cleaned document where it belongs, and count it."""
+    source, position, name = origin
+    if document.failure:
+        counts.reject(document.failure)
+        part.reject(document.raw, document.failure, document.raw.url, source, name)
+        return
+    if document.language:
+        counts.note("languages", document.language)
+    if document.drop is not None:
+        counts.drop(document.drop.rule)
+        part.drop(document, document.drop, source, name)
+        return
+    counts.kept += 1
+    counts.note("text", "bytes", part.keep(document, source, position, name))
+    counts.note("text", "words", document.words)
+    for topic, names in (("repaired", document.repaired), ("redacted", document.redacted)):
+        for kind, times in names.items():
+            counts.note(topic, kind, times)
 
 
 def _check_rejected(counts: Counts, limit: float, source: Source, unit: str) -> None:
