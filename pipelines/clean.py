@@ -20,8 +20,9 @@ from pipelines.stage import Outcome, Planned, Stage, plan_unit
 NAME = "clean"
 VERSION = 1
 
-# Consecutive input files share a unit up to this size: a folder of 100,000 small texts is not 100,000 units.
-_UNIT_BYTES = 32 << 20
+# Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
+_SMALL_BYTES = 1 << 20
+_UNIT_BYTES = 8 << 20
 _BATCH = 64  # items that go through the cleaning steps together
 _BATCH_BYTES = 8 << 20
 _MANY = 100  # records from which a share of unreadable ones means something
@@ -76,14 +77,18 @@ def _name(path: str, base: Path) -> str:
 
 
 def _groups(paths: list[str]) -> list[tuple[list[str], int]]:
-    """Put consecutive files together until they hold `_UNIT_BYTES`; give each group with its bytes."""
+    """Put consecutive small files together until they hold `_UNIT_BYTES`; give each group with its bytes."""
     groups: list[tuple[list[str], int]] = []
+    is_open = False  # whether the last group takes more small files
     for path in paths:
         size = files.size("", path) or 0
-        if groups and groups[-1][1] + size <= _UNIT_BYTES:
-            groups[-1] = ([*groups[-1][0], path], groups[-1][1] + size)
+        small = size < _SMALL_BYTES
+        if is_open and small and groups[-1][1] + size <= _UNIT_BYTES:
+            groups[-1][0].append(path)
+            groups[-1] = (groups[-1][0], groups[-1][1] + size)
         else:
             groups.append(([path], size))
+        is_open = small
     return groups
 
 
