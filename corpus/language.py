@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Language(NamedTuple):
@@ -96,7 +97,7 @@ def identify(text: str, model: str = "") -> Language:
     Raises FileNotFoundError when `model` is not there.
     """
     sample = _sample(text)
-    points = np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    points = np.frombuffer(sample.encode("utf-32-le"), dtype=np.uint32)
     script, letters = _script(points)
     if not script:
         return UNKNOWN
@@ -129,7 +130,8 @@ def _sample(text: str) -> str:
         text = " ".join(_whole_words(text[start : start + _WINDOW]) for start in starts)
     if "@" in text:
         text = _ADDRESS.sub(" ", text)
-    return " ".join(_NOISE.sub(" ", text).split())
+    # Half a surrogate pair, which JSON can spell, is no letter; fastText takes UTF-8 only.
+    return " ".join(_NOISE.sub(" ", text).split()).encode("utf-8", "replace").decode()
 
 
 def _whole_words(piece: str) -> str:
@@ -138,7 +140,7 @@ def _whole_words(piece: str) -> str:
     return " ".join(words[1:-1]) if len(words) > 8 else piece
 
 
-def _script(points: np.ndarray[Any, np.dtype[np.uint32]]) -> tuple[str, int]:
+def _script(points: NDArray[np.uint32]) -> tuple[str, int]:
     """Return the ISO 15924 code of the most frequent script and the number of letters of any script."""
     ranges = np.searchsorted(_STARTS, points, side="right") - 1
     counts = np.bincount(_SCRIPT_OF_RANGE[ranges], minlength=len(_SCRIPTS))
@@ -152,12 +154,12 @@ def _script(points: np.ndarray[Any, np.dtype[np.uint32]]) -> tuple[str, int]:
     return _SCRIPTS[int(counts.argmax())], letters
 
 
-def _is_shouted(sample: str, points: np.ndarray[Any, np.dtype[np.uint32]], letters: int) -> bool:
+def _is_shouted(sample: str, points: NDArray[np.uint32], letters: int) -> bool:
     """Say whether more than half of the letters are capitals."""
     lowered = sample.replace("İ", "i").lower()
     if len(lowered) != len(sample):
         return False
-    lower_points = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    lower_points = np.frombuffer(lowered.encode("utf-32-le"), dtype=np.uint32)
     return 2 * int(np.count_nonzero(points != lower_points)) > letters
 
 
@@ -249,5 +251,5 @@ def _second_look_path() -> str:
 
 
 def model_paths(model: str = "") -> list[str]:
-    """The files that `identify` reads, so that a changed model is known by its content."""
+    """Give the files that `identify` reads, so that a changed model is known by its content."""
     return [model] if model else [_lid176_path(), _second_look_path()]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus import language
@@ -200,7 +200,8 @@ def test_the_view_forgets_case_and_the_kind_of_apostrophe() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=2000))
+@given(st.text(st.characters(), max_size=2000))
+@example("merhaba \ud800 dünya")
 def test_any_text_gets_a_well_formed_answer(text: str) -> None:
     code, score = identify(text)
     assert 0.0 <= score <= 1.0

@@ -168,6 +168,8 @@ def test_a_content_type_says_media_and_charset(content_type: str, media: str, ch
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html>", True),
         (b"<?xml version='1.0'?>\n<html>", True),
         (b"<!-- saved -->\n<HEAD>", True),
+        (b"<!---->" * 400 + b"<p>", True),
+        (b"<!---->" * 400 + b"x", False),  # and in this century
         (b"<?xml version='1.0'?><rss>", False),
         (b"plain words", False),
         (b"%PDF-1.4", False),

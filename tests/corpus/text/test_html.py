@@ -80,7 +80,18 @@ def test_prose_that_the_heuristics_drop_is_found_again() -> None:
     assert extract(page).split("\n") == [PROSE.strip()] * 8
 
 
-@pytest.mark.parametrize("page", ["", "<html></html>", "<script>1</script>", "\0", "<p>\ud800", "<" * 50])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "<html></html>",
+        "<script>1</script>",
+        "\0",
+        "<p>\ud800",
+        "<" * 50,
+        "<body " * 9_000 + " " * 3_000_000,
+    ],
+)
 @pytest.mark.parametrize("extractor", BOTH)
 def test_pages_without_text_raise_nothing(page: str, extractor: Extractor) -> None:
     assert len(extract(page, extractor, 30)) <= len(page)
