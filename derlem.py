@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,7 +39,11 @@ def init(
 
     if path.exists():
         _fail(f"{path} exists already; give another name, or move it away first")
-    path.write_text(starter(), encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(starter(), encoding="utf-8")
+    except OSError as error:
+        _fail(f"{path}: cannot be written: {error.strerror}")
     _say(f"wrote {path}: name your files under [[source]], then `derlem build {path}`")
 
 
@@ -73,11 +78,11 @@ def build(
         from pipelines import options
 
         if until not in pipeline.STAGES:
-            _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}")
+            _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
         runner = options.choose(loaded.run, workers, tuple(beam or ()))
         output = pipeline.run(loaded, path.resolve().parent, runner, _console(), until)
         folder = os.path.relpath(output) if "://" not in output else output
-        _say(f"done: {folder}\nnext: derlem inspect {folder}")
+        _say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
 
 @app.command()
@@ -93,13 +98,15 @@ def verify(folder: Folder) -> None:
             found = dataset.verify(stage)
             faults += len(found)
             for fault in found:
-                _say(f"[red]{stage}: {fault}")
+                _say(f"{stage}: {fault}", style="red")
             if not found:
                 manifest = dataset.load(stage)
                 number = sum(len(unit.files) for unit in manifest.units)
                 _say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
         if faults:
-            _fail(f"{faults} faults in {folder}; run the build again to make what is damaged anew")
+            _fail(
+                f"{faults} faults in {folder}; remove the files named above: the next build makes them anew"
+            )
 
 
 @app.command()
@@ -216,14 +223,12 @@ def _console(stderr: bool = True) -> Any:
     return Console(stderr=stderr, highlight=False)
 
 
-def _say(text: str) -> None:
-    _console().print(text, soft_wrap=True)
+def _say(text: str, style: str | None = None) -> None:
+    _console().print(text, style=style, soft_wrap=True, markup=False)
 
 
-def _fail(text: str, status: int = 1) -> None:
-    from rich.text import Text
-
-    _console().print(Text(text, style="red"), soft_wrap=True)
+def _fail(text: str, status: int = 1) -> NoReturn:
+    _say(text, style="red")
     raise typer.Exit(status)
 
 

@@ -86,7 +86,9 @@ class Clean(Section):
         5.0, gt=0, description="trafilatura: seconds until a page is given up."
     )
     max_rejected: Share = Field(
-        0.5, description="A file of 100 records or more with a larger unreadable share stops the stage."
+        0.5,
+        description="An input file (or run of small ones) of 100 records or more with a larger unreadable "
+        "share stops the stage.",
     )
     language: Language = Language()
     filters: Filters = Filters()

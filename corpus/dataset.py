@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus import files
 from corpus.counts import Counts, CountsError
@@ -132,18 +132,30 @@ def create(
 
 
 def load(folder: str) -> Manifest:
-    """Read a stage's manifest; DatasetError where there is none or derlem cannot read its format."""
-    value = files.read_json(folder, MANIFEST)
+    """Read a stage's manifest; DatasetError where there is none or derlem cannot read it."""
+    try:
+        value = files.read_json(folder, MANIFEST)
+    except ValueError as error:
+        raise _damaged(folder, error) from None
     if value is None:
         raise DatasetError(
             f"{folder} has no {MANIFEST}: the stage did not finish, or this is no derlem dataset; "
             f"run the build again and it goes on where it stopped"
         )
-    if value.get("format") != FORMAT:
-        raise DatasetError(
-            f"{folder}/{MANIFEST} has format {value.get('format')!r}; this derlem reads {FORMAT}"
-        )
-    return Manifest.model_validate(value)
+    form = value.get("format") if isinstance(value, dict) else None
+    if form != FORMAT:
+        raise DatasetError(f"{folder}/{MANIFEST} has format {form!r}; this derlem reads {FORMAT}")
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        raise _damaged(folder, error) from None
+
+
+def _damaged(folder: str, error: ValueError) -> DatasetError:
+    first = str(error).splitlines()[0]
+    return DatasetError(
+        f"{folder}/{MANIFEST} is damaged ({first}): run the build again, which writes it anew from its units"
+    )
 
 
 def save(folder: str, manifest: Manifest) -> None:
@@ -206,7 +218,30 @@ def verify(folder: str) -> list[str]:
             faults.append(str(error))
         for file in unit.files:
             faults += _file_faults(folder, file, unit.fingerprint)
+        faults += _row_faults(unit)
     return faults
+
+
+def _row_faults(unit: Unit) -> list[str]:
+    """Compare the rows of each kind of file with the count that they must be."""
+    counts = unit.counts
+    dropped, rejected = sum(counts.dropped.values()), sum(counts.rejected.values())
+    expected = {
+        "documents": counts.kept,
+        "signatures": counts.kept,
+        "shard": counts.kept,
+        "dropped": dropped,
+        "removed": dropped,
+        "rejected": rejected,
+    }
+    rows: dict[str, int] = {}
+    for file in unit.files:
+        rows[file.kind] = rows.get(file.kind, 0) + file.rows
+    return [
+        f"unit {unit.name}: {number} rows in its {kind} files, its counts say {expected[kind]}"
+        for kind, number in rows.items()
+        if number != expected.get(kind, number)
+    ]
 
 
 def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -125,13 +125,20 @@ def write_json(folder: str, path: str, value: Any) -> Written:
 
 
 def read_json(folder: str, path: str) -> Any | None:
-    """Read a JSON file; None if it does not exist."""
+    """Read a JSON file; None if it does not exist, ValueError if it is damaged."""
     fs, target = filesystem(join(folder, path))
     try:
         with fs.open(target, "rb") as file:
             return json.load(file)
     except FileNotFoundError:
         return None
+
+
+def remove(folder: str, path: str) -> None:
+    """Remove a file if it exists."""
+    fs, target = filesystem(join(folder, path))
+    with suppress(FileNotFoundError):
+        fs.rm_file(target)
 
 
 def size(folder: str, path: str) -> int | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -10,13 +13,15 @@ from rich.console import Console
 from corpus import files, filters
 from corpus.config import Config, ConfigError
 from pipelines import clean, dedupe, shard, stage
+from pipelines.errors import StageError
 from pipelines.options import Runner
 
-STAGES = ("clean", "dedupe", "shard")
+FOLDERS = {clean.NAME: clean.NAME, dedupe.NAME: dedupe.NAME, shard.NAME: shard.FOLDER}
+STAGES = tuple(FOLDERS)
 
 
 def check(config: Config) -> None:
-    """Find before any work what the models cannot: unknown presets, absent models, an unwritable output.
+    """Find before any work what the models cannot: unknown presets, absent models, an output of others.
 
     Raises ConfigError naming key, value and what is allowed.
     """
@@ -25,12 +30,41 @@ def check(config: Config) -> None:
     model = config.clean.language.model
     if model and files.size("", model) is None:
         raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
+    for name in FOLDERS.values():
+        folder = files.join(config.output, name)
+        if stage.is_foreign(folder):
+            raise ConfigError(
+                f"output = {config.output!r}: {name}/ there holds files that derlem did not write; "
+                f"name another folder, or move them away"
+            )
+
+
+@contextmanager
+def _alone(output: str) -> Iterator[None]:
+    """Hold the output folder for this build; ConfigError where it cannot be written to.
+
+    Locally a second build is refused (StageError): each would take the other's half-written files for
+    remains. The lock is the system's, so that it goes however the build ends.
+    """
     try:
-        files.write_bytes(config.output, ".writable", b"")
-        fs, target = files.filesystem(files.join(config.output, ".writable"))
-        fs.rm(target)
+        files.write_bytes(output, ".writable", b"")
+        files.remove(output, ".writable")
     except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"output = {config.output!r}: cannot be written to: {error}") from None
+        raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
+    if not files.is_local(output):
+        yield
+        return
+    handle = os.open(output, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StageError(f"{output}: another build is at work here; let it finish or end it") from None
+        except OSError:  # a file system without locks, as some network drives are
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def run(config: Config, base: Path, runner: Runner, console: Console, until: str = STAGES[-1]) -> str:
@@ -38,14 +72,18 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
 
     Gives the output folder.
     """
-    if files.is_local(config.output):
-        config = config.model_copy(update={"output": str(base / config.output)})
-    check(config)
+    output = config.output
+    if files.is_local(output):
+        output = str(base / Path(output.removeprefix("file://")).expanduser())
+        config = config.model_copy(update={"output": output})
     plans: dict[str, Callable[[], stage.Stage]] = {
         "clean": lambda: clean.plan(config, base),
         "dedupe": lambda: dedupe.plan(config, runner),
         "shard": lambda: shard.plan(config),
     }
-    for name in STAGES[: STAGES.index(until) + 1]:
-        stage.run(plans[name](), runner, console)
-    return config.output
+    folders = [files.join(output, name) for name in FOLDERS.values()]
+    check(config)
+    with _alone(output):
+        for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
+            stage.run(plans[name](), runner, console, folders[number:])
+    return output

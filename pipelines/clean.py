@@ -9,7 +9,7 @@ from pathlib import Path
 
 from corpus import dataset, files, filters, language, sources
 from corpus.clean import Cleaner, Document
-from corpus.config import Clean, Config, Source
+from corpus.config import Clean, Config, ConfigError, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
@@ -36,16 +36,18 @@ class TooManyRejectedError(ValueError):
 def plan(config: Config, base: Path) -> Stage:
     """Plan the stage: find and name every input. `base` is the configuration file's folder.
 
-    Raises ConfigError where a pattern matches nothing.
+    Raises ConfigError where a pattern matches nothing, or a file cannot be read or is the build's own.
     """
     settings = _settings(config.clean)
     units: list[Planned] = []
     for position, source in enumerate(config.source):
         reading = source.model_dump(mode="json", exclude={"paths"})
         own: dict[str, object] = {"clean": settings, "source": reading, "position": position}
-        for group, weight in _groups(expand(source, str(base))):
+        paths = expand(source, str(base))
+        _refuse_own(source, paths, config.output)
+        for group, weight in _groups(paths):
             named = [(_name(path, base), path) for path in group]
-            inputs = tuple(dataset.Input(name=name, checksum=files.checksum(path)) for name, path in named)
+            inputs = tuple(dataset.Input(name=name, checksum=_checksum(source, path)) for name, path in named)
             label = named[0][0] if len(named) == 1 else f"{named[0][0]} and {len(named) - 1} more"
             task = (source, position, named)
             units.append(plan_unit(NAME, VERSION, own, label, inputs, task, weight))
@@ -69,11 +71,36 @@ def _settings(settings: Clean) -> dict[str, object]:
     }
 
 
+def _refuse_own(source: Source, paths: list[str], output: str) -> None:
+    """Raise ConfigError where a source reads what the build itself writes, and may remove."""
+    own = tuple(files.join(output, name, "") for name in (NAME, "dedupe", "shards"))
+    for path in paths:
+        if path.startswith(own):
+            raise ConfigError(
+                f"source {source.name!r}: {path} lies in the build's own output {output!r}; "
+                f"name another output"
+            )
+
+
+def _checksum(source: Source, path: str) -> str:
+    try:
+        return files.checksum(path)
+    except OSError as error:
+        raise ConfigError(
+            f"source {source.name!r}: {path} cannot be read: {error.strerror or error}"
+        ) from None
+
+
 def _name(path: str, base: Path) -> str:
-    """Name an input as seen from the configuration, so that moving both together changes nothing."""
-    if not files.is_local(path) or os.path.commonpath([path, base]) == os.sep:
+    """Name an input as seen from the configuration, so that moving both together changes nothing.
+
+    Bytes of the name that are no UTF-8, as old archives have them, become escapes (`\\udcfe`).
+    """
+    if "://" in path:
         return path
-    return Path(os.path.relpath(path, base)).as_posix()
+    if os.path.commonpath([path, base]) != os.sep:
+        path = Path(os.path.relpath(path, base)).as_posix()
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _groups(paths: list[str]) -> list[tuple[list[str], int]]:

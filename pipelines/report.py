@@ -63,10 +63,11 @@ def show(summary: dict[str, Any], console: Console) -> None:
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
         console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
     before = summary["units_done_before"]
-    line = f"{summary['units']} units, {before} done before, {summary['wall_s']:.1f} s"
+    units = summary["units"]
+    line = f"{units} unit{'' if units == 1 else 's'}, {before} done before, {summary['wall_s']:.1f} s"
     if summary["documents_per_s"] is not None:
         line += f", {summary['documents_per_s']:,.0f} documents/s, {summary['mb_per_s']:,.1f} MB/s"
-        line += f", {summary['peak_mb']:,.0f} MB of memory at most"
+        line += f", peak {summary['peak_mb']:,.0f} MB"
     console.print(line, style="dim")
     if summary["seconds"]:
         steps = sorted(summary["seconds"].items(), key=lambda item: -item[1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ from pipelines import options, progress, report
 from pipelines.errors import StageError
 
 UNITS = "units"
+_CLAIM = f"{UNITS}/stage.json"
+
+# The names that derlem gives: a unit's files, its records, and any of them half written. A folder may hold
+# other files beside them, and those are never touched.
+_FINGERPRINT = "[0-9a-f]{16}"
+_OURS = re.compile(
+    rf"(.*[/-])?{_FINGERPRINT}\.arrow(\.tmp-[0-9a-f]{{8}})?"
+    rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
+    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|stage\.json).*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +90,36 @@ def plan_unit(
     return Planned(name, files.fingerprint(stage, version, settings, named), inputs, task, weight)
 
 
-def run(stage: Stage, runner: options.Runner, console: Console) -> dataset.Manifest:
+def is_foreign(folder: str) -> bool:
+    """Say whether a folder holds files but no stage of derlem, so that a stage must not be written there."""
+    fs, root = files.filesystem(folder)
+    if not fs.exists(root) or fs.exists(files.join(root, UNITS)):
+        return False
+    return not fs.isdir(root) or bool(fs.ls(root, detail=False))
+
+
+def run(
+    stage: Stage, runner: options.Runner, console: Console, followers: Sequence[str] = ()
+) -> dataset.Manifest:
     """Do a stage's pending units and write its manifest and report; finished units are not done again.
 
-    Raises StageError when a unit fails and CountsError when the counts do not add up.
+    `followers` are the folders of the stages that are made from this one: when it changes, they and it are
+    unfinished, and lose their manifests before any work. Raises StageError when a unit fails or the folder
+    holds what derlem did not write, and CountsError when the counts do not add up.
     """
     started = time.monotonic()
+    if is_foreign(stage.folder):
+        raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
+    files.write_json(stage.folder, _CLAIM, {"stage": stage.name})
     pending = [unit for unit in stage.units if not _is_done(stage.folder, unit)]
+    for unit in pending:
+        for left in ("error", "progress"):
+            files.remove(stage.folder, f"{UNITS}/{unit.fingerprint}.{left}")
+    if pending or not _is_current(stage):
+        for folder in (stage.folder, *followers):
+            files.remove(folder, dataset.MANIFEST)
     local = runner.is_local and files.is_local(stage.folder)
     watched = Path(files.filesystem(stage.folder)[1]) / UNITS if local else None
-    if watched is not None:
-        watched.mkdir(parents=True, exist_ok=True)
     try:
         with progress.shown(stage.name, watched, {u.fingerprint: u.weight for u in pending}, console):
             if stage.spread:
@@ -184,11 +214,23 @@ def peak_mb() -> float:
 
 
 def _is_done(folder: str, unit: Planned) -> bool:
-    record = files.read_json(folder, _record_path(unit.fingerprint))
-    if record is None:
+    try:
+        record = files.read_json(folder, _record_path(unit.fingerprint))
+        if record is None:
+            return False
+        done = dataset.Unit.model_validate(record["unit"])
+    except (ValueError, KeyError, TypeError):  # a damaged record is none
         return False
-    done = dataset.Unit.model_validate(record["unit"])
     return all(files.size(folder, file.path) == file.bytes for file in done.files)
+
+
+def _is_current(stage: Stage) -> bool:
+    """Say whether the stage's manifest is that of the planned units."""
+    try:
+        manifest = dataset.load(stage.folder)
+    except dataset.DatasetError:
+        return False
+    return [unit.fingerprint for unit in manifest.units] == [unit.fingerprint for unit in stage.units]
 
 
 def _record(folder: str, unit: Planned) -> Any:
@@ -209,15 +251,19 @@ def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
 
 
 def _sweep(folder: str, manifest: dataset.Manifest) -> None:
-    """Remove what the manifest does not name: outputs of other settings, temporary files of killed runs."""
+    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills."""
     fs, root = files.filesystem(folder)
-    keep = {dataset.MANIFEST, dataset.REPORT}
+    keep = {dataset.MANIFEST, dataset.REPORT, _CLAIM}
     for unit in manifest.units:
         keep |= {_record_path(unit.fingerprint), *(file.path for file in unit.files)}
+    emptied = set()
     for path in fs.find(root):
-        if path[len(root) :].lstrip("/") not in keep:
-            fs.rm(path)
+        name = path[len(root) :].lstrip("/")
+        if name not in keep and _OURS.fullmatch(name):
+            fs.rm_file(path)
+            emptied |= {str(parent) for parent in Path(path).parents}
     if files.is_local(folder):
         for directory, _, _ in os.walk(root, topdown=False):
-            if not os.listdir(directory):
+            ours = directory in emptied or directory.startswith(os.path.join(root, UNITS, ""))
+            if ours and not os.listdir(directory):
                 os.rmdir(directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,10 +130,104 @@ def test_units_spread_with_beam_give_the_same_as_in_the_driver(tmp_path: Path) -
     assert contents(tmp_path / "driver") == contents(tmp_path / "beam")
 
 
-def test_temporary_files_of_a_killed_run_are_swept(tmp_path: Path) -> None:
-    (tmp_path / "x.arrow.tmp-12345678").write_bytes(b"half")
+def test_remains_of_a_killed_run_are_swept(tmp_path: Path) -> None:
+    remains = [
+        "parts/part-0123456789abcdef.arrow.tmp-12345678",
+        "parts/part-0123456789abcdef.arrow",
+        "manifest.json.tmp-12345678",
+        "units/0123456789abcdef.progress",
+        "units/0123456789abcdef/edges/000001.npy",
+        "units/spill.tmp-x1/3.arrow",
+    ]
+    for name in remains:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
     run(plan(tmp_path, writer([]), ["a"]))
-    assert list(tmp_path.glob("*.tmp-*")) == []
+    assert [name for name in remains if (tmp_path / name).exists()] == []
+    assert not (tmp_path / "parts").exists()
+
+
+def test_the_sweep_leaves_what_derlem_did_not_write(tmp_path: Path) -> None:
+    run(plan(tmp_path, writer([]), ["a"]))
+    own = ["notes.txt", "parts/mine.arrow", "parts/manifest.json", "x.tmp-notes", "units/readme"]
+    for name in own:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "empty").mkdir()
+    run(plan(tmp_path, writer([]), ["b"]))
+    assert [name for name in own if not (tmp_path / name).exists()] == []
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_folder_of_other_things_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("mine")
+    with pytest.raises(StageError, match="holds files but no derlem stage"):
+        run(plan(tmp_path, writer([]), ["a"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    assert (tmp_path / "manifest.json").read_text() == "mine"
+
+
+def test_a_stage_that_fails_says_why_it_failed_now(tmp_path: Path) -> None:
+    def failing(name: str, cause: str) -> stage.Work:
+        def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+            if unit.name == name:
+                raise OSError(cause)
+            return writer([])(unit, folder, beat)
+
+        return work
+
+    with pytest.raises(StageError, match="toy stopped at a: OSError: yesterday"):
+        run(plan(tmp_path, failing("a", "yesterday"), ["a", "b"]))
+    with pytest.raises(StageError, match="toy stopped at b: OSError: today"):
+        run(plan(tmp_path, failing("b", "today"), ["a", "b"]))
+
+
+def test_a_stage_that_changes_unfinishes_itself_and_what_is_made_from_it(tmp_path: Path) -> None:
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        raise OSError("stopped")
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        run(plan(folder, writer([]), ["a"]))
+    stage.run(plan(first, writer([]), ["a"]), Runner(), QUIET, [str(second)])
+    assert (second / dataset.MANIFEST).exists()
+    with pytest.raises(StageError):
+        stage.run(plan(first, work, ["a", "b"]), Runner(), QUIET, [str(second)])
+    assert not (first / dataset.MANIFEST).exists()
+    assert not (second / dataset.MANIFEST).exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"unit": 3}', b"\xff"])
+def test_a_damaged_record_or_manifest_is_written_anew(tmp_path: Path, damage: bytes) -> None:
+    done: list[str] = []
+    manifest = run(plan(tmp_path, writer(done), ["a"]))
+    (tmp_path / dataset.MANIFEST).write_bytes(damage)
+    with pytest.raises(dataset.DatasetError, match=r"manifest\.json"):
+        dataset.load(str(tmp_path))
+    (tmp_path / stage.UNITS / f"{manifest.units[0].fingerprint}.json").write_bytes(damage)
+    assert run(plan(tmp_path, writer(done), ["a"])) == manifest
+    assert done == ["a", "a"]
+
+
+def test_a_stage_runs_on_any_file_system(tmp_path: Path) -> None:
+    folder = f"memory://{tmp_path.name}/toy"
+    planned = plan(tmp_path, writer([]), ["a", "b"])
+    manifest = run(replace(planned, folder=folder))
+    assert dataset.verify(folder) == []
+    run(replace(plan(tmp_path, writer([]), ["b"]), folder=folder))
+    fs, root = files.filesystem(folder)
+    gone, stays = manifest.units
+    assert not fs.exists(f"{root}/{gone.files[0].path}")
+    assert fs.exists(f"{root}/{stays.files[0].path}")
+
+
+def test_rows_that_are_not_those_of_the_counts_are_a_fault(tmp_path: Path) -> None:
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        outcome = writer([])(unit, folder, beat)
+        return stage.Outcome(outcome.files, Counts(seen=1, rejected={"truncated": 1}))
+
+    run(plan(tmp_path, work, ["a"]))
+    assert dataset.verify(str(tmp_path)) == ["unit a: 0 rows in its rejected files, its counts say 1"]
 
 
 def test_writing_that_fails_leaves_nothing(tmp_path: Path) -> None:
