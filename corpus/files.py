@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import fsspec
 
@@ -108,6 +108,17 @@ def create(folder: str, path: str) -> Iterator[Pending]:
             sink.discard()
         raise
     pending.written = Written(path, hashing.bytes, hashing.hexdigest())
+
+
+def open_bytes(url: str) -> BinaryIO:
+    """Open a path or URL for reading; raises OSError as the file system does.
+
+    Locally without a buffer: it is for readers that take large pieces.
+    """
+    fs, target = filesystem(url)
+    if is_local(url):
+        return open(target, "rb", buffering=0)
+    return cast(BinaryIO, fs.open(target, "rb"))
 
 
 def write_bytes(folder: str, path: str, data: bytes) -> Written:

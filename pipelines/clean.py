@@ -13,7 +13,7 @@ from corpus.config import Clean, Config, ConfigError, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
-from corpus.sources.files import expand
+from corpus.sources.inputs import expand
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
 

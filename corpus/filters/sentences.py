@@ -6,8 +6,8 @@ import re
 
 from corpus.text.view import fold
 
-# One or more marks, closing quotes and brackets, then a space; East Asian full stops need none. Begun only where
-# a run of marks begins: a line of 100,000 points would take minutes otherwise.
+# One or more marks, closing quotes and brackets, then a space; East Asian full stops need none. Begun only
+# where a run of marks begins: a line of 100,000 points would take minutes otherwise.
 _END = re.compile(r"(?<![.!?…؟۔।])(?P<marks>[.!?…؟۔।]++)[\"'”’»)\]]*+\s++|[。！？｡]+[」』）]*\s*")
 _OPENING = "\"'“‘«([-–—•"
 # What stands before a full stop that ends no sentence and before a word with a capital letter: titles,

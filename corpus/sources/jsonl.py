@@ -6,9 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected
 from corpus.sources.compression import DamageError, Window, contents, detect
-from corpus.sources.files import MIB, lines, moment, open_file
+from corpus.sources.inputs import MIB, lines, moment
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -25,7 +26,7 @@ def read(source: Source, path: str) -> Items:
     """
     limit = int(source.max_record_mb * MIB)
     row = 0
-    with open_file(path) as file:
+    with files.open_bytes(path) as file:
         window = Window(file)
         try:
             for _, line in lines(contents(window, detect(window, path)), limit):

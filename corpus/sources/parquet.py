@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from corpus import files
 from corpus.config import ConfigError
 from corpus.sources import Item, Items, RawDocument, Rejected
-from corpus.sources.files import MIB, is_url, moment, open_file
+from corpus.sources.inputs import MIB, moment
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -32,12 +33,15 @@ def read(source: Source, path: str) -> Items:
     limit = int(source.max_record_mb * MIB)
     row = 0
     with ExitStack() as stack:
-        file = open_file(path)
-        stack.callback(file.close)
+        file = stack.enter_context(files.open_bytes(path))
         try:
             # By name where it can be, so that pyarrow reads without Python's lock; not mapped, because mapped
             # pages would count as this process's memory until they are needed elsewhere.
-            handle = pa.PythonFile(file, mode="r") if is_url(path) else stack.enter_context(pa.OSFile(path))
+            handle = (
+                stack.enter_context(pa.OSFile(files.filesystem(path)[1]))
+                if files.is_local(path)
+                else pa.PythonFile(file, mode="r")
+            )
             batches = (
                 _parquet(handle, source, path) if source.format == "parquet" else _arrow(handle, source, path)
             )

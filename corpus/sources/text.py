@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from corpus import files
 from corpus.sources import Items, RawDocument, Rejected
 from corpus.sources.compression import DamageError, Window, contents, detect
-from corpus.sources.files import MIB, lines, open_file
+from corpus.sources.inputs import MIB, lines
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -23,7 +24,7 @@ def read(source: Source, path: str) -> Items:
     system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
-    with open_file(path) as file:
+    with files.open_bytes(path) as file:
         window = Window(file)
         codec = detect(window, path)
         at = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
-from corpus.sources.files import MIB, moment, open_file
 from corpus.sources.http import (
     BodyError,
     Response,
@@ -15,6 +15,7 @@ from corpus.sources.http import (
     media_of,
     parse_response,
 )
+from corpus.sources.inputs import MIB, moment
 from corpus.sources.records import HEADER_LIMIT, Record, read_records
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def read(source: Source, path: str) -> Items:
     Crawl cuts every long page. Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
-    with open_file(path) as file:
+    with files.open_bytes(path) as file:
         for record in read_records(file, path, limit + HEADER_LIMIT):
             yield record if isinstance(record, Rejected) else document(record, limit)
 

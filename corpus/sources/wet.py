@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
-from corpus.sources.files import MIB, moment, open_file
+from corpus.sources.inputs import MIB, moment
 from corpus.sources.records import Record, read_records
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def read(source: Source, path: str) -> Items:
     Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
-    with open_file(path) as file:
+    with files.open_bytes(path) as file:
         for record in read_records(file, path, limit):
             yield record if isinstance(record, Rejected) else document(record)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpus.config import Source
 from corpus.sources import Item, RawDocument, Rejected, read
-from corpus.sources.files import lines
+from corpus.sources.inputs import lines
 
 
 def items(data: bytes, tmp_path: Path, unit: str, name: str = "f.txt", limit: float = 1.0) -> list[Item]:

@@ -1,4 +1,4 @@
-"""What the readers share: input files found and opened, lines of bounded length, moments in time."""
+"""What the readers share: input files found, lines of bounded length, moments in time."""
 
 from __future__ import annotations
 
@@ -8,28 +8,15 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
+from corpus import files
 from corpus.config import ConfigError
 
 if TYPE_CHECKING:
     from corpus.config import Source
 
 MIB = 1 << 20
-
-
-def is_url(path: str) -> bool:
-    """Whether a path is an fsspec URL rather than a local path."""
-    return "://" in path
-
-
-def open_file(path: str) -> BinaryIO:
-    """Open a local path or fsspec URL for reading bytes; raises OSError as the file system does."""
-    if not is_url(path):
-        return open(path, "rb", buffering=0)
-    import fsspec
-
-    return cast(BinaryIO, fsspec.open(path, "rb").open())
 
 
 def expand(source: Source, base: str) -> list[str]:
@@ -39,10 +26,8 @@ def expand(source: Source, base: str) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in source.paths:
-        place = (
-            pattern if is_url(pattern) or os.path.isabs(pattern) else f"{base.rstrip('/') or '/'}/{pattern}"
-        )
-        matches = sorted(_remote_files(place) if is_url(place) else _local_files(place))
+        place = pattern if "://" in pattern or os.path.isabs(pattern) else files.join(base, pattern)
+        matches = sorted(_local_files(place) if "://" not in place else _files_of_url(place))
         if not matches:
             raise ConfigError(
                 f"source {source.name!r}: paths entry {pattern!r} matches no file (looked for {place!r}, "
@@ -58,10 +43,8 @@ def _local_files(place: str) -> list[str]:
     return [os.path.normpath(match) for match in glob.glob(place, recursive=True) if os.path.isfile(match)]
 
 
-def _remote_files(place: str) -> list[str]:
-    from fsspec.core import url_to_fs
-
-    system, inner = url_to_fs(place)
+def _files_of_url(place: str) -> list[str]:
+    system, inner = files.filesystem(place)
     names = [inner] if system.isfile(inner) else [name for name in system.glob(inner) if system.isfile(name)]
     return [system.unstrip_protocol(name) for name in names]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from corpus.config import ConfigError, Source
 from corpus.sources import RawDocument, read
-from corpus.sources.files import expand, moment
+from corpus.sources.inputs import expand, moment
 
 
 def source(*paths: str, kind: str = "text") -> Source:
