@@ -41,7 +41,11 @@ _SHALLOW = [
 # What the heuristics keep and gold texts lack: without it, F1 on article-extraction-benchmark rises by 0.012
 # at no cost in recall or time (benchmarks/extraction.py).
 _FURNITURE = ['[class*="caption"]', '[class*="breadcrumb"]', '[class*="byline"]', '[class*="newsletter"]']
-# Main text below this many characters makes us look whether the heuristics lost an article.
+# What the heuristics drop and a look without them must drop too: banners that ask for consent are prose.
+_BANNERS = [
+    f'[{key}*="{word}" i]' for key in ("id", "class") for word in ("cookie", "consent", "cerez", "kvkk")
+]
+# Main text below this many characters makes us look whether the heuristics lost an article of more.
 _NEAR_EMPTY = 200
 _PROSE_LINE = re.compile(r"(?=.{60}).*[.!?…。！？।؟][\"'”’»)\]]?$")
 _EMPTY_ITEM = re.compile(r"(?:[•\-*·|/,]|\d{1,3}\.)\s*\Z")
@@ -65,7 +69,8 @@ def extract(html: str, extractor: Extractor = "resiliparse", timeout_s: float = 
     """Give the main text of a page, empty where it has none.
 
     Menus, comments, link targets and alternative texts are left out. `timeout_s` bounds the work of the child
-    process (Trafilatura, and Resiliparse on pages of very many tags). Raises ExtractionError.
+    process (Trafilatura, and Resiliparse on pages of very many tags: any other takes it 2 s at the most).
+    Raises ExtractionError.
     """
     if extractor == "trafilatura" or html.count("<") > _TAGS_WITHOUT_GUARD:
         text = _child.extract(html, extractor, timeout_s)
@@ -81,7 +86,7 @@ def _resiliparse(html: str) -> str:
     prose = "\n".join(
         line for line in _plain(html, main=False).split("\n") if _PROSE_LINE.match(line.strip())
     )
-    return prose if len(prose) > 2 * len(text) else text
+    return prose if len(prose) >= max(_NEAR_EMPTY, 2 * len(text)) else text
 
 
 def _plain(html: str, main: bool) -> str:
@@ -92,7 +97,7 @@ def _plain(html: str, main: bool) -> str:
             preserve_formatting=True,
             alt_texts=False,
             comments=False,
-            skip_elements=[*_SHALLOW, *_FURNITURE] if main else None,
+            skip_elements=[*_SHALLOW, *_FURNITURE] if main else _BANNERS,
         )
     except TypeError:  # a lone surrogate, which no UTF-8 holds
         return _plain(html.encode("utf-8", "replace").decode(), main)

@@ -80,6 +80,18 @@ def test_prose_that_the_heuristics_drop_is_found_again() -> None:
     assert extract(page).split("\n") == [PROSE.strip()] * 8
 
 
+def test_a_consent_banner_is_not_the_text_of_a_page_that_has_none() -> None:
+    banner = "Size daha iyi hizmet verebilmek için çerezler kullanılır, ayrıntılar politikamızdadır. "
+    page = (
+        '<body class="cookies-on"><div {}><p>{}</p></div><main></main><nav>Ana sayfa</nav></body>' + " " * 900
+    )
+    assert extract(page.format('id="Cookie-Bar"', banner * 4)) == ""
+    assert (
+        extract(page.format('class="sidebar comments"', banner)) == ""
+    )  # unmarked, but too short for an article
+    assert extract(page.format('class="sidebar comments"', banner * 4)) == (banner * 4).strip()
+
+
 @pytest.mark.parametrize("page", ["", "<html></html>", "<script>1</script>", "\0", "<p>\ud800", "<" * 50])
 @pytest.mark.parametrize("extractor", BOTH)
 def test_pages_without_text_raise_nothing(page: str, extractor: Extractor) -> None:
