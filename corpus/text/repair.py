@@ -13,7 +13,7 @@ import numpy as np
 from ftfy.chardata import UTF8_CLUES
 from numpy.typing import NDArray
 
-from corpus.text import turkish as tr
+from corpus.text import turkish
 from corpus.text.normalize import TOUCHED, normalize
 
 
@@ -53,7 +53,7 @@ def _clues() -> NDArray[np.uint8]:
     clues[ord("&")] |= _ENTITY
     clues[[code for code in range(0x80, 0x10000) if re.match(f"[{_LEADS}]", chr(code))]] |= _LEAD
     clues[[code for code in range(0x80, 0x10000) if re.match(f"[{_TAILS}]", chr(code))]] |= _TAIL
-    clues[[ord(letter) for letter in tr.MISREAD_LETTERS]] |= _MISREAD
+    clues[[ord(letter) for letter in turkish.MISREAD_LETTERS]] |= _MISREAD
     clues[[ord(mark) for mark in _SPACING_MARKS]] |= _SPACING
     return clues
 
@@ -93,28 +93,25 @@ _ENTITY_FORM = re.compile(
 _MARKUP = re.compile(r"</?[A-Za-z!]|&lt;")
 
 
-def repair(text: str, turkish: bool | None = None) -> Repaired:
+def repair(text: str) -> Repaired:
     """Undo mojibake, leftover entities, Turkish read as Western, and marks beside their letters; normalise.
 
-    `turkish` says what is known of the language: True makes one sign of misread Turkish enough, False leaves
-    the Turkish rules out, None lets the text decide. Rules and their names in `counts`: mojibake (lines that
-    ftfy mended, and UTF-8 sequences of Turkish letters that it left), entity, windows-1254, spacing-mark,
-    dotted-i, and those of `normalize`, which comes last: soft hyphens and no-break spaces are parts of
-    mojibake.
+    The rules, by their names in `counts`: mojibake (lines that ftfy mended, and UTF-8 sequences of Turkish
+    letters that it left), entity, windows-1254, spacing-mark, dotted-i, and those of `normalize`, which comes last:
+    soft hyphens and no-break spaces are parts of mojibake.
     """
     seen, sequences = _look(text)
     if not seen:
         return Repaired(text)
     counts: Counter[str] = Counter()
     if sequences:
-        text = _mojibake(text, turkish, counts)
+        text = _mojibake(text, counts)
     if seen & _ENTITY:
         text = _entities(text, counts)
-    if turkish is not False:
-        if not tr.MISREAD_LETTERS.isdisjoint(text) and seen & _MISREAD:
-            text = _misread(text, 1 if turkish else 3, counts)
-        if seen & _SPACING:
-            text = _spacing_marks(text, counts)
+    if seen & _MISREAD and not turkish.MISREAD_LETTERS.isdisjoint(text):
+        text = _misread(text, counts)
+    if seen & _SPACING:
+        text = _spacing_marks(text, counts)
     if counts or seen & (_TOUCHED | _UNNORMALIZED):
         text = normalize(text, counts)
         if "\u0307" in text:
@@ -134,8 +131,8 @@ def _look(text: str) -> tuple[int, bool]:
     return (seen & ~(_LEAD | _TAIL)) | (_LEAD if pairs else 0), pairs
 
 
-def _mojibake(text: str, turkish: bool | None, counts: Counter[str]) -> str:
-    vouched = turkish is not False and _SURE.search(text)
+def _mojibake(text: str, counts: Counter[str]) -> str:
+    vouched = _SURE.search(text)
     lines = text.split("\n")
     for number, line in enumerate(lines):
         if not _SUSPECT.search(line):
@@ -172,13 +169,13 @@ def _entities(text: str, counts: Counter[str]) -> str:
     return _ENTITY_FORM.sub(read, text)
 
 
-def _misread(text: str, enough: int, counts: Counter[str]) -> str:
+def _misread(text: str, counts: Counter[str]) -> str:
     # A text that has its own ğ ş ı too is a mixture: each line stands for itself.
     lines = [text] if _OWN_LETTERS.isdisjoint(text) else text.split("\n")
     for number, line in enumerate(lines):
-        if tr.misread(line, enough):
-            counts["windows-1254"] += sum(map(line.count, tr.MISREAD_LETTERS))
-            lines[number] = tr.restore(line)
+        if turkish.misread(line):
+            counts["windows-1254"] += sum(map(line.count, turkish.MISREAD_LETTERS))
+            lines[number] = turkish.restore(line)
     return "\n".join(lines)
 
 

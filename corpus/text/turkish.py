@@ -1,4 +1,4 @@
-"""Turkish letters: case that keeps i and ı apart, and Turkish that was read as if it were Icelandic."""
+"""Turkish that was read as if it were Icelandic: told from other languages, and read again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 # A letter beyond ASCII that Turkish does not write.
 _STRANGE = re.compile("[^\x00-\x7fçÇöÖüÜâÂîÎûÛğĞıİşŞ\u2000-\uffff]")
 _FUNCTION_WORDS = frozenset(
-    (
+    [
         "bir",
         "bu",
         "ve",
@@ -27,7 +27,7 @@ _FUNCTION_WORDS = frozenset(
         "sonra",
         "ancak",
         "ama",
-    )
+    ]
 )
 
 # The rules below see the word in lower case with ð þ ý for ğ ş ı. What Turkish never writes:
@@ -44,25 +44,16 @@ _LIKELY = re.compile(
     rf"[aâý][^{_VOWEL}]+ý(?!\Z)|[{_VOWEL}rk]þ|liði|[dp]ið|eðer|öðr[ae]|þeh|þirk|þeke|þim|saðl|baðl|uðra"
 )
 _AS_LOWER = str.maketrans("ÝÐÞI", "iðþý")
+_ENOUGH = 3  # the sum of evidence that convinces: one sure word, or several likely ones
 
 
-def lower(text: str) -> str:
-    """Lower case by the Turkish rule: İ becomes i and I becomes ı."""
-    return text.replace("I\u0307", "i").replace("İ", "i").replace("I", "ı").lower()
-
-
-def upper(text: str) -> str:
-    """Upper case by the Turkish rule: i becomes İ and ı becomes I."""
-    return text.replace("i", "İ").upper()
-
-
-def misread(text: str, enough: int = 3) -> bool:
+def misread(text: str) -> bool:
     """Say whether this is Turkish in windows-1254 that was read as windows-1252 (`Ýstanbul ýþýk`).
 
     Each distinct word with one of ÐÝÞðýþ speaks for or against by what Turkish phonology allows (vowel
     harmony, no ğ without a vowel before it) and by its stems and suffixes; words with letters that Turkish
     lacks (á é í ó ú æ ä ñ š ...) speak against, Turkish function words for. Measured on every language of
-    the UDHR and of lingua's sentences: no false alarm; see tests. `enough` is the sum of evidence to ask for.
+    the UDHR and of lingua's sentences: no false alarm; see tests.
     """
     if MISREAD_LETTERS.isdisjoint(text):
         return False
@@ -75,7 +66,7 @@ def misread(text: str, enough: int = 3) -> bool:
     if score >= 0 and max(witnesses) >= 0:
         score += min(3, len(_FUNCTION_WORDS.intersection(map(str.lower, words))))
         score += not strangers and not {"ü", "ç", "Ü", "Ç"}.isdisjoint(text)
-    return score >= enough
+    return score >= _ENOUGH
 
 
 def foreign(text: str) -> bool:

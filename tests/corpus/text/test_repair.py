@@ -51,11 +51,10 @@ TEXT = (
 
 
 @pytest.mark.parametrize("spoiler", SPOILERS)
-@pytest.mark.parametrize("known", [None, True])
-def test_each_kind_of_damage_is_undone(spoiler: str, known: bool | None) -> None:
+def test_each_kind_of_damage_is_undone(spoiler: str) -> None:
     spoilt = SPOILERS[spoiler](TEXT)
     assert spoilt != TEXT
-    repaired = repair(spoilt, known)
+    repaired = repair(spoilt)
     assert repaired.text == TEXT
     assert repaired.counts
 
@@ -84,12 +83,6 @@ def test_a_misread_line_in_a_good_text_is_mended_alone() -> None:
     assert repaired.text == f"{good}\nİş başvurusu için gerekli şartlar aşağıdadır."
 
 
-def test_known_language_decides_doubtful_cases() -> None:
-    assert repair("kadýn").text == "kadýn"
-    assert repair("kadýn", turkish=True).text == "kadın"
-    assert repair("Ýstanbul ýþýk", turkish=False).text == "Ýstanbul ýþýk"
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -115,9 +108,9 @@ CLEAN = st.text(
 )
 
 
-@given(CLEAN, st.sampled_from([None, True, False]))
-def test_no_turkish_text_changes(text: str, known: bool | None) -> None:
-    assert repair(text, known).text == text
+@given(CLEAN)
+def test_no_turkish_text_changes(text: str) -> None:
+    assert repair(text).text == text
 
 
 @given(st.text(alphabet=st.characters(), max_size=200))

@@ -1,4 +1,4 @@
-"""Turkish case, and Turkish told from the languages whose letters it takes on when it is misread."""
+"""Misread Turkish told from the languages whose letters it takes on when it is misread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.text.turkish import MISREAD_LETTERS, lower, misread, restore, upper
+from corpus.text.turkish import MISREAD_LETTERS, misread, restore
 
 SharedData = Callable[[str], Path]
 TURKISH_LETTERS = "abcçdefgğhıijklmnoöprsştuüvyz"
@@ -22,17 +22,6 @@ TURKISH_LETTERS = "abcçdefgğhıijklmnoöprsştuüvyz"
 
 def as_1252(text: str) -> str:
     return text.encode("cp1254", "replace").decode("cp1252", "replace")
-
-
-def test_case_keeps_i_and_dotless_i_apart() -> None:
-    assert lower("İSTANBUL IŞIK") == "istanbul ışık"
-    assert upper("istanbul ışık") == "İSTANBUL IŞIK"
-    assert lower("I\u0307stanbul") == "istanbul"
-
-
-@given(st.text(alphabet=TURKISH_LETTERS + " .,'"))
-def test_upper_and_lower_undo_each_other(text: str) -> None:
-    assert lower(upper(text)) == text
 
 
 @pytest.mark.parametrize(
