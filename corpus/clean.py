@@ -107,7 +107,7 @@ class Cleaner:
 
     def _repair(self, document: Document) -> None:
         mended = repair.repair(document.text)
-        document.text, document.repaired = mended.text, mended.counts
+        document.text, document.repaired = mended.text.strip(), mended.counts
         if not document.text:
             document.drop = Drop("text.empty", 0, 1)
 

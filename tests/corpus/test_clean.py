@@ -1,0 +1,133 @@
+"""A raw document goes through the steps in their order and stops at the first that drops it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpus.clean import Cleaner, Document
+from corpus.config import Clean
+from corpus.dedup.signature import signature
+from corpus.sources import RawDocument
+from corpus.text import html
+from corpus.text.view import view
+
+PROSE = (
+    "Kütüphanenin bahçesindeki ıhlamur ağacı bu yıl da haziran sonunda çiçek açtı ve kokusu sokağa yayıldı. "
+    "Mahallenin çocukları ağacın gölgesinde kitap okuyor, yaşlılar bankta oturup eski günleri anlatıyorlar. "
+    "Görevliler dökülen çiçekleri topladı; onlardan kış için çay yapılacak. Ağacın yaşını kimse tam olarak "
+    "bilmiyor ama gövdesini iki kişi ancak kucaklayabiliyor. Belediye onu iki yıl önce koruma altına aldı. "
+    "Bu karar için bir dilekçe yazılmış, sonra meclis onu oy birliğiyle kabul etmişti."
+)
+
+
+def cleaner(**settings: Any) -> Cleaner:
+    return Cleaner(Clean.model_validate(settings))
+
+
+def clean(content: bytes | str, settings: Clean | None = None, **raw: Any) -> Document:
+    fields = {"media": "text", "url": "https://kitaplik.example/ihlamur", "offset": 0, **raw}
+    (document,) = Cleaner(settings or Clean()).clean([RawDocument(content, **fields)])
+    return document
+
+
+def page(body: str) -> str:
+    return f"<html><head><title>x</title></head><body><article><p>{body}</p></article></body></html>"
+
+
+def test_prose_stays_as_it_is() -> None:
+    document = clean(PROSE)
+    assert document.drop is None
+    assert document.text == PROSE
+    assert document.language == "tur_Latn"
+    assert document.words == view(PROSE).words
+
+
+def test_the_signature_is_that_of_the_final_text() -> None:
+    document = clean(PROSE + " Sorular: bilgi@kitaplik.example adresine yazılabilir.")
+    seen = view(document.text)
+    assert "<|email|>" in document.text
+    assert document.redacted == {"email": 1}
+    assert document.signature is not None
+    assert np.array_equal(document.signature, signature(seen.folded, seen.word_starts, seen.word_ends))
+
+
+def test_a_turkish_page_under_a_western_label_comes_out_right() -> None:
+    document = clean(page(PROSE).encode("cp1254"), media="html", charset="iso-8859-1")
+    assert document.text == PROSE
+    assert document.encoding == "windows-1254"
+
+
+def test_misread_text_is_mended_before_the_language_is_asked() -> None:
+    document = clean(PROSE.encode("cp1254").decode("cp1252"))
+    assert document.text == PROSE
+    assert document.repaired
+    assert document.language == "tur_Latn"
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        ("", "text.empty"),
+        (" \n\u200b ", "text.empty"),
+        ("Ağaç çiçek açtı.", "gopher.min_words"),
+        ("Bugün hava çok güzel. " * 60, "gopher."),
+        ("The library is open every day except on public holidays. " * 9, "language.not_kept"),
+    ],
+)
+def test_what_is_dropped_names_its_rule(content: str, rule: str) -> None:
+    document = clean(content)
+    assert document.drop is not None
+    assert document.drop.rule.startswith(rule)
+    assert document.signature is None
+
+
+def test_a_score_below_the_limit_drops_with_score_and_limit() -> None:
+    settings = Clean.model_validate({"language": {"keep": ("tur_Latn",), "min_scores": {"tur_Latn": 1.0}}})
+    drop = clean(PROSE, settings).drop
+    assert drop is not None
+    assert (drop.rule, drop.limit) == ("language.score", 1.0)
+    assert 0.9 < drop.value < 1.0
+
+
+def test_a_blocked_host_drops_with_all_its_subdomains() -> None:
+    settings = Clean.model_validate({"filters": {"blocked_hosts": ("kitaplik.example",)}})
+    drop = clean(PROSE, settings, url="https://tr.kitaplik.example/a").drop
+    assert drop is not None
+    assert drop.rule == "url.blocked_host"
+
+
+def test_a_failing_extractor_is_a_cause_and_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise html.ExtractionError("timeout", "5 s")
+
+    monkeypatch.setattr(html, "extract", fail)
+    document = clean(page(PROSE), media="html")
+    assert document.failure == "extractor-timeout"
+    assert document.drop is None
+
+
+def test_a_batch_gives_the_same_as_its_documents_alone() -> None:
+    contents = [PROSE, "", PROSE.upper(), "Kısa.", PROSE.replace("ı", "i")]
+    raws = [RawDocument(text, "text", f"https://kitaplik.example/{n}", n) for n, text in enumerate(contents)]
+    together = cleaner().clean(raws)
+    alone = [document for raw in raws for document in cleaner().clean([raw])]
+    facts = [(d.text, d.language, d.language_score, d.drop, d.id, d.exact) for d in together]
+    assert facts == [(d.text, d.language, d.language_score, d.drop, d.id, d.exact) for d in alone]
+    assert [d.raw.offset for d in together] == list(range(5))
+
+
+def test_the_id_names_address_and_text_and_the_exact_hash_the_text_alone() -> None:
+    one, other = clean(PROSE), clean(PROSE, url="https://kitaplik.example/kopya")
+    assert one.id != other.id
+    assert one.exact == other.exact
+    assert len(one.id) == 32
+
+
+def test_every_step_is_timed() -> None:
+    used = cleaner()
+    used.clean([RawDocument(PROSE, "text", "", 0)])
+    assert list(used.seconds) == ["charset", "html", "repair", "language", "filters", "privacy", "signature"]
+    assert used.seconds["language"] > 0
