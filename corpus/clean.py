@@ -23,7 +23,7 @@ from corpus.text.view import TextView, view
 class Document:
     """A document on its way through the steps, filled as far as it came.
 
-    `drop` says what dropped it; `failure` is the cause why no text could be got from it.
+    `drop` says what dropped it; `failure` says why no text could be got from it.
     """
 
     raw: RawDocument
@@ -36,7 +36,7 @@ class Document:
     view: TextView | None = None
     signature: NDArray[np.uint32] | None = None
     drop: Drop | None = None
-    failure: str = ""
+    failure: html.ExtractionError | None = None
 
     @property
     def id(self) -> str:
@@ -84,7 +84,7 @@ class Cleaner:
             started = time.perf_counter()
             for document in going:
                 step(document)
-            going = [document for document in going if document.drop is None and not document.failure]
+            going = [document for document in going if not document.drop and not document.failure]
             self.seconds[name] += time.perf_counter() - started
         return documents
 
@@ -103,7 +103,7 @@ class Cleaner:
         try:
             document.text = html.extract(document.text, settings.extractor, settings.extractor_timeout_s)
         except html.ExtractionError as error:
-            document.failure = f"extractor-{error.cause}"
+            document.failure = error
 
     def _repair(self, document: Document) -> None:
         mended = repair.repair(document.text)

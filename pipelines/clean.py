@@ -164,8 +164,9 @@ def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[
     """Write a cleaned document where it belongs, and count it."""
     source, position, name = origin
     if document.failure:
-        counts.reject(document.failure)
-        part.reject(document.raw, document.failure, document.raw.url, source, name)
+        cause = f"extractor-{document.failure.cause}"
+        counts.reject(cause)
+        part.reject(document.raw, cause, str(document.failure), source, name)
         return
     if document.language:
         counts.note("languages", document.language)
