@@ -70,7 +70,7 @@ def ours(texts: list[str], rounds: int) -> dict[str, Any]:
         seen = view(text)
         first = [gopher.quality(seen, quality), gopher.repetition(seen, repetition)]
         rest = c4.check(seen, rules)
-        last = fineweb.check(seen if isinstance(rest, Drop) else rest, lines)
+        last = fineweb.check(seen if isinstance(rest, Drop) else rest.view, lines)
         return [drop is not None for drop in first] + [isinstance(rest, Drop), last is not None]
 
     decisions = [decide(text) for text in texts]  # compiles
@@ -92,22 +92,7 @@ def peer(texts: list[str], rounds: int) -> dict[str, Any]:
             min_avg_word_length=3,
             max_avg_word_length=21,
             max_non_alpha_words_ratio=0.773,
-            stop_words=[
-                "ve",
-                "bir",
-                "olarak",
-                "bu",
-                "ile",
-                "için",
-                "olan",
-                "da",
-                "de",
-                "tarafından",
-                "sonra",
-                "en",
-                "daha",
-                "ilk",
-            ],
+            stop_words=STOP_WORDS,
             language="tur_Latn",
         ),
         GopherRepetitionFilter(

@@ -23,7 +23,8 @@ from corpus.text.view import TextView, view
 class Document:
     """A document on its way through the steps, filled as far as it came.
 
-    `drop` says what dropped it; `failure` says why no text could be got from it.
+    `repaired`, `lines` (that filters took out or changed) and `redacted` count by rule what was done to its
+    text; `drop` says what dropped it, `failure` why no text could be got from it.
     """
 
     raw: RawDocument
@@ -31,8 +32,9 @@ class Document:
     encoding: str = "utf-8"
     language: str = ""
     language_score: float = 0.0
-    redacted: dict[str, int] = field(default_factory=dict)
     repaired: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    redacted: dict[str, int] = field(default_factory=dict)
     view: TextView | None = None
     signature: NDArray[np.uint32] | None = None
     drop: Drop | None = None
@@ -131,7 +133,8 @@ class Cleaner:
         if isinstance(result, Drop):
             document.drop = result
         else:
-            document.text, document.view = result.text, result
+            document.view, document.lines = result
+            document.text = document.view.text
 
     def _redact(self, document: Document) -> None:
         redacted = privacy.redact(document.text, self._settings.privacy.redact)

@@ -177,7 +177,8 @@ def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[
     counts.kept += 1
     counts.note("text", "bytes", part.keep(document, source, position, name))
     counts.note("text", "words", document.words)
-    for topic, names in (("repaired", document.repaired), ("redacted", document.redacted)):
+    topics = (("repaired", document.repaired), ("lines", document.lines), ("redacted", document.redacted))
+    for topic, names in topics:
         for kind, times in names.items():
             counts.note(topic, kind, times)
 

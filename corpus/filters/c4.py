@@ -30,6 +30,13 @@ def _two_words(phrase: str) -> str:
     return phrase
 
 
+class Rest(NamedTuple):
+    """A text that a filter lets pass, and how many lines each of its rules took out or changed."""
+
+    view: TextView
+    lines: dict[str, int]
+
+
 class C4(Section):
     """The rules of the filter; a rule that is not given is not applied."""
 
@@ -49,18 +56,22 @@ class C4(Section):
     min_sentences: int | None = Field(None, ge=1, description="Pages with fewer, after all, are dropped.")
 
 
-def check(seen: TextView, rules: C4) -> Drop | TextView:
+def check(seen: TextView, rules: C4) -> Drop | Rest:
     """Give the page without the lines that the rules take out (`seen` itself where none), or what drops it.
 
-    A page that loses all its lines is dropped as `c4.lines`.
+    A page that loses all its lines is dropped as `c4.lines`; lines without their citations are counted as
+    `c4.citation`.
     """
     if drop := above("c4.max_characters", seen.codes.size, rules.max_characters):
         return drop
+    changed: dict[str, int] = {}
     if rules.remove_citations and "[" in seen.text and _CITATION.search(seen.text):
-        seen = view(_CITATION.sub("", seen.text))
+        cited = sum(_CITATION.search(line) is not None for line in seen.text.split("\n"))
+        seen, changed = view(_CITATION.sub("", seen.text)), {"c4.citation": cited}
     removed = line_rules(seen, rules)
     if isinstance(removed, Drop):
         return removed
+    changed |= {rule: lines.size for rule, lines in removed.items()}
     keep = np.ones(seen.lines, dtype=np.bool_)
     for lines in removed.values():
         keep[lines] = False
@@ -74,7 +85,7 @@ def check(seen: TextView, rules: C4) -> Drop | TextView:
                 break
         if drop := below("c4.sentences", found, rules.min_sentences):
             return drop
-    return seen if keep.all() else view(_kept_text(seen, keep))
+    return Rest(seen if keep.all() else view(_kept_text(seen, keep)), changed)
 
 
 def line_rules(seen: TextView, rules: C4) -> Drop | dict[str, NDArray[np.intp]]:

@@ -97,8 +97,8 @@ def repair(text: str) -> Repaired:
     """Undo mojibake, leftover entities, Turkish read as Western, and marks beside their letters; normalise.
 
     The rules, by their names in `counts`: mojibake (lines that ftfy mended, and UTF-8 sequences of Turkish
-    letters that it left), entity, windows-1254, spacing-mark, dotted-i, and those of `normalize`, which comes last:
-    soft hyphens and no-break spaces are parts of mojibake.
+    letters that it left), entity, windows-1254, spacing-mark, dotted-i, and those of `normalize`, which comes
+    last: soft hyphens and no-break spaces are parts of mojibake.
     """
     seen, sequences = _look(text)
     if not seen:

@@ -11,24 +11,10 @@ MISREAD_LETTERS = frozenset("ÐÝÞðýþ")
 _WORD = re.compile(r"[^\W\d_]+")
 # A letter beyond ASCII that Turkish does not write.
 _STRANGE = re.compile("[^\x00-\x7fçÇöÖüÜâÂîÎûÛğĞıİşŞ\u2000-\uffff]")
-_FUNCTION_WORDS = frozenset(
-    [
-        "bir",
-        "bu",
-        "ve",
-        "ile",
-        "için",
-        "olan",
-        "olarak",
-        "gibi",
-        "daha",
-        "kadar",
-        "çok",
-        "sonra",
-        "ancak",
-        "ama",
-    ]
-)
+_FUNCTION_WORDS = frozenset([
+    "bir", "bu", "ve", "ile", "için", "olan", "olarak",
+    "gibi", "daha", "kadar", "çok", "sonra", "ancak", "ama",
+])  # fmt: skip
 
 # The rules below see the word in lower case with ð þ ý for ğ ş ı. What Turkish never writes:
 # a letter outside its alphabet, ğ that follows no vowel, ı beside a vowel or after e i o ö u ü.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from corpus import dataset
 from corpus.clean import Cleaner, Document
-from corpus.config import Clean
+from corpus.config import Clean, Source
 from corpus.dedup.signature import signature
-from corpus.sources import RawDocument
+from corpus.part import PartWriter
+from corpus.sources import RawDocument, jsonl
 from corpus.text import html
 from corpus.text.view import view
 
@@ -27,9 +33,9 @@ def cleaner(**settings: Any) -> Cleaner:
     return Cleaner(Clean.model_validate(settings))
 
 
-def clean(content: bytes | str, settings: Clean | None = None, **raw: Any) -> Document:
+def clean(content: bytes | str, options: Clean | None = None, **raw: Any) -> Document:
     fields = {"media": "text", "url": "https://kitaplik.example/ihlamur", "offset": 0, **raw}
-    (document,) = Cleaner(settings or Clean()).clean([RawDocument(content, **fields)])
+    (document,) = Cleaner(options or Clean()).clean([RawDocument(content, **fields)])
     return document
 
 
@@ -54,8 +60,10 @@ def test_the_signature_is_that_of_the_final_text() -> None:
     assert np.array_equal(document.signature, signature(seen.folded, seen.word_starts, seen.word_ends))
 
 
-def test_a_turkish_page_under_a_western_label_comes_out_right() -> None:
-    document = clean(page(PROSE).encode("cp1254"), media="html", charset="iso-8859-1")
+@pytest.mark.parametrize("extractor", ["resiliparse", "trafilatura"])
+def test_a_turkish_page_under_a_western_label_comes_out_right(extractor: str) -> None:
+    options = Clean.model_validate({"extractor": extractor})
+    document = clean(page(PROSE).encode("cp1254"), options, media="html", charset="iso-8859-1")
     assert document.text == PROSE
     assert document.encoding == "windows-1254"
 
@@ -85,16 +93,16 @@ def test_what_is_dropped_names_its_rule(content: str, rule: str) -> None:
 
 
 def test_a_score_below_the_limit_drops_with_score_and_limit() -> None:
-    settings = Clean.model_validate({"language": {"keep": ("tur_Latn",), "min_scores": {"tur_Latn": 1.0}}})
-    drop = clean(PROSE, settings).drop
+    options = Clean.model_validate({"language": {"keep": ("tur_Latn",), "min_scores": {"tur_Latn": 1.0}}})
+    drop = clean(PROSE, options).drop
     assert drop is not None
     assert (drop.rule, drop.limit) == ("language.score", 1.0)
     assert 0.9 < drop.value < 1.0
 
 
 def test_a_blocked_host_drops_with_all_its_subdomains() -> None:
-    settings = Clean.model_validate({"filters": {"blocked_hosts": ("kitaplik.example",)}})
-    drop = clean(PROSE, settings, url="https://tr.kitaplik.example/a").drop
+    options = Clean.model_validate({"filters": {"blocked_hosts": ("kitaplik.example",)}})
+    drop = clean(PROSE, options, url="https://tr.kitaplik.example/a").drop
     assert drop is not None
     assert drop.rule == "url.blocked_host"
 
@@ -132,3 +140,49 @@ def test_every_step_is_timed() -> None:
     used.clean([RawDocument(PROSE, "text", "", 0)])
     assert list(used.seconds) == ["charset", "html", "repair", "language", "filters", "privacy", "signature"]
     assert used.seconds["language"] > 0
+
+
+def test_each_language_has_its_preset() -> None:
+    bracket = PROSE + " Bir {süslü ayraç} bu metinde de var."
+    assert clean(bracket).drop is None
+    english = Clean.model_validate({"filters": {"presets": {"tur_Latn": "fineweb"}}})
+    drop = clean(bracket, english).drop
+    assert drop is not None
+    assert drop.rule == "gopher.stop_words"
+    nothing = Clean.model_validate({"filters": {"presets": {}, "default": "none"}})
+    assert clean("Ağaç bahçede çiçek açtı.", nothing).drop is None
+
+
+def test_what_was_done_to_a_text_is_counted_by_rule() -> None:
+    text = f"{PROSE}\nGizlilik Politikası | Çerez Politikası\nBu i\u0307yi bir satır."
+    document = clean(text)
+    assert document.text == f"{PROSE}\nBu iyi bir satır."
+    assert (document.repaired, document.lines) == ({"dotted-i": 1}, {"c4.policy_line": 1})
+
+
+def test_half_a_surrogate_pair_reaches_no_file(tmp_path: Path) -> None:
+    line = json.dumps({"text": PROSE.replace("ıhlamur", "ıhla\ud800mur"), "url": "http://a.example/\udfff"})
+    item = jsonl.parse(line.encode(), 0, Source(name="t", format="jsonl", paths=("x",)))
+    assert isinstance(item, RawDocument)
+    raws = [item, RawDocument(page(PROSE.replace("ıhlamur", "&#xD800;")), "html", "", 1)]
+    with PartWriter(str(tmp_path), "f") as part:
+        for document in cleaner().clean(raws):
+            assert document.drop is None
+            part.keep(document, "t", 0, "x")
+    assert dataset.table(str(tmp_path), part.files[0].path)["text"].to_pylist() == [
+        PROSE.replace("ıhlamur", "ıhla\ufffdmur"),
+        PROSE.replace("ıhlamur", "\ufffd"),
+    ]
+
+
+EVERYTHING = {"language": {"keep": ("*",), "min_score": 0.0}, "filters": {"default": "none", "presets": {}}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(), max_size=300) | st.binary(max_size=300), st.sampled_from(["html", "text"]))
+def test_nothing_makes_cleaning_raise_and_what_comes_out_can_be_written(
+    content: str | bytes, media: str
+) -> None:
+    document = clean(content, Clean.model_validate(EVERYTHING), media=media)
+    document.text.encode()
+    assert len(document.id) == 32

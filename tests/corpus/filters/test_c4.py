@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 
 from corpus.filters import Drop, load
-from corpus.filters.c4 import C4, check, line_rules
-from corpus.text.view import TextView, view
+from corpus.filters.c4 import C4, Rest, check, line_rules
+from corpus.text.view import view
 
 
 def rest(text: str, rules: C4) -> str:
     found = check(view(text), rules)
-    assert isinstance(found, TextView)
-    return found.text
+    assert isinstance(found, Rest)
+    return found.view.text
 
 
 def test_a_page_that_loses_nothing_is_the_same_view() -> None:
     seen = view("Bir satır.\n  İkinci satır.")
-    assert check(seen, C4(terminal_punctuation=True, min_words_per_line=2)) is seen
+    found = check(seen, C4(terminal_punctuation=True, min_words_per_line=2, remove_citations=True))
+    assert isinstance(found, Rest)
+    assert found.view is seen
+    assert found.lines == {}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,14 @@ def test_each_removed_line_is_counted_under_its_first_rule() -> None:
         "c4.words_per_line": [0],
         "c4.policy_line": [3],
     }
+
+
+def test_what_was_taken_out_of_a_page_that_stays_is_counted() -> None:
+    text = "Geldi.[1][2]\nGitti.\nKaldı[3] ve\nİyi günler geçirdi.[4]"
+    found = check(view(text), C4(terminal_punctuation=True, min_words_per_line=2, remove_citations=True))
+    assert isinstance(found, Rest)
+    assert found.view.text == "İyi günler geçirdi."
+    assert found.lines == {"c4.citation": 3, "c4.terminal_punctuation": 1, "c4.words_per_line": 2}
 
 
 def test_the_two_published_variants_differ_in_words_and_sentences() -> None:
