@@ -36,7 +36,7 @@ def read(source: Source, path: str) -> Items:
                     yield parse(line, row, source)
                 row += 1
         except DamageError as damage:
-            yield Rejected(row, damage.cause, damage.detail)
+            yield Rejected(row, damage.cause, f"{damage.detail}; nothing behind it was read")
 
 
 def parse(line: bytes, row: int, source: Source) -> Item:

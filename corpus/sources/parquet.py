@@ -25,10 +25,10 @@ _ROWS = 256  # taken into Python at a time
 def read(source: Source, path: str) -> Items:
     """Yield a document a row of a Parquet file, Arrow IPC file or stream; `offset` is the row, from 0.
 
-    Strings come decoded, binary text as bytes. Rejected causes: "null-text", "oversized", and once, at the
-    row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that is corrupt or incomplete.
-    Raises ConfigError when the table lacks the text column or it holds no text, OSError where the file system
-    does, and nothing else on content.
+    Strings come decoded; binary text, and strings that are no UTF-8, as bytes. Rejected causes: "null-text",
+    "oversized", and once, at the row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that
+    is corrupt or incomplete. Raises ConfigError when the table lacks the text column or it holds no text,
+    OSError where the file system does, and nothing else on content.
     """
     limit = int(source.max_record_mb * MIB)
     row = 0
@@ -50,7 +50,7 @@ def read(source: Source, path: str) -> Items:
                     for values in _rows(batch.slice(start, _ROWS), source):
                         yield _document(values, row, source, limit)
                         row += 1
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the file system's; pyarrow's own, of corrupt data, carry no number
             yield Rejected(row, f"bad-{source.format}", str(error).splitlines()[0][:300])
@@ -99,7 +99,10 @@ def _is_text(kind: Any) -> bool:
 
 
 def _rows(batch: Any, source: Source) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (text, url, date) of each row, None where the table has no such column."""
+    """Yield (text, url, date) of each row, None where the table has no such column.
+
+    Parquet files may hold strings that are no UTF-8; those come as bytes.
+    """
     names = (source.text_column, source.url_column, source.date_column)
     absent = [None] * batch.num_rows
     yield from zip(
@@ -111,7 +114,17 @@ def _rows(batch: Any, source: Source) -> Iterator[tuple[Any, Any, Any]]:
 def _values(column: Any) -> list[Any]:
     if pa.types.is_timestamp(column.type):  # nanoseconds would need pandas
         column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
-    return list(column.to_pylist())
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_decoded(value) for value in pc.cast(column, pa.large_binary()).to_pylist()]
+
+
+def _decoded(value: bytes | None) -> str | bytes | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _document(values: tuple[Any, Any, Any], row: int, source: Source, limit: int) -> Item:

@@ -13,6 +13,11 @@ from corpus.sources.compression import Codec, DamageError, Window, contents, det
 HEADER_LIMIT = 1 << 16
 """Bytes after which a block of header lines is given up."""
 
+TYPES = frozenset(
+    ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
+)
+"""The record types of the WARC standard."""
+
 _VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
 _RECORD = re.compile(rb"WARC/\d\.\d+\r?\n(?=[A-Za-z][A-Za-z-]* *:)", re.IGNORECASE)
 _RECORD_HEAD = 64  # bytes within which `_RECORD` matches or does not

@@ -41,7 +41,7 @@ def read(source: Source, path: str) -> Items:
                 elif line.strip():
                     yield RawDocument(line, "text", "", at)
         except DamageError as damage:
-            yield Rejected(at, damage.cause, damage.detail)
+            yield Rejected(at, damage.cause, f"{damage.detail}; nothing behind it was read")
 
 
 def _whole(pieces: Iterable[bytes], limit: int) -> RawDocument | Rejected:

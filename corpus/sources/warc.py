@@ -16,12 +16,10 @@ from corpus.sources.http import (
     parse_response,
 )
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.records import HEADER_LIMIT, Record, read_records
+from corpus.sources.records import HEADER_LIMIT, TYPES, Record, read_records
 
 if TYPE_CHECKING:
     from corpus.config import Source
-
-_NO_DOCUMENT = ("warcinfo", "request", "metadata", "revisit", "conversion", "continuation")
 
 
 def read(source: Source, path: str) -> Items:
@@ -46,7 +44,7 @@ def document(record: Record, limit: int) -> Item:
     if not kind:
         return Rejected(record.offset, "bad-header", "the record has no WARC-Type", record.url)
     if kind not in ("response", "resource"):
-        return Skipped(record.offset, kind if kind in _NO_DOCUMENT else "other")
+        return Skipped(record.offset, kind if kind in TYPES else "other")
     scheme = record.url.partition(":")[0].lower()
     if mime.startswith("text/dns") or scheme == "dns":
         return Skipped(record.offset, "dns")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.records import Record, read_records
+from corpus.sources.records import TYPES, Record, read_records
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -30,8 +30,7 @@ def document(record: Record) -> Item:
     """Turn one record into the document that it holds."""
     kind = record.headers.get("warc-type", "").lower()
     if kind != "conversion":
-        known = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "continuation")
-        return Skipped(record.offset, kind if kind in known else "other")
+        return Skipped(record.offset, kind if kind in TYPES else "other")
     if len(record.block) < record.length:
         detail = f"{record.length} bytes; the limit is {len(record.block)}"
         return Rejected(record.offset, "oversized", detail, record.url)

@@ -99,6 +99,13 @@ def test_a_moment_is_aware_utc_however_it_is_written(value: object) -> None:
     assert found.tzinfo is UTC
 
 
+@pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("year", [1974, 2000, 2040])
+def test_an_epoch_is_read_in_the_unit_that_gives_our_time(year: int, factor: int) -> None:
+    day = datetime(year, 1, 1, tzinfo=UTC)
+    assert moment(int(day.timestamp()) * factor) == day
+
+
 def test_a_day_is_its_midnight() -> None:
     assert moment(date(2024, 5, 1)) == moment("2024-05-01") == datetime(2024, 5, 1, tzinfo=UTC)
 

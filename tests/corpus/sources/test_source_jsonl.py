@@ -112,6 +112,22 @@ def test_a_damaged_file_gives_its_good_rows_and_one_rejection(
     assert len(junk) == len(ROWS) + 1
 
 
+@pytest.mark.parametrize("name", ["f.jsonl.gz", "f.jsonl.zst"])
+def test_a_compressed_file_with_a_damaged_beginning_is_rejected_as_such(name: str, tmp_path: Path) -> None:
+    kind = "gzip-member" if name.endswith("gz") else "zstd-frame"
+    [item] = items(b"\0\1\2" + gzip.compress(DATA), tmp_path, name)
+    assert isinstance(item, Rejected)
+    assert (item.offset, item.cause) == (0, f"bad-{kind}")
+    assert "nothing behind it was read" in item.detail
+
+
+def test_zeros_behind_a_member_are_padding(tmp_path: Path) -> None:
+    padded = gzip.compress(DATA) + bytes(700) + gzip.compress(DATA) + bytes(10)
+    found = items(padded, tmp_path, "f.gz")
+    assert len(found) == 2 * len(ROWS)
+    assert all(isinstance(item, RawDocument) for item in found)
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpus import files
 from corpus.config import ConfigError, Source
 from corpus.sources import Item, RawDocument, Rejected, read
 
@@ -86,6 +88,16 @@ def test_every_kind_of_string_column_is_text(kind: pa.DataType, tmp_path: Path) 
 def test_binary_text_stays_undecoded(tmp_path: Path) -> None:
     [item] = items(parquet(pa.table({"text": [b"\xfe\xfd"]})), tmp_path, "parquet")
     assert item == RawDocument(b"\xfe\xfd", "text", "", 0)
+
+
+def test_a_string_that_is_no_utf8_costs_no_other_row(tmp_path: Path) -> None:
+    texts = [b"\xc3\xa7ay", b"\xfeeker", None, b"su"] * 200
+    strings = pa.array(texts, pa.binary()).view(pa.string())
+    found = items(parquet(pa.table({"text": strings, "url": strings})), tmp_path, "parquet")
+    assert found[0] == RawDocument("çay", "text", "çay", 0)
+    assert found[1] == RawDocument(b"\xfeeker", "text", "", 1)
+    assert isinstance(found[2], Rejected)
+    assert [item.offset for item in found] == list(range(800))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +174,26 @@ def test_a_flipped_byte_never_raises(
     except ConfigError:
         return  # the flip hit the text column's name or type
     assert sum(isinstance(item, Rejected) and item.cause.startswith("bad-") for item in found) <= 1
+
+
+def test_a_page_with_a_wrong_checksum_is_rejected(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    pq.write_table(TABLE, out, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = out.getvalue().replace("satır 7 ".encode(), "sakız 7 ".encode(), 1)
+    [item] = items(data, tmp_path, "parquet")
+    assert isinstance(item, Rejected)
+    assert item.cause == "bad-parquet"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_failing_file_system_raises(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "the disk is gone")
+
+    monkeypatch.setattr(files, "open_bytes", lambda path: Broken(PACKED[0][1]))
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(read(Source(name="t", format=kind, paths=("x",)), "memory://x"))  # type: ignore[arg-type]
 
 
 def test_a_missing_table_raises(tmp_path: Path) -> None:

@@ -218,6 +218,9 @@ def test_bytes_between_records_are_rejected_once(tmp_path: Path) -> None:
     found = items(page(0) + b"strange\r\nbytes\r\n" + page(1), tmp_path)
     assert causes(found) == [(len(page(0)), "not-warc")]
     assert len(urls(found)) == 2
+    found = items(page(0) + b"strange\r\n" + page(1) + b"more\r\n" + page(2), tmp_path)
+    assert [cause for _, cause in causes(found)] == ["not-warc", "not-warc"]
+    assert len(urls(found)) == 3
 
 
 @pytest.mark.parametrize(
@@ -240,6 +243,19 @@ def test_a_body_over_the_limit_is_rejected_and_the_next_record_read(tmp_path: Pa
     found = items(data, tmp_path, max_record_mb=0.1)
     assert causes(found) == [(len(page(0)), "oversized")]
     assert urls(found) == ["http://a.example/0", "http://a.example/2"]
+
+
+def test_a_length_beyond_the_limit_that_lies_does_not_swallow_the_next_record(tmp_path: Path) -> None:
+    bad = record(response(b"<html>" + b"y" * 300_000), length=10**12)
+    found = items(page(0) + bad + page(2), tmp_path, max_record_mb=0.1)
+    assert [offset for offset, _ in causes(found)] == [len(page(0))]
+    assert urls(found) == ["http://a.example/0", "http://a.example/2"]
+
+
+def test_a_header_without_end_is_given_up(tmp_path: Path) -> None:
+    found = items(b"WARC/1.0\r\n" + b"a: b\r\n" * 100_000 + page(1), tmp_path)
+    assert causes(found) == [(0, "bad-header")]
+    assert urls(found) == ["http://a.example/1"]
 
 
 def test_an_oversized_image_is_skipped_like_any_image(tmp_path: Path) -> None:
