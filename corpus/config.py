@@ -105,8 +105,8 @@ class Dedupe(Section):
     max_cluster_share: Share = Field(
         0.05, description="Stop when one cluster holds more than this share of a corpus of 10,000 or more."
     )
-    max_documents_in_memory: int = Field(
-        200_000_000, ge=0, description="Linked documents up to which one worker finds the components."
+    max_links_in_memory: int = Field(
+        50_000_000, ge=0, description="Links between copies up to which one worker finds the clusters."
     )
 
 

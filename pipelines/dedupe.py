@@ -67,7 +67,7 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
     scratch = files.join(folder, UNITS, unit.fingerprint)
     found = linking.find_edges(signatures, scratch, settings.threshold, settings.urls, runner)
     links = sum(linked.edges for linked in found)
-    if links <= settings.max_documents_in_memory:
+    if links <= settings.max_links_in_memory:
         resolved = linking.resolve_in_memory(signatures, scratch, found, settings.threshold)
     else:
         partitions = -(-links // _LINKS_A_PARTITION)
