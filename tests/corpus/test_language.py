@@ -133,7 +133,7 @@ def test_the_larger_part_of_a_mixed_page_decides() -> None:
 
 def test_the_middle_and_the_end_of_a_long_page_are_looked_at() -> None:
     menu = "Home About Contact Privacy Login Search Cart Help "
-    assert identify(menu * 5 + TURKISH * 30).code == "tur_Latn"
+    assert identify(menu * 20 + TURKISH * 60).code == "tur_Latn"
 
 
 def test_the_sample_is_bounded_and_cuts_no_word() -> None:
@@ -141,6 +141,28 @@ def test_the_sample_is_bounded_and_cuts_no_word() -> None:
     sample = language._sample(" ".join(words))
     assert len(sample) <= 620
     assert set(sample.split()) <= set(words)
+
+
+def test_japanese_is_known_by_a_few_kana_among_han() -> None:
+    assert identify("東京都議会選挙の投票日は来月七日に決定した").code == "jpn_Jpan"
+
+
+def test_a_capital_i_becomes_what_its_language_writes() -> None:
+    assert language._lower_case("IŞIK İÇİN", {"tur_Latn": 0.9, "uzn_Latn": 0.1}) == "ışık için"
+    assert language._lower_case("IŞIK İÇİN", {"tur_Latn": 0.1, "uzn_Latn": 0.9}) == "işik için"
+    assert language._lower_case("IN THE CITY", None) == "in the city"
+
+
+@pytest.mark.parametrize(
+    ("first", "needs"),
+    [
+        ([("en", 0.49), ("de", 0.3)], True),  # sure of nothing
+        ([("en", 0.9), ("tr", 0.04), ("az", 0.02)], True),  # perhaps a neighbour
+        ([("en", 0.9), ("tr", 0.04)], False),
+    ],
+)
+def test_who_is_looked_at_twice(first: list[tuple[str, float]], needs: bool) -> None:
+    assert language._needs_second_look(first) is needs
 
 
 def test_every_label_of_lid_176_has_a_code() -> None:

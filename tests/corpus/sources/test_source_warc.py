@@ -94,6 +94,8 @@ def test_a_resource_record_is_its_own_body(tmp_path: Path) -> None:
         (record(b"", kind="novelty"), "other"),
         (record(b"a.example. IN A", WARC_Target_URI="dns:a.example", Content_Type="text/dns"), "dns"),
         (record(b"log", kind="resource", WARC_Target_URI="metadata://gnu.org/wget.log"), "metadata"),
+        (record(b"log", kind="resource", WARC_Target_URI="urn:pageinfo:http://a.example"), "metadata"),
+        (record(b"log", kind="resource", WARC_Target_URI="dns:a.example"), "dns"),
         (record(response(b"gone", "404 Not Found")), "status"),
         (record(response(b"", "301 Moved")), "status"),
         (record(response(b"\x89PNG", mime="image/png")), "media"),
@@ -243,6 +245,15 @@ def test_a_body_over_the_limit_is_rejected_and_the_next_record_read(tmp_path: Pa
     found = items(data, tmp_path, max_record_mb=0.1)
     assert causes(found) == [(len(page(0)), "oversized")]
     assert urls(found) == ["http://a.example/0", "http://a.example/2"]
+
+
+def test_the_limit_is_that_of_the_body_without_its_headers(tmp_path: Path) -> None:
+    body = b"<html>".ljust(100 << 10, b"y")
+    [document] = items(
+        record(response(body, more="X-Long: " + "z" * 1000 + "\r\n")), tmp_path, max_record_mb=100 / 1024
+    )
+    assert isinstance(document, RawDocument)
+    assert document.content == body
 
 
 def test_a_length_beyond_the_limit_that_lies_does_not_swallow_the_next_record(tmp_path: Path) -> None:

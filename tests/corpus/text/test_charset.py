@@ -63,6 +63,22 @@ def test_utf8_that_was_cut_in_a_letter_stays_utf8() -> None:
     assert decoded.text == TURKISH + "\ufffd"
 
 
+def test_a_broken_letter_leaves_utf8_what_it_is_and_a_stray_one_a_labelled_page_too() -> None:
+    mixed = "café été ".encode("cp1252") + "ü ö ç ş ı ğ ü ö ç ".encode()
+    assert decode(mixed, html=False).encoding == "utf-8"
+    assert decode(mixed, "iso-8859-1", html=False).text.startswith("café été ")
+
+
+def test_icelandic_that_is_guessed_to_be_turkish_is_read_as_western() -> None:
+    text = "Að lokinni sýningu verður móttaka fyrir gesti. " * 2
+    assert decode(text.encode("cp1252"), html=False).text == text
+
+
+def test_japanese_mail_encoding_is_read_by_its_label_and_by_its_escapes() -> None:
+    payload = "日本語の文章".encode("iso2022_jp")
+    assert decode(payload, "iso-2022-jp").text == decode(payload).text == "日本語の文章"
+
+
 def test_bom_beats_the_header_and_the_header_beats_meta() -> None:
     page = '<meta charset="windows-1251">привет'
     assert decode(b"\xef\xbb\xbf" + page.encode(), "windows-1251").how == "bom"

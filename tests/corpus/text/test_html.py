@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -66,6 +68,28 @@ def test_table_cells_are_set_apart() -> None:
     assert "Ankara | 5.803.482" in extract(f"<p>{PROSE}</p><table>{row}</table>").split("\n")
 
 
+@pytest.mark.parametrize("name", ["figure-caption", "byline author"])
+def test_captions_and_bylines_go(name: str) -> None:
+    caption = f'<div class="{name}">Foto: Ali Veli</div>'
+    page = f"<main><article><p>{PROSE * 3}</p>{caption}<p>{PROSE}</p></article></main>"
+    assert extract(page).split("\n") == [(PROSE * 3).strip(), PROSE.strip()]
+
+
+def test_items_and_separators_without_text_go() -> None:
+    page = f"<main><article><p>{PROSE * 3}</p><p>|</p><p>4.</p><p>{PROSE}</p></article></main>"
+    assert extract(page).split("\n") == [(PROSE * 3).strip(), PROSE.strip()]
+
+
+def test_spaces_are_one_where_no_code_is() -> None:
+    assert extract("<p>bir\u2003\u2003iki</p>") == "bir iki"
+
+
+def test_a_short_text_is_not_given_up_for_a_little_more_beside_it() -> None:
+    article = f"<main><article><p>{PROSE * 2}</p></article></main>"
+    other = f'<div class="sidebar comments"><p>{PROSE}</p></div>'
+    assert extract(f"<body>{article}{other}</body>{' ' * 900}") == (PROSE * 2).strip()
+
+
 def test_code_keeps_its_indentation() -> None:
     code = "def f(x):\n    if x:\n        return 1"
     assert code in extract(
@@ -125,6 +149,31 @@ def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
         extract(PAGE, "trafilatura", 30)
     assert caught.value.cause == "crash"
     assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
+
+
+def test_a_fork_starts_a_child_of_its_own() -> None:
+    extract(PAGE, "trafilatura", 30)
+    assert module._child._process is not None
+    ours = module._child._process.pid
+    fork = os.fork()
+    if not fork:
+        same = extract(PAGE, "trafilatura", 30) and module._child._process.pid == ours
+        module._child.stop()
+        os._exit(bool(same))
+    assert os.waitpid(fork, 0)[1] == 0
+    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
+    assert module._child._process.pid == ours
+
+
+def test_what_a_library_prints_does_not_reach_the_answers() -> None:
+    code = (
+        "import os, corpus.text.html as m\n"
+        "m._EXTRACTORS['trafilatura'] = lambda html: str(os.write(1, b'noise'))\n"
+        "m.serve()"
+    )
+    page = module._HEADER.pack(b"t", 2) + b"<p"
+    run = subprocess.run([sys.executable, "-c", code], input=page, capture_output=True, check=True)
+    assert run.stdout == module._HEADER.pack(b"t", 5) + b"ready" + module._HEADER.pack(b"t", 1) + b"5"
 
 
 def test_the_child_is_replaced_when_worn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def test_each_kind_of_damage_is_undone(spoiler: str) -> None:
         ("(ÅŸ, Ä±)", "(ş, ı)", "mojibake"),
         ("Kağan geldi; ÅŸimdi gidiyor.", "Kağan geldi; şimdi gidiyor.", "mojibake"),
         ("FÃ¼r Menschen", "Für Menschen", "mojibake"),
+        ("“üç”şeklinde; gÃ¼zel", "“üç”şeklinde; güzel", "mojibake"),  # ftfy alone: ü町eklinde
         ("i̇stanbul", "istanbul", "dotted-i"),
         ("T&uuml;rkiye&#8217;nin &ouml;z&#252;", "Türkiye’nin özü", "entity"),
         ("ko¸su yolu, ba˘g", "koşu yolu, bağ", "spacing-mark"),
@@ -77,6 +78,11 @@ def test_short_pieces(spoilt: str, text: str, rule: str) -> None:
     assert rule in repaired.counts
 
 
+def test_letters_of_which_a_byte_was_lost_are_read_where_another_vouches_for_turkish() -> None:
+    assert repair("Å\ufffdimdi ÅŸu iÅŸ").text == "Şimdi şu iş"
+    assert "Ş" not in repair("PÅ\ufffd ett bord").text
+
+
 def test_a_misread_line_in_a_good_text_is_mended_alone() -> None:
     good = "Þór Guðjohnsen'in şarkısı ışıl ışıl parlıyordu."
     repaired = repair(f"{good}\nÝþ baþvurusu için gerekli þartlar aþaðýdadýr.")
@@ -86,7 +92,7 @@ def test_a_misread_line_in_a_good_text_is_mended_alone() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "“üç”şeklinde değiştirilmiştir; “hariç”şeklinde, idarî”şeklinde",  # ftfy alone: ü町eklinde
+        "“üç”şeklinde değiştirilmiştir; “hariç”şeklinde, idarî”şeklinde",
         "‘İyi’ “Ö” “Ğ” Ç’den Ş’ye, İŞÇİ’nin",
         "Þetta er íslenska: það er gott að vera hér, ýmsir segja það.",
         "Příliš žluťoučký kůň úpěl ďábelské ódy; nový, malý, starý.",
