@@ -72,7 +72,7 @@ def is_iban(compact: str) -> bool:
 
 def is_card(digits: str) -> bool:
     """Say whether the digits have a known issuer's beginning and length, and a right Luhn sum."""
-    if len(set(digits)) == 1 or not any(
+    if not any(
         len(digits) in lengths and lowest <= digits[: len(lowest)] <= highest
         for lowest, highest, lengths in _ISSUERS
     ):

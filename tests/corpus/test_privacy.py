@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -41,6 +40,7 @@ def clean(text: str) -> str:
         ("vergi numarası 4540536920'dir", "vergi numarası <|vkn|>'dir"),
         ("V.D. 454 053 6920", "V.D. <|vkn|>"),
         ("VKN:4540536920", "VKN:<|vkn|>"),
+        ("10000000146@example.com", "<|tckn|>@example.com"),
         ("BEYOĞLU VERGİ DAİRESİ 4540536920", "BEYOĞLU VERGİ DAİRESİ <|vkn|>"),
         ("4540536920 vergi numaralı", "<|vkn|> vergi numaralı"),
         ("85.105.20.3'e bağlan", "<|ip|>'e bağlan"),
@@ -79,6 +79,7 @@ def test_a_telephone_without_its_zero_needs_a_word_that_says_so() -> None:
     "text",
     [
         "10000000147, 00000000000, 12345678901, 110000000146, 1.10000000146, 10000000146,5",
+        "TR330006100519786457841326x, TR33000610051978645784132612",
         "TR340006100519786457841326, TR33000610051978645784132, XX33000610051978645784132600",
         "4111 1111 1111 1112, 1111 1111 1111 1111, 1234567812345670, 4111 1111 1111 1111 1111 1111",
         "4540536920 sayılı, vergi numarası 4540536921, 12 4540536920",
@@ -169,6 +170,20 @@ def test_a_card_has_a_right_luhn_sum(digits: str) -> None:
     assert not is_card("1" + digits[1:])
 
 
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15), ("37", 15), ("9792", 16),
+     ("6011", 16), ("644", 16), ("62", 19), ("3528", 16), ("300", 14), ("36", 14), ("38", 14), ("2204", 17),
+     ("5018", 16), ("6304", 19), ("6763", 16)],
+)  # fmt: skip
+def test_every_issuer_is_known_by_its_first_digits_and_its_lengths(start: str, length: int) -> None:
+    stem = start.ljust(length - 1, "7")
+    number = stem + luhn.calc_check_digit(stem)
+    assert clean(f"kart {number} ile") == "kart <|card|> ile"
+    short = stem[:-7]
+    assert not is_card(short + luhn.calc_check_digit(short))
+
+
 SAMPLES = [
     "10000000146", "4540536920", "TR330006100519786457841326", "TR33 0006 1005 1978 6457 8413 26",
     "4111 1111 1111 1111", "4111111111111111", "+90 532 123 45 67", "0212 123 45 67", "(0532) 123 45 67",
@@ -197,21 +212,6 @@ def test_any_text_is_taken_and_text_without_digits_or_at_is_returned_as_it_is(
     redacted = redact(text, sorted(kinds))
     if not any(sign.isdigit() or sign == "@" for sign in text):
         assert redacted == Redacted(text, {})
-
-
-@pytest.mark.parametrize(
-    "piece",
-    ["a", "1", "1 ", "a.", "a@", "a@b.", "+90", "(0", "0532 ", "4111 ", "TR33", "1.1.", "2001:",
-     "+905321234567", "05321234567-", "vergi ", "1" * 11 + " ", "10000000146,"],
-)  # fmt: skip
-def test_no_text_takes_more_than_linear_time(piece: str) -> None:
-    def seconds(size: int) -> float:
-        text = piece * (size // len(piece))
-        start = time.process_time()
-        redact(text, KINDS)
-        return time.process_time() - start
-
-    assert seconds(200_000) < 40 * max(seconds(20_000), 0.002)
 
 
 def test_dates_law_numbers_and_amounts_stay() -> None:

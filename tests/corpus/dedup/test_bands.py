@@ -85,6 +85,10 @@ def test_texts_without_words_are_not_alike(make_store, make_row) -> None:
     empty = np.full(PERMUTATIONS, EMPTY)
     store = make_store([make_row(id="a", signature=empty), make_row(id="b", signature=empty)])
     assert found(store, 0).edges.size == 0
+    worded = make_row(id="c")["signature"]
+    worded[-1] = EMPTY  # by chance
+    store = make_store([make_row(id="d", signature=worded), make_row(id="e", signature=worded)])
+    assert found(store, 0).edges.size == 1
 
 
 def test_a_near_edge_needs_the_threshold(make_store, make_row) -> None:

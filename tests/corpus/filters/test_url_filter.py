@@ -18,7 +18,7 @@ SETTINGS = Filters(
     ("url", "drop"),
     [
         ("https://kötü.example/x", Drop("url.blocked_host", 2, 0)),
-        ("https://xn--kt-fkab.example", None),  # another name
+        ("https://xn--kt-fkaz.example", Drop("url.blocked_host", 2, 0)),
         ("http://www.KÖTÜ.example:8080/", Drop("url.blocked_host", 2, 0)),
         ("spam.example.org/page", Drop("url.blocked_host", 3, 0)),
         ("https://a.b.spam.example.org./", Drop("url.blocked_host", 3, 0)),
