@@ -94,6 +94,9 @@ def identify(text: str, model: str = "") -> Language:
     used as they are when they have the form `tur_Latn` (GlotLID, OpenLID) and translated when they are
     lid.176's. A text without letters is `und_Zyyy` with score 0.
 
+    A page in two languages gets the one with more of the sample, and its score says little of the other:
+    of pages half in Turkish and half in English, 7 in 10 are Turkish with a score above 0.7.
+
     Raises FileNotFoundError when `model` is not there.
     """
     sample = _sample(text)
