@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,7 @@ def build(
     with _errors():
         loaded = load(path, overrides or ())
         _quiet()
+        signal.signal(signal.SIGINT, _stop)
         from pipelines import build as pipeline
         from pipelines import options
 
@@ -211,10 +213,17 @@ def _errors() -> Iterator[None]:
         _fail(str(error))
 
 
+def _stop(number: int, frame: object) -> None:
+    """Answer Ctrl-C."""
+    from pipelines import progress
+
+    progress.leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
+
+
 def _quiet() -> None:
-    """Keep Beam's notes on optional Google packages and its own progress off the terminal."""
-    logging.getLogger().setLevel(logging.ERROR)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    """Keep Beam's notes and traces off the terminal: what stops a stage is said once, by its own error."""
+    logging.getLogger().setLevel(logging.CRITICAL)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
 def _console(stderr: bool = True) -> Any:

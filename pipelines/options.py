@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from corpus.config import ConfigError, Run
+from pipelines import progress
 
 LOCAL = "local"
 
@@ -40,8 +43,9 @@ def _beam_runner(runner: Runner) -> Any:
 
     if runner.workers == 1:
         return FnApiRunner()
-    # `exec`, so that no shell stands between the worker and a signal to its process group.
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
+    # `exec`, so that no shell stands between the worker and a signal to its process group; -P, so that a
+    # folder named corpus where the user stands (the usual output) is not taken for the package.
+    command = f"exec {shlex.quote(sys.executable)} -P -m pipelines.worker"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
@@ -50,8 +54,24 @@ def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
     """Open a pipeline; it runs to its end when the block is left without an error."""
     workers = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
     options = PipelineOptions([*workers, *runner.flags])
-    with beam.Pipeline(runner=_beam_runner(runner), options=options) as opened:
-        yield opened
+    usual, threading.excepthook = threading.excepthook, _on_thread_error
+    try:
+        with beam.Pipeline(runner=_beam_runner(runner), options=options) as opened:
+            yield opened
+    finally:
+        threading.excepthook = usual
+
+
+def _on_thread_error(error: threading.ExceptHookArgs) -> None:
+    """End the build when a local worker died: Beam notes it in a thread of its own and waits for ever."""
+    if error.thread is not None and error.thread.name == "run_worker":
+        progress.leave(
+            f"stopped: {error.exc_value}; code -9 mostly says that memory ran out: try fewer workers\n"
+            f"what was finished is kept, and the same command goes on",
+            status=1,
+        )
+    if not isinstance(error.exc_value, grpc.RpcError):  # the other ends of a lost worker's connections
+        threading.__excepthook__(error)
 
 
 def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:

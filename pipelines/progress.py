@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -59,6 +61,17 @@ def _read(folder: Path, weights: dict[str, int]) -> tuple[int, int, int, float]:
             except (OSError, ValueError):
                 continue
     return units, seen, kept, done
+
+
+def leave(text: str, status: int) -> NoReturn:
+    """End the process at once with one line on the terminal, as a kill would, which every build survives.
+
+    Unwinding would go through Beam's threads, which may wait for ever for workers that are gone. The workers
+    end by themselves when they see that this process has.
+    """
+    show_cursor = "\x1b[?25h\n" if os.isatty(2) else ""
+    os.write(2, f"{show_cursor}{text}\n".encode())
+    os._exit(status)
 
 
 @contextmanager
