@@ -124,6 +124,20 @@ def test_rounds_over_partitions_give_the_result_of_one_process(
     assert [threshold for threshold, _ in resolved[0].largest] == list(GRID)
 
 
+def test_edges_below_the_threshold_are_seen_in_memory_and_play_no_part_in_rounds(
+    rows: list[dict], tmp_path: Path
+) -> None:
+    other = rows[291]["signature"]
+    alike = np.concatenate([rows[290]["signature"][:76], other[76:]])
+    paths = write_parts(tmp_path / "parts", [rows[290], rows[291] | {"signature": alike}], [])
+    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
+    in_memory = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
+    in_rounds = linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 2, Runner())
+    assert sum(part.removed for part in [*in_memory, *in_rounds]) == 0
+    assert max(size for part in in_memory for _, size in part.largest) == 2
+    assert max((size for part in in_rounds for _, size in part.largest), default=0) == 0
+
+
 def test_rounds_that_do_not_end_fail(
     rows: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,16 @@ def test_of_a_large_cluster_some_members_are_looked_up(build: Build, monkeypatch
     assert cluster.kinds == {"exact": 1, "near": 1}
 
 
+def test_the_members_that_are_looked_up_lie_evenly_over_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpus.inspect.clusters.MEMBERS", 2)
+    members = _Members(0, 0, size=7)  # every fourth removed one
+    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "witness": "s", "part": 0}
+    removals = [{**row, "row": number, "kind": "exact", "jaccard": 1.0} for number in range(1, 7)]
+    for batch in (removals[:3], removals[3:]):
+        members.add(pa.RecordBatch.from_pylist(batch, schema.REMOVED.schema()))
+    assert members.places == [(0, 0), (0, 1), (0, 5)]
+
+
 def test_clusters_are_json(build: Build) -> None:
     value = json.loads(json.dumps(clusters(build()).as_dict()))
     assert value["largest"][0]["differing"] == [{"survivor": " Martılar simit", "other": " Kediler balık"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -197,6 +197,14 @@ def test_rows_come_in_the_order_asked_for(build: Build) -> None:
     assert [int(value, 16) for value in found.column("id").to_pylist()] == [5, 1, 4, 1]
     with pytest.raises(DatasetError, match="has 5 rows, row 5 was asked for"):
         rows.take(folder, "parts/0.arrow", [5])
+
+
+def test_files_behind_the_last_row_needed_are_not_opened() -> None:
+    def pools() -> Iterator[rows.Pool]:
+        yield rows.Pool("", File(kind="", path="a", rows=3, bytes=0, sha256=""))
+        raise AssertionError("a second file was opened")
+
+    assert [place.row for place in rows.first(pools(), 3)] == [0, 1, 2]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(0, 30), st.integers(0, 9))

@@ -65,6 +65,18 @@ def test_a_host_is_what_stands_between_user_and_port() -> None:
     assert hosts_of(pa.array(urls)).to_pylist() == expected
 
 
+def test_of_very_many_hosts_the_rare_are_forgotten_and_their_number_is_bounded(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpus.inspect.overview.HOSTS", 1)
+    found = overview(build("clean"), top=9)
+    true = {"site1.example": 3, "site2.example": 2, "site0.example": 2, "": 1}
+    assert found.hosts_uncertain > 0
+    assert len(found.hosts) < len(true)
+    for host, number in found.hosts:
+        assert number <= true[host] <= number + found.hosts_uncertain
+
+
 def test_the_funnel_goes_from_records_to_shards_and_adds_up(build: Build) -> None:
     funnel = overview(build()).funnel
     assert [(step.name, step.documents) for step in funnel.steps] == [

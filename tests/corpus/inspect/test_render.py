@@ -13,7 +13,7 @@ from rich.console import Console
 from corpus.inspect.clusters import clusters
 from corpus.inspect.differ import compare
 from corpus.inspect.documents import documents
-from corpus.inspect.formats import count, size
+from corpus.inspect.formats import bar, count, percent, size
 from corpus.inspect.overview import LanguageTotals, overview
 from corpus.inspect.render import render_documents, render_overview
 from corpus.inspect.render_clusters import hunks, render_clusters
@@ -173,3 +173,19 @@ def test_sizes_have_three_digits(number: int, text: str) -> None:
 )
 def test_large_counts_have_three_digits(number: int, text: str) -> None:
     assert count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text", "drawn"),
+    [
+        (1, 3, " (33.3 %)", "█████"),
+        (1, 1_000_000, " (< 0.1 %)", "█"),
+        (0, 1_000_000, " (0.0 %)", ""),
+        (2, 2, " (100.0 %)", "█" * 16),
+        (0, 0, "", ""),
+    ],
+)
+def test_a_share_is_never_shown_as_nothing_where_there_is_something(
+    part: int, whole: int, text: str, drawn: str
+) -> None:
+    assert (percent(part, whole), bar(part, whole)) == (text, drawn)
