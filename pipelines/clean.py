@@ -58,7 +58,20 @@ def plan(config: Config, base: Path) -> Stage:
         settings=settings,
         units=tuple(units),
         work=partial(clean_unit, config.clean),
+        rules=_rules(config.clean),
     )
+
+
+def _rules(settings: Clean) -> tuple[str, ...]:
+    """Give the families of rules that these settings put to work."""
+    chosen = [filters.load(name) for name in (*settings.filters.presets.values(), settings.filters.default)]
+    at_work = {
+        "url": bool(settings.filters.blocked_hosts or settings.filters.blocked_url_words),
+        "gopher": any(preset.gopher_quality or preset.gopher_repetition for preset in chosen),
+        "c4": any(preset.c4 for preset in chosen),
+        "fineweb": any(preset.fineweb for preset in chosen),
+    }
+    return ("text.empty", "language", *(family for family, works in at_work.items() if works))
 
 
 def _settings(settings: Clean) -> dict[str, object]:

@@ -54,6 +54,7 @@ def plan(config: Config, runner: Runner) -> Stage:
         settings=settings,
         units=(unit,),
         work=partial(dedupe_unit, config.dedupe, runner),
+        rules=tuple(f"{NAME}.{kind}" for kind in _KINDS.values()),
         spread=False,
     )
 

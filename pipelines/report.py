@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,11 +13,13 @@ from corpus.dataset import Manifest
 _MIB = 1 << 20
 
 
-def summarise(manifest: Manifest, fresh: list[Any], wall_s: float, weight: int) -> dict[str, Any]:
+def summarise(
+    manifest: Manifest, rules: Sequence[str], fresh: list[Any], wall_s: float, weight: int
+) -> dict[str, Any]:
     """Sum up a finished stage.
 
     `fresh` are the records of the units done in this run and `weight` their input bytes: rates speak of them
-    alone, counts of the whole stage.
+    alone, counts of the whole stage. `rules` are rules, or families of them, that could drop.
     """
     counts = manifest.counts()
     seen = sum(record["unit"]["counts"]["seen"] for record in fresh)
@@ -34,8 +37,13 @@ def summarise(manifest: Manifest, fresh: list[Any], wall_s: float, weight: int) 
         "peak_mb": round(max((record["peak_mb"] for record in fresh), default=0.0), 1),
         "seconds": {step: round(spent, 3) for step, spent in seconds.items()},
         "counts": counts.model_dump(mode="json"),
+        "silent_rules": [rule for rule in rules if counts.seen and not _dropped(counts.dropped, rule)],
         "facts": manifest.facts,
     }
+
+
+def _dropped(dropped: dict[str, int], rule: str) -> int:
+    return sum(number for name, number in dropped.items() if f"{name}.".startswith(f"{rule}."))
 
 
 def _share(number: int, whole: int) -> str:
@@ -62,6 +70,12 @@ def show(summary: dict[str, Any], console: Console) -> None:
         most = sorted(names.items(), key=lambda item: (-item[1], item[0]))
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
         console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
+    if seen and not counts["kept"]:
+        console.print("nothing was kept: look at the rules above", style="red")
+    if summary["silent_rules"]:
+        console.print(f"dropped nothing: {', '.join(summary['silent_rules'])}", style="dim")
+    for name, fact in summary["facts"].items():
+        console.print(f"{name.replace('_', ' ')}: {_fact(fact)}", style="dim")
     before = summary["units_done_before"]
     units = summary["units"]
     line = f"{units} unit{'' if units == 1 else 's'}, {before} done before, {summary['wall_s']:.1f} s"
@@ -74,3 +88,11 @@ def show(summary: dict[str, Any], console: Console) -> None:
         text = ", ".join(f"{step} {spent:.1f}" for step, spent in steps)
         console.print(f"seconds by step: {text}", style="dim")
     console.print()
+
+
+def _fact(value: Any) -> str:
+    """Write a fact of a manifest: a number, or rows of numbers such as sizes along a threshold."""
+    if isinstance(value, list):
+        rows = (" ".join(f"{name} {_fact(number)}" for name, number in row.items()) for row in value)
+        return ", ".join(rows) or "none"
+    return f"{value:,}"

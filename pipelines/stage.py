@@ -64,7 +64,7 @@ class Stage:
 
     `settings` is the part of the configuration that it reads; `work(unit, folder, beat)` does one unit and is
     sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
-    the driver.
+    the driver. `rules` are the rules, or families of them, that may drop documents.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Stage:
     units: tuple[Planned, ...]
     work: Work
     spread: bool = True
+    rules: tuple[str, ...] = ()
 
 
 def plan_unit(
@@ -142,6 +143,7 @@ def run(
     fresh = {unit.fingerprint for unit in pending}
     summary = report.summarise(
         manifest,
+        stage.rules,
         [record for record in records if record["unit"]["fingerprint"] in fresh],
         time.monotonic() - started,
         sum(unit.weight for unit in pending),
