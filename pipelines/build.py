@@ -30,6 +30,8 @@ def check(config: Config) -> None:
     model = config.clean.language.model
     if model and files.size("", model) is None:
         raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
+    if files.size(config.output, "__init__.py") is not None:
+        raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
     for name in FOLDERS.values():
         folder = files.join(config.output, name)
         if stage.is_foreign(folder):

@@ -85,6 +85,11 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
     strange = [name for name in names if name not in known and name in unknown]
     if strange:
         raise ConfigError(f"--{strange[0]}: no Beam option has this name; after -- come Beam's own options")
+    if "--runner" in flags:
+        raise ConfigError("--runner: write it with its value as one word, such as --runner=DataflowRunner")
     named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
     rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
-    return Runner(named[-1] if named else settings.runner, workers or settings.workers, rest)
+    name = named[-1] if named else settings.runner
+    if name in ("DirectRunner", "PrismRunner"):
+        raise ConfigError(f"runner {name}: it would fetch a program from the network; {LOCAL!r} works here")
+    return Runner(name, workers or settings.workers, rest)

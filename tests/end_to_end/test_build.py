@@ -134,10 +134,20 @@ def test_what_cannot_work_stops_before_any_work(
     assert not (tmp_path / "corpus" / "clean").exists()
 
 
-def test_an_unknown_beam_option_is_refused(tmp_path: Path, derlem: Command) -> None:
-    answer = derlem("build", write_input(tmp_path), "--", "--regoin=europe", check=False)
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--regoin=europe"], "--regoin: no Beam option has this name"),
+        (["--runner", "DataflowRunner"], "write it with its value as one word"),
+        (["--runner=DirectRunner"], "runner DirectRunner: it would fetch a program"),
+    ],
+)
+def test_a_beam_option_that_cannot_work_is_refused(
+    tmp_path: Path, derlem: Command, flags: list[str], message: str
+) -> None:
+    answer = derlem("build", write_input(tmp_path), "--", *flags, check=False)
     assert answer.returncode == 2
-    assert "--regoin" in answer.stderr
+    assert message in answer.stderr
 
 
 def test_garbage_is_rejected_with_its_cause_and_too_much_of_it_stops_the_stage(
