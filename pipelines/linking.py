@@ -195,7 +195,7 @@ def _link(
 
 
 def _pairs(folder: str, path: str, threshold: float) -> Pairs:
-    """The (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
+    """Give the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
     rows = _load(folder, path)
     if rows.dtype == EDGE:
         edges = _verified(rows, threshold)

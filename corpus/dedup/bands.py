@@ -64,7 +64,7 @@ def _band_hashes(signatures, bands, rows):  # type: ignore[no-untyped-def]
 
 
 def band_hashes(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Hashes, uint64[n, 14], of the bands of signatures [n, 112]; the band's number is mixed in."""
+    """Give the hashes, uint64[n, 14], of the bands of signatures [n, 112]; the band's number is mixed in."""
     hashes: NDArray[np.uint64] = _band_hashes(np.ascontiguousarray(signatures), BANDS, ROWS)
     return hashes
 
@@ -106,7 +106,7 @@ def _partitioned(
 
 
 def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int64]:
-    """Partition of each hash, int64[n]: its upper 32 bits scaled to `partitions` (below 2³¹)."""
+    """Give the partition of each hash, int64[n]: its upper 32 bits scaled to `partitions` (below 2³¹)."""
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
@@ -138,7 +138,7 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
 
 
 def _bucket_members(block: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
+    """Give the (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
     order = np.argsort(block[0])
     hashes = block[0][order]
     same = hashes[1:] == hashes[:-1]
@@ -192,7 +192,7 @@ def _near_edges(
 
 
 def _places(jaccard: float) -> int:
-    """Equal places of a signature from which its estimate reaches `jaccard`; at least one."""
+    """Count the equal places of a signature from which its estimate reaches `jaccard`; at least one."""
     return max(1, int(np.ceil(jaccard * PERMUTATIONS - 1e-9)))
 
 
@@ -237,7 +237,7 @@ def _link_slice(  # type: ignore[no-untyped-def]
 def make_edges(
     left: NDArray[np.uint64], right: NDArray[np.uint64], kind: int, jaccard: NDArray[np.float32]
 ) -> NDArray[np.void]:
-    """EDGE[n] between left and right documents."""
+    """Make EDGE[n] between left and right documents."""
     edges = np.empty(left.size, dtype=EDGE)
     edges["a"] = np.minimum(left, right)
     edges["b"] = np.maximum(left, right)
@@ -247,7 +247,7 @@ def make_edges(
 
 
 def merge_edges(pieces: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
-    """One EDGE array sorted by (a, b), each pair once, with its strongest kind and its largest similarity."""
+    """Give one EDGE array sorted by (a, b): each pair once with its strongest kind and largest similarity."""
     edges = np.concatenate([np.empty(0, EDGE), *pieces])
     edges = edges[np.lexsort((-edges["jaccard"], edges["kind"], edges["b"], edges["a"]))]
     first = np.ones(edges.size, dtype=bool)

@@ -89,7 +89,7 @@ def _rank_ends(
 def _parents(
     left: NDArray[np.int64], right: NDArray[np.int64], root_of: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Each node's neighbour on the way to its root, in a forest; a root's own parent is `size`."""
+    """Give each node's neighbour on the way to its root, in a forest; a root's own parent is `size`."""
     size = root_of.size
     roots = np.flatnonzero(root_of == np.arange(size))
     # One more node joins all the roots, so that a single search reaches every tree.
@@ -101,7 +101,7 @@ def _parents(
 
 
 def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> list[tuple[float, int]]:
-    """(threshold, documents in the largest component) along a grid of thresholds.
+    """Give (threshold, documents in the largest component) along a grid of thresholds.
 
     Exact and URL edges count at every threshold. Edges lead to leaders of buckets and not to every similar
     document, so the sizes are lower bounds away from the threshold that made the edges.
@@ -117,7 +117,7 @@ def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> 
 
 
 def size_histogram(survivors: NDArray[np.void]) -> list[tuple[int, int, int]]:
-    """(smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; empty ones left out."""
+    """Give (smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; empty ones left out."""
     classes = np.ceil(np.log2(survivors["copies"])).astype(np.int64)
     return [
         ((1 << (int(k) - 1)) + 1, 1 << int(k), int(count))

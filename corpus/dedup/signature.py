@@ -47,7 +47,7 @@ _A, _B = permutations()
 
 @njit(inline="always")
 def _read32(data, at):  # type: ignore[no-untyped-def]
-    """The little-endian 32-bit number at a byte offset.
+    """Give the little-endian 32-bit number at a byte offset.
 
     Unsigned offsets spare Python's rule for negative indices; LLVM then makes one load of the four.
     """
@@ -72,7 +72,7 @@ def _round(accumulator, lane):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def xxh32(data, start, end):  # type: ignore[no-untyped-def]
-    """XXH32 with seed 0 of data[start:end] (uint8), as `xxhash.xxh32_intdigest` gives it."""
+    """Compute XXH32 with seed 0 of data[start:end] (uint8), as `xxhash.xxh32_intdigest` gives it."""
     at = start
     if end - start >= 16:
         v1 = np.uint32((_PRIME1 + _PRIME2) & _MASK)
@@ -110,7 +110,7 @@ def _avalanche(h, shift1, prime1, shift2, prime2, shift3):  # type: ignore[no-un
 
 @njit(cache=True)
 def _minima(hashes, a, b):  # type: ignore[no-untyped-def]
-    """Signature of premixed shingle hashes.
+    """Give the signature of premixed shingle hashes.
 
     Four hashes go through all permutations at a time: the inner loop then vectorises over permutations, and
     loads and stores of a, b and the minima are paid once for four.
@@ -145,7 +145,7 @@ def _signature(folded, word_starts, word_ends, a, b):  # type: ignore[no-untyped
 def signature(
     folded: NDArray[np.uint8], word_starts: NDArray[np.integer[Any]], word_ends: NDArray[np.integer[Any]]
 ) -> NDArray[np.uint32]:
-    """MinHash signature, uint32[112], of a text's shingles of five words.
+    """Give the MinHash signature, uint32[112], of a text's shingles of five words.
 
     `folded` is the UTF-8 text of the folded words joined by single spaces; word i is
     `folded[word_starts[i]:word_ends[i]]`. A text of one to four words is one shingle; a text without words
@@ -165,5 +165,5 @@ def estimate_jaccard(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDA
 
 
 def s_curve(jaccard: float, bands: int = BANDS, rows: int = ROWS) -> float:
-    """Probability that two texts of Jaccard similarity J share a band: 1 - (1 - J^rows)^bands."""
+    """Give the probability that two texts of Jaccard similarity J share a band: 1 - (1 - J^rows)^bands."""
     return float(1.0 - (1.0 - jaccard**rows) ** bands)

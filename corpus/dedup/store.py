@@ -22,7 +22,7 @@ ROW_BITS = 32
 
 
 def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
-    """Numbers, uint64[k], of rows of one part."""
+    """Give the numbers, uint64[k], of rows of one part."""
     return (np.uint64(part) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
 
 
@@ -42,7 +42,7 @@ class SignatureStore:
         return {"paths": self.paths, "_parts": {}, "_copies": None}
 
     def part(self, number: int) -> pa.Table:
-        """The table of one part, mapped and not read.
+        """Give the table of one part, mapped and not read.
 
         Raises IndexError for a part that is not in the list, ValueError for a file with other columns.
         """
@@ -71,21 +71,21 @@ class SignatureStore:
         return str(target)
 
     def signatures(self, docs: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        """Signatures, uint32[k, 112], of documents."""
+        """Give the signatures, uint32[k, 112], of documents."""
         result = np.empty((docs.size, PERMUTATIONS), dtype=np.uint32)
         for batch, places, rows in self._batches(docs):
             result[places] = signature_matrix(batch)[rows]
         return result
 
     def exact(self, docs: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The two halves of the 128-bit exact hashes of documents: uint64[k, 2]."""
+        """Give the two halves of the 128-bit exact hashes of documents: uint64[k, 2]."""
         result = np.empty((docs.size, 2), dtype=np.uint64)
         for batch, places, rows in self._batches(docs):
             result[places] = exact_matrix(batch)[rows]
         return result
 
     def columns(self, docs: NDArray[np.uint64], names: Sequence[str]) -> pa.Table:
-        """The named columns of documents, row i for docs[i]."""
+        """Give the named columns of documents, row i for docs[i]."""
         taken, where = [], []
         for batch, places, rows in self._batches(docs):
             taken.append(batch.select(names).take(pa.array(rows)))
@@ -96,7 +96,7 @@ class SignatureStore:
         return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
 
     def ranks(self, docs: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Place, int64[k], of each of `docs` (distinct) in the order in which documents are preferred.
+        """Give the place, int64[k], of each of `docs` (distinct) in the order of preference.
 
         Earlier source first, then the longer text (bytes), the earlier fetch (unknown last), the smaller id;
         the document number decides only between documents of the same id. So the order is that of the
@@ -125,7 +125,7 @@ class SignatureStore:
     def _batches(
         self, docs: NDArray[np.uint64]
     ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.intp], NDArray[np.int64]]]:
-        """Record batches that hold some of `docs`, their places in `docs` and their rows in the batch."""
+        """Yield record batches that hold some of `docs`, their places in `docs` and their rows there."""
         order = np.argsort(docs, kind="stable")
         ordered = docs[order]
         parts = (ordered >> np.uint64(ROW_BITS)).astype(np.int64)
@@ -146,13 +146,13 @@ class SignatureStore:
 
 
 def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:
-    """The signatures of a record batch, uint32[rows, 112], without a copy."""
+    """Give the signatures of a record batch, uint32[rows, 112], without a copy."""
     values: NDArray[np.uint32] = batch.column("signature").flatten().to_numpy()
     return values.reshape(-1, PERMUTATIONS)
 
 
 def exact_matrix(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    """The exact hashes of a record batch as two big-endian halves, uint64[rows, 2]."""
+    """Give the exact hashes of a record batch as two big-endian halves, uint64[rows, 2]."""
     column = batch.column("exact")
     halves = np.frombuffer(column.buffers()[1], dtype=">u8", count=2 * len(column), offset=16 * column.offset)
     return halves.reshape(-1, 2).astype(np.uint64)

@@ -124,14 +124,14 @@ def line_rules(seen: TextView, rules: C4) -> Drop | dict[str, NDArray[np.intp]]:
 
 
 def _long_words(seen: TextView, limit: int) -> NDArray[np.intp]:
-    """Lines with a run of more than `limit` characters without space."""
+    """Find lines with a run of more than `limit` characters without space."""
     long_lines = np.flatnonzero(seen.line_ends - seen.line_starts > limit)
     found = [line for line in long_lines.tolist() if max(map(len, seen.line(line).split())) > limit]
     return np.array(found, dtype=np.intp)
 
 
 def _policy_lines(seen: TextView, folded: bytes, rules: C4) -> NDArray[np.intp]:
-    """Lines that hold a policy phrase and, where limits are given, are short and hold little else."""
+    """Find lines that hold a policy phrase and, where limits are given, are short and hold little else."""
     phrases = _phrases(rules.policy_phrases)
     in_phrases = np.zeros(seen.lines, dtype=np.int64)
     for number in np.flatnonzero(present(seen, tuple(phrase.first_word for phrase in phrases))).tolist():
@@ -163,7 +163,7 @@ def _phrases(phrases: tuple[str, ...]) -> tuple[_Phrase, ...]:
 def _lines_with(
     seen: TextView, folded: bytes, needle: bytes, *, from_word_start: bool = False
 ) -> NDArray[np.intp]:
-    """Lines (once per occurrence) whose folded words hold `needle`, which must not cross a line's end."""
+    """Find lines (once per occurrence) whose folded words hold `needle`; it may not cross a line's end."""
     found = []
     at = folded.find(needle)
     while at >= 0:
@@ -177,7 +177,7 @@ def _lines_with(
 
 
 def _kept_text(seen: TextView, keep: NDArray[np.bool_]) -> str:
-    """The text without the lines that are not kept; indentation and the borders of paragraphs stay."""
+    """Give the text without the lines that are not kept; indentation and the borders of paragraphs stay."""
     pieces: list[str] = []
     before = 0
     border = False

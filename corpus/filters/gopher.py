@@ -131,7 +131,7 @@ def _sizes(limits: NgramLimits) -> I64:
 
 @njit(cache=True)
 def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
-    """Characters in words, words with a letter, `#`, ellipses."""
+    """Count characters in words, words with a letter, `#`, ellipses."""
     number_signs = ellipses = dots = 0
     for code in codes:
         if code == 0x2E:
@@ -155,7 +155,7 @@ def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _paragraphs(line_hashes, starts, ends, paragraph_lines):  # type: ignore[no-untyped-def]
-    """The hash and the length (a line break between two lines) of each paragraph."""
+    """Give the hash and the length (a line break between two lines) of each paragraph."""
     count = paragraph_lines.size - 1
     hashes = np.empty(count, np.uint64)
     lengths = np.empty(count, np.int32)

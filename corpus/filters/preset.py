@@ -29,14 +29,14 @@ class Preset(Section):
 
 
 def names() -> list[str]:
-    """The names of all presets, sorted."""
+    """Give the names of all presets, sorted."""
     return sorted(
         entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")
     )
 
 
 def source(name: str) -> str:
-    """The preset as written: TOML with the source of each number in comments; ConfigError where unknown."""
+    """Give the preset as written: TOML, its comments the source of each number; ConfigError where unknown."""
     known = names()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
@@ -47,7 +47,7 @@ def source(name: str) -> str:
 
 @cache
 def load(name: str) -> Preset:
-    """The preset called `name`; ConfigError where there is none, with the name that was probably meant."""
+    """Give the preset called `name`; ConfigError where there is none, with the name probably meant."""
     return parse(source(name), name)
 
 

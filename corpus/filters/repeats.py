@@ -29,20 +29,20 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def duplicates(hashes: U64, lengths: I32) -> tuple[int, int]:
-    """How many items are repeats of an earlier one, and how long these are together."""
+    """Count the items that repeat an earlier one, and their length together."""
     count, chars = _duplicates(hashes, lengths)
     return int(count), int(chars)
 
 
 def ngrams(hashes: U64, lengths: I32, top: I64, duplicate: I64) -> tuple[I64, I64]:
-    """Characters of the top n-gram by each n of `top`, and of the repeated ones by each n of `duplicate`."""
+    """Count characters: of the top n-gram by each n of `top`, of the repeated ones by each of `duplicate`."""
     found: Any = _ngrams(hashes, lengths, top, duplicate)
     return found[0], found[1]
 
 
 @njit(cache=True, inline="always")
 def _slot(keys, stamps, stamp, key):  # type: ignore[no-untyped-def]
-    """The place of `key` in an open-addressing table, or the free place where it belongs."""
+    """Give the place of `key` in an open-addressing table, or the free place where it belongs."""
     mask = keys.size - 1
     at = np.int64((key ^ (key >> np.uint64(32))) & np.uint64(mask))
     while stamps[at] == stamp and keys[at] != key:

@@ -24,7 +24,7 @@ _NEAR = 20  # characters looked at on either side of a full stop: a book may be 
 
 
 def count_sentences(line: str) -> int:
-    """How many sentences `line` has: at least 1 where it is not blank.
+    """Count the sentences of `line`: at least 1 where it is not blank.
 
     A full stop ends none before a small letter (`15. yüzyıl`, `vb. gibi`), after an abbreviation
     (`Prof. Ak`), an initial (`A. Kaya`) or a number of up to three digits (`15. Madde`); years end sentences.
@@ -40,7 +40,7 @@ def count_sentences(line: str) -> int:
 
 
 def _goes_on(line: str, stop: int, following: int) -> bool:
-    """Whether the sentence goes on after the full stop at `stop`, the next word beginning at `following`."""
+    """Say whether the sentence goes on after the full stop at `stop`; the next word is at `following`."""
     if line[following : following + _NEAR].lstrip(_OPENING)[:1].islower():
         return True
     start = max(0, stop - _NEAR)

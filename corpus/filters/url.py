@@ -33,7 +33,7 @@ def check(url: str, settings: Filters) -> Drop | None:
 
 
 def _host(url: str) -> str:
-    """The host in lower case and ASCII form; empty where the address has none."""
+    """Give the host in lower case and ASCII form; empty where the address has none."""
     try:
         host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
     except ValueError:
@@ -56,5 +56,5 @@ def _hosts(hosts: tuple[str, ...]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _spaced(text: str) -> str:
-    """The words of `text`, a space before and after each, so that one is found in another as a whole."""
+    """Give the words of `text`, a space before and after each, so that one is found in another as a whole."""
     return f" {' '.join(words(text))} "

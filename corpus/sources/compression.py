@@ -178,7 +178,7 @@ def detect(window: Window, path: str) -> Codec | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether bytes could be the beginning of a text: no control characters but the usual ones."""
+    """Say whether bytes could be the beginning of a text: no control characters but the usual ones."""
     return re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head[:1024]) is None
 
 

@@ -73,7 +73,7 @@ def charset_of(content_type: str) -> str | None:
 
 
 def is_html(body: bytes) -> bool:
-    """Whether a body begins as HTML does."""
+    """Say whether a body begins as HTML does."""
     return _MARKUP.match(body[:4096]) is not None
 
 
@@ -132,7 +132,7 @@ def _decode(body: bytes, coding: str, limit: int, cut: bool) -> bytes:
 
 
 def _is_readable(body: bytes) -> bool:
-    """Whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
+    """Say whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
     if is_html(body):
         return True
     head = body[:1024]

@@ -103,7 +103,7 @@ def view(text: str) -> TextView:
 
 
 def words(text: str) -> list[str]:
-    """The folded words of `text` in plain Python: the definition that the kernel of `view` must meet."""
+    """Give the folded words of `text` in plain Python: the definition that the kernel of `view` must meet."""
     found: list[str] = []
     word = ""
     single = False
@@ -126,7 +126,7 @@ def words(text: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """`text` as words are compared: I İ ı i are one letter, other letters in simple lower case, ’ is '."""
+    """Write `text` as words are compared: I İ ı i are one letter, others in simple lower case, ’ is '."""
     folded = ""
     for char in text:
         if char == "\u0307" and folded.endswith("i"):  # the dot that lower() leaves behind İ, or NFD's
@@ -136,7 +136,7 @@ def fold(text: str) -> str:
 
 
 def word_hashes(text: str) -> U64:
-    """The hash of each word of `text`, to look words up in a `TextView`."""
+    """Give the hash of each word of `text`, to look words up in a `TextView`."""
     return view(text).word_hashes
 
 
@@ -163,7 +163,7 @@ def _fold(char: str) -> str:
 
 @cache
 def _tables() -> tuple[U8, U32]:
-    """`_kind` and `_fold` of every code point, by ranges because the start of a process pays for it."""
+    """Give `_kind` and `_fold` of every code point, by ranges because the start of a process pays for it."""
     kinds = np.zeros(_CODE_POINTS, dtype=np.uint8)
     by_category = {"L": LETTER, "N": DIGIT, "M": MARK}
     for block in _ASSIGNED:
@@ -212,7 +212,7 @@ def _mixed(state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _closes(code):  # type: ignore[no-untyped-def]
-    """Whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
+    """Say whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
     if code < 0x80:
         return code == 0x22 or code == 0x27 or code == 0x29 or code == 0x5D or code == 0x7D
     if code < 0x3000:
@@ -222,13 +222,13 @@ def _closes(code):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _in_number(code):  # type: ignore[no-untyped-def]
-    """Whether a code point may stand between two digits: . , / :"""
+    """Say whether a code point may stand between two digits: . , / :"""
     return code == 0x2E or code == 0x2C or code == 0x2F or code == 0x3A
 
 
 @njit(cache=True)
 def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
-    """The hash and the marks of each line."""
+    """Give the hash and the marks of each line."""
     hashes = np.empty(starts.size, np.uint64)
     marks = np.zeros(starts.size, np.uint8)
     for line in range(starts.size):
@@ -256,7 +256,7 @@ def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
-    """The fields of a TextView after `codes`, in their order.
+    """Give the fields of a TextView after `codes`, in their order.
 
     Buffers have the size of the worst case: memory that is never touched is never resident.
     """
