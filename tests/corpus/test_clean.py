@@ -68,6 +68,11 @@ def test_a_turkish_page_under_a_western_label_comes_out_right(extractor: str) ->
     assert document.encoding == "windows-1254"
 
 
+def test_a_meta_tag_in_plain_text_declares_nothing() -> None:
+    content = f'<meta charset="koi8-r"> {PROSE}'.encode("cp1254")
+    assert clean(content).encoding == "windows-1254"
+
+
 def test_misread_text_is_mended_before_the_language_is_asked() -> None:
     document = clean(PROSE.encode("cp1254").decode("cp1252"))
     assert document.text == PROSE
