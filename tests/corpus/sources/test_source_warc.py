@@ -263,6 +263,13 @@ def test_a_length_beyond_the_limit_that_lies_does_not_swallow_the_next_record(tm
     assert urls(found) == ["http://a.example/0", "http://a.example/2"]
 
 
+def test_a_page_about_warc_files_does_not_begin_a_record(tmp_path: Path) -> None:
+    about = b"<html>" + b"y" * 300_000 + b"\r\nWARC/1.0\r\nis the first line of a record\r\n"
+    found = items(record(response(about)) + page(2), tmp_path, max_record_mb=0.1)
+    assert causes(found) == [(0, "oversized")]
+    assert urls(found) == ["http://a.example/2"]
+
+
 def test_a_header_without_end_is_given_up(tmp_path: Path) -> None:
     found = items(b"WARC/1.0\r\n" + b"a: b\r\n" * 100_000 + page(1), tmp_path)
     assert causes(found) == [(0, "bad-header")]
