@@ -148,18 +148,26 @@ def _facts(
     for part in resolved:
         for threshold, size in part.largest:
             grid[threshold] = max(grid.get(threshold, 0), size)
+    largest = int(survivors["copies"].max(initial=0))
+    not_compared = sum(linked.unlinked for linked in found)
+    along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in sorted(grid.items()))
     return {
         "clusters": int(survivors.size),
         "cluster_sizes": [
             {"from": low, "to": high, "clusters": number} for low, high, number in size_histogram(survivors)
         ],
-        "largest_cluster": int(survivors["copies"].max(initial=0)),
+        "largest_cluster": largest,
         "largest_component": [
             {"threshold": threshold, "documents": size} for threshold, size in sorted(grid.items())
         ],
         "buckets": sum(linked.buckets for linked in found),
         "largest_bucket": max((linked.largest_bucket for linked in found), default=0),
-        "documents_not_compared": sum(linked.unlinked for linked in found),
+        "documents_not_compared": not_compared,
+        "remarks": [
+            f"{survivors.size:,} clusters of copies, the largest of {largest:,} documents",
+            f"largest component along the threshold: {along or 'none'}",
+            *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
+        ],
     }
 
 

@@ -74,8 +74,8 @@ def show(summary: dict[str, Any], console: Console) -> None:
         console.print("nothing was kept: look at the rules above", style="red")
     if summary["silent_rules"]:
         console.print(f"dropped nothing: {', '.join(summary['silent_rules'])}", style="dim")
-    for name, fact in summary["facts"].items():
-        console.print(f"{name.replace('_', ' ')}: {_fact(fact)}", style="dim")
+    for remark in summary["facts"].get("remarks", []):
+        console.print(remark, style="dim")
     before = summary["units_done_before"]
     units = summary["units"]
     line = f"{units} unit{'' if units == 1 else 's'}, {before} done before, {summary['wall_s']:.1f} s"
@@ -88,11 +88,3 @@ def show(summary: dict[str, Any], console: Console) -> None:
         text = ", ".join(f"{step} {spent:.1f}" for step, spent in steps)
         console.print(f"seconds by step: {text}", style="dim")
     console.print()
-
-
-def _fact(value: Any) -> str:
-    """Write a fact of a manifest: a number, or rows of numbers such as sizes along a threshold."""
-    if isinstance(value, list):
-        rows = (" ".join(f"{name} {_fact(number)}" for name, number in row.items()) for row in value)
-        return ", ".join(rows) or "none"
-    return f"{value:,}"

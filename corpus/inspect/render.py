@@ -141,7 +141,7 @@ def _print_origins(found: Overview, console: Console) -> None:
     for topic, names in found.noted.items():
         ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
         listed = ", ".join(f"{name} {number:,}" for name, number in ranked[:8])
-        say(console, f"clean noted {topic}: {listed}{', …' if len(ranked) > 8 else ''}", "dim")
+        say(console, f"{topic}: {listed}{', …' if len(ranked) > 8 else ''}", "dim")
     console.print()
 
 

@@ -13,7 +13,9 @@ from pipelines.report import show, summarise
 
 def manifest(counts: Counts) -> Manifest:
     unit = Unit(name="a", fingerprint="f", inputs=(), files=(), counts=counts)
-    return Manifest(stage="clean", version=1, settings={}, units=(unit,), facts={"clusters": 1200})
+    return Manifest(
+        stage="clean", version=1, settings={}, units=(unit,), facts={"remarks": ["1,200 clusters"]}
+    )
 
 
 def record(counts: Counts, peak: float = 10.0) -> Any:
@@ -58,7 +60,7 @@ def test_an_empty_stage_accuses_no_rule() -> None:
 
 def test_the_table_names_every_rule_and_cause_with_its_share() -> None:
     text = printed(summarise(manifest(COUNTS), (), [record(COUNTS)], 2.0, 1 << 20))
-    for line in ("kept", "gopher.min_words", "language.score", "rejected: truncated", "clusters: 1,200"):
+    for line in ("kept", "gopher.min_words", "language.score", "rejected: truncated", "1,200 clusters"):
         assert line in text
     assert "60.0 %" in text
     assert max(map(len, text.splitlines())) <= 80
