@@ -38,8 +38,8 @@ def one_pass(warc: Path) -> tuple[int, int, float]:
         extractor = Trafilatura(favour_precision=True)
 
         def extract(data, rank=0, world_size=1):
-            # Called directly: datatrove's sandbox process hung on these pages, and without it the peer is
-            # faster. A page that fails is left out, as the sandbox does.
+            # Called directly, without datatrove's sandbox process: the peer is faster so. A page that fails
+            # is left out, as the sandbox does.
             for document in data:
                 try:
                     document.text = extractor.extract(document.text)
