@@ -71,6 +71,12 @@ def test_two_workers_write_the_same_bytes_as_one(built: Path, tmp_path: Path, de
     assert final_files(tmp_path / "corpus") == final_files(built)
 
 
+def test_another_of_beams_runners_writes_the_same_bytes(built: Path, tmp_path: Path, derlem: Command) -> None:
+    other = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
+    derlem("build", write_input(tmp_path), "--", f"--runner={other}")
+    assert final_files(tmp_path / "corpus") == final_files(built)
+
+
 def test_a_build_that_was_killed_again_and_again_ends_in_the_same_bytes(
     built: Path, tmp_path: Path, derlem: Command
 ) -> None:
