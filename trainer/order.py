@@ -1,0 +1,239 @@
+"""Which window of tokens is row r of training step s: a pure function of token counts, phases and a seed.
+
+A stream is the tokens of one source and language, batch after batch; only the batches' token counts are
+needed here. Its targets are all its tokens but the first, which nothing precedes. A window of `length`
+targets reads length + 1 tokens and overlaps the next by one: the last target of one is the first input of
+the next, so every target is read exactly once an epoch, and none is left out. What does not fill a window is
+a shorter window, which the loader pads: the last one of an epoch, and the first one after the window length
+changed in the middle of a longer window.
+
+A stream's order does not depend on the curriculum: chunks of `chunk` tokens are permuted, with another
+permutation for each epoch, and phases only cut the chunks into windows. (Windows shorter than a chunk come
+one after the other in their stream; blocks of the mixture spread them.) So a phase goes on where the phase
+before it stopped, and phases added later change nothing of what came before.
+
+The state of a run is one integer, the step. Ranks read slices of a step's batch, whatever their number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.mixture import deal, dealt, mixture
+from trainer.permutation import derive, permute
+
+VERSION = 1
+"""Goes into the fingerprint: raise it when the same numbers begin to give another order."""
+
+WINDOW = np.dtype([("stream", np.int32), ("epoch", np.int64), ("start", np.int64), ("length", np.int64)])
+"""A window: reads the tokens start … start + length of its stream; targets are all of them but the first."""
+
+SEGMENT = np.dtype(
+    [
+        ("row", np.int64),
+        ("stream", np.int32),
+        ("batch", np.int64),
+        ("offset", np.int64),
+        ("length", np.int64),
+    ]
+)
+"""The tokens offset … offset + length - 1 of a stream's batch, read by a row; rows join theirs in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The tokens of one source and language: how many there are in each of its batches."""
+
+    name: str
+    tokens: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a run: windows of `length` tokens, `batch` of them a step, streams drawn by weight.
+
+    It lasts the steps that hold its `tokens`, rounded up; the last phase of a run never ends, whatever its
+    tokens, because how long to train does not change the order. A stream without a weight is left out.
+    """
+
+    tokens: int
+    weights: Mapping[str, float]
+    length: int
+    batch: int
+
+    @property
+    def steps(self) -> int:
+        """Give the number of steps that hold its tokens."""
+        return -(-self.tokens // (self.length * self.batch))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far streams have been read: whole epochs, and targets of the next, each int64[streams]."""
+
+    epochs: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+def fingerprint(streams: Sequence[Stream]) -> str:
+    """Name the numbers that an order is made from; resume only where the name is the same."""
+    digest = hashlib.blake2b(f"order {VERSION}".encode(), digest_size=16)
+    for stream in streams:
+        digest.update(f"\n{len(stream.name)} {stream.name} {len(stream.tokens)}\n".encode())
+        digest.update(np.ascontiguousarray(stream.tokens, "<i8").data)
+    return digest.hexdigest()
+
+
+def rank_rows(batch: int, rank: int, world: int) -> range:
+    """Give the rows of a global batch that one of `world` ranks reads: an even share, in order, none twice.
+
+    Raises ValueError unless 0 ≤ rank < world.
+    """
+    if not 0 <= rank < world:
+        raise ValueError(f"rank {rank} of {world}: ranks count from 0 to {world - 1}")
+    return range(batch * rank // world, batch * (rank + 1) // world)
+
+
+class Order:
+    """The order of a run: holds the streams' cumulative token counts and where each phase begins.
+
+    `chunk` (tokens) is what streams are permuted by, a multiple of every phase's window length: the longest
+    of them unless given. Give it where a later branch may use longer windows than any phase of this run.
+    Raises ValueError for streams or phases that cannot be read.
+    """
+
+    def __init__(
+        self, streams: Sequence[Stream], phases: Sequence[Phase], seed: int, chunk: int | None = None
+    ) -> None:
+        if not phases:
+            raise ValueError("no phase: a run has at least one")
+        self.streams = tuple(streams)
+        self.phases = tuple(phases)
+        self.chunk = max(phase.length for phase in phases) if chunk is None else chunk
+        _check(self.streams, self.phases, self.chunk)
+        counts = [np.asarray(stream.tokens, np.int64) for stream in streams]
+        self._bounds = np.concatenate([[0], *counts])  # of batches, in tokens, all streams end to end
+        np.cumsum(self._bounds, out=self._bounds)
+        self._first_batch = np.cumsum([0, *(count.size for count in counts)])
+        self._first_token = self._bounds[self._first_batch]
+        self._targets = np.diff(self._first_token) - 1
+        self._chunks = self._targets // self.chunk
+        self._keys = [derive(seed, "stream", stream.name) for stream in streams]
+        self._first_step = np.cumsum([0, *(phase.steps for phase in phases[:-1])])
+        self._mixtures = [
+            mixture(
+                [phase.weights.get(stream.name, 0.0) for stream in streams], derive(seed, "mixture", number)
+            )
+            for number, phase in enumerate(phases)
+        ]
+        self._begins = [Progress(*np.zeros((2, len(counts)), np.int64))]
+        for number, phase in enumerate(phases[:-1]):
+            self._begins.append(self._after(number, phase.steps * phase.batch))
+
+    @property
+    def index_bytes(self) -> int:
+        """Give the memory that grows with the number of batches."""
+        return self._bounds.nbytes
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """Give the phase of a step and the number of that phase's samples before the step."""
+        if step < 0:
+            raise ValueError(f"step {step}: steps count from 0")
+        number = int(np.searchsorted(self._first_step, step, side="right")) - 1
+        return number, (step - int(self._first_step[number])) * self.phases[number].batch
+
+    def progress(self, step: int) -> Progress:
+        """Say how far each stream has been read when a step begins."""
+        return self._after(*self.locate(step))
+
+    def windows(self, step: int, rank: int = 0, world: int = 1) -> NDArray[np.void]:
+        """Give the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row."""
+        number, first = self.locate(step)
+        rows = rank_rows(self.phases[number].batch, rank, world)
+        return self.samples(number, first + rows.start, len(rows))
+
+    def samples(self, phase: int, first: int, count: int) -> NDArray[np.void]:
+        """Give the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended."""
+        length, begin = self.phases[phase].length, self._begins[phase]
+        streams, numbers = deal(self._mixtures[phase], first, count)
+        targets, offset = self._targets[streams], begin.targets[streams]
+        epochs, windows = np.divmod(offset // length + numbers, -(-targets // length))
+        starts = windows * length
+        ends = np.minimum(starts + length, targets)
+        # The phase before may have read the beginning of what is now the first window.
+        starts = np.where(numbers == 0, offset, starts)
+        made = np.empty(count, WINDOW)
+        made["stream"] = streams
+        made["epoch"] = begin.epochs[streams] + epochs
+        made["length"] = ends - starts
+        chunks, within = np.divmod(starts, self.chunk)
+        for stream in np.unique(streams):
+            # What is left over after the last whole chunk stays at the end of the epoch.
+            n = int(self._chunks[stream])
+            mine = np.flatnonzero((streams == stream) & (chunks < n))
+            chunks[mine] = permute(chunks[mine], n, self._keys[stream], made["epoch"][mine])
+        made["start"] = chunks * self.chunk + within
+        return made
+
+    def segments(self, windows: NDArray[np.void]) -> NDArray[np.void]:
+        """Say which tokens of which batches windows read (SEGMENT[segments]), in order of rows and tokens."""
+        base = self._first_token[windows["stream"]] + windows["start"]
+        last = base + windows["length"]
+        first_batch = np.searchsorted(self._bounds, base, side="right") - 1
+        spans = np.searchsorted(self._bounds, last, side="right") - first_batch
+        row = np.repeat(np.arange(windows.size), spans)
+        batch = first_batch[row] + np.arange(row.size) - (np.cumsum(spans) - spans)[row]
+        start = np.maximum(base[row], self._bounds[batch])
+        end = np.minimum(last[row] + 1, self._bounds[batch + 1])
+        made = np.empty(row.size, SEGMENT)
+        made["row"] = row
+        made["stream"] = windows["stream"][row]
+        made["batch"] = batch - self._first_batch[made["stream"]]
+        made["offset"] = start - self._bounds[batch]
+        made["length"] = end - start
+        whole: NDArray[np.void] = made[end > start]  # batches without tokens lie inside a span too
+        return whole
+
+    def _after(self, phase: int, samples: int) -> Progress:
+        """Say how far streams have been read after so many samples of a phase."""
+        length, begin = self.phases[phase].length, self._begins[phase]
+        count = dealt(self._mixtures[phase], samples)
+        per_epoch = np.maximum(-(-self._targets // length), 1)  # a stream without targets is never read
+        epochs, windows = np.divmod(begin.targets // length + count, per_epoch)
+        return Progress(
+            np.where(count > 0, begin.epochs + epochs, begin.epochs),
+            np.where(count > 0, windows * length, begin.targets),
+        )
+
+
+def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> None:
+    """Raise ValueError for what cannot be ordered, saying what to change."""
+    names = [stream.name for stream in streams]
+    if len(set(names)) < len(names):
+        raise ValueError(f"streams {names}: every stream needs a name of its own")
+    total = {}
+    for stream in streams:
+        if np.min(stream.tokens, initial=0) < 0:
+            raise ValueError(f"stream {stream.name!r} has a batch of {np.min(stream.tokens)} tokens")
+        total[stream.name] = int(np.sum(stream.tokens))
+    for number, phase in enumerate(phases):
+        if min(phase.tokens, phase.length, phase.batch) < 1:
+            raise ValueError(f"phase {number}: tokens, length and batch must be at least 1, got {phase}")
+        if chunk % phase.length:
+            raise ValueError(
+                f"phase {number}: windows of {phase.length} tokens do not fill a chunk of {chunk}: "
+                "every window length must divide the chunk, which is the longest of them unless given"
+            )
+        for name, weight in phase.weights.items():
+            if name not in total:
+                raise ValueError(f"phase {number}: no stream {name!r}; there are {', '.join(sorted(names))}")
+            if weight > 0 and total[name] < 2:
+                raise ValueError(
+                    f"phase {number}: stream {name!r} has {total[name]} tokens and a window needs two: "
+                    "leave it out"
+                )
