@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from corpus import files
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -119,6 +121,30 @@ class Shard(Section):
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
 
+class Tokenizer(Section):
+    """How text becomes tokens: by a SentencePiece model, trained on a sample of the shards or given."""
+
+    model: str = Field(
+        "",
+        description="Another SentencePiece model (path from the configuration's folder, or URL); empty takes "
+        "the one that `derlem tokenizer train` makes from the keys below.",
+    )
+    algorithm: Literal["unigram", "bpe"] = Field("unigram", description="How the pieces are found.")
+    vocabulary: int = Field(
+        32_768,
+        ge=512,
+        le=1 << 20,
+        description="Pieces, 256 of them single bytes; a small corpus may give fewer.",
+    )
+    sample_mb: float = Field(
+        64.0, gt=0, le=16_384, description="Text to train on, MiB, as equal as may be for all languages."
+    )
+    seed: int = Field(1, ge=0, description="Seed of the sample.")
+    bos: bool = Field(
+        False, description="Begin every document's tokens with the model's BOS; all end with its EOS."
+    )
+
+
 class Run(Section):
     """Where the work is done; no result depends on it."""
 
@@ -139,6 +165,7 @@ class Config(Section):
     clean: Clean = Clean()
     dedupe: Dedupe = Dedupe()
     shard: Shard = Shard()
+    tokenizer: Tokenizer = Tokenizer()
     run: Run = Run()
 
     @model_validator(mode="after")
@@ -164,6 +191,14 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _override(data, override)
     return parse(data, str(path))
+
+
+def located(config: Config, base: Path) -> Config:
+    """Give the configuration with its output, where that is a local path, as a path from `base`."""
+    if not files.is_local(config.output):
+        return config
+    output = base / Path(config.output.removeprefix("file://")).expanduser()
+    return config.model_copy(update={"output": str(output)})
 
 
 def parse(data: dict[str, Any], where: str) -> Config:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc as ipc
+import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus import files
@@ -33,6 +35,19 @@ class Input(_Record):
     checksum: str
 
 
+class Batches(_Record):
+    """The record batches of a token shard, column by column: where each lies, what it holds, its checksum.
+
+    So one is read by one ranged read, without the file's footer (`read_batch`).
+    """
+
+    offset: tuple[int, ...]
+    length: tuple[int, ...]
+    documents: tuple[int, ...]
+    tokens: tuple[int, ...]
+    xxh3: tuple[str, ...]  # XXH3-64 of the `length` bytes at `offset`, 16 hexadecimal digits
+
+
 class File(_Record):
     """An Arrow file of the dataset: `kind` names its schema in `corpus.schema`."""
 
@@ -43,6 +58,7 @@ class File(_Record):
     sha256: str
     language: str = ""
     split: str = ""
+    batches: Batches | None = None  # of a token shard
 
 
 class Unit(_Record):
@@ -80,9 +96,11 @@ class Manifest(_Record):
 class ArrowWriter:
     """An open Arrow IPC file: takes tables and counts their rows."""
 
-    def __init__(self, sink: object, schema: pa.Schema, compression: str | None) -> None:
+    def __init__(self, sink: files.Sink, schema: pa.Schema, compression: str | None) -> None:
         options = ipc.IpcWriteOptions(compression=compression)
+        self._sink = sink
         self._writer = ipc.new_file(sink, schema, options=options)
+        self._places: list[tuple[int, int, int, int, str]] = []
         self.rows = 0
 
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
@@ -90,9 +108,23 @@ class ArrowWriter:
         self._writer.write(batch)
         self.rows += batch.num_rows
 
+    def write_tokens(self, batch: pa.RecordBatch) -> None:
+        """Append a record batch of a token shard, uncompressed, and note its place."""
+        self.write(batch)
+        data = batch.serialize()  # the bytes that have just gone to the end of the file
+        tokens = pc.sum(pc.list_value_length(batch["tokens"])).as_py()
+        self._places.append(
+            (self._sink.bytes - data.size, data.size, batch.num_rows, tokens, xxhash.xxh3_64_hexdigest(data))
+        )
+
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+    def batches(self) -> Batches | None:
+        """Give the places of the batches of tokens; None where there are none."""
+        columns = zip(*self._places, strict=True)
+        return Batches(**dict(zip(Batches.model_fields, columns, strict=True))) if self._places else None
 
 
 class Slot:
@@ -128,6 +160,7 @@ def create(
         sha256=done.sha256,
         language=language,
         split=split,
+        batches=slot.arrow.batches(),
     )
 
 
@@ -197,6 +230,23 @@ def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterato
             yield batch.select(columns) if columns is not None else batch
 
 
+def read_batch(folder: str, file: File, number: int) -> pa.RecordBatch:
+    """Read one record batch of a token shard by its place in the manifest: one ranged read, no footer.
+
+    Raises DatasetError where its bytes are not those that the manifest names.
+    """
+    assert file.batches is not None
+    index = file.batches
+    data = files.read_range(files.join(folder, file.path), index.offset[number], index.length[number])
+    found = xxhash.xxh3_64_hexdigest(data)
+    if found != index.xxh3[number]:
+        raise DatasetError(
+            f"{file.path}: batch {number} ({len(data)} bytes from {index.offset[number]}) has XXH3 {found}, "
+            f"the manifest of {folder} says {index.xxh3[number]}: remove the file and tokenize again"
+        )
+    return ipc.read_record_batch(ipc.read_message(pa.py_buffer(data)), KINDS[file.kind].schema())
+
+
 def table(folder: str, path: str, columns: list[str] | None = None) -> pa.Table:
     """Read an Arrow file whole, only the named columns where given."""
     with open_arrow(folder, path, columns) as reader:
@@ -230,6 +280,8 @@ def _row_faults(unit: Unit) -> list[str]:
         "documents": counts.kept,
         "signatures": counts.kept,
         "shard": counts.kept,
+        "tokens16": counts.kept,
+        "tokens32": counts.kept,
         "dropped": dropped,
         "removed": dropped,
         "rejected": rejected,
@@ -256,7 +308,7 @@ def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:
     with open_arrow(folder, file.path) as reader:
         rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
         schema = reader.schema
-    faults = []
+    faults = _batch_faults(folder, file) if file.batches is not None else []
     if rows != file.rows:
         faults.append(f"{file.path}: {rows} rows, the manifest says {file.rows}")
     if not schema.equals(KINDS[file.kind].schema()):
@@ -264,4 +316,26 @@ def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:
     stamped = (schema.metadata or {}).get(b"derlem.fingerprint", b"").decode()
     if stamped != fingerprint:
         faults.append(f"{file.path}: made by unit {stamped or 'unknown'}, the manifest says {fingerprint}")
+    return faults
+
+
+def _batch_faults(folder: str, file: File) -> list[str]:
+    """Read every record batch by its place and compare what it holds with what the manifest says."""
+    assert file.batches is not None
+    index = file.batches
+    faults = []
+    for number, (documents, tokens) in enumerate(zip(index.documents, index.tokens, strict=True)):
+        try:
+            batch = read_batch(folder, file, number)
+        except DatasetError as error:
+            faults.append(str(error))
+            continue
+        found = batch.num_rows, pc.sum(pc.list_value_length(batch["tokens"])).as_py()
+        if found != (documents, tokens):
+            faults.append(
+                f"{file.path}: batch {number} holds {found[0]} documents and {found[1]} tokens, "
+                f"the manifest says {documents} and {tokens}"
+            )
+    if sum(index.documents) != file.rows:
+        faults.append(f"{file.path}: {sum(index.documents)} rows in its batches, {file.rows} in the manifest")
     return faults

@@ -26,7 +26,7 @@ class Written:
     sha256: str
 
 
-class _Hashing:
+class Sink:
     """A sink that hashes what passes through; pyarrow writes to it as to any Python file."""
 
     def __init__(self, sink: IO[bytes]) -> None:
@@ -57,7 +57,7 @@ class _Hashing:
 class Pending:
     """A file being written; `written` is set when the block of `create` ends without an error."""
 
-    def __init__(self, sink: _Hashing) -> None:
+    def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self.written: Written | None = None
 
@@ -90,7 +90,7 @@ def create(folder: str, path: str) -> Iterator[Pending]:
     fs.makedirs(fs._parent(target), exist_ok=True)
     temporary = f"{target}.tmp-{uuid.uuid4().hex[:8]}" if is_local(url) else target
     sink = fs.open(temporary, "wb")
-    hashing = _Hashing(sink)
+    hashing = Sink(sink)
     pending = Pending(hashing)
     try:
         yield pending
@@ -150,6 +150,13 @@ def remove(folder: str, path: str) -> None:
     fs, target = filesystem(join(folder, path))
     with suppress(FileNotFoundError):
         fs.rm_file(target)
+
+
+def read_range(url: str, offset: int, length: int) -> bytes:
+    """Read `length` bytes of a file from `offset` on, by one ranged request where it is remote."""
+    fs, target = filesystem(url)
+    data: bytes = fs.cat_file(target, start=offset, end=offset + length)
+    return data
 
 
 def size(folder: str, path: str) -> int | None:

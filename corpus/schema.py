@@ -142,4 +142,30 @@ SHARD = Kind(
     ),
 )
 
-KINDS = {kind.name: kind for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD)}
+
+def _tokens(name: str, token: pa.DataType) -> Kind:
+    return Kind(
+        name,
+        1,
+        (
+            Column(
+                "tokens",
+                pa.list_(pa.field("item", token, nullable=False)),
+                "ids of the text: BOS where the configuration asks for it, the text's, and EOS",
+            ),
+            Column("bytes", pa.uint32(), "UTF-8 bytes of the text, to count bits by whatever the tokenizer"),
+            Column("id", pa.string(), "id of the document"),
+            Column("language", pa.string(), "ISO 639-3 code and script, e.g. tur_Latn"),
+            Column("source", pa.string(), "name of the source in the configuration"),
+            Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),
+        ),
+    )
+
+
+TOKENS16 = _tokens("tokens16", pa.uint16())  # a vocabulary, padding included, of at most 65,536
+TOKENS32 = _tokens("tokens32", pa.uint32())
+
+KINDS = {
+    kind.name: kind
+    for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD, TOKENS16, TOKENS32)
+}

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from corpus import files, filters
-from corpus.config import Config, ConfigError
-from pipelines import clean, dedupe, shard, stage
+from corpus.config import Config, ConfigError, located
+from pipelines import clean, dedupe, shard, stage, tokenize
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
@@ -74,18 +74,25 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
 
     Gives the output folder.
     """
+    config = located(config, base)
     output = config.output
-    if files.is_local(output):
-        output = str(base / Path(output.removeprefix("file://")).expanduser())
-        config = config.model_copy(update={"output": output})
     plans: dict[str, Callable[[], stage.Stage]] = {
         "clean": lambda: clean.plan(config, base),
         "dedupe": lambda: dedupe.plan(config, runner),
         "shard": lambda: shard.plan(config),
     }
-    folders = [files.join(output, name) for name in FOLDERS.values()]
+    folders = [files.join(output, name) for name in (*FOLDERS.values(), tokenize.FOLDER)]
     check(config)
     with _alone(output):
         for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
             stage.run(plans[name](), runner, console, folders[number:])
     return output
+
+
+def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -> str:
+    """Make token shards of a finished build's shards; gives the folder that holds them."""
+    config = located(config, base)
+    with _alone(config.output):
+        planned = tokenize.plan(config, base)
+        stage.run(planned, runner, console)
+    return planned.folder

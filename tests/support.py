@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pyarrow as pa
+
+from corpus import dataset, schema
+from corpus.counts import Counts
 
 ROOT = Path(__file__).parents[1]
 DERLEM = [sys.executable, "-m", "derlem"]
@@ -50,6 +56,37 @@ def write_input(folder: Path) -> Path:
         encoding="utf-8",
     )
     return path
+
+
+def write_shards(folder: Path, shards: dict[str, list[str]]) -> None:
+    """Write a finished shard stage of the texts given by "LANGUAGE/SPLIT", a shard each, four to a batch."""
+    kind, units = schema.SHARD, []
+    for number, (name, kept) in enumerate(shards.items()):
+        language, split = name.split("/")
+        fingerprint = f"{number:016x}"
+        rows = [
+            {
+                "id": hashlib.md5(text.encode()).hexdigest(),
+                "text": text,
+                "source": "web",
+                "language": language,
+                "bytes": len(text.encode()),
+                "words": len(text.split()),
+                "copies": row % 3 + 1,
+            }
+            for row, text in enumerate(kept)
+        ]
+        path = f"{language}/{split}-000-{number:04d}-{fingerprint}.arrow"
+        with dataset.create(str(folder), path, kind, fingerprint, language=language, split=split) as slot:
+            for first in range(0, len(rows), 4):
+                batch = pa.RecordBatch.from_pylist(rows[first : first + 4], kind.schema(fingerprint))
+                slot.arrow.write(batch)
+        assert slot.file is not None
+        counts = Counts(seen=len(rows), kept=len(rows))
+        units.append(
+            dataset.Unit(name=name, fingerprint=fingerprint, inputs=(), files=(slot.file,), counts=counts)
+        )
+    dataset.save(str(folder), dataset.Manifest(stage="shard", version=1, settings={}, units=tuple(units)))
 
 
 def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,169 @@
+"""A SentencePiece model trained on a seeded sample of a corpus, balanced over its languages."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import sentencepiece as spm
+
+from corpus import dataset
+from corpus.config import ConfigError
+from corpus.config import Tokenizer as Settings
+from corpus.dataset import DatasetError
+from corpus.deal import TRAIN
+from corpus.privacy import KINDS
+
+BOS, EOS = "<|begintext|>", "<|endoftext|>"
+PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
+
+_MIB = 1 << 20
+# Words end where letters and signs meet, so that no piece is `di.` or `(bkz`; but an apostrophe behind a
+# letter goes with what follows, so that `'nin` is a piece as `nin` is and `Türkiye'nin` costs none more.
+# Marks that combine are no signs, and neither are the joiners of Persian words and of emoji.
+_SIGNS = r"!-/:-@\[-^`{-~¡-©«-´¶-¹»-¿×÷،؛؟\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u2bff\u3001-\u303f"
+_SIGN, _LETTER = f"[{_SIGNS}]", rf"[^\s{_SIGNS}]"
+_BETWEEN_WORDS = re.compile(
+    "|".join(
+        [
+            *map(re.escape, PLACEHOLDERS),
+            r"[\0\t\n\u2581]",  # what SentencePiece takes for signs of its own: bytes serve for them
+            r"(?<=\S)(?=\s)",
+            rf"(?<={_LETTER})(?={_SIGN})",
+            rf"(?<={_SIGN})(?<!{_LETTER}['’])(?={_LETTER})",
+        ]
+    )
+)
+
+# Not the number of cores: sums are made thread by thread, and their last bits depend on how many there are.
+_THREADS = 8
+_END = "\ue000"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model and the bytes of text that each language gave to its sample."""
+
+    model: bytes
+    sample: dict[str, int]
+
+
+def train(folder: str, settings: Settings) -> Trained:
+    """Train a model on the shards in a folder, their train split alone.
+
+    Raises DatasetError where there is no finished shard stage or no text, and ConfigError where the
+    vocabulary is too small for the letters of the sample.
+    """
+    sample: dict[str, int] = {}
+    texts = _counted(balanced(folder, int(settings.sample_mb * _MIB), settings.seed), sample)
+    model = fit(texts, settings.algorithm, settings.vocabulary)
+    return Trained(model, sample)
+
+
+def _counted(texts: Iterable[tuple[str, str]], sample: dict[str, int]) -> Iterator[str]:
+    for language, text in texts:
+        sample[language] = sample.get(language, 0) + len(text.encode())
+        yield text
+
+
+def balanced(folder: str, size: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Draw (language, text) from the train shards in a folder until there are `size` bytes of text.
+
+    The next text is always of the language that has given least, so that languages with enough text give
+    equally much and smaller ones all that they have. Raises DatasetError where there is no text.
+    """
+    shards: dict[str, list[str]] = {}
+    for file in dataset.load(folder).files("shard"):
+        if file.split == TRAIN:
+            shards.setdefault(file.language, []).append(file.path)
+    streams = {
+        language: _drawn(folder, shards[language], f"{seed} {language}") for language in sorted(shards)
+    }
+    given = dict.fromkeys(streams, 0)
+    while streams and sum(given.values()) < size:
+        language = min(streams, key=given.__getitem__)
+        text = next(streams[language], None)
+        if text is None:
+            del streams[language]
+        else:
+            given[language] += len(text.encode())
+            yield language, text
+    if not any(given.values()):
+        raise DatasetError(f"{folder} holds no text in its {TRAIN} split: there is nothing to train on")
+
+
+def _drawn(folder: str, shards: list[str], seed: str) -> Iterator[str]:
+    """Read texts of the shards in a seeded order: of each shard in turn one record batch, until all are read.
+
+    Rows already lie in an order drawn by the shard stage, so that a batch is a fair piece of its shard.
+    """
+    chance = random.Random(seed)
+    waiting = chance.sample(shards, len(shards))
+    left: dict[str, list[int]] = {}
+    while waiting:
+        for path in waiting.copy():
+            with dataset.open_arrow(folder, path, ["text"]) as reader:
+                if path not in left:
+                    left[path] = chance.sample(range(reader.num_record_batches), reader.num_record_batches)
+                texts = reader.get_batch(left[path].pop())["text"].to_pylist() if left[path] else []
+            yield from texts
+            if not left[path]:
+                waiting.remove(path)
+
+
+def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
+    """Train a model of at most `vocabulary` pieces; equal texts in equal order give equal bytes.
+
+    It changes no text (no normalisation, blanks kept, no blank put in front), splits digits, falls back to
+    bytes, and knows the placeholders of `corpus.privacy` as one piece each. Raises ConfigError where the
+    vocabulary is too small for the letters of the texts.
+    """
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(_BETWEEN_WORDS.split(text))
+    written = io.BytesIO()
+    try:
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=_sentences(words),
+            input_format="tsv",
+            model_writer=written,
+            model_type=algorithm,
+            vocab_size=vocabulary,
+            hard_vocab_limit=False,  # a small corpus gives as many pieces as it can
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            allow_whitespace_only_pieces=True,
+            split_digits=True,
+            split_by_unicode_script=False,
+            pretokenization_delimiter=_END,
+            byte_fallback=True,
+            character_coverage=0.9999,
+            user_defined_symbols=list(PLACEHOLDERS),
+            bos_piece=BOS,
+            eos_piece=EOS,
+            max_sentence_length=1 << 30,  # longer ones are left out in silence
+            shuffle_input_sentence=False,
+            num_threads=_THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ConfigError(f"tokenizer.vocabulary = {vocabulary}: {str(error).splitlines()[0]}") from None
+    return written.getvalue()
+
+
+def _sentences(words: Counter[str]) -> Iterator[str]:
+    """Give words with how often they occur, each that does so twice in two ways: by itself and before an end.
+
+    SentencePiece's unigram takes as candidates only what it finds twice among different words, however often
+    the word occurs, with two different signs behind: without this, `Ankara` would be none.
+    """
+    for word, number in words.items():
+        if word and number > 1:
+            yield f"{word}{_END}\t1"
+        if word:
+            yield f"{word}\t{max(1, number - 1)}"

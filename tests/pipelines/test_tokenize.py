@@ -1,0 +1,274 @@
+"""Every document of a shard is one row of tokens, and every batch of them is read by its place alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pytest
+from rich.console import Console
+from support import texts, write_shards
+
+from corpus import dataset, files
+from corpus.config import Config, ConfigError, parse
+from corpus.dataset import DatasetError
+from corpus.schema import TOKENS16
+from corpus.tokenizer import MODEL, Tokenizer, padded
+from corpus.tokenizer.train import fit
+from pipelines import build, tokenize
+from pipelines.errors import StageError
+from pipelines.options import Runner
+
+KEPT = [text for _, text in texts()][:30]
+SHARDS = {
+    "tur_Latn/train": KEPT[:18],
+    "eng_Latn/train": KEPT[18:25],
+    "tur_Latn/validation": [*KEPT[25:], "  ▁ <|endoftext|>\n"],
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return fit(KEPT, "unigram", 600)
+
+
+@pytest.fixture
+def config(tmp_path: Path, model: bytes) -> Config:
+    write_shards(tmp_path / "shards", SHARDS)
+    files.write_bytes(str(tmp_path / "tokenizer"), MODEL, model)
+    source = {"name": "a", "format": "text", "paths": ["none"]}
+    return parse({"output": str(tmp_path), "source": [source]}, "test")
+
+
+def run(config: Config, **tokenizer: object) -> dataset.Manifest:
+    changed = config.model_copy(update={"tokenizer": config.tokenizer.model_copy(update=tokenizer)})
+    folder = build.run_tokenize(changed, Path("/nowhere"), Runner(), Console(quiet=True))
+    return dataset.load(folder)
+
+
+def rows(folder: Path, manifest: dataset.Manifest) -> dict[str, list[dict[str, object]]]:
+    """Give the rows of all token shards by "LANGUAGE/SPLIT"."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for unit in manifest.units:
+        for file in unit.files:
+            name = f"{file.language}/{file.split}"
+            found.setdefault(name, []).extend(dataset.table(str(folder), file.path).to_pylist())
+    return found
+
+
+def test_rows_are_the_shards_documents_in_their_order_and_end_with_eos(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    manifest = run(config)
+    tokenizer = Tokenizer(model)
+    found = rows(tmp_path / "tokens", manifest)
+    assert set(found) == set(SHARDS)
+    for name, kept in SHARDS.items():
+        (unit,) = (u for u in dataset.load(str(tmp_path / "shards")).units if u.name == name)
+        documents = dataset.table(str(tmp_path / "shards"), unit.files[0].path).to_pylist()
+        for document, row, text in zip(documents, found[name], kept, strict=True):
+            *ids, last = row.pop("tokens")  # type: ignore[misc]
+            assert last == tokenizer.eos
+            assert tokenizer.eos not in ids
+            assert tokenizer.decode(ids) == text
+            assert row == {key: document[key] for key in row}
+
+
+def test_the_manifest_counts_documents_tokens_and_bytes_and_names_the_model(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    manifest = run(config)
+    assert dataset.verify(str(tmp_path / "tokens")) == []
+    counts = manifest.counts()
+    assert counts.seen == counts.kept == 31
+    found = rows(tmp_path / "tokens", manifest)
+    assert counts.noted["train tokens"] == {
+        language: sum(len(row["tokens"]) for row in found[f"{language}/train"])  # type: ignore[arg-type]
+        for language in ("tur_Latn", "eng_Latn")
+    }
+    assert counts.noted["validation bytes"] == {
+        "tur_Latn": sum(len(text.encode()) for text in SHARDS["tur_Latn/validation"])
+    }
+    tokenizer = Tokenizer(model)
+    assert manifest.facts == {
+        "tokenizer": tokenizer.sha256,
+        "vocabulary": 600,
+        "padded_vocabulary": padded(600),
+        "eos": tokenizer.eos,
+        "bos": None,
+    }
+    assert (tmp_path / "tokens" / MODEL).read_bytes() == model
+
+
+def test_a_batch_is_read_by_its_place_without_the_footer(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenize, "BATCH_TOKENS", 500)
+    manifest = run(config)
+    for file in manifest.files("tokens16"):
+        path, index = tmp_path / "tokens" / file.path, file.batches
+        assert index is not None
+        with pa.memory_map(str(path)) as source:
+            reader = ipc.open_file(source)
+            assert reader.num_record_batches == len(index.offset)
+            for number in range(reader.num_record_batches):
+                batch = dataset.read_batch(str(tmp_path / "tokens"), file, number)
+                assert batch.equals(reader.get_batch(number))
+                assert batch.num_rows == index.documents[number]
+                assert len(batch["tokens"].flatten()) == index.tokens[number]
+                batch.validate(full=True)
+    assert any(len(file.batches.offset) > 2 for file in manifest.files("tokens16") if file.batches)
+
+
+def test_tokens_lie_uncompressed_and_aligned_in_the_file(config: Config, tmp_path: Path) -> None:
+    (file, *_) = run(config).files("tokens16")
+    path = tmp_path / "tokens" / file.path
+    raw = path.read_bytes()
+    with pa.memory_map(str(path)) as source:
+        batch = ipc.open_file(source).get_batch(0)
+        tokens = batch["tokens"].flatten().to_numpy(zero_copy_only=True)
+        assert tokens.dtype == np.uint16
+        at = raw.find(tokens.tobytes())
+    assert at > 0
+    assert at % 8 == 0
+
+
+@pytest.mark.parametrize("full", [1, 300, 5_000, 1 << 21])
+def test_a_batch_ends_with_the_document_that_fills_it(full: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenize, "BATCH_TOKENS", full)
+    lengths = np.random.default_rng(1).integers(1, 400, 300).tolist()
+    schema = pa.schema([pa.field("tokens", pa.list_(pa.uint16()))])
+    whole = pa.RecordBatch.from_pylist([{"tokens": [n % 7] * n} for n in lengths], schema)
+    given = [whole.slice(at, 40) for at in range(0, 300, 40)]
+    batches = list(tokenize._full(given))
+    assert pa.Table.from_batches(batches).equals(pa.Table.from_batches([whole]))
+    for batch in batches[:-1]:
+        sizes = [len(row) for row in batch["tokens"].to_pylist()]
+        assert sum(sizes[:-1]) < full <= sum(sizes)
+
+
+def test_bos_begins_every_document_where_the_configuration_asks_for_it(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    before = rows(tmp_path / "tokens", run(config))
+    begun = run(config, bos=True)
+    after = rows(tmp_path / "tokens", begun)
+    bos = Tokenizer(model).bos
+    assert begun.facts["bos"] == bos
+    for name in SHARDS:
+        assert [[bos, *row["tokens"]] for row in before[name]] == [row["tokens"] for row in after[name]]  # type: ignore[misc]
+
+
+def test_only_shards_that_changed_are_done_again_and_a_new_model_does_all(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    first = run(config)
+    write_shards(tmp_path / "shards", {**SHARDS, "eng_Latn/train": KEPT[:3]})
+    second = run(config)
+    report = json.loads((tmp_path / "tokens" / dataset.REPORT).read_text())
+    assert report["units_done_before"] == 2
+    assert sum(file.rows for file in second.files("tokens16")) == 27
+    (tmp_path / "tokenizer" / MODEL).write_bytes(fit(KEPT, "bpe", 600))
+    third = run(config)
+    fingerprints = [{unit.fingerprint for unit in made.units} for made in (first, second, third)]
+    assert len(fingerprints[0] & fingerprints[1]) == 2
+    assert not fingerprints[1] & fingerprints[2]
+    assert len(list((tmp_path / "tokens").rglob("*.arrow"))) == 3
+
+
+def test_a_resumed_run_ends_in_the_same_bytes(config: Config, tmp_path: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        return {
+            str(path): path.read_bytes()
+            for path in (tmp_path / "tokens").rglob("*")
+            if path.is_file() and "units" not in path.parts and path.name != dataset.REPORT
+        }
+
+    manifest = run(config)
+    whole = contents()
+    (tmp_path / "tokens" / manifest.units[1].files[0].path).unlink()
+    (tmp_path / "tokens" / dataset.MANIFEST).unlink()
+    run(config)
+    assert contents() == whole
+
+
+def test_a_vocabulary_beyond_16_bits_takes_32(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = rows(tmp_path / "tokens", run(config))
+    monkeypatch.setattr("corpus.tokenizer._UINT16", 100)
+    (tmp_path / "tokens" / dataset.MANIFEST).unlink()
+    wide = run(config, bos=True)
+    assert wide.files("tokens16") == []
+    assert dataset.verify(str(tmp_path / "tokens")) == []
+    found = rows(tmp_path / "tokens", wide)
+    assert [row["tokens"][1:] for row in found["eng_Latn/train"]] == [  # type: ignore[index]
+        row["tokens"] for row in narrow["eng_Latn/train"]
+    ]
+    assert (
+        dataset.table(str(tmp_path / "tokens"), wide.files("tokens32")[0].path)
+        .schema.field("tokens")
+        .type.value_type
+        == pa.uint32()
+    )
+
+
+def test_a_damaged_batch_is_named(config: Config, tmp_path: Path) -> None:
+    (file, *_) = run(config).files("tokens16")
+    path = tmp_path / "tokens" / file.path
+    data = bytearray(path.read_bytes())
+    assert file.batches is not None
+    data[file.batches.offset[0] + file.batches.length[0] - 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"batch 0 .* has XXH3 .* manifest of"):
+        dataset.read_batch(str(tmp_path / "tokens"), file, 0)
+    assert any("SHA-256" in fault for fault in dataset.verify(str(tmp_path / "tokens")))
+
+
+def test_verify_compares_the_places_of_batches_with_what_lies_there(config: Config, tmp_path: Path) -> None:
+    manifest = run(config)
+    unit = manifest.units[0]
+    (file,) = unit.files
+    assert file.batches is not None
+    wrong = file.batches.model_copy(update={"tokens": (1,), "documents": (2,)})
+    lying = unit.model_copy(update={"files": (file.model_copy(update={"batches": wrong}),)})
+    dataset.save(str(tmp_path / "tokens"), manifest.model_copy(update={"units": (lying,)}))
+    faults = dataset.verify(str(tmp_path / "tokens"))
+    assert len(faults) == 2
+    assert "the manifest says 2 and 1" in faults[0]
+    assert "2 rows in its batches, 18 in the manifest" in faults[1]
+
+
+def test_a_missing_model_says_how_to_get_one(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer" / MODEL).unlink()
+    with pytest.raises(DatasetError, match="`derlem tokenizer train` makes one"):
+        run(config)
+    with pytest.raises(ConfigError, match=r"tokenizer\.model = 'other\.model': no such file"):
+        run(config, model="other.model")
+
+
+def test_a_named_model_is_found_from_the_configurations_folder(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    (tmp_path / "tokenizer" / MODEL).unlink()
+    (tmp_path / "mine.model").write_bytes(model)
+    changed = config.model_copy(
+        update={"tokenizer": config.tokenizer.model_copy(update={"model": "mine.model"})}
+    )
+    planned = tokenize.plan(changed, tmp_path)
+    assert [unit.inputs[1].checksum for unit in planned.units] == [Tokenizer(model).sha256] * 3
+
+
+def test_a_folder_of_other_things_is_left_as_it_was(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "mine.txt").write_text("mine")
+    with pytest.raises(StageError, match="holds files but no derlem stage"):
+        run(config)
+    assert [path.name for path in (tmp_path / "tokens").iterdir()] == ["mine.txt"]
+
+
+def test_the_schema_names_what_the_design_names() -> None:
+    assert TOKENS16.schema().names == ["tokens", "bytes", "id", "language", "source", "copies"]
