@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def proportional(tokens: Sequence[int], times: Sequence[int]) -> tuple[float, ..
     return tuple(count * time / total for count, time in zip(tokens, times, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
     """Shares of streams, ready to deal: make it with `mixture`.
 
@@ -121,12 +122,15 @@ def _rounded(mix: Mixture, samples: int) -> NDArray[np.int64]:
     return (mix.edges * samples + _UNIT // 2) // _UNIT
 
 
+@lru_cache(maxsize=4)  # steps are smaller than blocks, and go through them one after the other
 def _block(mix: Mixture, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     before, after = _rounded(mix, number * mix.block), _rounded(mix, (number + 1) * mix.block)
     slots = after - before  # where each stream begins among the block's slots
     places = permute(np.arange(mix.block), mix.block, mix.key, number)
-    streams = np.searchsorted(slots[1:], places, side="right")
+    streams = np.repeat(np.arange(slots.size - 1), np.diff(slots))[places]
     order = np.argsort(streams, kind="stable")
     numbers = np.empty(mix.block, np.int64)
     numbers[order] = np.arange(mix.block) + (np.diff(before) - slots[:-1])[streams[order]]
-    return streams.astype(np.int64), numbers
+    for shared in (streams, numbers):
+        shared.setflags(write=False)
+    return streams, numbers

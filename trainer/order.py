@@ -123,7 +123,7 @@ class Order:
         self._first_token = self._bounds[self._first_batch]
         self._targets = np.diff(self._first_token) - 1
         self._chunks = self._targets // self.chunk
-        self._keys = [derive(seed, "stream", stream.name) for stream in streams]
+        self._keys = np.array([derive(seed, "stream", stream.name) for stream in streams], np.uint64)
         self._first_step = np.cumsum([0, *(phase.steps for phase in phases[:-1])])
         self._mixtures = [
             mixture(
@@ -172,11 +172,10 @@ class Order:
         made["epoch"] = begin.epochs[streams] + epochs
         made["length"] = ends - starts
         chunks, within = np.divmod(starts, self.chunk)
-        for stream in np.unique(streams):
-            # What is left over after the last whole chunk stays at the end of the epoch.
-            n = int(self._chunks[stream])
-            mine = np.flatnonzero((streams == stream) & (chunks < n))
-            chunks[mine] = permute(chunks[mine], n, self._keys[stream], made["epoch"][mine])
+        # What is left over after the last whole chunk stays at the end of the epoch.
+        whole = np.flatnonzero(chunks < self._chunks[streams])
+        mine = streams[whole]
+        chunks[whole] = permute(chunks[whole], self._chunks[mine], self._keys[mine], made["epoch"][whole])
         made["start"] = chunks * self.chunk + within
         return made
 
@@ -185,7 +184,9 @@ class Order:
         base = self._first_token[windows["stream"]] + windows["start"]
         last = base + windows["length"]
         first_batch = np.searchsorted(self._bounds, base, side="right") - 1
-        spans = np.searchsorted(self._bounds, last, side="right") - first_batch
+        spans = np.ones(windows.size, np.int64)
+        crossing = np.flatnonzero(last >= self._bounds[first_batch + 1])
+        spans[crossing] = np.searchsorted(self._bounds, last[crossing], side="right") - first_batch[crossing]
         row = np.repeat(np.arange(windows.size), spans)
         batch = first_batch[row] + np.arange(row.size) - (np.cumsum(spans) - spans)[row]
         start = np.maximum(base[row], self._bounds[batch])

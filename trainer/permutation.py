@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+from typing import Any
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 LARGEST = 1 << 60
-"""The largest n: each side of the grid fits 30 bits."""
+"""The largest n: each side of the grid fits 31 bits."""
 
-_LANES = 256  # indices that go through a round together, so that the compiler can use vector instructions
-_SMALL = 1 << 16
+_SMALL = 1 << 8
+_CHUNK = 1 << 16  # indices that go through the network together: their arrays stay in the cache
 _GOLDEN = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
+_WEYL = 0x9E3779B9
+_MIXING = ((np.uint32(16), np.uint32(0x7FEB352D)), (np.uint32(15), np.uint32(0x846CA68B)))
 
 
 def derive(*parts: int | str) -> int:
@@ -33,103 +33,136 @@ def derive(*parts: int | str) -> int:
 
 
 def permute(
-    index: NDArray[np.int64], n: int, key: int, epoch: NDArray[np.int64] | int = 0
+    index: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike = 0
 ) -> NDArray[np.int64]:
     """Give the place of each index in the permutation of [0, n) that a 64-bit key and its epoch choose.
 
-    Raises ValueError for an index outside [0, n) and for n beyond 2⁶⁰.
+    `n`, `key` and `epoch` are numbers, or arrays as long as `index`. Raises ValueError for an index outside
+    [0, n) and for n beyond 2⁶⁰.
     """
-    return _walk(index, n, key, epoch, back=False)
+    return _apply(index, n, key, epoch, back=False)
 
 
 def unpermute(
-    place: NDArray[np.int64], n: int, key: int, epoch: NDArray[np.int64] | int = 0
+    place: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike = 0
 ) -> NDArray[np.int64]:
     """Give the index that `permute` sends to each place."""
-    return _walk(place, n, key, epoch, back=True)
+    return _apply(place, n, key, epoch, back=True)
 
 
-def _walk(
-    start: NDArray[np.int64], n: int, key: int, epoch: NDArray[np.int64] | int, back: bool
+def _apply(
+    index: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike, back: bool
 ) -> NDArray[np.int64]:
-    if n > LARGEST:
-        raise ValueError(f"a permutation of {n:,} items: at most 2^60 are possible")
-    if start.size and not 0 <= int(start.min()) <= int(start.max()) < n:
-        raise ValueError(f"indices {start.min():,} to {start.max():,} reach outside [0, {n:,})")
-    rows = math.isqrt(max(n - 1, 0)) + 1
-    columns = -(-n // rows)
-    # A round on a small grid draws few numbers: it takes more of them until all orders are equally frequent.
-    pairs = 16 if n < _SMALL else 3
-    keys = np.ascontiguousarray(np.broadcast_to(_epoch_keys(key, np.asarray(epoch, np.int64)), start.shape))
-    places = np.ascontiguousarray(start, np.int64).copy()
-    _pass(places, keys, np.uint32(rows), np.uint32(columns), pairs, back)
-    while (outside := np.flatnonzero(places >= n)).size:
-        again = places[outside]
-        _pass(again, keys[outside], np.uint32(rows), np.uint32(columns), pairs, back)
-        places[outside] = again
-    return places
+    sizes = np.atleast_1d(np.asarray(n, np.int64))
+    index = np.ascontiguousarray(index, np.int64)
+    keys = np.atleast_1d(_epoch_keys(np.asarray(key, np.uint64), np.asarray(epoch, np.int64)))
+    wrong = (index.view(np.uint64) >= sizes.view(np.uint64)) | (sizes > LARGEST)  # a negative index is large
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        size = int(_part(sizes, slice(i, i + 1))[0])
+        raise ValueError(f"index {index[i]:,} of a permutation of {size:,} items (at most 2^60)")
+    return _walk(index, sizes, keys, back)
 
 
-def _epoch_keys(key: int, epoch: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _part(values: NDArray[Any], which: slice | NDArray[np.int64]) -> NDArray[Any]:
+    """Choose items of an array; one that holds a single value for all stays as it is."""
+    return values if values.size == 1 else values[which]
+
+
+def _epoch_keys(key: NDArray[np.uint64], epoch: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Give the key of each epoch: outputs of SplitMix64 (Steele et al., OOPSLA 2014) from `key` on."""
     with np.errstate(over="ignore"):
-        z = np.uint64(key & _MASK) + np.uint64(_GOLDEN) * (epoch.astype(np.uint64) + np.uint64(1))
+        z = key + np.uint64(_GOLDEN) * (epoch.astype(np.uint64) + np.uint64(1))
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return np.asarray(z ^ (z >> np.uint64(31)))
 
 
-@njit(inline="always")
-def _shift(number, key, sides):  # type: ignore[no-untyped-def]
-    """Give by how many of `sides` cells the row or column of this number moves.
+def _walk(
+    index: NDArray[np.int64], sizes: NDArray[np.int64], keys: NDArray[np.uint64], back: bool
+) -> NDArray[np.int64]:
+    """Send indices through the network until all are inside."""
+    # A round on a small grid draws few numbers: it takes more of them until all orders are equally frequent.
+    small = sizes < _SMALL
+    if small.any() and not small.all():
+        places = np.empty(index.shape, np.int64)
+        for which in (np.flatnonzero(small), np.flatnonzero(~small)):
+            places[which] = _walk(index[which], sizes[which], _part(keys, which), back)
+        return places
+    rows = np.ceil(np.sqrt(sizes)).astype(np.uint64)
+    columns = (sizes.astype(np.uint64) + rows - np.uint64(1)) // rows
+    pairs = 16 if small.all() else 3
+    places = _pass(index, rows, columns, keys, pairs, back)
+    while (outside := np.flatnonzero(places >= sizes)).size:
+        sides = _part(rows, outside), _part(columns, outside)
+        places[outside] = _pass(places[outside], *sides, _part(keys, outside), pairs, back)
+    return places
+
+
+def _pass(
+    index: NDArray[np.int64],
+    rows: NDArray[np.uint64],
+    columns: NDArray[np.uint64],
+    keys: NDArray[np.uint64],
+    pairs: int,
+    back: bool,
+) -> NDArray[np.int64]:
+    """Send indices once through the network: through so many pairs of rounds on grids of these sides."""
+    places = np.empty(index.shape, np.int64)
+    wide = np.empty((2, min(_CHUNK, index.size)), "<u8")  # allocated once, and small enough for the cache
+    narrow = np.empty((4, wide.shape[1]), np.uint32)
+    for start in range(0, index.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        given = index[part].view(np.uint64)
+        product, high = wide[:, : given.size]
+        row, column, mixed, other = narrow[:, : given.size]
+        across, key = _part(columns, part), _part(keys, part)
+        np.floor_divide(given, across, out=high)
+        row[:] = high
+        np.multiply(high, across, out=high)
+        np.subtract(given, high, out=column, casting="unsafe")
+        turns = [
+            (row, column, _part(rows, part), key.astype(np.uint32)),
+            (column, row, across, (key >> np.uint64(32)).astype(np.uint32)),
+        ]
+        for pair in reversed(range(pairs)) if back else range(pairs):
+            weyl = np.uint32(_WEYL * pair & 0xFFFFFFFF)
+            for moved, by, sides, half in reversed(turns) if back else turns:
+                _turn(moved, by, sides, half + weyl, back, mixed, other, product)
+        np.multiply(row, across, out=high)
+        np.add(high, column, out=places[part].view(np.uint64))
+    return places
+
+
+def _turn(
+    moved: NDArray[np.uint32],
+    by: NDArray[np.uint32],
+    sides: NDArray[np.uint64],
+    key: NDArray[np.uint32],
+    back: bool,
+    mixed: NDArray[np.uint32],
+    other: NDArray[np.uint32],
+    product: NDArray[np.uint64],
+) -> None:
+    """Move places along their side, in place, by what the number `by` of the other side says, or back.
 
     The mixing is that of "lowbias32" (Wellons, "Prospecting for hash functions", 2018); what would mix its
     low bits is left out, because the product with `sides` reads the high ones.
     """
-    z = np.uint32(number ^ key)
-    z = np.uint32(np.uint32(z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D))
-    z = np.uint32(np.uint32(z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B))
-    return np.uint32((np.uint64(z) * np.uint64(sides)) >> np.uint64(32))
-
-
-@njit(inline="always")
-def _turn(moved, by, sides, keys, back):  # type: ignore[no-untyped-def]
-    """Move each lane's `moved` along its side by what its `by` says, or back."""
-    for i in range(_LANES):
-        step = _shift(by[i], keys[i], sides)
-        place = np.uint32(moved[i] + (np.uint32(sides - step) if back else step))
-        moved[i] = min(place, np.uint32(place - sides))
-
-
-@njit(cache=True)
-def _pass(places, keys, rows, columns, pairs, back):  # type: ignore[no-untyped-def]
-    """Send every place once through the network, in place."""
-    row, column = np.zeros(_LANES, np.uint32), np.zeros(_LANES, np.uint32)
-    low, high = np.zeros(_LANES, np.uint32), np.zeros(_LANES, np.uint32)
-    weyl = np.uint32(0x9E3779B9)
-    for start in range(0, places.size, _LANES):
-        lanes = min(_LANES, places.size - start)
-        for i in range(lanes):
-            place, key = np.uint64(places[start + i]), keys[start + i]
-            row[i] = place // np.uint64(columns)
-            column[i] = place % np.uint64(columns)
-            low[i], high[i] = np.uint32(key), np.uint32(key >> np.uint64(32))
-        if back:
-            for i in range(lanes):
-                low[i] += np.uint32(weyl * np.uint32(pairs))
-                high[i] += np.uint32(weyl * np.uint32(pairs))
-            for _ in range(pairs):
-                for i in range(lanes):
-                    low[i] -= weyl
-                    high[i] -= weyl
-                _turn(column, row, columns, high, True)
-                _turn(row, column, rows, low, True)
-        else:
-            for _ in range(pairs):
-                _turn(row, column, rows, low, False)
-                _turn(column, row, columns, high, False)
-                for i in range(lanes):
-                    low[i] += weyl
-                    high[i] += weyl
-        for i in range(lanes):
-            places[start + i] = np.int64(np.uint64(row[i]) * np.uint64(columns) + np.uint64(column[i]))
+    side = sides.astype(np.uint32)
+    np.bitwise_xor(by, key, out=mixed)
+    for bits, factor in _MIXING:
+        np.right_shift(mixed, bits, out=other)
+        np.bitwise_xor(mixed, other, out=mixed)
+        np.multiply(mixed, factor, out=mixed)
+    product[:] = mixed
+    np.multiply(product, sides, out=product)
+    steps = product.view("<u4")[1::2]  # the upper halves
+    if back:
+        np.subtract(moved, steps, out=moved)
+        np.add(moved, side, out=other)
+    else:
+        np.add(moved, steps, out=moved)
+        np.subtract(moved, side, out=other)
+    # Of a place and the same place one side off, the one inside is the smaller: below zero wraps around.
+    np.minimum(moved, other, out=moved)

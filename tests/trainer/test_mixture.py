@@ -16,7 +16,7 @@ weights = st.lists(st.just(0.0) | st.floats(1e-3, 1.0), min_size=1, max_size=12)
 keys = st.integers(0, 2**64 - 1)
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None)
 @given(weights, keys, st.integers(0, MOST // 2**17))
 def test_shares_are_within_one_sample_at_every_block(weighed: list[float], key: int, blocks: int) -> None:
     mix = mixture(weighed, key)
@@ -83,6 +83,16 @@ def test_streams_are_mixed_inside_a_block() -> None:
     streams, _ = deal(mixture([0.5, 0.5], 3), 0, BLOCK)
     runs = np.count_nonzero(np.diff(streams)) + 1
     assert abs(runs - BLOCK / 2) < 5 * math.sqrt(BLOCK) / 2
+
+
+def test_two_mixtures_do_not_share_what_is_remembered_of_their_blocks() -> None:
+    shares = ([1, 3], [3, 1])
+    ones = [int(deal(mixture(share, 1), 0, BLOCK)[0].sum()) for share in shares]
+    assert ones == [BLOCK * 3 // 4, BLOCK // 4]
+    mix = mixture([1, 1], 1)
+    streams, _ = deal(mix, 0, BLOCK)
+    streams[:] = 0  # what a caller does with its array changes no later answer
+    assert deal(mix, 0, BLOCK)[0].sum() == BLOCK // 2
 
 
 def test_blocks_and_keys_have_orders_of_their_own() -> None:

@@ -18,8 +18,8 @@ from trainer.order import Order, Phase, Stream, fingerprint, rank_rows
 
 ROOT = Path(__file__).parents[2]
 LENGTHS = (1, 2, 4, 8, 16)
-THIRD = [(1, 1, 48, 1), (0, 0, 176, 16), (0, 0, 736, 16), (0, 0, 752, 16)]
-SIXTH = [(1, 4, 32, 17), (1, 5, 0, 32), (0, 0, 640, 32), (1, 5, 32, 17)]
+THIRD = [(0, 0, 864, 16), (0, 0, 880, 16), (0, 0, 672, 16), (1, 1, 0, 16)]
+SIXTH = [(0, 0, 64, 32), (0, 0, 512, 32), (0, 0, 768, 32), (1, 2, 32, 17)]
 FINGERPRINT = "387a52247a78fd6bc39dedf2f53075f1"
 
 
@@ -70,7 +70,7 @@ def steps(phases: Sequence[Phase]) -> int:
     return sum(phase.steps for phase in phases)
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None)
 @given(batches, st.integers(1, 70), seeds)
 def test_every_target_is_read_once_an_epoch(tokens: list[int], length: int, seed: int) -> None:
     order, targets = one(tokens, length, seed), sum(tokens) - 1
@@ -289,7 +289,7 @@ def test_what_cannot_be_ordered_is_refused(
         Order(streams, phases, 0, chunk)
 
 
-def test_the_order_is_made_with_numpy_and_numba_alone() -> None:
+def test_the_order_needs_numpy_alone() -> None:
     wanted = set()
     for module in ("order", "mixture", "permutation"):
         for node in ast.walk(ast.parse((ROOT / f"trainer/{module}.py").read_text(encoding="utf-8"))):
@@ -297,7 +297,7 @@ def test_the_order_is_made_with_numpy_and_numba_alone() -> None:
                 wanted |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 wanted.add(node.module.split(".")[0])
-    assert wanted - sys.stdlib_module_names == {"numpy", "numba", "trainer"}
+    assert wanted - sys.stdlib_module_names == {"numpy", "trainer"}
 
 
 def test_a_step_before_the_first_is_refused() -> None:

@@ -35,13 +35,13 @@ def chi_square(values: NDArray[np.int64], n: int) -> float:
     return (statistic - (BINS - 1)) / math.sqrt(2 * (BINS - 1))
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None)
 @given(sizes, keys, epochs)
 def test_every_place_is_taken_once(n: int, key: int, epoch: int) -> None:
     assert np.array_equal(np.sort(permute(np.arange(n), n, key, epoch)), np.arange(n))
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None)
 @given(st.integers(1, 10**12) | st.just(LARGEST), keys, epochs, st.data())
 def test_the_inverse_gives_the_index_back(n: int, key: int, epoch: int, data: st.DataObject) -> None:
     index = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=300)))
@@ -104,10 +104,27 @@ def test_the_values_of_a_key_never_change() -> None:
     assert permute(np.arange(4), 10**12, 42, 7).tolist() == LARGE
 
 
+def test_sizes_keys_and_epochs_may_differ_within_one_call() -> None:
+    sizes, keys = np.array([10, 300, 10**12, 10, 70_000]), np.array([1, 2, 3, 1, 2**64 - 1], np.uint64)
+    index, which = np.tile(np.arange(10), 5), np.repeat(np.arange(5), 10)
+    together = permute(index, sizes[which], keys[which], which)
+    each = [permute(np.arange(10), int(sizes[i]), int(keys[i]), i) for i in range(5)]
+    assert np.array_equal(together, np.concatenate(each))
+    assert np.array_equal(unpermute(together, sizes[which], keys[which], which), index)
+
+
+def test_long_arrays_are_permuted_as_short_ones() -> None:
+    index = np.arange(150_000)
+    parts = [permute(part, 10**9, 5) for part in np.split(index, 150)]
+    assert np.array_equal(permute(index, 10**9, 5), np.concatenate(parts))
+
+
 def test_an_index_outside_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"indices 0 to 5 reach outside \[0, 5\)"):
+    with pytest.raises(ValueError, match="index 5 of a permutation of 5 items"):
         permute(np.arange(6), 5, 1)
-    with pytest.raises(ValueError, match=r"indices -1 to -1 reach outside"):
+    with pytest.raises(ValueError, match="index 3 of a permutation of 2 items"):
+        permute(np.array([3, 3]), np.array([4, 2]), 1)
+    with pytest.raises(ValueError, match="index -1 of a permutation"):
         permute(np.array([-1]), 5, 1)
     with pytest.raises(ValueError, match="at most 2\\^60"):
         permute(np.arange(6), LARGEST + 1, 1)
