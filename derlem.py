@@ -22,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+tokenizer_app = typer.Typer(help="Train a tokenizer and compare it with others.", no_args_is_help=True)
+app.add_typer(tokenizer_app, name="tokenizer")
+
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The corpus's TOML file.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="A build's output folder (or one stage's).")]
 Set = Annotated[
@@ -87,13 +90,75 @@ def build(
         _say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
 
+@tokenizer_app.command()
+def train(path: ConfigFile, overrides: Set = None) -> None:
+    """Train a SentencePiece model on the shards of a finished build, as [tokenizer] says."""
+    from corpus import files
+    from corpus.config import load, located
+
+    with _errors():
+        config = located(load(path, overrides or ()), path.resolve().parent)
+        from corpus.tokenizer import Tokenizer
+        from corpus.tokenizer.train import save
+        from corpus.tokenizer.train import train as fit
+
+        trained = fit(files.join(config.output, "shards"), config.tokenizer)
+        url = save(config.output, trained, config.tokenizer)
+        sample = ", ".join(f"{name} {size / (1 << 20):,.1f} MiB" for name, size in trained.sample.items())
+        pieces, asked = Tokenizer(trained.model).vocabulary, config.tokenizer.vocabulary
+        few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
+        _say(f"sample: {sample}\nwrote {url}: {pieces:,} pieces{few}\nnext: derlem tokenize {path}")
+
+
+@tokenizer_app.command()
+def compare(
+    folder: Folder,
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="SentencePiece models, or tiktoken:NAME.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare tokenizers on a corpus's validation documents: bytes a token and tokens a word by language."""
+    from corpus.inspect.build import open_build
+    from corpus.inspect.render_costs import render_costs
+    from corpus.tokenizer.compare import compare as measure
+
+    with _errors():
+        costs = measure(open_build(folder).need_shards("compare tokenizers").folder, models)
+        if as_json:
+            print(json.dumps([cost.as_dict() for cost in costs], ensure_ascii=False))
+        else:
+            render_costs(costs, _console(stderr=False))
+
+
+@app.command()
+def tokenize(
+    path: ConfigFile,
+    overrides: Set = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
+    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+) -> None:
+    """Make token shards of a finished build's shards; what is done already is not done again."""
+    from corpus.config import load
+
+    with _errors():
+        loaded = load(path, overrides or ())
+        _quiet()
+        signal.signal(signal.SIGINT, _stop)
+        from pipelines import build as pipeline
+        from pipelines import options
+
+        runner = options.choose(loaded.run, workers, tuple(beam or ()))
+        _say(f"done: {pipeline.run_tokenize(loaded, path.resolve().parent, runner, _console())}")
+
+
 @app.command()
 def verify(folder: Folder) -> None:
     """Check every file of a corpus against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files
 
     with _errors():
-        stages = [files.join(folder, name) for name in ("clean", "dedupe", "shards")]
+        stages = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
         there = [stage for stage in stages if files.size(stage, dataset.MANIFEST) is not None] or [folder]
         faults = 0
         for stage in there:

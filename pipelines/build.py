@@ -18,6 +18,7 @@ from pipelines.options import Runner
 
 FOLDERS = {clean.NAME: clean.NAME, dedupe.NAME: dedupe.NAME, shard.NAME: shard.FOLDER}
 STAGES = tuple(FOLDERS)
+_WRITTEN = (*FOLDERS.values(), tokenize.FOLDER)  # what a changed stage unfinishes, in this order
 
 
 def check(config: Config) -> None:
@@ -32,7 +33,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
     if files.size(config.output, "__init__.py") is not None:
         raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
-    for name in FOLDERS.values():
+    for name in _WRITTEN:
         folder = files.join(config.output, name)
         if stage.is_foreign(folder):
             raise ConfigError(
@@ -81,7 +82,7 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
         "dedupe": lambda: dedupe.plan(config, runner),
         "shard": lambda: shard.plan(config),
     }
-    folders = [files.join(output, name) for name in (*FOLDERS.values(), tokenize.FOLDER)]
+    folders = [files.join(output, name) for name in _WRITTEN]
     check(config)
     with _alone(output):
         for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):

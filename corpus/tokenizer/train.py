@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import sentencepiece as spm
 
-from corpus import dataset
+from corpus import dataset, files
 from corpus.config import ConfigError
 from corpus.config import Tokenizer as Settings
 from corpus.dataset import DatasetError
 from corpus.deal import TRAIN
 from corpus.privacy import KINDS
+from corpus.tokenizer import FOLDER, MODEL
 
 BOS, EOS = "<|begintext|>", "<|endoftext|>"
 PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
@@ -62,6 +63,18 @@ def train(folder: str, settings: Settings) -> Trained:
     texts = _counted(balanced(folder, int(settings.sample_mb * _MIB), settings.seed), sample)
     model = fit(texts, settings.algorithm, settings.vocabulary)
     return Trained(model, sample)
+
+
+def save(output: str, trained: Trained, settings: Settings) -> str:
+    """Write a model and a report of what it was made from below a build's output folder; give its URL."""
+    folder = files.join(output, FOLDER)
+    report = {
+        "settings": settings.model_dump(mode="json", exclude={"model", "bos"}),
+        "sample_bytes": trained.sample,
+        "sha256": files.write_bytes(folder, MODEL, trained.model).sha256,
+    }
+    files.write_json(folder, "report.json", report)
+    return files.join(folder, MODEL)
 
 
 def _counted(texts: Iterable[tuple[str, str]], sample: dict[str, int]) -> Iterator[str]:
