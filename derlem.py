@@ -86,7 +86,7 @@ def build(
             _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
         runner = options.choose(loaded.run, workers, tuple(beam or ()))
         output = pipeline.run(loaded, path.resolve().parent, runner, _console(), until)
-        folder = os.path.relpath(output) if "://" not in output else output
+        folder = _shortened(output)
         _say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
 
@@ -107,7 +107,8 @@ def train(path: ConfigFile, overrides: Set = None) -> None:
         sample = ", ".join(f"{name} {size / (1 << 20):,.1f} MiB" for name, size in trained.sample.items())
         pieces, asked = Tokenizer(trained.model).vocabulary, config.tokenizer.vocabulary
         few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
-        _say(f"sample: {sample}\nwrote {url}: {pieces:,} pieces{few}\nnext: derlem tokenize {path}")
+        _say(f"sample: {sample}\nwrote {_shortened(url)}: {pieces:,} pieces{few}")
+        _say(f"next: derlem tokenize {shlex.quote(str(path))}")
 
 
 @tokenizer_app.command()
@@ -149,7 +150,8 @@ def tokenize(
         from pipelines import options
 
         runner = options.choose(loaded.run, workers, tuple(beam or ()))
-        _say(f"done: {pipeline.run_tokenize(loaded, path.resolve().parent, runner, _console())}")
+        folder = pipeline.run_tokenize(loaded, path.resolve().parent, runner, _console())
+        _say(f"done: {_shortened(folder)}")
 
 
 @app.command()
@@ -283,6 +285,11 @@ def _stop(number: int, frame: object) -> None:
     from pipelines import progress
 
     progress.leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
+
+
+def _shortened(url: str) -> str:
+    """Give a local path as seen from where the user stands."""
+    return os.path.relpath(url) if "://" not in url else url
 
 
 def _quiet() -> None:

@@ -58,6 +58,7 @@ class File(_Record):
     sha256: str
     language: str = ""
     split: str = ""
+    source: str = ""  # of a token shard, which holds documents of one source
     batches: Batches | None = None  # of a token shard
 
 
@@ -144,6 +145,7 @@ def create(
     compression: str | None = "zstd",
     language: str = "",
     split: str = "",
+    source: str = "",
 ) -> Iterator[Slot]:
     """Write one Arrow IPC file of a kind under `folder/path`; it appears whole or not at all."""
     with files.create(folder, path) as pending:
@@ -160,6 +162,7 @@ def create(
         sha256=done.sha256,
         language=language,
         split=split,
+        source=source,
         batches=slot.arrow.batches(),
     )
 

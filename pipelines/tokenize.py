@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -81,24 +82,34 @@ def _model(config: Config, base: Path) -> Tokenizer:
 
 
 def tokenize_unit(shards: str, model: bytes, bos: bool, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Write one shard's token shard, row by row, and the model beside it: the folder is whole by itself."""
+    """Write one shard's token shards, one for each source that it holds, its rows in their order.
+
+    So that a trainer can weigh sources. The model is put beside them: the folder is whole by itself.
+    """
     shard: dataset.File = unit.task
     pieces = Tokenizer(model)
+    files.write_bytes(folder, MODEL, model)
     kind = TOKENS16 if tokenizer.fits_uint16(pieces.vocabulary) else TOKENS32
     head, tail = [pieces.bos] if bos else [], [pieces.eos]
     counts = Counts()
-    files.write_bytes(folder, MODEL, model)
-    path = f"{shard.path.rpartition('-')[0]}-{unit.fingerprint}.arrow"
-    with dataset.create(
-        folder, path, kind, unit.fingerprint, compression=None, language=shard.language, split=shard.split
-    ) as slot:
-        for batch in _full(_encoded(shards, shard.path, pieces, head, tail, kind)):
-            slot.arrow.write_tokens(batch)
-            counts.seen = counts.kept = slot.arrow.rows
-            counts.note(f"{shard.split} tokens", shard.language, len(batch["tokens"].flatten()))
-            counts.note(f"{shard.split} bytes", shard.language, pc.sum(batch["bytes"]).as_py())
+    slots: dict[str, dataset.Slot] = {}
+    fillers: dict[str, Filler] = {}
+    with ExitStack() as stack:
+        for batch in dataset.batches(shards, shard.path, ["text", *_CARRIED]):
+            for source, encoded in _by_source(_encoded(batch, pieces, head, tail, kind)):
+                if source not in slots:
+                    slots[source] = stack.enter_context(
+                        _create(folder, shard, source, kind, unit.fingerprint)
+                    )
+                    fillers[source] = Filler(slots[source].arrow)
+                fillers[source].add(encoded)
+                counts.kept += encoded.num_rows
+                counts.note(f"{shard.split} tokens", shard.language, _tokens(encoded))
+                counts.note(f"{shard.split} bytes", shard.language, pc.sum(encoded["bytes"]).as_py())
+            counts.seen += batch.num_rows
             beat(counts.seen, counts.kept, counts.seen / shard.rows)
-    assert slot.file is not None
+        for filler in fillers.values():
+            filler.end()
     facts: dict[str, object] = {
         "tokenizer": pieces.sha256,
         "vocabulary": pieces.vocabulary,
@@ -106,35 +117,70 @@ def tokenize_unit(shards: str, model: bytes, bos: bool, unit: Planned, folder: s
         "eos": pieces.eos,
         "bos": pieces.bos if bos else None,
     }
-    return Outcome([slot.file], counts, facts=facts)
+    written = [slot.file for _, slot in sorted(slots.items()) if slot.file is not None]
+    return Outcome(written, counts, facts=facts)
+
+
+def _create(
+    folder: str, shard: dataset.File, source: str, kind: Kind, fingerprint: str
+) -> AbstractContextManager[dataset.Slot]:
+    numbers = shard.path.removeprefix(f"{shard.language}/{shard.split}-").rpartition("-")[0]
+    return dataset.create(
+        folder,
+        f"{shard.language}/{shard.split}-{source}-{numbers}-{fingerprint}.arrow",
+        kind,
+        fingerprint,
+        compression=None,
+        language=shard.language,
+        split=shard.split,
+        source=source,
+    )
 
 
 def _encoded(
-    shards: str, path: str, pieces: Tokenizer, head: list[int], tail: list[int], kind: Kind
-) -> Iterator[pa.RecordBatch]:
-    """Encode a shard, one record batch of tokens for each of its own."""
+    batch: pa.RecordBatch, pieces: Tokenizer, head: list[int], tail: list[int], kind: Kind
+) -> pa.RecordBatch:
+    """Give the tokens of a shard's record batch, row by row."""
     schema = kind.schema()
     tokens = schema.field("tokens").type
-    for batch in dataset.batches(shards, path, ["text", *_CARRIED]):
-        rows = [head + pieces.encode(text) + tail for text in batch["text"].to_pylist()]
-        ends = np.cumsum([0, *map(len, rows)])
-        values = np.fromiter(chain.from_iterable(rows), tokens.value_type.to_pandas_dtype(), int(ends[-1]))
-        lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values), type=tokens)
-        yield pa.RecordBatch.from_arrays([lists, *(batch[name] for name in _CARRIED)], schema=schema)
+    rows = [head + pieces.encode(text) + tail for text in batch["text"].to_pylist()]
+    ends = np.cumsum([0, *map(len, rows)])
+    values = np.fromiter(chain.from_iterable(rows), tokens.value_type.to_pandas_dtype(), int(ends[-1]))
+    lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values), type=tokens)
+    return pa.RecordBatch.from_arrays([lists, *(batch[name] for name in _CARRIED)], schema=schema)
 
 
-def _full(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut a stream of record batches into ones that end with the document that makes `BATCH_TOKENS` full."""
-    waiting: list[pa.RecordBatch] = []
-    held = 0
-    for batch in batches:
-        ends = np.cumsum(pc.list_value_length(batch["tokens"]).to_numpy()) + held
+def _by_source(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+    for source in pc.unique(batch["source"]).to_pylist():
+        yield source, batch.filter(pc.equal(batch["source"], source))
+
+
+def _tokens(batch: pa.RecordBatch) -> int:
+    return int(pc.sum(pc.list_value_length(batch["tokens"])).as_py())
+
+
+class Filler:
+    """Takes record batches of any size and writes ones that end with the document that fills them."""
+
+    def __init__(self, arrow: dataset.ArrowWriter) -> None:
+        self._arrow = arrow
+        self._waiting: list[pa.RecordBatch] = []
+        self._held = 0  # tokens of what is waiting
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows, and write what is full."""
+        ends = np.cumsum(pc.list_value_length(batch["tokens"]).to_numpy()) + self._held
         start = 0
         while (last := int(np.searchsorted(ends, BATCH_TOKENS))) < batch.num_rows:
-            yield pa.concat_batches([*waiting, batch.slice(start, last + 1 - start)])
-            waiting, start = [], last + 1
+            self._waiting.append(batch.slice(start, last + 1 - start))
+            self.end()
             ends -= ends[last]
-        waiting.append(batch.slice(start))
-        held = int(ends[-1])
-    if sum(batch.num_rows for batch in waiting):
-        yield pa.concat_batches(waiting)
+            start = last + 1
+        self._waiting.append(batch.slice(start))
+        self._held = int(ends[-1])
+
+    def end(self) -> None:
+        """Write what is waiting."""
+        if any(batch.num_rows for batch in self._waiting):
+            self._arrow.write_tokens(pa.concat_batches(self._waiting))
+        self._waiting = []

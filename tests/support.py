@@ -68,7 +68,7 @@ def write_shards(folder: Path, shards: dict[str, list[str]]) -> None:
             {
                 "id": hashlib.md5(text.encode()).hexdigest(),
                 "text": text,
-                "source": "web",
+                "source": "web" if row % 4 else "books",
                 "language": language,
                 "bytes": len(text.encode()),
                 "words": len(text.split()),

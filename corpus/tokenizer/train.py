@@ -40,9 +40,14 @@ _BETWEEN_WORDS = re.compile(
     )
 )
 
+# Unigram prunes these to the vocabulary. Ten for each piece took a third less time than SentencePiece's own
+# million for 32,768 pieces, and the pieces were no shorter.
+_CANDIDATES = 10
+
 # Not the number of cores: sums are made thread by thread, and their last bits depend on how many there are.
 _THREADS = 8
-_END = "\ue000"
+
+_END = "\ue000"  # an end of pieces inside what SentencePiece reads; a text that holds it has an end there
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,7 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
             model_writer=written,
             model_type=algorithm,
             vocab_size=vocabulary,
+            seed_sentencepiece_size=_CANDIDATES * vocabulary,
             hard_vocab_limit=False,  # a small corpus gives as many pieces as it can
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,

@@ -50,31 +50,32 @@ def run(config: Config, **tokenizer: object) -> dataset.Manifest:
 
 
 def rows(folder: Path, manifest: dataset.Manifest) -> dict[str, list[dict[str, object]]]:
-    """Give the rows of all token shards by "LANGUAGE/SPLIT"."""
+    """Give the rows of all token shards by "LANGUAGE/SPLIT/SOURCE"."""
     found: dict[str, list[dict[str, object]]] = {}
     for unit in manifest.units:
         for file in unit.files:
-            name = f"{file.language}/{file.split}"
+            name = f"{file.language}/{file.split}/{file.source}"
             found.setdefault(name, []).extend(dataset.table(str(folder), file.path).to_pylist())
     return found
 
 
-def test_rows_are_the_shards_documents_in_their_order_and_end_with_eos(
+def test_rows_are_the_documents_of_a_shard_and_source_in_their_order_and_end_with_eos(
     config: Config, tmp_path: Path, model: bytes
 ) -> None:
     manifest = run(config)
     tokenizer = Tokenizer(model)
     found = rows(tmp_path / "tokens", manifest)
-    assert set(found) == set(SHARDS)
-    for name, kept in SHARDS.items():
-        (unit,) = (u for u in dataset.load(str(tmp_path / "shards")).units if u.name == name)
+    assert set(found) == {f"{name}/{source}" for name in SHARDS for source in ("web", "books")}
+    for unit in dataset.load(str(tmp_path / "shards")).units:
         documents = dataset.table(str(tmp_path / "shards"), unit.files[0].path).to_pylist()
-        for document, row, text in zip(documents, found[name], kept, strict=True):
-            *ids, last = row.pop("tokens")  # type: ignore[misc]
-            assert last == tokenizer.eos
-            assert tokenizer.eos not in ids
-            assert tokenizer.decode(ids) == text
-            assert row == {key: document[key] for key in row}
+        for source in ("web", "books"):
+            kept = [document for document in documents if document["source"] == source]
+            for document, row in zip(kept, found[f"{unit.name}/{source}"], strict=True):
+                *ids, last = row.pop("tokens")  # type: ignore[misc]
+                assert last == tokenizer.eos
+                assert tokenizer.eos not in ids
+                assert tokenizer.decode(ids) == document["text"]
+                assert row == {key: document[key] for key in row}
 
 
 def test_the_manifest_counts_documents_tokens_and_bytes_and_names_the_model(
@@ -86,7 +87,11 @@ def test_the_manifest_counts_documents_tokens_and_bytes_and_names_the_model(
     assert counts.seen == counts.kept == 31
     found = rows(tmp_path / "tokens", manifest)
     assert counts.noted["train tokens"] == {
-        language: sum(len(row["tokens"]) for row in found[f"{language}/train"])  # type: ignore[arg-type]
+        language: sum(
+            len(row["tokens"])  # type: ignore[arg-type]
+            for source in ("web", "books")
+            for row in found[f"{language}/train/{source}"]
+        )
         for language in ("tur_Latn", "eng_Latn")
     }
     assert counts.noted["validation bytes"] == {
@@ -137,13 +142,19 @@ def test_tokens_lie_uncompressed_and_aligned_in_the_file(config: Config, tmp_pat
 
 
 @pytest.mark.parametrize("full", [1, 300, 5_000, 1 << 21])
-def test_a_batch_ends_with_the_document_that_fills_it(full: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_ends_with_the_document_that_fills_it(
+    full: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tokenize, "BATCH_TOKENS", full)
     lengths = np.random.default_rng(1).integers(1, 400, 300).tolist()
-    schema = pa.schema([pa.field("tokens", pa.list_(pa.uint16()))])
-    whole = pa.RecordBatch.from_pylist([{"tokens": [n % 7] * n} for n in lengths], schema)
-    given = [whole.slice(at, 40) for at in range(0, 300, 40)]
-    batches = list(tokenize._full(given))
+    rows = [{"tokens": [n % 7] * n, "bytes": n, "id": "", "language": "", "source": ""} for n in lengths]
+    whole = pa.RecordBatch.from_pylist(rows, TOKENS16.schema())
+    with dataset.create(str(tmp_path), "a.arrow", TOKENS16, "", compression=None) as slot:
+        filler = tokenize.Filler(slot.arrow)
+        for at in range(0, 300, 40):
+            filler.add(whole.slice(at, 40))
+        filler.end()
+    batches = list(dataset.batches(str(tmp_path), "a.arrow"))
     assert pa.Table.from_batches(batches).equals(pa.Table.from_batches([whole]))
     for batch in batches[:-1]:
         sizes = [len(row) for row in batch["tokens"].to_pylist()]
@@ -158,7 +169,7 @@ def test_bos_begins_every_document_where_the_configuration_asks_for_it(
     after = rows(tmp_path / "tokens", begun)
     bos = Tokenizer(model).bos
     assert begun.facts["bos"] == bos
-    for name in SHARDS:
+    for name in before:
         assert [[bos, *row["tokens"]] for row in before[name]] == [row["tokens"] for row in after[name]]  # type: ignore[misc]
 
 
@@ -176,7 +187,7 @@ def test_only_shards_that_changed_are_done_again_and_a_new_model_does_all(
     fingerprints = [{unit.fingerprint for unit in made.units} for made in (first, second, third)]
     assert len(fingerprints[0] & fingerprints[1]) == 2
     assert not fingerprints[1] & fingerprints[2]
-    assert len(list((tmp_path / "tokens").rglob("*.arrow"))) == 3
+    assert len(list((tmp_path / "tokens").rglob("*.arrow"))) == 6
 
 
 def test_a_resumed_run_ends_in_the_same_bytes(config: Config, tmp_path: Path) -> None:
@@ -205,8 +216,8 @@ def test_a_vocabulary_beyond_16_bits_takes_32(
     assert wide.files("tokens16") == []
     assert dataset.verify(str(tmp_path / "tokens")) == []
     found = rows(tmp_path / "tokens", wide)
-    assert [row["tokens"][1:] for row in found["eng_Latn/train"]] == [  # type: ignore[index]
-        row["tokens"] for row in narrow["eng_Latn/train"]
+    assert [row["tokens"][1:] for row in found["eng_Latn/train/web"]] == [  # type: ignore[index]
+        row["tokens"] for row in narrow["eng_Latn/train/web"]
     ]
     assert (
         dataset.table(str(tmp_path / "tokens"), wide.files("tokens32")[0].path)
@@ -231,15 +242,15 @@ def test_a_damaged_batch_is_named(config: Config, tmp_path: Path) -> None:
 def test_verify_compares_the_places_of_batches_with_what_lies_there(config: Config, tmp_path: Path) -> None:
     manifest = run(config)
     unit = manifest.units[0]
-    (file,) = unit.files
+    file = unit.files[0]
     assert file.batches is not None
     wrong = file.batches.model_copy(update={"tokens": (1,), "documents": (2,)})
-    lying = unit.model_copy(update={"files": (file.model_copy(update={"batches": wrong}),)})
+    lying = unit.model_copy(update={"files": (file.model_copy(update={"batches": wrong}), *unit.files[1:])})
     dataset.save(str(tmp_path / "tokens"), manifest.model_copy(update={"units": (lying,)}))
     faults = dataset.verify(str(tmp_path / "tokens"))
     assert len(faults) == 2
     assert "the manifest says 2 and 1" in faults[0]
-    assert "2 rows in its batches, 18 in the manifest" in faults[1]
+    assert f"2 rows in its batches, {file.rows} in the manifest" in faults[1]
 
 
 def test_a_missing_model_says_how_to_get_one(config: Config, tmp_path: Path) -> None:
