@@ -86,7 +86,6 @@ def mixture(weights: Sequence[float], key: int) -> Mixture:
             f"share is 1/{round(1 / SMALLEST):,}; join it with another stream or give it weight 0"
         )
     edges = np.concatenate([[0], np.rint(np.cumsum(shares) * _UNIT).astype(np.int64)])
-    edges[1:][np.flatnonzero(shares)[-1] :] = _UNIT
     units = np.diff(edges)
     block = BLOCK
     # With one sample or more a block for every stream, rounding never takes a sample back.
