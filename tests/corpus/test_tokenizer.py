@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
@@ -166,3 +168,33 @@ def test_without_validation_there_is_nothing_to_compare_on(tmp_path: Path) -> No
     write_shards(tmp_path, {"tur_Latn/train": ["bir"]})
     with pytest.raises(DatasetError, match=r"raise shard\.validation"):
         compare(str(tmp_path), [])
+
+
+def test_encodings_of_tiktoken_are_measured_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bytes:
+        """Stands for an encoding of tiktoken: a token a byte, the last byte lost on the way back."""
+
+        n_vocab = 256
+
+        def encode_ordinary(self, text: str) -> list[int]:
+            return list(text.encode())
+
+        def decode(self, ids: list[int]) -> str:
+            return bytes(ids[:-1]).decode()
+
+    def get_encoding(name: str) -> Bytes:
+        if name != "bytes":
+            raise ValueError(f"Unknown encoding {name}")
+        return Bytes()
+
+    monkeypatch.setitem(sys.modules, "tiktoken", SimpleNamespace(get_encoding=get_encoding))
+    write_shards(tmp_path, {"eng_Latn/validation": ["the end"]})
+    (cost,) = compare(str(tmp_path), ["tiktoken:bytes"])
+    assert (cost.tokens, cost.documents, cost.exact, cost.vocabulary) == (7, 1, 0, 256)
+    with pytest.raises(DatasetError, match="tiktoken:none: Unknown encoding none"):
+        compare(str(tmp_path), ["tiktoken:none"])
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    with pytest.raises(DatasetError, match="the package tiktoken is not installed"):
+        compare(str(tmp_path), ["tiktoken:bytes"])
