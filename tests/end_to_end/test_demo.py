@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import pack
 import pytest
 
 from corpus import dataset
@@ -38,18 +36,6 @@ BOILERPLATE = (
     "Tüm hakları saklıdır",
 )
 
-
-def _load_pack() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pack", EXAMPLES / "pack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pack"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-pack = _load_pack()
 CRAWL = pack.crawl()
 PLANTED = {row.name for row in pack.defects()}
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import pack
 import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def pack() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pack", EXAMPLES / "pack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pack"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
@@ -32,7 +20,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_warcio_reads_every_sound_record_and_finds_its_digests_right(pack: ModuleType) -> None:
+def test_warcio_reads_every_sound_record_and_finds_its_digests_right() -> None:
     sound = [item for item in pack.packed() if not item.row.damage]
     stream = io.BytesIO(b"".join(item.member for item in sound))
     found = []
@@ -44,7 +32,7 @@ def test_warcio_reads_every_sound_record_and_finds_its_digests_right(pack: Modul
     assert found[1:] == expected[1:]
 
 
-def test_warcio_fails_on_a_digest_when_a_body_is_changed(pack: ModuleType) -> None:
+def test_warcio_fails_on_a_digest_when_a_body_is_changed() -> None:
     """Without this the test above could pass because nothing is checked."""
     row = pack.Row(name="page", page="tr/asure")
     record = pack.warc(row, pack.FIRST_FETCH, pack.http(row, b"<p>one</p>")).replace(b"<p>one", b"<p>two")
@@ -53,29 +41,29 @@ def test_warcio_fails_on_a_digest_when_a_body_is_changed(pack: ModuleType) -> No
         next(reader).raw_stream.read()
 
 
-def test_dates_and_record_identifiers_differ_from_record_to_record(pack: ModuleType) -> None:
+def test_dates_and_record_identifiers_differ_from_record_to_record() -> None:
     items = list(pack.packed())
     assert len({item.fetched for item in items}) == len(items)
     assert len({item.row.name for item in items}) == len(items)
 
 
-def test_only_the_last_record_is_cut(pack: ModuleType) -> None:
+def test_only_the_last_record_is_cut() -> None:
     cut = [number for number, row in enumerate(pack.crawl()) if row.damage == "cut"]
     assert cut == [len(pack.crawl()) - 1]
 
 
-def test_readable_records_follow_every_damaged_one_but_the_last(pack: ModuleType) -> None:
+def test_readable_records_follow_every_damaged_one_but_the_last() -> None:
     damage = [row.damage for row in pack.crawl()]
     assert all(damage[at + 1] == "" for at, kind in enumerate(damage[:-1]) if kind)
 
 
-def test_each_change_of_the_text_changes_it(pack: ModuleType) -> None:
+def test_each_change_of_the_text_changes_it() -> None:
     text = f"<p>İstanbul'da ince ışığın öyküsü çağlar boyunca {'yeniden anlatılır ' * 20}durur.</p>\n"
     for name in pack.CHANGES:
         assert pack.changed(text, name) != text, name
 
 
-def test_the_changes_are_the_defects_of_the_real_web(pack: ModuleType) -> None:
+def test_the_changes_are_the_defects_of_the_real_web() -> None:
     changes = pack.CHANGES
     assert changes["windows-1254 read as windows-1252"]("İstanbul ışık") == "Ýstanbul ýþýk"
     assert changes["UTF-8 read as windows-1252"]("İstanbul") == "Ä°stanbul"
@@ -84,7 +72,7 @@ def test_the_changes_are_the_defects_of_the_real_web(pack: ModuleType) -> None:
     assert changes["capitals"]("ırmak iner") == "IRMAK İNER"
 
 
-def test_every_row_names_a_fate_and_a_survivor_that_exist(pack: ModuleType) -> None:
+def test_every_row_names_a_fate_and_a_survivor_that_exist() -> None:
     names = {row.name for row in pack.crawl()}
     for row in pack.defects():
         assert row.what, row.name
@@ -92,12 +80,12 @@ def test_every_row_names_a_fate_and_a_survivor_that_exist(pack: ModuleType) -> N
         assert (row.survivor in names) == (row.fate == "removed"), row.name
 
 
-def test_a_key_that_no_row_can_have_is_an_error(pack: ModuleType) -> None:
+def test_a_key_that_no_row_can_have_is_an_error() -> None:
     with pytest.raises(TypeError, match="fait"):
         pack.Row(name="x", fait="kept")
 
 
-def test_the_site_has_what_the_demo_promises(pack: ModuleType) -> None:
+def test_the_site_has_what_the_demo_promises() -> None:
     turkish = [page for page in pack.pages() if page.startswith("tr/")]
     assert len(turkish) >= 60
     assert len(pack.pages()) - len(turkish) >= 20
@@ -105,22 +93,22 @@ def test_the_site_has_what_the_demo_promises(pack: ModuleType) -> None:
     assert words >= 25_000
 
 
-def test_no_page_says_a_paragraph_twice(pack: ModuleType) -> None:
+def test_no_page_says_a_paragraph_twice() -> None:
     for page in pack.pages():
         found = pack.paragraphs(pack.read(page))
         assert len(found) == len(set(found)), page
 
 
-def test_addresses_are_reserved_ones(pack: ModuleType) -> None:
+def test_addresses_are_reserved_ones() -> None:
     assert all(".example/" in row.url for row in pack.crawl())
 
 
-def test_the_readme_shows_the_tables(pack: ModuleType) -> None:
+def test_the_readme_shows_the_tables() -> None:
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert readme.endswith(pack.tables()), "run `python examples/pack.py --tables` and put its output in"
 
 
-def test_the_site_is_written_as_files_for_a_local_server(pack: ModuleType, tmp_path: Path) -> None:
+def test_the_site_is_written_as_files_for_a_local_server(tmp_path: Path) -> None:
     pack.write_site(tmp_path)
     written = {path.relative_to(tmp_path).with_suffix("").as_posix() for path in tmp_path.rglob("*.html")}
     assert written == set(pack.pages())
