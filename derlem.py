@@ -267,9 +267,9 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this preset."
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn errors that a user can mend into one message and exit status 2 or 1; others keep their trace."""
-    from corpus.config import ConfigError
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
+    from corpus.settings import ConfigError
     from pipelines.errors import StageError
 
     try:

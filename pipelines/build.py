@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from corpus import files, filters
-from corpus.config import Config, ConfigError, located
+from corpus.config import Config, located
+from corpus.settings import ConfigError
 from pipelines import clean, dedupe, shard, stage, tokenize
 from pipelines.errors import StageError
 from pipelines.options import Runner

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from corpus import dataset, files, filters, language, sources
 from corpus.clean import Cleaner, Document
-from corpus.config import Clean, Config, ConfigError, Source
+from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
+from corpus.settings import ConfigError
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
 from corpus.sources.inputs import expand
 from pipelines.progress import Beat

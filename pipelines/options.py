@@ -14,7 +14,8 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from corpus.config import ConfigError, Run
+from corpus.config import Run
+from corpus.settings import ConfigError
 from pipelines import progress
 
 LOCAL = "local"

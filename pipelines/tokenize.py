@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset, files, tokenizer
-from corpus.config import Config, ConfigError
+from corpus.config import Config
 from corpus.counts import Counts
 from corpus.dataset import DatasetError
 from corpus.schema import TOKENS16, TOKENS32, Kind
+from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
 from pipelines.progress import Beat
 from pipelines.shard import FOLDER as SHARDS

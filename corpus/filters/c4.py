@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from corpus.config import Section, Share
+from corpus.config import Share
 from corpus.filters.drop import Drop, above, below
 from corpus.filters.sentences import count_sentences
 from corpus.filters.wordset import present
+from corpus.settings import Section
 from corpus.text.view import C4_END, ELLIPSIS, TextView, view, words
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")

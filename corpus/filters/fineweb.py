@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from corpus.config import Section, Share
+from corpus.config import Share
 from corpus.filters.drop import Drop, above, below
 from corpus.filters.repeats import duplicates
+from corpus.settings import Section
 from corpus.text.view import SENTENCE, TextView
 
 

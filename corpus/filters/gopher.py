@@ -14,10 +14,11 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
-from corpus.config import Section, Share
+from corpus.config import Share
 from corpus.filters.drop import Drop, above, below
 from corpus.filters.repeats import I64, duplicates, ngrams
 from corpus.filters.wordset import present
+from corpus.settings import Section
 from corpus.text.view import BULLET, ELLIPSIS, LETTER, TextView
 
 # Limits by n: ((2, 0.20), (3, 0.18)).

@@ -10,10 +10,10 @@ from importlib.resources import files
 
 from pydantic import Field, ValidationError
 
-from corpus.config import ConfigError, Section
 from corpus.filters.c4 import C4
 from corpus.filters.fineweb import FineWeb
 from corpus.filters.gopher import Quality, Repetition
+from corpus.settings import ConfigError, Section
 
 _FOLDER = files("corpus.filters") / "presets"
 

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from corpus import files
-from corpus.config import ConfigError
+from corpus.settings import ConfigError
 
 if TYPE_CHECKING:
     from corpus.config import Source

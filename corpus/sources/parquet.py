@@ -12,7 +12,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from corpus import files
-from corpus.config import ConfigError
+from corpus.settings import ConfigError
 from corpus.sources import Item, Items, RawDocument, Rejected
 from corpus.sources.inputs import MIB, moment
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import sentencepiece as spm
 
 from corpus import dataset, files
-from corpus.config import ConfigError
 from corpus.config import Tokenizer as Settings
 from corpus.dataset import DatasetError
 from corpus.deal import TRAIN
 from corpus.privacy import KINDS
+from corpus.settings import ConfigError
 from corpus.tokenizer import FOLDER, MODEL
 
 BOS, EOS = "<|begintext|>", "<|endoftext|>"

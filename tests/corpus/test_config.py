@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from corpus.config import Config, ConfigError, Section, load, parse
+from corpus.config import Config, load, parse
+from corpus.settings import ConfigError, Section
 from corpus.starter import resolved, starter
 
 MINIMAL = '[[source]]\nname = "a"\nformat = "warc"\npaths = ["a.warc.gz"]\n'

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support import texts, write_shards
 
 from corpus import tokenizer
-from corpus.config import ConfigError
 from corpus.config import Tokenizer as Settings
 from corpus.dataset import DatasetError
+from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.compare import compare
 from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, fit, train

@@ -12,7 +12,8 @@ from rich.console import Console
 from support import Command, final_files, texts
 
 from corpus import dataset, files
-from corpus.config import ConfigError, parse
+from corpus.config import parse
+from corpus.settings import ConfigError
 from pipelines import build, clean
 from pipelines.errors import StageError
 from pipelines.options import Runner

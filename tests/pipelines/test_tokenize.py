@@ -13,9 +13,10 @@ from rich.console import Console
 from support import texts, write_shards
 
 from corpus import dataset, files
-from corpus.config import Config, ConfigError, parse
+from corpus.config import Config, parse
 from corpus.dataset import DatasetError
 from corpus.schema import TOKENS16
+from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.train import fit
 from pipelines import build, tokenize

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.config import ConfigError, Filters
+from corpus.config import Filters
 from corpus.filters import Drop, apply, c4, fineweb, gopher, load, names, source
 from corpus.filters.preset import parse
+from corpus.settings import ConfigError
 from corpus.text.view import view
 
 PROSE = (

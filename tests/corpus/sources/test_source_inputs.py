@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.config import ConfigError, Source
+from corpus.config import Source
+from corpus.settings import ConfigError
 from corpus.sources import RawDocument, read
 from corpus.sources.inputs import expand, moment
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus import files
-from corpus.config import ConfigError, Source
+from corpus.config import Source
+from corpus.settings import ConfigError
 from corpus.sources import Item, RawDocument, Rejected, read
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
