@@ -114,6 +114,7 @@ class Order:
             raise ValueError("no phase: a run has at least one")
         self.streams = tuple(streams)
         self.phases = tuple(phases)
+        self.seed = seed
         self.chunk = max(phase.length for phase in phases) if chunk is None else chunk
         _check(self.streams, self.phases, self.chunk)
         counts = [np.asarray(stream.tokens, np.int64) for stream in streams]

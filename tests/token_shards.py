@@ -1,0 +1,76 @@
+"""What the trainer's tests share: small folders of token shards, written as the tokenize stage does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from corpus import dataset
+from corpus.counts import Counts
+from corpus.schema import TOKENS16, Kind
+
+Batches = Sequence[Sequence[Sequence[int]]]
+"""The batches of a shard, each its documents, each its tokens."""
+
+
+def write(
+    folder: Path | str,
+    shards: Mapping[str, Batches],
+    split: str = "train",
+    kind: Kind = TOKENS16,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE"."""
+    units = []
+    for number, (name, batches) in enumerate(shards.items()):
+        language, source = name.split("/")
+        fingerprint = f"{number:016x}"
+        path = f"{language}/{split}-{source}-{fingerprint}.arrow"
+        with dataset.create(
+            str(folder),
+            path,
+            kind,
+            fingerprint,
+            compression=None,
+            language=language,
+            split=split,
+            source=source,
+        ) as slot:
+            for documents in batches:
+                slot.arrow.write_tokens(record_batch(documents, kind, language, source))
+        assert slot.file is not None
+        rows = slot.file.rows
+        units.append(
+            dataset.Unit(
+                name=f"{name}-{split}",
+                fingerprint=fingerprint,
+                inputs=(),
+                files=(slot.file,),
+                counts=Counts(seen=rows, kept=rows),
+            )
+        )
+    known = {"tokenizer": "ab" * 32, "vocabulary": 300, "padded_vocabulary": 384, "eos": 2, "bos": None}
+    manifest = dataset.Manifest(
+        stage="tokenize", version=1, settings={}, units=tuple(units), facts={**known, **(facts or {})}
+    )
+    dataset.save(str(folder), manifest)
+
+
+def record_batch(
+    documents: Sequence[Sequence[int]], kind: Kind = TOKENS16, language: str = "tur_Latn", source: str = "web"
+) -> pa.RecordBatch:
+    """Make the record batch of some documents."""
+    rows = [
+        {
+            "tokens": list(document),
+            "bytes": 3 * len(document),
+            "id": f"{number:032x}",
+            "language": language,
+            "source": source,
+            "copies": 1,
+        }
+        for number, document in enumerate(documents)
+    ]
+    return pa.RecordBatch.from_pylist(rows, kind.schema())

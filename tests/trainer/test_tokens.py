@@ -1,0 +1,148 @@
+"""Token shards open by their manifest; streams are named and sorted; what was read has a fingerprint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from token_shards import write
+
+from corpus import dataset
+from corpus.dataset import DatasetError
+from corpus.settings import parse
+from trainer import tokens
+from trainer.config import Config
+
+WEB = [[[5, 6, 7, 2], [8, 2]], [[9, 9, 2]]]
+SHARDS = {
+    "tur_Latn/web": WEB,
+    "aze_Latn/web": [[[5, 2], [6, 6, 6, 2]]],
+    "tur_Latn/books": [[[4] * 9 + [2]]],
+}
+
+
+def config(**data: object) -> Config:
+    return parse(Config, {"seed": 3, "data": {"length": 4, "batch": 2, "tokens": 64, **data}}, "test")
+
+
+def test_a_folder_of_shards_or_of_a_build_is_opened(tmp_path: Path) -> None:
+    write(tmp_path / "tokens", SHARDS)
+    for folder in (tmp_path, tmp_path / "tokens"):
+        opened = tokens.open(str(folder))
+        assert opened.folder == str(tmp_path / "tokens")
+        assert (opened.eos, opened.bos, opened.vocabulary, opened.rows) == (2, None, 300, 384)
+        assert opened.tokenizer == "ab" * 32
+
+
+def test_a_folder_without_shards_names_the_command_that_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no finished token shards.*`derlem tokenize`"):
+        tokens.open(str(tmp_path))
+    manifest = dataset.Manifest(stage="shard", version=1, settings={}, units=())
+    dataset.save(str(tmp_path), manifest)
+    with pytest.raises(DatasetError, match="the stage 'shard', not token shards"):
+        tokens.open(str(tmp_path))
+
+
+def test_streams_are_sorted_by_name_and_hold_their_batches_in_order(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    found = tokens.streams(opened)
+    assert [s.name for s in found] == ["aze_Latn/web", "tur_Latn/books", "tur_Latn/web"]
+    assert [s.tokens.tolist() for s in found] == [[6], [10], [6, 3]]
+    for stream, batches in zip(found, tokens.places(opened), strict=True):
+        assert len(batches) == len(stream.tokens)
+        for (file, number), count in zip(batches, stream.tokens, strict=True):
+            read = dataset.read_batch(opened.folder, file, number)
+            assert len(read["tokens"].flatten()) == count
+            assert f"{file.language}/{file.source}" == stream.name
+
+
+def test_a_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS, split="validation")
+    opened = tokens.open(str(tmp_path))
+    assert len(tokens.streams(opened, "validation")) == 3
+    with pytest.raises(DatasetError, match="no token shard of split 'train'; there are validation"):
+        tokens.streams(opened)
+
+
+def test_a_shard_without_rows_is_a_stream_without_batches(tmp_path: Path) -> None:
+    write(tmp_path, {**SHARDS, "kaz_Cyrl/web": []})
+    opened = tokens.open(str(tmp_path))
+    empty = tokens.streams(opened)[1]
+    assert (empty.name, empty.tokens.tolist()) == ("kaz_Cyrl/web", [])
+    made = tokens.order(config(), opened)
+    assert "kaz_Cyrl/web" not in made.phases[0].weights
+
+
+def test_an_order_takes_phases_from_the_configuration(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    (only,) = tokens.order(config(), opened).phases
+    assert only.weights == {"aze_Latn/web": 6.0, "tur_Latn/books": 10.0, "tur_Latn/web": 9.0}
+    assert (only.tokens, only.length, only.batch) == (64, 4, 2)
+    weights = {"tur_Latn/web": 2.0}
+    phases = [{"tokens": 16, "length": 2, "weights": {"aze_Latn/web": 1}}, {"tokens": 8, "batch": 4}]
+    first, second, last = tokens.order(config(weights=weights, phases=phases), opened).phases
+    assert (first.tokens, first.length, first.batch, first.weights) == (16, 2, 2, {"aze_Latn/web": 1.0})
+    assert (second.tokens, second.length, second.batch, second.weights) == (8, 4, 4, weights)
+    assert (last.tokens, last.length, last.batch, last.weights) == (40, 4, 2, weights)
+    with pytest.raises(ValueError, match="no stream 'tur_Latn/wbe'; there are aze_Latn/web"):
+        tokens.order(config(weights={"tur_Latn/wbe": 1}), opened)
+
+
+def test_the_same_data_and_configuration_have_the_same_fingerprint(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name, SHARDS)
+    one, two = (tokens.open(str(tmp_path / name)) for name in ("a", "b"))
+    names = [tokens.fingerprint(o, tokens.order(config(), o), 5) for o in (one, two)]
+    assert names[0] == names[1]
+    tokens.check(*names)
+
+
+@pytest.mark.parametrize(
+    ("shards", "facts", "data", "seed", "what"),
+    [
+        ({**SHARDS, "tur_Latn/web": [[[5, 6, 6, 2], [8, 2]], WEB[1]]}, {}, {}, 3, "the tokens themselves"),
+        ({**SHARDS, "tur_Latn/new": WEB}, {}, {}, 3, "the streams' names"),
+        ({**SHARDS, "tur_Latn/web": WEB[::-1]}, {}, {}, 3, "the token counts of their batches"),
+        (SHARDS, {"tokenizer": "cd" * 32}, {}, 3, "the tokenizer"),
+        (SHARDS, {}, {}, 4, "the seed"),
+        (SHARDS, {}, {"length": 8}, 3, "the longest window"),
+        (SHARDS, {}, {"batch": 4}, 3, "batch of a phase that has been read"),
+        (SHARDS, {}, {"weights": {"tur_Latn/web": 1}}, 3, "weights, window length or batch of a phase"),
+    ],
+)
+def test_what_changed_is_named(
+    tmp_path: Path,
+    shards: dict[str, list[list[list[int]]]],
+    facts: dict[str, object],
+    data: dict[str, object],
+    seed: int,
+    what: str,
+) -> None:
+    write(tmp_path / "a", SHARDS)
+    write(tmp_path / "b", shards, facts=facts)
+    one, two = (tokens.open(str(tmp_path / name)) for name in ("a", "b"))
+    was = tokens.fingerprint(one, tokens.order(config(), one), 5)
+    changed = config(**data).model_copy(update={"seed": seed})
+    now = tokens.fingerprint(two, tokens.order(changed, two), 5)
+    with pytest.raises(DatasetError, match=f"changed: .*{what}.* was .*, is "):
+        tokens.check(was, now)
+
+
+def test_a_branch_may_change_what_comes_after_the_step(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    trunk = tokens.order(config(), opened)
+    cooldown = config(
+        tokens=80,
+        weights={"tur_Latn/books": 1},
+        phases=[{"tokens": 40, "weights": dict(trunk.phases[0].weights)}],
+    )
+    branch = tokens.order(cooldown, opened)
+    for step in range(6):
+        assert np.array_equal(trunk.windows(step)[: step < 5], branch.windows(step)[: step < 5])
+        tokens.check(tokens.fingerprint(opened, trunk, step), tokens.fingerprint(opened, branch, step))
+    with pytest.raises(DatasetError, match="a phase that has been read"):
+        tokens.check(tokens.fingerprint(opened, trunk, 6), tokens.fingerprint(opened, branch, 6))

@@ -1,0 +1,193 @@
+"""A folder of token shards, opened: its streams, where their batches lie, the order that a run reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus import dataset, files
+from corpus.dataset import Batches, DatasetError, File, Manifest
+from trainer.config import Config
+from trainer.order import VERSION, Order, Phase, Stream
+from trainer.order import fingerprint as counts_fingerprint
+
+FOLDER = "tokens"  # below a build's output folder
+KINDS = ("tokens16", "tokens32")
+
+_MEANINGS = {
+    "version": "derlem's way to order windows",
+    "tokenizer": "the tokenizer",
+    "streams": "the streams' names or the token counts of their batches",
+    "content": "the tokens themselves",
+    "seed": "the seed",
+    "chunk": "the longest window of all phases",
+    "phases": "weights, window length or batch of a phase that has been read already",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token shards that a build finished: `rows` is the padded vocabulary, `tokenizer` its SHA-256."""
+
+    folder: str
+    manifest: Manifest
+    eos: int
+    bos: int | None
+    vocabulary: int
+    rows: int
+    tokenizer: str
+
+
+Place = tuple[File, int]
+"""A record batch: its file, and its number there."""
+
+
+def open(folder: str) -> Tokens:
+    """Open a folder of token shards by its manifest: the shards' own, or the output folder of a build.
+
+    Raises DatasetError where there are none, saying what to do.
+    """
+    for where in (folder, files.join(folder, FOLDER)):
+        if files.size(where, dataset.MANIFEST) is not None:
+            break
+    else:
+        raise DatasetError(
+            f"{folder} holds no finished token shards: there is neither {dataset.MANIFEST} nor "
+            f"{FOLDER}/{dataset.MANIFEST} in it; `derlem tokenize` makes them from a corpus"
+        )
+    manifest = dataset.load(where)
+    facts = manifest.facts
+    if manifest.stage != "tokenize" or "tokenizer" not in facts:
+        raise DatasetError(
+            f"{where} holds the output of the stage {manifest.stage!r}, not token shards; "
+            "`derlem tokenize` makes them from a corpus"
+        )
+    bos = facts["bos"]
+    return Tokens(
+        folder=where,
+        manifest=manifest,
+        eos=_number(facts["eos"]),
+        bos=None if bos is None else _number(bos),
+        vocabulary=_number(facts["vocabulary"]),
+        rows=_number(facts["padded_vocabulary"]),
+        tokenizer=str(facts["tokenizer"]),
+    )
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int), value
+    return value
+
+
+def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
+    """Give the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order."""
+    return [
+        Stream(name, np.array([count for file in held for count in _batches(file).tokens], np.int64))
+        for name, held in _by_stream(tokens, split).items()
+    ]
+
+
+def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
+    """Say where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
+    return [
+        [(file, number) for file in held for number in range(len(_batches(file).tokens))]
+        for held in _by_stream(tokens, split).values()
+    ]
+
+
+def _by_stream(tokens: Tokens, split: str) -> dict[str, list[File]]:
+    held: dict[str, list[File]] = {}
+    for unit in tokens.manifest.units:
+        for file in unit.files:
+            if file.kind in KINDS and file.split == split:
+                held.setdefault(_stream(file), []).append(file)
+    if not held:
+        found = sorted({file.split for kind in KINDS for file in tokens.manifest.files(kind)})
+        raise DatasetError(
+            f"{tokens.folder} has no token shard of split {split!r}; there are {', '.join(found) or 'none'}"
+        )
+    return dict(sorted(held.items()))
+
+
+def _stream(file: File) -> str:
+    return f"{file.language}/{file.source}"
+
+
+_NONE = Batches(offset=(), length=(), documents=(), tokens=(), xxh3=())
+
+
+def _batches(file: File) -> Batches:
+    return file.batches or _NONE
+
+
+def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
+    """Make the order that a configuration asks for: its phases, then a last one that never ends.
+
+    Without weights every stream is read by its share of the tokens. Raises ValueError for phases that
+    cannot be read, naming the phase and the stream.
+    """
+    data, found = config.data, streams(tokens, split)
+    by_tokens = {stream.name: float(count) for stream in found if (count := int(stream.tokens.sum())) > 1}
+    base = dict(data.weights) or by_tokens
+    phases = [
+        Phase(
+            phase.tokens,
+            base if phase.weights is None else dict(phase.weights) or by_tokens,
+            phase.length or data.length,
+            phase.batch or data.batch,
+        )
+        for phase in data.phases
+    ]
+    rest = max(1, data.tokens - sum(phase.tokens for phase in phases))
+    return Order(found, [*phases, Phase(rest, base, data.length, data.batch)], config.seed)
+
+
+def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -> str:
+    """Name everything that decides what was read before a step, part by part: `name=value name=value …`.
+
+    A checkpoint stores it; `check` compares it on resume. Phases that begin at the step or later are left
+    out, so that a branch may change them.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    for held in _by_stream(tokens, split).values():
+        for file in held:
+            content.update("".join(_batches(file).xxh3).encode())
+    read, before = [], 0
+    for phase in order.phases:
+        if before >= step:
+            break
+        last = phase is order.phases[-1]
+        steps = step - before if last else min(phase.steps, step - before)
+        read.append([steps, phase.length, phase.batch, sorted(phase.weights.items())])
+        before += steps
+    parts = {
+        "version": str(VERSION),
+        "tokenizer": tokens.tokenizer[:32],
+        "streams": counts_fingerprint(order.streams),
+        "content": content.hexdigest(),
+        "seed": str(order.seed),
+        "chunk": str(order.chunk),
+        "phases": hashlib.blake2b(json.dumps(read).encode(), digest_size=16).hexdigest(),
+    }
+    return " ".join(f"{name}={value}" for name, value in parts.items())
+
+
+def check(stored: str, found: str) -> None:
+    """Compare the fingerprint that a checkpoint stored with that of the data and configuration at hand.
+
+    Raises DatasetError naming what has changed, as it was and as it is.
+    """
+    was, now = (dict(part.split("=", 1) for part in text.split()) for text in (stored, found))
+    changed = [
+        f"{meaning} ({name} was {was.get(name, 'missing')}, is {now.get(name, 'missing')})"
+        for name, meaning in _MEANINGS.items()
+        if was.get(name) != now.get(name)
+    ]
+    if changed:
+        raise DatasetError(
+            f"this run cannot go on with other data than it began with; changed: {'; '.join(changed)}. "
+            "Give it the data and the configuration that it had, or begin a new run in another folder"
+        )
