@@ -23,7 +23,7 @@ check: .venv/dev
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) -e .
+	$(PIP) -e ".[train]"
 	@touch $@
 
 .venv/dev: .venv/run
