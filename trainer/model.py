@@ -1,0 +1,305 @@
+"""A decoder-only transformer, from token ids to the loss; top to bottom as it is computed.
+
+Weights are float32 masters, cast where they are used to the dtype of the activations, which is that of the
+embedding's output (`Transformer.compute_dtype`). Inside norms and rotary positions numbers are float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainer.attention import Documents, attend, visible
+from trainer.loss import cap, linear_cross_entropy
+from trainer.shape import Shape
+
+EPSILON = 1e-6
+Rotation = tuple[Tensor, Tensor]
+
+
+class Transformer(nn.Module):
+    """Embedding, blocks, norm, output layer. Made by `build`; `forward` gives the loss of a micro-batch."""
+
+    def __init__(self, shape: Shape, z_loss: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.z_loss = z_loss
+        self.compute_dtype = torch.float32
+        self.embedding = nn.Embedding(shape.rows, shape.width)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = Norm(shape.width)
+        if not shape.tied:  # tied, there is one parameter used twice: no second one that could come loose
+            self.head = Linear(shape.width, shape.rows)
+
+    def forward(self, tokens: Tensor, documents: Documents, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict `targets` int64 [B, T] (loss.IGNORED: none) from `tokens` int64 [B, T].
+
+        Returns the loss, summed over targets (nll + z_loss · log-partition²), so that whoever knows how many
+        targets the whole batch has can divide; and the nll float32 [B, T], detached, 0 without a target.
+        """
+        hidden = self.hidden(tokens, documents)
+        loss, nll = linear_cross_entropy(
+            hidden.flatten(0, 1),
+            self.output,
+            targets.flatten(),
+            vocabulary=self.shape.vocabulary,
+            z_loss=self.z_loss,
+            soft_cap=self.shape.soft_cap,
+        )
+        return loss, nll.view_as(targets)
+
+    def hidden(
+        self, tokens: Tensor, documents: Documents | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Give the states [B, T, width] after the last norm, of `tokens` int64 [B, T].
+
+        Either of documents, or of what follows the tokens in `cache`, one document a row; they join it.
+        """
+        if (documents is None) == (cache is None):
+            raise ValueError("Transformer.hidden: expected either documents or a cache")
+        mask: Tensor | None
+        if cache is not None:
+            positions, mask = cache.reserve(tokens.shape[1])
+        elif documents is not None:
+            positions, mask = documents.positions, visible(documents, self.compute_dtype)
+        rotation = _rotation(positions, self.shape)
+        x = functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype)
+        for number, block in enumerate(self.blocks):
+            x = block(x, rotation, documents, mask, None if cache is None else cache.layer(number))
+        if cache is not None:
+            cache.lengths = cache.lengths + tokens.shape[1]
+        out: Tensor = self.norm(x)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Give the logits float32 [..., rows] of states; capped; rows of padding are minus infinity."""
+        logits = functional.linear(hidden, self.output.to(hidden.dtype))
+        return cap(logits, self.shape.vocabulary, self.shape.soft_cap)
+
+    @property
+    def output(self) -> Tensor:
+        """The output layer's weight [rows, width]: the embedding's where they are tied."""
+        return self.embedding.weight if self.shape.tied else self.head.weight
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward network, each added to the residual stream."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.attention = Attention(shape)
+        self.feed = Feed(shape)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        documents: Documents | None,
+        mask: Tensor | None,
+        past: Past | None,
+    ) -> Tensor:
+        x = x + self.attention(x, rotation, documents, mask, past)
+        return torch.add(x, self.feed(x))
+
+
+class Attention(nn.Module):
+    """Heads share one product for queries, keys and values; rotary positions; optionally normalised."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.norm = Norm(shape.width)
+        self.qkv = Linear(shape.width, (shape.heads + 2 * shape.kv_heads) * shape.head)
+        if shape.qk_norm:
+            self.q_norm = Norm(shape.head)
+            self.k_norm = Norm(shape.head)
+        self.out = Linear(shape.heads * shape.head, shape.width)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        documents: Documents | None,
+        mask: Tensor | None,
+        past: Past | None,
+    ) -> Tensor:
+        heads, kv_heads = self.shape.heads, self.shape.kv_heads
+        qkv = self.qkv(self.norm(x)).unflatten(2, (-1, self.shape.head))
+        query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=2)
+        if self.shape.qk_norm:
+            query, key = self.q_norm(query), self.k_norm(key)
+        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        if past is not None:
+            key, value = past.extend(key, value)
+        out: Tensor = self.out(attend(query, key, value, documents, mask).flatten(2))
+        return out
+
+
+class Feed(nn.Module):
+    """The feed-forward network: SwiGLU (2002.05202) or squared ReLU (2109.08668)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.norm = Norm(shape.width)
+        if shape.activation == "swiglu":
+            self.gate_up = Linear(shape.width, 2 * shape.hidden)
+        else:
+            self.up = Linear(shape.width, shape.hidden)
+        self.down = Linear(shape.hidden, shape.width)
+        self.swiglu = shape.activation == "swiglu"
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        if self.swiglu:
+            gate, up = self.gate_up(x).chunk(2, dim=2)
+            inner = functional.silu(gate) * up
+        else:
+            inner = functional.relu(self.up(x)).square()
+        out: Tensor = self.down(inner)
+        return out
+
+
+class Norm(nn.Module):
+    """Division by the root mean square, which is computed in float32 (1910.07467)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), EPSILON).to(x.dtype)
+
+
+class Linear(nn.Linear):
+    """A product without bias, in the dtype of its input."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__(width, out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight.to(x.dtype))
+
+
+def _rotation(positions: Tensor, shape: Shape) -> Rotation:
+    """Give cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
+
+    Computed for each micro-batch, which costs next to nothing: no table that is too short, lost when a model
+    is made without memory and then given some, or rounded when it is cast.
+    """
+    pairs = torch.arange(0, shape.head, 2, dtype=torch.float32, device=positions.device)
+    angles = positions[..., None, None] * shape.rope_base ** (-pairs / shape.head)
+    return angles.cos(), angles.sin()
+
+
+def _rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn the pairs (i, i + head / 2) of every head, as Hugging Face's Llama pairs them."""
+    cos, sin = rotation
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
+
+
+class Past:
+    """The keys and values of a layer [B, capacity, K, Q], and where this call's go [B, T]."""
+
+    def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, end: int) -> None:
+        self.keys, self.values, self.positions, self.end = keys, values, positions, end
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store keys and values [B, T, K, Q] of the new tokens; give those of all, [B, end, K, Q]."""
+        rows = torch.arange(len(key), device=key.device)[:, None]
+        self.keys[rows, self.positions] = key
+        self.values[rows, self.positions] = value
+        return self.keys[:, : self.end], self.values[:, : self.end]
+
+
+class Cache:
+    """Keys and values of what was read, for generation: each row is one document that goes on.
+
+    Rows may hold different numbers of tokens, `lengths` int64 [B]. Prompts are padded on the right; after
+    `Transformer.hidden` has read them, `trim` forgets the padding, and the next token of a row comes after
+    its own last one.
+    """
+
+    def __init__(
+        self, shape: Shape, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        size = (shape.layers, rows, capacity, shape.kv_heads, shape.head)
+        self.keys = torch.zeros(size, device=device, dtype=dtype)
+        self.values = torch.zeros(size, device=device, dtype=dtype)
+        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._end = 0  # no row is longer; known here, so that the device is not asked
+        self._positions = self.lengths[:, None]
+
+    def trim(self, lengths: Tensor) -> None:
+        """Forget what rows hold beyond `lengths` int64 [B]."""
+        self.lengths = torch.minimum(self.lengths, lengths.to(self.lengths))
+        self._end = int(self.lengths.max())
+
+    def select(self, index: Tensor) -> Cache:
+        """Copy rows `index` int64 [n] into a new cache, as beams and candidates need; rows may come twice."""
+        chosen = object.__new__(Cache)
+        chosen.keys, chosen.values = self.keys[:, index], self.values[:, index]
+        chosen.lengths = self.lengths[index]
+        chosen._end, chosen._positions = self._end, self._positions[index]
+        return chosen
+
+    def reserve(self, tokens: int) -> tuple[Tensor, Tensor]:
+        """Make room for the next `tokens` of each row; give their positions and which keys they see."""
+        if self._end + tokens > self.keys.shape[2]:
+            raise ValueError(
+                f"cache of {self.keys.shape[2]} tokens a row: {self._end} are taken and {tokens} more are to "
+                "come; make it with a larger capacity"
+            )
+        self._end += tokens
+        self._positions = self.lengths[:, None] + torch.arange(tokens, device=self.lengths.device)
+        seen = torch.arange(self._end, device=self.lengths.device) <= self._positions[..., None]
+        return self._positions, seen[:, None]
+
+    def layer(self, number: int) -> Past:
+        """The part of one layer, for the tokens reserved last."""
+        return Past(self.keys[number], self.values[number], self._positions, self._end)
+
+
+def build(
+    shape: Shape, seed: int, device: torch.device | str, dtype: torch.dtype, z_loss: float = 0.0
+) -> Transformer:
+    """Make a model with activations in `dtype` and weights in float32; its beginning depends on `seed` alone.
+
+    Each parameter is drawn by its name, on the CPU: the same on any device and any number of ranks.
+    """
+    with torch.device("meta"):
+        model = Transformer(shape, z_loss)
+    model.to_empty(device=device)
+    model.compute_dtype = dtype
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(_beginning(name, parameter.shape, shape, seed))
+    return model
+
+
+def _beginning(name: str, size: torch.Size, shape: Shape, seed: int) -> Tensor:
+    """Draw a parameter's first values from a seed of its own.
+
+    Norms are ones. Matrices are normal with deviation 0.02 (GPT-2); those that write into the residual
+    stream, of which there are two a layer, divided by √(2·layers), so that its variance does not grow with
+    depth. The output layer is near zero: the first loss is ln(vocabulary).
+    """
+    kind = name.split(".")[-2]
+    if kind.endswith("norm"):
+        return torch.ones(size)
+    deviations = {
+        "embedding": 0.02,
+        "head": 0.001,
+        "qkv": 0.02,
+        "gate_up": 0.02,
+        "up": 0.02,
+        "out": 0.02 / math.sqrt(2 * shape.layers),
+        "down": 0.02 / math.sqrt(2 * shape.layers),
+    }
+    key = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little"))
+    return torch.empty(size).normal_(0.0, deviations[kind], generator=generator)

@@ -1,0 +1,109 @@
+"""The sizes of a model, its parameters and what a token costs, counted as the literature counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from corpus.settings import ConfigError
+from trainer.config import Model
+
+ROWS = 128
+"""Embedding and output layer have a multiple of so many rows: matrix products are fastest so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Everything that decides which parameters a model has and what it computes with them."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head: int
+    hidden: int
+    vocabulary: int
+    rows: int
+    activation: Literal["swiglu", "relu2"]
+    tied: bool
+    qk_norm: bool
+    rope_base: float
+    soft_cap: float
+
+    @property
+    def non_embedding_parameters(self) -> int:
+        """Count the matrices of the blocks: the N of Kaplan et al. (2001.08361)."""
+        attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
+        feed = self.width * self.hidden * (3 if self.activation == "swiglu" else 2)
+        return self.layers * (attention + feed)
+
+    @property
+    def matmul_parameters(self) -> int:
+        """Count what a token is multiplied by: the blocks' matrices and the output layer, tied or not.
+
+        Looking up the embedding multiplies nothing. This is the N of 6·N, and nanochat's of scaling laws.
+        """
+        return self.non_embedding_parameters + self.rows * self.width
+
+    @property
+    def parameters(self) -> int:
+        """Count all parameters, embedding and norms too: the N of Hoffmann et al. (2203.15556)."""
+        norms = self.layers * (2 * self.width + 2 * self.head * self.qk_norm) + self.width
+        tables = (1 if self.tied else 2) * self.rows * self.width
+        return self.non_embedding_parameters + tables + norms
+
+
+def shape(model: Model, vocabulary: int) -> Shape:
+    """Work out all sizes for a vocabulary of so many pieces; ConfigError where they do not fit together."""
+    width = model.width or 64 * model.depth
+    heads, rest = divmod(width, model.head)
+    if rest:
+        raise ConfigError(
+            f"model.width = {width}, model.head = {model.head}: the heads must fill the width; "
+            f"take a multiple of {model.head} as width, or another head"
+        )
+    kv_heads = model.kv_heads or heads
+    if heads % kv_heads:
+        raise ConfigError(f"model.kv_heads = {kv_heads}: expected a divisor of the {heads} heads")
+    if model.head % 2:
+        raise ConfigError(
+            f"model.head = {model.head}: expected an even number, as rotary positions turn pairs"
+        )
+    if vocabulary < 2:
+        raise ConfigError(f"vocabulary of {vocabulary} pieces: expected at least 2")
+    return Shape(
+        layers=model.depth,
+        width=width,
+        heads=heads,
+        kv_heads=kv_heads,
+        head=model.head,
+        hidden=model.hidden or _hidden(model.activation, width),
+        vocabulary=vocabulary,
+        rows=_up(vocabulary, ROWS),
+        activation=model.activation,
+        tied=model.tied,
+        qk_norm=model.qk_norm,
+        rope_base=model.rope_base,
+        soft_cap=model.soft_cap,
+    )
+
+
+def flops(shape: Shape, keys: float) -> float:
+    """Count a token's floating-point operations, forward and backward, with `keys` attended keys in the mean.
+
+    6·N + 12·layers·heads·head·keys (PaLM, 2204.02311, appendix B). With `keys` = the window's length it is
+    the number most projects publish; with the keys really attended, (length + 1) / 2 for whole windows and
+    fewer with several documents in one, it counts work that is done. Recomputation never counts.
+    """
+    return 6.0 * shape.matmul_parameters + 12.0 * shape.layers * shape.heads * shape.head * keys
+
+
+def _hidden(activation: str, width: int) -> int:
+    """Give both activations 8·width² parameters: relu2 has two matrices, swiglu three, in round sizes."""
+    if activation == "relu2":
+        return 4 * width
+    return _up(-(-8 * width // 3), 64 if width < 1024 else 128)
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
