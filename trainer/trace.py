@@ -1,0 +1,100 @@
+"""Which documents a training step reads: for each row its stream, its epoch, and what of which document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpus import dataset
+from trainer.order import Order, rank_rows
+from trainer.tokens import Place, Tokens, places
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Tokens first … last of a document, of the `tokens` that it has; they count from 0, its EOS is one."""
+
+    id: str
+    source: str
+    language: str
+    first: int
+    last: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a step's global batch: `epoch` counts from 0, `length` is its targets."""
+
+    row: int
+    stream: str
+    epoch: int
+    length: int
+    passages: tuple[Passage, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything as plain values, ready for JSON."""
+        return asdict(self)
+
+
+def trace(
+    tokens: Tokens, order: Order, step: int, rank: int = 0, world: int = 1, split: str = "train"
+) -> list[Row]:
+    """Say what the rows of a step read that one of `world` ranks has, row by row.
+
+    A row's passages together are its length + 1 tokens: its inputs and, behind them, its last target. Reads
+    the ids and document lengths of the record batches concerned; where they are mapped, nothing else is
+    touched. Raises ValueError for a negative step and for a rank that is none of the world's.
+    """
+    windows = order.windows(step, rank, world)
+    segments = order.segments(windows)
+    batches = _open(tokens.folder, places(tokens, split), segments)
+    passages: list[list[Passage]] = [[] for _ in windows]
+    for segment in segments:
+        first, batch = int(segment["offset"]), batches[int(segment["stream"]), int(segment["batch"])]
+        passages[segment["row"]] += _passages(batch, first, first + int(segment["length"]))
+    phase, _ = order.locate(step)
+    rows = rank_rows(order.phases[phase].batch, rank, world)
+    return [
+        Row(
+            row,
+            order.streams[window["stream"]].name,
+            int(window["epoch"]),
+            int(window["length"]),
+            tuple(found),
+        )
+        for row, window, found in zip(rows, windows, passages, strict=True)
+    ]
+
+
+def _open(
+    folder: str, where: Sequence[Sequence[Place]], segments: NDArray[np.void]
+) -> dict[tuple[int, int], pa.RecordBatch]:
+    """Open the record batches that segments name by (stream, batch), each of their files once."""
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    for stream, batch in np.unique(segments[["stream", "batch"]]).tolist():
+        file, _ = where[stream][batch]
+        wanted.setdefault(file.path, []).append((stream, batch))
+    opened = {}
+    for path, found in wanted.items():
+        with dataset.open_arrow(folder, path) as reader:
+            opened |= {(stream, batch): reader.get_batch(where[stream][batch][1]) for stream, batch in found}
+    return opened
+
+
+def _passages(batch: pa.RecordBatch, first: int, end: int) -> Iterator[Passage]:
+    """Give what the tokens first … end - 1 of a record batch are of its documents."""
+    bounds = batch["tokens"].offsets.to_numpy()
+    bounds = bounds - bounds[0]
+    rows = range(*np.searchsorted(bounds, [first, end - 1], side="right") + [-1, 0])
+    for row in rows:
+        start, stop = int(bounds[row]), int(bounds[row + 1])
+        id, source, language = (batch[name][row].as_py() for name in ("id", "source", "language"))
+        yield Passage(
+            id, source, language, max(first, start) - start, min(end, stop) - 1 - start, stop - start
+        )
