@@ -80,7 +80,7 @@ def _open(
     for stream, batch in np.unique(segments[["stream", "batch"]]).tolist():
         file, _ = where[stream][batch]
         wanted.setdefault(file.path, []).append((stream, batch))
-    opened = {}
+    opened: dict[tuple[int, int], pa.RecordBatch] = {}
     for path, found in wanted.items():
         with dataset.open_arrow(folder, path) as reader:
             opened |= {(stream, batch): reader.get_batch(where[stream][batch][1]) for stream, batch in found}
@@ -91,10 +91,9 @@ def _passages(batch: pa.RecordBatch, first: int, end: int) -> Iterator[Passage]:
     """Give what the tokens first … end - 1 of a record batch are of its documents."""
     bounds = batch["tokens"].offsets.to_numpy()
     bounds = bounds - bounds[0]
-    rows = range(*np.searchsorted(bounds, [first, end - 1], side="right") + [-1, 0])
-    for row in rows:
+    low, high = np.searchsorted(bounds, [first, end - 1], side="right")
+    for row in range(low - 1, high):
         start, stop = int(bounds[row]), int(bounds[row + 1])
         id, source, language = (batch[name][row].as_py() for name in ("id", "source", "language"))
-        yield Passage(
-            id, source, language, max(first, start) - start, min(end, stop) - 1 - start, stop - start
-        )
+        inside = max(first, start) - start, min(end, stop) - 1 - start
+        yield Passage(id, source, language, *inside, tokens=stop - start)

@@ -16,14 +16,8 @@ from trainer.tokens import Tokens
 from trainer.trace import trace
 
 EOS = 2
-CONFIG = Config(
-    data=Data(
-        length=32,
-        batch=6,
-        tokens=4_000,
-        phases=(Phase(tokens=1_000, length=8, weights={"tur_Latn/web": 1.0}),),
-    )
-)
+SHORT = Phase(tokens=1_000, length=8, weights={"tur_Latn/web": 1.0})
+CONFIG = Config(data=Data(length=32, batch=6, tokens=4_000, phases=(SHORT,)))
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +127,7 @@ def test_one_epoch_reads_every_document_of_a_stream_once(opened: Tokens) -> None
 def test_only_the_batches_concerned_are_opened(opened: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     original = dataset.open_arrow
-    monkeypatch.setattr(
-        dataset, "open_arrow", lambda folder, path: asked.append(path) or original(folder, path)
-    )
+    monkeypatch.setattr(dataset, "open_arrow", lambda *where: asked.append(where[1]) or original(*where))
     order = shards.order(CONFIG, opened)
     for row in trace(opened, order, 3):  # of the phase that reads the web alone
         assert row.stream == "tur_Latn/web"
