@@ -70,7 +70,9 @@ class Optimizer(Section):
     name: Literal["adamw", "muon", "adafactor", "lion", "lamb"] = Field(
         "muon", description="muon: for the blocks' matrices, with adamw for everything else."
     )
-    lr: Positive = Field(3e-3, description="Peak learning rate of all but Muon's matrices.")
+    lr: Positive | None = Field(
+        None, description="Peak learning rate of all but Muon's matrices; the optimizer's own unless named."
+    )
     matrix_lr: Positive = Field(0.02, description="muon: peak learning rate of the matrices.")
     betas: tuple[Share, Share] = Field((0.9, 0.95), description="adamw, lion, lamb: decay of the moments.")
     eps: Positive = Field(1e-8, description="adamw, lamb: added to the root of the second moment.")

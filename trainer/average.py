@@ -1,0 +1,90 @@
+"""Averages of weights: one kept beside a run (EMA), and the mean of several checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """An exponential moving average of a model's weights, in fp32, sharded as they are.
+
+    After n updates it is the mean of the n weights seen, weighted by decay^age: exactly (the correction of
+    Adam's moments), so that the weights at the beginning, which it has not seen, never count.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"the decay of an average lies between 0 and 1; found {decay}")
+        self._decay = decay
+        self._parameters = dict(model.named_parameters())
+        self._count = 0
+        self.weights = {name: p.detach().clone() for name, p in self._parameters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the model's weights into the average; call it after every step that was taken."""
+        self._count += 1
+        share = (1.0 - self._decay) / (1.0 - self._decay**self._count)
+        torch._foreach_lerp_(list(self.weights.values()), list(self._parameters.values()), share)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Let the model have the averaged weights inside the block, and its own after it."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        """Exchange weights in place, one tensor at a time."""
+        for name, parameter in self._parameters.items():
+            held = parameter.detach().clone()
+            parameter.copy_(self.weights[name])
+            self.weights[name].copy_(held)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the averaged weights by name and how many updates they hold."""
+        return {"weights": dict(self.weights), "count": torch.tensor(self._count)}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where the state was taken."""
+        for name, weight in self.weights.items():
+            weight.copy_(state["weights"][name])
+        self._count = int(state["count"])
+
+
+def mean(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the weights of checkpoints, each a mapping of names to tensors, read one after the other.
+
+    Sums are fp64, results have the first checkpoint's dtypes. Raises ValueError where there is none, or
+    where one has other names or shapes than the first.
+    """
+    sums: dict[str, Tensor] = {}
+    dtypes: dict[str, torch.dtype] = {}
+    count = 0
+    for count, weights in enumerate(checkpoints, start=1):
+        if count == 1:
+            sums = {name: weight.detach().to(torch.float64, copy=True) for name, weight in weights.items()}
+            dtypes = {name: weight.dtype for name, weight in weights.items()}
+            continue
+        expected = {name: tuple(total.shape) for name, total in sums.items()}
+        found = {name: tuple(weight.shape) for name, weight in weights.items()}
+        if found != expected:
+            wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+            raise ValueError(
+                f"checkpoint {count} differs from the first in {wrong[0]} (found {found.get(wrong[0])}, "
+                f"expected {expected.get(wrong[0])}); average checkpoints of one model"
+            )
+        for name, weight in weights.items():
+            sums[name] += weight.detach()
+    if not count:
+        raise ValueError("no checkpoints to average")
+    return {name: (total / count).to(dtypes[name]) for name, total in sums.items()}

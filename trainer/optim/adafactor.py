@@ -1,0 +1,69 @@
+"""Adafactor: Adam's second moment kept as row and column means (Shazeer & Stern 2018, arXiv 1804.04235).
+
+torch.optim.Adafactor computes the same while its rate is below 1/√step, and is the reference in the tests.
+It does not serve itself: it takes min(rate, 1/√step), so that after 10,000 steps of rate 0.01 the schedule
+decides nothing, and it waits for the device twice for every parameter of every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer
+
+from trainer.optim.shards import counter, local, summed
+
+_TINY = 1e-30  # ε1 of the paper, added to squared gradients
+_SMALLEST = 1e-3  # ε2 of the paper: weights that begin at zero must be able to leave it
+
+
+class Adafactor(Optimizer):
+    """A parameter moves by lr × its root mean square, at least lr × 1e-3; no momentum (the paper's §9).
+
+    β2 = 1 - step^-0.8; an update is scaled down to a root mean square of 1 (d = 1); decay is decoupled.
+    Vectors keep their whole second moment. Matrices may be sharded by rows.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-2, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group["lr"], group["weight_decay"])
+
+    def _update(self, p: Tensor, lr: float, decay: float) -> None:
+        """Update one parameter."""
+        assert p.grad is not None
+        weight, gradient = local(p), local(p.grad)
+        update = gradient * self._inverse_root(p, gradient.square().add_(_TINY))
+        scale = (summed(weight.square().sum(), p) / p.numel()).sqrt_().clamp_(min=_SMALLEST)
+        excess = (summed(update.square().sum(), p) / p.numel()).sqrt_().clamp_(min=1.0)
+        weight.mul_(1 - lr * decay).sub_(update.mul_(lr * scale / excess))
+
+    def _inverse_root(self, p: Tensor, squares: Tensor) -> Tensor:
+        """Take this rank's squared gradients into the second moment; give 1/√ of its estimate for them."""
+        state = self.state[p]
+        if not state:
+            state["step"] = counter()
+            if p.ndim == 1:
+                state["variance"] = torch.zeros_like(p)
+            else:
+                state["row_var"] = p.mean(-1, keepdim=True).zero_()  # sharded as p is
+                state["col_var"] = squares.new_zeros(1, p.shape[1])  # the same on every rank
+        state["step"] += 1
+        fresh = float(state["step"].item()) ** -0.8
+        if p.ndim == 1:
+            return local(state["variance"]).lerp_(squares, fresh).rsqrt()
+        rows = local(state["row_var"]).lerp_(squares.mean(-1, keepdim=True), fresh)
+        columns = state["col_var"].lerp_(summed(squares.sum(0, keepdim=True), p) / p.shape[0], fresh)
+        mean = summed(rows.sum(), p) / p.shape[0]
+        inverse: Tensor = (rows / mean).rsqrt_() * columns.rsqrt()
+        return inverse

@@ -1,0 +1,162 @@
+"""From a model and its configuration to named groups of parameters and the optimizers that change them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trainer import config
+from trainer.optim.adafactor import Adafactor
+from trainer.optim.lamb import Lamb
+from trainer.optim.lion import Lion
+from trainer.optim.muon import Muon
+
+LEARNING_RATES = {"adamw": 3e-3, "muon": 3e-3, "adafactor": 1e-2, "lion": 3e-4, "lamb": 1e-2}
+"""Peak learning rate of each optimizer where the configuration names none (muon: of its AdamW groups)."""
+
+_WRAPPERS = re.compile(r"(_orig_mod|_checkpoint_wrapped_module)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that one rule changes alike; `rows` are those of a fused matrix's parts, if it has any."""
+
+    name: str
+    rule: str
+    peak: float
+    weight_decay: float
+    parameters: dict[str, nn.Parameter]
+    rows: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        numbers = sum(parameter.numel() for parameter in self.parameters.values())
+        parts = f", in parts of {', '.join(map(str, self.rows))} rows" if self.rows else ""
+        return (
+            f"{self.name}: {self.rule}, {len(self.parameters)} tensors, {numbers:,} parameters, "
+            f"lr {self.peak:g}, weight decay {self.weight_decay:g}{parts}"
+        )
+
+
+def groups(model: nn.Module, settings: config.Optimizer) -> list[Group]:
+    """Put every trainable parameter into exactly one group: by its name, never by its number of dimensions.
+
+    The matrices of blocks decay, and with untied embeddings the head does; norms and embeddings never do.
+    Raises ValueError for a parameter whose name says nothing about its part.
+    """
+    members: dict[str, dict[str, nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():  # a tied head is not named twice
+        if parameter.requires_grad:
+            members.setdefault(_part(name), {})[name] = parameter
+    lr = LEARNING_RATES[settings.name] if settings.lr is None else settings.lr
+    found = []
+    for part, parameters in sorted(members.items()):
+        muon = settings.name == "muon" and "." in part
+        rule = settings.name if muon or settings.name != "muon" else "adamw"
+        decay = 0.0 if part in ("embedding", "norms") else settings.weight_decay
+        peak = settings.matrix_lr if muon else lr
+        found.append(Group(part, rule, peak, decay, parameters, _rows(model, part) if muon else ()))
+    _assert_partition(model, found)
+    return found
+
+
+def build(
+    model: nn.Module,
+    settings: config.Optimizer,
+    device: torch.device,
+    group: dist.ProcessGroup | None = None,
+) -> list[torch.optim.Optimizer]:
+    """Make the optimizers of a model's groups, one for each rule.
+
+    The parameters may be DTensors (after FSDP2); of DDP give the module inside. `group`: ranks that hold
+    the same gradients (DDP), over which Muon shares its work; with FSDP2 the parameters' own mesh is used.
+    """
+    optimizers: list[torch.optim.Optimizer] = []
+    found = groups(model, settings)
+    for rule in sorted({each.rule for each in found}):
+        members = [
+            {
+                "name": each.name,
+                "params": list(each.parameters.values()),
+                "lr": each.peak,
+                "peak": each.peak,
+                "weight_decay": each.weight_decay,
+                **({"rows": each.rows} if rule == "muon" else {}),
+            }
+            for each in found
+            if each.rule == rule
+        ]
+        optimizers.append(_optimizer(rule, members, settings, device, group))
+    return optimizers
+
+
+def describe(found: Sequence[Group]) -> list[str]:
+    """Give a line about each group, to print when a run begins."""
+    return [str(each) for each in found]
+
+
+def set_rate(optimizers: Sequence[torch.optim.Optimizer], share: float) -> None:
+    """Set every group's learning rate to a share, in [0, 1], of its peak."""
+    for optimizer in optimizers:
+        for members in optimizer.param_groups:
+            members["lr"] = members["peak"] * share
+
+
+def _optimizer(
+    rule: str,
+    members: list[dict[str, object]],
+    settings: config.Optimizer,
+    device: torch.device,
+    group: dist.ProcessGroup | None,
+) -> torch.optim.Optimizer:
+    """Make the optimizer of a rule."""
+    match rule:
+        case "adamw":
+            return torch.optim.AdamW(members, betas=settings.betas, eps=settings.eps, fused=True)
+        case "muon":
+            dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+            return Muon(members, momentum=settings.momentum, dtype=dtype, group=group)
+        case "lion":
+            return Lion(members, betas=settings.betas)
+        case "lamb":
+            return Lamb(members, betas=settings.betas, eps=settings.eps)
+        case "adafactor":
+            return Adafactor(members)
+    raise AssertionError(rule)
+
+
+def _part(name: str) -> str:
+    """Give the part of the model that a parameter belongs to; "blocks.x.y" is a matrix of all blocks."""
+    plain = _WRAPPERS.sub("", name).removesuffix(".weight")
+    if plain in ("embedding", "head"):
+        return plain
+    if plain == "norm" or plain.endswith(("norm", "_norm")):
+        return "norms"
+    if matrix := re.fullmatch(r"blocks\.\d+\.(attention\.(?:qkv|out)|feed\.(?:gate_up|up|down))", plain):
+        return matrix[1]
+    raise ValueError(
+        f"{name}: no optimizer group for this parameter; expected an embedding, a head, a norm, or "
+        "attention.{qkv,out}, feed.{gate_up,up,down} of a block; add its name to trainer/optim/build.py"
+    )
+
+
+def _rows(model: nn.Module, part: str) -> tuple[int, ...]:
+    """Give the rows of the matrices that are fused in one parameter, which Muon treats each on its own."""
+    shape = getattr(model, "shape")  # noqa: B009 (nn.Module types attributes as tensors)
+    if part == "attention.qkv":
+        return (shape.heads * shape.head, shape.kv_heads * shape.head, shape.kv_heads * shape.head)
+    if part == "feed.gate_up":
+        return (shape.hidden, shape.hidden)
+    return ()
+
+
+def _assert_partition(model: nn.Module, found: Sequence[Group]) -> None:
+    """Check that every trainable parameter is in exactly one group."""
+    listed: list[Tensor] = [p for each in found for p in each.parameters.values()]
+    wanted = {id(p) for p in model.parameters() if p.requires_grad}
+    assert len(listed) == len(wanted)
+    assert {id(p) for p in listed} == wanted
