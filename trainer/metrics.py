@@ -1,0 +1,309 @@
+"""What a run says of itself: metrics.jsonl always, TensorBoard and W&B where wanted, a line of progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from torch import Tensor
+
+from corpus.dataset import Manifest
+from trainer.throughput import Rate
+
+FILE = "metrics.jsonl"
+PROJECT = "derlem"
+"""The project that W&B files runs under."""
+
+Values = Mapping[str, object]
+
+
+class Late:
+    """Numbers of a step that are read a step later, so that the host never waits for the step at hand.
+
+    What is put is copied at once, so the caller may change it. Take what is left before a checkpoint is
+    saved: metrics.jsonl must have every line up to its step.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[int, dict[str, float], list[str], Tensor, torch.cuda.Event | None] | None = None
+
+    def put(self, step: int, values: Mapping[str, Tensor | float]) -> tuple[int, dict[str, float]] | None:
+        """Give the numbers that were put before, and hold these: scalars, on the device or not."""
+        before = self.take()
+        known = {name: float(value) for name, value in values.items() if not isinstance(value, Tensor)}
+        wanted = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        scalars = [value.detach().double().reshape(()) for value in wanted.values()]
+        host, event = torch.stack(scalars) if scalars else torch.empty(0), None
+        if host.is_cuda:
+            host = torch.empty(len(scalars), dtype=host.dtype, pin_memory=True).copy_(host, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+        self._held = step, known, list(wanted), host, event
+        return before
+
+    def take(self) -> tuple[int, dict[str, float]] | None:
+        """Give the step and the numbers that are held, waiting for them; None where there are none."""
+        if self._held is None:
+            return None
+        step, known, names, host, event = self._held
+        self._held = None
+        if event is not None:
+            event.synchronize()
+        return step, known | dict(zip(names, host.tolist(), strict=True))
+
+
+class Sink(Protocol):
+    """Takes what a run says: `kind` is train, evaluation and so on, `step` the steps done by then."""
+
+    def write(self, kind: str, step: int, values: Values) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Journal:
+    """metrics.jsonl: one JSON object a line, on disk at once.
+
+    A run that goes on from a checkpoint at `resumed` steps takes back what was written after it, so that its
+    file is that of a run which was never interrupted, but for `time`. None begins anew.
+    """
+
+    def __init__(self, path: Path, resumed: int | None = None) -> None:
+        kept = [] if resumed is None or not path.exists() else list(_up_to(path, resumed))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pending = path.with_name(f".{path.name}.new")
+        pending.write_text("".join(kept), encoding="utf-8")
+        pending.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, step: int, values: Values) -> None:
+        """Append a line; numbers that JSON does not have (NaN, infinities) are null there."""
+        line = {"kind": kind, "step": step, **values, "time": round(time.time(), 3)}
+        self._file.write(json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _up_to(path: Path, step: int) -> Iterator[str]:
+    """Give the lines of steps up to one; a line that a kill cut off is of none."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            written = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if line.endswith("\n") and written <= step:
+            yield line
+
+
+def read(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """Read a metrics.jsonl, only lines of one kind where given."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if kind is None or line["kind"] == kind]
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(held) for key, held in value.items()}
+    return [_finite(held) for held in value] if isinstance(value, list | tuple) else value
+
+
+def scalars(kind: str, values: Values) -> dict[str, float]:
+    """Name the numbers in nested values as dashboards do: "evaluation/scores/tur_Latn/bits_per_byte"."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= scalars(f"{kind}/{name}", value)
+        elif isinstance(value, int | float):
+            found[f"{kind}/{name}"] = float(value)
+    return found
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path, resumed: int | None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # Events of later steps, which a run that was killed has left, are hidden.
+        purge = None if resumed is None else resumed + 1
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+
+    def write(self, kind: str, step: int, values: Values) -> None:
+        for name, value in scalars(kind, values).items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    def __init__(self, folder: Path, facts: Values) -> None:
+        wandb = import_module("wandb")
+        # Without a key there is nobody to ask for one: keep the run in the folder, `wandb sync` sends it.
+        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+        named = folder / "wandb.id"
+        if not named.exists():
+            named.write_text(wandb.util.generate_id(), encoding="utf-8")
+        self._run = wandb.init(
+            project=PROJECT,
+            dir=str(folder),
+            id=named.read_text(encoding="utf-8"),
+            resume="allow",
+            mode=mode,
+            config=dict(facts),
+        )
+        # A resumed run writes steps again; W&B's own step never goes back.
+        self._run.define_metric("*", step_metric="step")
+
+    def write(self, kind: str, step: int, values: Values) -> None:
+        self._run.log({"step": step, **scalars(kind, values)})
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class Metrics:
+    """Everything a run writes its numbers to. Only one rank opens it; the others have `Metrics(())`."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+
+    def write(self, kind: str, step: int, values: Values) -> None:
+        """Write values, nested where names belong together, of the moment when `step` steps were done."""
+        for sink in self._sinks:
+            sink.write(kind, step, values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sink in self._sinks:
+            sink.close()
+
+
+def open_metrics(
+    folder: Path,
+    log: Sequence[str],
+    resumed: int | None,
+    facts: Values,
+    note: Callable[[str], None],
+) -> Metrics:
+    """Open metrics.jsonl in a run's folder and the dashboards named in `log` that are installed.
+
+    `resumed`: the steps of the checkpoint that the run goes on from, None for a new run; `facts`: the
+    configuration, for dashboards that show it; `note` is told in one line what is not installed.
+    """
+    sinks: list[Sink] = [Journal(folder / FILE, resumed)]
+    for name in log:
+        try:
+            sinks.append(_TensorBoard(folder, resumed) if name == "tensorboard" else _Wandb(folder, facts))
+        except ImportError:
+            note(f"{name} is not installed: numbers go to {FILE} alone (pip install {name})")
+    return Metrics(sinks)
+
+
+def bytes_per_token(manifest: Manifest, split: str = "train") -> float | None:
+    """Give the mean bytes of text in a token of a corpus, as its stage counted; None where it did not."""
+    noted = manifest.counts().noted
+    tokens = sum(noted.get(f"{split} tokens", {}).values())
+    return sum(noted.get(f"{split} bytes", {}).values()) / tokens if tokens else None
+
+
+class Line:
+    """The line of progress on stderr: drawn on a terminal, else a plain line every so many seconds.
+
+    Bits-per-byte "about" is the training loss by the corpus's mean bytes of a token: nice to watch, and not
+    to be compared with anything. "held out" is that of the last evaluation.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        tokens: int,
+        bytes_per_token: float | None,
+        console: Console | None = None,
+        every: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._steps, self._tokens, self._bytes_per_token = steps, tokens, bytes_per_token
+        self._console = console or Console(stderr=True)
+        self._every, self._clock, self._last = every, clock, -math.inf
+        self._held_out: float | None = None
+        self._text = ""
+        self._bar = Progress(
+            TextColumn("{task.percentage:>5.1f}%"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=max(tokens, 1))
+
+    def evaluated(self, bits_per_byte: float) -> None:
+        """Show this bits-per-byte of held-out documents from now on."""
+        self._held_out = bits_per_byte
+
+    def update(self, step: int, tokens: int, loss: float, rate: Rate) -> None:
+        """Show where the run is: steps and tokens done, the last step's mean loss (nats), the rate."""
+        self._text = self.text(step, tokens, loss, rate)
+        self._bar.update(self._task, completed=tokens, description=self._text)
+        now = self._clock()
+        if not self._console.is_terminal and now - self._last >= self._every:
+            self._last = now
+            self.note(self._text)
+            self._text = ""
+
+    def note(self, text: str) -> None:
+        """Print a line of its own."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def text(self, step: int, tokens: int, loss: float, rate: Rate) -> str:
+        """Say in one line where the run is."""
+        parts = [f"step {step:,}/{self._steps:,}", f"loss {loss:.3f}"]
+        if self._bytes_per_token:
+            parts[-1] += f" (about {loss / math.log(2) / self._bytes_per_token:.3f} bits/byte)"
+        if self._held_out is not None:
+            parts.append(f"held out {self._held_out:.4f} bits/byte")
+        parts.append(f"{_short(rate.tokens_per_second)} tokens/s")
+        if rate.mfu is None or rate.mfu_full is None:
+            parts.append(f"{rate.tflops:.3g} TFLOP/s")
+        else:
+            parts.append(f"MFU {rate.mfu:.1%} (whole windows {rate.mfu_full:.1%})")
+        parts.append(f"data wait {rate.waited:.1%}")
+        if rate.tokens_per_second > 0:
+            left = round(max(self._tokens - tokens, 0) / rate.tokens_per_second)
+            parts.append(f"{timedelta(seconds=left)} left")
+        return " · ".join(parts)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if self._text and not self._console.is_terminal:
+            self.note(self._text)  # the last step, whatever the time
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
