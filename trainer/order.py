@@ -141,6 +141,17 @@ class Order:
         """Give the memory that grows with the number of batches."""
         return self._bounds.nbytes
 
+    @property
+    def steps(self) -> int:
+        """Give the steps that hold the tokens of all phases."""
+        return int(self._first_step[-1]) + self.phases[-1].steps
+
+    def tokens(self, step: int) -> int:
+        """Count the targets of the windows before a step, a short window as if it were whole."""
+        number, samples = self.locate(step)
+        before = self.phases[:number]
+        return sum(p.steps * p.batch * p.length for p in before) + samples * self.phases[number].length
+
     def locate(self, step: int) -> tuple[int, int]:
         """Give the phase of a step and the number of that phase's samples before the step."""
         if step < 0:

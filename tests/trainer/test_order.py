@@ -309,3 +309,17 @@ def test_an_unread_stream_may_be_empty() -> None:
     order = Order([stream("az"), stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 2)], 0)
     assert set(order.windows(3)["stream"].tolist()) == {1}
     assert order.progress(3).epochs.tolist() == [0, 3]
+
+
+@settings(deadline=None, max_examples=50)
+@given(runs())
+def test_tokens_before_a_step_are_those_of_its_windows_short_ones_whole(
+    run: tuple[list[Stream], list[Phase], int],
+) -> None:
+    streams, phases, seed = run
+    order = Order(streams, phases, seed)
+    assert order.steps == steps(phases)
+    sizes = [phase.batch * phase.length for phase in phases for _ in range(phase.steps)]
+    assert [order.tokens(step) for step in range(order.steps + 1)] == list(
+        itertools.accumulate(sizes, initial=0)
+    )
