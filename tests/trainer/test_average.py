@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ def test_the_first_update_is_the_weights_themselves() -> None:
 def test_inside_the_block_the_model_has_the_average_and_after_it_its_own_weights() -> None:
     model, ema, _ = trained(5)
     own, averaged = model.weight.detach().clone(), ema.weights["weight"].clone()
-    with pytest.raises(KeyError), ema.swapped():
+    with suppress(KeyError), ema.swapped():
         assert torch.equal(model.weight, averaged)
         raise KeyError
     assert torch.equal(model.weight, own)

@@ -1,4 +1,4 @@
-"""Which steps are taken: clipping, steps that are not finite, outliers, rollback, and the same after a resume."""
+"""Which steps are taken: clipping, steps that are not finite, outliers, rollback, resuming."""
 
 from __future__ import annotations
 

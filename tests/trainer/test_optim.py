@@ -1,0 +1,476 @@
+"""Optimizers against their formulas and against torch's own; groups; resuming; the same on two ranks."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+from trainer import config, optim
+from trainer.attention import Documents
+from trainer.model import Transformer
+from trainer.model import build as build_model
+from trainer.optim.adafactor import Adafactor
+from trainer.optim.lamb import Lamb
+from trainer.optim.lion import Lion
+from trainer.optim.muon import POLAR_EXPRESS, Muon, orthogonalize
+from trainer.shape import shape
+
+NAMES = ["adamw", "muon", "adafactor", "lion", "lamb"]
+CPU = torch.device("cpu")
+JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, and lose much where cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def settings(name: str, **given: Any) -> config.Optimizer:
+    return config.Optimizer.model_validate({"name": name, **given})
+
+
+def transformer(**given: Any) -> Transformer:
+    sizes = {"depth": 2, "width": 32, "head": 8, "kv_heads": 2, "hidden": 40, **given}
+    return build_model(shape(config.Model.model_validate(sizes), 300), 0, CPU, torch.float32)
+
+
+def gradients(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def names(found: list[optim.Group]) -> dict[str, set[str]]:
+    return {each.name: set(each.parameters) for each in found}
+
+
+# Groups
+
+
+def test_every_parameter_is_in_exactly_one_group() -> None:
+    model = transformer()
+    found = optim.groups(model, settings("muon"))
+    listed = [name for each in found for name in each.parameters]
+    assert sorted(listed) == sorted(name for name, _ in model.named_parameters())
+    assert set(names(found)) == {
+        *("embedding", "head", "norms"),
+        *("attention.qkv", "attention.out", "feed.gate_up", "feed.down"),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_norms_and_embeddings_never_decay(name: str) -> None:
+    found = {each.name: each.weight_decay for each in optim.groups(transformer(), settings(name))}
+    assert found.pop("norms") == found.pop("embedding") == 0.0
+    assert set(found.values()) == {0.1}
+
+
+def test_a_tied_head_is_an_embedding_and_does_not_decay() -> None:
+    found = {each.name: each for each in optim.groups(transformer(tied=True), settings("adamw"))}
+    assert "head" not in found
+    assert found["embedding"].weight_decay == 0.0
+
+
+def test_muon_has_the_matrices_of_blocks_and_nothing_else() -> None:
+    found = optim.groups(transformer(activation="relu2"), settings("muon", matrix_lr=0.03, lr=0.002))
+    muon = {each.name for each in found if each.rule == "muon"}
+    assert muon == {"attention.qkv", "attention.out", "feed.up", "feed.down"}
+    assert {each.peak for each in found if each.rule == "muon"} == {0.03}
+    assert {(each.rule, each.peak) for each in found if each.rule != "muon"} == {("adamw", 0.002)}
+
+
+def test_fused_matrices_name_their_parts() -> None:
+    found = {each.name: each.rows for each in optim.groups(transformer(), settings("muon"))}
+    assert found["attention.qkv"] == (32, 16, 16)
+    assert found["feed.gate_up"] == (40, 40)
+    assert found["attention.out"] == found["feed.down"] == ()
+
+
+def test_a_parameter_of_unknown_part_is_refused() -> None:
+    model = transformer()
+    model.extra = nn.Parameter(torch.zeros(3))
+    with pytest.raises(ValueError, match="extra: no optimizer group"):
+        optim.groups(model, settings("adamw"))
+
+
+def test_groups_are_described_in_a_line_each() -> None:
+    lines = optim.describe(optim.groups(transformer(), settings("muon")))
+    assert "attention.qkv: muon, 2 tensors, 4,096 parameters, lr 0.02, weight decay 0.1" in lines[1]
+    assert "in parts of 32, 16, 16 rows" in lines[1]
+
+
+def test_rates_without_a_name_are_the_optimizers_own() -> None:
+    for name in NAMES:
+        found = {each.name: each for each in optim.groups(transformer(), settings(name))}
+        assert found["embedding"].peak == optim.LEARNING_RATES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rate_is_a_share_of_each_groups_peak(name: str) -> None:
+    optimizers = optim.build(transformer(), settings(name), CPU)
+    for share in (0.5, 0.25):
+        optim.set_rate(optimizers, share)
+        for members in (members for each in optimizers for members in each.param_groups):
+            assert members["lr"] == share * members["peak"] > 0
+
+
+# Formulas
+
+
+def follow(
+    make: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+    reference: Callable[[int, Array, Array, dict[str, Array]], Array],
+    size: tuple[int, ...],
+    steps: int = 60,
+) -> None:
+    """Assert that an optimizer and a reference in float64 go the same way under the same gradients."""
+    generator = torch.Generator().manual_seed(1)
+    start = torch.randn(size, generator=generator)
+    parameter, expected = nn.Parameter(start.clone()), start.double().numpy()
+    optimizer, state = make([parameter]), dict[str, Array]()
+    for step in range(1, steps + 1):
+        parameter.grad = torch.randn(size, generator=generator) * (0.1 + step % 7)
+        expected = reference(step, expected, parameter.grad.double().numpy(), state)
+        optimizer.step()
+    np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected - start.numpy()).max() > 0.05
+
+
+def test_lion_follows_its_paper() -> None:
+    lr, decay, first, second = 0.01, 0.1, 0.9, 0.99
+
+    def reference(_: int, w: Array, g: Array, state: dict[str, Array]) -> Array:
+        m = state.get("m", np.zeros_like(w))
+        direction = np.sign(first * m + (1 - first) * g)
+        state["m"] = second * m + (1 - second) * g
+        return w - lr * (direction + decay * w)
+
+    follow(lambda p: Lion(p, (first, second), lr=lr, weight_decay=decay), reference, (6, 5))
+
+
+@pytest.mark.parametrize("size", [(6, 5), (7,)])
+def test_lamb_follows_its_paper_and_leaves_vectors_unscaled(size: tuple[int, ...]) -> None:
+    lr, decay, first, second, eps = 0.02, 0.1, 0.9, 0.95, 1e-6
+
+    def reference(t: int, w: Array, g: Array, state: dict[str, Array]) -> Array:
+        state["m"] = first * state.get("m", np.zeros_like(w)) + (1 - first) * g
+        state["v"] = second * state.get("v", np.zeros_like(w)) + (1 - second) * g * g
+        r = (state["m"] / (1 - first**t)) / (np.sqrt(state["v"] / (1 - second**t)) + eps)
+        u = r + decay * w
+        return w - lr * u * (np.linalg.norm(w) / np.linalg.norm(u) if w.ndim > 1 else 1.0)
+
+    follow(lambda p: Lamb(p, (first, second), eps, lr=lr, weight_decay=decay), reference, size)
+
+
+def test_lamb_moves_a_matrix_that_begins_at_zero() -> None:
+    parameter = nn.Parameter(torch.zeros(3, 3))
+    parameter.grad = torch.ones(3, 3)
+    Lamb([parameter], (0.9, 0.95), lr=0.1).step()
+    assert torch.allclose(parameter, torch.full((3, 3), -0.1))
+
+
+@pytest.mark.parametrize("size", [(6, 5), (7,)])
+def test_adafactor_follows_its_paper(size: tuple[int, ...]) -> None:
+    lr, decay = 0.05, 0.1
+
+    def reference(t: int, w: Array, g: Array, state: dict[str, Array]) -> Array:
+        old, g2 = 1 - t**-0.8, g * g + 1e-30
+        if w.ndim == 1:
+            state["v"] = v = old * state.get("v", np.zeros_like(w)) + (1 - old) * g2
+        else:
+            state["r"] = old * state.get("r", np.zeros(w.shape[0])) + (1 - old) * g2.sum(1)
+            state["c"] = old * state.get("c", np.zeros(w.shape[1])) + (1 - old) * g2.sum(0)
+            v = np.outer(state["r"], state["c"]) / state["r"].sum()
+        u = g / np.sqrt(v)
+        u /= max(1.0, float(np.sqrt((u * u).mean())))
+        return w - lr * decay * w - lr * max(1e-3, float(np.sqrt((w * w).mean()))) * u
+
+    follow(lambda p: Adafactor(p, lr=lr, weight_decay=decay), reference, size)
+
+
+@pytest.mark.parametrize("size", [(6, 5), (7,)])
+def test_adafactor_is_torchs_while_its_rate_is_below_the_root_of_steps(size: tuple[int, ...]) -> None:
+    ours, theirs = nn.Parameter(torch.ones(size)), nn.Parameter(torch.ones(size))
+    pair = [
+        Adafactor([ours], lr=0.02, weight_decay=0.1),
+        torch.optim.Adafactor([theirs], lr=0.02, weight_decay=0.1),
+    ]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        ours.grad = torch.randn(size, generator=generator)
+        theirs.grad = ours.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_adamw_is_torchs_for_a_hundred_steps_of_a_schedule() -> None:
+    model, twin = transformer(), transformer()
+    optimizers = optim.build(model, settings("adamw", lr=0.01), CPU)
+    decaying = [p for n, p in twin.named_parameters() if "norm" not in n and "embedding" not in n]
+    others = [p for n, p in twin.named_parameters() if "norm" in n or "embedding" in n]
+    reference = torch.optim.AdamW(
+        [{"params": decaying}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+        weight_decay=0.1,
+        foreach=False,
+    )
+    for step in range(100):
+        gradients(model, step)
+        gradients(twin, step)
+        share = (step + 1) / 100
+        optim.set_rate(optimizers, share)
+        for members in reference.param_groups:
+            members["lr"] = 0.01 * share
+        optimizers[0].step()
+        reference.step()
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+# Muon
+
+
+@pytest.mark.parametrize("size", [(3, 16, 16), (2, 8, 40), (1, 1, 5)])
+def test_orthogonalizing_sets_singular_values_to_about_one(size: tuple[int, ...]) -> None:
+    matrices = torch.randn(size, generator=torch.Generator().manual_seed(0)) * 1e-5
+    u, values, v = torch.linalg.svd(matrices.double(), full_matrices=False)
+    assert values.min() / matrices.norm(dim=(1, 2)).max() > 1e-3
+    found = orthogonalize(matrices).double()
+    assert torch.allclose(u.mT @ found @ v.mT, torch.eye(size[1]).double(), atol=0.15)
+
+
+def test_singular_values_from_a_thousandth_on_come_out_within_fifteen_percent_of_one() -> None:
+    values = torch.logspace(-3, math.log10(1.02), 2000, dtype=torch.float64)
+    for a, b, c in POLAR_EXPRESS:
+        values = a * values + b * values**3 + c * values**5
+    assert (values - 1).abs().max() < 0.15
+
+
+def test_gradients_of_zero_change_nothing_and_stay_finite() -> None:
+    parameter = nn.Parameter(torch.ones(4, 6))
+    parameter.grad = torch.zeros(4, 6)
+    Muon([parameter], lr=0.1).step()
+    assert torch.equal(parameter, torch.ones(4, 6))
+
+
+@pytest.mark.parametrize("size", [(12, 12), (8, 24), (24, 8)])
+def test_muon_is_torchs_with_the_same_coefficients(size: tuple[int, int]) -> None:
+    start = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    ours = [nn.Parameter(start.clone()), nn.Parameter(start.flip(0).clone())]
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours]
+    pair = [
+        Muon(ours, lr=0.02, weight_decay=0.1, coefficients=JORDAN, dtype=torch.bfloat16),
+        torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95),
+    ]
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(30):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn(size, generator=generator)
+            b.grad = a.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a - b).norm() < 0.01 * (b - start).norm()
+
+
+def test_the_parts_of_fused_matrices_are_orthogonalized_each_on_its_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    fused = [nn.Parameter(torch.zeros(20, 8)) for _ in range(3)]
+    apart = [[nn.Parameter(torch.zeros(rows, 8)) for rows in (12, 4, 4)] for _ in fused]
+    for whole, parts in zip(fused, apart, strict=True):
+        whole.grad = torch.randn(20, 8, generator=generator)
+        for part, gradient in zip(parts, whole.grad.split([12, 4, 4]), strict=True):
+            part.grad = gradient.clone()
+    Muon([{"params": fused, "rows": (12, 4, 4)}], lr=0.1).step()
+    Muon([part for parts in apart for part in parts], lr=0.1).step()
+    for whole, parts in zip(fused, apart, strict=True):
+        assert torch.allclose(whole, torch.cat(parts), atol=1e-6)
+        assert torch.linalg.matrix_norm(whole[:12], 2).item() == pytest.approx(
+            0.1 * math.sqrt(12 / 8), rel=0.15
+        )
+
+
+def test_muon_refuses_what_is_no_matrix_or_does_not_split() -> None:
+    with pytest.raises(ValueError, match="changes matrices"):
+        Muon([nn.Parameter(torch.zeros(4))])
+    with pytest.raises(ValueError, match="changes matrices"):
+        Muon([{"params": [nn.Parameter(torch.zeros(4, 4))], "rows": (3, 2)}])
+
+
+# Resuming
+
+
+def run(model: nn.Module, optimizers: list[torch.optim.Optimizer], first: int, end: int) -> None:
+    for step in range(first, end):
+        gradients(model, step)
+        optim.set_rate(optimizers, 1 / (1 + step))
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_optimizer_goes_on_bitwise_from_its_state(name: str, tmp_path: Path) -> None:
+    through, resumed = transformer(), transformer()
+    optimizers = optim.build(through, settings(name), CPU)
+    run(through, optimizers, 0, 5)
+    torch.save(
+        [through.state_dict(), *(optimizer.state_dict() for optimizer in optimizers)], tmp_path / "state"
+    )
+    run(through, optimizers, 5, 10)
+    weights, *states = torch.load(tmp_path / "state", weights_only=True)
+    resumed.load_state_dict(weights)
+    again = optim.build(resumed, settings(name), CPU)
+    for optimizer, state in zip(again, states, strict=True):
+        optimizer.load_state_dict(state)
+    run(resumed, again, 5, 10)
+    for a, b in zip(through.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_states_travel_by_parameter_names_through_distributed_checkpoints(name: str) -> None:
+    through, resumed = transformer(), transformer()
+    optimizers = optim.build(through, settings(name), CPU)
+    run(through, optimizers, 0, 3)
+    state = deepcopy(get_optimizer_state_dict(through, optimizers))
+    assert "blocks.0.attention.qkv.weight" in state["state"]
+    resumed.load_state_dict(through.state_dict())
+    again = optim.build(resumed, settings(name), CPU)
+    before = [p.detach().clone() for p in resumed.parameters()]
+    empty = get_optimizer_state_dict(resumed, again)  # makes the states, with a step of rate 0
+    assert all(torch.equal(p, q) for p, q in zip(resumed.parameters(), before, strict=True))
+    assert empty["state"].keys() == state["state"].keys()
+    set_optimizer_state_dict(resumed, again, state)
+    run(through, optimizers, 3, 6)
+    run(resumed, again, 3, 6)
+    for a, b in zip(through.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
+    model = transformer()
+    optimizers = optim.build(model, settings(name), CPU)
+    run(model, optimizers, 0, 1)
+    for optimizer in optimizers:
+        for parameter, state in optimizer.state.items():
+            for key, value in state.items():
+                assert value.dtype == torch.float32
+                assert key in ("step", "row_var", "col_var") or value.shape == parameter.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_learns(name: str) -> None:
+    model = transformer()
+    optimizers = optim.build(model, settings(name), CPU)
+    tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
+    documents = Documents.whole(4, 16, CPU)
+    losses = []
+    for _ in range(8):
+        loss, _ = model(tokens[:, :-1], documents, tokens[:, 1:])
+        losses.append(loss.item() / 64)
+        model.zero_grad()
+        (loss / 64).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert all(b < a for a, b in pairwise(losses))
+
+
+# Ranks
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _on_rank(rank: int, world: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import DTensor
+
+    from trainer.guard import Guard
+
+    mesh = dist.init_device_mesh("cpu", (world,))
+    for name in NAMES:
+        for kind in ("fsdp", "ddp"):
+            model = transformer()
+            if kind == "fsdp":
+                for block in model.blocks:
+                    fully_shard(block, mesh=mesh)
+                fully_shard(model, mesh=mesh)
+            group = dist.group.WORLD if kind == "ddp" else None
+            optimizers = optim.build(model, settings(name), CPU, group)
+            guard = Guard(clip=1.0, outlier=6.0, patience=5)
+            norms = []
+            for step in range(3):
+                generator = torch.Generator().manual_seed(step)
+                for p in model.parameters():
+                    gradient = torch.randn(p.shape, generator=generator)
+                    p.grad = (
+                        dist.tensor.distribute_tensor(gradient, p.device_mesh, p.placements)
+                        if isinstance(p, DTensor)
+                        else gradient
+                    )
+                norms.append(guard.check(2.0, model.parameters()).norm)
+                for optimizer in optimizers:
+                    optimizer.step()
+            weights = {
+                n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in model.named_parameters()
+            }
+            torch.save((norms, weights), f"{folder}/{name}-{kind}-{rank}")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train with every optimizer on two ranks, sharded and replicated; give the folder of the results."""
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(_on_rank, (2, free_port(), str(folder)), nprocs=2)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["fsdp", "ddp"])
+@pytest.mark.parametrize("name", NAMES)
+def test_two_ranks_make_the_update_of_one(name: str, kind: str, two_ranks: Path) -> None:
+    from trainer.guard import Guard
+
+    model = transformer()
+    optimizers = optim.build(model, settings(name), CPU)
+    guard = Guard(clip=1.0, outlier=6.0, patience=5)
+    expected_norms = []
+    for step in range(3):
+        gradients(model, step)
+        expected_norms.append(guard.check(2.0, model.parameters()).norm)
+        for optimizer in optimizers:
+            optimizer.step()
+    found: list[dict[str, Tensor]] = []
+    for rank in range(2):
+        norms, weights = torch.load(two_ranks / f"{name}-{kind}-{rank}", weights_only=True)
+        assert norms == pytest.approx(expected_norms, rel=1e-5)
+        found.append(weights)
+    for parameter_name, expected in model.named_parameters():
+        assert torch.equal(found[0][parameter_name], found[1][parameter_name])
+        assert torch.allclose(found[0][parameter_name], expected, rtol=1e-5, atol=1e-5)
