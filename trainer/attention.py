@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention.varlen import varlen_attn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Documents:
     """Where the documents of `rows` windows of `length` tokens lie, in tensors of constant shapes.
 
     cu_seqlens int32 [n + 1]: where documents start in the flattened windows, then rows·length; every window
     starts one; empty documents, such as the padding at the end, are no documents. ids [rows, length]: the
     number of each token's document. positions int64 [rows, length]: of each token in its document.
-    whole: every window is one document (known where it is made, so that nothing waits for the device).
     """
 
     cu_seqlens: Tensor
     ids: Tensor
     positions: Tensor
     length: int
-    whole_rows: bool = False
 
     @staticmethod
     def of(cu_seqlens: Tensor, rows: int, length: int) -> Documents:
@@ -36,60 +36,50 @@ class Documents:
     @staticmethod
     def whole(rows: int, length: int, device: torch.device | str = "cpu") -> Documents:
         """Every window is one document."""
-        cu_seqlens = torch.arange(0, (rows + 1) * length, length, dtype=torch.int32, device=device)
-        ids = torch.arange(rows, device=device)[:, None].expand(rows, length)
-        positions = torch.arange(length, device=device).expand(rows, length)
-        return Documents(cu_seqlens, ids, positions, length, whole_rows=True)
+        starts = torch.arange(0, (rows + 1) * length, length, dtype=torch.int32, device=device)
+        return Documents.of(starts, rows, length)
 
 
-def visible(documents: Documents, dtype: torch.dtype) -> Tensor | None:
-    """Say which keys each query sees, bool [rows, 1, length, length]; None where `attend` needs no telling.
+Seen = Documents | Tensor
+"""Which keys each query sees: its document's up to itself, or by a mask, bool [B, 1, T, S]."""
 
-    Made once for all layers, outside of them.
+
+def seen(documents: Documents, dtype: torch.dtype) -> Seen:
+    """Give documents as `attend` takes them on their device, for activations of `dtype`.
+
+    Flash attention over packed documents, for CUDA and half precision alone, takes them as they are;
+    elsewhere a mask is made, once for all layers.
     """
-    if documents.whole_rows or _varlen(documents.ids.device, dtype):
-        return None
+    if documents.ids.is_cuda and dtype in (torch.bfloat16, torch.float16):
+        return documents
     ids = documents.ids
     causal = torch.ones(documents.length, documents.length, dtype=torch.bool, device=ids.device).tril()
     return ((ids[:, :, None] == ids[:, None, :]) & causal)[:, None]
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, documents: Documents | None, mask: Tensor | None
-) -> Tensor:
-    """Attend with queries [B, T, H, Q] to keys and values [B, S, K, Q], K a divisor of H; gives [B, T, H, Q].
-
-    With `documents` (S = T) a token sees itself and what precedes it in its document; `mask` is what
-    `visible` says of them. Without, as with a cache, `mask` alone, bool [B, 1, T, S], says what is seen.
-    """
+def attend(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> Tensor:
+    """Attend with queries [B, T, H, Q] to keys and values [B, S, K, Q], K a divisor of H: [B, T, H, Q]."""
     grouped = query.shape[2] != key.shape[2]
-    if documents is not None and _varlen(query.device, query.dtype):
-        from torch.nn.attention.varlen import varlen_attn
-
-        out = varlen_attn(
-            query.flatten(0, 1),
-            key.flatten(0, 1),
-            value.flatten(0, 1),
-            documents.cu_seqlens,
-            documents.cu_seqlens,
-            documents.length,
-            documents.length,
-            window_size=(-1, 0),
+    if isinstance(seen, Tensor):
+        out = functional.scaled_dot_product_attention(
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            attn_mask=seen,
             enable_gqa=grouped,
         )
-        assert isinstance(out, Tensor)
-        return out.view_as(query)
-    out = functional.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=mask,
-        is_causal=mask is None,
-        enable_gqa=grouped,
+        return out.transpose(1, 2)
+    option: Any = {"enable_gqa": True} if grouped else {}  # a word that torch 2.11 may not know
+    packed = varlen_attn(
+        query.flatten(0, 1),
+        key.flatten(0, 1),
+        value.flatten(0, 1),
+        seen.cu_seqlens,
+        seen.cu_seqlens,
+        seen.length,
+        seen.length,
+        window_size=(-1, 0),
+        **option,
     )
-    return out.transpose(1, 2)
-
-
-def _varlen(device: torch.device, dtype: torch.dtype) -> bool:
-    """Flash attention over packed documents exists for CUDA and half precision alone."""
-    return device.type == "cuda" and dtype in (torch.bfloat16, torch.float16)
+    assert isinstance(packed, Tensor)
+    return packed.view_as(query)

@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 IGNORED = -100
 """The target of a token without one."""
 
-_ELEMENTS = {"cpu": 2**22, "cuda": 2**27}
-"""Logits that exist at once: on a CPU what its caches hold, on a GPU what fills it."""
+_ELEMENTS = (2**21, 2**27)
+"""Logits that exist at once, on a CPU and on a GPU: what caches hold, what keeps it busy."""
 
 
 def linear_cross_entropy(
@@ -31,25 +31,14 @@ def linear_cross_entropy(
     never predicted. Logits are soft_cap · tanh(logits / soft_cap) where soft_cap > 0.
 
     Products are computed in the dtype of `hidden`, whatever that of `weight`, softmax and sums in float32;
-    the gradient of `weight` is summed in float32 and reaches it in its own dtype. Gradients are made along with
-    the loss, where wanted: each chunk's logits are made once. Differentiable once.
+    the gradient of `weight` is summed in float32 and reaches it in its own dtype. Gradients, where wanted,
+    are made along with the loss: each chunk's logits are computed once. Differentiable once.
     """
     gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden, weight, targets, vocabulary, z_loss, soft_cap, gradient
     )
     return loss, nll
-
-
-def cap(logits: Tensor, vocabulary: int, soft_cap: float) -> Tensor:
-    """Make logits [..., V] what they are compared by: float32, capped, minus infinity for rows of padding."""
-    logits = logits.to(_precise(logits))
-    if soft_cap:
-        logits = soft_cap * torch.tanh(logits / soft_cap)
-    if vocabulary < logits.shape[-1]:
-        logits = logits.clone() if not soft_cap else logits
-        logits[..., vocabulary:] = -torch.inf
-    return logits
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -70,16 +59,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=precise)
         d_hidden = torch.empty_like(hidden) if gradient else None
         d_weight = torch.zeros_like(weight, dtype=precise) if gradient else None
-        size = max(1, _ELEMENTS.get(hidden.device.type, 2**24) // len(weight))
+        size = max(1, _ELEMENTS[hidden.is_cuda] // len(weight))
         for start in range(0, len(hidden), size):
             part = slice(start, start + size)
             logits = _product(hidden[part], rows.T)
-            part_loss, nll[part], d_logits = _chunk(
-                logits, targets[part], vocabulary, z_loss, soft_cap, gradient
-            )
+            part_loss, nll[part] = _chunk(logits, targets[part], vocabulary, z_loss, soft_cap, gradient)
             loss += part_loss
             if d_hidden is not None and d_weight is not None:
-                d_logits = d_logits.to(hidden.dtype)
+                d_logits = logits.to(hidden.dtype)
                 torch.mm(d_logits, rows, out=d_hidden[part])
                 d_weight += _product(d_logits.T, hidden[part])
         if gradient:
@@ -99,25 +86,31 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _chunk(
     logits: Tensor, targets: Tensor, vocabulary: int, z_loss: float, soft_cap: float, gradient: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Give loss (summed), nll and, where wanted, the gradient of a chunk's uncapped logits [n, V]."""
-    logits = cap(logits, vocabulary, soft_cap)
+) -> tuple[Tensor, Tensor]:
+    """Give the loss, summed, and the nll [n] of logits [n, V] before the cap; overwrite these.
+
+    Where the gradient is wanted, they become it. In place: a chunk has room for its logits once.
+    """
+    slope = None
+    if soft_cap:
+        logits.div_(soft_cap).tanh_()
+        slope = 1 - logits.square() if gradient else None
+        logits.mul_(soft_cap)
+    logits[:, vocabulary:] = -torch.inf
     counted = targets != IGNORED
     index = torch.where(counted, targets, 0)[:, None]
-    partition = torch.logsumexp(logits, 1)
-    nll = torch.where(counted, partition - logits.gather(1, index)[:, 0], 0)
-    loss = (nll + torch.where(counted, z_loss * partition.square(), 0)).sum()
-    if not gradient:
-        return loss, nll, logits
-    d_logits = torch.exp(logits - partition[:, None])
-    if z_loss:
-        d_logits *= 1 + 2 * z_loss * partition[:, None]
-    d_logits.scatter_add_(1, index, torch.full_like(index, -1, dtype=d_logits.dtype))
-    if soft_cap:
-        slope = 1 - (logits / soft_cap).square()
-        d_logits *= slope
-        d_logits[:, vocabulary:] = 0  # their slope is that of minus infinity
-    return loss, nll, d_logits * counted[:, None]
+    chosen = logits.gather(1, index)[:, 0]
+    highest = logits.amax(1)
+    total = logits.sub_(highest[:, None]).exp_().sum(1)
+    partition = total.log() + highest
+    nll = torch.where(counted, partition - chosen, 0)
+    loss = nll.sum() + z_loss * torch.where(counted, partition, 0).square().sum()
+    if gradient:
+        factor = torch.where(counted, (1 + 2 * z_loss * partition) / total, 0)
+        logits.mul_(factor[:, None]).scatter_add_(1, index, -counted[:, None].to(logits.dtype))
+        if slope is not None:
+            logits.mul_(slope)
+    return loss, nll
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.attention import Documents, attend, visible
-from trainer.loss import cap, linear_cross_entropy
+from trainer.attention import Documents, Seen, attend, seen
+from trainer.loss import linear_cross_entropy
 from trainer.shape import Shape
 
 EPSILON = 1e-6
@@ -61,15 +61,15 @@ class Transformer(nn.Module):
         """
         if (documents is None) == (cache is None):
             raise ValueError("Transformer.hidden: expected either documents or a cache")
-        mask: Tensor | None
+        keys: Seen
         if cache is not None:
-            positions, mask = cache.reserve(tokens.shape[1])
+            positions, keys = cache.reserve(tokens.shape[1])
         elif documents is not None:
-            positions, mask = documents.positions, visible(documents, self.compute_dtype)
+            positions, keys = documents.positions, seen(documents, self.compute_dtype)
         rotation = _rotation(positions, self.shape)
         x = functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype)
         for number, block in enumerate(self.blocks):
-            x = block(x, rotation, documents, mask, None if cache is None else cache.layer(number))
+            x = block(x, rotation, keys, None if cache is None else cache.layer(number))
         if cache is not None:
             cache.lengths = cache.lengths + tokens.shape[1]
         out: Tensor = self.norm(x)
@@ -77,8 +77,11 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Give the logits float32 [..., rows] of states; capped; rows of padding are minus infinity."""
-        logits = functional.linear(hidden, self.output.to(hidden.dtype))
-        return cap(logits, self.shape.vocabulary, self.shape.soft_cap)
+        logits = functional.linear(hidden.float(), self.output.float())
+        if self.shape.soft_cap:
+            logits = self.shape.soft_cap * torch.tanh(logits / self.shape.soft_cap)
+        logits[..., self.shape.vocabulary :] = -torch.inf
+        return logits
 
     @property
     def output(self) -> Tensor:
@@ -94,16 +97,10 @@ class Block(nn.Module):
         self.attention = Attention(shape)
         self.feed = Feed(shape)
 
-    def forward(
-        self,
-        x: Tensor,
-        rotation: Rotation,
-        documents: Documents | None,
-        mask: Tensor | None,
-        past: Past | None,
-    ) -> Tensor:
-        x = x + self.attention(x, rotation, documents, mask, past)
-        return torch.add(x, self.feed(x))
+    def forward(self, x: Tensor, rotation: Rotation, keys: Seen, past: Past | None) -> Tensor:
+        x = x + self.attention(x, rotation, keys, past)
+        out: Tensor = x + self.feed(x)
+        return out
 
 
 class Attention(nn.Module):
@@ -119,14 +116,7 @@ class Attention(nn.Module):
             self.k_norm = Norm(shape.head)
         self.out = Linear(shape.heads * shape.head, shape.width)
 
-    def forward(
-        self,
-        x: Tensor,
-        rotation: Rotation,
-        documents: Documents | None,
-        mask: Tensor | None,
-        past: Past | None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, keys: Seen, past: Past | None) -> Tensor:
         heads, kv_heads = self.shape.heads, self.shape.kv_heads
         qkv = self.qkv(self.norm(x)).unflatten(2, (-1, self.shape.head))
         query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=2)
@@ -135,7 +125,7 @@ class Attention(nn.Module):
         query, key = _rotate(query, rotation), _rotate(key, rotation)
         if past is not None:
             key, value = past.extend(key, value)
-        out: Tensor = self.out(attend(query, key, value, documents, mask).flatten(2))
+        out: Tensor = self.out(attend(query, key, value, keys).flatten(2))
         return out
 
 
