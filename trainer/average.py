@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.optim.shards import local
+
 
 class Ema:
     """An exponential moving average of a model's weights, in fp32, sharded as they are.
@@ -30,7 +32,11 @@ class Ema:
         """Take the model's weights into the average; call it after every step that was taken."""
         self._count += 1
         share = (1.0 - self._decay) / (1.0 - self._decay**self._count)
-        torch._foreach_lerp_(list(self.weights.values()), list(self._parameters.values()), share)
+        torch._foreach_lerp_(
+            [local(weight) for weight in self.weights.values()],
+            [local(parameter) for parameter in self._parameters.values()],
+            share,
+        )
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

@@ -70,7 +70,7 @@ class Guard:
         """Decide a step from its loss (the same on every rank) and gradients; clip these if it is taken."""
         parameters = list(parameters)
         norm = gradient_norm(parameters)
-        numbers = torch.stack([torch.as_tensor(loss, device=norm.device, dtype=norm.dtype).detach(), norm])
+        numbers = torch.stack([torch.as_tensor(loss, device=norm.device).detach().double(), norm.double()])
         decision = self.decide(*numbers.tolist())
         if not decision.skip and 0 < self._clip < decision.norm:
             gradients = [p.grad for p in parameters if p.grad is not None]

@@ -18,9 +18,13 @@ import torch.multiprocessing as mp
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from trainer import config, optim
 from trainer.attention import Documents
+from trainer.average import Ema
+from trainer.guard import Guard
 from trainer.model import Transformer
 from trainer.model import build as build_model
 from trainer.optim.adafactor import Adafactor
@@ -408,11 +412,6 @@ def free_port() -> int:
 def _on_rank(rank: int, world: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
-    from torch.distributed.fsdp import fully_shard
-    from torch.distributed.tensor import DTensor
-
-    from trainer.guard import Guard
-
     mesh = dist.init_device_mesh("cpu", (world,))
     for name in NAMES:
         for kind in ("fsdp", "ddp"):
@@ -424,23 +423,30 @@ def _on_rank(rank: int, world: int, port: int, folder: str) -> None:
             group = dist.group.WORLD if kind == "ddp" else None
             optimizers = optim.build(model, settings(name), CPU, group)
             guard = Guard(clip=1.0, outlier=6.0, patience=5)
+            ema = Ema(model, 0.5)
             norms = []
-            for step in range(3):
+            for step in range(2):
                 generator = torch.Generator().manual_seed(step)
                 for p in model.parameters():
                     gradient = torch.randn(p.shape, generator=generator)
                     p.grad = (
-                        dist.tensor.distribute_tensor(gradient, p.device_mesh, p.placements)
+                        distribute_tensor(gradient, p.device_mesh, p.placements)
                         if isinstance(p, DTensor)
                         else gradient
                     )
                 norms.append(guard.check(2.0, model.parameters()).norm)
                 for optimizer in optimizers:
                     optimizer.step()
-            weights = {
-                n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in model.named_parameters()
-            }
-            torch.save((norms, weights), f"{folder}/{name}-{kind}-{rank}")
+                ema.update()
+            states = []
+            with ema.swapped():
+                states.append({n: p.detach().clone() for n, p in model.named_parameters()})
+            states.append(dict(model.named_parameters()))
+            whole = [
+                {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in state.items()}
+                for state in states
+            ]
+            torch.save((norms, *whole), f"{folder}/{name}-{kind}-{rank}")
     dist.destroy_process_group()
 
 
@@ -455,22 +461,23 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["fsdp", "ddp"])
 @pytest.mark.parametrize("name", NAMES)
 def test_two_ranks_make_the_update_of_one(name: str, kind: str, two_ranks: Path) -> None:
-    from trainer.guard import Guard
-
     model = transformer()
     optimizers = optim.build(model, settings(name), CPU)
     guard = Guard(clip=1.0, outlier=6.0, patience=5)
+    ema = Ema(model, 0.5)
     expected_norms = []
-    for step in range(3):
+    for step in range(2):
         gradients(model, step)
         expected_norms.append(guard.check(2.0, model.parameters()).norm)
         for optimizer in optimizers:
             optimizer.step()
-    found: list[dict[str, Tensor]] = []
+        ema.update()
+    found: list[tuple[dict[str, Tensor], ...]] = []
     for rank in range(2):
-        norms, weights = torch.load(two_ranks / f"{name}-{kind}-{rank}", weights_only=True)
+        norms, averages, weights = torch.load(two_ranks / f"{name}-{kind}-{rank}", weights_only=True)
         assert norms == pytest.approx(expected_norms, rel=1e-5)
-        found.append(weights)
-    for parameter_name, expected in model.named_parameters():
-        assert torch.equal(found[0][parameter_name], found[1][parameter_name])
-        assert torch.allclose(found[0][parameter_name], expected, rtol=1e-5, atol=1e-5)
+        found.append((averages, weights))
+    for number, expected in enumerate((ema.weights, dict(model.named_parameters()))):
+        for parameter_name, tensor in expected.items():
+            assert torch.equal(found[0][number][parameter_name], found[1][number][parameter_name])
+            assert torch.allclose(found[0][number][parameter_name], tensor, rtol=1e-5, atol=1e-5)

@@ -100,13 +100,13 @@ class Muon(Optimizer):
         moments = [local(self.state[p]["momentum_buffer"]) for p in parameters]
         torch._foreach_lerp_(moments, gradients, 1 - members["momentum"])
         ahead = torch._foreach_lerp(gradients, moments, members["momentum"])
-        updates = [whole(u.to(self._dtype), p) for u, p in zip(ahead, parameters, strict=True)]
-        rows = list(members["rows"]) or [parameters[0].shape[0]]
-        parts = zip(*(torch.split(update, rows) for update in updates), strict=True)
-        directions = torch.cat([self._direction(torch.stack(part), parameters[0]) for part in parts], dim=1)
-        mine = [own(direction, p) for direction, p in zip(directions.unbind(), parameters, strict=True)]
+        like = parameters[0]
+        updates = whole(torch.stack(ahead).to(self._dtype), like)
+        rows = list(members["rows"]) or [like.shape[0]]
+        directions = [self._direction(part, like) for part in torch.split(updates, rows, dim=1)]
+        mine = own(torch.cat(directions, dim=1), like).to(like.dtype)
         torch._foreach_mul_(weights, 1 - members["lr"] * members["weight_decay"])
-        torch._foreach_add_(weights, [u.to(weights[0].dtype) for u in mine], alpha=-members["lr"])
+        torch._foreach_add_(weights, mine.unbind(), alpha=-members["lr"])
 
     def _direction(self, stack: Tensor, like: Tensor) -> Tensor:
         """Give the updates of a rate of 1 for matrices [n, rows, cols], computed by all ranks together."""

@@ -20,23 +20,33 @@ def summed(part: Tensor, like: Tensor) -> Tensor:
     return DTensor.from_local(part, like.device_mesh, kinds, run_check=False).full_tensor()
 
 
-def whole(part: Tensor, like: Tensor) -> Tensor:
-    """Gather the tensor of which each rank has the part that it has of `like`: a new tensor, or `part`."""
+def whole(stack: Tensor, like: Tensor) -> Tensor:
+    """Gather whole matrices [n, rows, cols] of which each rank has the parts that it has of `like`."""
     if not isinstance(like, DTensor):
-        return part
-    gathered = DTensor.from_local(
-        part, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+        return stack
+    placed = DTensor.from_local(
+        stack,
+        like.device_mesh,
+        _behind(like),
+        run_check=False,
+        shape=torch.Size((len(stack), *like.shape)),
+        stride=(like.numel(), like.shape[1], 1),
     )
-    return gathered.full_tensor()
+    return placed.full_tensor()
 
 
-def own(full: Tensor, like: Tensor) -> Tensor:
-    """Give the part of a whole tensor that this rank has of `like`."""
+def own(stack: Tensor, like: Tensor) -> Tensor:
+    """Give, of whole matrices [n, rows, cols], the parts that this rank has of `like`; no rank is asked."""
     if not isinstance(like, DTensor):
-        return full
+        return stack
     everywhere = [Replicate()] * like.device_mesh.ndim
-    placed = DTensor.from_local(full, like.device_mesh, everywhere, run_check=False)
-    return placed.redistribute(like.device_mesh, like.placements).to_local()
+    placed = DTensor.from_local(stack, like.device_mesh, everywhere, run_check=False)
+    return placed.redistribute(like.device_mesh, _behind(like)).to_local()
+
+
+def _behind(like: DTensor) -> list[Shard | Replicate]:
+    """Give the placements of a stack of tensors placed as `like` is."""
+    return [Shard(each.dim + 1) if isinstance(each, Shard) else Replicate() for each in like.placements]
 
 
 def counter() -> Tensor:
