@@ -1,0 +1,1 @@
+"""What one more token is worth: scaling laws, fitted so that their intervals can be checked."""

@@ -1,0 +1,225 @@
+"""Find the minimum of a law's objective: many starts at once by damped Gauss–Newton, then a polish.
+
+Hoffmann et al. averaged their objective and so stopped early (Besiroglu et al. 2024, arXiv 2404.10102): at a
+value of 1e-3 scipy's relative tolerance is an absolute one. Here the objective is the sum, divided by delta²,
+with analytic derivatives, in centred logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from trainer.scaling.laws import Floats, Law, Logs
+
+CHUNK = 1 << 21
+"""Numbers of one working array: more starts than fill it are taken in turns."""
+STUCK = 1e10
+"""Damping at which a step is too small to matter."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: Σ penalty(residual), residual = prediction − observation.
+
+    `space` "log": of ln loss, Huber's penalty with `delta` (Hoffmann et al. 2022 take 1e-3). "loss": of the
+    loss itself; with an infinite `delta` these are plain squares. `overestimate` multiplies the penalty where
+    the law lies above a run: more than 1 pulls the fit to the lower edge, as badly tuned runs lie above it.
+    """
+
+    space: str = "log"
+    delta: float = 1e-3
+    overestimate: float = 1.0
+
+    @property
+    def scale(self) -> float:
+        """Give what the objective is divided by, so that its size is about the number of runs."""
+        return self.delta**2 if np.isfinite(self.delta) else 1e-4
+
+    def describe(self) -> str:
+        """Say it in words, for tables."""
+        penalty = f"Huber, delta {self.delta:g}" if np.isfinite(self.delta) else "half squares"
+        lower = f", overestimates times {self.overestimate:g}" if self.overestimate != 1 else ""
+        return f"sum of {penalty}{lower}, residuals of {'ln loss' if self.space == 'log' else 'loss'}"
+
+
+HUBER = Objective()
+SQUARES = Objective("loss", float("inf"))
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A law, runs with centred logarithms, an objective, and which parameters are held at which value."""
+
+    law: Law
+    logs: Logs
+    log_loss: Floats
+    objective: Objective
+    centres: Mapping[str, float]
+    held: Mapping[str, float]
+    """Values in the runs' own units; they apply to every start."""
+
+    @property
+    def free(self) -> Floats:
+        """Give 1 for a parameter that is fitted and 0 for one that is held [p]."""
+        return np.array([name not in self.held for name in self.law.parameters], dtype=float)
+
+    def centred(self, theta: Floats) -> Floats:
+        """Put held values in and go from the columns' own units to centred ones, inside the bounds."""
+        theta = np.array(np.atleast_2d(theta), dtype=float)
+        for name, value in self.held.items():
+            theta[:, self.law.index(name)] = value
+        theta = self.law.rescale(theta, self.centres)
+        lower, upper = np.array(self.law.bounds).T
+        return np.where(self.free > 0, np.clip(theta, lower, upper), theta)
+
+    def raw(self, theta: Floats) -> Floats:
+        """Go back to the columns' own units."""
+        return self.law.rescale(theta, {column: -shift for column, shift in self.centres.items()})
+
+    def values(self, theta: Floats, weights: Floats) -> Floats:
+        """Give the scaled objective [m] at centred parameters [m, p]."""
+        rows = max(1, CHUNK // (len(self.log_loss) * len(self.law.parameters)))
+        out = [
+            self._penalty(theta[i : i + rows], weights if len(weights) == 1 else weights[i : i + rows])[0]
+            for i in range(0, len(theta), rows)
+        ]
+        return np.concatenate(out)
+
+    def system(self, theta: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+        """Give the scaled objective [m], its gradient [m, p] and Gauss–Newton matrix [m, p, p]."""
+        value, pull, stiff, slopes = self._penalty(theta, weights)
+        gradient = (slopes @ pull[:, :, None])[:, :, 0]
+        return value, gradient, (slopes * stiff[:, None, :]) @ slopes.transpose(0, 2, 1)
+
+    def _penalty(self, theta: Floats, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        prediction, slopes = self.law.evaluate(theta, self.logs)
+        if self.objective.space == "log":
+            residual = prediction - self.log_loss
+        else:
+            loss = np.exp(np.minimum(prediction, 50.0))
+            residual = loss - np.exp(self.log_loss)
+            slopes = slopes * loss[:, None, :]
+        if self.objective.overestimate != 1:
+            weights = weights * np.where(residual > 0, self.objective.overestimate, 1.0)
+        size, delta = np.abs(residual), self.objective.delta
+        inside = np.minimum(size, delta)
+        # the quadratic that touches Huber's penalty at the residual and lies above it everywhere
+        stiff = weights * (inside / np.maximum(size, 1e-300)) / self.objective.scale
+        stiff = np.where(size <= delta, weights / self.objective.scale, stiff)
+        value = (weights * (inside * (size - inside / 2))).sum(axis=1) / self.objective.scale
+        return value, stiff * residual, stiff, slopes
+
+
+@dataclass(frozen=True)
+class Descents:
+    """Where descents ended: centred parameters [m, p], scaled objective [m], which were at rest [m]."""
+
+    theta: Floats
+    value: Floats
+    settled: Floats
+
+
+def descend(
+    problem: Problem, starts: Floats, weights: Floats, steps: int = 200, rest: float = 1e-9
+) -> Descents:
+    """Go down from centred starts [m, p], each with its weights ([1, n] for all alike, or [m, n]).
+
+    Each step solves the damped Gauss–Newton system with Huber's weights, which never overshoots the
+    penalty's curvature; it is taken only if the objective falls. A descent rests when its last steps gained
+    less than `rest` of its value, or when not even a tiny step gains anything.
+    """
+    count = len(starts)
+    weights = np.broadcast_to(weights, (count, weights.shape[1]))
+    rows = max(1, CHUNK // (weights.shape[1] * starts.shape[1]))
+    parts = [
+        _descend(problem, starts[i : i + rows], weights[i : i + rows], steps, rest)
+        for i in range(0, count, rows)
+    ]
+    return Descents(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("theta", "value", "settled")))
+
+
+def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest: float) -> Descents:
+    lower, upper = np.array(problem.law.bounds).T
+    free = problem.free > 0
+    theta = starts.copy()
+    value, gradient, matrix = problem.system(theta, weights)
+    out_value, settled = value.copy(), np.zeros(len(theta))
+    live = np.arange(len(theta))
+    damp = np.full(len(theta), 1e-2)
+    recent = value.copy()
+    current = theta.copy()
+    diagonal = np.arange(theta.shape[1])
+    for step in range(steps):
+        stuck = ~free | ((current <= lower) & (gradient > 0)) | ((current >= upper) & (gradient < 0))
+        system = np.where(stuck[:, :, None] | stuck[:, None, :], 0.0, matrix)
+        own = system[:, diagonal, diagonal]
+        system[:, diagonal, diagonal] = np.where(stuck, 1.0, own * (1 + damp[:, None]) + 1e-10)
+        move = np.linalg.solve(system, np.where(stuck, 0.0, -gradient)[:, :, None])[:, :, 0]
+        trial = np.where(stuck, current, np.clip(current + move, lower, upper))
+        new_value, new_gradient, new_matrix = problem.system(trial, weights[live])
+        better = new_value < value
+        gain = np.where(better, value - new_value, 0.0)
+        damp = np.maximum(np.where(better, damp / 6, damp * 8), 1e-9)
+        current = np.where(better[:, None], trial, current)
+        gradient = np.where(better[:, None], new_gradient, gradient)
+        matrix = np.where(better[:, None, None], new_matrix, matrix)
+        value = np.where(better, new_value, value)
+        recent = np.where(better, recent / 5 + gain, recent)
+        done = (recent <= rest * value) | (damp > STUCK) | (value < 1e-18)
+        if done.any() or step == steps - 1:
+            theta[live], out_value[live], settled[live] = current, value, done
+            keep = ~done
+            if not keep.any():
+                break
+            live, current, value, damp = live[keep], current[keep], value[keep], damp[keep]
+            gradient, matrix, recent = gradient[keep], matrix[keep], recent[keep]
+    return Descents(theta, out_value, settled)
+
+
+def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, float]:
+    """Bring one centred estimate [p] to rest: BFGS, then Nelder–Mead over the kinks, whichever ends lower.
+
+    Parameters that are held or lie on a bound stay. Coordinates are whitened by the Gauss–Newton matrix, so
+    that one unit is one unit of uncertainty in every direction.
+    """
+    lower, upper = np.array(problem.law.bounds).T
+    value, gradient, matrix = problem.system(theta[None], weights)
+    outward = ((theta <= lower) & (gradient[0] > 0)) | ((theta >= upper) & (gradient[0] < 0))
+    moving = np.flatnonzero((problem.free > 0) & ~outward)
+    if not len(moving):
+        return theta, float(value[0])
+    block = matrix[0][np.ix_(moving, moving)]
+    sizes, axes = np.linalg.eigh(block)
+    to_theta = axes / np.sqrt(np.maximum(sizes, sizes.max() * 1e-12 + 1e-30))
+
+    def place(z: Floats) -> Floats:
+        full = theta.copy()
+        full[moving] += to_theta @ z
+        return np.where(problem.free > 0, np.clip(full, lower, upper), full)
+
+    def target(z: Floats) -> tuple[float, Floats]:
+        now, slope, _ = problem.system(place(z)[None], weights)
+        return float(now[0]), to_theta.T @ slope[0][moving]
+
+    best = np.zeros(len(moving))
+    least = float(value[0])
+    for _ in range(3):
+        before = least
+        tight = {"gtol": 1e-10, "maxiter": 500}
+        found = optimize.minimize(target, best, jac=True, method="BFGS", options=tight)
+        if found.fun < least:
+            best, least = found.x, float(found.fun)
+        if found.jac @ found.jac < 1e-12 * max(1.0, least):  # what a quadratic model could still gain, twice
+            break
+        simplex = best + 1e-2 * np.vstack([np.zeros(len(best)), np.eye(len(best))])
+        options = {"initial_simplex": simplex, "xatol": 1e-10, "fatol": 1e-13, "maxiter": 200 * len(best)}
+        found = optimize.minimize(lambda z: target(z)[0], best, method="Nelder-Mead", options=options)
+        if found.fun < least:
+            best, least = found.x, float(found.fun)
+        if before - least <= 1e-12 * abs(least):
+            break
+    return place(best), least

@@ -1,0 +1,285 @@
+"""The scaling laws: each a function of a run's logarithms with its derivatives, its bounds and its starts.
+
+A law gives the natural logarithm of the loss. Its parameters are those that enter linearly or as exponents:
+`a` = ln A, `alpha`, `e` = ln E and so on; `derived` gives the numbers that papers print. Every law keeps its
+form when a column is measured in another unit: dividing N by s turns `a` into a − alpha·ln s. Fits use this
+to centre the logarithms, so that a coefficient and its exponent are nearly uncorrelated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Logs: TypeAlias = Mapping[str, Floats]
+"""Natural logarithms of runs' columns, each [n]."""
+Evaluate: TypeAlias = Callable[[Floats, Logs], tuple[Floats, Floats]]
+"""(theta [m, p], logs) → (ln loss [m, n], its derivatives [m, p, n])."""
+
+EXPONENT = (0.0, 10.0)
+COEFFICIENT = (-40.0, 40.0)
+CONSTANT = (-14.0, 10.0)
+EPOCHS = (-7.0, 14.0)
+"""Bounds of ln R*: 14 is a million further epochs, so that an estimate there says 'no decay seen'."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law: what it is called, what it needs, how it is evaluated and where a fit begins.
+
+    `scales` lists (coefficient, exponent, column): ln column − s turns coefficient into coefficient −
+    exponent·s (an empty exponent counts as 1, with the other sign: a constant in the column's own unit).
+    `bounds` hold for centred parameters; an estimate on one means that the data do not determine it.
+    """
+
+    name: str
+    formula: str
+    source: str
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    bounds: tuple[tuple[float, float], ...]
+    scales: tuple[tuple[str, str, str], ...]
+    grid: Mapping[str, tuple[float, ...]]
+    evaluate: Evaluate
+    derived: Callable[[Mapping[str, float]], dict[str, float]]
+    powers: tuple[tuple[str, str, str], ...] = field(default=())
+    """(coefficient, exponent, column) of laws that are a sum of powers and a constant."""
+
+    def index(self, name: str) -> int:
+        """Give a parameter's position; ValueError if the law has none of that name."""
+        if name not in self.parameters:
+            known = ", ".join(self.parameters)
+            raise ValueError(f"law {self.name} has no parameter {name!r}; it has {known}")
+        return self.parameters.index(name)
+
+    def log_loss(self, theta: Floats, logs: Logs) -> Floats:
+        """Give ln loss [n] at one parameter vector [p], or [m, n] at several [m, p]."""
+        values = self.evaluate(np.atleast_2d(theta), logs)[0]
+        return values if theta.ndim == 2 else values[0]
+
+    def rescale(self, theta: Floats, shift: Mapping[str, float]) -> Floats:
+        """Turn parameters [..., p] into those of columns whose logarithms had `shift` subtracted."""
+        out = np.array(theta, dtype=float)
+        for coefficient, exponent, column in self.scales:
+            if exponent:
+                out[..., self.index(coefficient)] -= out[..., self.index(exponent)] * shift[column]
+            else:
+                out[..., self.index(coefficient)] -= shift[column]
+        return out
+
+    def starts(self) -> Floats:
+        """Give the whole start grid [k, p], in the units of the columns."""
+        return np.array(list(itertools.product(*(self.grid[name] for name in self.parameters))))
+
+
+def additive(parameters: tuple[str, ...], powers: tuple[tuple[str, str, str], ...]) -> Evaluate:
+    """Make ln(E + Σ exp(coefficient)·column^−exponent), its derivatives the terms' shares of the sum."""
+    constant = parameters.index("e")
+    places = [(parameters.index(c), parameters.index(x), column) for c, x, column in powers]
+
+    def evaluate(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
+        terms = [theta[:, [i]] - theta[:, [j]] * logs[column] for i, j, column in places]
+        terms.append(np.broadcast_to(theta[:, [constant]], terms[0].shape))
+        stack = np.stack(terms)
+        top = stack.max(axis=0)
+        shares = np.exp(stack - top)
+        total = shares.sum(axis=0)
+        shares /= total
+        slopes = np.zeros((len(theta), len(parameters), stack.shape[2]))
+        for share, (i, j, column) in zip(shares, places, strict=False):
+            slopes[:, i] += share
+            slopes[:, j] -= share * logs[column]
+        slopes[:, constant] = shares[-1]
+        return top + np.log(total), slopes
+
+    return evaluate
+
+
+def _kaplan(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
+    """Evaluate [(N_c/N)^(aN/aD) + D_c/D]^aD over (log_nc, log_dc, alpha_n, alpha_d)."""
+    nc, dc, an, ad = (theta[:, [k]] for k in range(4))
+    first, second = an / ad * (nc - logs["params"]), dc - logs["tokens"]
+    inside = np.logaddexp(first, second)
+    share = np.exp(first - inside)
+    slopes = np.empty((len(theta), 4, inside.shape[1]))
+    slopes[:, 0] = share * an
+    slopes[:, 1] = (1 - share) * ad
+    slopes[:, 2] = share * (nc - logs["params"])
+    slopes[:, 3] = inside - share * first
+    return ad * inside, slopes
+
+
+def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
+    """Evaluate Muennighoff's law over (a, b, e, alpha, beta, log_rd, log_rn)."""
+    a, b, _, alpha, beta, log_rd, log_rn = (theta[:, [k]] for k in range(7))
+    n, d, u = logs["params"], logs["tokens"], logs["unique"]
+    # dL/dN = dL/dD along N·D = const: alpha A N^-alpha = beta B U^-beta gives the size that U deserves
+    safe_alpha, safe_beta = np.maximum(alpha, 1e-9), np.maximum(beta, 1e-9)
+    deserved = (a + np.log(safe_alpha) - b - np.log(safe_beta) + beta * u) / safe_alpha
+    beyond = deserved < n
+    used = np.where(beyond, deserved, n)
+    size, size_by_used, size_by_r = _saturated(n, used, log_rn)
+    data, _, data_by_r = _saturated(d, np.broadcast_to(u, used.shape), log_rd)
+    terms = np.stack([a - alpha * size, b - beta * data, np.broadcast_to(theta[:, [2]], used.shape)])
+    top = terms.max(axis=0)
+    shares = np.exp(terms - top)
+    total = shares.sum(axis=0)
+    shares /= total
+    by_size, by_data = -alpha * shares[0], -beta * shares[1]
+    by_used = np.where(beyond, by_size * size_by_used, 0.0)
+    slopes = np.empty((len(theta), 7, used.shape[1]))
+    slopes[:, 0] = shares[0] + by_used / safe_alpha
+    slopes[:, 1] = shares[1] - by_used / safe_alpha
+    slopes[:, 2] = shares[2]
+    slopes[:, 3] = -shares[0] * size + by_used * (1 / safe_alpha - deserved) / safe_alpha
+    slopes[:, 4] = -shares[1] * data + by_used * (u - 1 / safe_beta) / safe_alpha
+    slopes[:, 5] = by_data * data_by_r
+    slopes[:, 6] = by_size * size_by_r
+    return top + np.log(total), slopes
+
+
+def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Floats, Floats]:
+    """Give ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen held) and ln R*."""
+    r = np.exp(log_r)
+    ratio = np.exp(np.minimum(seen - unique, 700.0))
+    x = np.maximum(ratio - 1, 0.0) / r
+    decay = np.exp(-x)
+    gain = -r * np.expm1(-x)
+    return (
+        unique + np.log1p(gain),
+        1 - decay * ratio / (1 + gain),
+        (gain - r * x * decay) / (1 + gain),
+    )
+
+
+def _exponentiate(names: Mapping[str, str]) -> Callable[[Mapping[str, float]], dict[str, float]]:
+    def derived(theta: Mapping[str, float]) -> dict[str, float]:
+        return {label: float(np.exp(theta[name])) for name, label in names.items()}
+
+    return derived
+
+
+def _chinchilla_derived(theta: Mapping[str, float]) -> dict[str, float]:
+    alpha, beta = theta["alpha"], theta.get("beta", theta["alpha"])
+    a = beta / (alpha + beta) if alpha + beta else float("nan")
+    out = _exponentiate({"a": "A", "b": "B", "e": "E"})(theta)
+    return {**out, "N exponent": a, "D exponent": 1 - a}
+
+
+def _gadre_derived(theta: Mapping[str, float]) -> dict[str, float]:
+    # E + a N^eta + b 6^(eta/2) D^eta, as the paper's notebook writes it
+    eta = -theta["alpha"]
+    b = theta["b"] - eta / 2 * np.log(6)
+    out = _exponentiate({"e": "E", "a": "Gadre a"})(theta)
+    return {**out, "Gadre b": float(np.exp(b)), "eta": eta}
+
+
+_STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_HEIGHTS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
+_FLOORS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+_N, _D = ("a", "alpha", "params"), ("b", "beta", "tokens")
+_TIED = (_N, ("b", "alpha", "tokens"))
+
+
+def _sum_law(
+    name: str,
+    formula: str,
+    source: str,
+    powers: tuple[tuple[str, str, str], ...],
+    derived: Callable[[Mapping[str, float]], dict[str, float]],
+) -> Law:
+    coefficients = tuple(c for c, _, _ in powers)
+    exponents = tuple(dict.fromkeys(x for _, x, _ in powers))
+    parameters = (*coefficients, "e", *exponents)
+    grid = dict.fromkeys(coefficients, _HEIGHTS) | {"e": _FLOORS} | dict.fromkeys(exponents, _STEPS)
+    bounds = (*(COEFFICIENT for _ in coefficients), CONSTANT, *(EXPONENT for _ in exponents))
+    columns = tuple(column for _, _, column in powers)
+    evaluate = additive(parameters, powers)
+    return Law(name, formula, source, parameters, columns, bounds, powers, grid, evaluate, derived, powers)
+
+
+CHINCHILLA = _sum_law(
+    "chinchilla",
+    "L = E + A/N^alpha + B/D^beta",
+    "Hoffmann et al. 2022, arXiv 2203.15556, approach 3; start grid of appendix D.3",
+    (_N, _D),
+    _chinchilla_derived,
+)
+TIED = _sum_law(
+    "tied",
+    "L = E + A/N^alpha + B/D^alpha",
+    "the Chinchilla law with alpha = beta, a prior of Muennighoff et al. 2023",
+    _TIED,
+    _chinchilla_derived,
+)
+GADRE = _sum_law(
+    "gadre",
+    "L = E + a N^eta + b 6^(eta/2) D^eta, D = M N",
+    "Gadre et al. 2024, arXiv 2403.08540: over-training, M = D/N; the tied law in their letters",
+    _TIED,
+    _gadre_derived,
+)
+DATA = _sum_law(
+    "data",
+    "L = E + B/D^beta at one model size",
+    "the data term of Hoffmann et al. 2022; E includes what the model's size costs",
+    (_D,),
+    _exponentiate({"b": "B", "e": "E"}),
+)
+SIZE = _sum_law(
+    "size",
+    "L = E + A/N^alpha with data in plenty",
+    "the size term of Hoffmann et al. 2022; E includes what the data's amount costs",
+    (_N,),
+    _exponentiate({"a": "A", "e": "E"}),
+)
+KAPLAN = Law(
+    name="kaplan",
+    formula="L = [(N_c/N)^(aN/aD) + D_c/D]^aD",
+    source="Kaplan et al. 2020, arXiv 2001.08361, equation 1.5; N without embeddings; no irreducible loss",
+    parameters=("log_nc", "log_dc", "alpha_n", "alpha_d"),
+    columns=("params", "tokens"),
+    bounds=((-60.0, 200.0), (-60.0, 200.0), (1e-3, 10.0), (1e-3, 10.0)),
+    scales=(("log_nc", "", "params"), ("log_dc", "", "tokens")),
+    grid={
+        "log_nc": (20.0, 25.0, 30.0, 35.0, 40.0),
+        "log_dc": (20.0, 25.0, 30.0, 35.0, 40.0),
+        "alpha_n": (0.03, 0.07, 0.15, 0.3, 0.6, 1.0),
+        "alpha_d": (0.03, 0.07, 0.15, 0.3, 0.6, 1.0),
+    },
+    evaluate=_kaplan,
+    derived=_exponentiate({"log_nc": "N_c", "log_dc": "D_c"}),
+)
+REPETITION = Law(
+    name="repetition",
+    formula="L = E + A/N'^alpha + B/D'^beta, D' = U + U R_D*(1 − exp(−(D/U − 1)/R_D*)), N' likewise",
+    source="Muennighoff et al. 2023, arXiv 2305.16264",
+    parameters=("a", "b", "e", "alpha", "beta", "log_rd", "log_rn"),
+    columns=("params", "tokens", "unique"),
+    bounds=(COEFFICIENT, COEFFICIENT, CONSTANT, (1e-3, 10.0), (1e-3, 10.0), EPOCHS, EPOCHS),
+    scales=(_N, _D),
+    grid={
+        "a": (5.0, 10.0, 15.0),
+        "b": (5.0, 10.0, 15.0),
+        "e": (0.0, 0.5, 1.0),
+        "alpha": (0.25, 0.5, 1.0),
+        "beta": (0.25, 0.5, 1.0),
+        "log_rd": tuple(np.log([0.5, 2.0, 5.0, 15.0, 50.0, 200.0, 1000.0])),
+        "log_rn": tuple(np.log([0.3, 1.0, 2.0, 5.0, 15.0, 50.0])),
+    },
+    evaluate=_repetition,
+    derived=lambda t: {
+        **_chinchilla_derived(t),
+        "R_D*": float(np.exp(t["log_rd"])),
+        "R_N*": float(np.exp(t["log_rn"])),
+    },
+)
+
+LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, GADRE, DATA, SIZE, KAPLAN, REPETITION)}
+"""Every law by name: what `derlem fit --law` takes."""

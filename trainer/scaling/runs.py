@@ -1,0 +1,73 @@
+"""Training runs as columns: parameters, tokens, unique tokens, loss, and which run each row belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.scaling.laws import Floats, Logs
+
+
+class RunsError(ValueError):
+    """Runs that no law may be fitted to: says what was found, in which row, what was expected, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """`columns` by name, each float64[n]: "params", "tokens", "unique" where known; `loss` [n], above zero.
+
+    `group` [n] names the training run of a row: rows of one run (checkpoints) are not independent.
+    """
+
+    columns: Mapping[str, Floats]
+    loss: Floats
+    group: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def logs(self) -> Logs:
+        """Give the natural logarithm of every column."""
+        return {name: np.log(column) for name, column in self.columns.items()}
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Runs:
+        """Give some rows, by index or by mask."""
+        return Runs({k: v[rows] for k, v in self.columns.items()}, self.loss[rows], self.group[rows])
+
+    def with_loss(self, loss: Floats) -> Runs:
+        """Give the same runs with other losses."""
+        return Runs(self.columns, loss, self.group)
+
+    def compute(self) -> Floats:
+        """Give 6·N·D floating-point operations [n]; without one of the two columns, what the other has."""
+        product = np.full(len(self), 6.0)
+        for name in ("params", "tokens"):
+            if name in self.columns:
+                product = product * self.columns[name]
+        return product
+
+    def clusters(self) -> NDArray[np.int64]:
+        """Number the runs from 0 [n]: rows with one number belong together."""
+        return np.unique(self.group, return_inverse=True)[1].astype(np.int64)
+
+
+def runs(
+    loss: Floats,
+    *,
+    params: Floats | None = None,
+    tokens: Floats | None = None,
+    unique: Floats | None = None,
+    group: NDArray[np.str_] | None = None,
+) -> Runs:
+    """Put arrays together; without `group` each row is its own run, without `unique` nothing repeats."""
+    columns = {"params": params, "tokens": tokens, "unique": tokens if unique is None else unique}
+    known = {name: np.asarray(column, dtype=float) for name, column in columns.items() if column is not None}
+    loss = np.asarray(loss, dtype=float)
+    wrong = {name: len(column) for name, column in known.items() if len(column) != len(loss)}
+    if wrong:
+        raise RunsError(f"{len(loss)} losses, but {wrong}: expected columns of one length")
+    names = np.array([str(i) for i in range(len(loss))]) if group is None else np.asarray(group, dtype=str)
+    return Runs(known, loss, names)
