@@ -11,13 +11,11 @@ import heapq
 import math
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import xxhash
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -25,15 +23,11 @@ from torch import Tensor, nn
 from corpus import dataset
 from corpus.deal import VALIDATION
 from trainer.attention import Documents
+from trainer.parallel import World
 from trainer.tokens import Tokens, places
-
-if TYPE_CHECKING:
-    from trainer.parallel import World
 
 FORWARD_TOKENS = 1 << 15
 """Tokens of a forward pass where no number of rows is asked for."""
-
-_NAMES = ("language", "source")
 
 WINDOW = np.dtype([("document", np.int64), ("start", np.int64), ("length", np.int64), ("first", np.int64)])
 """Reads `length` tokens of a document from `start` on and scores what follows them, from the `first` on."""
@@ -120,13 +114,6 @@ class Evaluation:
     def total(self) -> Score:
         """Give the score of all documents together."""
         return self.scores[0]
-
-    def values(self) -> dict[str, object]:
-        """Give what metrics.jsonl has a line of: the list's name, and the scores by their names."""
-        scores = {
-            score.name: {k: v for k, v in asdict(score).items() if k not in _NAMES} for score in self.scores
-        }
-        return {"sample": self.sample.digest, "scores": scores}
 
     def records(self) -> Iterator[dict[str, object]]:
         """Give every document's own numbers, so that models can be compared in pairs."""
@@ -307,10 +294,8 @@ def evaluate(
     for nll, owner in zip(scored, owners, strict=True):
         kept = owner >= 0
         sums += np.bincount(owner[kept], nll.double().cpu().numpy()[kept], planned.windows.size)
-    if size > 1:
-        shared = torch.from_numpy(sums).to(device)
-        dist.all_reduce(shared)
-        sums = shared.cpu().numpy()
+    if world is not None:
+        sums = world.total(torch.from_numpy(sums)).numpy()
     nats = np.bincount(planned.windows["document"], sums, len(sample.documents)).astype(np.float64)
     return Evaluation(sample, nats if sample.bos else nats + math.log(sample.vocabulary))
 

@@ -99,18 +99,20 @@ class Journal:
 
 def _up_to(path: Path, step: int) -> Iterator[str]:
     """Give the lines of steps up to one; a line that a kill cut off is of none."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            written = json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if line.endswith("\n") and written <= step:
-            yield line
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            try:
+                written = json.loads(line)["step"]
+            except (ValueError, KeyError, TypeError):
+                continue
+            if line.endswith("\n") and written <= step:
+                yield line
 
 
 def read(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Read a metrics.jsonl, only lines of one kind where given."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines = [json.loads(line) for line in file]
     return [line for line in lines if kind is None or line["kind"] == kind]
 
 
