@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from corpus.terminal import console, say, shortened
+
+if TYPE_CHECKING:
+    from corpus.config import Config
+    from pipelines.options import Runner
 
 app = typer.Typer(
     name="derlem",
@@ -24,6 +29,8 @@ app = typer.Typer(
 
 tokenizer_app = typer.Typer(help="Train a tokenizer and compare it with others.", no_args_is_help=True)
 app.add_typer(tokenizer_app, name="tokenizer")
+data_app = typer.Typer(help="Say what a training run reads, and when.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The corpus's TOML file.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="A build's output folder (or one stage's).")]
@@ -31,6 +38,8 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set dedupe.threshold=0.8."),
 ]
+Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes.")]
+Beam = Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
 
 
@@ -48,7 +57,7 @@ def init(
         path.write_text(starter(), encoding="utf-8")
     except OSError as error:
         _fail(f"{path}: cannot be written: {error.strerror}")
-    _say(f"wrote {path}: name your files under [[source]], then `derlem build {path}`")
+    say(f"wrote {path}: name your files under [[source]], then `derlem build {path}`")
 
 
 @app.command()
@@ -65,50 +74,46 @@ def config(path: ConfigFile, overrides: Set = None) -> None:
 def build(
     path: ConfigFile,
     overrides: Set = None,
-    until: Annotated[str, typer.Option(help="The last stage to run: clean, dedupe or shard.")] = "shard",
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
-    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+    until: Annotated[
+        str, typer.Option(help="The last stage to run: clean, dedupe, shard or tokenize.")
+    ] = "shard",
+    workers: Workers = None,
+    beam: Beam = None,
 ) -> None:
-    """Run clean, dedupe and shard; what is done already is not done again.
+    """Run clean, dedupe and shard, and with --until tokenize also make a tokenizer and token shards.
 
-    Beam's own options follow after --, for example -- --runner=DataflowRunner --project=P --region=R.
+    What is done already is not done again. Beam's own options follow after --, for example
+    -- --runner=DataflowRunner --project=P --region=R.
     """
-    from corpus.config import load
-
     with _errors():
-        loaded = load(path, overrides or ())
-        _quiet()
-        signal.signal(signal.SIGINT, _stop)
+        config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
-        from pipelines import options
 
         if until not in pipeline.STAGES:
             _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
-        runner = options.choose(loaded.run, workers, tuple(beam or ()))
-        output = pipeline.run(loaded, path.resolve().parent, runner, _console(), until)
-        folder = _shortened(output)
-        _say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
+        folder = shortened(pipeline.run(config, path.resolve().parent, runner, console(), until))
+        say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
 
 @tokenizer_app.command()
 def train(path: ConfigFile, overrides: Set = None) -> None:
-    """Train a SentencePiece model on the shards of a finished build, as [tokenizer] says."""
+    """Train a SentencePiece model on the shards of a finished build, as [tokenizer] says.
+
+    One that was made from the same shards and settings stays as it is.
+    """
     from corpus import files
     from corpus.config import load, located
 
     with _errors():
         config = located(load(path, overrides or ()), path.resolve().parent)
-        from corpus.tokenizer import Tokenizer
-        from corpus.tokenizer.train import save
-        from corpus.tokenizer.train import train as fit
+        from corpus.tokenizer import FOLDER, MODEL
+        from corpus.tokenizer.train import ensure
 
-        trained = fit(files.join(config.output, "shards"), config.tokenizer)
-        url = save(config.output, trained, config.tokenizer)
-        sample = ", ".join(f"{name} {size / (1 << 20):,.1f} MiB" for name, size in trained.sample.items())
-        pieces, asked = Tokenizer(trained.model).vocabulary, config.tokenizer.vocabulary
-        few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
-        _say(f"sample: {sample}\nwrote {_shortened(url)}: {pieces:,} pieces{few}")
-        _say(f"next: derlem tokenize {shlex.quote(str(path))}")
+        trained = ensure(config.output, config.tokenizer)
+        url = shortened(files.join(config.output, FOLDER, MODEL))
+        same = f"{url} was made from these shards and settings: nothing to do"
+        say(trained.summary(config.tokenizer.vocabulary, url) if trained is not None else same)
+        say(f"next: derlem tokenize {shlex.quote(str(path))}")
 
 
 @tokenizer_app.command()
@@ -129,29 +134,52 @@ def compare(
         if as_json:
             print(json.dumps([cost.as_dict() for cost in costs], ensure_ascii=False))
         else:
-            render_costs(costs, _console(stderr=False))
+            render_costs(costs, console(stderr=False))
 
 
 @app.command()
-def tokenize(
-    path: ConfigFile,
+def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, beam: Beam = None) -> None:
+    """Make token shards of a finished build's shards, with the tokenizer that is there or configured.
+
+    What is done already is not done again.
+    """
+    with _errors():
+        config, runner = _staged(path, overrides, workers, beam)
+        from pipelines import build as pipeline
+
+        folder = shortened(pipeline.run_tokenize(config, path.resolve().parent, runner, console()))
+        say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
+
+
+@data_app.command()
+def order(
+    folder: Folder,
+    step: Annotated[int, typer.Option(min=0, help="The training step; steps count from 0.")],
+    preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
     overrides: Set = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
-    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+    rank: Annotated[int, typer.Option(min=0, help="Only the rows of this rank …")] = 0,
+    world: Annotated[int, typer.Option(min=1, help="… of so many.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
-    """Make token shards of a finished build's shards; what is done already is not done again."""
-    from corpus.config import load
+    """Print the documents that a training step reads, row by row, whether or not it has been run."""
+    from corpus.settings import ConfigError
 
     with _errors():
-        loaded = load(path, overrides or ())
-        _quiet()
-        signal.signal(signal.SIGINT, _stop)
-        from pipelines import build as pipeline
-        from pipelines import options
+        from trainer import config, tokens
+        from trainer.trace import render, trace
 
-        runner = options.choose(loaded.run, workers, tuple(beam or ()))
-        folder = pipeline.run_tokenize(loaded, path.resolve().parent, runner, _console())
-        _say(f"done: {_shortened(folder)}")
+        opened = tokens.open(folder)
+        try:
+            rows = trace(
+                opened, tokens.order(config.load(preset, overrides or ()), opened), step, rank, world
+            )
+        except ValueError as error:  # weights and lengths that do not fit these streams; a rank of no world
+            raise ConfigError(str(error)) from None
+        if as_json:
+            for row in rows:
+                print(json.dumps(row.as_dict(), ensure_ascii=False))
+        else:
+            render(rows, console(stderr=False))
 
 
 @app.command()
@@ -167,11 +195,11 @@ def verify(folder: Folder) -> None:
             found = dataset.verify(stage)
             faults += len(found)
             for fault in found:
-                _say(f"{stage}: {fault}", style="red")
+                say(f"{stage}: {fault}", style="red")
             if not found:
                 manifest = dataset.load(stage)
                 number = sum(len(unit.files) for unit in manifest.units)
-                _say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
+                say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
         if faults:
             _fail(
                 f"{faults} faults in {folder}; remove the files named above: the next build makes them anew"
@@ -189,7 +217,7 @@ def inspect(folder: Folder, as_json: AsJson = False) -> None:
         if as_json:
             print(json.dumps(found.as_dict(), ensure_ascii=False))
         else:
-            render_overview(found, _console(stderr=False))
+            render_overview(found, console(stderr=False))
 
 
 @app.command()
@@ -206,6 +234,8 @@ def show(
     ] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Records that could not be read.")] = False,
     parts: Annotated[bool, typer.Option("--parts", help="Cleaned documents before deduplication.")] = False,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Token shards, decoded.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Token shards: pieces with their ids.")] = False,
     document: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="The document of this id.")
     ] = None,
@@ -217,6 +247,8 @@ def show(
     from corpus.inspect.documents import documents
     from corpus.inspect.render import CHARACTERS, render_documents
 
+    if parts and (tokens or ids):
+        _fail("--parts and --tokens exclude each other: documents are shown from one stage", status=2)
     with _errors():
         found = documents(
             folder,
@@ -224,17 +256,18 @@ def show(
             random=random,
             seed=seed,
             limit=limit,
-            stage="parts" if parts else None,
+            stage="tokens" if tokens or ids else "parts" if parts else None,
             rule=dropped,
             rejected=rejected,
             id=document,
             find=find,
+            ids=ids,
         )
         if as_json:
             for entry in found:
                 print(json.dumps(entry.as_dict(), ensure_ascii=False))
         else:
-            render_documents(found, _console(stderr=False), None if full else CHARACTERS, find)
+            render_documents(found, console(stderr=False), None if full else CHARACTERS, find)
 
 
 @app.command()
@@ -252,7 +285,7 @@ def clusters(
         if as_json:
             print(json.dumps(found.as_dict(), ensure_ascii=False))
         else:
-            render_clusters(found, _console(stderr=False))
+            render_clusters(found, console(stderr=False))
 
 
 @app.command()
@@ -262,6 +295,22 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this preset."
 
     with _errors():
         print(filters.source(name) if name else "\n".join(filters.names()))
+
+
+def _staged(
+    path: Path, overrides: list[str] | None, workers: int | None, beam: list[str] | None
+) -> tuple[Config, Runner]:
+    """Read a configuration, choose what runs it, and make the terminal ready for a stage."""
+    from corpus.config import load
+
+    config = load(path, overrides or ())
+    # Beam's notes and traces stay off the terminal: what stops a stage is said once, by its own error.
+    logging.getLogger().setLevel(logging.CRITICAL)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGINT, _stop)
+    from pipelines import options
+
+    return config, options.choose(config.run, workers, tuple(beam or ()))
 
 
 @contextmanager
@@ -287,29 +336,8 @@ def _stop(number: int, frame: object) -> None:
     progress.leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
 
 
-def _shortened(url: str) -> str:
-    """Give a local path as seen from where the user stands."""
-    return os.path.relpath(url) if "://" not in url else url
-
-
-def _quiet() -> None:
-    """Keep Beam's notes and traces off the terminal: what stops a stage is said once, by its own error."""
-    logging.getLogger().setLevel(logging.CRITICAL)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-
-
-def _console(stderr: bool = True) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
-def _say(text: str, style: str | None = None) -> None:
-    _console().print(text, style=style, soft_wrap=True, markup=False)
-
-
 def _fail(text: str, status: int = 1) -> NoReturn:
-    _say(text, style="red")
+    say(text, style="red")
     raise typer.Exit(status)
 
 

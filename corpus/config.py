@@ -131,6 +131,11 @@ class Tokenizer(Section):
     bos: bool = Field(
         False, description="Begin every document's tokens with the model's BOS; all end with its EOS."
     )
+    by_copies: bool = Field(
+        False,
+        description="Put documents by their number of copies into files of their own, so that a trainer can "
+        "read some more often than others (data.rehydrate there).",
+    )
 
 
 class Run(Section):

@@ -59,6 +59,7 @@ class File(_Record):
     language: str = ""
     split: str = ""
     source: str = ""  # of a token shard, which holds documents of one source
+    repeats: int = 0  # of a token shard by copies: how often its documents should be read; 0: not said
     batches: Batches | None = None  # of a token shard
 
 
@@ -81,6 +82,7 @@ class Manifest(_Record):
     settings: dict[str, object]
     units: tuple[Unit, ...]
     facts: dict[str, object] = Field(default_factory=dict)
+    beside: dict[str, str] = Field(default_factory=dict)  # SHA-256 of files that belong to the whole stage
 
     def files(self, kind: str) -> list[File]:
         """Give the files of one kind, in unit order."""
@@ -146,6 +148,7 @@ def create(
     language: str = "",
     split: str = "",
     source: str = "",
+    repeats: int = 0,
 ) -> Iterator[Slot]:
     """Write one Arrow IPC file of a kind under `folder/path`; it appears whole or not at all."""
     with files.create(folder, path) as pending:
@@ -163,6 +166,7 @@ def create(
         language=language,
         split=split,
         source=source,
+        repeats=repeats,
         batches=slot.arrow.batches(),
     )
 
@@ -263,7 +267,7 @@ def verify(folder: str) -> list[str]:
     Length, SHA-256, schema, fingerprint and number of rows of each file, and the sums of each unit's counts.
     """
     manifest = load(folder)
-    faults: list[str] = []
+    faults = [fault for path, digest in manifest.beside.items() for fault in _content(folder, path, digest)]
     for unit in manifest.units:
         try:
             unit.counts.check(f"unit {unit.name}")
@@ -305,9 +309,8 @@ def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:
         return [f"{file.path}: missing"]
     if length != file.bytes:
         return [f"{file.path}: {length} bytes, the manifest says {file.bytes}"]
-    found = files.sha256(files.join(folder, file.path))
-    if found != file.sha256:
-        return [f"{file.path}: content has SHA-256 {found}, the manifest says {file.sha256}"]
+    if wrong := _content(folder, file.path, file.sha256):
+        return wrong
     with open_arrow(folder, file.path) as reader:
         rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
         schema = reader.schema
@@ -320,6 +323,13 @@ def _file_faults(folder: str, file: File, fingerprint: str) -> list[str]:
     if stamped != fingerprint:
         faults.append(f"{file.path}: made by unit {stamped or 'unknown'}, the manifest says {fingerprint}")
     return faults
+
+
+def _content(folder: str, path: str, digest: str) -> list[str]:
+    if files.size(folder, path) is None:
+        return [f"{path}: missing"]
+    found = files.sha256(files.join(folder, path))
+    return [f"{path}: content has SHA-256 {found}, the manifest says {digest}"] if found != digest else []
 
 
 def _batch_faults(folder: str, file: File) -> list[str]:

@@ -13,13 +13,18 @@ from rich.console import Console
 from corpus import files, filters
 from corpus.config import Config, located
 from corpus.settings import ConfigError
+from corpus.tokenizer import train
 from pipelines import clean, dedupe, shard, stage, tokenize
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
-FOLDERS = {clean.NAME: clean.NAME, dedupe.NAME: dedupe.NAME, shard.NAME: shard.FOLDER}
+FOLDERS = {
+    clean.NAME: clean.NAME,
+    dedupe.NAME: dedupe.NAME,
+    shard.NAME: shard.FOLDER,
+    tokenize.NAME: tokenize.FOLDER,
+}
 STAGES = tuple(FOLDERS)
-_WRITTEN = (*FOLDERS.values(), tokenize.FOLDER)  # what a changed stage unfinishes, in this order
 
 
 def check(config: Config) -> None:
@@ -34,7 +39,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
     if files.size(config.output, "__init__.py") is not None:
         raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
-    for name in _WRITTEN:
+    for name in FOLDERS.values():
         folder = files.join(config.output, name)
         if stage.is_foreign(folder):
             raise ConfigError(
@@ -71,10 +76,11 @@ def _alone(output: str) -> Iterator[None]:
         os.close(handle)
 
 
-def run(config: Config, base: Path, runner: Runner, console: Console, until: str = STAGES[-1]) -> str:
+def run(config: Config, base: Path, runner: Runner, console: Console, until: str) -> str:
     """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
 
-    Gives the output folder.
+    Before tokenize the tokenizer is trained, unless the configuration names one or the one there was made
+    from these shards and settings. Gives the output folder.
     """
     config = located(config, base)
     output = config.output
@@ -82,13 +88,26 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
         "clean": lambda: clean.plan(config, base),
         "dedupe": lambda: dedupe.plan(config, runner),
         "shard": lambda: shard.plan(config),
+        "tokenize": lambda: _trained(config, base, console),
     }
-    folders = [files.join(output, name) for name in _WRITTEN]
+    folders = [files.join(output, name) for name in FOLDERS.values()]
     check(config)
+    if until == tokenize.NAME and config.tokenizer.model:
+        tokenize.model(config, base)
     with _alone(output):
         for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
             stage.run(plans[name](), runner, console, folders[number:])
     return output
+
+
+def _trained(config: Config, base: Path, console: Console) -> stage.Stage:
+    if not config.tokenizer.model:
+        with console.status("tokenizer: training"):
+            made = train.ensure(config.output, config.tokenizer)
+        if made is not None:
+            said = made.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
+            console.print(said, markup=False, soft_wrap=True)
+    return tokenize.plan(config, base)
 
 
 def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -> str:

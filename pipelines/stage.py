@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ class Stage:
 
     `settings` is the part of the configuration that it reads; `work(unit, folder, beat)` does one unit and is
     sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
-    the driver. `rules` are the rules, or families of them, that may drop documents.
+    the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
+    belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Stage:
     work: Work
     spread: bool = True
     rules: tuple[str, ...] = ()
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def plan_unit(
@@ -137,6 +140,7 @@ def run(
         settings=stage.settings,
         units=tuple(dataset.Unit.model_validate(record["unit"]) for record in records),
         facts={key: value for record in records for key, value in record["facts"].items()},
+        beside={path: hashlib.sha256(content).hexdigest() for path, content in stage.beside.items()},
     )
     for done in manifest.units:
         done.counts.check(f"stage {stage.name}, unit {done.name}")
@@ -148,6 +152,8 @@ def run(
         time.monotonic() - started,
         sum(unit.weight for unit in pending),
     )
+    for path, content in stage.beside.items():
+        files.write_bytes(stage.folder, path, content)
     files.write_json(stage.folder, dataset.REPORT, summary)
     dataset.save(stage.folder, manifest)
     _sweep(stage.folder, manifest)
@@ -255,7 +261,7 @@ def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
 def _sweep(folder: str, manifest: dataset.Manifest) -> None:
     """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills."""
     fs, root = files.filesystem(folder)
-    keep = {dataset.MANIFEST, dataset.REPORT, _CLAIM}
+    keep = {dataset.MANIFEST, dataset.REPORT, _CLAIM, *manifest.beside}
     for unit in manifest.units:
         keep |= {_record_path(unit.fingerprint), *(file.path for file in unit.files)}
     emptied = set()

@@ -16,6 +16,8 @@ from corpus import dataset, files, tokenizer
 from corpus.config import Config
 from corpus.counts import Counts
 from corpus.dataset import DatasetError
+from corpus.deal import TRAIN
+from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16, TOKENS32, Kind
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
@@ -30,6 +32,8 @@ VERSION = 1
 BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: what a reader fetches at once
 
 _CARRIED = ["bytes", "id", "language", "source", "copies"]
+
+_Group = tuple[str, int]  # a source, and how often its documents should be read
 
 
 def model_url(config: Config, base: Path) -> str:
@@ -47,13 +51,13 @@ def plan(config: Config, base: Path) -> Stage:
     """
     shards = files.join(config.output, SHARDS)
     sharded = dataset.load(shards)
-    model = _model(config, base)
-    settings: dict[str, object] = {"bos": config.tokenizer.bos}
+    pieces = model(config, base)
+    settings: dict[str, object] = {"bos": config.tokenizer.bos, "by_copies": config.tokenizer.by_copies}
     units = []
     for file in sharded.files("shard"):
         inputs = (
             dataset.Input(name=file.path, checksum=file.sha256),
-            dataset.Input(name=MODEL, checksum=model.sha256),
+            dataset.Input(name=MODEL, checksum=pieces.sha256),
         )
         units.append(plan_unit(NAME, VERSION, settings, file.path, inputs, file, file.bytes))
     return Stage(
@@ -62,11 +66,13 @@ def plan(config: Config, base: Path) -> Stage:
         folder=files.join(config.output, FOLDER),
         settings=settings,
         units=tuple(units),
-        work=partial(tokenize_unit, shards, model.model, config.tokenizer.bos),
+        work=partial(tokenize_unit, shards, pieces.model, config.tokenizer.bos, config.tokenizer.by_copies),
+        beside={MODEL: pieces.model},
     )
 
 
-def _model(config: Config, base: Path) -> Tokenizer:
+def model(config: Config, base: Path) -> Tokenizer:
+    """Load the configured model; DatasetError where there is none yet, ConfigError for one of no use."""
     url = model_url(config, base)
     if files.size("", url) is None:
         if config.tokenizer.model:
@@ -74,36 +80,37 @@ def _model(config: Config, base: Path) -> Tokenizer:
         raise DatasetError(
             f"{url}: there is no model yet; `derlem tokenizer train` makes one, tokenizer.model names another"
         )
-    model = tokenizer.load(url)
-    if model.eos < 0:
+    pieces = tokenizer.load(url)
+    if pieces.eos < 0:
         raise ConfigError(f"{url} has no EOS piece to end documents with; use another model")
-    if config.tokenizer.bos and model.bos < 0:
+    if config.tokenizer.bos and pieces.bos < 0:
         raise ConfigError(f"tokenizer.bos = true: {url} has no BOS piece")
-    return model
+    return pieces
 
 
-def tokenize_unit(shards: str, model: bytes, bos: bool, unit: Planned, folder: str, beat: Beat) -> Outcome:
+def tokenize_unit(
+    shards: str, model: bytes, bos: bool, by_copies: bool, unit: Planned, folder: str, beat: Beat
+) -> Outcome:
     """Write one shard's token shards, one for each source that it holds, its rows in their order.
 
-    So that a trainer can weigh sources. The model is put beside them: the folder is whole by itself.
+    So that a trainer can weigh sources. With `by_copies` those of the train split hold documents of one
+    number of repeats each (`corpus.dedup.rehydrate`), so that it can repeat them.
     """
     shard: dataset.File = unit.task
     pieces = Tokenizer(model)
-    files.write_bytes(folder, MODEL, model)
     kind = TOKENS16 if tokenizer.fits_uint16(pieces.vocabulary) else TOKENS32
     head, tail = [pieces.bos] if bos else [], [pieces.eos]
     counts = Counts()
-    slots: dict[str, dataset.Slot] = {}
-    fillers: dict[str, Filler] = {}
+    apart = by_copies and shard.split == TRAIN
+    slots: dict[_Group, dataset.Slot] = {}
+    fillers: dict[_Group, Filler] = {}
     with ExitStack() as stack:
         for batch in dataset.batches(shards, shard.path, ["text", *_CARRIED]):
-            for source, encoded in _by_source(_encoded(batch, pieces, head, tail, kind)):
-                if source not in slots:
-                    slots[source] = stack.enter_context(
-                        _create(folder, shard, source, kind, unit.fingerprint)
-                    )
-                    fillers[source] = Filler(slots[source].arrow)
-                fillers[source].add(encoded)
+            for group, encoded in _groups(_encoded(batch, pieces, head, tail, kind), apart):
+                if group not in slots:
+                    slots[group] = stack.enter_context(_create(folder, shard, group, kind, unit.fingerprint))
+                    fillers[group] = Filler(slots[group].arrow)
+                fillers[group].add(encoded)
                 counts.kept += encoded.num_rows
                 counts.note(f"{shard.split} tokens", shard.language, _tokens(encoded))
                 counts.note(f"{shard.split} bytes", shard.language, pc.sum(encoded["bytes"]).as_py())
@@ -123,18 +130,21 @@ def tokenize_unit(shards: str, model: bytes, bos: bool, unit: Planned, folder: s
 
 
 def _create(
-    folder: str, shard: dataset.File, source: str, kind: Kind, fingerprint: str
+    folder: str, shard: dataset.File, group: _Group, kind: Kind, fingerprint: str
 ) -> AbstractContextManager[dataset.Slot]:
+    source, times = group
+    name = f"{source}-x{times}" if times else source
     numbers = shard.path.removeprefix(f"{shard.language}/{shard.split}-").rpartition("-")[0]
     return dataset.create(
         folder,
-        f"{shard.language}/{shard.split}-{source}-{numbers}-{fingerprint}.arrow",
+        f"{shard.language}/{shard.split}-{name}-{numbers}-{fingerprint}.arrow",
         kind,
         fingerprint,
         compression=None,
         language=shard.language,
         split=shard.split,
         source=source,
+        repeats=times,
     )
 
 
@@ -151,9 +161,14 @@ def _encoded(
     return pa.RecordBatch.from_arrays([lists, *(batch[name] for name in _CARRIED)], schema=schema)
 
 
-def _by_source(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    for source in pc.unique(batch["source"]).to_pylist():
-        yield source, batch.filter(pc.equal(batch["source"], source))
+def _groups(batch: pa.RecordBatch, by_copies: bool) -> Iterator[tuple[_Group, pa.RecordBatch]]:
+    """Give the rows of each source and, where asked for, each number of repeats; 0 stands for any number."""
+    copies = batch["copies"].to_numpy()
+    times = repeats(copies) if by_copies else np.zeros_like(copies)
+    for number in np.unique(times).tolist():
+        mine = batch.filter(pa.array(times == number))
+        for source in pc.unique(mine["source"]).to_pylist():
+            yield (source, number), mine.filter(pc.equal(mine["source"], source))
 
 
 def _tokens(batch: pa.RecordBatch) -> int:

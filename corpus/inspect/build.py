@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from corpus import files
 from corpus.dataset import MANIFEST, DatasetError, Manifest, load
 
-# The folder of each stage and the kinds of file that tell it. A stage of token shards joins here.
+# The folder of each stage and the kinds of file that tell it.
 FOLDERS = {
     "clean": ("documents", "dropped", "rejected"),
     "dedupe": ("removed",),
     "shards": ("shard",),
+    "tokens": ("tokens16", "tokens32"),
 }
 
 
@@ -32,10 +33,12 @@ class Build:
     clean: Stage | None = None
     dedupe: Stage | None = None
     shards: Stage | None = None
+    tokens: Stage | None = None
 
     def stages(self) -> list[Stage]:
         """Give the stages that are there, in the order in which a build makes them."""
-        return [stage for stage in (self.clean, self.dedupe, self.shards) if stage is not None]
+        there = (self.clean, self.dedupe, self.shards, self.tokens)
+        return [stage for stage in there if stage is not None]
 
     def need_clean(self, purpose: str) -> Stage:
         """Give the clean stage; DatasetError where it is not there."""
@@ -48,6 +51,10 @@ class Build:
     def need_shards(self, purpose: str) -> Stage:
         """Give the shard stage; DatasetError where it is not there."""
         return _need(self.shards, self.root, "shards", purpose)
+
+    def need_tokens(self, purpose: str) -> Stage:
+        """Give the tokenize stage; DatasetError where it is not there."""
+        return _need(self.tokens, self.root, "tokens", purpose)
 
 
 def open_build(root: str) -> Build:
@@ -80,8 +87,9 @@ def open_build(root: str) -> Build:
 
 def _need(stage: Stage | None, root: str, name: str, purpose: str) -> Stage:
     if stage is None:
+        how = "`derlem build --until tokenize`" if name == "tokens" else f"the build until {name} is done"
         raise DatasetError(
             f"{root} has no finished stage {name}/, which is needed to {purpose}; give the output folder of "
-            f"the whole build, or run the build until {name} is done"
+            f"the whole build, or run {how}"
         )
     return stage

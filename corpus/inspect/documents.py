@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,21 +15,25 @@ import pyarrow.compute as pc
 from corpus import dataset
 from corpus.dataset import DatasetError
 from corpus.inspect import rows
+from corpus.inspect import tokens as token_shards
 from corpus.inspect.build import Build, Stage, open_build
 from corpus.inspect.rows import Condition, Place, Pool
 
 DEDUPE = "dedupe."  # before the kind of a removed document: dedupe.near is a rule like any other
 _KINDS = ("exact", "url", "near")
 
+Where = Literal["shards", "parts", "tokens"]
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A row to show: what it is, in which file of the corpus (below the root) and row it lies, its columns.
 
-    A removed document carries the columns of its document, and `rule`, `survivor`, `witness`, `jaccard`.
+    A removed document carries the columns of its document, and `rule`, `survivor`, `witness`, `jaccard`; one
+    of the token shards its `text`, decoded, and its number of `tokens`, with `ids` and `pieces` on request.
     """
 
-    kind: Literal["document", "dropped", "removed", "rejected"]
+    kind: Literal["document", "dropped", "removed", "rejected", "tokens"]
     path: str
     row: int
     values: dict[str, Any]
@@ -50,20 +54,22 @@ def documents(
     random: int | None = None,
     seed: int = 0,
     limit: int = 5,
-    stage: Literal["shards", "parts"] | None = None,
+    stage: Where | None = None,
     rule: str | None = None,
     rejected: bool = False,
     id: str | None = None,
     find: str | None = None,
+    ids: bool = False,
 ) -> list[Entry]:
     """Give documents of a build's output folder, the first `limit` or `random` ones drawn with a seed.
 
-    `stage` is where kept documents are looked for: shards or the parts of clean; None takes the last that is
-    there. `rule` asks instead for what was dropped by the rules that begin so; `dedupe.exact`, `dedupe.url`
-    and `dedupe.near` are rules too. `id` is an id or its beginning, looked for among the kept, the removed
-    and the dropped. `find` asks for words in the text, whatever their case (i, ı, I and İ are one letter).
-    The draw is uniform over all rows that fulfil the rest; texts are read only of what is shown, and where
-    `find` must.
+    `stage` is where kept documents are looked for: shards, the parts of clean or token shards; None takes the
+    shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
+    and pieces of token shards. `rule` asks instead for what was dropped by the rules that begin so;
+    `dedupe.exact`, `dedupe.url` and `dedupe.near` are rules too. `id` is an id or its beginning, looked for
+    among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words in the
+    text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over all rows that fulfil
+    the rest; texts are read only of what is shown, and where `find` must.
 
     Raises DatasetError for a stage that is not there, an unknown language, rule or id, and for options that
     exclude each other.
@@ -72,16 +78,18 @@ def documents(
         rejected=rejected, rule=rule, id=id, language=language, find=find, stage=stage, random=random
     )
     build = open_build(root)
-    conditions = _conditions(language, find)
 
     def choose(pools: Iterator[Pool]) -> list[Place]:
         return rows.first(pools, limit) if random is None else rows.draw(pools, random, seed)
 
+    if stage == "tokens" or (stage is None and build.stages() == [build.tokens]):
+        return _from_tokens(build, choose, language, id, find, ids)
+    conditions = _conditions(language, find)
     if rejected:
         clean = build.need_clean("show rejected records")
         return _entries(build, choose(_pools(clean, "rejected", ())), "rejected")
     if id is not None:
-        return _by_id(build, id, limit)
+        return _by_id(build, id, limit, stage)
     if rule is not None:
         _check_rule(build, rule)
         dropped = _dropped_pools(build, rule, conditions)
@@ -100,7 +108,7 @@ def _refuse_contradictions(**options: Any) -> None:
     given = [name for name, value in options.items() if value not in (None, False)]
     alone = {
         "rejected": {"random"},  # a rejected record has neither text nor language nor id
-        "id": set(),
+        "id": {"stage"},
         "rule": {"language", "find", "random"},
     }
     for name, company in alone.items():
@@ -112,7 +120,7 @@ def _refuse_contradictions(**options: Any) -> None:
             )
 
 
-def _home(build: Build, stage: Literal["shards", "parts"] | None) -> tuple[Stage, str]:
+def _home(build: Build, stage: Where | None) -> tuple[Stage, str]:
     if stage == "parts" or (stage is None and build.shards is None):
         return build.need_clean("show documents"), "documents"
     return build.need_shards("show documents of the shards"), "shard"
@@ -184,7 +192,7 @@ def _narrowed(clean: Stage, pool: Pool, conditions: Sequence[Condition]) -> Pool
 
 
 def _entries(
-    build: Build, places: list[Place], kind: Literal["document", "dropped", "rejected"]
+    build: Build, places: list[Place], kind: Literal["document", "dropped", "rejected", "tokens"]
 ) -> list[Entry]:
     found = rows.read(places)
     return [
@@ -234,9 +242,44 @@ def _path(build: Build, place: Place) -> str:
     return f"{below}/{place.file.path}" if below else place.file.path
 
 
-def _by_id(build: Build, id: str, limit: int) -> list[Entry]:
-    """Look for an id among the kept, then among what dedupe removed, then among the dropped."""
-    wanted = [Condition("id", lambda column: pc.starts_with(column, id.lower()))]
+def _from_tokens(
+    build: Build,
+    choose: Callable[[Iterator[Pool]], list[Place]],
+    language: str | None,
+    id: str | None,
+    find: str | None,
+    ids: bool,
+) -> list[Entry]:
+    """Give rows of token shards, decoded."""
+    home = build.need_tokens("show tokens")
+    pieces = token_shards.model(home)
+    conditions = _conditions(language, None)
+    conditions += [_begins(id)] if id is not None else []
+    conditions += [token_shards.holds(pieces, search_pattern(find))] if find is not None else []
+    pools = (pool for kind in token_shards.KINDS for pool in _pools(home, kind, conditions, language))
+    found = _entries(build, choose(pools), "tokens")
+    if not found and id is not None:
+        raise _no_such_id(id, build.root, [home])
+    if not found and language is not None:
+        _check_language(language, (p for kind in token_shards.KINDS for p in _pools(home, kind, ())), build)
+    return [replace(entry, values=token_shards.readable(entry.values, pieces, ids)) for entry in found]
+
+
+def _begins(id: str) -> Condition:
+    return Condition("id", lambda column: pc.starts_with(column, id.lower()))
+
+
+def _by_id(build: Build, id: str, limit: int, stage: Where | None) -> list[Entry]:
+    """Look for an id among the kept, then among what dedupe removed, then among the dropped.
+
+    Only among the kept where a stage is named.
+    """
+    wanted = [_begins(id)]
+    if stage is not None:
+        home, kind = _home(build, stage)
+        if not (places := rows.first(_pools(home, kind, wanted), limit)):
+            raise _no_such_id(id, build.root, [home])
+        return _entries(build, places, "document")
     found: list[Entry] = []
     if build.dedupe is not None and build.clean is not None:
         found += _removed_entries(build, rows.first(_pools(build.dedupe, "removed", wanted), limit))
@@ -248,12 +291,16 @@ def _by_id(build: Build, id: str, limit: int) -> list[Entry]:
     if build.clean is not None:
         found += _entries(build, rows.first(_pools(build.clean, "dropped", wanted), limit), "dropped")
     if not found:
-        raise DatasetError(
-            f"no document of {build.root} has an id that begins with {id!r}; looked in "
-            f"{', '.join(f'{stage.name}/' for stage in build.stages())}; "
-            f"an id is 32 hexadecimal digits, and its beginning is enough"
-        )
+        raise _no_such_id(id, build.root, [home for home in build.stages() if home is not build.tokens])
     return found[:limit]
+
+
+def _no_such_id(id: str, root: str, homes: Sequence[Stage]) -> DatasetError:
+    return DatasetError(
+        f"no document of {root} has an id that begins with {id!r}; looked in "
+        f"{', '.join(f'{home.name}/' for home in homes)}; "
+        f"an id is 32 hexadecimal digits, and its beginning is enough"
+    )
 
 
 def _check_rule(build: Build, rule: str) -> None:

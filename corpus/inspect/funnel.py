@@ -69,6 +69,11 @@ def funnel(build: Build, copies: int | None = None) -> Funnel:
         if build.clean is not None and copies is not None:
             kept = sum(file.rows for file in build.clean.manifest.files("documents"))
             faults += _differ("clean kept", kept, "the documents in shards stand for", copies, "shards")
+    if build.tokens is not None:
+        rows = build.tokens.manifest.counts().kept
+        if steps:
+            faults += _differ(steps[-1].name, steps[-1].documents, "in token shards", rows, "tokens")
+        steps.append(Step("in token shards", rows))
     return Funnel(tuple(steps), tuple(faults))
 
 

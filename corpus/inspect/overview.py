@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from corpus import dataset
 from corpus.inspect.build import Build, Stage, open_build
 from corpus.inspect.funnel import Funnel, funnel
+from corpus.inspect.tokens import TokenTotals
+from corpus.inspect.tokens import totals as token_totals
 
 F64: TypeAlias = NDArray[np.float64]
 
@@ -46,7 +48,8 @@ class Overview:
 
     The numbers are those of `stage`, the last one that holds documents ("" if there is none). `quantiles`
     maps a column to {"0.5": median, …}, taken from every `quantiles_every`-th document. `hosts` may miss up
-    to `hosts_uncertain` documents of a host (0 unless the corpus has very many hosts).
+    to `hosts_uncertain` documents of a host (0 unless the corpus has very many hosts). `tokens` counts the
+    token shards, where there are any.
     """
 
     root: str
@@ -66,6 +69,7 @@ class Overview:
     redactions: int
     redacted_documents: int
     noted: Mapping[str, Mapping[str, int]]
+    tokens: tuple[TokenTotals, ...]
     funnel: Funnel
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def overview(root: str, top: int = 10) -> Overview:
         redactions=scan.redactions,
         redacted_documents=scan.redacted_documents,
         noted=build.clean.manifest.counts().noted if build.clean is not None else {},
+        tokens=token_totals(build.tokens) if build.tokens is not None else (),
         funnel=funnel(build, scan.copies if kind == "shard" else None),
     )
 

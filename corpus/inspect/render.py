@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -41,6 +42,8 @@ def render_overview(found: Overview, console: Console, rows: int = ROWS) -> None
         console.print(_languages(found, rows))
         console.print(_quantiles(found))
         _print_origins(found, console)
+    if found.tokens:
+        console.print(_tokens(found, rows))
     _print_funnel(found.funnel, console, rows)
 
 
@@ -57,7 +60,10 @@ def render_documents(
         console.print(_heading(entry, number, len(found)), highlight=False)
         console.print(_origin(entry), highlight=False)
         text = entry.values.get("text")
-        if text is not None:
+        if "ids" in entry.values:
+            console.print()
+            console.print(_pieces(entry.values, characters), highlight=False)
+        elif text is not None:
             console.print()
             console.print(_prose(text, console, characters, find), highlight=False)
         console.print()
@@ -100,6 +106,38 @@ def _languages(found: Overview, rows: int) -> RenderableType:
             share(sum(total.bytes for total in rest), found.bytes),
             style="dim",
         )
+    return Padding(shown, (0, 0, 1, 0), expand=False)
+
+
+def _tokens(found: Overview, rows: int) -> RenderableType:
+    shown = table("tokens of", "split", "documents", "tokens", "share", "text", "bytes/token")
+    whole = sum(total.tokens for total in found.tokens)
+    for total in found.tokens[:rows]:
+        repeated = f" x{total.repeats}" if total.repeats else ""
+        row(
+            shown,
+            f"{total.language}/{total.source}{repeated}",
+            total.split,
+            count(total.documents),
+            count(total.tokens),
+            share(total.tokens, whole),
+            size(total.bytes),
+            f"{total.bytes / max(1, total.tokens):.3f}",
+        )
+    rest = found.tokens[rows:]
+    lines = [(f"… {len(rest)} more", rest)] if rest else []
+    lines += [("all", found.tokens)] if len(found.tokens) > 1 else []
+    for name, some in lines:
+        tokens, text = sum(total.tokens for total in some), sum(total.bytes for total in some)
+        documents = sum(total.documents for total in some)
+        cells = (
+            count(documents),
+            count(tokens),
+            share(tokens, whole),
+            size(text),
+            f"{text / max(1, tokens):.3f}",
+        )
+        row(shown, name, "", *cells, style="dim" if some is rest else "")
     return Padding(shown, (0, 0, 1, 0), expand=False)
 
 
@@ -179,10 +217,11 @@ def _heading(entry: Entry, number: int, of: int) -> Rule:
         "dropped": "dropped",
         "removed": "removed as a copy",
         "rejected": "rejected record",
+        "tokens": "",
     }
-    parts = [f"{number}/{of}", what[entry.kind]]
-    if values.get("language"):
-        parts += [values["language"], f"{values['language_score']:.3f}"]
+    parts = [f"{number}/{of}", what[entry.kind], values.get("language", "")]
+    if "language_score" in values:
+        parts.append(f"{values['language_score']:.3f}")
     return Rule(Text(" ".join(part for part in parts if part), style="bold"), align="left")
 
 
@@ -200,17 +239,30 @@ def _origin(entry: Entry) -> RenderableType:
         lines.append(("cause", f"{values['cause']}: {values['detail']}"))
     if values.get("id"):
         lines.append(("id", values["id"]))
-    if values["url"]:
+    if values.get("url"):
         lines.append(("url", values["url"]))
-    fetched = f", fetched {values['fetched']:%Y-%m-%d}" if values["fetched"] is not None else ""
-    lines.append(("from", f"{values['source']}: {values['file']} at {values['offset']}{fetched}"))
+    if entry.kind == "tokens":
+        lines.append(("from", f"{values['source']}: {entry.path} row {entry.row:,}"))
+    else:
+        fetched = f", fetched {values['fetched']:%Y-%m-%d}" if values["fetched"] is not None else ""
+        lines.append(("from", f"{values['source']}: {values['file']} at {values['offset']}{fetched}"))
     if "text" in values:
-        extra = [f", {many(values['redactions'], 'redaction')}"] if values["redactions"] else []
+        length = many(values["tokens"], "token") if entry.kind == "tokens" else many(values["words"], "word")
+        extra = [f", {many(values['redactions'], 'redaction')}"] if values.get("redactions") else []
         extra += [f", stands for {values['copies']:,} documents"] if values.get("copies", 1) > 1 else []
-        lines.append(
-            ("size", f"{many(values['words'], 'word')}, {many(values['bytes'], 'byte')}{''.join(extra)}")
-        )
+        lines.append(("size", f"{length}, {many(values['bytes'], 'byte')}{''.join(extra)}"))
     return labelled(lines)
+
+
+def _pieces(values: dict[str, Any], characters: int | None) -> Text:
+    """Write pieces with their ids behind them, about as many as fill so many characters of text."""
+    shown, left = Text(), characters
+    for number, (piece, id) in enumerate(zip(values["pieces"], values["ids"], strict=True)):
+        if left is not None and left <= 0:
+            return shown.append(f"… {len(values['ids']) - number:,} more tokens", style="dim italic")
+        shown.append(safe(piece)).append(f"·{id} ", style="dim")
+        left = None if left is None else left - len(piece)
+    return shown
 
 
 def _prose(text: str, console: Console, characters: int | None, find: str | None) -> RenderableType:

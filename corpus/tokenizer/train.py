@@ -17,11 +17,15 @@ from corpus.dataset import DatasetError
 from corpus.deal import TRAIN
 from corpus.privacy import KINDS
 from corpus.settings import ConfigError
-from corpus.tokenizer import FOLDER, MODEL
+from corpus.tokenizer import FOLDER, MODEL, Tokenizer
 
 BOS, EOS = "<|begintext|>", "<|endoftext|>"
 PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
 
+VERSION = 1
+"""Goes into a model's name: raise it when the same shards and settings begin to give another model."""
+
+_REPORT = "report.json"
 _MIB = 1 << 20
 # Words end where letters and signs meet, so that no piece is `di.` or `(bkz`; but an apostrophe behind a
 # letter goes with what follows, so that `'nin` is a piece as `nin` is and `Türkiye'nin` costs none more.
@@ -57,6 +61,56 @@ class Trained:
     model: bytes
     sample: dict[str, int]
 
+    def summary(self, asked: int, where: str) -> str:
+        """Say of what sample it was made and how many pieces came of those asked for, in two lines."""
+        sizes = ", ".join(f"{name} {size / _MIB:,.1f} MiB" for name, size in self.sample.items())
+        pieces = Tokenizer(self.model).vocabulary
+        few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
+        return f"sample: {sizes}\nwrote {where}: {pieces:,} pieces{few}"
+
+
+def ensure(output: str, settings: Settings) -> Trained | None:
+    """Train a model on a build's shards and write it below the output folder, with a report of its making.
+
+    Gives None, and changes nothing, where the model there was made from these shards and settings. Raises as
+    `train` does.
+    """
+    home, shards = files.join(output, FOLDER), files.join(output, "shards")
+    made_from = _fingerprint(shards, settings)
+    if _is_done(home, made_from):
+        return None
+    trained = train(shards, settings)
+    report = {
+        "fingerprint": made_from,
+        "settings": _settings(settings),
+        "sample_bytes": trained.sample,
+        "sha256": files.write_bytes(home, MODEL, trained.model).sha256,
+    }
+    files.write_json(home, _REPORT, report)
+    return trained
+
+
+def _settings(settings: Settings) -> dict[str, object]:
+    """Give the settings that make the model."""
+    return settings.model_dump(mode="json", exclude={"model", "bos", "by_copies"})
+
+
+def _fingerprint(shards: str, settings: Settings) -> str:
+    """Name a model by what it is made from, as a stage names its units."""
+    read = [(file.path, file.sha256) for file in dataset.load(shards).files("shard") if file.split == TRAIN]
+    return files.fingerprint(FOLDER, VERSION, _settings(settings), read)
+
+
+def _is_done(home: str, made_from: str) -> bool:
+    try:
+        report = files.read_json(home, _REPORT)
+    except ValueError:  # a damaged report is none
+        return False
+    if not isinstance(report, dict) or report.get("fingerprint") != made_from:
+        return False
+    there = files.size(home, MODEL) is not None
+    return there and files.sha256(files.join(home, MODEL)) == report.get("sha256")
+
 
 def train(folder: str, settings: Settings) -> Trained:
     """Train a model on the shards in a folder, their train split alone.
@@ -68,18 +122,6 @@ def train(folder: str, settings: Settings) -> Trained:
     texts = _counted(balanced(folder, int(settings.sample_mb * _MIB), settings.seed), sample)
     model = fit(texts, settings.algorithm, settings.vocabulary)
     return Trained(model, sample)
-
-
-def save(output: str, trained: Trained, settings: Settings) -> str:
-    """Write a model and a report of what it was made from below a build's output folder; give its URL."""
-    folder = files.join(output, FOLDER)
-    report = {
-        "settings": settings.model_dump(mode="json", exclude={"model", "bos"}),
-        "sample_bytes": trained.sample,
-        "sha256": files.write_bytes(folder, MODEL, trained.model).sha256,
-    }
-    files.write_json(folder, "report.json", report)
-    return files.join(folder, MODEL)
 
 
 def _counted(texts: Iterable[tuple[str, str]], sample: dict[str, int]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -21,10 +22,11 @@ from pipelines.options import Runner
 QUIET = Console(quiet=True)
 
 
-def configuration(folder: Path, output: str, paths: str = "*.jsonl") -> dict[str, object]:
+def configuration(folder: Path, output: str, paths: str = "*.jsonl") -> dict[str, Any]:
     rows = [json.dumps({"url": url, "text": text}) for url, text in texts()[::8]]
     (folder / "ışık ve su.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    return {"output": output, "source": [{"name": "a", "format": "jsonl", "paths": [paths]}]}
+    source = {"name": "a", "format": "jsonl", "paths": [paths]}
+    return {"output": output, "source": [source], "tokenizer": {"vocabulary": 512}}
 
 
 def run(folder: Path, output: str, paths: str = "*.jsonl", until: str = "shard") -> str:
@@ -32,8 +34,8 @@ def run(folder: Path, output: str, paths: str = "*.jsonl", until: str = "shard")
 
 
 def test_a_build_in_memory_has_the_same_files_as_one_on_disk(tmp_path: Path) -> None:
-    local = run(tmp_path, "çıktı klasörü")
-    remote = run(tmp_path, f"memory://{tmp_path.name}")
+    local = run(tmp_path, "çıktı klasörü", until="tokenize")
+    remote = run(tmp_path, f"memory://{tmp_path.name}", until="tokenize")
     fs, root = files.filesystem(remote)
     found = {path[len(root) + 1 :]: fs.cat_file(path) for path in fs.find(root)}
     expected = final_files(Path(local))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.mixture import BLOCK, MOST, deal, dealt, mixture, proportional, repeats
+from trainer.mixture import BLOCK, MOST, deal, dealt, mixture, proportional
 
 weights = st.lists(st.just(0.0) | st.floats(1e-3, 1.0), min_size=1, max_size=12).filter(any)
 keys = st.integers(0, 2**64 - 1)
@@ -123,13 +123,6 @@ def test_samples_beyond_the_last_are_refused() -> None:
     for first, count in ((MOST - 5, 6), (-1, 2)):
         with pytest.raises(ValueError, match="a mixture deals 0 to"):
             deal(mixture([1, 1], 1), first, count)
-
-
-def test_documents_are_repeated_by_copies_as_fineweb2_does() -> None:
-    copies = np.array([1, 2, 3, 4, 5, 99, 100, 999, 1_000, 50_000])
-    assert repeats(copies).tolist() == [1, 2, 3, 3, 5, 5, 8, 8, 1, 1]
-    with pytest.raises(ValueError, match="0 copies"):
-        repeats(np.array([3, 0]))
 
 
 def test_streams_in_proportion_are_read_so_many_times_each() -> None:

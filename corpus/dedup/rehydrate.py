@@ -1,0 +1,22 @@
+"""How often a trainer should read a document, by how many copies of it there were."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Copies from which on a document is read so many times: https://github.com/huggingface/fineweb-2
+# (misc/rehydration): documents with very few or very many copies were found the worst.
+_COPIES = np.array([1, 2, 3, 5, 100, 1000])
+_REPEATS = np.array([1, 2, 3, 5, 8, 1])
+
+
+def repeats(copies: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Give how often to read a document whose cluster had so many copies, as FineWeb2 rehydrates.
+
+    1 → 1, 2 → 2, 3–4 → 3, 5–99 → 5, 100–999 → 8, from 1000 → 1. Raises ValueError for a number of copies
+    below one.
+    """
+    if copies.size and int(copies.min()) < 1:
+        raise ValueError(f"a document with {copies.min()} copies: a cluster has at least its survivor")
+    return _REPEATS[np.searchsorted(_COPIES, copies, side="right") - 1]

@@ -1,0 +1,16 @@
+"""Documents are repeated by their number of copies as FineWeb2 does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from corpus.dedup.rehydrate import repeats
+
+
+def test_documents_are_repeated_by_copies_as_fineweb2_does() -> None:
+    copies = np.array([1, 2, 3, 4, 5, 99, 100, 999, 1_000, 50_000])
+    assert repeats(copies).tolist() == [1, 2, 3, 3, 5, 5, 8, 8, 1, 1]
+    assert repeats(np.empty(0, np.uint32)).size == 0
+    with pytest.raises(ValueError, match="0 copies"):
+        repeats(np.array([3, 0]))
