@@ -86,7 +86,7 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
     """Give the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order."""
     return [
         Stream(name, np.array([count for file in held for count in _batches(file).tokens], np.int64))
-        for name, held in _by_stream(tokens, split).items()
+        for name, held in by_stream(tokens, split).items()
     ]
 
 
@@ -94,11 +94,12 @@ def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
     """Say where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
     return [
         [(file, number) for file in held for number in range(len(_batches(file).tokens))]
-        for held in _by_stream(tokens, split).values()
+        for held in by_stream(tokens, split).values()
     ]
 
 
-def _by_stream(tokens: Tokens, split: str) -> dict[str, list[File]]:
+def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
+    """Give the files of each stream of a split, in the manifest's order; DatasetError where there is none."""
     held: dict[str, list[File]] = {}
     for unit in tokens.manifest.units:
         for file in unit.files:
@@ -152,7 +153,7 @@ def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -
     out, so that a branch may change them.
     """
     content = hashlib.blake2b(digest_size=16)
-    for held in _by_stream(tokens, split).values():
+    for held in by_stream(tokens, split).values():
         for file in held:
             content.update("".join(_batches(file).xxh3).encode())
     read, before = [], 0

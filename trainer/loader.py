@@ -1,0 +1,242 @@
+"""Streams the windows of any run of steps from token shards, with where documents start in them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from corpus import files
+from trainer.attention import Documents
+from trainer.cache import Cache, user_folder
+from trainer.gather import gather
+from trainer.loss import IGNORED
+from trainer.maps import Maps
+from trainer.order import Order, rank_rows
+from trainer.threads import Threads
+from trainer.tokens import Tokens
+
+_READERS = 2
+_TOKENS_PER_START = 256  # what is first expected of documents; more room is made where they are shorter
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A micro-batch in host memory, its rows' windows of `length` targets.
+
+    tokens [rows, length + 1], uint16 or int32: inputs are all but the last, targets all but the first; zeros
+    behind a short window. cu_seqlens int32 [capacity + 1]: where documents start among the inputs, rows ×
+    length end to end; every row starts one, and so does the padding of a short window; the tail is rows ×
+    length. lengths int32 [rows]: targets of each window. ends bool [rows]: whether a window's last target is
+    the first token of a document. `targets` counts those that are not; `documents` the stretches of documents
+    in the windows, and `attended` is the sum of their n (n + 1) / 2.
+    """
+
+    tokens: Tensor
+    cu_seqlens: Tensor
+    lengths: Tensor
+    ends: Tensor
+    targets: int
+    attended: int
+    documents: int
+
+
+def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Documents]:
+    """Bring a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
+
+    The tokens cross the bus as they are stored. Targets are IGNORED where they are padding or the first token
+    of a document, which nothing of its own precedes. Shapes are constant, and nothing waits for the device.
+    """
+    tokens, starts, lengths, ends = (
+        tensor.to(device, non_blocking=True)
+        for tensor in (batch.tokens, batch.cu_seqlens, batch.lengths, batch.ends)
+    )
+    tokens = tokens.long()
+    rows, length = tokens.shape[0], tokens.shape[1] - 1
+    starting = torch.zeros(rows * length + 1, dtype=torch.bool, device=starts.device)
+    starting[starts.long()] = True
+    last = (lengths - 1)[:, None]
+    column = torch.arange(length, device=starts.device)
+    # A padding starts where a row's targets end: its last target is the next token's first only if `ends`.
+    heads = torch.where(column == last, ends[:, None], starting[1:].view(rows, length))
+    targets = tokens[:, 1:].masked_fill(heads | (column > last), IGNORED)
+    return tokens[:, :-1].contiguous(), targets, Documents.of(starts, rows, length)
+
+
+class Loader:
+    """Reads a rank's rows of the steps of an order; holds threads, maps and, for remote tokens, the cache.
+
+    `micro_batch` rows go into a Batch, all of them where it is 0. `ahead` steps (two or more) are prepared
+    while one is used. With `pin` batches lie in pinned memory, for copies to the current CUDA device. `cache`
+    is the folder for remote batches, the user's own unless named, of at most `cache_gb` GiB. Its state is a
+    step number, and that is the caller's.
+
+    Raises DatasetError for tokens that are not there, ValueError for an order of other tokens.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        order: Order,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        micro_batch: int = 0,
+        split: str = "train",
+        cache: str = "",
+        cache_gb: float = 32.0,
+        ahead: int = 4,
+        pin: bool = False,
+    ) -> None:
+        rank_rows(1, rank, world)
+        self.waited = 0.0  # seconds that callers of `steps` have waited for data
+        self._order, self._rank, self._world = order, rank, world
+        self._micro_batch, self._ahead, self._pin = micro_batch, max(2, ahead), pin
+        self._device = torch.cuda.current_device() if pin else None
+        self._starts_per_row = 1
+        self._lock = threading.Lock()
+        limit = int(cache_gb * (1 << 30))
+        remote = not files.is_local(tokens.folder)
+        self._maps = Maps(tokens, split, Cache(cache or user_folder(), limit) if remote else None)
+        self._maps.check(order.streams)
+        if remote and self._maps.bytes > limit * 7 // 8:
+            warnings.warn(
+                f"{tokens.folder} holds {self._maps.bytes / 2**30:.1f} GiB, the cache {cache_gb:g} "
+                "(data.cache_gb): windows come from everywhere, so batches will be fetched again and again; "
+                "copy the tokens to a local disk, or give the cache a fifth more than they need",
+                stacklevel=2,
+            )
+        self._threads = Threads(_READERS, "read")
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def index_bytes(self) -> int:
+        """Give the memory that grows with the number of batches, the order's included."""
+        return self._maps.index_bytes + self._order.index_bytes
+
+    def close(self) -> None:
+        """End the threads; what they were reading is given up."""
+        self._maps.close()
+        self._threads.close()
+
+    def steps(self, first: int, end: int) -> Iterator[tuple[Batch, ...]]:
+        """Give the rank's micro-batches of the steps first … end - 1, one step after the other.
+
+        A step's batches are the caller's until the next step is asked for: then their memory is used again,
+        once the copies that were begun on the current CUDA stream have ended. Raises what reading raises:
+        DatasetError for what is missing, damaged or out of reach.
+        """
+        upcoming = iter(range(first, end))
+        coming: deque[tuple[Future[tuple[Batch, ...]], _Slot]] = deque()
+        free = [_Slot(self._maps.dtype, self._pin) for _ in range(self._ahead + 1)]
+        try:
+            while True:
+                for step in islice(upcoming, len(free)):
+                    slot = free.pop()
+                    coming.append((self._threads.submit(partial(self._read, step, slot)), slot))
+                if not coming:
+                    return
+                future, slot = coming.popleft()
+                began = time.perf_counter()
+                batches = future.result()
+                self.waited += time.perf_counter() - began
+                yield batches
+                del batches
+                slot.release()
+                free.append(slot)
+        finally:
+            for future, _ in coming:
+                future.cancel()
+
+    def _read(self, step: int, slot: _Slot) -> tuple[Batch, ...]:
+        if self._device is not None:  # else pinning memory would wake the first GPU in every process
+            torch.cuda.set_device(self._device)
+        windows = self._order.windows(step, self._rank, self._world)
+        length = self._order.phases[self._order.locate(step)[0]].length
+        sources, held = self._maps.sources(self._order.segments(windows))
+        slot.take(len(windows), length)
+        slot.lengths.numpy()[:] = windows["length"]
+        rows = self._micro_batch or len(windows)
+        cuts = [(at, min(at + rows, len(windows))) for at in range(0, len(windows), max(rows, 1))]
+        bounds = np.searchsorted(sources["row"], [at for cut in cuts for at in cut])
+        batches = tuple(
+            self._gather(slot, number, *cut, sources[slice(*bounds[2 * number : 2 * number + 2])])
+            for number, cut in enumerate(cuts)
+        )
+        del held  # only now may what `sources` points to go
+        return batches
+
+    def _gather(self, slot: _Slot, number: int, begin: int, end: int, sources: NDArray[np.void]) -> Batch:
+        rows, length = end - begin, slot.tokens.shape[1] - 1
+        tokens, lengths, ends = slot.tokens[begin:end], slot.lengths[begin:end], slot.ends[begin:end]
+        while True:
+            starts = slot.starts(number, self._capacity(rows, length))
+            counts = gather(sources, *(t.numpy() for t in (lengths, tokens, starts, ends)))
+            if counts.starts < starts.numel():
+                break
+            with self._lock:
+                while self._capacity(rows, length) < counts.starts:
+                    self._starts_per_row *= 2
+        return Batch(tokens, starts, lengths, ends, counts.targets, counts.attended, counts.documents)
+
+    def _capacity(self, rows: int, length: int) -> int:
+        """Give the room for starts: a power of two, so that its changes, which recompile models, are few."""
+        wanted = rows * max(self._starts_per_row, length // _TOKENS_PER_START)
+        return 1 << max(0, wanted - 1).bit_length()
+
+
+class _Slot:
+    """A place of the ring: the memory of one step, and when the copies from it have ended."""
+
+    def __init__(self, dtype: np.dtype[Any], pin: bool) -> None:
+        self._dtype = torch.uint16 if dtype.itemsize == 2 else torch.int32
+        self._pin = pin
+        self._copied: torch.cuda.Event | None = None
+        self._starts: dict[int, Tensor] = {}
+        self.tokens = self._empty(self._dtype, 0, 0)
+        self.lengths, self.ends = self._empty(torch.int32, 0), self._empty(torch.bool, 0)
+
+    def take(self, rows: int, length: int) -> None:
+        """Wait until the memory is read no more, and have it fit windows."""
+        if self._copied is not None:
+            self._copied.synchronize()
+            self._copied = None
+        if self.tokens.shape != (rows, length + 1):
+            self.tokens = self._empty(self._dtype, rows, length + 1)
+            self.lengths, self.ends = self._empty(torch.int32, rows), self._empty(torch.bool, rows)
+
+    def starts(self, number: int, capacity: int) -> Tensor:
+        """Give room for the starts of a micro-batch, and one more."""
+        found = self._starts.get(number)
+        if found is None or found.numel() != capacity + 1:
+            found = self._starts[number] = self._empty(torch.int32, capacity + 1)
+        return found
+
+    def release(self) -> None:
+        """Say that all copies from the memory have been begun."""
+        if self._pin:
+            self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._copied.record()
+
+    def _empty(self, dtype: torch.dtype, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=dtype, pin_memory=self._pin)

@@ -1,0 +1,213 @@
+"""Where tokens lie in memory: in local shards that are mapped, or in the cache of remote ones."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc as ipc
+from numpy.typing import DTypeLike, NDArray
+
+from corpus import files
+from corpus.dataset import Batches, DatasetError
+from corpus.schema import KINDS
+from trainer.cache import Cache, fetch, map_file
+from trainer.gather import SOURCE
+from trainer.order import Stream
+from trainer.threads import Threads
+from trainer.tokens import Tokens, by_stream
+
+FETCHERS = 16  # reads in flight
+_MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
+
+
+class Maps:
+    """The record batches of a split, opened when they are first read: local files whole, remote ones singly.
+
+    Batches are numbered through all streams. What is kept of each (`index_bytes`) is where it lies and, once
+    it was opened, where its tokens lie in it. Threads may share it.
+    """
+
+    def __init__(self, tokens: Tokens, split: str, cache: Cache | None) -> None:
+        """Take the places from the manifest; remote tokens need a cache, local ones have none."""
+        held = by_stream(tokens, split)
+        every = [file for of_stream in held.values() for file in of_stream if file.batches is not None]
+        places = [file.batches for file in every if file.batches is not None]
+        counts = [len(of_file.offset) for of_file in places]
+        self._folder = tokens.folder
+        self._names = list(held)
+        self._cache = cache
+        self._schema = KINDS[every[0].kind].schema()
+        self.dtype = np.dtype(self._schema.field("tokens").type.value_type.to_pandas_dtype())
+        self._paths = [file.path for file in every]
+        self._sizes = [file.bytes for file in every]
+        per_stream = [sum(len(f.batches.offset) for f in of if f.batches) for of in held.values()]
+        self._first = np.cumsum([0, *per_stream])[:-1]  # batch of each stream
+        self._file = np.repeat(np.arange(len(places), dtype=np.int32), counts)
+        self._offset = _column(places, "offset", np.int64)
+        self._length = _column(places, "length", np.int32)
+        self._documents = _column(places, "documents", np.int32)
+        self._tokens = _column(places, "tokens", np.int32)
+        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in places)))
+        self._checksum = np.frombuffer(checksums, ">u8")
+        # Where its tokens and its documents' limits lie, in bytes from its beginning; 0: not opened yet.
+        self._values = np.zeros_like(self._length)
+        self._limits = np.zeros_like(self._length)
+        self._open: dict[int, pa.Buffer] = {}  # by file or, where remote, by batch; the oldest goes first
+        self._coming: dict[int, Future[pa.Buffer]] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._most = _MOST_MAPS
+        self._threads: Threads | None = None
+        if cache is not None:
+            # Maps of files that have been thinned out hold at most a quarter of the cache's size beside it.
+            self._most = max(1, min(_MOST_MAPS, cache.limit // (4 * int(self._length.max()))))
+            self._threads = Threads(FETCHERS, "fetch")
+
+    @property
+    def index_bytes(self) -> int:
+        """Give the memory that grows with the number of batches."""
+        columns = self._file, self._offset, self._length, self._documents, self._tokens, self._checksum
+        return sum(column.nbytes for column in (*columns, self._values, self._limits))
+
+    @property
+    def bytes(self) -> int:
+        """Give the size of all batches."""
+        return int(self._length.sum(dtype=np.int64))
+
+    def check(self, streams: Sequence[Stream]) -> None:
+        """Raise ValueError unless an order's streams are those of these batches."""
+        counts = np.concatenate([np.zeros(0, np.int64), *(stream.tokens for stream in streams)])
+        if [stream.name for stream in streams] != self._names or not np.array_equal(counts, self._tokens):
+            raise ValueError(
+                f"the order is not one of {self._folder}: make it from these tokens and this split "
+                "(trainer.tokens.order)"
+            )
+
+    def sources(self, segments: NDArray[np.void]) -> tuple[NDArray[np.void], list[pa.Buffer]]:
+        """Say where the tokens of segments (`trainer.order.SEGMENT`) lie: SOURCE[segments].
+
+        The addresses hold while the buffers that come with them are kept. Waits for what must be fetched.
+        Raises DatasetError for what is missing or damaged, StoppedError when closed meanwhile.
+        """
+        batch = self._first[segments["stream"]] + segments["batch"]
+        wanted, which = np.unique(self._file[batch] if self._cache is None else batch, return_inverse=True)
+        buffers = self._mapped(wanted.tolist())
+        begins = np.array([buffer.address for buffer in buffers], np.int64)[which]
+        if self._cache is None:
+            begins += self._offset[batch]
+        unknown = np.flatnonzero(self._values[batch] == 0)
+        for place in unknown[np.unique(batch[unknown], return_index=True)[1]].tolist():
+            self._parse(int(batch[place]), buffers[which[place]])
+        made = np.empty(segments.size, SOURCE)
+        made["row"] = segments["row"]
+        made["values"] = begins + self._values[batch]
+        made["limits"] = begins + self._limits[batch]
+        made["documents"] = self._documents[batch]
+        made["offset"] = segments["offset"]
+        made["length"] = segments["length"]
+        return made, buffers
+
+    def close(self) -> None:
+        """Give up what is being fetched, and let go of the maps that nobody reads."""
+        self._stop.set()
+        if self._threads is not None:
+            self._threads.close()
+        with self._lock:
+            self._open.clear()
+
+    def _mapped(self, wanted: list[int]) -> list[pa.Buffer]:
+        """Give the maps of files or remote batches, in their order."""
+        with self._lock:
+            found = {number: self._open.get(number) for number in wanted}
+            absent = [number for number, buffer in found.items() if buffer is None]
+            if self._threads is not None:
+                for number in absent:
+                    if number not in self._coming:
+                        self._coming[number] = self._threads.submit(partial(self._fetch, number))
+            coming = {number: self._coming[number] for number in absent if number in self._coming}
+        for number in absent:
+            found[number] = coming[number].result() if number in coming else self._map(number)
+        return list(found.values())
+
+    def _map(self, number: int) -> pa.Buffer:
+        """Map a local file."""
+        url = files.join(self._folder, self._paths[number])
+        try:
+            buffer = map_file(files.filesystem(url)[1])
+        except OSError as error:
+            cause = os.strerror(error.errno) if error.errno else error
+            raise DatasetError(
+                f"{url}: {cause}: the manifest names it; put it back or tokenize again"
+            ) from error
+        if buffer.size != self._sizes[number]:
+            raise DatasetError(
+                f"{url}: {buffer.size} bytes, the manifest says {self._sizes[number]}: "
+                "remove it and tokenize again"
+            )
+        self._keep(number, buffer)
+        return buffer
+
+    def _fetch(self, number: int) -> pa.Buffer:
+        """Map a remote batch, from the cache or by way of it."""
+        assert self._cache is not None
+        length, checksum = int(self._length[number]), f"{self._checksum[number]:016x}"
+        try:
+            buffer = self._cache.open(checksum, length)
+            if buffer is None:
+                url = files.join(self._folder, self._paths[self._file[number]])
+                data = fetch(url, int(self._offset[number]), length, checksum, self._stop)
+                buffer = self._cache.put(checksum, data)
+            self._keep(number, buffer)
+        finally:
+            with self._lock:
+                del self._coming[number]
+        return buffer
+
+    def _keep(self, number: int, buffer: pa.Buffer) -> None:
+        with self._lock:
+            self._open[number] = buffer
+            while len(self._open) > self._most:
+                del self._open[next(iter(self._open))]
+
+    def _parse(self, batch: int, buffer: pa.Buffer) -> None:
+        """Find a batch's tokens and the limits of its documents, and see that they are all there."""
+        begin = 0 if self._cache is not None else int(self._offset[batch])
+        length, documents, tokens = (int(c[batch]) for c in (self._length, self._documents, self._tokens))
+        try:
+            message = ipc.read_message(buffer.slice(begin, length))
+            column = ipc.read_record_batch(message, self._schema).column(0)
+        except (pa.ArrowException, OSError, EOFError) as error:
+            raise self._damaged(batch, f"no record batch: {error}") from error
+        _, limits, _, values = column.buffers()
+        if len(column) != documents or limits.size < 4 * (documents + 1):
+            raise self._damaged(batch, f"{len(column)} documents, the manifest says {documents}")
+        places = np.frombuffer(limits, np.int32, documents + 1)
+        found = int(places[-1]) - int(places[0])
+        if found != tokens or places[0] < 0 or values.size < int(places[-1]) * self.dtype.itemsize:
+            raise self._damaged(batch, f"{found} tokens, the manifest says {tokens}")
+        at_values = values.address + int(places[0]) * self.dtype.itemsize - buffer.address - begin
+        at_limits = limits.address - buffer.address - begin
+        if not (0 < at_values < length and 0 < at_limits < length):
+            raise self._damaged(batch, "its tokens are compressed, and token shards never are")
+        self._limits[batch] = at_limits
+        self._values[batch] = at_values  # last: it says that the batch is known
+
+    def _damaged(self, batch: int, found: str) -> DatasetError:
+        file = int(self._file[batch])
+        number = batch - int(np.searchsorted(self._file, file))
+        return DatasetError(
+            f"{files.join(self._folder, self._paths[file])}: batch {number}: {found}; "
+            "remove the file and tokenize again"
+        )
+
+
+def _column(places: list[Batches], name: str, kind: DTypeLike) -> NDArray[np.int64]:
+    counts = sum(len(of_file.offset) for of_file in places)
+    return np.fromiter(chain.from_iterable(getattr(of_file, name) for of_file in places), kind, counts)
