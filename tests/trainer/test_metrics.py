@@ -1,4 +1,4 @@
-"""What a run wrote is there after a kill and a resume; dashboards are optional; the line names its numbers."""
+"""What a run wrote survives a kill and a resume; dashboards are optional; the line names its numbers."""
 
 from __future__ import annotations
 
