@@ -19,8 +19,13 @@ def test_the_depth_sets_every_size() -> None:
 
 @pytest.mark.parametrize(
     ("width", "activation", "hidden"),
-    [(192, "swiglu", 512), (320, "swiglu", 896), (2048, "swiglu", 5504), (1024, "swiglu", 2816)]
-    + [(192, "relu2", 768)],
+    [
+        (192, "swiglu", 512),
+        (320, "swiglu", 896),
+        (1024, "swiglu", 2816),
+        (2048, "swiglu", 5504),
+        (192, "relu2", 768),
+    ],
 )
 def test_both_activations_have_as_many_parameters_in_round_sizes(
     width: int, activation: Any, hidden: int
