@@ -371,6 +371,18 @@ def test_states_travel_by_parameter_names_through_distributed_checkpoints(name: 
         assert torch.equal(a, b)
 
 
+def test_a_loaded_state_leaves_rates_and_decay_as_they_are_configured() -> None:
+    model = transformer()
+    old = optim.build(model, settings("muon", lr=0.5, matrix_lr=0.5, weight_decay=0.5), CPU)
+    run(model, old, 0, 1)
+    new = optim.build(model, settings("muon", lr=0.1, matrix_lr=0.2, weight_decay=0.3), CPU)
+    expected = [[(g["name"], g["peak"], g["weight_decay"]) for g in each.param_groups] for each in new]
+    set_optimizer_state_dict(model, new, get_optimizer_state_dict(model, old))
+    found = [[(g["name"], g["peak"], g["weight_decay"]) for g in each.param_groups] for each in new]
+    assert found == expected
+    assert all(len(each.state) > 0 for each in new)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
     model = transformer()

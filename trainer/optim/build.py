@@ -55,11 +55,10 @@ def groups(model: nn.Module, settings: config.Optimizer) -> list[Group]:
     lr = LEARNING_RATES[settings.name] if settings.lr is None else settings.lr
     found = []
     for part, parameters in sorted(members.items()):
-        muon = settings.name == "muon" and "." in part
-        rule = settings.name if muon or settings.name != "muon" else "adamw"
+        rule = "adamw" if settings.name == "muon" and "." not in part else settings.name
         decay = 0.0 if part in ("embedding", "norms") else settings.weight_decay
-        peak = settings.matrix_lr if muon else lr
-        found.append(Group(part, rule, peak, decay, parameters, _rows(model, part) if muon else ()))
+        peak = settings.matrix_lr if rule == "muon" else lr
+        found.append(Group(part, rule, peak, decay, parameters, _rows(model, part) if rule == "muon" else ()))
     _assert_partition(model, found)
     return found
 
@@ -71,6 +70,8 @@ def build(
     group: dist.ProcessGroup | None = None,
 ) -> list[torch.optim.Optimizer]:
     """Make the optimizers of a model's groups, one for each rule.
+
+    Loading a checkpoint brings moments and step counters; rates, decay and betas stay as configured here.
 
     The parameters may be DTensors (after FSDP2); of DDP give the module inside. `group`: ranks that hold
     the same gradients (DDP), over which Muon shares its work; with FSDP2 the parameters' own mesh is used.
@@ -90,7 +91,7 @@ def build(
             for each in found
             if each.rule == rule
         ]
-        optimizers.append(_optimizer(rule, members, settings, device, group))
+        optimizers.append(_configured(_optimizer(rule, members, settings, device, group)))
     return optimizers
 
 
@@ -127,6 +128,18 @@ def _optimizer(
         case "adafactor":
             return Adafactor(members)
     raise AssertionError(rule)
+
+
+def _configured(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Let a loaded state leave the groups' settings alone, which torch would take from it in silence."""
+    settings = [{k: v for k, v in each.items() if k != "params"} for each in optimizer.param_groups]
+
+    def restore(loaded: torch.optim.Optimizer) -> None:
+        for members, own in zip(loaded.param_groups, settings, strict=True):
+            members.update(own)
+
+    optimizer.register_load_state_dict_post_hook(restore)
+    return optimizer
 
 
 def _part(name: str) -> str:
