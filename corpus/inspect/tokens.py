@@ -34,6 +34,8 @@ class TokenTotals:
 def model(stage: Stage) -> Tokenizer:
     """Load the tokenizer that a stage's tokens were made with; DatasetError where another lies there."""
     url = files.join(stage.folder, MODEL)
+    if files.size("", url) is None:
+        raise DatasetError(f"{url} is missing: run `derlem tokenize` again, which puts it back")
     opened = tokenizer.load(url)
     if opened.sha256 != stage.manifest.facts.get("tokenizer"):
         raise DatasetError(f"{url} is not the model that made these tokens: run `derlem tokenize` again")

@@ -17,7 +17,7 @@ from corpus.dataset import DatasetError
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.compare import compare
-from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, fit, train
+from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, ensure, fit, train
 
 # Blanks at any end and in any number, letters that fold badly, marks, joiners, directions, what SentencePiece
 # uses for itself, and texts that look like pieces.
@@ -126,6 +126,44 @@ def test_the_sample_of_a_model_is_counted_by_language(tmp_path: Path) -> None:
         "eng_Latn": sum(len(text.encode()) for text in words[20:30]),
     }
     assert Tokenizer(trained.model).vocabulary == 512
+
+
+def test_a_model_is_trained_again_only_when_shards_or_settings_change(tmp_path: Path) -> None:
+    words = [text for _, text in texts()]
+    shards = tmp_path / "shards"
+    write_shards(shards, {"tur_Latn/train": words[:20], "tur_Latn/validation": words[20:22]})
+    output, settings, home = str(tmp_path), Settings(vocabulary=512), tmp_path / tokenizer.FOLDER
+    first = ensure(output, settings)
+    assert first is not None
+    assert (home / tokenizer.MODEL).read_bytes() == first.model
+    assert first.summary(512, "there").endswith("\nwrote there: 512 pieces")
+    assert first.summary(600, "there").endswith(
+        "512 pieces of 600 asked for: the corpus is too small for more"
+    )
+    assert ensure(output, settings) is None
+    # Neither what makes no model nor documents that it has not seen change it.
+    assert ensure(output, settings.model_copy(update={"bos": True, "by_copies": True, "model": "a"})) is None
+    write_shards(shards, {"tur_Latn/train": words[:20], "tur_Latn/validation": words[21:22]})
+    assert ensure(output, settings) is None
+    assert ensure(output, settings.model_copy(update={"seed": 2})) is not None
+    write_shards(shards, {"tur_Latn/train": words[:21]})
+    assert ensure(output, settings) is not None
+
+
+def test_a_model_that_is_gone_or_damaged_is_made_again(tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", {"tur_Latn/train": [text for _, text in texts()][:10]})
+    home, settings = tmp_path / tokenizer.FOLDER, Settings(vocabulary=512)
+    first = ensure(str(tmp_path), settings)
+    damages = [
+        (home / tokenizer.MODEL).unlink,
+        lambda: (home / tokenizer.MODEL).write_bytes(b"no model"),
+        lambda: (home / "report.json").write_text("{"),
+        lambda: (home / "report.json").write_text("[]"),
+    ]
+    for damage in damages:
+        damage()
+        assert ensure(str(tmp_path), settings) == first
+        assert ensure(str(tmp_path), settings) is None
 
 
 def test_a_corpus_without_text_to_train_on_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from support import texts, write_shards
 from corpus import dataset, files
 from corpus.config import Config, parse
 from corpus.dataset import DatasetError
+from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer, padded
@@ -189,6 +190,43 @@ def test_only_shards_that_changed_are_done_again_and_a_new_model_does_all(
     assert len(fingerprints[0] & fingerprints[1]) == 2
     assert not fingerprints[1] & fingerprints[2]
     assert len(list((tmp_path / "tokens").rglob("*.arrow"))) == 6
+
+
+def test_documents_lie_apart_by_how_often_to_read_them_where_asked_for(
+    config: Config, tmp_path: Path
+) -> None:
+    together = rows(tmp_path / "tokens", run(config))
+    manifest = run(config, by_copies=True)
+    assert dataset.verify(str(tmp_path / "tokens")) == []
+    assert rows(tmp_path / "tokens", manifest).keys() == together.keys()
+    for file in manifest.files("tokens16"):
+        copies = dataset.table(str(tmp_path / "tokens"), file.path)["copies"].to_numpy()
+        if file.split == "train":
+            assert set(repeats(copies).tolist()) == {file.repeats}
+            assert f"train-{file.source}-x{file.repeats}-" in file.path
+        else:
+            assert file.repeats == 0
+    assert {file.repeats for file in manifest.files("tokens16")} == {0, 1, 2, 3}
+    for name, apart in rows(tmp_path / "tokens", manifest).items():
+        ids = [row["id"] for row in apart]
+        kept = [row["id"] for row in sorted(together[name], key=lambda row: row["copies"])]  # type: ignore[arg-type,return-value]
+        assert ids == (kept if "train" in name else [row["id"] for row in together[name]])
+
+
+def test_a_model_that_is_gone_is_put_back_beside_tokens_that_are_done(
+    config: Config, tmp_path: Path, model: bytes
+) -> None:
+    first = run(config)
+    beside = tmp_path / "tokens" / MODEL
+    beside.unlink()
+    assert dataset.verify(str(tmp_path / "tokens")) == [f"{MODEL}: missing"]
+    assert run(config) == first
+    assert beside.read_bytes() == model
+    beside.write_bytes(b"another")
+    (fault,) = dataset.verify(str(tmp_path / "tokens"))
+    assert fault.startswith(f"{MODEL}: content has SHA-256")
+    run(config)
+    assert beside.read_bytes() == model
 
 
 def test_a_resumed_run_ends_in_the_same_bytes(config: Config, tmp_path: Path) -> None:

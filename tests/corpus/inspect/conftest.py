@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from corpus import dataset, schema
 from corpus.counts import Counts
 from corpus.dataset import File, Manifest, Unit
+from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer.train import fit
 
 BATCH = 3  # rows of a record batch, so that files have several
 
@@ -128,6 +131,8 @@ def build(tmp_path: Path) -> Callable[..., str]:
             _dedupe(tmp_path / "dedupe")
         if "shards" in stages:
             _shards(tmp_path / "shards")
+        if "tokens" in stages:
+            _tokens(tmp_path / "tokens", model())
         return str(tmp_path)
 
     return make
@@ -174,16 +179,47 @@ def _dedupe(folder: Path) -> None:
     save(folder, "dedupe", [(written, counts)], clusters=2, cluster_sizes=sizes, largest_component=along)
 
 
-def _shards(folder: Path) -> None:
+def _layout() -> list[tuple[str, str, list[Row]]]:
     (one, _, _, four, five), (_, seven, eight) = PARTS
-    layout = [
+    return [
         ("tur_Latn", "train", [{**one, "copies": 3}, {**five, "copies": 2}]),
         ("tur_Latn", "validation", [{**seven, "copies": 1}]),
         ("aze_Latn", "train", [{**four, "copies": 1}]),
         ("deu_Latn", "train", [{**eight, "copies": 1}]),
     ]
+
+
+def _shards(folder: Path) -> None:
     files = [
         write(folder, f"{language}/{split}-00000-0.arrow", schema.SHARD, rows, language=language, split=split)
-        for language, split, rows in layout
+        for language, split, rows in _layout()
     ]
     save(folder, "shard", [(files, Counts(seen=5, kept=5))])
+
+
+@cache
+def model() -> Tokenizer:
+    """Give a tokenizer trained on the parts."""
+    return Tokenizer(fit([row["text"] for part in PARTS for row in part] * 3, "unigram", 400))
+
+
+def _tokens(folder: Path, pieces: Tokenizer) -> None:
+    files = []
+    for language, split, rows in _layout():
+        for source in ("books", "web"):
+            kept = [
+                {**row, "tokens": [*pieces.encode(row["text"]), pieces.eos]}
+                for row in rows
+                if row["source"] == source
+            ]
+            if kept:
+                path = f"{language}/{split}-{source}-0.arrow"
+                more = {"language": language, "split": split, "source": source}
+                with dataset.create(str(folder), path, schema.TOKENS16, "0" * 16, None, **more) as slot:
+                    slot.arrow.write_tokens(
+                        pa.RecordBatch.from_pylist(kept, schema.TOKENS16.schema("0" * 16))
+                    )
+                assert slot.file is not None
+                files.append(slot.file)
+    save(folder, "tokenize", [(files, Counts(seen=5, kept=5))], tokenizer=pieces.sha256)
+    (folder / MODEL).write_bytes(pieces.model)

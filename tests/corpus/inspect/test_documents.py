@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from corpus import dataset, files
 from corpus.dataset import DatasetError, File
 from corpus.inspect import rows
 from corpus.inspect.documents import documents, search_pattern
+from corpus.tokenizer import MODEL
+from corpus.tokenizer.train import EOS, fit
 
 Build = Callable[..., str]
 
@@ -179,6 +182,60 @@ def test_a_dedupe_of_another_clean_is_noticed(build: Build) -> None:
     files.write_json(f"{root}/clean", dataset.MANIFEST, manifest)
     with pytest.raises(DatasetError, match="made from an"):
         documents(root, rule="dedupe.exact")
+
+
+def test_token_shards_are_read_as_text(build: Build) -> None:
+    root = build("shards", "tokens")
+    from_shards = {entry.values["id"]: entry.values["text"] for entry in documents(root, limit=9)}
+    found = documents(root, stage="tokens", limit=9)
+    assert {entry.values["id"]: entry.values["text"] for entry in found} == from_shards
+    assert found[0].kind == "tokens"
+    assert found[0].path.startswith("tokens/tur_Latn/train-web")
+    assert "ids" not in found[0].values
+    alone = documents(f"{root}/tokens", limit=9)
+    assert [entry.values for entry in alone] == [entry.values for entry in found]
+
+
+def test_ids_and_pieces_of_tokens_come_on_request(build: Build) -> None:
+    (entry,) = documents(build("tokens"), id=f"{8:032x}", ids=True)
+    values = entry.values
+    assert len(values["ids"]) == len(values["pieces"]) == values["tokens"]
+    assert "".join(values["pieces"][:-1]).replace("▁", " ") == values["text"] == "Berlin ist eine Stadt."
+    assert values["pieces"][-1] == EOS
+    assert json.loads(json.dumps(entry.as_dict()))["ids"] == values["ids"]
+
+
+def test_token_shards_are_chosen_by_language_words_id_and_chance(build: Build) -> None:
+    root = build("clean", "shards", "tokens")
+    assert ids(root, stage="tokens", language="aze_Latn") == [4]
+    assert ids(root, stage="tokens", find="TOPRAK KOKAR") == [7]
+    assert ids(root, stage="tokens", find="TOPRAK KOKAR", language="deu_Latn") == []
+    assert sorted(ids(root, stage="tokens", random=99)) == [1, 4, 5, 7, 8]
+    assert ids(root, stage="tokens", random=2, seed=3) == ids(root, stage="tokens", random=2, seed=3)
+    assert ids(root, stage="tokens", id=f"{7:032x}") == [7]
+    with pytest.raises(DatasetError, match=r"begins with 'beef'; looked in tokens/;"):
+        documents(root, stage="tokens", id="beef")
+    with pytest.raises(DatasetError, match=r"'tur'; there are: aze_Latn, deu_Latn, tur_Latn"):
+        documents(root, stage="tokens", language="tur")
+
+
+def test_tokens_without_their_tokenizer_are_not_read(build: Build) -> None:
+    root = build("tokens")
+    with pytest.raises(DatasetError, match=r"no finished stage tokens/.*build --until tokenize"):
+        documents(build("clean") + "/clean", stage="tokens")
+    (Path(root) / "tokens" / MODEL).write_bytes(fit(["ab cd"], "bpe", 300))
+    with pytest.raises(DatasetError, match="is not the model that made these tokens"):
+        documents(root, stage="tokens")
+    (Path(root) / "tokens" / MODEL).unlink()
+    with pytest.raises(DatasetError, match="`derlem tokenize` again, which puts it back"):
+        documents(root, stage="tokens")
+
+
+def test_an_id_is_looked_for_only_in_the_stage_that_is_named(build: Build) -> None:
+    root = build()
+    assert ids(root, id=f"{5:032x}", stage="parts") == [5]
+    with pytest.raises(DatasetError, match="looked in shards/;"):
+        documents(root, id=f"{6:032x}", stage="shards")
 
 
 def test_an_entry_is_json(build: Build) -> None:

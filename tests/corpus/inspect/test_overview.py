@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from corpus import dataset, files
 from corpus.dataset import DatasetError
+from corpus.inspect.documents import documents
 from corpus.inspect.overview import _Sample, hosts_of, overview
 
 Build = Callable[..., str]
@@ -43,6 +44,38 @@ def test_without_shards_the_documents_are_those_that_clean_kept(build: Build) ->
     assert (found.stage, found.documents) == ("clean", 8)
     assert found.funnel.steps[-1].name == "surviving"
     assert found.funnel.faults == ()
+
+
+def test_tokens_are_counted_by_language_source_and_split(build: Build) -> None:
+    found = overview(build("clean", "dedupe", "shards", "tokens"))
+    assert found.stage == "shards"
+    assert [total.tokens for total in found.tokens] == sorted((t.tokens for t in found.tokens), reverse=True)
+    assert {(t.language, t.source, t.split): t.documents for t in found.tokens} == {
+        ("tur_Latn", "web", "train"): 2,
+        ("tur_Latn", "web", "validation"): 1,
+        ("aze_Latn", "books", "train"): 1,
+        ("deu_Latn", "books", "train"): 1,
+    }
+    assert sum(total.bytes for total in found.tokens) == found.bytes
+    rows = documents(found.root, stage="tokens", limit=9)
+    assert sum(total.tokens for total in found.tokens) == sum(row.values["tokens"] for row in rows)
+    assert (found.funnel.steps[-1].name, found.funnel.steps[-1].documents) == ("in token shards", 5)
+    assert found.funnel.faults == ()
+
+
+def test_token_shards_are_looked_over_by_themselves(build: Build) -> None:
+    found = overview(f"{build('tokens')}/tokens")
+    assert (found.stage, found.documents) == ("", 0)
+    assert sum(total.documents for total in found.tokens) == 5
+
+
+def test_token_shards_of_fewer_documents_are_noticed(build: Build) -> None:
+    root = build("shards", "tokens")
+    manifest = files.read_json(f"{root}/tokens", dataset.MANIFEST)
+    manifest["units"][0]["counts"].update(seen=4, kept=4)
+    files.write_json(f"{root}/tokens", dataset.MANIFEST, manifest)
+    (fault,) = overview(root).funnel.faults
+    assert fault.startswith("in shards 5, but in token shards 4; tokens/ was probably made from an earlier")
 
 
 def test_hosts_are_counted_without_regard_to_case(build: Build) -> None:

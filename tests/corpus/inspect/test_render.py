@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -43,6 +44,28 @@ def test_the_overview_says_what_is_there_and_what_went(build: Build) -> None:
         "3 pieces replaced in 3 documents (60.0 %)",
     ):
         assert said in text
+
+
+def test_tokens_are_a_table_of_the_overview(build: Build) -> None:
+    found = overview(build("clean", "dedupe", "shards", "tokens"))
+    text = one_line(printed(render_overview, found))
+    total = sum(total.tokens for total in found.tokens)
+    assert "tokens of split documents tokens share text bytes/token tur_Latn/web train 2" in text
+    assert f" all 5 {total:,} 100.0 % {found.bytes} B {found.bytes / total:.3f} " in text
+    repeated = replace(found, tokens=(replace(found.tokens[0], repeats=3),))
+    assert "tur_Latn/web x3 train" in one_line(printed(render_overview, repeated))
+
+
+def test_pieces_are_shown_with_their_ids(build: Build) -> None:
+    found = documents(build("tokens"), ids=True, limit=1)
+    text = printed(render_documents, found)
+    values = found[0].values
+    assert one_line(text).endswith(
+        one_line(" ".join(f"{piece}·{id}" for piece, id in zip(values["pieces"], values["ids"], strict=True)))
+    )
+    assert f"size {values['tokens']} tokens, {values['bytes']} bytes" in text
+    cut = printed(render_documents, found, characters=20)
+    assert re.search(r"… \d+ more tokens", cut)
 
 
 def test_the_overview_cries_out_when_numbers_disagree(build: Build) -> None:
