@@ -1,0 +1,263 @@
+"""Checkpoints of a run: written beside the training, published whole or not at all, for any number of ranks.
+
+A checkpoint is a folder, `0000001000` of step 1,000: the files of torch.distributed.checkpoint and
+`facts.json`, which says what it is a checkpoint of and holds every file's length and checksum. It is written
+under a hidden name, flushed to disk, and renamed. So what has a number for its name is complete, and a
+process killed at any moment leaves the earlier checkpoints as they were.
+
+What is saved must be the same on every rank, except for DTensors, of which each rank writes its part.
+Ranks on several machines need one folder in common. Object stores cannot rename a folder at once: the
+folder is on a local or network file system, from which finished checkpoints may be copied. Loading
+unpickles: load only what you trust.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+import xxhash
+from torch.distributed.checkpoint.api import CheckpointException
+
+from trainer import state as states
+from trainer.parallel import World
+
+FACTS = "facts.json"
+
+_T = TypeVar("_T")
+_CHUNK = 1 << 24  # bytes hashed at once
+_SLOWEST_DISK = timedelta(hours=4)  # how long ranks wait for one of them that writes
+
+
+class CheckpointError(Exception):
+    """A checkpoint could not be written or read; the message says which, why, and what can be done."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in one folder; at most one is being written, beside the training.
+
+    `keep`: how many of the latest stay; steps that are multiples of `keep_every` stay too (0: none do).
+    With several ranks, each has one and calls `save`, `wait` and `load` as the others do. One run at a time
+    may save into a folder; any number of processes may read.
+    """
+
+    def __init__(
+        self, folder: str | Path, keep: int = 1, keep_every: int = 0, world: World | None = None
+    ) -> None:
+        if "://" in str(folder):
+            raise CheckpointError(
+                f"{folder}: checkpoints need a file system that renames folders; name a local or network "
+                "one, and copy finished checkpoints from there"
+            )
+        self.folder = Path(folder)
+        self._keep, self._keep_every = keep, keep_every
+        self._rank, self._size = (world.rank, world.size) if world is not None else (0, 1)
+        # A group of their own: the training's messages must not meet those of the writing thread.
+        self._group = dist.new_group(backend="gloo", timeout=_SLOWEST_DISK) if self._size > 1 else None
+        device = world.device if world is not None else torch.device("cpu")
+        self._thread = ThreadPoolExecutor(1, "checkpoint", partial(_use, device))
+        self._writing: Future[None] | None = None
+
+    def steps(self) -> list[int]:
+        """Give the steps of finished checkpoints, ascending."""
+        if not self.folder.is_dir():
+            return []
+        named = [path for path in self.folder.iterdir() if re.fullmatch(r"\d{10,}", path.name)]
+        return sorted(int(path.name) for path in named if (path / FACTS).exists())
+
+    def latest(self) -> int | None:
+        """Give the step of the latest finished checkpoint."""
+        return max(self.steps(), default=None)
+
+    def path(self, step: int) -> Path:
+        """Give the folder of a step's checkpoint."""
+        return self.folder / f"{step:010d}"
+
+    def facts(self, step: int) -> dict[str, Any]:
+        """Give what a checkpoint says of itself: the facts it was saved with, its step, versions and files.
+
+        Raises CheckpointError where there is none, or it is damaged.
+        """
+        try:
+            facts = json.loads((self.path(step) / FACTS).read_bytes())
+        except FileNotFoundError:
+            held = ", ".join(map(str, self.steps())) or "none"
+            raise CheckpointError(f"{self.folder}: no checkpoint of step {step}; there are: {held}") from None
+        except ValueError as error:
+            raise self._damaged(step, f"{FACTS} is no JSON ({error})") from None
+        if not isinstance(facts, dict) or not isinstance(facts.get("files"), dict):
+            raise self._damaged(step, f"{FACTS} lists no files")
+        return facts
+
+    def save(self, step: int, state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Copy the state to host memory, then write it in a thread: training may go on at once.
+
+        `state`: see trainer.state. `facts` are JSON: what the state belongs to. Waits for the checkpoint
+        before; raises CheckpointError where that one could not be written.
+        """
+        self.wait()
+        staged = states.staged(states.collect(state))
+        self._writing = self._thread.submit(self._write, step, staged, json.loads(json.dumps(facts)))
+
+    def wait(self) -> None:
+        """Wait until the checkpoint under way is on disk; raise CheckpointError where it could not be."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def load(self, step: int, state: Mapping[str, Any]) -> None:
+        """Load a checkpoint into `state`, in place, sharded over ranks as the state is.
+
+        The state may have less parts than the checkpoint: the model without optimizers, say. Raises
+        CheckpointError where the checkpoint is damaged, or is of something else than the state.
+        """
+        self.wait()
+        self._together(lambda: self._verify(step))
+        try:
+            states.read(self.path(step), state, self._group)
+        except CheckpointException as error:
+            raise CheckpointError(f"{self.path(step)}: {_cause(error)}") from error
+
+    def _write(self, step: int, staged: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Write, hash and publish a checkpoint; in the thread."""
+        hidden = self.folder / f".{step:010d}.partial"
+        try:
+            self._together(lambda: self._prepare(step, states.size(staged)))
+            states.write(hidden, staged, self._group)
+            files = self._together(lambda: self._hashes(hidden))
+            merged = {name: each for part in files for name, each in sorted(part.items())}
+            found = {"derlem": version("derlem"), "torch": torch.__version__, "ranks": self._size}
+            self._together(
+                lambda: self._publish(step, hidden, {**facts, "step": step, **found, "files": merged})
+            )
+        except (Exception, CheckpointException) as error:  # whatever it is: raised again where training waits
+            if self._rank == 0:
+                shutil.rmtree(hidden, ignore_errors=True)
+            raise CheckpointError(
+                f"{self.path(step)}: not written: {_cause(error)}; {self._free()}, "
+                f"finished checkpoints are as they were: {', '.join(map(str, self.steps())) or 'none'}"
+            ) from error
+
+    def _prepare(self, step: int, size: int) -> None:
+        """Make room: remove what killed processes left, and see whether `size` bytes can be written."""
+        if self._rank:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            if re.fullmatch(r"\.\d{10,}\.(partial|removed)", path.name):
+                shutil.rmtree(path)
+        if self.path(step).exists():
+            raise CheckpointError("there is a checkpoint of this step already; remove it to write another")
+        if size > shutil.disk_usage(self.folder).free:
+            raise CheckpointError(f"it takes {size:,} bytes")
+
+    def _hashes(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Give length and checksum of the files that this rank wrote, which are in the page cache still."""
+        mine = [path for path in folder.iterdir() if path.name.startswith(f"__{self._rank}_")]
+        if self._rank == 0:
+            mine.append(folder / ".metadata")
+        return {path.name: {"bytes": path.stat().st_size, "xxh3": _checksum(path)} for path in mine}
+
+    def _publish(self, step: int, hidden: Path, facts: dict[str, Any]) -> None:
+        """Give the written checkpoint its name, then remove those that need not stay."""
+        if self._rank:
+            return
+        with (hidden / FACTS).open("x") as file:
+            json.dump(facts, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        _flush(hidden)
+        hidden.rename(self.path(step))
+        _flush(self.folder)
+        steps = self.steps()
+        for old in steps[: -self._keep]:
+            if not self._keep_every or old % self._keep_every:
+                removed = self.path(old).rename(self.folder / f".{old:010d}.removed")
+                shutil.rmtree(removed, ignore_errors=True)  # what cannot go now goes before the next one
+
+    def _verify(self, step: int) -> None:
+        """Compare this rank's share of a checkpoint's files with their lengths and checksums."""
+        files = sorted(self.facts(step)["files"].items())
+        for name, expected in files[self._rank :: self._size]:
+            path = self.path(step) / name
+            try:
+                length = path.stat().st_size
+            except FileNotFoundError:
+                raise self._damaged(step, f"{name} is missing") from None
+            if length != expected["bytes"]:
+                raise self._damaged(step, f"{name} has {length:,} bytes, not {expected['bytes']:,}")
+            if (found := _checksum(path)) != expected["xxh3"]:
+                raise self._damaged(step, f"{name} has checksum {found}, not {expected['xxh3']}")
+
+    def _damaged(self, step: int, what: str) -> CheckpointError:
+        """Say what is wrong with a checkpoint, and which one can be used instead."""
+        earlier = [each for each in self.steps() if each < step]
+        rest = f"go on from step {earlier[-1]}" if earlier else "begin anew: there is no earlier one"
+        return CheckpointError(f"{self.path(step)}: damaged: {what}; remove this folder to {rest}")
+
+    def _free(self) -> str:
+        """Say how much room is left."""
+        try:
+            return f"{shutil.disk_usage(self.folder).free:,} bytes are free"
+        except OSError as error:
+            return f"the folder cannot be read ({error})"
+
+    def _together(self, function: Callable[[], _T]) -> list[_T]:
+        """Call a function on every rank; give all their results to all, or raise what failed on one."""
+        if self._group is None:
+            return [function()]
+        mine: tuple[_T | None, str | None]
+        try:
+            mine = function(), None
+        except Exception as error:  # whatever it is: the other ranks wait for an answer
+            mine = None, _cause(error)
+        answers: list[Any] = [None] * self._size
+        dist.all_gather_object(answers, mine, self._group)
+        for _, failure in answers:
+            if failure is not None:
+                raise CheckpointError(failure)
+        return [result for result, _ in answers]
+
+
+def _cause(error: BaseException) -> str:
+    """Say in one line what failed: of torch's report over several ranks, the first."""
+    if isinstance(error, CheckpointException):
+        rank, (first, _) = next(iter(sorted(error.failures.items())))
+        return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)
+    expected = isinstance(error, (CheckpointError, states.StateError))
+    return str(error) if expected else f"{type(error).__name__}: {error}"
+
+
+def _checksum(path: Path) -> str:
+    """Hash a file (XXH3, 64 bits)."""
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _use(device: torch.device) -> None:
+    """Let a thread use its rank's GPU: torch would else begin on the first one, and take memory there."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)

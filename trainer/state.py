@@ -1,0 +1,194 @@
+"""What a checkpoint holds: modules, their optimizers and other parts as tensors by name, on disk and back.
+
+A state maps names to parts. A part is a module; a list of the optimizers of the state's module; an object
+with state_dict and load_state_dict; a tensor; or nested dicts of tensors. Loading changes parts in place,
+however they are sharded. Moments of optimizers are saved under their parameters' names, so that they belong
+to them on any number of ranks. Learning rates and other settings are not saved: the configuration has them.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.optim import Optimizer
+
+
+class StateError(Exception):
+    """A checkpoint holds something else than the state it is loaded into; the message says what differs."""
+
+
+def collect(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the tensors and values of a state, by name: not copies, so that they can be loaded into."""
+    return {name: _content(part, state) for name, part in state.items()}
+
+
+def staged(content: Any) -> Any:
+    """Copy what `collect` gave to host memory, so that training may change the originals."""
+    copied = _copied(content)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # the copies went into pinned memory, and were only ordered until here
+    return copied
+
+
+def size(content: Any) -> int:
+    """Count the bytes of all tensors, over all ranks together."""
+    if isinstance(content, Tensor):
+        return content.numel() * content.element_size()  # of a DTensor: of the whole
+    if isinstance(content, Mapping):
+        return sum(size(each) for each in content.values())
+    return 0
+
+
+def write(folder: Path, content: dict[str, Any], group: dist.ProcessGroup | None) -> None:
+    """Write staged content into a folder, by all ranks of the group together; flushed to disk."""
+    _expect_no_group()
+    writer = FileSystemWriter(folder, sync_files=True)
+    save(content, storage_writer=writer, process_group=group, no_dist=group is None)
+
+
+def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None) -> None:
+    """Load a folder into a state, in place.
+
+    Raises torch's CheckpointException, of a StateError where the folder holds something else.
+    """
+    _expect_no_group()
+    reader = FileSystemReader(folder)
+    held = reader.read_metadata().state_dict_metadata
+    for name, part in state.items():
+        if _optimizers(part):
+            _prepare(part, begun=any(key.startswith(f"{name}.") for key in held))
+    content = collect(state)
+    load(content, storage_reader=reader, planner=_Planner(), process_group=group, no_dist=group is None)
+    for name, part in state.items():
+        if _optimizers(part):
+            _restore(part, content[name], _names(state))
+        elif not isinstance(part, nn.Module) and hasattr(part, "load_state_dict"):
+            part.load_state_dict(content[name])
+        # A module's own tensors, and plain ones, were read into where they are.
+
+
+class _Planner(DefaultLoadPlanner):
+    """Refuses to load where names, shapes or dtypes differ; torch's own would convert dtypes in silence."""
+
+    def create_local_plan(self) -> LoadPlan:
+        assert self.metadata is not None
+        held = self.metadata.state_dict_metadata
+        wrong = []
+        for name, wanted in self.state_dict.items():
+            found, expected = _description(held.get(name)), _description(wanted)
+            if found != expected:
+                wrong.append(f"{name}: found {found}, expected {expected}")
+        parts = tuple(f"{part}." for part in self.original_state_dict)
+        wrong += [
+            f"{name}: found {_description(found)}, expected nothing"
+            for name, found in held.items()
+            if name not in self.state_dict and name.startswith(parts)
+        ]
+        if wrong:
+            more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise StateError(f"holds something else than this run's state: {'; '.join(wrong[:3])}{more}")
+        return super().create_local_plan()
+
+
+def _description(value: Any) -> str:
+    """Say what a value is, of memory or of a checkpoint's table of contents."""
+    match value:
+        case None:
+            return "nothing"
+        case TensorStorageMetadata():
+            return f"{value.properties.dtype} {list(value.size)}"
+        case Tensor():
+            return f"{value.dtype} {list(value.shape)}"
+    return "a value"
+
+
+def _content(part: Any, state: Mapping[str, Any]) -> Any:
+    """Give the tensors and values of one part."""
+    if isinstance(part, nn.Module):
+        return _once(part)
+    if _optimizers(part):
+        names = _names(state)
+        return {
+            names[parameter]: dict(values)
+            for optimizer in part
+            for parameter, values in optimizer.state.items()
+            if values
+        }
+    return part.state_dict() if hasattr(part, "state_dict") else part
+
+
+def _once(module: nn.Module) -> dict[str, Any]:
+    """Give a module's parameters and buffers by name; one with two names (tied weights) by the first."""
+    content = module.state_dict()  # asked first: FSDP goes back to its shards
+    first = {name for name, _ in module.named_parameters()}
+    every = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    return {name: value for name, value in content.items() if name not in every - first}
+
+
+def _optimizers(part: Any) -> bool:
+    """Tell whether a part is a list of optimizers."""
+    return isinstance(part, list) and all(isinstance(each, Optimizer) for each in part)
+
+
+def _names(state: Mapping[str, Any]) -> dict[Tensor, str]:
+    """Give the names of the parameters of a state's module."""
+    modules = [part for part in state.values() if isinstance(part, nn.Module)]
+    assert len(modules) == 1, "optimizers are saved and loaded beside the module whose parameters they change"
+    return {parameter: name for name, parameter in modules[0].named_parameters()}
+
+
+def _prepare(optimizers: Sequence[Optimizer], *, begun: bool) -> None:
+    """Let optimizers have moments to load into, or none where the checkpoint has none.
+
+    Only an optimizer knows the shapes and shards of its moments, and it makes them in its first step: here
+    one with gradients of zero, at a learning rate of zero. Whatever it changes is loaded after it.
+    """
+    for optimizer in optimizers:
+        if not begun:
+            optimizer.state.clear()
+        elif not optimizer.state:
+            rates = [group["lr"] for group in optimizer.param_groups]
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
+                for parameter in group["params"]:
+                    parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+
+
+def _restore(
+    optimizers: Sequence[Optimizer], content: Mapping[str, Any], names: Mapping[Tensor, str]
+) -> None:
+    """Give optimizers the values that are no tensors; the tensors were read into where they are."""
+    for optimizer in optimizers:
+        for parameter, values in optimizer.state.items():
+            values.update(content[names[parameter]])
+
+
+def _copied(content: Any) -> Any:
+    """Copy nested tensors to host memory, anything else within it."""
+    if isinstance(content, Tensor):
+        return content.detach().to("cpu", copy=True, non_blocking=True)
+    if isinstance(content, Mapping):
+        return {name: _copied(each) for name, each in content.items()}
+    return copy.deepcopy(content)
+
+
+def _expect_no_group() -> None:
+    """Silence torch's warning that a single process is a single process."""
+    warnings.filterwarnings("ignore", "torch.distributed is disabled")
