@@ -57,11 +57,22 @@ class Data(Section):
         default_factory=dict,
         description='Weights of streams, such as "tur_Latn/books" = 2; empty: by their tokens.',
     )
+    rehydrate: bool = Field(
+        False,
+        description="Without weights: read documents the more often the more copies they had, as FineWeb2 "
+        "does. Needs token shards made with tokenizer.by_copies = true.",
+    )
     phases: tuple[Phase, ...] = Field((), description="Parts before the last, which has the values above.")
     cache: str = Field(
         "", description="Folder for batches from gs://, s3:// and HTTP; empty: the user's own."
     )
     cache_gb: Positive = Field(32.0, description="Its largest size (GiB).")
+
+    @model_validator(mode="after")
+    def _one_kind_of_weights(self) -> Data:
+        if self.rehydrate and self.weights:
+            raise ValueError("data.rehydrate makes the weights: leave data.weights empty, or rehydrate false")
+        return self
 
 
 class Optimizer(Section):
@@ -106,6 +117,7 @@ class Evaluate(Section):
     documents: int = Field(200, ge=0, description="Of each stream; 0: no evaluation.")
     every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
     seed: int = Field(0, description="Of the choice of documents.")
+    prompt: str = Field("", description="Text to go on from at the end, for a look; empty: none.")
 
 
 class Checkpoint(Section):

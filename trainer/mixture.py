@@ -28,12 +28,6 @@ MOST = 1 << 34
 _UNIT = 1 << 28  # shares are whole multiples of one in this many; times MOST it still fits 63 bits
 
 
-def proportional(tokens: Sequence[int], times: Sequence[int]) -> tuple[float, ...]:
-    """Give the weights with which a run over Σ tokens × times reads each stream that many times."""
-    total = sum(count * time for count, time in zip(tokens, times, strict=True))
-    return tuple(count * time / total for count, time in zip(tokens, times, strict=True))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
     """Shares of streams, ready to deal: make it with `mixture`.

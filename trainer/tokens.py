@@ -11,6 +11,7 @@ import numpy as np
 from corpus import dataset, files
 from corpus.dataset import Batches, DatasetError, File, Manifest
 from trainer.config import Config
+from trainer.mixture import SMALLEST
 from trainer.order import VERSION, Order, Phase, Stream
 from trainer.order import fingerprint as counts_fingerprint
 
@@ -83,7 +84,10 @@ def _number(value: object) -> int:
 
 
 def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
-    """Give the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order."""
+    """Give the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order.
+
+    Shards made by copies give a stream for each number of repeats: "tur_Latn/books x3".
+    """
     return [
         Stream(name, np.array([count for file in held for count in _batches(file).tokens], np.int64))
         for name, held in by_stream(tokens, split).items()
@@ -114,9 +118,10 @@ def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
 
 
 def _stream(file: File) -> str:
-    return f"{file.language}/{file.source}"
+    return f"{file.language}/{file.source}" + (f" x{file.repeats}" if file.repeats else "")
 
 
+_LEAST = 2 * SMALLEST  # of a default weight: some above what a mixture refuses, since they are many
 _NONE = Batches(offset=(), length=(), documents=(), tokens=(), xxh3=())
 
 
@@ -127,11 +132,25 @@ def _batches(file: File) -> Batches:
 def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
     """Make the order that a configuration asks for: its phases, then a last one that never ends.
 
-    Without weights every stream is read by its share of the tokens. Raises ValueError for phases that
-    cannot be read, naming the phase and the stream.
+    Without weights every stream is read by its share of the tokens, each counted as often as it should be
+    read where the configuration rehydrates; a stream too small for the mixture gets the least share that it
+    deals. Raises ValueError for phases that cannot be read, naming the phase and the stream, and DatasetError
+    where shards are to be rehydrated that were not made by copies.
     """
     data, found = config.data, streams(tokens, split)
-    by_tokens = {stream.name: float(count) for stream in found if (count := int(stream.tokens.sum())) > 1}
+    times = [held[0].repeats if data.rehydrate else 1 for held in by_stream(tokens, split).values()]
+    if 0 in times:
+        raise DatasetError(
+            f"data.rehydrate = true, but the token shards in {tokens.folder} do not lie apart by copies: "
+            "set tokenizer.by_copies = true in the corpus's configuration and run `derlem tokenize` again"
+        )
+    wanted = [float(stream.tokens.sum() * time) for stream, time in zip(found, times, strict=True)]
+    least = _LEAST * sum(wanted)
+    by_tokens = {
+        stream.name: max(weight, least)
+        for stream, weight in zip(found, wanted, strict=True)
+        if stream.tokens.sum() > 1
+    }
     base = dict(data.weights) or by_tokens
     phases = [
         Phase(

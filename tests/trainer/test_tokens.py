@@ -10,9 +10,10 @@ from token_shards import write
 
 from corpus import dataset
 from corpus.dataset import DatasetError
-from corpus.settings import parse
+from corpus.settings import ConfigError, parse
 from trainer import tokens
 from trainer.config import Config
+from trainer.tokens import Tokens
 
 WEB = [[[5, 6, 7, 2], [8, 2]], [[9, 9, 2]]]
 SHARDS = {
@@ -89,6 +90,50 @@ def test_an_order_takes_phases_from_the_configuration(tmp_path: Path) -> None:
     assert (last.tokens, last.length, last.batch, last.weights) == (40, 4, 2, weights)
     with pytest.raises(ValueError, match="no stream 'tur_Latn/wbe'; there are aze_Latn/web"):
         tokens.order(config(weights={"tur_Latn/wbe": 1}), opened)
+
+
+def by_copies(folder: Path) -> Tokens:
+    """Write shards whose documents lie apart by how often to read them: once, and thrice."""
+    write(folder, {"tur_Latn/once": WEB, "tur_Latn/thrice": [[[4] * 8 + [2]]]})
+    manifest = dataset.load(str(folder))
+    units = [
+        unit.model_copy(
+            update={
+                "files": tuple(
+                    file.model_copy(update={"source": "web", "repeats": 3 if file.source == "thrice" else 1})
+                    for file in unit.files
+                )
+            }
+        )
+        for unit in manifest.units
+    ]
+    dataset.save(str(folder), manifest.model_copy(update={"units": tuple(units)}))
+    return tokens.open(str(folder))
+
+
+def test_documents_are_read_as_often_as_their_shards_say_where_asked_for(tmp_path: Path) -> None:
+    opened = by_copies(tmp_path)
+    assert [stream.name for stream in tokens.streams(opened)] == ["tur_Latn/web x1", "tur_Latn/web x3"]
+    (plain,) = tokens.order(config(), opened).phases
+    assert plain.weights == {"tur_Latn/web x1": 9.0, "tur_Latn/web x3": 9.0}
+    (repeated,) = tokens.order(config(rehydrate=True), opened).phases
+    assert repeated.weights == {"tur_Latn/web x1": 9.0, "tur_Latn/web x3": 27.0}
+    order = tokens.order(config(rehydrate=True, length=2, batch=16), opened)  # (8 + 3 × 8) / 2 windows
+    assert order.progress(1_000).epochs.tolist() == pytest.approx([1_000, 3_000], abs=1)
+
+
+def test_shards_that_do_not_lie_apart_by_copies_cannot_be_rehydrated(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    with pytest.raises(DatasetError, match=r"set tokenizer\.by_copies = true"):
+        tokens.order(config(rehydrate=True), tokens.open(str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"leave data\.weights empty"):
+        config(rehydrate=True, weights={"tur_Latn/web": 1})
+
+
+def test_a_stream_too_small_for_the_mixture_is_read_by_the_least_share(tmp_path: Path) -> None:
+    write(tmp_path, {"tur_Latn/large": [[[3] * 1_000_000]], "tur_Latn/small": [[[4] * 3]]})
+    (phase,) = tokens.order(config(), tokens.open(str(tmp_path))).phases
+    assert phase.weights["tur_Latn/small"] == pytest.approx(1_000_003 / 32_768)
 
 
 def test_the_same_data_and_configuration_have_the_same_fingerprint(tmp_path: Path) -> None:
