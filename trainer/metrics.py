@@ -13,10 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from torch import Tensor
 
 from corpus.dataset import Manifest
 from trainer.throughput import Rate
@@ -26,41 +24,6 @@ PROJECT = "derlem"
 """The project that W&B files runs under."""
 
 Values = Mapping[str, object]
-
-
-class Late:
-    """Numbers of a step that are read a step later, so that the host never waits for the step at hand.
-
-    What is put is copied at once, so the caller may change it. Take what is left before a checkpoint is
-    saved: metrics.jsonl must have every line up to its step.
-    """
-
-    def __init__(self) -> None:
-        self._held: tuple[int, dict[str, float], list[str], Tensor, torch.cuda.Event | None] | None = None
-
-    def put(self, step: int, values: Mapping[str, Tensor | float]) -> tuple[int, dict[str, float]] | None:
-        """Give the numbers that were put before, and hold these: scalars, on the device or not."""
-        before = self.take()
-        known = {name: float(value) for name, value in values.items() if not isinstance(value, Tensor)}
-        wanted = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-        scalars = [value.detach().double().reshape(()) for value in wanted.values()]
-        host, event = torch.stack(scalars) if scalars else torch.empty(0), None
-        if host.is_cuda:
-            host = torch.empty(len(scalars), dtype=host.dtype, pin_memory=True).copy_(host, non_blocking=True)
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            event.record()
-        self._held = step, known, list(wanted), host, event
-        return before
-
-    def take(self) -> tuple[int, dict[str, float]] | None:
-        """Give the step and the numbers that are held, waiting for them; None where there are none."""
-        if self._held is None:
-            return None
-        step, known, names, host, event = self._held
-        self._held = None
-        if event is not None:
-            event.synchronize()
-        return step, known | dict(zip(names, host.tolist(), strict=True))
 
 
 class Sink(Protocol):

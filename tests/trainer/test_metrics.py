@@ -11,13 +11,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console
 
 from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
 from trainer import metrics
-from trainer.metrics import Journal, Late, Line, open_metrics, read, scalars
+from trainer.metrics import Journal, Line, open_metrics, read, scalars
 from trainer.throughput import Rate
 
 RATE = Rate(
@@ -47,25 +46,6 @@ def without_time(path: Path) -> list[dict[str, Any]]:
 
 
 # --- read late ---
-
-
-def test_numbers_come_one_step_late_and_the_last_is_not_lost() -> None:
-    late = Late()
-    assert late.take() is None
-    assert late.put(1, {"loss": torch.tensor(2.5), "rate": 0.1}) is None
-    assert late.put(2, {"loss": torch.tensor(1.5), "rate": 0.2}) == (1, {"loss": 2.5, "rate": 0.1})
-    assert late.take() == (2, {"loss": 1.5, "rate": 0.2})
-    assert late.take() is None
-    late.put(3, {})
-    assert late.take() == (3, {})
-
-
-def test_what_was_put_does_not_change_with_the_tensor_it_came_from() -> None:
-    late, loss = Late(), torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    late.put(1, {"loss": loss})
-    with torch.no_grad():
-        loss += 7
-    assert late.take() == (1, {"loss": 0.0})
 
 
 # --- metrics.jsonl ---

@@ -1,0 +1,81 @@
+"""What a run is: a record in its folder, written before the first step; every later start must match it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from corpus import files, tokenizer
+from corpus.settings import ConfigError
+from trainer.config import Config
+from trainer.tokens import Tokens
+
+RUN = "run.json"
+RESULT = "result.json"
+CHECKPOINTS = "checkpoints"
+
+_FREE = ("evaluate.", "checkpoint.", "run.", "data.cache")
+"""Keys that may change while a run goes on: they change nothing of what it computes, but for rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A checkpoint of another run to begin from."""
+
+    folder: Path
+    step: int
+
+
+def claim(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
+    """Write what the run is to its folder, or compare it with what is there.
+
+    Raises ConfigError where another run, or something else, lies there.
+    """
+    held = files.read_json(str(folder), RUN)
+    if held is None:
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(f"{folder}: holds files, but no run of derlem; name another folder")
+        files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
+        files.write_json(str(folder), RUN, found)
+        return
+    assert isinstance(held, dict)
+    changed = [
+        f"{name} was {was}, is {now}"
+        for name, (was, now) in _differences(held["config"], found["config"]).items()
+        if not name.startswith(_FREE)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{folder} holds another run: {'; '.join(changed)}; name another folder, or give this run what "
+            "it had"
+        )
+
+
+def model(opened: Tokens) -> bytes:
+    """Give the tokenizer that made the tokens."""
+    with files.open_bytes(files.join(opened.folder, tokenizer.MODEL)) as file:
+        return file.read()
+
+
+def record(config: Config, opened: Tokens, branch: Branch | None) -> dict[str, Any]:
+    """Say what a run is: everything that it computes follows from this."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "corpus": opened.folder,
+        "tokenizer": opened.tokenizer,
+        "bos": opened.bos is not None,
+        "branch": None if branch is None else {"folder": str(branch.folder), "step": branch.step},
+        "versions": {name: version(name) for name in ("derlem", "torch", "numpy")},
+    }
+
+
+def _differences(was: object, now: object, name: str = "") -> dict[str, tuple[object, object]]:
+    """Give the keys whose values differ, dotted."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        found: dict[str, tuple[object, object]] = {}
+        for key in sorted(was.keys() | now.keys()):
+            found |= _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+        return found
+    return {} if was == now else {name: (was, now)}

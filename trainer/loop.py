@@ -1,0 +1,66 @@
+"""One training step: micro-batches become a gradient, the guard decides, the optimizers move the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainer import optim, parallel
+from trainer.average import Ema
+from trainer.guard import Decision, Guard
+from trainer.loader import Batch, unpack
+from trainer.parallel import World
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step did: the guard's decision and, over all ranks, its targets and attended keys."""
+
+    decision: Decision
+    targets: int
+    attended: int
+
+
+class Loop:
+    """Everything that a step changes: weights, moments, averages, the guard's memory."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        guard: Guard,
+        ema: Ema | None,
+        world: World,
+    ) -> None:
+        self.model, self.optimizers, self.guard, self.ema = model, list(optimizers), guard, ema
+        self._world = world
+
+    def step(self, batches: Sequence[Batch], rate: float) -> Step:
+        """Train on this rank's micro-batches of one step, at a share `rate` of the peak learning rates.
+
+        The loss is a sum over tokens, divided by the number of targets of all ranks' micro-batches: the same
+        gradient however the step is cut into micro-batches and ranks.
+        """
+        counts = torch.tensor([[batch.targets, batch.attended] for batch in batches], dtype=torch.float64)
+        targets, attended = self._world.total(counts.sum(0)).tolist()
+        nll = torch.zeros((), dtype=torch.float64, device=self._world.device)
+        for number, batch in enumerate(batches):
+            inputs, wanted, documents = unpack(batch, self._world.device)
+            with parallel.accumulate(self.model, last=number == len(batches) - 1):
+                loss, each = self.model(inputs, documents, wanted)
+                (loss / targets).backward()
+            nll += each.sum(dtype=torch.float64)
+        mean = self._world.total(nll) / targets
+        decision = self.guard.check(mean, self.model.parameters())
+        if not decision.skip:
+            optim.set_rate(self.optimizers, rate)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            if self.ema is not None:
+                self.ema.update()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        return Step(decision, int(targets), int(attended))

@@ -1,0 +1,335 @@
+"""A training run: a folder of token shards and a configuration become checkpoints, metrics and a result."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from corpus import files
+from corpus.settings import ConfigError
+from corpus.tokenizer import Tokenizer
+from trainer import evaluate, identity, metrics, model, optim, parallel, schedule, tokens
+from trainer.average import Ema
+from trainer.checkpoint import Checkpoints
+from trainer.config import Config
+from trainer.generate import complete
+from trainer.guard import Guard
+from trainer.identity import CHECKPOINTS, RESULT, Branch
+from trainer.loader import Loader
+from trainer.loop import Loop, Step
+from trainer.order import Order
+from trainer.parallel import World
+from trainer.sampling import Sampling
+from trainer.shape import shape
+from trainer.throughput import CONVENTION, Throughput
+from trainer.tokens import Tokens
+
+
+class StoppedError(Exception):
+    """A signal ended the run; its state is on disk, and the same command goes on."""
+
+    def __init__(self, number: signal.Signals, step: int) -> None:
+        super().__init__(f"{number.name}: stopped after step {step:,}; the same command goes on")
+        self.signal = number
+
+
+def train(
+    corpus: str, folder: Path, config: Config, console: Console, branch: Branch | None = None
+) -> dict[str, Any]:
+    """Train as configured on the token shards of `corpus`, into `folder`; give what result.json holds.
+
+    Goes on from the latest checkpoint where the folder holds this run, and does nothing where it is finished.
+    With `branch` a new run begins from another's checkpoint: weights, moments, step. Raises ConfigError or
+    DatasetError for what a user can mend, StoppedError after SIGTERM or Ctrl-C.
+    """
+    world = parallel.start(config.run)
+    try:
+        opened = tokens.open(corpus)
+        order = _order(config, opened, world)
+        if world.first:
+            identity.claim(folder, identity.record(config, opened, branch), opened)
+        world.barrier()
+        found = files.read_json(str(folder), RESULT)
+        if isinstance(found, dict):
+            return found
+        run = _Run(folder, config, opened, order, world, console)
+        result = run.go(branch)
+        if world.first:
+            files.write_json(str(folder), RESULT, result)
+        return result
+    finally:
+        parallel.finish(world)
+
+
+class _Run:
+    """A run under way: what its steps change, and where it writes."""
+
+    def __init__(
+        self, folder: Path, config: Config, opened: Tokens, order: Order, world: World, console: Console
+    ) -> None:
+        self.folder, self.config, self.opened, self.order, self.world = folder, config, opened, order, world
+        self.console = console if world.first else Console(quiet=True)
+        self.shape = shape(config.model, opened.vocabulary)
+        self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
+        self.dtype = _dtype(config, world)
+        self.bare = model.build(self.shape, config.seed, world.device, self.dtype, config.z_loss)
+        wrapped = parallel.wrap(
+            self.bare,
+            world,
+            parallel.kind(config.run, world),
+            compiled=_compiled(config, world),
+            recompute=config.run.recompute,
+        )
+        settings = config.optimizer
+        self.loop = Loop(
+            wrapped,
+            optim.build(self.bare, settings, world.device),
+            Guard(settings.clip, settings.outlier, settings.patience),
+            Ema(self.bare, settings.ema) if settings.ema else None,
+            world,
+        )
+        self.checkpoints = _checkpoints(folder, config, world)
+        self.step = 0
+        self.waited = 0.0
+        self.scores: dict[str, dict[str, Any]] = {}
+        self.sample = (
+            evaluate.choose(opened, config.evaluate.documents, config.evaluate.seed)
+            if config.evaluate.documents
+            else None
+        )
+        device = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else "CPU"
+        self.throughput = Throughput(self.shape, device, str(self.dtype).removeprefix("torch."), world.size)
+        self._say(
+            f"{self.shape.parameters:,} parameters, {self.shape.matmul_parameters:,} of them in products; "
+            f"{world.size} × {device}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
+            f"{order.tokens(order.steps):,} tokens"
+        )
+        for line in optim.describe(optim.groups(self.bare, settings)):
+            self._say(f"  {line}")
+
+    def go(self, branch: Branch | None) -> dict[str, Any]:
+        """Train from where the run stands to its end."""
+        resumed = self._begin(branch)
+        bytes_per_token = metrics.bytes_per_token(self.opened.manifest)
+        steps, config = self.order.steps, self.config
+        with ExitStack() as stack:
+            self.metrics = stack.enter_context(self._open_metrics(resumed))
+            self.line = stack.enter_context(
+                metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.console)
+            )
+            stop = stack.enter_context(parallel.Stop())
+            stack.enter_context(_quiet_memory())
+            loader = stack.enter_context(self._loader())
+            for batches in loader.steps(self.step, steps):
+                begin, end = self.order.tokens(self.step), self.order.tokens(self.step + 1)
+                done = self.loop.step(batches, rate := self.rates.step(begin, end))
+                self.step += 1
+                self._report(done, rate, loader)
+                if self.loop.guard.rollback:
+                    self._roll_back()
+                last = self.step == steps
+                if self.sample and (last or _due(self.step, config.evaluate.every)):
+                    self._evaluate(self.sample)
+                stopping = self.world.agree(stop.requested)
+                if last or stopping or _due(self.step, config.checkpoint.every):
+                    self._save()
+                if stopping and not last:
+                    self.checkpoints.wait()
+                    raise StoppedError(stop.signal or signal.SIGTERM, self.step)
+            self.checkpoints.wait()
+        result = self._result()
+        if self.config.evaluate.prompt and self.world.size == 1:
+            self._say(f"\n{self.config.evaluate.prompt}{self._sample_text()}\n")
+        return result
+
+    def _begin(self, branch: Branch | None) -> int | None:
+        """Load the checkpoint that there is to go on from; give its step where it is this run's own."""
+        latest = self.checkpoints.latest()
+        if latest is not None:
+            self._load(self.checkpoints, latest)
+            self._say(f"goes on after step {latest:,}")
+        elif branch is not None:
+            self._load(_checkpoints(branch.folder, self.config, self.world), branch.step)
+            self._say(f"begins from step {branch.step:,} of {branch.folder}")
+        return latest
+
+    def _load(self, checkpoints: Checkpoints, step: int) -> None:
+        stored = checkpoints.facts(step)
+        tokens.check(str(stored["fingerprint"]), tokens.fingerprint(self.opened, self.order, step))
+        checkpoints.load(step, self._state())
+        self.step = step
+
+    def _save(self) -> None:
+        with self.throughput.excluded():
+            facts = {"fingerprint": tokens.fingerprint(self.opened, self.order, self.step)}
+            self.checkpoints.save(self.step, self._state(), facts)
+            gc.collect()
+
+    def _state(self) -> dict[str, Any]:
+        loop = self.loop
+        state = {"model": self.bare, "optimizers": loop.optimizers, "guard": loop.guard}
+        return state if loop.ema is None else {**state, "ema": loop.ema}
+
+    def _roll_back(self) -> None:
+        """Take the weights of the latest checkpoint, and go on with the data that come next."""
+        self.checkpoints.wait()
+        latest = self.checkpoints.latest()
+        if latest is None:
+            raise ConfigError(
+                f"the last {self.config.optimizer.patience} steps up to {self.step:,} were left out, and "
+                "there is no checkpoint to go back to: lower optimizer.lr, or lengthen schedule.warmup"
+            )
+        self.checkpoints.load(latest, self._state())
+        self.loop.guard.rolled_back()
+        self.metrics.write("rollback", self.step, {"to": latest})
+        self._say(f"step {self.step:,}: back to the weights of step {latest:,}, on with the next data")
+
+    def _report(self, done: Step, rate: float, loader: Loader) -> None:
+        length = self.order.phases[self.order.locate(self.step - 1)[0]].length
+        self.throughput.step(done.targets, done.attended, length, loader.waited - self.waited)
+        self.waited = loader.waited
+        speed, decision = self.throughput.recent(), done.decision
+        self.metrics.write(
+            "train",
+            self.step,
+            {
+                "loss": decision.loss,
+                "norm": decision.norm,
+                "rate": rate,
+                "targets": done.targets,
+                "tokens": self.order.tokens(self.step),
+                "skipped": decision.skip,
+                "tokens_per_second": speed.tokens_per_second,
+                "tflops": speed.tflops,
+                "mfu": speed.mfu,
+                "mfu_full": speed.mfu_full,
+                "waited": speed.waited,
+            },
+        )
+        self.line.update(self.step, self.order.tokens(self.step), decision.loss, speed)
+
+    def _evaluate(self, sample: evaluate.Sample) -> None:
+        """Score the validation documents with the weights, and with their average where there is one."""
+        with self.throughput.excluded():
+            self._score(sample, "evaluation")
+            if self.loop.ema is not None:
+                with self.loop.ema.swapped():
+                    self._score(sample, "evaluation_ema")
+
+    def _score(self, sample: evaluate.Sample, kind: str) -> None:
+        length = self.config.data.length
+        found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
+        self.scores[kind] = {score.name: asdict(score) for score in found.scores}
+        self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": self.scores[kind]})
+        self.line.evaluated(found.total.bits_per_byte)
+
+    def _sample_text(self) -> str:
+        """Go on from the configured prompt, for a look."""
+        pieces = Tokenizer(identity.model(self.opened))
+        sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)
+        bos = self.opened.bos is not None
+        return complete(self.bare, pieces, [self.config.evaluate.prompt], sampling, bos)[0]
+
+    def _result(self) -> dict[str, Any]:
+        """Say what was trained on what, and how good it is."""
+        read = self.order.progress(self.order.steps)
+        streams = {
+            stream.name: {
+                "tokens": int(stream.tokens.sum()),
+                "read": int(epochs) * max(int(stream.tokens.sum()) - 1, 0) + int(targets),
+            }
+            for stream, epochs, targets in zip(self.order.streams, read.epochs, read.targets, strict=True)
+        }
+        return {
+            "steps": self.order.steps,
+            "tokens": self.order.tokens(self.order.steps),
+            "unique_tokens": sum(min(each["tokens"], each["read"]) for each in streams.values()),
+            "streams": streams,
+            "shape": asdict(self.shape),
+            "parameters": self.shape.parameters,
+            "matmul_parameters": self.shape.matmul_parameters,
+            "non_embedding_parameters": self.shape.non_embedding_parameters,
+            "skipped": self.loop.guard.skipped,
+            "rollbacks": self.loop.guard.rollbacks,
+            "rate": asdict(self.throughput.whole()),
+            "rate_counts": CONVENTION,
+            "documents": self.sample.digest if self.sample else None,
+            **self.scores,
+        }
+
+    def _loader(self) -> Loader:
+        data, world = self.config.data, self.world
+        return Loader(
+            self.opened,
+            self.order,
+            rank=world.rank,
+            world=world.size,
+            micro_batch=self.config.run.micro_batch,
+            cache=data.cache,
+            cache_gb=data.cache_gb,
+            pin=world.device.type == "cuda",
+        )
+
+    def _open_metrics(self, resumed: int | None) -> metrics.Metrics:
+        if not self.world.first:
+            return metrics.Metrics(())
+        facts = self.config.model_dump(mode="json")
+        return metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _order(config: Config, opened: Tokens, world: World) -> Order:
+    """Make the order of windows; ConfigError for what cannot be read, or not be shared by the ranks."""
+    try:
+        order = tokens.order(config, opened)
+    except ValueError as error:
+        raise ConfigError(f"data: {error}") from None
+    for phase in order.phases:
+        if phase.batch % world.size:
+            raise ConfigError(
+                f"data.batch = {phase.batch}: {world.size} ranks cannot share it evenly; take a multiple"
+            )
+    return order
+
+
+def _checkpoints(folder: Path, config: Config, world: World) -> Checkpoints:
+    return Checkpoints(folder / CHECKPOINTS, config.checkpoint.keep, config.checkpoint.keep_every, world)
+
+
+def _dtype(config: Config, world: World) -> torch.dtype:
+    wanted = config.run.dtype
+    if wanted == "auto":
+        wanted = "bfloat16" if world.device.type == "cuda" else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+def _compiled(config: Config, world: World) -> bool:
+    wanted = config.run.compile
+    return wanted == "always" or (wanted == "auto" and world.device.type == "cuda")
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+@contextmanager
+def _quiet_memory() -> Iterator[None]:
+    """Keep Python's collector from stopping steps: what lives now is frozen, the rest waits for a save."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
