@@ -63,15 +63,16 @@ def logits(model: Transformer, ids: Sequence[int]) -> Tensor:
 
 def every_text(model: Transformer, prompt: Sequence[int], most: int) -> dict[tuple[int, ...], float]:
     """Give the log-probability of each text of at most so many tokens that ends with EOS or at the limit."""
-    found, open_ones = {}, {(): 0.0}
+    found: dict[tuple[int, ...], float] = {}
+    going: dict[tuple[int, ...], float] = {(): 0.0}
     for length in range(1, most + 1):
-        longer = {}
-        for ids, so_far in open_ones.items():
+        longer: dict[tuple[int, ...], float] = {}
+        for ids, so_far in going.items():
             coming = logits(model, [*prompt, *ids]).double().log_softmax(-1).tolist()
             for id in range(2, model.shape.vocabulary):
                 over = id == EOS or length == most
                 (found if over else longer)[(*ids, id)] = so_far + coming[id]
-        open_ones = longer
+        going = longer
     return found
 
 

@@ -1,0 +1,243 @@
+"""A model as a Hugging Face directory, for everything that is done with a model after pretraining."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from corpus.dataset import DatasetError
+from corpus.settings import ConfigError
+from corpus.tokenizer import MODEL, Tokenizer
+from trainer import fast_tokenizer
+from trainer.generate import controls
+from trainer.model import EPSILON, Transformer
+from trainer.pieces import UNKNOWN, read
+from trainer.shape import Shape
+
+FILES = (
+    "README.md",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    MODEL,
+)
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+DType = Literal["float32", "bfloat16"]
+
+
+def export(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    length: int,
+    dtype: DType,
+    card: dict[str, str],
+    bos: bool,
+) -> None:
+    """Write a directory that `transformers`, vLLM and others load without code of ours.
+
+    It is a LlamaForCausalLM, or a Qwen3ForCausalLM where queries and keys are normalised; `length` is the
+    window it was trained with, `card` are facts for README.md, `bos` says whether texts begin with BOS. The
+    embedding's rows of padding are left out. A directory that an earlier export wrote is replaced whole.
+
+    Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError where the folder
+    holds anything else.
+    """
+    config = _config(model.shape, tokenizer, length, dtype, bos)
+    pieces = fast_tokenizer.convert(tokenizer, bos)
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    new.mkdir()
+    try:
+        save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})
+        _write_json(new / "config.json", config)
+        _write_json(new / "generation_config.json", _generation(tokenizer, bos))
+        _write_json(new / "tokenizer.json", pieces)
+        _write_json(new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos))
+        (new / MODEL).write_bytes(tokenizer.model)
+        (new / "README.md").write_text(_card(folder.name, model.shape, tokenizer, length, card), "utf-8")
+        old = folder.with_name(f"{new.name}-old")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Give the weights under the names that Llama's and Qwen3's code in `transformers` has for them."""
+    shape, named = model.shape, {}
+    queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
+    for name, weight in model.state_dict().items():
+        match name.split("."):
+            case ["embedding", _]:
+                named["model.embed_tokens.weight"] = weight[: shape.vocabulary]
+            case ["head", _]:
+                named["lm_head.weight"] = weight[: shape.vocabulary]
+            case ["norm", _]:
+                named["model.norm.weight"] = weight
+            case ["blocks", layer, "attention", "qkv", _]:
+                for part, rows in zip("qkv", weight.split([queries, keys, keys]), strict=True):
+                    named[f"model.layers.{layer}.self_attn.{part}_proj.weight"] = rows
+            case ["blocks", layer, "feed", "gate_up", _]:
+                for part, rows in zip(("gate", "up"), weight.chunk(2), strict=True):
+                    named[f"model.layers.{layer}.mlp.{part}_proj.weight"] = rows
+            case ["blocks", layer, part, kind, _]:
+                named[f"model.layers.{layer}.{_NAMES[part, kind]}.weight"] = weight
+            case _:
+                raise AssertionError(f"no name for {name} in transformers")
+    return {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in named.items()}
+
+
+_NAMES = {
+    ("attention", "norm"): "input_layernorm",
+    ("attention", "out"): "self_attn.o_proj",
+    ("attention", "q_norm"): "self_attn.q_norm",
+    ("attention", "k_norm"): "self_attn.k_norm",
+    ("feed", "norm"): "post_attention_layernorm",
+    ("feed", "down"): "mlp.down_proj",
+}
+
+
+def _config(shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool) -> dict[str, Any]:
+    if shape.activation != "swiglu":
+        raise ConfigError(
+            f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have swiglu alone'
+        )
+    if shape.soft_cap:
+        raise ConfigError(
+            f"model.soft_cap = {shape.soft_cap:g}: cannot be exported, Llama and Qwen3 do not cap logits"
+        )
+    if tokenizer.vocabulary != shape.vocabulary:
+        raise ConfigError(
+            f"the model has a vocabulary of {shape.vocabulary} and the tokenizer one of "
+            f"{tokenizer.vocabulary}: expected the tokenizer that the model was trained with"
+        )
+    kind = "qwen3" if shape.qk_norm else "llama"
+    return {
+        "architectures": ["Qwen3ForCausalLM" if shape.qk_norm else "LlamaForCausalLM"],
+        "model_type": kind,
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head,
+        "hidden_act": "silu",
+        "max_position_embeddings": length,
+        "rms_norm_eps": EPSILON,
+        "rope_theta": shape.rope_base,  # read by transformers 4, the next line by 5
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_base},
+        "tie_word_embeddings": shape.tied,
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        **({} if shape.qk_norm else {"mlp_bias": False}),
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "bos_token_id": tokenizer.bos if bos else None,
+        "eos_token_id": tokenizer.eos,
+        "pad_token_id": _unknown(tokenizer),
+        "torch_dtype": dtype,  # read by transformers 4, the next line by 5
+        "dtype": dtype,
+    }
+
+
+def _generation(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
+    return {
+        "bos_token_id": tokenizer.bos if bos else None,
+        "eos_token_id": tokenizer.eos,
+        "pad_token_id": _unknown(tokenizer),
+        "suppress_tokens": list(controls(tokenizer)),  # they were never a target
+        "do_sample": True,
+    }
+
+
+def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool) -> dict[str, Any]:
+    unknown = tokenizer.piece(_unknown(tokenizer))
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": tokenizer.piece(tokenizer.bos) if bos else None,
+        "eos_token": tokenizer.piece(tokenizer.eos),
+        "unk_token": unknown,
+        # Not EOS: whoever masks padding in the loss would mask EOS too, and the model would never end.
+        "pad_token": unknown,
+        "model_max_length": length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def _unknown(tokenizer: Tokenizer) -> int:
+    return next(id for id, piece in enumerate(read(tokenizer.model).pieces) if piece.kind == UNKNOWN)
+
+
+def _card(name: str, shape: Shape, tokenizer: Tokenizer, length: int, facts: dict[str, str]) -> str:
+    kind = "Qwen3" if shape.qk_norm else "Llama"
+    rows = {
+        "architecture": f"{kind}, {shape.layers} layers of width {shape.width}",
+        "parameters": f"{shape.parameters:,}",
+        "vocabulary": f"{shape.vocabulary:,} pieces",
+        "window": f"{length:,} tokens",
+        **facts,
+        "tokenizer (sha256)": tokenizer.sha256,
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# {name}
+
+A base language model, pretrained with derlem; it goes on from a text and follows no instructions.
+
+| | |
+|---|---|
+{table}
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+model = AutoModelForCausalLM.from_pretrained("{name}")
+```
+
+The tokenizer gives the ids that the model was trained with, but for two cases. A text that holds the name of
+a control piece, such as `{tokenizer.piece(tokenizer.eos)}`, gets that piece, as chat templates need it; for
+texts of strangers pass `split_special_tokens=True`. And where two ways to cut a long text differ by rounding
+alone, it may take the other one, since SentencePiece adds up scores in 32 bits: one token in 40,000 where it
+was measured. `{MODEL}` is the original.
+
+Padding is `{tokenizer.piece(_unknown(tokenizer))}`, which no text gives; it is not the end of a text, which a
+model that is trained further must go on learning.
+"""
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Keep what an export has not written from being replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise DatasetError(f"{folder} is a file: expected a folder to write the model to, or none")
+    foreign = sorted(set(os.listdir(folder)) - set(FILES)) if folder.exists() else []
+    if foreign:
+        raise DatasetError(
+            f"{folder} holds {foreign[0]}, which no export wrote and one would remove: name another folder"
+        )
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")
