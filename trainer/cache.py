@@ -90,8 +90,9 @@ class Cache:
         self.limit = limit
         self._lock = threading.Lock()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._left = 0
-        self._sweep(0)
+        self._writing = 0  # bytes that are not in the folder yet, and will be
+        self._left = 0  # bytes to write until the next look at the folder
+        self._sweep()
 
     def open(self, checksum: str, length: int) -> pa.Buffer | None:
         """Map the bytes of that content; None where they are not here."""
@@ -107,9 +108,17 @@ class Cache:
     def put(self, checksum: str, data: bytes) -> pa.Buffer:
         """Keep bytes whose checksum has been verified, and map them. Raises DatasetError for a full disk."""
         with self._lock:
+            self._writing += len(data)
             self._left -= len(data)
             if self._left < 0:
-                self._sweep(len(data))
+                self._sweep()
+        try:
+            return self._write(checksum, data)
+        finally:
+            with self._lock:
+                self._writing -= len(data)
+
+    def _write(self, checksum: str, data: bytes) -> pa.Buffer:
         temporary = self.folder / f"{_TEMPORARY}{uuid.uuid4().hex}"
         try:
             with temporary.open("xb") as file:
@@ -130,7 +139,7 @@ class Cache:
             raise
         return buffer
 
-    def _sweep(self, coming: int) -> None:
+    def _sweep(self) -> None:
         """Remove abandoned temporary files, and the oldest batches beyond the limit."""
         found: list[tuple[float, int, str]] = []
         with os.scandir(self.folder) as entries:
@@ -140,7 +149,7 @@ class Cache:
                         found.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
                     elif entry.name.startswith(_TEMPORARY) and _age(entry) > _STALE:
                         os.unlink(entry.path)
-        total = sum(size for _, size, _ in found) + coming
+        total = sum(size for _, size, _ in found) + self._writing
         for _, size, path in sorted(found) if total > self.limit * 7 // 8 else ():
             if total <= self.limit * 7 // 8:
                 break

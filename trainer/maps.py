@@ -24,6 +24,7 @@ from trainer.threads import Threads
 from trainer.tokens import Tokens, by_stream
 
 FETCHERS = 16  # reads in flight
+_CACHED = 4 * FETCHERS  # batches that a cache must have room for
 _MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
 
 
@@ -66,6 +67,12 @@ class Maps:
         self._most = _MOST_MAPS
         self._threads: Threads | None = None
         if cache is not None:
+            least = _CACHED * int(self._length.max())
+            if cache.limit < least:
+                raise ValueError(
+                    f"data.cache_gb = {cache.limit / 2**30:.3g} is too little: expected {least / 2**30:.3g} or "
+                    f"more, which is {_CACHED} times the largest batch of these tokens"
+                )
             # Maps of files that have been thinned out hold at most a quarter of the cache's size beside it.
             self._most = max(1, min(_MOST_MAPS, cache.limit // (4 * int(self._length.max()))))
             self._threads = Threads(FETCHERS, "fetch")
