@@ -70,8 +70,8 @@ class Maps:
             least = _CACHED * int(self._length.max())
             if cache.limit < least:
                 raise ValueError(
-                    f"data.cache_gb = {cache.limit / 2**30:.3g} is too little: expected {least / 2**30:.3g} or "
-                    f"more, which is {_CACHED} times the largest batch of these tokens"
+                    f"data.cache_gb = {cache.limit / 2**30:.3g} is too little for these tokens: expected "
+                    f"{least / 2**30:.3g} or more, {_CACHED} times their largest batch"
                 )
             # Maps of files that have been thinned out hold at most a quarter of the cache's size beside it.
             self._most = max(1, min(_MOST_MAPS, cache.limit // (4 * int(self._length.max()))))

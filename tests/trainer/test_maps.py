@@ -135,7 +135,9 @@ def test_a_cache_smaller_than_the_tokens_warns_and_gives_the_same(
 
 
 def test_a_cache_smaller_than_what_is_fetched_at_once_is_refused(tmp_path: Path, memory: str) -> None:
-    with pytest.raises(ValueError, match=r"data\.cache_gb = 1e-06 .*: expected 0\.0\d+ or more"):
+    with pytest.raises(
+        ValueError, match=r"data\.cache_gb = 9.99e-07 is too little .*: expected 0\.0\d+ or more"
+    ):
         read(memory, tmp_path / "cache", cache_gb=1e-6)
 
 
