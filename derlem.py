@@ -6,14 +6,14 @@ import json
 import logging
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import console, say, shortened
+from corpus.terminal import console, fail, mendable, say, shortened
+from trainer.commands import app as trainer_app
 
 if TYPE_CHECKING:
     from corpus.config import Config
@@ -29,8 +29,6 @@ app = typer.Typer(
 
 tokenizer_app = typer.Typer(help="Train a tokenizer and compare it with others.", no_args_is_help=True)
 app.add_typer(tokenizer_app, name="tokenizer")
-data_app = typer.Typer(help="Say what a training run reads, and when.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The corpus's TOML file.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="A build's output folder (or one stage's).")]
@@ -51,12 +49,12 @@ def init(
     from corpus.starter import starter
 
     if path.exists():
-        _fail(f"{path} exists already; give another name, or move it away first")
+        fail(f"{path} exists already; give another name, or move it away first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(starter(), encoding="utf-8")
     except OSError as error:
-        _fail(f"{path}: cannot be written: {error.strerror}")
+        fail(f"{path}: cannot be written: {error.strerror}")
     say(f"wrote {path}: name your files under [[source]], then `derlem build {path}`")
 
 
@@ -90,7 +88,7 @@ def build(
         from pipelines import build as pipeline
 
         if until not in pipeline.STAGES:
-            _fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
+            fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
         folder = shortened(pipeline.run(config, path.resolve().parent, runner, console(), until))
         say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
@@ -151,37 +149,6 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
         say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
 
 
-@data_app.command()
-def order(
-    folder: Folder,
-    step: Annotated[int, typer.Option(min=0, help="The training step; steps count from 0.")],
-    preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
-    overrides: Set = None,
-    rank: Annotated[int, typer.Option(min=0, help="Only the rows of this rank …")] = 0,
-    world: Annotated[int, typer.Option(min=1, help="… of so many.")] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Print the documents that a training step reads, row by row, whether or not it has been run."""
-    from corpus.settings import ConfigError
-
-    with _errors():
-        from trainer import config, tokens
-        from trainer.trace import render, trace
-
-        opened = tokens.open(folder)
-        try:
-            rows = trace(
-                opened, tokens.order(config.load(preset, overrides or ()), opened), step, rank, world
-            )
-        except ValueError as error:  # weights and lengths that do not fit these streams; a rank of no world
-            raise ConfigError(str(error)) from None
-        if as_json:
-            for row in rows:
-                print(json.dumps(row.as_dict(), ensure_ascii=False))
-        else:
-            render(rows, console(stderr=False))
-
-
 @app.command()
 def verify(folder: Folder) -> None:
     """Check every file of a corpus against its manifests: checksums, schemas, counts."""
@@ -201,9 +168,7 @@ def verify(folder: Folder) -> None:
                 number = sum(len(unit.files) for unit in manifest.units)
                 say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
         if faults:
-            _fail(
-                f"{faults} faults in {folder}; remove the files named above: the next build makes them anew"
-            )
+            fail(f"{faults} faults in {folder}; remove the files named above: the next build makes them anew")
 
 
 @app.command()
@@ -248,7 +213,7 @@ def show(
     from corpus.inspect.render import CHARACTERS, render_documents
 
     if parts and (tokens or ids):
-        _fail("--parts and --tokens exclude each other: documents are shown from one stage", status=2)
+        fail("--parts and --tokens exclude each other: documents are shown from one stage", status=2)
     with _errors():
         found = documents(
             folder,
@@ -313,20 +278,13 @@ def _staged(
     return config, options.choose(config.run, workers, tuple(beam or ()))
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn errors that a user can mend into one message and exit status 2 or 1; others keep their trace."""
+def _errors() -> AbstractContextManager[None]:
+    """Turn errors that a user can mend into one message; others keep their trace."""
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
-    from corpus.settings import ConfigError
     from pipelines.errors import StageError
 
-    try:
-        yield
-    except ConfigError as error:
-        _fail(str(error), status=2)
-    except (CountsError, DatasetError, StageError) as error:
-        _fail(str(error))
+    return mendable(CountsError, DatasetError, StageError)
 
 
 def _stop(number: int, frame: object) -> None:
@@ -336,9 +294,7 @@ def _stop(number: int, frame: object) -> None:
     progress.leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
 
 
-def _fail(text: str, status: int = 1) -> NoReturn:
-    say(text, style="red")
-    raise typer.Exit(status)
+app.add_typer(trainer_app)  # its commands follow those of the corpus
 
 
 def main() -> None:

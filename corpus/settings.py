@@ -33,9 +33,14 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise
+        raise  # the caller knows what the file would be
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
+    return overlay(data, overrides)
+
+
+def overlay(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Lay `key.path=value` overrides over tables, in place; ConfigError for any other text."""
     for override in overrides:
         _override(data, override)
     return data

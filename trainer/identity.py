@@ -28,6 +28,14 @@ class Branch:
     step: int
 
 
+def branch(text: str) -> Branch:
+    """Read RUN@STEP; ConfigError for anything else."""
+    folder, at, step = text.rpartition("@")
+    if not at or not folder or not step.isdecimal():
+        raise ConfigError(f"--branch {text!r}: expected RUN@STEP, such as runs/trunk@4000")
+    return Branch(Path(folder), int(step))
+
+
 def claim(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
     """Write what the run is to its folder, or compare it with what is there.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +23,7 @@ from trainer.config import Config
 from trainer.generate import complete
 from trainer.guard import Guard
 from trainer.identity import CHECKPOINTS, RESULT, Branch
-from trainer.loader import Loader
+from trainer.loader import Batch, Loader
 from trainer.loop import Loop, Step
 from trainer.order import Order
 from trainer.parallel import World
@@ -53,14 +53,14 @@ def train(
     world = parallel.start(config.run)
     try:
         opened = tokens.open(corpus)
-        order = _order(config, opened, world)
+        order = open_order(config, opened, world)
         if world.first:
             identity.claim(folder, identity.record(config, opened, branch), opened)
         world.barrier()
         found = files.read_json(str(folder), RESULT)
         if isinstance(found, dict):
             return found
-        run = _Run(folder, config, opened, order, world, console)
+        run = Run(folder, config, opened, order, world, console)
         result = run.go(branch)
         if world.first:
             files.write_json(str(folder), RESULT, result)
@@ -69,7 +69,7 @@ def train(
         parallel.finish(world)
 
 
-class _Run:
+class Run:
     """A run under way: what its steps change, and where it writes."""
 
     def __init__(
@@ -99,7 +99,6 @@ class _Run:
         self.checkpoints = _checkpoints(folder, config, world)
         self.step = 0
         self.waited = 0.0
-        self.scores: dict[str, dict[str, Any]] = {}
         self.sample = (
             evaluate.choose(opened, config.evaluate.documents, config.evaluate.seed)
             if config.evaluate.documents
@@ -127,11 +126,9 @@ class _Run:
             )
             stop = stack.enter_context(parallel.Stop())
             stack.enter_context(_quiet_memory())
-            loader = stack.enter_context(self._loader())
+            loader = stack.enter_context(self.loader())
             for batches in loader.steps(self.step, steps):
-                begin, end = self.order.tokens(self.step), self.order.tokens(self.step + 1)
-                done = self.loop.step(batches, rate := self.rates.step(begin, end))
-                self.step += 1
+                done, rate = self.advance(batches)
                 self._report(done, rate, loader)
                 if self.loop.guard.rollback:
                     self._roll_back()
@@ -145,23 +142,33 @@ class _Run:
                     self.checkpoints.wait()
                     raise StoppedError(stop.signal or signal.SIGTERM, self.step)
             self.checkpoints.wait()
+        if not self.world.first:
+            return {}
         result = self._result()
         if self.config.evaluate.prompt and self.world.size == 1:
             self._say(f"\n{self.config.evaluate.prompt}{self._sample_text()}\n")
         return result
 
+    def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
+        """Train one step; give what it did, and its share of the peak learning rates."""
+        rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
+        done = self.loop.step(batches, rate)
+        self.step += 1
+        return done, rate
+
     def _begin(self, branch: Branch | None) -> int | None:
         """Load the checkpoint that there is to go on from; give its step where it is this run's own."""
         latest = self.checkpoints.latest()
         if latest is not None:
-            self._load(self.checkpoints, latest)
+            self.load(self.checkpoints, latest)
             self._say(f"goes on after step {latest:,}")
         elif branch is not None:
-            self._load(_checkpoints(branch.folder, self.config, self.world), branch.step)
+            self.load(_checkpoints(branch.folder, self.config, self.world), branch.step)
             self._say(f"begins from step {branch.step:,} of {branch.folder}")
         return latest
 
-    def _load(self, checkpoints: Checkpoints, step: int) -> None:
+    def load(self, checkpoints: Checkpoints, step: int) -> None:
+        """Take the state after `step` steps; DatasetError where the data before it are not this run's."""
         stored = checkpoints.facts(step)
         tokens.check(str(stored["fingerprint"]), tokens.fingerprint(self.opened, self.order, step))
         checkpoints.load(step, self._state())
@@ -227,8 +234,8 @@ class _Run:
     def _score(self, sample: evaluate.Sample, kind: str) -> None:
         length = self.config.data.length
         found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
-        self.scores[kind] = {score.name: asdict(score) for score in found.scores}
-        self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": self.scores[kind]})
+        scores = {score.name: asdict(score) for score in found.scores}
+        self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
         self.line.evaluated(found.total.bits_per_byte)
 
     def _sample_text(self) -> str:
@@ -262,10 +269,16 @@ class _Run:
             "rate": asdict(self.throughput.whole()),
             "rate_counts": CONVENTION,
             "documents": self.sample.digest if self.sample else None,
-            **self.scores,
+            # From the file: a run may be killed between its last evaluation and here.
+            **{
+                line["kind"]: line["scores"]
+                for line in metrics.read(self.folder / metrics.FILE)
+                if line["kind"].startswith("evaluation") and line["step"] == self.order.steps
+            },
         }
 
-    def _loader(self) -> Loader:
+    def loader(self) -> Loader:
+        """Open what gives this rank's micro-batches."""
         data, world = self.config.data, self.world
         return Loader(
             self.opened,
@@ -288,7 +301,7 @@ class _Run:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _order(config: Config, opened: Tokens, world: World) -> Order:
+def open_order(config: Config, opened: Tokens, world: World) -> Order:
     """Make the order of windows; ConfigError for what cannot be read, or not be shared by the ranks."""
     try:
         order = tokens.order(config, opened)

@@ -10,6 +10,7 @@ import numpy as np
 
 from corpus import dataset, files
 from corpus.dataset import Batches, DatasetError, File, Manifest
+from corpus.tokenizer import Tokenizer
 from trainer.config import Config
 from trainer.mixture import SMALLEST
 from trainer.order import VERSION, Order, Phase, Stream
@@ -163,6 +164,15 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
     ]
     rest = max(1, data.tokens - sum(phase.tokens for phase in phases))
     return Order(found, [*phases, Phase(rest, base, data.length, data.batch)], config.seed)
+
+
+def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:
+    """Raise DatasetError where tokens were made by another tokenizer than a model's own."""
+    if tokens.tokenizer != tokenizer.sha256:
+        raise DatasetError(
+            f"{tokens.folder} was made by another tokenizer ({tokens.tokenizer[:12]}) than the model's "
+            f"({tokenizer.sha256[:12]}): name the model's under [tokenizer] and run `derlem tokenize` again"
+        )
 
 
 def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -> str:

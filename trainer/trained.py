@@ -32,6 +32,17 @@ class Trained:
     bos: bool
     result: dict[str, Any] | None
 
+    def facts(self) -> dict[str, str]:
+        """Say what it was trained on and how good it is, for people."""
+        found = {"steps": f"{self.step:,}", "windows a step": f"{self.config.data.batch:,}"}
+        if self.result is not None:
+            found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them different"
+            for name, score in self.result.get("evaluation", {}).items():
+                if "/" not in name:
+                    value = f"{score['bits_per_byte']:.4f} ± {score['standard_error']:.4f}"
+                    found[f"bits per byte, {name}"] = f"{value} ({score['documents']} held-out documents)"
+        return found
+
 
 def open(
     folder: Path,

@@ -1,0 +1,224 @@
+"""The commands of the trainer, one function each; every heavy import happens inside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from corpus.terminal import console, fail, mendable, say, shortened
+
+if TYPE_CHECKING:
+    from trainer.selfcheck import Repeated
+
+app = typer.Typer()
+data_app = typer.Typer(help="Say what a training run reads, and when.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help="A build's output folder with token shards.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A training run's folder.")]
+Preset = Annotated[
+    str, typer.Option(metavar="NAME_OR_FILE", help="A packaged configuration (tiny, 124m …), or a TOML file.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set optimizer.lr=0.001."),
+]
+Step = Annotated[int | None, typer.Option(min=0, help="The checkpoint of this step, not the latest.")]
+Ema = Annotated[bool, typer.Option("--ema", help="The average of the weights that the run kept.")]
+Last = Annotated[int, typer.Option(min=1, help="The mean of the weights of so many checkpoints.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
+
+
+@app.command()
+def train(
+    corpus: Corpus,
+    folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
+    preset: Preset = "tiny",
+    overrides: Set = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(metavar="RUN@STEP", help="Begin from this checkpoint of another run."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Train some steps again at the end: are they the same?")
+    ] = False,
+) -> None:
+    """Train a model on token shards; the same command goes on where it was stopped.
+
+    Under torchrun it uses all ranks: torchrun --nproc-per-node 8 -m derlem train CORPUS -o RUN.
+    """
+    with _errors():
+        from trainer import config, identity, run, selfcheck
+
+        loaded = config.load(preset, overrides or ())
+        begin = identity.branch(branch) if branch else None
+        try:
+            result = run.train(corpus, folder, loaded, console(), begin)
+        except run.StoppedError as stopped:
+            say(str(stopped))
+            raise typer.Exit(128 + stopped.signal) from None
+        if not result:  # another rank tells
+            return
+        if found := result.get("evaluation", {}).get("all"):
+            say(
+                f"{found['bits_per_byte']:.4f} bits per byte (± {found['standard_error']:.4f}) of "
+                f"{found['documents']} held-out documents"
+            )
+        if check:
+            _say_repeated(selfcheck.repeat(corpus, folder, loaded))
+        say(f"done: {shortened(str(folder))}\nnext: derlem generate {shortened(str(folder))} --prompt …")
+
+
+def _say_repeated(found: list[Repeated]) -> None:
+    """Say whether repeated steps gave the losses that were logged."""
+    worst = max(abs(each.again - each.logged) / each.logged for each in found)
+    steps = f"steps {found[0].step:,} to {found[-1].step:,}, trained again from a checkpoint"
+    if worst == 0:
+        say(f"resume check: {steps}: the same losses, bit for bit")
+    elif worst < 1e-3:
+        say(f"resume check: {steps}: losses differ by {worst:.1e} at most, as rounding may on a GPU")
+    else:
+        fail(f"resume check: {steps}: losses differ by {worst:.1e}: this run would not resume as it was")
+
+
+@app.command()
+def evaluate(
+    folder: RunFolder,
+    corpus: Corpus,
+    documents: Annotated[int, typer.Option(min=1, help="Documents of each stream.")] = 200,
+    step: Step = None,
+    ema: Ema = False,
+    last: Last = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run's model on the validation documents of any corpus made with the same tokenizer."""
+    with _errors():
+        from trainer import evaluate as scoring
+        from trainer import tokens, trained
+        from trainer.render import render_scores
+
+        model = trained.open(folder, step, ema=ema, last=last)
+        opened = tokens.open(corpus)
+        tokens.same_tokenizer(opened, model.tokenizer)
+        sample = scoring.choose(opened, documents, model.config.evaluate.seed)
+        device = next(model.model.parameters()).device
+        found = scoring.evaluate(model.model, sample, model.config.data.length, device)
+        if as_json:
+            print(json.dumps({score.name: asdict(score) for score in found.scores}, ensure_ascii=False))
+        else:
+            render_scores(found, console(stderr=False))
+
+
+@app.command()
+def generate(
+    folder: RunFolder,
+    prompts: Annotated[
+        list[str] | None, typer.Option("--prompt", help="Text to go on from; may be given several times.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="How text is made, e.g. --set temperature=0.7."),
+    ] = None,
+    step: Step = None,
+    ema: Ema = False,
+    last: Last = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Let a run's model go on from prompts: by sampling, greedily, by beam or contrastive search."""
+    with _errors():
+        from corpus import settings
+        from trainer import trained
+        from trainer.generate import complete, stream
+        from trainer.sampling import Sampling
+
+        sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
+        model = trained.open(folder, step, ema=ema, last=last)
+        given = prompts or [""]
+        if as_json:
+            texts = complete(model.model, model.tokenizer, given, sampling, model.bos)
+            for prompt, text in zip(given, texts, strict=True):
+                print(json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False))
+        elif len(given) == 1:
+            print(given[0], end="", flush=True)
+            for piece in stream(model.model, model.tokenizer, given[0], sampling, model.bos):
+                print(piece, end="", flush=True)
+            print()
+        else:
+            for prompt, text in zip(
+                given, complete(model.model, model.tokenizer, given, sampling, model.bos), strict=True
+            ):
+                print(f"{prompt}{text}\n")
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    output: Annotated[Path, typer.Argument(metavar="DIR", help="The directory to write.")],
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
+    step: Step = None,
+    ema: Ema = False,
+    last: Last = 1,
+) -> None:
+    """Write a Hugging Face directory that transformers, vLLM and others load as they are."""
+    with _errors():
+        from trainer import trained
+        from trainer.export import export as write
+
+        if dtype not in ("float32", "bfloat16"):
+            fail(f"--dtype {dtype}: expected float32 or bfloat16", status=2)
+        model = trained.open(folder, step, ema=ema, last=last)
+        length = model.config.data.length
+        write(
+            model.model,
+            model.tokenizer,
+            output,
+            length=length,
+            dtype="float32" if dtype == "float32" else "bfloat16",
+            card=model.facts(),
+            bos=model.bos,
+        )
+        say(f"wrote {output}: AutoModelForCausalLM.from_pretrained({str(output)!r})")
+
+
+@data_app.command()
+def order(
+    corpus: Corpus,
+    step: Annotated[int, typer.Option(min=0, help="The training step; steps count from 0.")],
+    preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
+    overrides: Set = None,
+    rank: Annotated[int, typer.Option(min=0, help="Only the rows of this rank …")] = 0,
+    world: Annotated[int, typer.Option(min=1, help="… of so many.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Print the documents that a training step reads, row by row, whether or not it has been run."""
+    from corpus.settings import ConfigError
+
+    with _errors():
+        from trainer import config, tokens
+        from trainer.trace import render, trace
+
+        opened = tokens.open(corpus)
+        try:
+            rows = trace(
+                opened, tokens.order(config.load(preset, overrides or ()), opened), step, rank, world
+            )
+        except ValueError as error:  # weights and lengths that do not fit these streams; a rank of no world
+            raise ConfigError(str(error)) from None
+        if as_json:
+            for row in rows:
+                print(json.dumps(row.as_dict(), ensure_ascii=False))
+        else:
+            render(rows, console(stderr=False))
+
+
+def _errors() -> AbstractContextManager[None]:
+    """Turn errors that a user can mend into one message; others keep their trace."""
+    from corpus.dataset import DatasetError
+    from trainer.checkpoint import CheckpointError
+
+    return mendable(DatasetError, CheckpointError)
