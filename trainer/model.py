@@ -57,7 +57,7 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Give the states [B, T, width] after the last norm, of `tokens` int64 [B, T].
 
-        Either of documents, or of what follows the tokens in `cache`, one document a row; they join it.
+        They lie in `documents`, or go on with what `cache` holds, one document a row, and join it there.
         """
         if (documents is None) == (cache is None):
             raise ValueError("Transformer.hidden: expected either documents or a cache")
