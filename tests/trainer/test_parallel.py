@@ -1,0 +1,377 @@
+"""Ranks: gradients are sums, however a batch is divided; a run starts and stops as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from ranks import on_ranks
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from corpus.settings import ConfigError
+from trainer import config, parallel
+from trainer.attention import Documents
+from trainer.model import Transformer, build
+from trainer.parallel import World
+from trainer.shape import shape
+
+CPU = torch.device("cpu")
+ALONE = World(0, 1, 0, CPU)
+ROWS, LENGTH, VOCABULARY = 8, 16, 300
+Arrays = dict[str, NDArray[Any]]
+
+
+def model(dtype: torch.dtype = torch.float32, *, tied: bool = False) -> Transformer:
+    made = shape(config.Model(depth=2, width=32, head=16, tied=tied), VOCABULARY)
+    return build(made, 0, CPU, dtype)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Make a batch whose rows have 3, 0, 16, ... targets, so that shares of ranks are unequal."""
+    tokens = torch.randint(0, VOCABULARY, (ROWS, LENGTH + 1), generator=torch.Generator().manual_seed(0))
+    inputs, targets = tokens[:, :-1], tokens[:, 1:].clone()
+    for row, valid in enumerate([3, 0, 16, 1, 16, 16, 15, 16]):
+        targets[row, valid:] = -100
+    return inputs, targets
+
+
+def whole(tensor: Tensor | None) -> NDArray[Any]:
+    assert tensor is not None
+    found = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return found.detach().numpy().copy()
+
+
+def gradients(
+    world: World,
+    how: parallel.Kind = "alone",
+    micro_batches: int = 1,
+    *,
+    dtype: torch.dtype = torch.float32,
+    tied: bool = False,
+    compiled: bool = False,
+    recompute: bool = False,
+    steps: int = 1,
+) -> Arrays:
+    """Give the gradients of a step's batch by name, of the last of some steps of gradient descent."""
+    wrapped = parallel.wrap(model(dtype, tied=tied), world, how, compiled=compiled, recompute=recompute)
+    inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())
+    valid = world.total((targets != -100).sum())
+    for step in range(steps):
+        parts = list(zip(inputs.chunk(micro_batches), targets.chunk(micro_batches), strict=True))
+        for number, (x, y) in enumerate(parts):
+            with parallel.accumulate(wrapped, last=number == len(parts) - 1):
+                loss, _ = wrapped(x, Documents.whole(len(x), LENGTH, CPU), y)
+                (loss / valid).backward()
+        if step < steps - 1:
+            with torch.no_grad():
+                for parameter in parallel.bare(wrapped).parameters():
+                    assert parameter.grad is not None
+                    parameter.sub_(parameter.grad, alpha=0.1)
+                    parameter.grad = None
+    return {name: whole(p.grad) for name, p in parallel.bare(wrapped).named_parameters()}
+
+
+def largest_difference(found: Arrays, expected: Arrays) -> float:
+    assert found.keys() == expected.keys()
+    return max(float(np.abs(found[name] - expected[name]).max()) for name in expected)
+
+
+WAYS: list[dict[str, Any]] = [
+    {"how": "ddp"},
+    {"how": "ddp", "micro_batches": 2, "recompute": True},
+    {"how": "ddp", "micro_batches": 4, "tied": True, "steps": 2},
+    {"how": "fsdp"},
+    {"how": "fsdp", "micro_batches": 2, "recompute": True},
+    {"how": "fsdp", "micro_batches": 4, "tied": True, "steps": 2},
+]
+
+
+def _all_ways(world: World) -> list[Arrays]:
+    return [gradients(world, **way) for way in WAYS]
+
+
+def test_two_ranks_and_accumulation_give_the_gradients_of_one_rank_and_one_batch() -> None:
+    ranks = on_ranks(_all_ways)
+    for found in ranks:
+        for way, each in zip(WAYS, found, strict=True):
+            rest = {name: way[name] for name in way if name in ("tied", "steps")}
+            expected = gradients(ALONE, **rest)
+            assert largest_difference(each, expected) < 1e-6, way
+            assert max(np.abs(each[name]).max() for name in each) > 0.01
+            assert ("head.weight" in each) != rest.get("tied", False)
+
+
+@pytest.mark.parametrize("micro_batches", [2, 4, 8])
+def test_one_rank_accumulates_the_gradients_of_one_batch(micro_batches: int) -> None:
+    assert largest_difference(gradients(ALONE, "alone", micro_batches), gradients(ALONE)) < 1e-6
+
+
+def test_recomputed_activations_change_no_bit() -> None:
+    assert largest_difference(gradients(ALONE, recompute=True), gradients(ALONE)) == 0.0
+
+
+def _messages(world: World, how: parallel.Kind) -> list[int]:
+    """Count the reductions of each micro-batch."""
+    counts = []
+    wrapped = parallel.wrap(model(), world, how)
+    inputs, targets = batch()
+    for last in (False, False, True):
+        with (
+            torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile,
+            parallel.accumulate(wrapped, last=last),
+        ):
+            wrapped(inputs, Documents.whole(ROWS, LENGTH, CPU), targets)[0].backward()
+        names = [event.name for event in profile.events()]
+        counts.append(
+            sum("all_reduce" in name or "allreduce" in name or "reduce_scatter" in name for name in names)
+        )
+    return counts
+
+
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_gradients_travel_with_the_last_micro_batch_only(how: str) -> None:
+    for counts in on_ranks(_messages, how):
+        assert counts[:2] == [0, 0]
+        assert counts[2] > 0
+
+
+def _bfloat16(world: World) -> tuple[Arrays, set[str]]:
+    wrapped = parallel.wrap(model(torch.bfloat16), world, "fsdp")
+    kept = {str(parameter.dtype) for parameter in wrapped.parameters()}
+    return gradients(world, "fsdp", 2, dtype=torch.bfloat16), kept
+
+
+def test_sharded_bfloat16_keeps_weights_and_gradients_in_float32() -> None:
+    expected = gradients(ALONE, dtype=torch.bfloat16)
+    for found, kept in on_ranks(_bfloat16):
+        assert kept == {"torch.float32"}
+        assert {each.dtype for each in found.values()} == {np.dtype(np.float32)}
+        for name, each in expected.items():
+            assert np.linalg.norm(found[name] - each) < 0.02 * np.linalg.norm(each), name
+
+
+def _swapped(world: World) -> tuple[list[float], list[float]]:
+    """Evaluate with weights and with others in turn; sharded ones must never be those of the time before."""
+    losses: list[list[float]] = []
+    for how in ("ddp", "fsdp"):
+        plain = model()
+        wrapped = parallel.wrap(plain, world, how)  # type: ignore[arg-type]
+        inputs, targets = batch()
+        losses.append([])
+        for factor in (1.0, 0.0, 1.0, 2.0):
+            kept = [parameter.detach().clone() for parameter in plain.parameters()]
+            with torch.no_grad():
+                for parameter in plain.parameters():
+                    parameter.mul_(factor)
+                loss, _ = wrapped(inputs, Documents.whole(ROWS, LENGTH, CPU), targets)
+                losses[-1].append(float(loss))
+                for parameter, before in zip(plain.parameters(), kept, strict=True):
+                    parameter.copy_(before)
+    return losses[0], losses[1]
+
+
+def test_weights_that_are_swapped_for_an_evaluation_are_the_ones_used() -> None:
+    for replicated, sharded in on_ranks(_swapped):
+        assert sharded == pytest.approx(replicated, rel=1e-6)
+        assert len(set(replicated)) == 3
+
+
+def _numbers(world: World) -> dict[str, Any]:
+    world.barrier()
+    return {
+        "total": world.total(torch.tensor([world.rank + 1, 2**53])).tolist(),
+        "thirds": world.total(torch.tensor(1 / 3, dtype=torch.float32)).item(),
+        "one": world.agree(world.rank == 1),
+        "none": world.agree(False),
+        "first": world.first,
+    }
+
+
+def test_ranks_agree_on_numbers_and_flags() -> None:
+    first, second = on_ranks(_numbers)
+    assert first | {"first": False} == second
+    assert first["first"]
+    assert first["total"] == [3.0, 2.0**54]
+    assert first["thirds"] == 2 * float(np.float32(1 / 3))
+    assert first["one"]
+    assert not first["none"]
+    assert ALONE.total(torch.tensor(2)).item() == 2.0
+    assert ALONE.agree(True)
+
+
+def test_compiled_blocks_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Callable[..., Any]] = []
+
+    def trace(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+        compiled.append(function)
+        return original(function, backend="aot_eager", **settings)
+
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", trace)
+    found = gradients(ALONE, compiled=True, recompute=True)
+    assert largest_difference(found, gradients(ALONE)) < 1e-6
+    assert len(compiled) == 2  # one function a block
+
+
+def test_names_of_parameters_stay_when_blocks_are_compiled_and_recomputed() -> None:
+    names = [name for name, _ in model().named_parameters()]
+    wrapped = parallel.wrap(model(), ALONE, "alone", compiled=True, recompute=True)
+    assert [name for name, _ in wrapped.named_parameters()] == names
+
+
+def test_sharding_refuses_to_untie_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.compute_dtype = torch.float32
+            self.blocks = nn.ModuleList([nn.Linear(4, 4)])
+            self.embedding = nn.Embedding(8, 4)
+            self.head = nn.Linear(4, 8, bias=False)
+            self.head.weight = self.embedding.weight
+
+    def untie(module: nn.Module, **_: Any) -> None:
+        if isinstance(module, Tied):
+            module.head.weight = nn.Parameter(module.head.weight.detach().clone())
+
+    monkeypatch.setattr(parallel, "fully_shard", untie)
+    monkeypatch.setattr(parallel, "init_device_mesh", lambda *_: None)
+    with pytest.raises(AssertionError, match="untied"):
+        parallel.wrap(Tied(), ALONE, "fsdp")
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, r"WORLD_SIZE=2 is set, but not RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
+        ({"RANK": "0"}, r"RANK is set, but not WORLD_SIZE"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_PORT": "1"},
+            r"but not MASTER_ADDR; start several ranks with `torchrun",
+        ),
+        ({"WORLD_SIZE": "two", "RANK": "0"}, r"WORLD_SIZE is 'two', expected a number"),
+        (
+            {
+                "WORLD_SIZE": "2",
+                "RANK": "2",
+                "LOCAL_RANK": "0",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": "1",
+            },
+            r"RANK is 2, expected less than WORLD_SIZE=2",
+        ),
+    ],
+)
+def test_an_environment_that_is_torchruns_in_part_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
+) -> None:
+    clear(monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        parallel.start(config.Run(device="cpu"))
+
+
+def clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear(monkeypatch)
+    world = parallel.start(config.Run(device="cpu", parallel="fsdp"))
+    assert world == ALONE
+    assert parallel.kind(config.Run(parallel="fsdp"), world) == "alone"
+    parallel.finish(world)
+
+
+def test_ranks_are_wrapped_as_configured() -> None:
+    two = World(0, 2, 0, CPU)
+    assert [parallel.kind(config.Run(parallel=each), two) for each in ("auto", "ddp", "fsdp")] == [
+        "ddp",
+        "ddp",
+        "fsdp",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rank", "gpus", "message"),
+    [("cuda", 0, 0, "finds no CUDA device"), ("auto", 4, 4, "rank 4 .* 4 found; .* --nproc-per-node 4")],
+)
+def test_a_device_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, rank: int, gpus: int, message: str
+) -> None:
+    clear(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    settings = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": 8,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": 1,
+    }
+    for name, value in settings.items() if gpus else ():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(ConfigError, match=message):
+        parallel.start(config.Run(device=wanted))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_noted_and_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with parallel.Stop() as stop:
+        assert not stop.requested
+        signal.raise_signal(number)
+        assert stop.requested
+        assert stop.signal == number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    with parallel.Stop() as stop:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+
+
+def _stop_together(world: World) -> int:
+    """Step until any rank was told to stop; rank 1 is told in step 3."""
+    with parallel.Stop() as stop:
+        for step in range(10):
+            if world.rank == 1 and step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if world.agree(stop.requested):
+                return step
+    return -1
+
+
+def test_all_ranks_stop_at_the_same_step() -> None:
+    assert on_ranks(_stop_together) == [3, 3]
+
+
+def test_torchrun_starts_two_ranks() -> None:
+    program = (
+        "import torch; from trainer import config, parallel; "
+        "w = parallel.start(config.Run(device='cpu')); "
+        "print('of', w.size, 'sum', int(w.total(torch.tensor(w.rank + 1))), flush=True); parallel.finish(w)"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    done = subprocess.run(
+        [*launch, sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("of 2 sum 3") == 2
