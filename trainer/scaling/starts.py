@@ -14,14 +14,14 @@ KEPT = 12
 """Exponents of the projection's grid that become starts."""
 
 
-def starts(task: Problem) -> Floats:
-    """Give all starts [k, p] in the columns' own units."""
+def starts(task: Problem, grid: bool = True) -> Floats:
+    """Give all starts [k, p] in the columns' own units; without `grid` only a few, for many quick fits."""
     law = task.law
     if law.powers:
-        return np.concatenate([law.starts(), task.raw(project(law, task.logs, task.log_loss))])
-    if law.name == "repetition":
-        return _repetition(task)
-    return law.starts()
+        projected = task.raw(project(law, task.logs, task.log_loss))
+        return np.concatenate([law.starts(), projected]) if grid else projected
+    every = _repetition(task) if law.name == "repetition" else law.starts()
+    return every if grid else every[:: max(1, len(every) // 50)]
 
 
 def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:

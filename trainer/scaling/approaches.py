@@ -1,0 +1,188 @@
+"""Chinchilla's three ways to the compute-optimal size, side by side, with the known bias of the second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.scaling.fit import Fit
+from trainer.scaling.laws import Floats
+from trainer.scaling.runs import Runs
+
+SIZES = 4
+"""The fewest sizes of one budget through which a parabola is drawn."""
+SAME_BUDGET = 0.12
+"""Runs whose ln compute differs by less than this lie on one isoFLOP curve."""
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """N* = N_0·C^a and D* = D_0·C^b by one approach from `budgets` points; `why` if it gave nothing."""
+
+    approach: int
+    a: float
+    b: float
+    log_n: float
+    log_d: float
+    budgets: int
+    why: str = ""
+
+    def optimum(self, compute: float) -> tuple[float, float]:
+        """Give the parameters and the tokens that are best for a compute in FLOPs."""
+        return float(np.exp(self.log_n + self.a * np.log(compute))), float(
+            np.exp(self.log_d + self.b * np.log(compute))
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return {
+            k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """The lowest point of one isoFLOP parabola of `sizes` points; `error` is the standard error of ln N*."""
+
+    compute: float
+    params: float
+    tokens: float
+    loss: float
+    error: float
+    sizes: int
+
+
+def _nothing(approach: int, why: str) -> Frontier:
+    nan = float("nan")
+    return Frontier(approach, nan, nan, nan, nan, 0, why)
+
+
+def power(compute: Floats, values: Floats, weights: Floats | None = None) -> tuple[float, float]:
+    """Regress ln values on ln compute: (intercept, exponent)."""
+    slope, intercept = np.polyfit(np.log(compute), np.log(values), 1, w=weights)
+    return float(intercept), float(slope)
+
+
+def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
+    """Regress the size and tokens of the lowest of all training curves on compute (Hoffmann et al., 3.1).
+
+    A curve joins the rows of one group in ln compute; budgets lie on a logarithmic grid. Each curve's
+    learning rate should have ended where it is read: checkpoints of a longer schedule bias the answer.
+    """
+    compute = runs.compute()
+    curves = []
+    for cluster in range(int(runs.clusters().max()) + 1):
+        rows = np.flatnonzero(runs.clusters() == cluster)
+        if len(rows) > 1 and len(np.unique(runs.columns["params"][rows])) == 1:
+            curves.append(rows[np.argsort(compute[rows])])
+    if len(curves) < 3:
+        return _nothing(
+            1, f"needs training curves (several rows of one run): {len(curves)} found, expected 3"
+        )
+    grid = np.geomspace(min(compute[c[0]] for c in curves), max(compute[c[-1]] for c in curves), budgets)
+    lowest = np.full(budgets, np.inf)
+    size = np.zeros(budgets)
+    for curve in curves:
+        inside = (grid >= compute[curve[0]]) & (grid <= compute[curve[-1]])
+        loss = np.interp(np.log(grid), np.log(compute[curve]), runs.loss[curve])
+        better = inside & (loss < lowest)
+        lowest[better], size[better] = loss[better], runs.columns["params"][curve[0]]
+    seen = np.isfinite(lowest)
+    if len(np.unique(size[seen])) < 2:
+        return _nothing(1, "one size has the lowest loss at every compute: give more sizes")
+    log_n, a = power(grid[seen], size[seen])
+    log_d, b = power(grid[seen], grid[seen] / (6 * size[seen]))
+    return Frontier(1, a, b, log_n, log_d, int(seen.sum()))
+
+
+def vertices(compute: Floats, params: Floats, tokens: Floats, loss: Floats) -> tuple[list[Vertex], int]:
+    """Fit a parabola in ln N to each budget: the accepted lowest points, and how many budgets were refused.
+
+    Accepted are at least SIZES sizes, an upward parabola, lowest points strictly inside, in ln N
+    and in ln D.
+    """
+    order = np.argsort(compute)
+    gaps = np.diff(np.log(compute[order])) > SAME_BUDGET
+    found, refused = [], 0
+    for rows in np.split(order, np.flatnonzero(gaps) + 1):
+        x = np.log(params[rows])
+        if len(np.unique(x)) < SIZES:
+            refused += 1
+            continue
+        centre = x.mean()
+        c2, c1, c0 = np.polyfit(x - centre, loss[rows], 2)
+        at = -c1 / (2 * c2) if c2 else np.inf
+        if c2 <= 0 or not x.min() < at + centre < x.max():
+            refused += 1
+            continue
+        y = np.log(tokens[rows])
+        d2, d1, _ = np.polyfit(y - y.mean(), loss[rows], 2)
+        at_d = -d1 / (2 * d2) + y.mean() if d2 > 0 else np.inf
+        if not y.min() < at_d < y.max():
+            refused += 1
+            continue
+        left = loss[rows] - np.polyval([c2, c1, c0], x - centre)
+        design = np.vander(x - centre, 3)
+        noise = float((left**2).sum()) / max(len(rows) - 3, 1)
+        spread = noise * np.linalg.inv(design.T @ design)
+        slope = np.array([c1 / (2 * c2**2), -1 / (2 * c2), 0.0])
+        found.append(
+            Vertex(
+                compute=float(np.exp(np.log(compute[rows]).mean())),
+                params=float(np.exp(at + centre)),
+                tokens=float(np.exp(at_d)),
+                loss=float(np.polyval([c2, c1, c0], at)),
+                error=float(np.sqrt(slope @ spread @ slope)),
+                sizes=len(rows),
+            )
+        )
+    return found, refused
+
+
+def approach_2(runs: Runs) -> Frontier:
+    """Regress the isoFLOP curves' lowest points on compute (Hoffmann et al., 3.2), by 1/error²."""
+    found, refused = vertices(runs.compute(), runs.columns["params"], runs.columns["tokens"], runs.loss)
+    if len(found) < 2:
+        why = f"needs two budgets of {SIZES} sizes around their best: {len(found)} usable, {refused} not"
+        return _nothing(2, why)
+    compute = np.array([v.compute for v in found])
+    error = np.array([v.error for v in found])
+    weights = 1 / np.maximum(error, max(np.median(error) / 10, 1e-9))
+    log_n, a = power(compute, np.array([v.params for v in found]), weights)
+    log_d, b = power(compute, np.array([v.tokens for v in found]), weights)
+    return Frontier(2, a, b, log_n, log_d, len(found))
+
+
+def approach_3(parameters: Mapping[str, float], runs: int = 0) -> Frontier:
+    """Give the optimum of L = E + A/N^alpha + B/D^beta under C = 6·N·D (Hoffmann et al., equation 4)."""
+    alpha, beta = parameters["alpha"], parameters.get("beta", parameters["alpha"])
+    if alpha <= 0 or beta <= 0:
+        return _nothing(3, f"alpha {alpha:.3g}, beta {beta:.3g}: an exponent of zero has no optimum")
+    log_g = (np.log(alpha) + parameters["a"] - np.log(beta) - parameters["b"]) / (alpha + beta)
+    a, b = beta / (alpha + beta), alpha / (alpha + beta)
+    return Frontier(3, a, b, float(log_g - a * np.log(6)), float(-log_g - b * np.log(6)), runs)
+
+
+def side_by_side(runs: Runs, fitted: Fit) -> tuple[Frontier, Frontier, Frontier]:
+    """Give all three approaches on the same runs; one that the data do not allow says why."""
+    return approach_1(runs), approach_2(runs), approach_3(fitted.parameters, fitted.runs)
+
+
+def parabola_bias(alpha: float, beta: float, half_width: float, sizes: int, off_centre: float = 0.0) -> float:
+    """Give ln(N of a noise-free isoFLOP parabola's vertex) − ln N*: approach 2's bias, which no run removes.
+
+    The surface has exponents alpha, beta; `sizes` lie evenly over ±half_width in ln N, their middle
+    `off_centre` from the optimum. Along a budget the loss is E + K·(beta e^(−alpha w) + alpha e^(beta w))
+    with w = ln N/N*: neither the budget nor A, B, E matter, so the shift is one constant (arXiv 2603.22339).
+    With even points x and odd moments zero, the parabola's vertex is the ratio of two projections.
+    """
+    x = np.linspace(-half_width, half_width, sizes)
+    w = x + off_centre
+    loss = beta * np.exp(-alpha * w) + alpha * np.exp(beta * w)
+    m2, m4 = (x**2).mean(), (x**4).mean()
+    first = (x * loss).mean() / m2
+    second = ((x**2 - m2) * loss).mean() / (m4 - m2**2)
+    return float(-first / (2 * second) + off_centre)

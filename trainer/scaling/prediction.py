@@ -1,0 +1,128 @@
+"""Intervals for runs not yet made: as wide as the law's misses when it was asked to extrapolate before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.scaling.descent import Problem, descend
+from trainer.scaling.fit import Fit, problem
+from trainer.scaling.laws import Floats
+from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.starts import starts
+from trainer.scaling.uncertainty import LEVEL
+
+SPLITS = 10
+"""Inner splits: the law is fitted to the smaller runs and asked about the larger ones, so many times."""
+LEAST = 0.3
+"""The share of the runs that the first inner split is fitted to."""
+FARTHEST = 3.0
+"""Leverage beyond which distance no longer counts: a first-order error says little so far out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted losses [n] with conformal ends, and what they rest on.
+
+    `scores` is the number of earlier misses that set the width; `possible` the highest level that so few can
+    support; `ratio` [n] how far beyond the largest fitted run each target lies (in what orders the runs).
+    """
+
+    loss: Floats
+    lower: Floats
+    upper: Floats
+    ratio: Floats
+    level: float
+    scores: int
+    possible: float
+
+    def coverage(self, loss: Floats) -> float:
+        """Give the share of measured losses [n] that lie inside."""
+        return float(((self.lower <= loss) & (loss <= self.upper)).mean())
+
+    @property
+    def half_width(self) -> Floats:
+        """Give half the interval over the prediction [n]."""
+        return (self.upper - self.lower) / (2 * self.loss)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        out = {k: getattr(self, k).tolist() for k in ("loss", "lower", "upper", "ratio")}
+        return out | {"level": self.level, "scores": self.scores, "possible_level": self.possible}
+
+
+def order(runs: Runs, by: str) -> Floats:
+    """Give what runs are ordered by [n]: "compute" (6·N·D) or a column."""
+    if by == "compute":
+        return runs.compute()
+    if by not in runs.columns:
+        raise RunsError(f"cannot order runs by {by!r}: expected compute or one of {', '.join(runs.columns)}")
+    return runs.columns[by]
+
+
+def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: float = LEVEL) -> Predictions:
+    """Predict targets with a law fitted to runs, with intervals from rollouts inside these runs.
+
+    The runs are cut at growing scales; each time the law is fitted to what lies below and asked about what
+    lies above. Misses are measured in units of how far the question lay from the data; their conformal
+    quantile, in the same units, is the width at the targets. RunsError if the runs are too few for a cut.
+    """
+    misses = rollout(fitted, runs, by)
+    if not len(misses):
+        raise RunsError(f"{len(runs)} runs are too few to hold some out inside them: give more sizes")
+    task = problem(fitted.law, runs, fitted.objective, fitted.held)
+    centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets)
+    width = conformal(misses, level) * far
+    return Predictions(
+        loss=np.exp(centre),
+        lower=np.exp(centre - width),
+        upper=np.exp(centre + width),
+        ratio=order(targets, by) / order(runs, by).max(),
+        level=level,
+        scores=len(misses),
+        possible=len(misses) / (len(misses) + 1),
+    )
+
+
+def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
+    """Give the misses |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
+    law = fitted.law
+    key = order(runs, by)
+    free = len(law.parameters) - len(fitted.held)
+    cuts = np.unique(np.quantile(key, np.linspace(LEAST, 1, SPLITS + 1)[:-1], method="lower"))
+    misses = []
+    for cut in cuts:
+        below = key <= cut
+        if below.sum() < free + 2 or below.all():
+            continue
+        task = problem(law, runs.take(below), fitted.objective, fitted.held)
+        begin = task.centred(np.vstack([fitted.theta, starts(task, grid=False)]))
+        ended = descend(task, begin, np.ones((1, int(below.sum()))), steps=80, rest=1e-7)
+        above = runs.take(~below)
+        centre, far = _ask(task, ended.theta[ended.value.argmin()], above)
+        misses.append(np.abs(np.log(above.loss) - centre) / far)
+    return np.concatenate(misses) if misses else np.empty(0)
+
+
+def conformal(misses: Floats, level: float) -> float:
+    """Give the ⌈(m + 1)·level⌉-th smallest of m misses, or the largest where m is too small for that."""
+    rank = int(np.ceil((len(misses) + 1) * level))
+    return float(np.sort(misses)[min(rank, len(misses)) - 1])
+
+
+def _ask(task: Problem, theta: Floats, targets: Runs) -> tuple[Floats, Floats]:
+    """Give ln loss [n] at targets and their distance [n]: 1 + leverage, at most 1 + FARTHEST.
+
+    The leverage is the standard error of the law there in units of one run's noise.
+    """
+    logs = targets.logs()
+    moved = {column: logs[column] - task.centres[column] for column in task.law.columns}
+    value, there = task.law.evaluate(theta[None], moved)
+    free = np.flatnonzero(task.free > 0)
+    slopes, there = task.law.evaluate(theta[None], task.logs)[1][0][free], there[0][free]
+    information = slopes @ slopes.T
+    information += 1e-9 * np.trace(information) / len(free) * np.eye(len(free))
+    leverage = np.sqrt(np.einsum("pn,pn->n", there, np.linalg.solve(information, there)))
+    return value[0], 1 + np.minimum(leverage, FARTHEST)
