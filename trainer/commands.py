@@ -53,7 +53,7 @@ def train(
     Under torchrun it uses all ranks: torchrun --nproc-per-node 8 -m derlem train CORPUS -o RUN.
     """
     with _errors():
-        from trainer import config, identity, run, selfcheck
+        from trainer import config, identity, run, selfcheck, trained
 
         loaded = config.load(preset, overrides or ())
         begin = identity.branch(branch) if branch else None
@@ -65,10 +65,7 @@ def train(
         if not result:  # another rank tells
             return
         if found := result.get("evaluation", {}).get("all"):
-            say(
-                f"{found['bits_per_byte']:.4f} bits per byte (± {found['standard_error']:.4f}) of "
-                f"{found['documents']} held-out documents"
-            )
+            say(f"bits per byte: {trained.described(found)}")
         if check:
             _say_repeated(selfcheck.repeat(corpus, folder, loaded))
         say(f"done: {shortened(str(folder))}\nnext: derlem generate {shortened(str(folder))} --prompt …")

@@ -39,9 +39,15 @@ class Trained:
             found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them different"
             for name, score in self.result.get("evaluation", {}).items():
                 if "/" not in name:
-                    value = f"{score['bits_per_byte']:.4f} ± {score['standard_error']:.4f}"
-                    found[f"bits per byte, {name}"] = f"{value} ({score['documents']} held-out documents)"
+                    found[f"bits per byte, {name}"] = described(score)
         return found
+
+
+def described(score: dict[str, Any]) -> str:
+    """Say a score of result.json: bits per byte, its standard error where there is one, over how much."""
+    error = score["standard_error"]
+    around = "" if error is None else f" ± {error:.4f}"
+    return f"{score['bits_per_byte']:.4f}{around} ({score['documents']} held-out documents)"
 
 
 def open(
