@@ -29,6 +29,7 @@ class Transformer(nn.Module):
         self.shape = shape
         self.z_loss = z_loss
         self.compute_dtype = torch.float32
+        self.compile_loss = False
         self.embedding = nn.Embedding(shape.rows, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
@@ -49,6 +50,7 @@ class Transformer(nn.Module):
             vocabulary=self.shape.vocabulary,
             z_loss=self.z_loss,
             soft_cap=self.shape.soft_cap,
+            compiled=self.compile_loss,
         )
         return loss, nll.view_as(targets)
 

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -72,6 +73,21 @@ def test_the_gradient_is_the_derivative(options: dict[str, Any]) -> None:
     targets = targets[few]
     inputs = (hidden[few].detach().requires_grad_(), weight)
     assert torch.autograd.gradcheck(total, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"z_loss": 1e-2, "soft_cap": 3.0}])
+def test_compiled_it_is_the_same(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = torch.compile(loss._chunk, backend="eager", fullgraph=True)
+    monkeypatch.setattr(loss, "_compiled_chunk", compiled)
+    results = []
+    for each in (False, True):
+        hidden, weight, targets = example()
+        total, nll = linear_cross_entropy(
+            hidden, weight, targets, vocabulary=VOCABULARY, compiled=each, **options
+        )
+        total.backward()
+        results.append((total.detach(), nll, hidden.grad, weight.grad))
+    torch.testing.assert_close(results[1], results[0])
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True)])
@@ -151,6 +167,28 @@ def test_the_gradient_of_the_weight_is_summed_in_full_precision(monkeypatch: pyt
         assert weight.grad is not None
         gradients.append(weight.grad)
     assert (gradients[0] - gradients[1]).norm() < 1e-2 * gradients[1].norm()
+
+
+def test_confident_tokens_keep_their_gradient_in_half_precision() -> None:
+    """A probability that rounds to 1 in bfloat16 still leaves the gradient p - 1 of the target."""
+    hidden = torch.tensor([[6.5, 0.0]], dtype=torch.bfloat16, requires_grad=True)
+    weight = torch.eye(2, requires_grad=True)
+    linear_cross_entropy(hidden, weight, torch.tensor([0]), vocabulary=2)[0].backward()
+    assert weight.grad is not None
+    exact = -6.5 / (1 + math.exp(6.5))
+    assert weight.grad[0, 0].item() == pytest.approx(exact, rel=0.01)
+
+
+def test_the_scale_of_the_loss_is_not_rounded_to_half_precision() -> None:
+    hidden, weight, targets = example()
+    gradients = []
+    for scale in (1.0, 1 / 1022):  # in bfloat16 off by 0.2 %
+        halves = hidden.detach().bfloat16().requires_grad_()
+        (linear_cross_entropy(halves, weight, targets, vocabulary=VOCABULARY)[0] * scale).backward()
+        assert halves.grad is not None
+        gradients.append(halves.grad.double() / scale)
+    ratio = (gradients[0] * gradients[1]).sum() / gradients[0].square().sum()
+    assert ratio.item() == pytest.approx(1, abs=5e-4)
 
 
 def test_logits_never_exist_whole(monkeypatch: pytest.MonkeyPatch) -> None:
