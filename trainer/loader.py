@@ -58,10 +58,11 @@ def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Do
     """Bring a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
 
     The tokens cross the bus as they are stored. Targets are IGNORED where they are padding or the first token
-    of a document, which nothing of its own precedes. Shapes are constant, and nothing waits for the device.
+    of a document, which nothing of its own precedes. Shapes are constant, nothing waits for the device, and
+    nothing of what is given lies in the batch's memory.
     """
     tokens, starts, lengths, ends = (
-        tensor.to(device, non_blocking=True)
+        tensor.to(device, non_blocking=True, copy=True)
         for tensor in (batch.tokens, batch.cu_seqlens, batch.lengths, batch.ends)
     )
     tokens = tokens.long()

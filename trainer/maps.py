@@ -187,6 +187,8 @@ class Maps:
         """Find a batch's tokens and the limits of its documents, and see that they are all there."""
         begin = 0 if self._cache is not None else int(self._offset[batch])
         length, documents, tokens = (int(c[batch]) for c in (self._length, self._documents, self._tokens))
+        if begin + length > buffer.size:
+            raise self._damaged(batch, "it would reach beyond the end of the file")
         try:
             message = ipc.read_message(buffer.slice(begin, length))
             column = ipc.read_record_batch(message, self._schema).column(0)
