@@ -182,13 +182,13 @@ def test_confident_tokens_keep_their_gradient_in_half_precision() -> None:
 def test_the_scale_of_the_loss_is_not_rounded_to_half_precision() -> None:
     hidden, weight, targets = example()
     gradients = []
-    for scale in (1.0, 1 / 1022):  # in bfloat16 off by 0.2 %
+    for scale in (1.0, 187.5 / 2**17):  # in bfloat16 off by 0.27 %
         halves = hidden.detach().bfloat16().requires_grad_()
         (linear_cross_entropy(halves, weight, targets, vocabulary=VOCABULARY)[0] * scale).backward()
         assert halves.grad is not None
         gradients.append(halves.grad.double() / scale)
     ratio = (gradients[0] * gradients[1]).sum() / gradients[0].square().sum()
-    assert ratio.item() == pytest.approx(1, abs=5e-4)
+    assert ratio.item() == pytest.approx(1, abs=1e-3)
 
 
 def test_logits_never_exist_whole(monkeypatch: pytest.MonkeyPatch) -> None:
