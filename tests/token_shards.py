@@ -21,10 +21,13 @@ def write(
     split: str = "train",
     kind: Kind = TOKENS16,
     facts: Mapping[str, object] | None = None,
+    validation: Mapping[str, Batches] | None = None,
 ) -> None:
     """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE"."""
     units = []
-    for number, (name, batches) in enumerate(shards.items()):
+    parts = [(split, *shard) for shard in shards.items()]
+    parts += [("validation", *shard) for shard in (validation or {}).items()]
+    for number, (split, name, batches) in enumerate(parts):
         language, source = name.split("/")
         fingerprint = f"{number:016x}"
         path = f"{language}/{split}-{source}-{fingerprint}.arrow"

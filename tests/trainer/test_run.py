@@ -1,0 +1,251 @@
+"""A run computes the same whatever happens to it: stopped, killed, cut into ranks, branched, begun twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ranks import on_ranks, process
+from rich.console import Console
+from token_shards import write
+
+from corpus import settings
+from corpus.settings import ConfigError
+from corpus.tokenizer import MODEL
+from trainer import metrics, run, selfcheck, tokens
+from trainer.config import Config
+from trainer.guard import Decision, Guard
+from trainer.identity import Branch
+from trainer.parallel import World
+
+STEPS = 12
+VOCABULARY = 50
+
+
+def made(**changes: Any) -> Config:
+    """A configuration of twelve steps of 8 windows of 16 tokens, with other values by dotted key."""
+    data: dict[str, Any] = {
+        "model": {"depth": 1, "width": 32, "head": 16},
+        "data": {"length": 16, "batch": 8, "tokens": STEPS * 8 * 16},
+        "optimizer": {"ema": 0.5},
+        "evaluate": {"documents": 4, "every": 6},
+        "checkpoint": {"every": 4, "keep": 2},
+        "run": {"device": "cpu", "log": []},
+    }
+    return settings.parse(Config, settings.overlay(data, [f"{k}={v}" for k, v in changes.items()]), "test")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Token shards whose next token is mostly the one after: 40 documents of 5 to 60 tokens."""
+    folder = tmp_path_factory.mktemp("corpus")
+    random = np.random.default_rng(0)
+    documents = [
+        [*((np.arange(random.integers(4, 59)) + random.integers(40)) % 40 + 3).tolist(), 2] for _ in range(44)
+    ]
+    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
+    write(
+        folder, {"tur_Latn/web": [documents[:40]]}, facts=facts, validation={"tur_Latn/web": [documents[40:]]}
+    )
+    (folder / MODEL).write_bytes(b"a tokenizer, which no test here decodes with")
+    return str(folder)
+
+
+def train(corpus: str, folder: Path, config: Config | None = None, branch: Branch | None = None) -> Any:
+    torch.set_num_threads(1)
+    return run.train(corpus, folder, config or made(), Console(quiet=True), branch)
+
+
+def losses(folder: Path) -> list[float]:
+    """The losses that a run logged, in the order of its lines."""
+    return [line["loss"] for line in metrics.read(folder / metrics.FILE, "train")]
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(corpus, folder)
+    return folder
+
+
+def test_a_run_learns_and_says_what_it_did(whole: Path) -> None:
+    logged = losses(whole)
+    assert len(logged) == STEPS
+    assert logged[0] == pytest.approx(np.log(VOCABULARY), abs=0.02)
+    assert logged[-1] < logged[0] - 1
+    result = json.loads((whole / "result.json").read_text())
+    assert result["steps"] == STEPS
+    assert result["tokens"] == STEPS * 8 * 16
+    stream = result["streams"]["tur_Latn/web"]
+    assert stream["read"] == pytest.approx(result["tokens"], abs=16)
+    assert result["unique_tokens"] == stream["tokens"] < result["tokens"]
+    lines = metrics.read(whole / metrics.FILE)
+    assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [6, 12]
+    assert result["evaluation"]["all"] == lines[-2]["scores"]["all"]
+    assert result["evaluation_ema"]["all"]["bits_per_byte"] != result["evaluation"]["all"]["bits_per_byte"]
+    assert result["evaluation"]["all"]["documents"] == 4
+
+
+def test_a_finished_run_is_not_trained_again(whole: Path, corpus: str) -> None:
+    before = (whole / metrics.FILE).stat()
+    assert train(corpus, whole)["steps"] == STEPS
+    after = (whole / metrics.FILE).stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+
+
+def _train_slowly(corpus: str, folder: str) -> None:
+    """Train, a little time between steps, so that there is a moment to be hit in."""
+    advance = run.Run.advance
+
+    def slowly(self: run.Run, batches: Any) -> Any:
+        time.sleep(0.05)
+        return advance(self, batches)
+
+    run.Run.advance = slowly  # type: ignore[method-assign]
+    try:
+        train(corpus, Path(folder))
+    except run.StoppedError as stopped:
+        os._exit(128 + stopped.signal)
+
+
+def _until(folder: Path, lines: int) -> None:
+    """Wait until a run has logged so many lines."""
+    end = time.monotonic() + 60
+    file = folder / metrics.FILE
+    while not file.exists() or file.read_bytes().count(b"\n") < lines:
+        assert time.monotonic() < end, "the run did not begin"
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("lines", [1, 5, 9])
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
+    lines: int, whole: Path, corpus: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    training = process(_train_slowly, corpus, str(folder))
+    _until(folder, lines)
+    training.kill()
+    training.join()
+    assert not (folder / "result.json").exists()
+    train(corpus, folder)
+    assert losses(folder) == losses(whole)
+    scores = [json.loads((each / "result.json").read_text())["evaluation_ema"] for each in (folder, whole)]
+    assert scores[0] == scores[1]
+
+
+def test_sigterm_saves_and_leaves(whole: Path, corpus: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    training = process(_train_slowly, corpus, str(folder))
+    _until(folder, 2)
+    assert training.pid is not None
+    os.kill(training.pid, signal.SIGTERM)
+    training.join()
+    assert training.exitcode == 128 + signal.SIGTERM
+    done = len(losses(folder))
+    assert 2 <= done < STEPS
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir())[-1] == f"{done:010d}"
+    train(corpus, folder)
+    assert losses(folder) == losses(whole)
+
+
+def test_micro_batches_change_nothing_but_rounding(whole: Path, corpus: str, tmp_path: Path) -> None:
+    for size in (1, 3):
+        folder = tmp_path / str(size)
+        train(corpus, folder, made(**{"run.micro_batch": size}))
+        assert losses(folder) == pytest.approx(losses(whole), abs=1e-4)
+
+
+def _on_rank(world: World, corpus: str, folder: str, parallel: str) -> None:
+    torch.set_num_threads(1)
+    config = made(**{"run.parallel": parallel})
+    opened = tokens.open(corpus)
+    order = run.open_order(config, opened, world)
+    run.Run(Path(folder), config, opened, order, world, Console(quiet=True)).go(None)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_ranks_train_as_one(parallel: str, whole: Path, corpus: str, tmp_path: Path) -> None:
+    on_ranks(_on_rank, corpus, str(tmp_path), parallel)
+    assert losses(tmp_path) == pytest.approx(losses(whole), abs=1e-4)
+    found = [
+        {
+            line["step"]: line["scores"]["all"]["nll"]
+            for line in metrics.read(each / metrics.FILE, "evaluation")
+        }
+        for each in (tmp_path, whole)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_a_branch_goes_on_from_its_trunk_with_a_schedule_of_its_own(
+    whole: Path, corpus: str, tmp_path: Path
+) -> None:
+    steady = {"schedule.decay": 0.0, "schedule.warmup": 0.25, "checkpoint.keep": 3}
+    trunk, branch = tmp_path / "trunk", tmp_path / "branch"
+    train(corpus, trunk, made(**steady))
+    half = {"data.tokens": STEPS * 8 * 16 // 2, "schedule.decay": 1 / 3, "schedule.warmup": 0.5}
+    train(corpus, branch, made(**half), Branch(trunk, 4))
+    assert len(losses(branch)) == 2
+    rates = [line["rate"] for line in metrics.read(branch / metrics.FILE, "train")]
+    assert rates[0] > rates[1] > 0
+    assert losses(branch)[0] == losses(trunk)[4]
+
+
+def test_another_run_does_not_go_on_in_a_runs_folder(whole: Path, corpus: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.length was 16, is 8.*name another folder"):
+        train(corpus, whole, made(**{"data.length": 8}))
+
+
+def test_a_run_keeps_out_of_folders_that_hold_something_else(corpus: str, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match="no run of derlem"):
+        train(corpus, tmp_path)
+
+
+def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.batch = 8: 3 ranks"):
+        run.open_order(made(), tokens.open(corpus), World(0, 3, 0, torch.device("cpu")))
+
+
+def test_bad_steps_in_a_row_bring_the_last_checkpoint_back(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    decide = Guard.decide
+
+    def worried(self: Guard, loss: float, norm: float) -> Decision:
+        seen.append(loss)
+        return decide(self, loss, norm if len(seen) not in (6, 7) else float("nan"))
+
+    monkeypatch.setattr(Guard, "decide", worried)
+    result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
+    lines = metrics.read(tmp_path / "run" / metrics.FILE)
+    assert [(line["step"], line["to"]) for line in lines if line["kind"] == "rollback"] == [(7, 4)]
+    assert [line["step"] for line in lines if line.get("skipped")] == [6, 7]
+    assert result["rollbacks"] == 1
+    assert len(seen) == STEPS  # no data are read again
+
+
+def test_without_a_checkpoint_there_is_no_way_back(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = Guard.decide
+    monkeypatch.setattr(Guard, "decide", lambda self, loss, norm: decide(self, float("nan"), norm))
+    with pytest.raises(ConfigError, match="no checkpoint to go back to"):
+        train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
+
+
+def test_the_resume_check_repeats_logged_losses_and_notices_others(whole: Path, corpus: str) -> None:
+    found = selfcheck.repeat(corpus, whole, made())
+    assert [each.step for each in found] == [9, 10, 11, 12]
+    assert all(each.logged == each.again for each in found)
+    other = selfcheck.repeat(corpus, whole, made(**{"optimizer.lr": 0.001}))
+    assert any(each.logged != each.again for each in other)
