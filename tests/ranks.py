@@ -14,6 +14,9 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 import pytest
+import torch
+
+from trainer import config, parallel
 
 _LONGEST = 120.0  # seconds
 
@@ -23,8 +26,14 @@ def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> li
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = [_start(function, arguments, (rank, size, port)) for rank in range(size)]
-    answers = [_answer(process, receiver) for process, receiver in started]
+    pipes = [get_context("forkserver").Pipe(duplex=False) for _ in range(size)]
+    started = [
+        process(_on_rank, _where(function), arguments, rank, size, port, sender)
+        for rank, (_, sender) in enumerate(pipes)
+    ]
+    for _, sender in pipes:
+        sender.close()
+    answers = [_answer(each, receiver) for each, (receiver, _) in zip(started, pipes, strict=True)]
     failures = [failure for _, failure in answers if failure is not None]
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)
@@ -32,78 +41,65 @@ def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> li
 
 
 def process(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
-    """Start function(*arguments), of a test module's top level, in a process."""
-    started, _ = _start(function, arguments, None)
+    """Start function(*arguments), of a module's top level, in a process; it exits with 0 where that returns.
+
+    It is forked from a server that has imported torch and done nothing: quick, and safe beside threads.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "trainer.checkpoint", "trainer.optim", "trainer.model"])
+    started = context.Process(target=_run, args=(_where(function), arguments))
+    started.start()
     return started
 
 
-def _start(
-    function: Callable[..., Any], arguments: tuple[Any, ...], launch: tuple[int, int, int] | None
-) -> tuple[ForkServerProcess, Connection]:
-    """Fork from a server that has imported torch and done nothing: quick, and safe beside threads."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "trainer.checkpoint", "trainer.optim", "trainer.model"])
-    receiver, sender = context.Pipe(duplex=False)
+def _where(function: Callable[..., Any]) -> tuple[str, str]:
+    """Name a function by its file: what pytest calls a test's module is known to pytest alone."""
     source = inspect.getsourcefile(function)
-    started = context.Process(target=_run, args=(source, function.__name__, arguments, launch, sender))
-    started.start()
-    sender.close()
-    return started, receiver
+    assert source is not None
+    return source, function.__name__
+
+
+def _find(where: tuple[str, str]) -> Callable[..., Any]:
+    """Give the function that was named."""
+    spec = importlib.util.spec_from_file_location("of_the_test", where[0])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[..., Any] = getattr(module, where[1])
+    return found
+
+
+def _run(where: tuple[str, str], arguments: tuple[Any, ...]) -> None:
+    """Call a function, in its process."""
+    torch.set_num_threads(1)
+    _find(where)(*arguments)
+
+
+def _on_rank(
+    where: tuple[str, str], arguments: tuple[Any, ...], rank: int, size: int, port: int, sender: Connection
+) -> None:
+    """Call a function as a rank that torchrun started, and send what it returns, or why it failed."""
+    launch = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in launch.items()}, MASTER_ADDR="127.0.0.1")
+    try:
+        world = parallel.start(config.Run(device="cpu"))
+        try:
+            sender.send((_find(where)(world, *arguments), None))
+        finally:
+            parallel.finish(world)
+    except BaseException:
+        sender.send((None, f"rank {rank}: {traceback.format_exc()}"))
 
 
 def _answer(started: ForkServerProcess, receiver: Connection) -> tuple[Any, str | None]:
-    """Wait for what a process returned, or why it failed."""
+    """Wait for what a process sent."""
     try:
-        answer: tuple[Any, str | None] = (
-            receiver.recv() if receiver.poll(_LONGEST) else (None, "a rank did not answer")
-        )
+        answer: tuple[Any, str | None] = (None, "a rank did not answer")
+        if receiver.poll(_LONGEST):
+            answer = receiver.recv()
     except EOFError:
         answer = None, "a rank died"
     started.join(10)
     started.kill()
     return answer
-
-
-def _run(
-    source: str,
-    name: str,
-    arguments: tuple[Any, ...],
-    launch: tuple[int, int, int] | None,
-    sender: Connection,
-) -> None:
-    """Call the function, in its process; the test module is found by its file, whatever pytest calls it."""
-    import torch
-
-    torch.set_num_threads(1)
-    spec = importlib.util.spec_from_file_location("of_the_test", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name)
-    try:
-        sender.send(
-            (function(*arguments) if launch is None else _on_rank(function, arguments, *launch), None)
-        )
-    except BaseException:  # goes to the test
-        sender.send((None, traceback.format_exc()))
-
-
-def _on_rank(
-    function: Callable[..., Any], arguments: tuple[Any, ...], rank: int, size: int, port: int
-) -> Any:
-    """Call the function as a rank, as if torchrun had started it."""
-    from trainer import config, parallel
-
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(size),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
-    world = parallel.start(config.Run(device="cpu"))
-    try:
-        return function(world, *arguments)
-    finally:
-        parallel.finish(world)
