@@ -45,7 +45,8 @@ class Maps:
         self._names = list(held)
         self._cache = cache
         self._schema = KINDS[every[0].kind].schema()
-        self.dtype = np.dtype(self._schema.field("tokens").type.value_type.to_pandas_dtype())
+        # Not by to_pandas_dtype, which would import pandas for the better part of a second.
+        self.dtype = np.dtype(f"u{self._schema.field('tokens').type.value_type.bit_width // 8}")
         self._paths = [file.path for file in every]
         self._sizes = [file.bytes for file in every]
         per_stream = [sum(len(f.batches.offset) for f in of if f.batches) for of in held.values()]

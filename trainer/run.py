@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from rich.console import Console
 
 from corpus import files
@@ -81,17 +82,19 @@ class Run:
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
         self.dtype = _dtype(config, world)
         self.bare = model.build(self.shape, config.seed, world.device, self.dtype, config.z_loss)
+        kind = parallel.kind(config.run, world)
         wrapped = parallel.wrap(
             self.bare,
             world,
-            parallel.kind(config.run, world),
+            kind,
             compiled=_compiled(config, world),
             recompute=config.run.recompute,
         )
         settings = config.optimizer
         self.loop = Loop(
             wrapped,
-            optim.build(self.bare, settings, world.device),
+            # Ranks that hold the same gradients share Muon's work.
+            optim.build(self.bare, settings, world.device, dist.group.WORLD if kind == "ddp" else None),
             Guard(settings.clip, settings.outlier, settings.patience),
             Ema(self.bare, settings.ema) if settings.ema else None,
             world,

@@ -69,8 +69,9 @@ def power(compute: Floats, values: Floats, weights: Floats | None = None) -> tup
 def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
     """Regress the size and tokens of the lowest of all training curves on compute (Hoffmann et al., 3.1).
 
-    A curve joins the rows of one group in ln compute; budgets lie on a logarithmic grid. Each curve's
-    learning rate should have ended where it is read: checkpoints of a longer schedule bias the answer.
+    A curve joins the rows of one group in ln compute; budgets lie on a logarithmic grid and count
+    where the winner is neither the smallest nor the largest size on offer. Each curve's learning rate should
+    have ended where it is read: checkpoints of a longer schedule bias the answer.
     """
     compute = runs.compute()
     curves = []
@@ -83,16 +84,20 @@ def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
             1, f"needs training curves (several rows of one run): {len(curves)} found, expected 3"
         )
     grid = np.geomspace(min(compute[c[0]] for c in curves), max(compute[c[-1]] for c in curves), budgets)
-    lowest = np.full(budgets, np.inf)
+    lowest, smallest, largest = np.full(budgets, np.inf), np.full(budgets, np.inf), np.zeros(budgets)
     size = np.zeros(budgets)
     for curve in curves:
         inside = (grid >= compute[curve[0]]) & (grid <= compute[curve[-1]])
         loss = np.interp(np.log(grid), np.log(compute[curve]), runs.loss[curve])
         better = inside & (loss < lowest)
-        lowest[better], size[better] = loss[better], runs.columns["params"][curve[0]]
-    seen = np.isfinite(lowest)
-    if len(np.unique(size[seen])) < 2:
-        return _nothing(1, "one size has the lowest loss at every compute: give more sizes")
+        own = runs.columns["params"][curve[0]]
+        lowest[better], size[better] = loss[better], own
+        smallest = np.where(inside, np.minimum(smallest, own), smallest)
+        largest = np.where(inside, np.maximum(largest, own), largest)
+    # where the smallest or largest size on offer wins, the best one may lie beyond it
+    seen = (size > smallest) & (size < largest)
+    if len(np.unique(size[seen])) < 3:
+        return _nothing(1, "fewer than 3 sizes win against both a smaller and a larger one: give more sizes")
     log_n, a = power(grid[seen], size[seen])
     log_d, b = power(grid[seen], grid[seen] / (6 * size[seen]))
     return Frontier(1, a, b, log_n, log_d, int(seen.sum()))

@@ -44,7 +44,7 @@ class Convention:
 
 def _chinchilla_flops(s: Sizes, length: int) -> float:
     # forward, per token of a sequence of `length`: matrices, lookups as products with one-hot rows,
-    # attention's scores and values, three operations a score for its softmax; the backward pass costs twice as much
+    # attention's scores and values, three operations a score for its softmax; backward costs twice as much
     matrices = 2 * s.non_embedding_parameters + 4 * s.vocabulary * s.width
     attention = s.layers * s.heads * length * (4 * s.head + 3)
     return 3.0 * (matrices + attention)

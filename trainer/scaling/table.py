@@ -26,8 +26,8 @@ class Columns:
     """Which column of a table holds what; an empty name means that there is none.
 
     `loss` may name several columns, one a language: each is fitted by itself on the same runs. `steps`,
-    `batch` (sequences) and `length` (tokens of a sequence) are only compared with `tokens`, `compute` (FLOPs) with
-    6·N·D, `planned` is the number of tokens at which the learning-rate schedule would have ended.
+    `batch` (sequences) and `length` (tokens of a sequence) are only compared with `tokens`, `compute` (FLOPs)
+    with 6·N·D, `planned` is the number of tokens at which the learning-rate schedule would have ended.
     """
 
     loss: tuple[str, ...]
@@ -207,8 +207,8 @@ def _duplicates(values: Mapping[str, Floats], losses: Mapping[str, Floats], grou
         yield Finding(
             "warn",
             "checkpoints",
-            f"{int((rows > 1).sum())} runs have several rows: intervals take whole runs as the unit, and only "
-            "rows whose learning rate had come down are finished runs",
+            f"{int((rows > 1).sum())} runs have several rows: intervals take whole runs as the unit, and "
+            "only rows whose learning rate had come down are finished runs",
         )
 
 
