@@ -85,22 +85,23 @@ def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
         )
     grid = np.geomspace(min(compute[c[0]] for c in curves), max(compute[c[-1]] for c in curves), budgets)
     lowest, smallest, largest = np.full(budgets, np.inf), np.full(budgets, np.inf), np.zeros(budgets)
-    size = np.zeros(budgets)
+    size, tokens = np.zeros(budgets), np.zeros(budgets)
     for curve in curves:
         inside = (grid >= compute[curve[0]]) & (grid <= compute[curve[-1]])
         loss = np.interp(np.log(grid), np.log(compute[curve]), runs.loss[curve])
+        seen = np.interp(np.log(grid), np.log(compute[curve]), np.log(runs.columns["tokens"][curve]))
         better = inside & (loss < lowest)
         own = runs.columns["params"][curve[0]]
-        lowest[better], size[better] = loss[better], own
+        lowest[better], size[better], tokens[better] = loss[better], own, np.exp(seen[better])
         smallest = np.where(inside, np.minimum(smallest, own), smallest)
         largest = np.where(inside, np.maximum(largest, own), largest)
     # where the smallest or largest size on offer wins, the best one may lie beyond it
-    seen = (size > smallest) & (size < largest)
-    if len(np.unique(size[seen])) < 3:
+    sure = (size > smallest) & (size < largest)
+    if len(np.unique(size[sure])) < 3:
         return _nothing(1, "fewer than 3 sizes win against both a smaller and a larger one: give more sizes")
-    log_n, a = power(grid[seen], size[seen])
-    log_d, b = power(grid[seen], grid[seen] / (6 * size[seen]))
-    return Frontier(1, a, b, log_n, log_d, int(seen.sum()))
+    log_n, a = power(grid[sure], size[sure])
+    log_d, b = power(grid[sure], tokens[sure])
+    return Frontier(1, a, b, log_n, log_d, int(sure.sum()))
 
 
 def vertices(compute: Floats, params: Floats, tokens: Floats, loss: Floats) -> tuple[list[Vertex], int]:

@@ -47,7 +47,10 @@ class Law:
     scales: tuple[tuple[str, str, str], ...]
     grid: Mapping[str, tuple[float, ...]]
     evaluate: Evaluate
-    derived: Callable[[Mapping[str, float]], dict[str, float]]
+    exponentials: Mapping[str, str]
+    """What papers print, by label: the exponential of which parameter."""
+    more: Callable[[Mapping[str, float]], dict[str, float]] = field(default=lambda _: {})
+    """What papers print beside the exponentials."""
     powers: tuple[tuple[str, str, str], ...] = field(default=())
     """(coefficient, exponent, column) of laws that are a sum of powers and a constant."""
 
@@ -57,6 +60,11 @@ class Law:
             known = ", ".join(self.parameters)
             raise ValueError(f"law {self.name} has no parameter {name!r}; it has {known}")
         return self.parameters.index(name)
+
+    def derived(self, parameters: Mapping[str, float]) -> dict[str, float]:
+        """Give the numbers that papers print, by label, of parameters by name."""
+        out = {label: float(np.exp(parameters[name])) for label, name in self.exponentials.items()}
+        return out | self.more(parameters)
 
     def log_loss(self, theta: Floats, logs: Logs) -> Floats:
         """Give ln loss [n] at one parameter vector [p], or [m, n] at several [m, p]."""
@@ -158,32 +166,24 @@ def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Flo
     )
 
 
-def _exponentiate(names: Mapping[str, str]) -> Callable[[Mapping[str, float]], dict[str, float]]:
-    def derived(theta: Mapping[str, float]) -> dict[str, float]:
-        return {label: float(np.exp(theta[name])) for name, label in names.items()}
-
-    return derived
-
-
-def _chinchilla_derived(theta: Mapping[str, float]) -> dict[str, float]:
+def _frontier(theta: Mapping[str, float]) -> dict[str, float]:
+    # N* ~ C^a and D* ~ C^(1 − a) along C = 6·N·D
     alpha, beta = theta["alpha"], theta.get("beta", theta["alpha"])
     a = beta / (alpha + beta) if alpha + beta else float("nan")
-    out = _exponentiate({"a": "A", "b": "B", "e": "E"})(theta)
-    return {**out, "N exponent": a, "D exponent": 1 - a}
+    return {"N exponent": a, "D exponent": 1 - a}
 
 
-def _gadre_derived(theta: Mapping[str, float]) -> dict[str, float]:
+def _gadre(theta: Mapping[str, float]) -> dict[str, float]:
     # E + a N^eta + b 6^(eta/2) D^eta, as the paper's notebook writes it
     eta = -theta["alpha"]
-    b = theta["b"] - eta / 2 * np.log(6)
-    out = _exponentiate({"e": "E", "a": "Gadre a"})(theta)
-    return {**out, "Gadre b": float(np.exp(b)), "eta": eta}
+    return {"Gadre b": float(np.exp(theta["b"] - eta / 2 * np.log(6))), "eta": eta}
 
 
 _STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _HEIGHTS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
 _FLOORS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _N, _D = ("a", "alpha", "params"), ("b", "beta", "tokens")
+_HEIGHT_NAMES = {"E": "e", "A": "a", "B": "b"}
 _TIED = (_N, ("b", "alpha", "tokens"))
 
 
@@ -192,7 +192,8 @@ def _sum_law(
     formula: str,
     source: str,
     powers: tuple[tuple[str, str, str], ...],
-    derived: Callable[[Mapping[str, float]], dict[str, float]],
+    exponentials: Mapping[str, str],
+    more: Callable[[Mapping[str, float]], dict[str, float]] = lambda _: {},
 ) -> Law:
     coefficients = tuple(c for c, _, _ in powers)
     exponents = tuple(dict.fromkeys(x for _, x, _ in powers))
@@ -201,7 +202,9 @@ def _sum_law(
     bounds = (*(COEFFICIENT for _ in coefficients), CONSTANT, *(EXPONENT for _ in exponents))
     columns = tuple(column for _, _, column in powers)
     evaluate = additive(parameters, powers)
-    return Law(name, formula, source, parameters, columns, bounds, powers, grid, evaluate, derived, powers)
+    return Law(
+        name, formula, source, parameters, columns, bounds, powers, grid, evaluate, exponentials, more, powers
+    )
 
 
 CHINCHILLA = _sum_law(
@@ -209,35 +212,38 @@ CHINCHILLA = _sum_law(
     "L = E + A/N^alpha + B/D^beta",
     "Hoffmann et al. 2022, arXiv 2203.15556, approach 3; start grid of appendix D.3",
     (_N, _D),
-    _chinchilla_derived,
+    _HEIGHT_NAMES,
+    _frontier,
 )
 TIED = _sum_law(
     "tied",
     "L = E + A/N^alpha + B/D^alpha",
     "the Chinchilla law with alpha = beta, a prior of Muennighoff et al. 2023",
     _TIED,
-    _chinchilla_derived,
+    _HEIGHT_NAMES,
+    _frontier,
 )
 GADRE = _sum_law(
     "gadre",
     "L = E + a N^eta + b 6^(eta/2) D^eta, D = M N",
     "Gadre et al. 2024, arXiv 2403.08540: over-training, M = D/N; the tied law in their letters",
     _TIED,
-    _gadre_derived,
+    {"E": "e", "Gadre a": "a"},
+    _gadre,
 )
 DATA = _sum_law(
     "data",
     "L = E + B/D^beta at one model size",
     "the data term of Hoffmann et al. 2022; E includes what the model's size costs",
     (_D,),
-    _exponentiate({"b": "B", "e": "E"}),
+    {"E": "e", "B": "b"},
 )
 SIZE = _sum_law(
     "size",
     "L = E + A/N^alpha with data in plenty",
     "the size term of Hoffmann et al. 2022; E includes what the data's amount costs",
     (_N,),
-    _exponentiate({"a": "A", "e": "E"}),
+    {"E": "e", "A": "a"},
 )
 KAPLAN = Law(
     name="kaplan",
@@ -254,7 +260,7 @@ KAPLAN = Law(
         "alpha_d": (0.03, 0.07, 0.15, 0.3, 0.6, 1.0),
     },
     evaluate=_kaplan,
-    derived=_exponentiate({"log_nc": "N_c", "log_dc": "D_c"}),
+    exponentials={"N_c": "log_nc", "D_c": "log_dc"},
 )
 REPETITION = Law(
     name="repetition",
@@ -274,11 +280,8 @@ REPETITION = Law(
         "log_rn": tuple(np.log([0.3, 1.0, 2.0, 5.0, 15.0, 50.0])),
     },
     evaluate=_repetition,
-    derived=lambda t: {
-        **_chinchilla_derived(t),
-        "R_D*": float(np.exp(t["log_rd"])),
-        "R_N*": float(np.exp(t["log_rn"])),
-    },
+    exponentials=_HEIGHT_NAMES | {"R_D*": "log_rd", "R_N*": "log_rn"},
+    more=_frontier,
 )
 
 LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, GADRE, DATA, SIZE, KAPLAN, REPETITION)}

@@ -17,7 +17,7 @@ class RunsError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """`columns` by name, each float64[n]: "params", "tokens", "unique" where known; `loss` [n], above zero.
+    """`columns` by name, each float64[n]: params, tokens, unique, compute if known; `loss` [n], above zero.
 
     `group` [n] names the training run of a row: rows of one run (checkpoints) are not independent.
     """
@@ -42,7 +42,9 @@ class Runs:
         return Runs(self.columns, loss, self.group)
 
     def compute(self) -> Floats:
-        """Give 6·N·D floating-point operations [n]; without one of the two columns, what the other has."""
+        """Give the training FLOPs [n]: as counted, or 6·N·D; without one of the two, 6 times the other."""
+        if "compute" in self.columns:
+            return self.columns["compute"]
         product = np.full(len(self), 6.0)
         for name in ("params", "tokens"):
             if name in self.columns:
@@ -60,10 +62,12 @@ def runs(
     params: Floats | None = None,
     tokens: Floats | None = None,
     unique: Floats | None = None,
+    compute: Floats | None = None,
     group: NDArray[np.str_] | None = None,
 ) -> Runs:
     """Put arrays together; without `group` each row is its own run, without `unique` nothing repeats."""
-    columns = {"params": params, "tokens": tokens, "unique": tokens if unique is None else unique}
+    unique = tokens if unique is None else unique
+    columns = {"params": params, "tokens": tokens, "unique": unique, "compute": compute}
     known = {name: np.asarray(column, dtype=float) for name, column in columns.items() if column is not None}
     loss = np.asarray(loss, dtype=float)
     wrong = {name: len(column) for name, column in known.items() if len(column) != len(loss)}

@@ -26,8 +26,9 @@ class Columns:
     """Which column of a table holds what; an empty name means that there is none.
 
     `loss` may name several columns, one a language: each is fitted by itself on the same runs. `steps`,
-    `batch` (sequences) and `length` (tokens of a sequence) are only compared with `tokens`, `compute` (FLOPs)
-    with 6·N·D, `planned` is the number of tokens at which the learning-rate schedule would have ended.
+    `batch` (sequences) and `length` (tokens of a sequence) are only compared with `tokens`. `compute` is in
+    FLOPs, 6·N·D where there is none; `planned` is the number of tokens at which the learning-rate schedule
+    would have ended.
     """
 
     loss: tuple[str, ...]
@@ -84,7 +85,7 @@ def load(path: Path, columns: Columns) -> Table:
     refused = [f.message for f in findings if f.severity == "refuse"]
     if refused:
         raise RunsError(f"{path}: " + "; ".join(refused))
-    known = {name: values.get(name) for name in ("params", "tokens", "unique")}
+    known = {name: values.get(name) for name in ("params", "tokens", "unique", "compute")}
     return Table({name: runs(loss, group=group, **known) for name, loss in losses.items()}, findings)
 
 

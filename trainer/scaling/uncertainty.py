@@ -70,8 +70,9 @@ class Bootstrap:
         out = {}
         for name, estimate in self.fit.derived.items():
             values = np.array([row[name] for row in drawn])
-            source = _exponential_of(self.fit, name)
-            out[name] = _percentile(estimate, values, self.runaway[:, source] if source >= 0 else None, level)
+            source = law.exponentials.get(name)
+            runaway = np.zeros(len(values)) if source is None else self.runaway[:, law.index(source)]
+            out[name] = _percentile(estimate, values, runaway, level)
         return out
 
     def predictions(self, runs: Runs | Mapping[str, float], level: float = LEVEL) -> tuple[Floats, Floats]:
@@ -195,11 +196,9 @@ def noise_factor(fitted: Fit, task: Problem) -> float:
     return float(push / max(give, 1e-300))
 
 
-def _percentile(estimate: float, values: Floats, runaway: Floats | None, level: float) -> Interval:
+def _percentile(estimate: float, values: Floats, runaway: Floats, level: float) -> Interval:
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
-    if runaway is None:
-        return Interval(estimate, float(low), float(high), level)
     lower = None if (runaway < 0).mean() >= tail else float(low)
     upper = None if (runaway > 0).mean() >= tail else float(high)
     return Interval(estimate, lower, upper, level)
@@ -214,16 +213,3 @@ def _between(estimate: float, values: Floats, inside: Floats, level: float) -> I
     lower = None if first == 0 else float(values[first])
     upper = None if last == len(values) - 1 else float(values[last])
     return Interval(estimate, lower, upper, level)
-
-
-def _exponential_of(fitted: Fit, label: str) -> int:
-    """Find the parameter whose exponential a derived number is; −1 for one made of several."""
-    value = fitted.derived[label]
-    for k, name in enumerate(fitted.law.parameters):
-        if (
-            name not in fitted.held
-            and value > 0
-            and np.isclose(np.log(value), fitted.parameters[name], rtol=1e-9)
-        ):
-            return k
-    return -1

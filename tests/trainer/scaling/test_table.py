@@ -1,0 +1,187 @@
+"""Tables of runs are read from three kinds of file, and what would spoil a fit is refused or said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from trainer.scaling.analysis import choose, fit_table
+from trainer.scaling.laws import CHINCHILLA
+from trainer.scaling.render import show
+from trainer.scaling.runs import RunsError, runs
+from trainer.scaling.table import Columns, bits_per_byte, load
+
+NAMES = Columns(loss=("loss",), params="N", tokens="D", run="run")
+Rows = dict[str, list[object]]
+
+
+def rows(noise: float = 0.005) -> Rows:
+    """Make 40 runs of the Chinchilla law as a table."""
+    n, ratio = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 3e9, 8), np.geomspace(5, 160, 5)))
+    made = runs(np.ones(40), params=n, tokens=n * ratio)
+    theta = np.array([6.0, 7.2, 0.6, 0.34, 0.37])
+    error = np.random.default_rng(0).normal(0, noise, 40)
+    loss = np.exp(CHINCHILLA.log_loss(theta, made.logs()) + error)
+    return {
+        "run": [f"r{i}" for i in range(40)],
+        "N": n.tolist(),
+        "D": (n * ratio).tolist(),
+        "loss": loss.tolist(),
+    }
+
+
+def write(folder: Path, table: Rows, kind: str = "jsonl") -> Path:
+    """Write a table as one of the three kinds of file."""
+    path = folder / f"runs.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table(table), path)
+        return path
+    lines = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    if kind == "jsonl":
+        path.write_text("\n".join(json.dumps(line) for line in lines))
+    else:
+        body = "\n".join(",".join(str(v) for v in line.values()) for line in lines)
+        path.write_text(",".join(table) + "\n" + body)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_three_kinds_of_file_give_the_same_runs(tmp_path: Path, kind: str) -> None:
+    table = rows()
+    read = load(write(tmp_path, table, kind), NAMES)
+    assert read.findings == ()
+    assert read.runs["loss"].loss == pytest.approx(table["loss"])
+    assert read.runs["loss"].columns["params"] == pytest.approx(table["N"])
+    assert list(read.runs["loss"].group) == table["run"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("loss", float("nan"), "loss is not a finite number above 0 in 1 rows: row 3"),
+        ("loss", 0.0, "loss is not a finite number above 0"),
+        ("D", -5e18, "an integer that overflowed looks like this"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(tmp_path: Path, column: str, value: float, said: str) -> None:
+    table = rows()
+    table[column][2] = value
+    with pytest.raises(RunsError, match=said):
+        load(write(tmp_path, table, "parquet"), NAMES)
+
+
+def test_more_unique_tokens_than_tokens_are_refused(tmp_path: Path) -> None:
+    table = rows()
+    table["U"] = [2 * float(str(d)) if i == 5 else d for i, d in enumerate(table["D"])]
+    with pytest.raises(RunsError, match="more unique tokens than tokens seen in 1 rows: row 6"):
+        load(write(tmp_path, table), replace(NAMES, unique="U"))
+
+
+def test_losses_of_two_tokenizers_are_refused(tmp_path: Path) -> None:
+    table = rows() | {"tok": ["a"] * 20 + ["b"] * 20}
+    with pytest.raises(RunsError, match="losses per token of 2 tokenizers"):
+        load(write(tmp_path, table), replace(NAMES, tokenizer="tok"))
+
+
+def warned(folder: Path, table: Rows, names: Columns) -> dict[str, str]:
+    """Give the warnings of a table by check."""
+    return {f.check: f.message for f in load(write(folder, table), names).findings}
+
+
+def test_what_is_odd_is_said(tmp_path: Path) -> None:
+    table = rows()
+    tokens = np.array(table["D"], dtype=float)
+    product = 6 * np.array(table["N"], dtype=float) * tokens
+    product[4] *= 4
+    table |= {
+        "C": product.tolist(),
+        "steps": (tokens / 2**19).tolist(),
+        "batch": [256] * 39 + [512],
+        "length": [2048] * 40,
+        "end": [*(tokens[:-1]).tolist(), 2 * tokens[-1]],
+    }
+    names = replace(NAMES, compute="C", steps="steps", batch="batch", length="length", planned="end")
+    found = warned(tmp_path, table, names)
+    assert "1 rows: row 5 (4)" in found["compute"]
+    assert "row 40 (2)" in found["steps"]
+    assert "checkpoints of a longer schedule" in found["schedule"]
+    assert set(found) == {"compute", "steps", "schedule"}
+
+
+def test_an_integer_compute_that_wrapped_is_recognised(tmp_path: Path) -> None:
+    table = rows()
+    table["C"] = [float((int(6 * n * d)) % 2**63) for n, d in zip(table["N"], table["D"], strict=True)]
+    assert "an integer that overflowed?" in warned(tmp_path, table, replace(NAMES, compute="C"))["compute"]
+
+
+def test_rows_that_count_twice_and_checkpoints_are_said(tmp_path: Path) -> None:
+    table = {name: [*column, column[0]] for name, column in rows().items()}
+    found = warned(tmp_path, table, NAMES)
+    assert "1 rows repeat another" in found["duplicate"]
+    assert "run r0 has several rows of one size" in found["duplicate run"]
+    assert "1 runs have several rows" in found["checkpoints"]
+
+
+def test_unknown_files_and_columns_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, rows())
+    with pytest.raises(RunsError, match=r"no column params; it has run, N, D, loss"):
+        load(path, replace(NAMES, params="params"))
+    with pytest.raises(RunsError, match=r"kind \.txt is unknown"):
+        load(tmp_path / "runs.txt", NAMES)
+    with pytest.raises(RunsError, match="no such file"):
+        load(tmp_path / "none.csv", NAMES)
+    table = rows()
+    table["N"] = ["7B", *(str(n) for n in table["N"][1:])]
+    with pytest.raises(RunsError, match="row 1, column N: '7B' is no number"):
+        load(write(tmp_path, table), NAMES)
+
+
+def test_bits_per_byte() -> None:
+    assert bits_per_byte(np.array([np.log(2) * 4]), np.array([10.0]), np.array([40.0]))[0] == pytest.approx(
+        1.0
+    )
+
+
+def test_each_language_is_fitted_by_itself_on_the_same_runs(tmp_path: Path) -> None:
+    tokens = np.geomspace(1e8, 1e11, 20)
+    table: Rows = {"D": tokens.tolist(), "loss": (1.8 + 900 * tokens**-0.35).tolist()}
+    table["tur"] = [2 * float(str(v)) for v in table["loss"]]
+    names = Columns(loss=("loss", "tur"), tokens="D")
+    result = fit_table(write(tmp_path, table), names, resamples=20)
+    first, second = result.analyses
+    assert second.fit.derived["E"] == pytest.approx(2 * first.fit.derived["E"], rel=1e-3)
+    assert second.fit.parameters["beta"] == pytest.approx(first.fit.parameters["beta"], abs=1e-3)
+
+
+def test_an_analysis_shows_the_law_its_rivals_and_three_approaches(tmp_path: Path) -> None:
+    result = fit_table(write(tmp_path, rows()), NAMES, resamples=30)
+    (one,) = result.analyses
+    assert list(one.fits) == ["chinchilla", "tied", "kaplan"]
+    assert [frontier.approach for frontier in one.approaches] == [1, 2, 3]
+    assert {check.by for check in one.held_out} == {"compute", "params", "tokens"}
+    assert json.loads(json.dumps(result.as_dict()))["analyses"][0]["runs"] == 40
+    console = Console(record=True, width=140)
+    show(result, console)
+    text = console.export_text()
+    for words in ("side by side", "nominal", "measured", "descents agree", "tied", "needs training curves"):
+        assert words in text
+
+
+def test_the_law_follows_from_the_columns() -> None:
+    n, d = np.geomspace(1e7, 1e9, 12), np.geomspace(1e9, 1e10, 12)[::-1].copy()
+    loss = np.linspace(3, 4, 12)
+    assert choose("", runs(loss, params=n, tokens=d)).name == "chinchilla"
+    assert choose("", runs(loss, params=n, tokens=d, unique=d / 4)).name == "repetition"
+    assert choose("", runs(loss, tokens=d)).name == "data"
+    assert choose("", runs(loss, params=n)).name == "size"
+    assert choose("", runs(loss, params=np.full(12, 1e8), tokens=d)).name == "data"
+    assert choose("kaplan", runs(loss, params=n, tokens=d)).name == "kaplan"
+    with pytest.raises(RunsError, match="law 'power' is unknown"):
+        choose("power", runs(loss, tokens=d))
