@@ -138,15 +138,15 @@ def check_repetition(folder: Path) -> list[Row]:
     span = draws.derived()["R_D*"]
     out.append(("  R_D*, 95 % of 200 resamples", "5.5 – unbounded", f"{span.lower:.3g} – "
                 + ("unbounded" if span.upper is None else f"{span.upper:.3g}"),
-                span.upper is None))  # fmt: skip
+                span.upper is None and abs((span.lower or 0) / 5.5 - 1) < 0.1))  # fmt: skip
     decay = np.exp(draws.samples[:, REPETITION.index("log_rd")])
     for epochs, bottom, top in ((4, 3.31, 4.00), (40, 6.0, 40.0)):
         low, high = np.quantile(1 - decay * np.expm1(-(epochs - 1) / decay), [0.025, 0.975])
         out.append((f"  D'/U at {epochs} epochs", f"{bottom:.2f}–{top:.2f}", f"{low:.2f}–{high:.2f}",
-                    abs(low / bottom - 1) < 0.3 and abs(high / top - 1) < 0.02))  # fmt: skip
+                    abs(low / bottom - 1) < 0.1 and abs(high / top - 1) < 0.02))  # fmt: skip
     flat = profile(found, data, "log_rd", np.log([15.0, 25.0, 50.0, 95.0, 150.0, 200.0]))
     rise = flat.objective.max() / found.value - 1
-    out.append(("  profile over R_D* from 15 to 200", "rises < 0.15 %", f"{rise:.2%}", rise < 0.002))
+    out.append(("  profile over R_D* from 15 to 200", "rises < 0.15 %", f"{rise:.2%}", rise < 0.0015))
     return out
 
 
