@@ -129,7 +129,9 @@ class Tokenizer(Section):
     )
     seed: int = Field(1, ge=0, description="Seed of the sample.")
     bos: bool = Field(
-        False, description="Begin every document's tokens with the model's BOS; all end with its EOS."
+        True,
+        description="Begin every document's tokens with the model's BOS, from which a trained model "
+        "predicts its first word; all end with its EOS.",
     )
     by_copies: bool = Field(
         False,

@@ -84,7 +84,7 @@ def model(config: Config, base: Path) -> Tokenizer:
     if pieces.eos < 0:
         raise ConfigError(f"{url} has no EOS piece to end documents with; use another model")
     if config.tokenizer.bos and pieces.bos < 0:
-        raise ConfigError(f"tokenizer.bos = true: {url} has no BOS piece")
+        raise ConfigError(f"tokenizer.bos = true: {url} has no BOS piece; set it to false for this model")
     return pieces
 
 

@@ -14,6 +14,7 @@ from support import texts, write_shards
 
 from corpus import dataset, files
 from corpus.config import Config, parse
+from corpus.config import Tokenizer as Settings
 from corpus.dataset import DatasetError
 from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16
@@ -42,7 +43,7 @@ def config(tmp_path: Path, model: bytes) -> Config:
     write_shards(tmp_path / "shards", SHARDS)
     files.write_bytes(str(tmp_path / "tokenizer"), MODEL, model)
     source = {"name": "a", "format": "text", "paths": ["none"]}
-    return parse({"output": str(tmp_path), "source": [source]}, "test")
+    return parse({"output": str(tmp_path), "source": [source], "tokenizer": {"bos": False}}, "test")
 
 
 def run(config: Config, **tokenizer: object) -> dataset.Manifest:
@@ -163,11 +164,11 @@ def test_a_batch_ends_with_the_document_that_fills_it(
         assert sum(sizes[:-1]) < full <= sum(sizes)
 
 
-def test_bos_begins_every_document_where_the_configuration_asks_for_it(
+def test_bos_begins_every_document_unless_the_configuration_forbids_it(
     config: Config, tmp_path: Path, model: bytes
 ) -> None:
     before = rows(tmp_path / "tokens", run(config))
-    begun = run(config, bos=True)
+    begun = run(config, bos=Settings().bos)
     after = rows(tmp_path / "tokens", begun)
     bos = Tokenizer(model).bos
     assert begun.facts["bos"] == bos
