@@ -128,8 +128,9 @@ from numba.core.registry import cpu_target
 cpu_target.typing_context.refresh(); cpu_target.target_context.refresh()
 from trainer import gather, loader, order, tokens
 folder, step, length, rows = sys.argv[1], *map(int, sys.argv[2:])
-times = [time.perf_counter()]
-def lap(): times.append(time.perf_counter())
+times = []
+def lap(): times.append([time.perf_counter(), time.process_time()])
+lap()
 opened = tokens.open(folder); lap()
 streams = tokens.streams(opened); lap()
 made = order.Order(streams, [order.Phase(1, {s.name: 1.0 for s in streams}, length, rows)], 1); lap()
@@ -139,12 +140,15 @@ next(steps); lap()
 again = reading.steps(step + 5000, step + 5100)
 next(again); lap()
 steps.close(); again.close(); reading.close()
-print(json.dumps([*numpy.diff(times).tolist(), reading.index_bytes]))
+print(json.dumps([numpy.diff(times, axis=0).tolist(), reading.index_bytes]))
 """
 
 
-def fresh(folder: Path, step: int) -> list[float]:
-    """Give medians over new processes: manifest, streams, order, loader, first batch, another step; bytes."""
+def fresh(folder: Path, step: int) -> tuple[np.ndarray, int]:
+    """Give medians over new processes, ms [laps, 2] by clock and by processor, and the index in bytes.
+
+    The laps are the manifest, streams, order, loader, first batch and that of another step.
+    """
     runs = []
     for _ in range(FRESH):
         run = subprocess.run(
@@ -154,7 +158,7 @@ def fresh(folder: Path, step: int) -> list[float]:
             check=True,
         )
         runs.append(json.loads(run.stdout))
-    return [statistics.median(values) for values in zip(*runs, strict=True)]
+    return 1e3 * np.median([times for times, _ in runs], axis=0), runs[0][1]
 
 
 def main() -> None:
@@ -200,16 +204,15 @@ def main() -> None:
             )
         for name, where in (("these", folder), ("10^12", trillion(Path(temporary) / "trillion", folder))):
             for step in (0, 800_000):
-                opened, streams, order, loader, first, another, held = (
-                    1e3 * time for time in fresh(where, step)
-                )
-                print(f"{name} tokens, new process, imports aside, step {step:,}: ", end="")
-                print(f"{order + loader + first:.0f} ms to the first batch (order {order:.0f}, ", end="")
+                laps, held = fresh(where, step)
                 print(
-                    f"loader {loader:.0f}, batch {first:.0f}) after {opened + streams:.0f} of manifest; ",
+                    f"{name} tokens, new process, imports aside, step {step:,}, ms (of processor time): ",
                     end="",
                 )
-                print(f"another step {another:.0f} ms; index {held / 1e9:.1f} MB")
+                for lap, rows in (("manifest", laps[:2]), ("order, loader, first batch", laps[2:5])):
+                    print("{}: {:.0f} ({:.0f}), ".format(lap, *rows.sum(axis=0)), end="")
+                print("another step: {:.0f} ({:.0f}); ".format(*laps[5]), end="")
+                print(f"index {held / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
 import os
 import random
 import re
 import threading
 import time
 import uuid
+import weakref
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +22,12 @@ from corpus.dataset import DatasetError
 
 ATTEMPTS = 5
 DELAY = 0.25  # seconds before the second attempt, about; doubled before each one after it
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_size_t
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+_FAILED = ctypes.c_size_t(-1).value
 
 _NAME = re.compile(r"[0-9a-f]{16}-[0-9]+")
 _TEMPORARY = ".tmp-"
@@ -69,10 +78,28 @@ def user_folder() -> str:
     return str(Path(base) / "derlem" / "batches")
 
 
+class _Map:
+    """A file's bytes, mapped until nobody refers to it."""
+
+    def __init__(self, path: str | Path) -> None:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.size = os.fstat(file).st_size
+            self.address = _libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, file, 0)
+        finally:
+            os.close(file)
+        if self.address == _FAILED:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+        weakref.finalize(self, _libc.munmap, self.address, self.size).atexit = False
+
+
 def map_file(path: str | Path) -> pa.Buffer:
-    """Map a file's bytes; the map lives as long as the buffer or a slice of it, even if the file goes."""
-    with pa.memory_map(str(path)) as source:
-        return source.read_buffer()
+    """Map a file's bytes; the map lives as long as the buffer or a slice of it, even if the file goes.
+
+    Python's own maps each keep a descriptor, of which there are few, and Arrow's read the whole file ahead.
+    """
+    mapped = _Map(path)
+    return pa.foreign_buffer(mapped.address, mapped.size, mapped)
 
 
 class Cache:

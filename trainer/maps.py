@@ -42,6 +42,7 @@ class Maps:
         places = [file.batches for file in every if file.batches is not None]
         counts = [len(of_file.offset) for of_file in places]
         self._folder = tokens.folder
+        self._root = files.filesystem(tokens.folder)[1]
         self._names = list(held)
         self._cache = cache
         self._schema = KINDS[every[0].kind].schema()
@@ -148,7 +149,7 @@ class Maps:
         """Map a local file."""
         url = files.join(self._folder, self._paths[number])
         try:
-            buffer = map_file(files.filesystem(url)[1])
+            buffer = map_file(files.join(self._root, self._paths[number]))
         except OSError as error:
             cause = os.strerror(error.errno) if error.errno else error
             raise DatasetError(

@@ -63,6 +63,11 @@ def test_a_map_outlives_its_file_and_holds_no_descriptor(tmp_path: Path) -> None
     assert len(os.listdir("/proc/self/fd")) == before
     path.unlink()
     assert part.to_pybytes() == b"kalkal"
+    assert str(path) in Path("/proc/self/maps").read_text()
+    del part
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    with pytest.raises(FileNotFoundError):
+        map_file(path)
 
 
 def test_the_folder_stays_below_its_limit_and_the_longest_unused_go_first(tmp_path: Path) -> None:
