@@ -273,7 +273,7 @@ def _fsdp(model: nn.Module, blocks: list[nn.Module], world: World) -> None:
     fully_shard(model, **settings)
     for module in model.modules():
         if isinstance(module, FSDPModule):  # neither setting reaches the modules inside
-            pass
+            module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
     if _shared(model) != before:
         raise AssertionError(f"sharding has untied parameters that were one: {before - _shared(model)}")
