@@ -7,11 +7,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 demo: .venv/run
 	$(BIN)/python examples/pack.py demo/kitaplik.warc.gz
-	$(BIN)/derlem build examples/corpus.toml
+	$(BIN)/derlem build examples/corpus.toml --until tokenize
 	$(BIN)/derlem inspect demo/corpus
+	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --check
 	@echo
 	@echo "Next, read what it kept:    $(BIN)/derlem show demo/corpus --language tur_Latn --random 3"
-	@echo "and what it dropped, and why: $(BIN)/derlem show demo/corpus --dropped gopher"
+	@echo "what it dropped, and why:   $(BIN)/derlem show demo/corpus --dropped gopher"
+	@echo "and what the model says:    $(BIN)/derlem generate demo/run --prompt Kütüphane"
 
 test: check
 	$(BIN)/python -m pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -58,3 +59,14 @@ def test_every_dependency_has_a_tested_version() -> None:
         if "==" in line and not line.startswith("#")
     }
     assert names - pinned == set()
+
+
+def test_every_trap_of_the_trainer_names_tests_that_exist() -> None:
+    table = (ROOT / "trainer" / "README.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1:4] for row in table.splitlines() if "`test_" in row]
+    assert len(rows) > 20
+    for trap, modules, tests in rows:
+        files = [ROOT / "tests" / "trainer" / f"test_{name.strip()}.py" for name in modules.split(",")]
+        held = "".join(path.read_text(encoding="utf-8") for path in files)
+        missing = [name for name in re.findall(r"`(test_\w+)`", tests) if f"def {name}(" not in held]
+        assert missing == [], trap
