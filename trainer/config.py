@@ -62,6 +62,11 @@ class Data(Section):
         description="Without weights: read documents the more often the more copies they had, as FineWeb2 "
         "does. Needs token shards made with tokenizer.by_copies = true.",
     )
+    unique: int | None = Field(
+        None,
+        ge=2,
+        description="Read only so many tokens, the first of every stream by its share, as often as it takes.",
+    )
     phases: tuple[Phase, ...] = Field((), description="Parts before the last, which has the values above.")
     cache: str = Field(
         "", description="Folder for batches from gs://, s3:// and HTTP; empty: the user's own."
@@ -72,6 +77,8 @@ class Data(Section):
     def _one_kind_of_weights(self) -> Data:
         if self.rehydrate and self.weights:
             raise ValueError("data.rehydrate makes the weights: leave data.weights empty, or rehydrate false")
+        if self.rehydrate and self.unique is not None:
+            raise ValueError("data.rehydrate repeats by copies, data.unique by need: leave one of them out")
         return self
 
 

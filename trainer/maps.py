@@ -91,9 +91,13 @@ class Maps:
         return int(self._length.sum(dtype=np.int64))
 
     def check(self, streams: Sequence[Stream]) -> None:
-        """Raise ValueError unless an order's streams are those of these batches."""
-        counts = np.concatenate([np.zeros(0, np.int64), *(stream.tokens for stream in streams)])
-        if [stream.name for stream in streams] != self._names or not np.array_equal(counts, self._tokens):
+        """Raise ValueError unless an order's streams are those of these batches, or their first tokens."""
+        known = np.split(self._tokens, self._first[1:])
+        same = [stream.name for stream in streams] == self._names and all(
+            np.array_equal(stream.tokens, Stream(stream.name, own).first(int(stream.tokens.sum())).tokens)
+            for stream, own in zip(streams, known, strict=True)
+        )
+        if not same:
             raise ValueError(
                 f"the order is not one of {self._folder}: make it from these tokens and this split "
                 "(trainer.tokens.order)"

@@ -52,6 +52,11 @@ class Stream:
     name: str
     tokens: NDArray[np.int64]
 
+    def first(self, count: int) -> Stream:
+        """Give its first `count` tokens: the batches stay, cut short or empty where they lie behind those."""
+        ends = np.minimum(np.cumsum(self.tokens), count)
+        return Stream(self.name, np.diff(ends, prepend=0))
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:

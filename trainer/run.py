@@ -82,12 +82,13 @@ class Run:
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
         self.dtype = _dtype(config, world)
         self.bare = model.build(self.shape, config.seed, world.device, self.dtype, config.z_loss)
-        kind = parallel.kind(config.run, world)
+        kind, compiled = parallel.kind(config.run, world), _compiled(config, world)
+        self.bare.compile_loss = compiled
         wrapped = parallel.wrap(
             self.bare,
             world,
             kind,
-            compiled=_compiled(config, world),
+            compiled=compiled,
             recompute=config.run.recompute,
         )
         settings = config.optimizer

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-_PATIENCE = 5.0  # seconds that closing waits for calls under way
+_PATIENCE = 2.0  # seconds that closing waits for calls under way
 
 
 class Threads:

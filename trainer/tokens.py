@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,7 +164,21 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
         for phase in data.phases
     ]
     rest = max(1, data.tokens - sum(phase.tokens for phase in phases))
+    if data.unique is not None:
+        found = subset(found, {name for name, weight in base.items() if weight > 0}, data.unique)
     return Order(found, [*phases, Phase(rest, base, data.length, data.batch)], config.seed)
+
+
+def subset(found: Sequence[Stream], read: Set[str], unique: int) -> list[Stream]:
+    """Cut streams to about `unique` tokens in those that are `read`, of each the same share of its own.
+
+    They are the first ones, in the order that `derlem shard` drew: a larger subset contains a smaller one.
+    Raises ValueError where there are not so many.
+    """
+    held = sum(int(stream.tokens.sum()) for stream in found if stream.name in read)
+    if unique > held:
+        raise ValueError(f"data.unique = {unique:,}, but the streams that are read have {held:,} tokens")
+    return [stream.first(max(2, round(int(stream.tokens.sum()) * unique / held))) for stream in found]
 
 
 def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:

@@ -13,6 +13,7 @@ from corpus.dataset import DatasetError
 from corpus.settings import ConfigError, parse
 from trainer import tokens
 from trainer.config import Config
+from trainer.loader import Loader
 from trainer.tokens import Tokens
 
 WEB = [[[5, 6, 7, 2], [8, 2]], [[9, 9, 2]]]
@@ -191,3 +192,46 @@ def test_a_branch_may_change_what_comes_after_the_step(tmp_path: Path) -> None:
         tokens.check(tokens.fingerprint(opened, trunk, step), tokens.fingerprint(opened, branch, step))
     with pytest.raises(DatasetError, match="a phase that has been read"):
         tokens.check(tokens.fingerprint(opened, trunk, 6), tokens.fingerprint(opened, branch, 6))
+
+
+def test_a_subset_is_the_first_tokens_of_every_stream_by_its_share(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    half = tokens.order(config(unique=13), opened)
+    assert [stream.tokens.tolist() for stream in half.streams] == [[3], [5], [5, 0]]
+    assert half.phases == tokens.order(config(), opened).phases  # the mixture stays
+    smaller = tokens.order(config(unique=7), opened)
+    for less, more in zip(smaller.streams, half.streams, strict=True):
+        assert (less.tokens <= more.tokens).all()
+
+
+def test_a_run_on_a_subset_reads_nothing_beyond_it_and_all_of_it(tmp_path: Path) -> None:
+    write(tmp_path, {"tur_Latn/web": [[[*range(10, 30)]], [[*range(30, 50)]]]})
+    opened = tokens.open(str(tmp_path))
+    order = tokens.order(config(unique=25), opened)
+    seen: set[int] = set()
+    with Loader(opened, order) as loader:
+        for (batch,) in loader.steps(0, order.steps):
+            for row, length in zip(batch.tokens, batch.lengths, strict=True):
+                seen |= set(row[: int(length) + 1].tolist())
+    assert seen == set(range(10, 35))
+
+
+def test_a_subset_of_more_tokens_than_there_are_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    with pytest.raises(ValueError, match=r"data\.unique = 26, but the streams that are read have 25 tokens"):
+        tokens.order(config(unique=26), opened)
+    only = config(unique=11, weights={"tur_Latn/books": 1.0})
+    with pytest.raises(ValueError, match="have 10 tokens"):
+        tokens.order(only, opened)
+
+
+def test_a_checkpoint_of_a_subset_is_not_one_of_the_whole(tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    opened = tokens.open(str(tmp_path))
+    whole, part = (
+        tokens.fingerprint(opened, tokens.order(config(**data), opened), 4) for data in ({}, {"unique": 13})
+    )
+    with pytest.raises(DatasetError, match="token counts of their batches"):
+        tokens.check(whole, part)
