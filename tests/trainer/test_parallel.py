@@ -132,7 +132,8 @@ def _between_micro_batches(world: World) -> tuple[float, bool]:
     """Say before the last: how far gradients are from the rank's own, and whether sharded ones exist."""
     inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())
     own, replicated, sharded = model(), model(), model()
-    for how, each in (("alone", own), ("ddp", replicated), ("fsdp", sharded)):
+    ways: list[tuple[parallel.Kind, Transformer]] = [("alone", own), ("ddp", replicated), ("fsdp", sharded)]
+    for how, each in ways:
         wrapped = parallel.wrap(each, world, how)
         with parallel.accumulate(wrapped, last=False):
             wrapped(inputs, Documents.whole(len(inputs), LENGTH, CPU), targets)[0].backward()
@@ -160,6 +161,8 @@ def test_sharded_bfloat16_keeps_weights_and_gradients_in_float32() -> None:
         assert {each.dtype for each in found.values()} == {np.dtype(np.float32)}
         for name, each in expected.items():
             assert np.linalg.norm(found[name] - each) < 0.02 * np.linalg.norm(each), name
+        summed = torch.from_numpy(found["embedding.weight"])
+        assert not torch.equal(summed, summed.bfloat16().float())  # summed in float32
 
 
 def _swapped(world: World) -> tuple[list[float], list[float]]:
