@@ -23,6 +23,7 @@ from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -49,7 +50,7 @@ class Checkpoints:
 
     `keep`: how many of the latest stay; steps that are multiples of `keep_every` stay too (0: none do).
     With several ranks, each has one and calls `save`, `wait` and `load` as the others do. One run at a time
-    may save into a folder; any number of processes may read.
+    may save into a folder, in a `with` block; any number of processes may read.
     """
 
     def __init__(
@@ -68,6 +69,19 @@ class Checkpoints:
         device = world.device if world is not None else torch.device("cpu")
         self._thread = ThreadPoolExecutor(1, "checkpoint", partial(_use, device))
         self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish what is being written, before the ranks part, also where training has failed."""
+        try:
+            self.wait()
+        except CheckpointError:
+            if error is None:
+                raise
 
     def steps(self) -> list[int]:
         """Give the steps of finished checkpoints, ascending."""

@@ -157,8 +157,9 @@ def accumulate(model: nn.Module, *, last: bool) -> Iterator[None]:
 class Stop:
     """Inside the block SIGTERM and Ctrl-C are noted instead of ending the process; a second Ctrl-C ends it.
 
-    Torchrun passes a signal on to every rank at slightly different steps: stop when
-    `world.agree(stop.requested)`. Only in the main thread.
+    Torchrun passes a signal on to every rank, which may be at different steps: stop when
+    `world.agree(stop.requested)`. It kills them 30 seconds later (its option --shutdown-timeout). Only in
+    the main thread.
     """
 
     def __init__(self) -> None:

@@ -451,6 +451,30 @@ def _fail_on_second_rank(world: World, folder: Path) -> list[str]:
     return told
 
 
+def _train_and_fail(world: World, folder: Path, failure: type[Exception] | None) -> None:
+    with Checkpoints(folder, world=world) as held:
+        held.save(1, small(1), {})
+        if failure is not None:
+            raise failure
+
+
+def _fail_in_training(world: World, folder: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _train_and_fail(world, folder, ZeroDivisionError)
+
+
+def test_a_checkpoint_is_finished_where_training_fails(tmp_path: Path) -> None:
+    on_ranks(_fail_in_training, tmp_path)
+    assert loaded(Checkpoints(tmp_path), 1) == 1
+
+
+def test_an_error_of_writing_is_raised_at_the_end_unless_training_failed(tmp_path: Path) -> None:
+    with Limited(1000), pytest.raises(CheckpointError):
+        _train_and_fail(ALONE, tmp_path, None)
+    with Limited(1000), pytest.raises(ZeroDivisionError):
+        _train_and_fail(ALONE, tmp_path, ZeroDivisionError)
+
+
 def test_what_fails_on_one_rank_is_told_on_all(tmp_path: Path) -> None:
     for told in on_ranks(_fail_on_second_rank, tmp_path):
         assert [bool(each) for each in told] == [False, True, False]
