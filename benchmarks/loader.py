@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -101,24 +102,30 @@ def trillion(folder: Path, real: Path) -> Path:
     return folder
 
 
-def ours(folder: Path, steps: int) -> tuple[float, float]:
-    """Read steps by a new loader; give tokens a second of processor time and by the clock."""
-    from trainer import tokens
+def ours(folder: Path, tokens: int) -> dict[str, tuple[float, float]]:
+    """Read the tokens twice by a new loader; give tokens a second of processor time and by the clock.
+
+    The first time every page of the maps is still to be found in the page cache.
+    """
+    from trainer import tokens as shards
     from trainer.loader import Loader
     from trainer.order import Order, Phase
 
-    opened = tokens.open(str(folder))
-    streams = tokens.streams(opened)
+    opened = shards.open(str(folder))
+    streams = shards.streams(opened)
     order = Order(streams, [Phase(1, {stream.name: 1.0 for stream in streams}, LENGTH, ROWS)], 1)
+    rates, steps = {}, tokens // (LENGTH * ROWS)
     with Loader(opened, order) as loader:
-        read = loader.steps(0, steps + WARM)
+        read = loader.steps(0, 2 * steps + WARM)
         for _ in range(WARM):
             next(read)
-        began, processor = time.perf_counter(), time.process_time()
-        targets = sum(batch.targets for batches in read for batch in batches)
-        processor, wall = time.process_time() - processor, time.perf_counter() - began
-    assert targets > 0.99 * steps * ROWS * LENGTH
-    return steps * ROWS * LENGTH / processor, steps * ROWS * LENGTH / wall
+        for name in ("derlem, first pass", "derlem"):
+            began, processor = time.perf_counter(), time.process_time()
+            targets = sum(batch.targets for batches in islice(read, steps) for batch in batches)
+            processor, wall = time.process_time() - processor, time.perf_counter() - began
+            assert targets > 0.99 * steps * ROWS * LENGTH
+            rates[name] = (steps * ROWS * LENGTH / processor, steps * ROWS * LENGTH / wall)
+    return rates
 
 
 FIRST = """
@@ -166,14 +173,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peer-python", help="a Python with mosaicml-streaming and litdata")
-    parser.add_argument("--tokens", type=int, default=1 << 28)
-    parser.add_argument("--steps", type=int, default=200, help="steps of a round, of a million tokens each")
+    parser.add_argument("--tokens", type=int, default=1 << 27)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "tokens"
         folder.mkdir()
         write(folder, arguments.tokens)
-        ours(folder, arguments.steps)  # fills the page cache, compiles the kernel
+        ours(folder, arguments.tokens)  # compiles the kernel
         rates: dict[str, list[tuple[float, float]]] = {}
         peers = None
         if arguments.peer_python:
@@ -186,7 +192,8 @@ def main() -> None:
             assert peers.stdout is not None
             print(peers.stdout.readline(), end="")
         for _ in range(ROUNDS):
-            rates.setdefault("derlem", []).append(ours(folder, arguments.steps))
+            for name, found in ours(folder, arguments.tokens).items():
+                rates.setdefault(name, []).append(found)
             if peers is not None:
                 assert peers.stdin is not None
                 assert peers.stdout is not None

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from trainer.threads import Threads
 from trainer.tokens import Tokens
 
 _READERS = 2
+_WINDOWS = 2048  # that are found at once
 _TOKENS_PER_START = 256  # what is first expected of documents; more room is made where they are shorter
 
 
@@ -147,14 +148,14 @@ class Loader:
         once the copies that were begun on the current CUDA stream have ended. Raises what reading raises:
         DatasetError for what is missing, damaged or out of reach.
         """
-        upcoming = iter(range(first, end))
         coming: deque[tuple[Future[tuple[Batch, ...]], _Slot]] = deque()
+        upcoming = self._planned(first, end)
         free = [_Slot(self._maps.dtype, self._pin) for _ in range(self._ahead + 1)]
         try:
             while True:
-                for step in islice(upcoming, len(free)):
+                for plan, number in islice(upcoming, len(free)):
                     slot = free.pop()
-                    coming.append((self._threads.submit(partial(self._read, step, slot)), slot))
+                    coming.append((self._threads.submit(partial(self._read, plan, number, slot)), slot))
                 if not coming:
                     return
                 future, slot = coming.popleft()
@@ -169,16 +170,39 @@ class Loader:
             for future, _ in coming:
                 future.cancel()
 
-    def _read(self, step: int, slot: _Slot) -> tuple[Batch, ...]:
+    def _planned(self, first: int, end: int) -> Iterator[tuple[Future[list[_Step]], int]]:
+        """Have the steps' windows found, many at a time; give for each step where it will be found."""
+        while first < end:
+            phase = self._order.locate(first)[0]
+            count = min(end - first, max(1, _WINDOWS * self._world // self._order.phases[phase].batch))
+            while self._order.locate(first + count - 1)[0] != phase:
+                count = (count + 1) // 2
+            # The readers begin calls in their order, so that none waits for a plan that has no thread.
+            plan = self._threads.submit(partial(self._plan, first, count))
+            yield from ((plan, number) for number in range(count))
+            first += count
+
+    def _plan(self, first: int, count: int) -> list[_Step]:
+        length = self._order.phases[self._order.locate(first)[0]].length
+        windows = self._order.windows(first, self._rank, self._world, count)
+        segments = self._order.segments(windows)
+        rows = len(windows) // count
+        cuts = np.searchsorted(segments["row"], np.arange(count + 1) * rows).tolist()
+        segments["row"] %= max(rows, 1)
+        return [
+            _Step(length, windows["length"][number * rows :][:rows], segments[begin:end])
+            for number, (begin, end) in enumerate(pairwise(cuts))
+        ]
+
+    def _read(self, plan: Future[list[_Step]], number: int, slot: _Slot) -> tuple[Batch, ...]:
         if self._device is not None:  # else pinning memory would wake the first GPU in every process
             torch.cuda.set_device(self._device)
-        windows = self._order.windows(step, self._rank, self._world)
-        length = self._order.phases[self._order.locate(step)[0]].length
-        sources, held = self._maps.sources(self._order.segments(windows))
-        slot.take(len(windows), length)
-        slot.lengths.numpy()[:] = windows["length"]
-        rows = self._micro_batch or len(windows)
-        cuts = [(at, min(at + rows, len(windows))) for at in range(0, len(windows), max(rows, 1))]
+        length, lengths, segments = plan.result()[number]
+        sources, held = self._maps.sources(segments)
+        slot.take(len(lengths), length)
+        slot.lengths.numpy()[:] = lengths
+        rows = self._micro_batch or len(lengths)
+        cuts = [(at, min(at + rows, len(lengths))) for at in range(0, len(lengths), max(rows, 1))]
         bounds = np.searchsorted(sources["row"], [at for cut in cuts for at in cut])
         batches = tuple(
             self._gather(slot, number, *cut, sources[slice(*bounds[2 * number : 2 * number + 2])])
@@ -204,6 +228,14 @@ class Loader:
         """Give the room for starts: a power of two, so that its changes, which recompile models, are few."""
         wanted = rows * max(self._starts_per_row, length // _TOKENS_PER_START)
         return 1 << max(0, wanted - 1).bit_length()
+
+
+class _Step(NamedTuple):
+    """What a rank reads in a step: windows of `length` targets, how many each has, and their segments."""
+
+    length: int
+    lengths: NDArray[np.int64]
+    segments: NDArray[np.void]
 
 
 class _Slot:

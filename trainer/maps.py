@@ -115,9 +115,9 @@ class Maps:
         begins = np.array([buffer.address for buffer in buffers], np.int64)[which]
         if self._cache is None:
             begins += self._offset[batch]
-        unknown = np.flatnonzero(self._values[batch] == 0)
-        for place in unknown[np.unique(batch[unknown], return_index=True)[1]].tolist():
-            self._parse(int(batch[place]), buffers[which[place]])
+        unknown = np.flatnonzero(self._values[batch] == 0).tolist()
+        for number, place in {int(batch[place]): place for place in unknown}.items():
+            self._parse(number, buffers[which[place]])
         made = np.empty(segments.size, SOURCE)
         made["row"] = segments["row"]
         made["values"] = begins + self._values[batch]

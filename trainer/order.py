@@ -168,16 +168,28 @@ class Order:
         """Say how far each stream has been read when a step begins."""
         return self._after(*self.locate(step))
 
-    def windows(self, step: int, rank: int = 0, world: int = 1) -> NDArray[np.void]:
-        """Give the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row."""
-        number, first = self.locate(step)
-        rows = rank_rows(self.phases[number].batch, rank, world)
-        return self.samples(number, first + rows.start, len(rows))
+    def windows(self, step: int, rank: int = 0, world: int = 1, steps: int = 1) -> NDArray[np.void]:
+        """Give the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row.
 
-    def samples(self, phase: int, first: int, count: int) -> NDArray[np.void]:
-        """Give the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended."""
+        Then those of the steps after it, `steps` in all, as if its phase never ended: together is faster.
+        """
+        number, first = self.locate(step)
+        batch = self.phases[number].batch
+        rows = rank_rows(batch, rank, world)
+        mine = (np.arange(steps)[:, None] * batch + np.arange(rows.start, rows.stop)).ravel()
+        return self.samples(number, first, steps * batch, mine)
+
+    def samples(
+        self, phase: int, first: int, count: int, mine: NDArray[np.int64] | None = None
+    ) -> NDArray[np.void]:
+        """Give the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended.
+
+        Of these only the ones numbered in `mine`, where it is given.
+        """
         length, begin = self.phases[phase].length, self._begins[phase]
         streams, numbers = deal(self._mixtures[phase], first, count)
+        if mine is not None:
+            streams, numbers, count = streams[mine], numbers[mine], mine.size
         targets, offset = self._targets[streams], begin.targets[streams]
         epochs, windows = np.divmod(offset // length + numbers, -(-targets // length))
         starts = windows * length

@@ -127,6 +127,19 @@ def test_the_global_batch_is_the_same_for_any_number_of_ranks(
 
 
 @settings(deadline=None, max_examples=50)
+@given(runs(), st.integers(0, 3), st.integers(1, 4))
+def test_windows_of_several_steps_are_those_of_each(
+    run: tuple[list[Stream], list[Phase], int], step: int, world: int
+) -> None:
+    order = Order(*run)
+    last = steps(run[1]) - len(run[1]) + step  # of the phase that never ends, or of the one before
+    first = next(s for s in range(last + 1) if order.locate(s)[0] == order.locate(last)[0])
+    for rank in range(world):
+        each = [order.windows(s, rank, world) for s in range(first, last + 1)]
+        assert np.array_equal(order.windows(first, rank, world, last + 1 - first), np.concatenate(each))
+
+
+@settings(deadline=None, max_examples=50)
 @given(runs(), st.integers(0, 10**9))
 def test_resuming_at_a_step_equals_running_through(
     run: tuple[list[Stream], list[Phase], int], where: int
