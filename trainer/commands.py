@@ -193,9 +193,10 @@ def order(
     as_json: AsJson = False,
 ) -> None:
     """Print the documents that a training step reads, row by row, whether or not it has been run."""
+    from corpus.dataset import DatasetError
     from corpus.settings import ConfigError
 
-    with _errors():
+    with mendable(DatasetError):  # not _errors, which waits for torch
         from trainer import config, tokens
         from trainer.trace import render, trace
 

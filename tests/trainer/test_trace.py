@@ -133,3 +133,16 @@ def test_only_the_batches_concerned_are_opened(opened: Tokens, monkeypatch: pyte
         assert row.stream == "tur_Latn/web"
     assert set(asked) <= {"tur_Latn/train-web-0.arrow", "tur_Latn/train-web-2.arrow"}
     assert len(asked) == len(set(asked))
+
+
+def test_the_command_waits_for_no_torch(opened: Tokens) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['derlem', 'data', 'order', sys.argv[1], '--step', '3', '--json']\n"
+        "try: runpy.run_module('derlem', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, opened.folder]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    *rows, torch = run.stdout.splitlines()
+    assert (len(rows), torch) == (16, "False")
