@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +39,8 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a model expected where a text's answer came: nats of its tokens, the likeliest ids there, and ln of
-    the probability that no digit follows."""
+    """What a model expected where an answer came: nats of its tokens, the likeliest ids, ln p of no digit
+    behind it."""
 
     nats: NDArray[np.float64]
     likeliest: NDArray[np.int64]
@@ -224,11 +223,3 @@ def _text(tokenizer: Tokenizer, prompt: str, ending: str, bos: bool) -> _Text:
 def _room(items: Sequence[Item]) -> int:
     """Give the tokens that a model may write: the longest answer, a blank, and a few too many digits."""
     return max(len(target) for item in items for target in item.targets) + 3
-
-
-def expected_match(outputs: Sequence[Output]) -> float:
-    """Give the mean probability of sampling the whole answer; 0 where digits are not known."""
-    found = [
-        math.exp(sum(o.digit_nats) + o.end_nats) for o in outputs if o.digit_nats and o.end_nats is not None
-    ]
-    return sum(found) / len(found) if found else 0.0

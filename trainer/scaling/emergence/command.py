@@ -1,0 +1,96 @@
+"""What `derlem emergence` does: tables, runs or a family's file become answers, verdicts, and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from corpus.settings import ConfigError
+from trainer.scaling.emergence import family, outputs, show, survey, verdict
+from trainer.scaling.emergence.verdict import Ability
+
+TABLES = (".jsonl", ".parquet", ".csv")
+TASKS = ("addition/1/tr", "addition/2/tr", "addition/2/en", "addition/3/tr", "multiplication/2/tr")
+"""Asked where nothing else is; `tasks.names()` has all, of which the longer ones take long."""
+ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "emergence.json", "emergence.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command was asked: tasks by name (none: the default ones) and how to ask them."""
+
+    tasks: tuple[str, ...] = ()
+    scale: str = "parameters"
+    n: int | None = None
+    most: int = 2000
+    shots: int = 2
+    seed: int = 0
+
+
+def emergence(
+    sources: Sequence[Path], request: Request, folder: Path | None, console: Console
+) -> list[Ability]:
+    """Judge tables of outputs, or ask the finished runs in folders, or train and ask a TOML file's family.
+
+    Writes answers, verdicts (JSON) and a page with pictures into `folder`; a family has its own where none is
+    named. Raises ConfigError for what a user can mend.
+    """
+    suffixes = {source.suffix if not source.is_dir() else "" for source in sources}
+    begin = ""
+    if suffixes == {".toml"} and len(sources) == 1:
+        learnt = family.load(sources[0])
+        home = sources[0].parent / learnt.output
+        folder = folder or home
+        trained = family.make(learnt, home, console)
+        asked = Request(tasks=learnt.tasks, scale=request.scale, n=learnt.held_out, shots=0, seed=learnt.seed)
+        found = _ask([trained], asked, console)
+        begin = _begin(found, f"derlem emergence {sources[0].name}")
+        rows = found.outputs
+    elif suffixes <= set(TABLES):
+        rows = [row for source in sources for row in outputs.read(source)]
+        outputs.check(rows)
+    elif suffixes == {""}:
+        found = _ask(sources, request, console)
+        begin, rows = _begin(found, "derlem emergence"), found.outputs
+    else:
+        raise ConfigError(
+            f"{', '.join(map(str, sources))}: expected folders of runs, or tables ({', '.join(TABLES)}), or "
+            "the TOML file of one family"
+        )
+    judged = verdict.judge(rows, request.seed)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs.write(rows, folder / ANSWERS)
+        plain = json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False, indent=1)
+        (folder / VERDICTS).write_text(plain + "\n", encoding="utf-8")
+        page = show.page(judged, request.scale, folder, begin)
+        (folder / PAGE).write_text(page, encoding="utf-8")
+    return judged
+
+
+def _ask(folders: Sequence[Path], request: Request, console: Console) -> survey.Survey:
+    found = survey.survey(
+        folders,
+        request.tasks or TASKS,
+        console,
+        scale=request.scale,
+        n=request.n,
+        most=request.most,
+        shots=request.shots,
+        seed=request.seed,
+    )
+    for remark in found.remarks:
+        console.print(remark, style="yellow", markup=False, soft_wrap=True)
+    return found
+
+
+def _begin(found: survey.Survey, command: str) -> str:
+    """Begin a page: where its numbers come from, how many items, what to mind."""
+    lines = [f"# Does an ability jump, or does its metric?\n\nMade by `{command}`.\n"]
+    lines += [f"- {plan.describe()}" for plan in found.plans]
+    lines += [f"- {remark}" for remark in found.remarks]
+    return "\n".join([*lines, ""])

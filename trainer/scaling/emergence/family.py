@@ -1,0 +1,136 @@
+"""A small family of models that learn generated sums: from a TOML file to finished runs to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+from pydantic import Field
+from rich.console import Console
+
+from corpus import dataset, files, settings
+from corpus.counts import Counts
+from corpus.schema import TOKENS16
+from corpus.settings import ConfigError, Section
+from corpus.tokenizer import MODEL, Tokenizer, padded
+from corpus.tokenizer.train import fit
+from trainer import run
+from trainer.config import Config
+from trainer.scaling.emergence import tasks
+
+TOKENS, RUNS = "tokens", "runs"
+_BATCH = 4096  # documents of a record batch
+_VOCABULARY = 512  # at most; digits, the words of the prompts and 256 bytes need fewer
+_LANGUAGES = {"tr": "tur_Latn", "en": "eng_Latn"}
+
+
+class Size(Section):
+    """A model of the family."""
+
+    depth: int = Field(ge=1, description="Layers.")
+    width: int = Field(ge=16, description="Of the residual stream.")
+
+
+class Family(Section):
+    """What is learnt by whom."""
+
+    output: str = Field("emergence", description="Where the family goes, from the file's folder.")
+    tasks: tuple[str, ...] = Field(
+        ("addition/2/tr",), min_length=1, description="Sums and products to learn."
+    )
+    seed: int = Field(0, ge=0, description="Of the sums; the first `held_out` pairs are asked, never learnt.")
+    held_out: int = Field(500, ge=1, description="Pairs of each task that are kept to ask.")
+    learnt: int = Field(10_000, ge=1, description="Pairs of each task to learn from, or all that there are.")
+    sizes: tuple[Size, ...] = Field(min_length=1, description="The models.")
+    seeds: Annotated[int, Field(ge=1)] = Field(2, description="Models of each size; noise is theirs.")
+    train: Config = Field(Config(), description="Everything else of their training.")
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Family:
+    """Read a family's TOML file; ConfigError naming what is wrong with it."""
+    try:
+        return settings.parse(Family, settings.read(path, overrides), str(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; examples/emergence.toml is one") from None
+
+
+def make(family: Family, folder: Path, console: Console) -> Path:
+    """Write the sums and train all models; what is there already stays. Give the folder of the runs."""
+    corpus = folder / TOKENS
+    if files.size(str(corpus), dataset.MANIFEST) is None:
+        write(family, corpus)
+    for size in family.sizes:
+        for seed in range(family.seeds):
+            model = family.train.model.model_copy(update={"depth": size.depth, "width": size.width})
+            config = family.train.model_copy(update={"model": model, "seed": seed})
+            name = f"depth{size.depth}-width{size.width}-seed{seed}"
+            run.train(str(corpus), folder / RUNS / name, config, console)
+    return folder / RUNS
+
+
+def texts(family: Family, task: str) -> Iterator[str]:
+    """Give the texts to learn a task from: a question and its answer, without examples in front."""
+    name = task.split("/")[0]
+    if name not in tasks.OPERATIONS:
+        raise ConfigError(f"tasks: {task} cannot be learnt here; expected {' or '.join(tasks.OPERATIONS)}")
+    items = tasks.make(task, family.held_out + family.learnt, family.seed, shots=0)
+    if len(items) <= family.held_out:
+        raise ConfigError(f"held_out = {family.held_out}: {task} has {len(items)} pairs in all")
+    for item in items[family.held_out :]:
+        yield item.prompt + item.targets[0]
+
+
+def write(family: Family, folder: Path) -> None:
+    """Write the sums as token shards, and the tokenizer made from them, which splits digits."""
+    learnt = {task: list(texts(family, task)) for task in family.tasks}
+    model = fit((text for held in learnt.values() for text in held), "bpe", _VOCABULARY)
+    pieces = Tokenizer(model)
+    files.write_bytes(str(folder), MODEL, model)
+    units = []
+    for task, held in learnt.items():
+        language, source = _LANGUAGES[task.split("/")[2]], task.replace("/", "-")
+        fingerprint = files.fingerprint(task, family.seed, family.held_out, family.learnt, pieces.sha256)
+        with dataset.create(
+            str(folder),
+            f"{language}/train-{source}-{fingerprint}.arrow",
+            TOKENS16,
+            fingerprint,
+            compression=None,
+            language=language,
+            split="train",
+            source=source,
+        ) as slot:
+            for first in range(0, len(held), _BATCH):
+                rows = [
+                    {
+                        "tokens": [pieces.bos, *pieces.encode(text), pieces.eos],
+                        "bytes": len(text.encode()),
+                        "id": f"{number:032x}",
+                        "language": language,
+                        "source": source,
+                        "copies": 1,
+                    }
+                    for number, text in enumerate(held[first : first + _BATCH], first)
+                ]
+                slot.arrow.write_tokens(pa.RecordBatch.from_pylist(rows, TOKENS16.schema()))
+        assert slot.file is not None
+        units.append(
+            dataset.Unit(
+                name=source,
+                fingerprint=fingerprint,
+                inputs=(),
+                files=(slot.file,),
+                counts=Counts(seen=len(held), kept=len(held)),
+            )
+        )
+    facts: dict[str, object] = {
+        "tokenizer": pieces.sha256,
+        "vocabulary": pieces.vocabulary,
+        "padded_vocabulary": padded(pieces.vocabulary),
+        "eos": pieces.eos,
+        "bos": pieces.bos,
+    }
+    manifest = dataset.Manifest(stage="tokenize", version=1, settings={}, units=tuple(units), facts=facts)
+    dataset.save(str(folder), manifest)

@@ -1,0 +1,156 @@
+"""Ask all finished runs below some folders: how many items a task needs, then everything to every model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from corpus.settings import ConfigError
+from trainer import trained
+from trainer.identity import RESULT, RUN
+from trainer.scaling.emergence import tasks
+from trainer.scaling.emergence.ask import answer, merged
+from trainer.scaling.emergence.outputs import Output
+from trainer.scaling.emergence.scores import METRICS
+from trainer.trained import Trained
+
+PILOT = 200
+"""Items that the smallest model is asked first, to see how many it takes."""
+
+SCALES = ("parameters", "non_embedding_parameters", "matmul_parameters", "tokens", "compute")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How many items of a task are asked, and how many it takes to see the smallest model right once (95 %).
+
+    `expected` is the probability of a right answer that the smallest model gives itself, at least chance.
+    """
+
+    task: str
+    n: int
+    needed: int
+    expected: float
+
+    def describe(self) -> str:
+        """Say it, and whether it is enough."""
+        if self.n >= self.needed:
+            return f"{self.task}: n = {self.n:,}, enough for the smallest model ({self.needed:,} needed)"
+        return (
+            f"{self.task}: n = {self.n:,}, but the smallest model, right with p = {self.expected:.1g}, needs "
+            f"{self.needed:,}: its exact match will be 0, which says nothing; look at the smooth metrics"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All answers, what was planned, and what is to be known about the models."""
+
+    outputs: list[Output]
+    plans: list[Planned]
+    remarks: list[str]
+
+
+def runs(folders: Sequence[Path]) -> list[Path]:
+    """Find finished runs in folders and below them, sorted; ConfigError where there is none."""
+    found = {
+        path.parent for folder in folders for path in folder.rglob(RUN) if (path.parent / RESULT).exists()
+    }
+    if not found:
+        where = ", ".join(map(str, folders))
+        raise ConfigError(f"{where}: no finished run there ({RUN} with {RESULT}); `derlem train` makes one")
+    return sorted(found)
+
+
+def survey(
+    folders: Sequence[Path],
+    wanted: Sequence[str],
+    console: Console,
+    *,
+    scale: str = "parameters",
+    n: int | None = None,
+    most: int = 2000,
+    shots: int = 2,
+    seed: int = 0,
+) -> Survey:
+    """Ask every finished run below the folders all tasks, `n` items or as many as it takes up to `most`.
+
+    Raises ConfigError for tasks and scales that there are not, and for items that do not fit a model.
+    """
+    if scale not in SCALES:
+        raise ConfigError(f"--scale {scale}: expected one of {', '.join(SCALES)}")
+    models = sorted(_open(folders, scale), key=lambda each: (each[1], each[0]))
+    plans, outputs, remarks = [], [], _remarks(models, scale)
+    for task in wanted:
+        plan = _plan(task, models[0], n, most, shots, seed)
+        plans.append(plan)
+        console.print(plan.describe(), markup=False, soft_wrap=True)
+    for name, size, model in models:
+        for plan in plans:
+            items = tasks.make(plan.task, plan.n, seed, shots)
+            outputs += answer(model, items, name, size)
+        console.print(f"asked {name} ({size:,.0f} {scale})", markup=False, soft_wrap=True)
+    return Survey(outputs, plans, remarks)
+
+
+def _open(folders: Sequence[Path], scale: str) -> Iterator[tuple[str, float, Trained]]:
+    """Give the name, scale and model of each run; a name is the path below what the folders share."""
+    found = runs(folders)
+    names = {path: path.name for path in found}
+    if len(set(names.values())) < len(found):
+        names = {path: str(path) for path in found}
+    for path in found:
+        model = trained.open(path)
+        yield names[path], _scale(model, scale), model
+
+
+def _scale(model: Trained, name: str) -> float:
+    tokens = float((model.result or {}).get("tokens", 0))
+    if name == "tokens":
+        return tokens
+    if name == "compute":  # without attention: one convention for all that are compared
+        return 6.0 * model.model.shape.matmul_parameters * tokens
+    return float(getattr(model.model.shape, name))
+
+
+def _plan(
+    task: str, smallest: tuple[str, float, Trained], n: int | None, most: int, shots: int, seed: int
+) -> Planned:
+    """Ask the smallest model some items, to see how many it takes; as many as there are of those it takes."""
+    items = tasks.make(task, PILOT, seed, shots)
+    name, size, model = smallest
+    if items[0].generates:
+        values = [METRICS["expected_match"].of(o) for o in answer(model, items, name, size)]
+        known = [value for value in values if value is not None]
+        own = sum(known) / len(known) if known else 0.0
+        expected = max(own, sum(item.chance for item in items) / len(items))
+    else:
+        expected = items[0].chance
+    taken, needed = tasks.enough(min(1.0, expected), most=most)
+    there = len(tasks.make(task, n or taken, seed, shots))
+    return Planned(task, there, needed, expected)
+
+
+def _remarks(models: Sequence[tuple[str, float, Trained]], scale: str) -> list[str]:
+    """Say what about the models makes their outputs less than comparable."""
+    found = []
+    tokenizers = {model.tokenizer.sha256: (name, model.tokenizer) for name, _, model in models}
+    for name, pieces in tokenizers.values():
+        if several := merged(pieces):
+            found.append(
+                f"{name}: its tokenizer holds several digits in one piece, such as {several[0]!r}: "
+                "its digits cannot be scored one by one"
+            )
+    if len(tokenizers) > 1:
+        found.append("models have different tokenizers: nats per token and per digit do not compare")
+    amounts = {float((m.result or {}).get("tokens", 0)) for _, _, m in models}
+    if len(amounts) > 1 and scale not in ("tokens", "compute"):
+        found.append(
+            f"models of one scale were trained on different numbers of tokens ({min(amounts):,.0f} to "
+            f"{max(amounts):,.0f}), which counts as noise of seeds: name runs of one length, or take "
+            "--scale compute"
+        )
+    return found
