@@ -1,0 +1,1 @@
+"""What runs say about a corpus, for people: one page that opens from disk, and its JSON twin."""

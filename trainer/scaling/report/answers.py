@@ -1,0 +1,267 @@
+"""The questions that a report begins with, answered in plain language or declined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.scaling.approaches import approach_3
+from trainer.scaling.laws import Floats
+from trainer.scaling.report.compare import Comparison
+from trainer.scaling.report.facts import Answer
+from trainer.scaling.report.measured import Measured, interval
+from trainer.scaling.report.pictures import unit, worth
+from trainer.scaling.report.words import around, count, ends, number, percent, plural
+from trainer.scaling.uncertainty import Interval
+
+REACH = 20.0
+"""How far beyond the largest run's compute a law is asked: what lies further is not answered."""
+LITTLE = 0.005
+"""A doubling of tokens that lowers the loss by a smaller share than this, or than the noise, is no gain."""
+VAGUE = 3.0
+"""An interval whose ends differ by a larger factor answers nothing."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model and what it reads; `said` is how the answers name it."""
+
+    params: float
+    unique: float
+    said: str
+
+    def at(self, tokens: float, unique: float | None = None, params: float | None = None) -> dict[str, float]:
+        """Give the columns of a run with so many tokens, fresh unless `unique` says otherwise."""
+        return {
+            "params": self.params if params is None else params,
+            "tokens": tokens,
+            "unique": tokens if unique is None else unique,
+        }
+
+
+def answers(m: Measured) -> tuple[Answer, ...]:
+    """Answer every question that the law has the columns for."""
+    columns = m.analysis.fit.law.columns
+    out = []
+    if "tokens" in columns:
+        here = point(m)
+        out += [
+            _stops(m, here),
+            _more(m, here, m.source.asked.more),
+            _more(m, here, here.unique),
+            _epoch(m, here),
+        ]
+    if "params" in columns and "tokens" in columns:
+        out += [_twice(m, point(m)), _optimum(m)]
+    out += [_better(m, one) for one in m.comparisons] or [_no_corpora()]
+    return (*out, _trust(m))
+
+
+def point(m: Measured) -> Point:
+    """Give the model and corpus that the answers are about."""
+    columns, asked = m.runs.columns, m.source.asked
+    params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
+    unique = asked.unique or float(columns["unique"].max())
+    sized = f"a model of {count(params)} parameters" if np.isfinite(params) else "this model"
+    return Point(params, unique, sized)
+
+
+def beyond(m: Measured, run: dict[str, float]) -> float:
+    """Give a run's compute over that of the largest run fitted, both as 6·N·D (6·D where N is one)."""
+    product, largest = 1.0, np.ones(len(m.runs))
+    for name in ("params", "tokens"):
+        if name in m.runs.columns and np.isfinite(run[name]):
+            product, largest = product * run[name], largest * m.runs.columns[name]
+    return product / float(largest.max())
+
+
+def vague(found: Interval) -> bool:
+    """Say whether an interval of a gain is open, reaches zero, or spans more than a factor of VAGUE."""
+    if found.lower is None or found.upper is None or found.lower <= 0:
+        return True
+    return found.upper > VAGUE * found.lower
+
+
+def gain(m: Measured, question: str, what: str, before: dict[str, float], after: dict[str, float]) -> Answer:
+    """Answer how much a step lowers the loss, or why that cannot be told."""
+    found, ratio = m.surface.gain(before, after), beyond(m, after)
+    loss = float(m.surface.losses(*(np.array([before[n]]) for n in ("params", "tokens", "unique")))[0][0])
+    name = unit(m.loss)
+    if ratio > REACH:
+        said = (
+            f"The data cannot tell: this lies at {number(ratio, 2)} times the compute of the largest run, "
+            f"and a law is not trusted beyond {REACH:.0f} times. Taken at its word it would lower "
+            f"{name} by {around(found)}."
+        )
+        return Answer(question, said, False, found, name, ratio)
+    if vague(found):
+        said = f"The data cannot tell: {what} lower {name} by {ends(found)}."
+        return Answer(question, said, False, found, name, ratio)
+    share = percent(found.estimate / loss)
+    said = f"{what[0].upper()}{what[1:]} lower {name} by {around(found)}, {share} of it."
+    if m.noise is not None and found.estimate / loss < m.noise:
+        said += f" That is less than two runs differ by chance ({percent(m.noise)})."
+    return Answer(question, said, True, found, name, ratio)
+
+
+def _stops(m: Measured, here: Point) -> Answer:
+    """Say from which number of tokens on twice as many hardly lower the loss."""
+    question = f"When does {here.said} stop gaining from data?"
+    least = max(LITTLE, m.noise or 0.0)
+    first = float(m.runs.columns["tokens"].min())
+    grid = np.geomspace(first, max(here.unique, float(m.runs.columns["tokens"].max())) * 1e4, 400)
+    fresh = stop(m, here, grid, grid, least)
+    rule = f"from there on, twice the tokens lower the loss by less than {percent(least)}"
+    if m.repeats:
+        over = grid[grid >= here.unique]
+        again = stop(m, here, over, np.full(len(over), here.unique), least)
+        found, where = again, f"With this corpus of {count(here.unique)} unique tokens, read over and over, "
+    else:
+        found, where = fresh, "With fresh data, "
+    ratio = beyond(m, here.at(found.estimate)) if np.isfinite(found.estimate) else None
+    sure = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
+    if ratio is None or ratio > REACH or not sure:
+        place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
+        lead = f"The data cannot tell: {where[0].lower()}{where[1:]}{here.said}"
+        said = f"{lead} would stop gaining {place} tokens"
+        far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio else ""
+        return Answer(question, f"{said}{far} ({rule}).", False, found, "tokens", ratio)
+    said = f"{where}{here.said} stops gaining at {around(found, 'count')} tokens: {rule}."
+    if m.repeats:
+        said += f" That is {number(found.estimate / here.unique, 2)} epochs."
+    elif found.estimate > here.unique:
+        said += (
+            f" That is more than the {count(here.unique)} tokens that there are; what reading them again "
+            "would give is not known, as no run is known to have done so."
+        )
+    return Answer(question, said, True, found, "tokens", ratio)
+
+
+def stop(m: Measured, here: Point, tokens: Floats, unique: Floats, least: float) -> Interval:
+    """Find the first of growing numbers of tokens [n] whose doubling gains a share below `least`."""
+    params = np.full(len(tokens), here.params)
+    known = np.array_equal(tokens, unique)
+    now, now_drawn = m.surface.losses(params, tokens, unique)
+    then, then_drawn = m.surface.losses(params, 2 * tokens, 2 * unique if known else unique)
+
+    def first(gains: Floats) -> Floats:
+        below = gains < least
+        return np.where(below.any(axis=-1), tokens[below.argmax(axis=-1)], np.inf)
+
+    return interval(float(first(1 - then / now)), first(1 - then_drawn / now_drawn))
+
+
+def _more(m: Measured, here: Point, more: float) -> Answer:
+    said = f"the next {count(more)} unique tokens"
+    question = "What is a corpus twice as large worth?" if more == here.unique else f"What are {said} worth?"
+    what = f"for {here.said}, {said} after {count(here.unique)}, each read once,"
+    return gain(m, question, what, here.at(here.unique), here.at(here.unique + more))
+
+
+def _epoch(m: Measured, here: Point) -> Answer:
+    question = "What is the next epoch worth?"
+    if not m.repeats:
+        known = m.source.study or m.source.asked.columns.unique
+        why = "no run saw its data more than once" if known else "how many tokens were unique is not given"
+        return Answer(question, f"The data cannot tell: {why}.", False)
+    what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens in place of one"
+    found = gain(m, question, what, here.at(here.unique), here.at(2 * here.unique, here.unique))
+    value, drawn = worth(m, np.array([2.0]))
+    share = interval(float(value[0] - 1), drawn[:, 0] - 1)
+    extra = f" A token read a second time counts as {around(share)} of a fresh one."
+    return Answer(question, found.statement + extra, found.known, found.value, found.unit, found.beyond)
+
+
+def _twice(m: Measured, here: Point) -> Answer:
+    tokens = here.unique
+    before, after = here.at(tokens), here.at(tokens, params=2 * here.params)
+    question = "What would twice the parameters buy?"
+    sizes = f"{count(2 * here.params)} parameters in place of {count(here.params)}"
+    what = f"at {count(tokens)} fresh tokens, {sizes}"
+    found = gain(m, question, what, before, after)
+    if not found.known:
+        return found
+    grid = np.geomspace(tokens, 1e4 * tokens, 600)
+    target, targets = m.surface.losses(*(np.array([after[n]]) for n in ("params", "tokens", "unique")))
+    loss, drawn = m.surface.losses(np.full(len(grid), here.params), grid, grid)
+
+    def reached(losses: Floats, wanted: Floats) -> Floats:
+        below = losses <= wanted[..., None]
+        return np.where(below.any(axis=-1), grid[below.argmax(axis=-1)] / tokens, np.inf)
+
+    same = interval(float(reached(loss, target[0])), reached(drawn, targets[:, 0]))
+    extra = (
+        f" The same by data alone would take {around(same)} times the tokens."
+        if np.isfinite(same.estimate)
+        else " No amount of fresh tokens would give the same."
+    )
+    return Answer(question, found.statement + extra, True, found.value, found.unit, found.beyond)
+
+
+def _optimum(m: Measured) -> Answer:
+    """Say the compute-optimal size at the compute of the largest run, by each approach that gave one."""
+    question = "Which size is best for the compute of the largest run?"
+    usable = [one for one in m.analysis.approaches if not one.why]
+    if m.fresh is None or not usable:
+        return Answer(question, "The data cannot tell: no approach gave a compute-optimal size.", False)
+    compute = float(m.runs.compute().max())
+    law = m.fresh.fit.law
+    drawn = [
+        approach_3(dict(zip(law.parameters, row, strict=True))) for row in m.fresh.draws.samples.tolist()
+    ]
+    best = next((one for one in usable if one.approach == 3), usable[-1])
+    sizes = np.array([one.optimum(compute)[0] if not one.why else np.inf for one in drawn])
+    found = interval(best.optimum(compute)[0], sizes)
+    n, d = best.optimum(compute)
+    other = "; ".join(
+        f"approach {one.approach} says {count(one.optimum(compute)[0])}" for one in usable if one is not best
+    )
+    said = f"{around(found, 'count')} parameters on {count(d)} tokens, {number(d / n, 3)} tokens a parameter"
+    known = found.determined and found.upper is not None and found.upper <= VAGUE**2 * (found.lower or 0)
+    lead = "" if known else "The data cannot tell: "
+    rest = f" ({other})" if other else ""
+    return Answer(
+        question, f"{lead}{said}, by approach {best.approach}{rest}.", known, found, "parameters", 1.0
+    )
+
+
+def _better(m: Measured, one: Comparison) -> Answer:
+    question = f"Which corpus is better, {one.first} or {one.second}?"
+    found = one.difference
+    rests = f"over {plural(len(one.cells), 'cell')} trained on both"
+    if one.documents:
+        rests += f" and {one.documents:,} validation documents, paired"
+    if found.lower is None or found.upper is None or found.lower <= 0 <= found.upper:
+        said = (
+            f"The data cannot tell: on {one.second} the loss is lower by {around(found, 'percent')} {rests}."
+            if found.determined
+            else f"The data cannot tell: {rests}, a difference of {percent(found.estimate)} has no interval."
+        )
+        return Answer(question, said, False, found, "share of the loss")
+    winner, loser = (one.second, one.first) if found.estimate > 0 else (one.first, one.second)
+    sure = found if found.estimate > 0 else Interval(-found.estimate, -found.upper, -found.lower)
+    said = f"{winner}: its loss is {around(sure, 'percent')} lower than on {loser}, {rests}."
+    return Answer(question, said, True, found, "share of the loss")
+
+
+def _no_corpora() -> Answer:
+    said = "The data cannot tell: no two corpora have runs of one size and one number of tokens."
+    return Answer("Which of two corpora is better?", said, False)
+
+
+def _trust(m: Measured) -> Answer:
+    question = "How far can such predictions be trusted?"
+    checks = [one for one in m.analysis.held_out if one.by == "compute"] or list(m.analysis.held_out)
+    if not checks:
+        said = "The data cannot tell: too few runs to hold some out, so no prediction was checked."
+        return Answer(question, said, False)
+    one = checks[0]
+    meant = percent(min(one.nominal, one.possible))
+    said = (
+        f"The {one.predicted} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
+        f"predicted from the {one.fitted} others: the median miss is {percent(one.error)}, and "
+        f"{percent(one.coverage)} of the runs lie inside intervals meant for "
+        f"{meant} (±{percent(one.half_width)} wide)."
+    )
+    return Answer(question, said, one.coverage >= 0.9 * one.nominal, None, "", one.farthest)

@@ -1,0 +1,70 @@
+"""Make a report of runs, and write it: one page that opens from disk, and the same as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from trainer.scaling.report.answers import answers
+from trainer.scaling.report.checks import cannot, checklist
+from trainer.scaling.report.facts import Report
+from trainer.scaling.report.measured import Measured, measure
+from trainer.scaling.report.page import render
+from trainer.scaling.report.pictures import unit
+from trainer.scaling.report.sections import sections
+from trainer.scaling.report.source import Asked, load
+from trainer.scaling.report.words import count, plural
+from trainer.scaling.uncertainty import RESAMPLES
+
+
+def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Report:
+    """Fit a study's runs, or a table's, and say what they say; RunsError if that cannot be done."""
+    m = measure(load(path, asked or Asked()), resamples, seed)
+    given = answers(m)
+    checks = checklist(m, given)
+    return Report(
+        title="What one more token is worth",
+        about=_about(m),
+        input={
+            "name": path.resolve().name,
+            "blake2b": m.source.digest,
+            "corpus": m.source.about or "one, not named",
+            "loss": unit(m.loss),
+            "resamples": str(resamples),
+            "seed": str(seed),
+        },
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("derlem", "numpy", "scipy")},
+        },
+        answers=given,
+        checklist=checks,
+        cannot=cannot(m, given),
+        sections=sections(m),
+        analysis=m.analysis.as_dict(),
+    )
+
+
+def write(found: Report, page: Path) -> Path:
+    """Write the page, and its twin with the suffix .json beside it; give the twin's path."""
+    twin = page.with_suffix(".json")
+    text = json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    twin.write_text(text + "\n", encoding="utf-8")
+    page.write_text(render(found, twin.name), encoding="utf-8")
+    return twin
+
+
+def _about(m: Measured) -> str:
+    sizes = m.runs.columns.get("params")
+    tokens = m.runs.columns.get("tokens")
+    said = f"{plural(m.analysis.clusters, 'run')}"
+    if m.source.about:
+        said += f" on {m.source.about}"
+    if sizes is not None:
+        said += f", {count(float(sizes.min()))} to {count(float(sizes.max()))} parameters"
+    if tokens is not None:
+        said += f", {count(float(tokens.min()))} to {count(float(tokens.max()))} tokens"
+    return said

@@ -1,0 +1,255 @@
+"""Charts as SVG written by hand: colours are the page's, markers and dashes tell series apart without."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from html import escape
+
+from trainer.scaling.report.facts import Axis, Chart, Forest, Mark, Series
+from trainer.scaling.report.words import around, write
+
+WIDTH, HEIGHT = 460, 300
+SMALL_WIDTH, SMALL_HEIGHT = 340, 210
+STYLES = 6
+"""Colours, dashes and markers before they begin anew."""
+_DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "12 4")
+_LETTER = 6.7
+_ROW = 34
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Turns numbers into positions between two ends of the picture."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    axis: Axis
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (self._bent(v) for v in (self.low, self.high, value))
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+    def _bent(self, value: float) -> float:
+        return math.log(max(value, 1e-300)) if self.axis.log else value
+
+    def ticks(self, most: int) -> list[float]:
+        """Give the numbers to write: tens, 1-2-5, or even steps, as the range asks."""
+        if self.axis.log and self.high / self.low >= 8:
+            return _log_ticks(self.low, self.high, most)
+        return _even_ticks(self.low, self.high, most)
+
+
+def draw(chart: Chart, name: str) -> str:
+    """Draw a chart; `name` is unlike that of any other on the page."""
+    width, height = (SMALL_WIDTH, SMALL_HEIGHT) if chart.small else (WIDTH, HEIGHT)
+    all_x = [x for each in (*chart.lines, *chart.dots) for x in each.x]
+    span_x = [v for mark in chart.marks if mark.to is not None for v in (mark.at, mark.to)]
+    y_low, y_high = _range(chart)
+    bottom, top = height - 44, 28
+    rough = _Scale(y_low, y_high, bottom, top, chart.y)
+    y_ticks = rough.ticks(6 if not chart.small else 5)
+    left = 14 + _LETTER * max((len(write(t, chart.y.kind)) for t in y_ticks), default=1)
+    x = _Scale(*_padded(min([*all_x, *span_x]), max([*all_x, *span_x]), chart.x), left, width - 12, chart.x)
+    parts = [_head(chart.title, chart.alt, name, width, height)]
+    frame = f'x="{left:.1f}" y="{top}" width="{width - 12 - left:.1f}" height="{bottom - top}"'
+    parts.append(f'<clipPath id="{name}-c"><rect {frame}/></clipPath>')
+    parts += [_shade(mark, x, top, bottom) for mark in chart.marks if mark.to is not None]
+    parts += _grid(x, rough, y_ticks, width, bottom, top, left)
+    inside = [_level(mark, rough, left, width - 12) for mark in chart.marks if mark.to is None]
+    inside += [_band(each, x, rough) for each in chart.lines if each.lower and len(each.x) > 1]
+    inside += [_line(each, x, rough) for each in chart.lines]
+    inside += [_dots(each, x, rough, many=len(all_x) > 120) for each in chart.dots]
+    parts.append(f'<g clip-path="url(#{name}-c)">{"".join(inside)}</g>')
+    parts.append(_text(2, 14, chart.y.name, "name"))
+    parts.append(_text(width - 12, height - 6, chart.x.name, "name", "end"))
+    return "".join(parts) + "</svg>"
+
+
+def legend(chart: Chart) -> str:
+    """Give the key of a chart as a list, empty where one kind of thing is drawn."""
+    held: dict[str, list[str]] = {}
+    for each in chart.lines:
+        held.setdefault(each.label, []).append(
+            f'<path class="line s{each.style % STYLES}" d="M1 7H27"{_dash(each)}/>'
+        )
+    for each in chart.dots:
+        held.setdefault(each.label, []).append(_marker(each.style, 14, 7, 4.2))
+    labels = [
+        (mark.label, '<rect class="shade" x="1" y="1" width="26" height="12"/>')
+        for mark in chart.marks
+        if mark.to is not None
+    ]
+    labels += [
+        (mark.label, '<path class="level" d="M1 7H27"/>')
+        for mark in chart.marks
+        if mark.to is None and mark.label
+    ]
+    items = [(label, "".join(keys)) for label, keys in held.items()] + labels
+    if len(items) < 2:
+        return ""
+    box = 'width="28" height="14" viewBox="0 0 28 14" aria-hidden="true"'
+    rows = "".join(f"<li><svg {box}>{key}</svg>{escape(label)}</li>" for label, key in items)
+    return f'<ul class="key">{rows}</ul>'
+
+
+def draw_forest(forest: Forest, name: str) -> str:
+    """Draw intervals under each other, each under its label."""
+    height = _ROW * len(forest.rows) + 46
+    values = [forest.zero]
+    for _, found in forest.rows:
+        values += [v for v in (found.estimate, found.lower, found.upper) if v is not None]
+    x = _Scale(*_padded(min(values), max(values), forest.axis), 12, WIDTH - 12, forest.axis)
+    bottom = height - 40
+    parts = [_head(forest.title, forest.alt, name, WIDTH, height)]
+    for t in x.ticks(5):
+        parts.append(f'<path class="grid" d="M{x(t):.1f} 2V{bottom}"/>')
+        parts.append(_text(x(t), bottom + 16, write(t, forest.axis.kind), anchor="middle"))
+    parts.append(f'<path class="zero" d="M{x(forest.zero):.1f} 2V{bottom}"/>')
+    for i, (label, found) in enumerate(forest.rows):
+        last = i == len(forest.rows) - 1
+        y = _ROW * i + 26
+        ends = [x(v) if v is not None else e for v, e in ((found.lower, 12), (found.upper, WIDTH - 12))]
+        text = around(found, forest.axis.kind) if last else write(found.estimate, forest.axis.kind)
+        parts.append(_text(2, y - 9, f"{label}: {text}", "strong" if last else ""))
+        if ends[0] != ends[1]:
+            parts.append(f'<path class="line s0" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}"/>')
+        parts.append(_marker(3 if last else 0, x(found.estimate), y, 6.5 if last else 4, colour=0))
+    parts.append(_text(WIDTH - 12, height - 6, forest.axis.name, "name", "end"))
+    return "".join(parts) + "</svg>"
+
+
+def _head(title: str, alt: str, name: str, width: float, height: float) -> str:
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(alt)}</desc>'
+    )
+
+
+def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
+    style = f' class="{kind}"' if kind else ""
+    return f'<text{style} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(said)}</text>'
+
+
+def _range(chart: Chart) -> tuple[float, float]:
+    """Give the range of y: all lines and dots, and bands as far as they do not squeeze them."""
+    kept = [y for each in (*chart.lines, *chart.dots) for y in each.y]
+    kept += [mark.at for mark in chart.marks if mark.to is None]
+    low, high = min(kept), max(kept)
+    wide = [y for each in (*chart.lines, *chart.dots) for y in (*each.lower, *each.upper) if math.isfinite(y)]
+    if wide and chart.y.log:
+        room = max((high / low) ** 0.5, 1.001)
+        low, high = max(min([low, *wide]), low / room), min(max([high, *wide]), high * room)
+    elif wide:
+        room = max(high - low, 1e-12)
+        low, high = max(min([low, *wide]), low - room), min(max([high, *wide]), high + room)
+    return _padded(low, high, chart.y)
+
+
+def _padded(low: float, high: float, axis: Axis) -> tuple[float, float]:
+    """Leave a little room at both ends."""
+    if axis.log:
+        room = (high / low) ** 0.04 if high > low else 1.1
+        return low / room, high * room
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+    for each in steps:
+        ticks = [s * 10.0**e for e in range(first, last + 1) for s in each if low <= s * 10.0**e <= high]
+        if len(ticks) <= most + 1:
+            return ticks
+    stride = math.ceil(len(ticks) / most)
+    return ticks[::stride]
+
+
+def _even_ticks(low: float, high: float, most: int) -> list[float]:
+    rough = (high - low) / most
+    step = 10.0 ** math.floor(math.log10(rough))
+    step *= next(m for m in (1, 2, 2.5, 5, 10) if m * step >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _grid(
+    x: _Scale, y: _Scale, y_ticks: list[float], width: float, bottom: float, top: float, left: float
+) -> list[str]:
+    parts = []
+    for t in y_ticks:
+        parts.append(f'<path class="grid" d="M{left:.1f} {y(t):.1f}H{width - 12}"/>')
+        parts.append(_text(left - 6, y(t) + 4, write(t, y.axis.kind), anchor="end"))
+    for t in x.ticks(max(3, int((width - left) / 62))):
+        parts.append(f'<path class="tick" d="M{x(t):.1f} {bottom}v5"/>')
+        parts.append(_text(x(t), bottom + 18, write(t, x.axis.kind), anchor="middle"))
+    parts.append(f'<path class="axis" d="M{left:.1f} {top}V{bottom}H{width - 12}"/>')
+    return parts
+
+
+def _shade(mark: Mark, x: _Scale, top: float, bottom: float) -> str:
+    assert mark.to is not None
+    start, end = x(mark.at), x(mark.to)
+    size = f'width="{max(end - start, 1):.1f}" height="{bottom - top}"'
+    return f'<rect class="shade" x="{start:.1f}" y="{top}" {size}/>'
+
+
+def _level(mark: Mark, y: _Scale, left: float, right: float) -> str:
+    kind = "zero" if mark.at == 0 else "level"
+    return f'<path class="{kind}" d="M{left:.1f} {y(mark.at):.1f}H{right}"/>'
+
+
+def _band(each: Series, x: _Scale, y: _Scale) -> str:
+    there = [(x(a), y(b)) for a, b in zip(each.x, each.upper, strict=True)]
+    back = [(x(a), y(b)) for a, b in zip(reversed(each.x), reversed(each.lower), strict=True)]
+    return f'<path class="band s{each.style % STYLES}" d="M{_path([*there, *back])}Z"/>'
+
+
+def _line(each: Series, x: _Scale, y: _Scale) -> str:
+    points = _path((x(a), y(b)) for a, b in zip(each.x, each.y, strict=True))
+    return f'<path class="line s{each.style % STYLES}" d="M{points}"{_dash(each)}/>'
+
+
+def _dash(each: Series) -> str:
+    dash = "1 5" if each.guess else _DASHES[each.style % STYLES]
+    return f' stroke-dasharray="{dash}"' if dash else ""
+
+
+def _dots(each: Series, x: _Scale, y: _Scale, many: bool) -> str:
+    size = 2.6 if many else 3.6
+    out = [
+        f'<path class="whisker s{each.style % STYLES}" d="M{x(a):.1f} {y(low):.1f}V{y(high):.1f}"/>'
+        for a, low, high in zip(each.x, each.lower, each.upper, strict=False)
+    ]
+    out += [_marker(each.style, x(a), y(b), size) for a, b in zip(each.x, each.y, strict=True)]
+    return "".join(out)
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return "L".join(f"{max(-9999, min(9999, a)):.1f} {max(-9999, min(9999, b)):.1f}" for a, b in points)
+
+
+_SHAPES: tuple[Callable[[float, float, float], str], ...] = (
+    lambda x, y, r: f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r:.1f} 0a{r} {r} 0 1 0 {-2 * r:.1f} 0Z",
+    lambda x, y, r: f"M{x - r:.1f} {y - r:.1f}h{2 * r:.1f}v{2 * r:.1f}h{-2 * r:.1f}Z",
+    lambda x, y, r: f"M{x:.1f} {y - 1.2 * r:.1f}l{1.2 * r:.1f} {2.1 * r:.1f}h{-2.4 * r:.1f}Z",
+    lambda x, y, r: (
+        f"M{x:.1f} {y - 1.3 * r:.1f}"
+        + "".join(f"l{a * r:.1f} {b * r:.1f}" for a, b in ((1.3, 1.3), (-1.3, 1.3), (-1.3, -1.3)))
+        + "Z"
+    ),
+    lambda x, y, r: f"M{x:.1f} {y + 1.2 * r:.1f}l{1.2 * r:.1f} {-2.1 * r:.1f}h{-2.4 * r:.1f}Z",
+    lambda x, y, r: (
+        f"M{x - r:.1f} {y - r:.1f}l{2 * r:.1f} {2 * r:.1f}m0 {-2 * r:.1f}l{-2 * r:.1f} {2 * r:.1f}"
+    ),
+)
+
+
+def _marker(style: int, x: float, y: float, size: float, colour: int | None = None) -> str:
+    shape = style % STYLES
+    kind = "cross" if shape == 5 else "dot"
+    return f'<path class="{kind} s{shape if colour is None else colour}" d="{_SHAPES[shape](x, y, size)}"/>'

@@ -1,0 +1,235 @@
+"""The checklist: what a report one can trust must show, whether this one does, and what stays unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.scaling.approaches import parabola_bias
+from trainer.scaling.report.answers import REACH
+from trainer.scaling.report.facts import Answer, Check
+from trainer.scaling.report.measured import Measured
+from trainer.scaling.report.pictures import unit
+from trainer.scaling.report.words import count, listed, number, percent, plural
+from trainer.scaling.uncertainty import LEVEL
+
+REST = 1e-3
+"""A gradient smaller than this, in units of uncertainty, is one at rest."""
+SPAN = 1.0
+"""Decades that N and D should span before their exponents are trusted."""
+
+
+def checklist(m: Measured, answers: tuple[Answer, ...]) -> tuple[Check, ...]:
+    """Check the data, the fit and the predictions."""
+    return (
+        _described(m),
+        _scored(m),
+        _span(m),
+        _single_epoch(m),
+        _units(m),
+        _noise(m),
+        _optimum_found(m),
+        _determined(m),
+        _approaches(m),
+        _conventions(m),
+        _held_out(m),
+        _rivals(m),
+        _sensitivity(m),
+        _languages(m),
+        _reach(answers),
+    )
+
+
+def cannot(m: Measured, answers: tuple[Answer, ...]) -> tuple[str, ...]:
+    """Say plainly what must not be concluded."""
+    out = [f"{each.question} No answer from these runs." for each in answers if not each.known]
+    out += [f"{remark[0].upper()}{remark[1:]}." for remark in (*m.analysis.remarks, *m.source.remarks)]
+    bias = _bias(m)
+    return (*out, bias) if bias else tuple(out)
+
+
+def _described(m: Measured) -> Check:
+    rows = m.source.kept(m.source.about)
+    wanted = {
+        "parameters": [row.params for row in rows],
+        "tokens": [row.tokens for row in rows],
+        "learning rate": [row.lr for row in rows],
+        "batch": [row.batch for row in rows],
+    }
+    missing = [name for name, values in wanted.items() if not np.isfinite(values).all()]
+    missing += [] if all(row.seed for row in rows) else ["seed"]
+    missing += [] if m.source.asked.columns.unique or m.source.study else ["unique tokens"]
+    missing += [] if all(row.stage for row in rows) else ["stage of the schedule"]
+    left = sum(bool(row.left_out) for row in m.source.rows)
+    tail = f"; {left} left out, each with its reason" if left else "; none left out"
+    if missing:
+        return Check(
+            "Every run is fully described", False, f"the table does not give {listed(missing)}{tail}"
+        )
+    return Check("Every run is fully described", True, f"{plural(len(rows), 'run')}, all columns known{tail}")
+
+
+def _scored(m: Measured) -> Check:
+    name = "All runs are scored on the same documents"
+    lists = {row.documents for row in m.source.kept()}
+    if not m.source.study or lists == {""}:
+        return Check(name, False, "the table does not say on which validation documents its losses are")
+    return Check(name, len(lists) == 1, f"the hash of the list of documents is {listed(sorted(lists))}")
+
+
+def _span(m: Measured) -> Check:
+    decades = {
+        {"params": "N", "tokens": "D"}[c]: float(np.ptp(np.log10(m.runs.columns[c])))
+        for c in ("params", "tokens")
+        if c in m.runs.columns
+    }
+    said = listed([f"{name} spans {number(value, 2)} decades" for name, value in decades.items()])
+    return Check(
+        "Sizes and tokens span a decade each",
+        len(decades) == 2 and min(decades.values()) >= SPAN,
+        said if len(decades) == 2 else f"{said}; the other is not given",
+    )
+
+
+def _single_epoch(m: Measured) -> Check:
+    name = "Repeated data are told from fresh data"
+    if m.repeats:
+        most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
+        return Check(name, True, f"unique tokens are known, and runs reach {number(most, 2)} epochs")
+    if m.source.asked.columns.unique or m.source.study:
+        return Check(name, True, "unique tokens are known, and no run saw its data twice")
+    return Check(name, False, "the table has no column of unique tokens: all tokens are taken as fresh")
+
+
+def _units(m: Measured) -> Check:
+    clusters = m.analysis.clusters
+    enough = clusters >= 10 and not m.source.remarks
+    why = "; ".join(m.source.remarks) or f"{plural(clusters, 'independent run')} are resampled whole"
+    return Check("Intervals rest on independent runs", enough, why)
+
+
+def _noise(m: Measured) -> Check:
+    name = "The noise between seeds is measured"
+    if m.noise is None:
+        return Check(name, False, "no two runs differ in their seed alone")
+    return Check(name, True, f"{percent(m.noise)} of the loss, from {plural(m.replicates, 'run')}")
+
+
+def _optimum_found(m: Measured) -> Check:
+    proof = m.analysis.fit.certificate
+    good = proof.gradient < REST and proof.agreeing > 1
+    near = "one minimum" if len(proof.basins) == 1 else f"{len(proof.basins)} minima"
+    why = (
+        f"{proof.agreeing} of {proof.descents} descents from the best of {proof.starts:,} starts agree; the "
+        f"gradient there is {number(proof.gradient, 2)} in units of uncertainty; {near} within 5 % of the "
+        "lowest objective"
+    )
+    return Check("The fit is at its optimum", good, why)
+
+
+def _determined(m: Measured) -> Check:
+    draws = m.analysis.bootstrap
+    free = [name for name in m.analysis.fit.law.parameters if name not in m.analysis.fit.held]
+    loose = [name for name in free if not draws.interval(name).determined]
+    why = (
+        f"{listed(loose)} not limited by the data" if loose else f"all {len(free)} have closed 95 % intervals"
+    )
+    return Check("The data determine every parameter", not loose, why)
+
+
+def _approaches(m: Measured) -> Check:
+    name = "Three approaches to the compute-optimal size agree"
+    usable = [one for one in m.analysis.approaches if not one.why]
+    if len(usable) < 3:
+        why = "; ".join(f"approach {one.approach} {one.why}" for one in m.analysis.approaches if one.why)
+        return Check(name, False, why or "the law has no compute-optimal size")
+    exponents = [one.a for one in usable]
+    said = listed([number(a, 2) for a in exponents])
+    return Check(name, max(exponents) - min(exponents) < 0.1, f"N grows as compute to the power {said}")
+
+
+def _conventions(m: Measured) -> Check:
+    name = "The answer is shown for each way of counting"
+    if not m.conventions:
+        return Check(name, False, "the table does not give the shapes of its models, so N is counted one way")
+    low, high = (f(one.exponent.estimate for one in m.conventions) for f in (min, max))
+    return Check(name, True, f"the exponent of N lies between {number(low, 2)} and {number(high, 2)}")
+
+
+def _held_out(m: Measured) -> Check:
+    name = "Intervals hold on runs that were left out"
+    checks = m.analysis.held_out
+    if not checks:
+        return Check(name, False, "too few runs to leave some out")
+    said = [f"{percent(c.coverage)} by {c.by} (±{percent(c.half_width)})" for c in checks]
+    worst = min(c.coverage for c in checks)
+    return Check(name, worst >= 0.9, f"of the runs inside {percent(LEVEL)} intervals, {listed(said)}")
+
+
+def _rivals(m: Measured) -> Check:
+    name = "No other law predicts the left-out runs better"
+    if m.held_out is None or len(m.held_out.rivals) < 2:
+        return Check(name, False, "too few runs to compare laws on runs left out")
+    own = m.held_out.rivals[m.analysis.fit.law.name]
+    best = min(m.held_out.rivals, key=lambda each: m.held_out.rivals[each] if m.held_out else 0.0)
+    said = f"{m.analysis.fit.law.name} misses by {percent(own)}, "
+    if best == m.analysis.fit.law.name:
+        said += f"the least of {len(m.held_out.rivals)} laws"
+    else:
+        said += f"{best} by {percent(m.held_out.rivals[best])}"
+    return Check(name, own <= 1.1 * m.held_out.rivals[best], said)
+
+
+def _sensitivity(m: Measured) -> Check:
+    name = "The answer does not hang on one choice"
+    if "N exponent" not in m.analysis.fit.derived:
+        low, high = _moved(m, "E")
+        why = f"E lies between {number(low)} and {number(high)} over {len(m.variants)} ways to fit"
+        return (
+            Check(name, high - low < 0.1 * m.analysis.fit.derived["E"], why)
+            if high
+            else Check(name, False, why)
+        )
+    found = m.analysis.bootstrap.derived()["N exponent"]
+    low, high = _moved(m, "N exponent")
+    inside = found.holds(low) and found.holds(high)
+    between = f"between {number(low, 2)} and {number(high, 2)}"
+    said = f"over {len(m.variants)} ways to fit, the exponent of N lies {between}"
+    return Check(name, inside, f"{said}; its interval {'holds' if inside else 'does not hold'} them all")
+
+
+def _moved(m: Measured, name: str) -> tuple[float, float]:
+    values = [each.fit.derived[name] for each in m.variants if name in each.fit.derived]
+    return (min(values), max(values)) if values else (0.0, 0.0)
+
+
+def _languages(m: Measured) -> Check:
+    name = "Losses compare across tokenizers and languages"
+    if "bits_per_byte" not in m.loss:
+        return Check(
+            name, False, f"{unit(m.loss)} is not said to be in bits per byte: it depends on the tokenizer"
+        )
+    return Check(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} apart")
+
+
+def _reach(answers: tuple[Answer, ...]) -> Check:
+    name = "No answer reaches far beyond the runs"
+    far = [each for each in answers if each.beyond is not None and each.beyond > REACH]
+    if far:
+        ratio = max(each.beyond or 0.0 for each in far)
+        why = f"{plural(len(far), 'answer')} would lie up to {count(ratio)} times beyond, and are not given"
+        return Check(name, False, why)
+    return Check(name, True, f"all lie within {REACH:.0f} times the compute of the largest run")
+
+
+def _bias(m: Measured) -> str:
+    """Say how far a parabola's lowest point is off on a surface such as the one fitted."""
+    second = next((one for one in m.analysis.approaches if one.approach == 2 and not one.why), None)
+    if second is None or m.fresh is None:
+        return ""
+    found = m.fresh.fit.parameters
+    alpha, beta = found["alpha"], found.get("beta", found["alpha"])
+    shift = np.expm1(parabola_bias(alpha, beta, float(np.log(4)), 7))
+    return (
+        f"Approach 2 is biased even without noise: with sizes spread fourfold around the best, a surface of "
+        f"these exponents moves its N* by {percent(float(shift))}."
+    )

@@ -1,0 +1,160 @@
+"""What a report holds: plain words and numbers, of which the page and its JSON twin are both made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeAlias
+
+from trainer.scaling.uncertainty import Interval
+
+Kind: TypeAlias = Literal["text", "count", "number", "percent", "power"]
+"""How a number is written: 1.2 B, 0.3153, 1.3 %, 3.2 × 10²¹."""
+Cell: TypeAlias = str | float | Interval | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question in plain language and what the data say; `known` is false where they cannot tell.
+
+    `beyond` is the compute of the run that the answer is about over that of the largest run fitted.
+    """
+
+    question: str
+    statement: str
+    known: bool
+    value: Interval | None = None
+    unit: str = ""
+    beyond: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a report one can trust must show: whether this one does, and why."""
+
+    name: str
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: its head and how its numbers are written."""
+
+    name: str
+    kind: Kind = "number"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; its first column names the rows."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis shows, in which unit, and how its numbers are written."""
+
+    name: str
+    log: bool = False
+    kind: Kind = "number"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Numbers drawn as a line or as dots, with a band or whiskers where `lower` and `upper` are given.
+
+    `guess`: drawn dashed, as it lies beyond the data; `style` numbers the colour, dash and marker.
+    """
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+    style: int = 0
+    guess: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A shaded range of x (`to` given) or a level of y."""
+
+    label: str
+    at: float
+    to: float | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture in numbers; `alt` says in words what is to be seen, `small` that it is one of several."""
+
+    title: str
+    x: Axis
+    y: Axis
+    alt: str
+    lines: tuple[Series, ...] = ()
+    dots: tuple[Series, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    small: bool = False
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Intervals under each other, with a line at `zero`; the last row is the whole."""
+
+    title: str
+    axis: Axis
+    rows: tuple[tuple[str, Interval], ...]
+    alt: str
+    zero: float = 0.0
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    id: str
+    title: str
+    text: tuple[str, ...] = ()
+    charts: tuple[Chart | Forest, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows; `input` and `versions` name what it was made from and by."""
+
+    title: str
+    about: str
+    input: Mapping[str, str]
+    versions: Mapping[str, str]
+    answers: tuple[Answer, ...]
+    checklist: tuple[Check, ...]
+    cannot: tuple[str, ...]
+    sections: tuple[Section, ...]
+    analysis: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON; null for what is no finite number."""
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+
+
+def plain(value: Any) -> Any:
+    """Turn dataclasses into dictionaries, tuples into lists, and numbers that are not finite into None."""
+    if isinstance(value, Interval):
+        return plain(value.as_dict())
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,355 @@
+"""The charts of a report: numbers to draw, and what each chart shows in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.scaling.analysis import repeated
+from trainer.scaling.approaches import SAME_BUDGET, approach_3, vertices
+from trainer.scaling.laws import Floats
+from trainer.scaling.prediction import order
+from trainer.scaling.report.facts import Axis, Chart, Forest, Mark, Series
+from trainer.scaling.report.measured import Measured, Surface
+from trainer.scaling.report.words import around, count, ends, number, percent, power
+from trainer.scaling.runs import Runs
+from trainer.scaling.uncertainty import LEVEL, Interval
+
+SHOWN = 5
+"""The most sizes or budgets of one chart: more cannot be told apart."""
+POINTS = 41
+TOKENS = Axis("tokens seen, D", log=True, kind="count")
+PARAMS = Axis("parameters, N", log=True, kind="count")
+COMPUTE = Axis("training compute, FLOPs", log=True, kind="power")
+_FREEDOM = 3.84
+_AXES = {"params": PARAMS, "tokens": TOKENS, "compute": COMPUTE}
+
+
+def unit(loss: str) -> str:
+    """Name a loss for people: `languages.tur_Latn.bits_per_byte` is bits per byte, tur_Latn."""
+    if not loss.endswith("bits_per_byte"):
+        return loss
+    parts = loss.split(".")
+    return "bits per byte" if len(parts) < 3 else f"bits per byte, {'.'.join(parts[1:-1])}"
+
+
+def fits(m: Measured) -> list[Chart]:
+    """Draw the law with its band through the runs: against tokens at several sizes, or its only column."""
+    columns = [c for c in m.analysis.fit.law.columns if c != "unique"]
+    loss = Axis(unit(m.loss), log=True)
+    if len(columns) == 1:
+        whole = _curve(m.surface, columns[0], m.runs, {}, "law with 95 % band", 0)
+        every = Series("runs", _t(m.runs.columns[columns[0]]), _t(m.runs.loss))
+        alt = f"{unit(m.loss)} of {len(m.runs)} runs and the law through them."
+        return [Chart("The law through the runs", _AXES[columns[0]], loss, alt, (whole,), (every,))]
+    again = repeated(m.runs)
+    sizes = spread(np.unique(m.runs.columns["params"][~again]))
+    lines, dots = [], []
+    for style, size in enumerate(sizes):
+        single = m.runs.take((m.runs.columns["params"] == size) & ~again)
+        label = f"{count(size)} parameters"
+        over = single if np.ptp(single.columns["tokens"]) else m.runs
+        lines.append(_curve(m.surface, "tokens", over, {"params": size}, label, style))
+        dots.append(Series(label, _t(single.columns["tokens"]), _t(single.loss), style=style))
+    shown = "the largest, the smallest and some between" if len(sizes) < len(_sizes(m.runs)) else "all sizes"
+    alt = (
+        f"{unit(m.loss)} falls with tokens at {len(sizes)} sizes ({shown}); the fitted law lies on the runs "
+        f"with a mean relative error of {percent(m.analysis.fit.error)}."
+    )
+    seen_once = " (data seen once)" if again.any() else ""
+    return [
+        Chart(f"Loss against tokens, by model size{seen_once}", TOKENS, loss, alt, tuple(lines), tuple(dots))
+    ]
+
+
+def spread(values: Floats, most: int = SHOWN) -> list[float]:
+    """Choose some of many sorted values, the ends among them."""
+    at = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
+    return [float(values[i]) for i in at]
+
+
+def residuals(m: Measured) -> list[Chart]:
+    """Draw what the law leaves over, against everything that it might still depend on."""
+    left = np.log(m.runs.loss / m.analysis.fit.predict(m.runs))
+    columns = m.runs.columns
+    against: list[tuple[str, Axis, Floats]] = [
+        (f"against {name}", _AXES[key], columns[key])
+        for key, name in (("params", "parameters"), ("tokens", "tokens"))
+        if key in columns
+    ]
+    if {"params", "tokens"} <= columns.keys():
+        against.append(("against compute", COMPUTE, m.runs.compute()))
+        ratio = columns["tokens"] / columns["params"]
+        against.append(("against tokens a parameter", Axis("D / N", log=True, kind="count"), ratio))
+    if repeated(m.runs).any():
+        seen = columns["tokens"] / columns["unique"]
+        against.append(("against epochs", Axis("epochs, D / U", log=True, kind="count"), seen))
+    axis = Axis("measured over law, minus 1", kind="percent")
+    marks = [Mark("", 0.0)]
+    if m.noise is not None:
+        marks += [Mark("twice the noise between seeds", 2 * m.noise), Mark("", -2 * m.noise)]
+    return [
+        Chart(
+            f"Residuals {name}",
+            x,
+            axis,
+            f"Residuals {name} lie between {percent(float(left.min()))} and {percent(float(left.max()))}; "
+            f"their rank correlation with it is {number(_rank(values, left), 2)}.",
+            dots=(Series("runs", _t(values), _t(np.expm1(left))),),
+            marks=tuple(marks),
+            small=True,
+        )
+        for name, x, values in against
+    ]
+
+
+def budgets(m: Measured) -> list[Chart]:
+    """Draw loss against size at equal compute, the law's curves and the parabolas' lowest points."""
+    if m.fresh is None:
+        return []
+    fresh = m.runs.take(~repeated(m.runs))
+    compute, params = fresh.compute(), fresh.columns["params"]
+    ordered = np.argsort(compute)
+    groups = np.split(ordered, np.flatnonzero(np.diff(np.log(compute[ordered])) > SAME_BUDGET) + 1)
+    full = [rows for rows in groups if len(np.unique(params[rows])) > 2]
+    chosen = (
+        [full[int(i)] for i in np.unique(np.linspace(0, len(full) - 1, min(SHOWN, len(full))).round())]
+        if full
+        else []
+    )
+    lines, dots = [], []
+    if not chosen:  # no budget is shared: the law's own curves, where the runs lie
+        chosen = [np.array([i]) for i in ordered[np.linspace(0, len(ordered) - 1, 4).round().astype(int)]]
+    for style, rows in enumerate(chosen):
+        budget = float(np.exp(np.log(compute[rows]).mean()))
+        label = f"{power(budget, 2)} FLOPs"
+        grid = np.geomspace(params.min(), params.max(), POINTS)
+        value, _ = m.fresh.losses(grid, budget / (6 * grid), budget / (6 * grid))
+        near = value < 1.25 * value.min()
+        lines.append(Series(label, _t(grid[near]), _t(value[near]), style=style))
+        if len(rows) > 1:
+            dots.append(Series(label, _t(params[rows]), _t(fresh.loss[rows]), style=style))
+    found, refused = vertices(compute, params, fresh.columns["tokens"], fresh.loss)
+    if found:
+        dots.append(
+            Series(
+                "a parabola's lowest point",
+                tuple(v.params for v in found),
+                tuple(v.loss for v in found),
+                style=len(chosen) + 1,
+            )
+        )
+    alt = (
+        f"At equal compute the loss is lowest at one size and rises to both sides; {len(found)} budgets gave "
+        f"a parabola with its lowest point inside, {refused} did not."
+    )
+    loss = Axis(unit(m.loss), log=True)
+    return [Chart("Loss against size at equal compute", PARAMS, loss, alt, tuple(lines), tuple(dots))]
+
+
+def frontier(m: Measured) -> list[Chart]:
+    """Draw the compute-optimal size by each approach, with its band, and where the data lie."""
+    if m.fresh is None:
+        return []
+    compute = m.runs.compute()
+    low, high = float(compute.min()), float(compute.max())
+    grid = np.geomspace(low / 2, 100 * high, POINTS)
+    drawn = [
+        approach_3(dict(zip(m.fresh.fit.law.parameters, row, strict=True)))
+        for row in m.fresh.draws.samples.tolist()
+    ]
+    drawn = [one for one in drawn if not one.why]
+    shown = [one for one in m.analysis.approaches if not one.why]
+    out = []
+    for name, axis, place in (
+        ("Compute-optimal parameters", PARAMS, 0),
+        ("Compute-optimal tokens", TOKENS, 1),
+    ):
+        lines = []
+        for one in shown:
+            best = np.array([one.optimum(c)[place] for c in grid])
+            band: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+            if one.approach == 3 and drawn:
+                all_best = np.array([[each.optimum(c)[place] for c in grid] for each in drawn])
+                ends_ = np.quantile(all_best, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+                band = (_t(ends_[0]), _t(ends_[1]))
+            label = f"approach {one.approach}" + (", with 95 % band" if band[0] else "")
+            lines.append(Series(label, _t(grid), _t(best), *band, style=one.approach - 1))
+        dots = Series("runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=4)
+        alt = (
+            f"{name} against compute by {len(lines)} approaches; runs lie between {power(low)} and "
+            f"{power(high)} FLOPs."
+        )
+        out.append(
+            Chart(name, COMPUTE, axis, alt, tuple(lines), (dots,), (Mark("compute of the runs", low, high),))
+        )
+    return out
+
+
+def held_out(m: Measured) -> list[Chart]:
+    """Draw how far the largest runs lay from what the others predicted, and the intervals promised."""
+    if m.held_out is None:
+        return []
+    runs, asked = m.held_out.runs, m.held_out.predicted
+    by = "compute" if {"params", "tokens"} <= runs.columns.keys() else m.analysis.fit.law.columns[0]
+    at = order(runs, by)
+    rank = np.argsort(at, kind="stable")
+    miss, half = (runs.loss / asked.loss - 1)[rank], asked.half_width[rank]
+    inside = np.abs(miss) <= half
+    zero = np.zeros(len(rank))
+    line = Series("prediction with 95 % interval", _t(at[rank]), _t(zero), _t(-half), _t(half))
+    dots = [
+        Series(label, _t(at[rank][which]), _t(miss[which]), style=style)
+        for label, which, style in (("measured, inside", inside, 1), ("measured, outside", ~inside, 2))
+        if which.any()
+    ]
+    alt = f"{int(inside.sum())} of {len(rank)} held-out runs lie inside their 95 % intervals."
+    axis = Axis("measured over predicted, minus 1", kind="percent")
+    return [Chart("The largest runs against their predictions", _AXES[by], axis, alt, (line,), tuple(dots))]
+
+
+def profiles(m: Measured) -> list[Chart]:
+    """Draw how much worse the fit gets when one parameter is held away from its estimate."""
+    out = []
+    for one in m.analysis.profiles:
+        near = one.rise <= 6 * _FREEDOM
+        values, rise = one.values[near], one.rise[near]
+        if len(values) < 2:
+            continue
+        found = m.analysis.bootstrap.interval(one.name)
+        marks = [Mark("edge of 95 %", _FREEDOM)]
+        alt = f"Profile of {one.name}: estimate {around(one.interval)}; bootstrap interval {ends(found)}."
+        lowest = Series(
+            "estimate", (found.estimate,), (float(np.interp(found.estimate, values, rise)),), style=1
+        )
+        line = Series("rise", _t(values), _t(np.maximum(rise, 0.0)))
+        axis = Axis("rise of the objective")
+        out.append(Chart(one.name, Axis(one.name), axis, alt, (line,), (lowest,), tuple(marks), small=True))
+    return out
+
+
+def repetition(m: Measured) -> list[Chart]:
+    """Draw what data seen again are worth, and the loss over epochs at fixed unique tokens."""
+    if not m.repeats:
+        return []
+    most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
+    epochs = np.geomspace(1, max(100.0, 2 * most), POINTS)
+    value, drawn = worth(m, epochs)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    axis = Axis("worth, in fresh tokens over unique ones, D′ / U", log=True, kind="count")
+    epoch_axis = Axis("epochs over the same data", log=True, kind="count")
+    ideal = Series("as if all were fresh", _t(epochs), _t(epochs), style=1, guess=True)
+    law = Series("the law, with 95 % band", _t(epochs), _t(value), _t(low), _t(np.minimum(high, epochs)))
+    alt = (
+        f"Data seen again are worth less each time: at {count(4)} epochs they count as "
+        f"{number(float(np.interp(4, epochs, value)), 3)} times the unique tokens."
+    )
+    marks = (Mark("epochs of the runs", 1.0, most),)
+    return [
+        Chart("What repeated data are worth", epoch_axis, axis, alt, (law, ideal), (), marks),
+        *_epochs(m),
+    ]
+
+
+def worth(m: Measured, epochs: Floats) -> tuple[Floats, Floats]:
+    """Give D'/U after so many epochs [n], and that of every refit [b, n] (Muennighoff et al., equation 5)."""
+    at = m.analysis.fit.law.index("log_rd")
+    r = np.exp(np.append(m.analysis.fit.theta[at], m.surface.draws.samples[:, at]))[:, None]
+    out = 1 - r * np.expm1(-(epochs - 1) / r)
+    return out[0], out[1:]
+
+
+def languages(m: Measured) -> list[Chart]:
+    """Draw the loss of each language against tokens at the largest size."""
+    if not m.others or "tokens" not in m.analysis.fit.law.columns:
+        return []
+    size = float(m.runs.columns["params"].max()) if "params" in m.runs.columns else float("nan")
+    lines, dots = [], []
+    for style, (name, surface) in enumerate(m.others.items()):
+        made = m.source.runs(name)
+        own = made.take(made.columns["params"] == size) if np.isfinite(size) else made
+        own = own.take(~repeated(own))
+        label = unit(name).removeprefix("bits per byte, ")
+        lines.append(_curve(surface, "tokens", own if len(own) else made, {"params": size}, label, style))
+        dots.append(Series(label, _t(own.columns["tokens"]), _t(own.loss), style=style))
+    alt = f"Loss against tokens of {len(lines)} losses, at {count(size)} parameters."
+    axis = Axis("bits per byte" if all("bits" in n for n in m.others) else "loss", log=True)
+    return [Chart("Each language against tokens", TOKENS, axis, alt, tuple(lines), tuple(dots))]
+
+
+def comparisons(m: Measured) -> list[Forest]:
+    """Draw the difference of each cell trained on both corpora, and of all together."""
+    out = []
+    for one in m.comparisons:
+        cells = one.cells
+        chosen = [
+            cells[int(i)] for i in np.unique(np.linspace(0, len(cells) - 1, min(16, len(cells))).round())
+        ]
+        rows = [(label, Interval(drop, drop, drop)) for label, _, drop in chosen]
+        whole = f"all {len(cells)} cells" if len(cells) > 1 else "the one cell"
+        drop = around(one.difference, "percent")
+        alt = f"{one.second} against {one.first}: {drop} lower loss over {len(cells)} cells."
+        title = f"How much lower the loss is on {one.second} than on {one.first}"
+        axis = Axis("lower loss, share", kind="percent")
+        out.append(Forest(title, axis, (*rows, (whole, one.difference)), alt))
+    return out
+
+
+def _epochs(m: Measured) -> list[Chart]:
+    columns = m.runs.columns
+    again = repeated(m.runs)
+    sizes, many = np.unique(columns["params"][again], return_counts=True)
+    if not len(sizes):
+        return []
+    size = float(sizes[many.argmax()])
+    own = m.runs.take(columns["params"] == size)
+    lines, dots = [], []
+    for style, unique in enumerate(spread(np.unique(own.columns["unique"][repeated(own)]), 4)):
+        rows = own.take(np.abs(own.columns["unique"] / unique - 1) < 1e-3)
+        label = f"{count(unique)} unique tokens"
+        lines.append(
+            _curve(m.surface, "tokens", rows, {"params": size, "unique": unique}, label, style, unique)
+        )
+        dots.append(Series(label, _t(rows.columns["tokens"]), _t(rows.loss), style=style))
+    alt = (
+        f"At {count(size)} parameters the loss of repeated data levels off, the earlier the fewer are unique."
+    )
+    loss = Axis(unit(m.loss), log=True)
+    title = f"Loss over epochs, {count(size)} parameters"
+    return [Chart(title, TOKENS, loss, alt, tuple(lines), tuple(dots))]
+
+
+def _curve(
+    surface: Surface,
+    column: str,
+    rows: Runs,
+    held: dict[str, float],
+    label: str,
+    style: int,
+    low: float = 0.0,
+) -> Series:
+    """Draw a law with its band over the range of some runs in one column, the others held."""
+    seen = rows.columns[column]
+    grid = np.geomspace(low or seen.min(), max(seen.max(), 1.01 * seen.min()), POINTS)
+    places = {
+        name: grid if name == column else np.full(POINTS, held.get(name, np.nan))
+        for name in ("params", "tokens")
+    }
+    unique = np.full(POINTS, held["unique"]) if "unique" in held else places["tokens"]
+    value, drawn = surface.losses(places["params"], places["tokens"], unique)
+    lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return Series(label, _t(grid), _t(value), _t(lower), _t(upper), style)
+
+
+def _sizes(runs: Runs) -> Floats:
+    return np.unique(runs.columns["params"])
+
+
+def _rank(a: Floats, b: Floats) -> float:
+    """Give Spearman's correlation; 0 where one is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1])
+
+
+def _t(values: Floats) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)

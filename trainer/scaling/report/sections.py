@@ -1,0 +1,377 @@
+"""The parts of a report behind its answers: tables and charts of everything that was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trainer.scaling.report import pictures
+from trainer.scaling.report.answers import point
+from trainer.scaling.report.facts import Cell, Column, Kind, Section, Table
+from trainer.scaling.report.measured import Measured, interval
+from trainer.scaling.report.pictures import unit, worth
+from trainer.scaling.report.source import Run
+from trainer.scaling.report.words import count, number, percent, plural, power
+from trainer.scaling.uncertainty import Interval
+
+EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+BEYOND = (1.0, 10.0, 100.0)
+"""Multiples of the largest run's compute at which compute-optimal sizes are given."""
+
+
+def sections(m: Measured) -> tuple[Section, ...]:
+    """Give the page's parts in order; those about which the data say nothing are not there."""
+    every = (_law(m), _residuals(m), _optimum(m), _held_out(m), _repeated(m), _languages(m), _corpora(m))
+    return (*(one for one in every if one is not None), _sensitivity(m), _runs(m))
+
+
+def _law(m: Measured) -> Section:
+    fit, proof, draws = m.analysis.fit, m.analysis.fit.certificate, m.analysis.bootstrap
+    rows: list[tuple[Cell, ...]] = []
+    for name in fit.law.parameters:
+        if name in fit.held:
+            rows.append((f"{name} (held)", fit.held[name], None, None))
+        else:
+            rows.append((name, draws.interval(name), *m.leave_one_out[name]))
+    rows += [(name, found, *m.leave_one_out[name]) for name, found in draws.derived().items()]
+    estimates = Table(
+        f"Estimates of {fit.law.formula}, with 95 % intervals",
+        (Column("parameter", "text"), Column("estimate"), Column("least, one run left out"), Column("most")),
+        tuple(rows),
+        f"Percentile bootstrap: {len(draws.samples)} resamples of {draws.clusters} runs. a, b and e are the "
+        "natural logarithms of A, B and E.",
+    )
+    laws = Table(
+        "Laws on the same runs",
+        (
+            Column("law", "text"),
+            Column("rows", "count"),
+            Column("objective"),
+            Column("R²"),
+            Column("mean error", "percent"),
+            Column("median error, left-out runs", "percent"),
+        ),
+        tuple(
+            (name, float(each.runs), each.value, each.r2, each.error, _score(m, name))
+            for name, each in m.analysis.fits.items()
+        ),
+    )
+    free = [i for i, name in enumerate(fit.law.parameters) if name not in fit.held]
+    matrix = draws.correlation()
+    correlations = Table(
+        "Correlations of the estimates",
+        (Column("", "text"), *(Column(fit.law.parameters[i]) for i in free)),
+        tuple((fit.law.parameters[i], *(round(float(matrix[i, j]), 3) for j in free)) for i in free),
+    )
+    text = (
+        f"{fit.law.formula}. Source: {fit.law.source}. Fitted to {m.analysis.runs} rows of "
+        f"{plural(m.analysis.clusters, 'run')} by the {fit.objective.describe()}, which is "
+        f"{number(fit.value, 6)} at the optimum.",
+        f"{proof.starts:,} starts were screened, the best {proof.descents} followed down (damped "
+        f"Gauss–Newton, then BFGS and Nelder–Mead); {proof.agreeing} ended in the lowest point. Gradient "
+        f"there {number(proof.gradient, 2)}, in units of uncertainty; minima within 5 % of the lowest: "
+        f"{len(proof.basins)}; {number(proof.seconds, 2)} seconds.",
+    )
+    charts = (*pictures.fits(m), *pictures.profiles(m))
+    return Section("law", "The law and its fit", text, charts, (estimates, laws, correlations))
+
+
+def _score(m: Measured, name: str) -> float | None:
+    return m.held_out.rivals.get(name) if m.held_out is not None else None
+
+
+def _residuals(m: Measured) -> Section:
+    text = [
+        "What the law leaves over should not depend on anything. A slope or a bend says that the law is "
+        "wrong there."
+    ]
+    if m.noise is not None:
+        text.append(
+            f"Runs that differ in their seed alone differ by {percent(m.noise)} (standard deviation of "
+            f"{plural(m.replicates, 'run')})."
+        )
+    return Section("residuals", "What the law does not explain", tuple(text), tuple(pictures.residuals(m)))
+
+
+def _optimum(m: Measured) -> Section | None:
+    if m.fresh is None:
+        return None
+    largest = float(m.runs.compute().max())
+    rows: list[tuple[Cell, ...]] = []
+    for one in m.analysis.approaches:
+        label = f"approach {one.approach}"
+        if one.why:
+            rows.append((label, None, None, None, None, None, one.why))
+            continue
+        for times in BEYOND:
+            n, d = one.optimum(times * largest)
+            rows.append((label, one.a, one.b, times * largest, n, d, f"{count(times)} times the largest run"))
+    table = Table(
+        "Compute-optimal sizes by three approaches",
+        (
+            Column("", "text"),
+            Column("N ~ C^a"),
+            Column("D ~ C^b"),
+            Column("FLOPs", "power"),
+            Column("N*", "count"),
+            Column("D*", "count"),
+            Column("C over the largest run's, or why not", "text"),
+        ),
+        tuple(rows),
+        "Approach 1: the lower envelope of training curves. 2: parabolas through runs of equal compute. "
+        "3: the fitted law. Numbers beyond the largest run are extrapolated.",
+    )
+    tables = [table]
+    if m.conventions:
+        tables.append(
+            Table(
+                "The exponent of N by what counts as a parameter and as compute",
+                (
+                    Column("convention", "text"),
+                    Column("a, approach 3"),
+                    Column("a, approach 2"),
+                    Column("what is counted", "text"),
+                ),
+                tuple(
+                    (one.name, one.exponent, None if one.second.why else one.second.a, one.source)
+                    for one in m.conventions
+                ),
+            )
+        )
+    text = ("Which size is best for a given compute: the shaded range is where the runs lie.",)
+    charts = (*pictures.budgets(m), *pictures.frontier(m))
+    return Section("optimum", "The best size for a compute", text, charts, tuple(tables))
+
+
+def _held_out(m: Measured) -> Section | None:
+    if not m.analysis.held_out and m.held_out is None and not m.source.foretold:
+        return None
+    table = Table(
+        "The largest fifth of the runs, predicted from the rest",
+        (
+            Column("left out by", "text"),
+            Column("runs", "count"),
+            Column("fitted to", "count"),
+            Column("farthest, times", "number"),
+            Column("median error", "percent"),
+            Column("promised", "percent"),
+            Column("inside", "percent"),
+            Column("half-width", "percent"),
+        ),
+        tuple(
+            (
+                one.by,
+                float(one.predicted),
+                float(one.fitted),
+                one.farthest,
+                one.error,
+                min(one.nominal, one.possible),
+                one.coverage,
+                one.half_width,
+            )
+            for one in m.analysis.held_out
+        ),
+        "Intervals are conformal: as wide as the law's misses when it was fitted to the smaller runs and "
+        "asked about the larger ones.",
+    )
+    tables = [table] if m.analysis.held_out else []
+    if m.source.foretold:
+        tables.append(_foretold(m))
+    text = (
+        "A law is worth what it predicts. Runs were left out, predicted, and compared with what they gave.",
+    )
+    return Section("held-out", "Predictions checked", text, tuple(pictures.held_out(m)), tuple(tables))
+
+
+def _foretold(m: Measured) -> Table:
+    by_name = {row.run: row for row in m.source.rows}
+    rows: list[tuple[Cell, ...]] = []
+    for digest, one in m.source.foretold.items():
+        row = by_name.get(str(one["cell"]))
+        loss, lower, upper = one.get("loss"), one.get("lower"), one.get("upper")
+        asked = None if loss is None else Interval(loss, lower, upper)
+        shown: Cell = loss if asked is not None and not asked.determined else asked
+        rows.append((str(one["cell"]), shown, row.nats if row else None, digest[:16]))
+    return Table(
+        "Predicted before it was trained",
+        (Column("cell", "text"), Column("predicted"), Column("measured"), Column("hash", "text")),
+        tuple(rows),
+        "Loss in nats a token. The hash is the beginning of the prediction file's SHA-256, written first.",
+    )
+
+
+def _repeated(m: Measured) -> Section | None:
+    if not m.repeats:
+        return None
+    most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
+    here = point(m)
+    rows: list[tuple[Cell, ...]] = []
+    for epochs in EPOCHS:
+        value, drawn = worth(m, np.array([epochs, epochs + 1.0]))
+        whole = interval(float(value[0]), drawn[:, 0])
+        another = interval(float(value[1] - value[0]), drawn[:, 1] - drawn[:, 0])
+        before = here.at(epochs * here.unique, here.unique)
+        after = here.at((epochs + 1) * here.unique, here.unique)
+        within = "yes" if epochs <= most * 1.01 else f"no: the most was {number(most, 3)}"
+        rows.append((count(epochs), whole, another, m.surface.gain(before, after), within))
+    table = Table(
+        f"What epochs over {count(here.unique)} unique tokens are worth to {here.said}",
+        (
+            Column("epochs", "text"),
+            Column("D′ / U"),
+            Column("the next epoch, in fresh ones"),
+            Column(f"lowers {unit(m.loss)} by"),
+            Column("seen in the data", "text"),
+        ),
+        tuple(rows),
+    )
+    text = (
+        "Data seen again count for less: D tokens over U unique ones are worth D′ = U + U·R_D*·(1 − "
+        "exp(−(D/U − 1)/R_D*)) fresh ones.",
+    )
+    return Section("repetition", "Repeated data", text, tuple(pictures.repetition(m)), (table,))
+
+
+def _languages(m: Measured) -> Section | None:
+    if not m.others:
+        return None
+    here = point(m)
+    rows: list[tuple[Cell, ...]] = []
+    for name, surface in m.others.items():
+        derived = surface.draws.derived()
+        again = surface.gain(here.at(here.unique), here.at(2 * here.unique))
+        exponent = surface.draws.interval("beta") if "beta" in surface.fit.law.parameters else None
+        rows.append(
+            (unit(name).removeprefix("bits per byte, "), derived.get("E"), exponent, again, surface.fit.error)
+        )
+    table = Table(
+        "Each loss by itself",
+        (
+            Column("loss", "text"),
+            Column("E"),
+            Column("exponent of D"),
+            Column(f"gain from twice {count(here.unique)} fresh tokens"),
+            Column("mean error", "percent"),
+        ),
+        tuple(rows),
+    )
+    return Section("languages", "Language by language", (), tuple(pictures.languages(m)), (table,))
+
+
+def _corpora(m: Measured) -> Section | None:
+    if not m.comparisons:
+        return None
+    table = Table(
+        "Corpora, two by two",
+        (
+            Column("corpora", "text"),
+            Column("lower loss on the second", "percent"),
+            Column("cells", "count"),
+            Column("documents", "text"),
+        ),
+        tuple(
+            (
+                f"{one.first}, {one.second}",
+                one.difference,
+                float(len(one.cells)),
+                f"{one.documents:,}, resampled" if one.documents else "no records: cells alone",
+            )
+            for one in m.comparisons
+        ),
+    )
+    text = ("Only runs of one size, number of tokens, epochs and seed are compared, each with its twin.",)
+    return Section("corpora", "Corpora compared", text, tuple(pictures.comparisons(m)), (table,))
+
+
+def _sensitivity(m: Measured) -> Section:
+    derived = [name for name in ("E", "N exponent", "R_D*") if name in m.analysis.fit.derived]
+    exponents = [name for name in ("alpha", "beta") if name in m.analysis.fit.law.parameters]
+    here = point(m)
+    ask = {"params": here.params, "tokens": 10 * here.unique, "unique": 10 * here.unique}
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            each.name,
+            float(each.fit.runs),
+            *(each.fit.parameters[name] for name in exponents),
+            *(each.fit.derived[name] for name in derived),
+            float(each.fit.predict({c: ask[c] for c in each.fit.law.columns})[0]),
+        )
+        for each in m.variants
+    )
+    table = Table(
+        "The same law, fitted in other ways",
+        (
+            Column("way", "text"),
+            Column("rows", "count"),
+            *(Column(name) for name in (*exponents, *derived)),
+            Column(f"loss at {count(ask['tokens'])} tokens"),
+        ),
+        rows,
+        f"The last column asks each fit about {here.said} on ten times the corpus's tokens, all fresh.",
+    )
+    return Section("sensitivity", "How much hangs on choices", (), (), (table,))
+
+
+def _runs(m: Measured) -> Section:
+    rows = m.source.rows
+    losses = rows[0].losses
+
+    def column(name: str, kind: Kind, give: Callable[[Run], Cell]) -> tuple[Column, list[Cell]]:
+        return Column(name, kind), [give(row) for row in rows]
+
+    def counted(way: str) -> Callable[[Run], Cell]:
+        return lambda row: row.counts.get(way)
+
+    def lost(name: str) -> Callable[[Run], Cell]:
+        return lambda row: _known(row.losses.get(name))
+
+    extra = [
+        column("corpus", "text", lambda row: row.corpus),
+        column("seed", "text", lambda row: row.seed),
+        column("learning rate", "number", lambda row: _known(row.lr)),
+        column("batch", "count", lambda row: _known(row.batch)),
+        column("schedule", "text", lambda row: row.stage),
+        *(column(f"N, {way}", "count", counted(way)) for way in rows[0].counts),
+        *(column(unit(name), "number", lost(name)) for name in losses),
+        column("left out because", "text", lambda row: row.left_out),
+    ]
+    shown = [(column, cells) for column, cells in extra if any(cell not in (None, "") for cell in cells)]
+    table = Table(
+        f"All {plural(len(rows), 'row')}",
+        (
+            Column("run", "text"),
+            Column("N", "count"),
+            Column("D", "count"),
+            Column("U", "count"),
+            Column("epochs"),
+            Column("FLOPs", "power"),
+            *(column for column, _ in shown),
+        ),
+        tuple((*_sized(row), *(cells[i] for _, cells in shown)) for i, row in enumerate(rows)),
+    )
+    left = [row for row in rows if row.left_out]
+    reasons = sorted({row.left_out for row in left})
+    text = [f"{plural(len(rows) - len(left), 'row')} fitted or compared, {len(left)} left out."]
+    text += [f"{reason}: {plural(sum(row.left_out == reason for row in left), 'row')}." for reason in reasons]
+    text += [f"{each.message}." for each in m.source.findings]
+    compute = m.runs.compute()
+    text.append(
+        f"Compute lies between {power(float(compute.min()))} and {power(float(compute.max()))} FLOPs."
+    )
+    return Section("runs", "The runs", tuple(text), (), (table,))
+
+
+def _sized(row: Run) -> tuple[Cell, ...]:
+    return (
+        row.run,
+        _known(row.params),
+        _known(row.tokens),
+        _known(row.unique),
+        _known(row.epochs),
+        _known(row.compute),
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

@@ -1,0 +1,298 @@
+"""The runs that a report is about: a study's or any table's, which are left out and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainer.scaling.conventions import CONVENTIONS
+from trainer.scaling.laws import Floats
+from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.table import Columns, Finding, check, read
+from trainer.shape import Shape
+
+FILE = "runs.jsonl"
+BITS = "bits_per_byte"
+UNITS = 10
+"""The fewest independent trunks whose branches are resampled together."""
+STUDY = Columns(
+    loss=(BITS,),
+    params="matmul_parameters",
+    tokens="tokens",
+    unique="unique_tokens",
+    run="run",
+    compute="flops",
+)
+"""Where a study's runs.jsonl has what; N counts what a token is multiplied by."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is made of and about: a table's columns, and the sizes that its answers are for.
+
+    `corpus` and `seed` are columns too. `about` is the corpus that is fitted, the one with most runs if
+    empty; `params` and `unique` are the model's parameters and the corpus's unique tokens, the largest of
+    the table if 0; `more` is how many further unique tokens are valued. `left_out` gives reasons by run.
+    """
+
+    columns: Columns = STUDY
+    corpus: str = ""
+    seed: str = ""
+    law: str = ""
+    about: str = ""
+    params: float = 0.0
+    unique: float = 0.0
+    more: float = 1e9
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row: a finished run, or a checkpoint; NaN or an empty word where the table does not say.
+
+    `counts` are its parameters and `flops` its training FLOPs by convention, where its shape is known;
+    `nats` is a study's loss per token, `foretold` the hash of what was predicted before it was trained.
+    """
+
+    run: str
+    corpus: str
+    seed: str
+    stage: str
+    params: float
+    tokens: float
+    unique: float
+    compute: float
+    lr: float
+    batch: float
+    nats: float
+    foretold: str
+    losses: Mapping[str, float]
+    counts: Mapping[str, float]
+    flops: Mapping[str, float]
+    documents: str
+    folder: str
+    group: str
+    left_out: str = ""
+
+    @property
+    def epochs(self) -> float:
+        """Give how often it saw its unique tokens."""
+        return self.tokens / self.unique
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Runs, those kept by corpus and loss, and what was found about them."""
+
+    path: Path
+    digest: str
+    study: bool
+    asked: Asked
+    rows: tuple[Run, ...]
+    about: str
+    findings: tuple[Finding, ...]
+    remarks: tuple[str, ...]
+    foretold: Mapping[str, Mapping[str, Any]]
+
+    def kept(self, corpus: str | None = None) -> list[Run]:
+        """Give the rows that are fitted, of one corpus or all."""
+        return [row for row in self.rows if not row.left_out and corpus in (None, row.corpus)]
+
+    @property
+    def corpora(self) -> list[str]:
+        """Name the corpora that runs were trained on."""
+        return sorted({row.corpus for row in self.kept()})
+
+    def runs(self, loss: str, corpus: str | None = None, whole: bool = False) -> Runs:
+        """Give a corpus's runs as columns; `whole`: with those left out that have a loss."""
+        chosen = [row for row in self.rows if row.corpus == (corpus or self.about)]
+        chosen = [row for row in chosen if _finite(row.losses.get(loss)) and (whole or not row.left_out)]
+        return as_runs(chosen, loss)
+
+
+def as_runs(rows: list[Run], loss: str) -> Runs:
+    """Put rows into columns, without those that no row has."""
+
+    def column(name: str) -> Floats | None:
+        values = np.array([getattr(row, name) for row in rows], dtype=float)
+        return values if np.isfinite(values).all() else None
+
+    return runs(
+        np.array([row.losses[loss] for row in rows]),
+        params=column("params"),
+        tokens=column("tokens"),
+        unique=column("unique"),
+        compute=column("compute"),
+        group=np.array([row.group for row in rows]),
+    )
+
+
+def load(path: Path, asked: Asked) -> Source:
+    """Read a study's folder or a table; RunsError if it is refused or nothing is left to fit."""
+    study = path.is_dir()
+    file = path / FILE if study else path
+    if study and not file.exists():
+        raise RunsError(f"{path}: no {FILE} in this folder: `derlem scale` writes one, or name a table")
+    table = read(file)
+    if study:
+        asked = replace(asked, columns=_study_columns(table), corpus="corpus", seed="seed")
+    columns = asked.columns
+    if not columns.loss:
+        raise RunsError(f"{file}: no loss column named: expected --loss NAME, of {_names(table)}")
+    named = [n for n in (*vars(columns).values(), asked.corpus, asked.seed) if n and isinstance(n, str)]
+    missing = [n for n in (*named, *columns.loss) if n not in _flat(table).column_names]
+    if missing:
+        raise RunsError(f"{file}: no column {', '.join(missing)}; it has {_names(table)}: name others")
+    records = _records(table)
+    rows = _left_out([_row(i, record, asked, study) for i, record in enumerate(records)], asked)
+    kept = [row for row in rows if not row.left_out]
+    if not kept:
+        reasons = sorted({row.left_out for row in rows})
+        raise RunsError(f"{file}: no run left to fit of {len(rows)}: {'; '.join(reasons) or 'no row at all'}")
+    corpora = [row.corpus for row in kept]
+    about = asked.about or max(sorted(set(corpora)), key=corpora.count)
+    if about not in corpora:
+        raise RunsError(f"{file}: no run of corpus {about!r}; there are {', '.join(sorted(set(corpora)))}")
+    rows, remarks = _units(rows) if study else (rows, ())
+    digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+    fitted = [i for i, row in enumerate(rows) if row.corpus == about and not row.left_out]
+    findings = _findings([rows[i] for i in fitted], [records[i] for i in fitted], columns)
+    refused = [each.message for each in findings if each.severity == "refuse"]
+    if refused:
+        raise RunsError(f"{file}: " + "; ".join(refused))
+    return Source(
+        path, digest, study, asked, tuple(rows), about, findings, remarks, _foretold(path) if study else {}
+    )
+
+
+def _foretold(study: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Read what was predicted before it was trained, by hash."""
+    from trainer.scaling.foretell import predictions
+
+    return predictions(study)
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """Turn nested records into columns with dotted names."""
+    while any(pa.types.is_struct(each.type) for each in table.schema):
+        table = table.flatten()
+    return table
+
+
+def _names(table: pa.Table) -> str:
+    return ", ".join(_flat(table).column_names)
+
+
+def _records(table: pa.Table) -> list[dict[str, Any]]:
+    """Give rows with dotted names, their shape as it was."""
+    flat = _flat(table).to_pylist()
+    if "shape" in table.column_names:
+        for record, shape in zip(flat, table["shape"].to_pylist(), strict=True):
+            record["shape"] = shape
+    return list(flat)
+
+
+def _study_columns(table: pa.Table) -> Columns:
+    languages = [n for n in _flat(table).column_names if n.startswith("languages.") and n.endswith(BITS)]
+    return replace(STUDY, loss=(BITS, *sorted(languages)))
+
+
+def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Run:
+    columns = asked.columns
+
+    def number(name: str) -> float:
+        value = record.get(name) if name else None
+        try:
+            return float("nan") if value is None else float(value)
+        except (TypeError, ValueError):
+            raise RunsError(f"row {index + 1}, column {name}: {value!r} is no number") from None
+
+    def word(name: str) -> str:
+        return "" if not name or record.get(name) is None else str(record[name])
+
+    params, tokens = number(columns.params), number(columns.tokens)
+    shape = Shape(**record["shape"]) if study and record.get("shape") else None
+    length = number("length") if study else float("nan")
+    ways = CONVENTIONS.values() if shape is not None else ()
+    return Run(
+        run=word(columns.run) or f"row {index + 1}",
+        corpus=word(asked.corpus),
+        seed=word(asked.seed),
+        stage=word("schedule") if study else "",
+        params=params,
+        tokens=tokens,
+        unique=number(columns.unique) if columns.unique else tokens,
+        compute=number(columns.compute) if columns.compute else 6.0 * params * tokens,
+        lr=number("lr"),
+        batch=number(columns.batch or "batch"),
+        nats=number("loss") if study else float("nan"),
+        foretold=word("prediction") if study else "",
+        losses={name: number(name) for name in columns.loss if record.get(name) is not None},
+        counts={way.name: float(way.params(shape)) for way in ways if shape},
+        flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},
+        documents=word("documents") if study else "",
+        folder=word("folder") if study else "",
+        group=(word("branch_of").split(" at ")[0] or word("run"))
+        if study
+        else (word(columns.run) or str(index)),
+    )
+
+
+def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
+    """Say of each row why it is not fitted, if so."""
+    lists = [row.documents for row in rows]
+    usual = max(sorted(set(lists)), key=lists.count) if lists else ""
+    main = asked.columns.loss[0]
+
+    def why(row: Run) -> str:
+        if row.run in asked.left_out:
+            return asked.left_out[row.run]
+        if not _finite(row.losses.get(main)):
+            return "no finite loss: the run diverged or was not scored"
+        if row.documents != usual:
+            return "scored on other validation documents than most runs"
+        return ""
+
+    unknown = set(asked.left_out) - {row.run for row in rows}
+    if unknown:
+        raise RunsError(f"no run {', '.join(sorted(unknown))}: expected names of the run column")
+    return [replace(row, left_out=why(row)) for row in rows]
+
+
+def _units(rows: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
+    """Resample trunks where there are enough, else branches, and say so."""
+    trunks = {row.group for row in rows if not row.left_out}
+    if len(trunks) >= UNITS or len(trunks) == len(rows):
+        return rows, ()
+    remark = (
+        f"the runs branch off only {len(trunks)} trunks: intervals take each branch as independent, and are "
+        f"narrower than those of {UNITS} trunks or more would be"
+    )
+    return [replace(row, group=row.run) for row in rows], (remark,)
+
+
+def _findings(rows: list[Run], records: list[dict[str, Any]], columns: Columns) -> tuple[Finding, ...]:
+    """Check the rows that are fitted as `derlem fit` does."""
+    named = {
+        role: name
+        for role, name in vars(columns).items()
+        if role not in ("loss", "run", "tokenizer") and name
+    }
+    values = {
+        role: np.array([float("nan") if r.get(name) is None else float(r[name]) for r in records])
+        for role, name in named.items()
+    }
+    losses = {columns.loss[0]: np.array([row.losses[columns.loss[0]] for row in rows])}
+    names = np.array([row.run for row in rows]) if columns.run else None
+    tokenizers = {str(r[columns.tokenizer]) for r in records} if columns.tokenizer else set()
+    return tuple(check(values, losses, names, tokenizers))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value)) and value > 0

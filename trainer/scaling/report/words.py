@@ -1,0 +1,108 @@
+"""Numbers as people read them: few digits, named thousands, intervals with as many digits as they carry."""
+
+from __future__ import annotations
+
+import math
+
+from trainer.scaling.report.facts import Kind
+from trainer.scaling.uncertainty import Interval
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Write a number with so many significant digits, very large and small ones as powers of ten."""
+    if not math.isfinite(value):
+        return "no limit"
+    if value and not 1e-4 <= abs(value) < 1e6:
+        return power(value, min(digits, 3))
+    return _sign(_places(value, digits))
+
+
+def count(value: float, digits: int = 3) -> str:
+    """Write an amount: 940, 12.5 k, 1.2 B (1,000,000,000), 3 T."""
+    if not math.isfinite(value):
+        return "no limit"
+    for step, name in _STEPS:
+        if abs(value) >= step * (1 - 10.0**-digits / 2):
+            return power(value) if value >= 1e15 else f"{_short(value / step, digits)} {name}"
+    return _sign(_short(value, digits))
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """Write a share as per cent."""
+    return f"{_sign(_short(100 * value, digits))} %" if math.isfinite(value) else "no limit"
+
+
+def power(value: float, digits: int = 3) -> str:
+    """Write a number as a power of ten."""
+    if not value or not math.isfinite(value):
+        return "0" if not value else "no limit"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    raised = f"10{str(int(exponent)).translate(_RAISED)}"
+    short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return raised if short == "1" else f"{_sign(short)} × {raised}"
+
+
+def write(value: float, kind: Kind = "number") -> str:
+    """Write a number as its column or axis asks."""
+    return {"count": count, "percent": percent, "power": power}.get(kind, number)(value)
+
+
+def ends(found: Interval, kind: Kind = "number") -> str:
+    """Write an interval's ends: "0.030 to 0.041", or which side is open."""
+    if found.lower is None and found.upper is None:
+        return "no limit on either side"
+    if found.lower is None:
+        return f"below {_matched(found.upper, found, kind)}"
+    if found.upper is None:
+        return f"above {_matched(found.lower, found, kind)}"
+    return f"{_matched(found.lower, found, kind)} to {_matched(found.upper, found, kind)}"
+
+
+def around(found: Interval, kind: Kind = "number") -> str:
+    """Write an estimate with its interval: "0.034 (0.030 to 0.041)"; without it where a side is open."""
+    if not found.determined:
+        return f"not determined ({ends(found, kind)})"
+    return f"{_matched(found.estimate, found, kind)} ({ends(found, kind)})"
+
+
+def listed(names: list[str]) -> str:
+    """Join words: "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(many: int, thing: str) -> str:
+    """Write "1 run", "2 runs"."""
+    return f"{many:,} {thing}" if many == 1 else f"{many:,} {thing}s"
+
+
+def _matched(value: float | None, found: Interval, kind: Kind) -> str:
+    """Write one of an interval's numbers with two digits of the interval's width."""
+    assert value is not None
+    if kind in ("count", "power") or not found.determined or not value:
+        return write(value, kind)
+    assert found.upper is not None
+    assert found.lower is not None
+    width = found.upper - found.lower
+    if width <= 0 or not 1e-5 <= abs(value) < 1e6:
+        return write(value, kind)
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(width)) + 2
+    return percent(value, max(1, digits)) if kind == "percent" else number(value, max(1, digits))
+
+
+def _places(value: float, digits: int) -> str:
+    if not value:
+        return "0"
+    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def _short(value: float, digits: int) -> str:
+    """Write so many significant digits without trailing zeros."""
+    text = _places(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _sign(text: str) -> str:
+    return text.replace("-", "−")
