@@ -48,9 +48,9 @@ def correctness(folder: str, preset: str, device: torch.device) -> tuple[float, 
 
 def speed(folder: str, preset: str, steps: int) -> dict[str, float | None]:
     """Train so many steps; give medians of the rates, and the peak of the device's memory (GiB)."""
-    settings = config.load(preset, ["evaluate.documents=0", "run.log=[]"])
-    changed = settings.data.length * settings.data.batch * steps
-    settings = config.load(preset, ["evaluate.documents=0", "run.log=[]", f"data.tokens={changed}"])
+    data = config.load(preset).data
+    changes = ["evaluate.documents=0", "evaluate.prompt=", "run.log=[]"]
+    settings = config.load(preset, [*changes, f"data.tokens={data.length * data.batch * steps}"])
     with tempfile.TemporaryDirectory() as out:
         run.train(folder, Path(out) / "run", settings, Console(stderr=True))
         lines = metrics.read(Path(out) / "run" / metrics.FILE, "train")[WARM:]
