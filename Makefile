@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo test check reproduce clean
 
 demo: .venv/run
 	$(BIN)/python examples/pack.py demo/kitaplik.warc.gz
@@ -17,6 +17,9 @@ demo: .venv/run
 
 test: check
 	$(BIN)/python -m pytest
+
+reproduce: .venv/run
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reproduce
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -128,6 +128,7 @@ class Run:
             self.line = stack.enter_context(
                 metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.console)
             )
+            stack.enter_context(self.checkpoints)  # what is being written is finished, whatever happens
             stop = stack.enter_context(parallel.Stop())
             stack.enter_context(_quiet_memory())
             loader = stack.enter_context(self.loader())
