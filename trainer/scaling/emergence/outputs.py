@@ -16,7 +16,7 @@ Columns (JSONL, Parquet, or CSV with lists as JSON); those with a star must be t
     digit_nats       ln p of each digit of the first right answer after the right ones before it, as written
     digit_right      whether each of these digits was the likeliest token there
     end_nats         ln p that no further digit follows the first right answer
-    carry            for each of these digits, whether a carry comes into it (1) or not (0)
+    carry            for each of these digits: a carry comes into it (1), none (0), it is only the carry (2)
     chance           probability of an exact match by guessing
 
 A metric that needs a column which is missing, or empty in a row, is not computed there; nothing is guessed.
@@ -83,11 +83,10 @@ class Output:
                 self._wrong(f"gold {self.gold!r}: expected the number of one of {len(self.options)} options")
             if max(self.option_nats) == -math.inf:
                 self._wrong("option_nats: every option has probability 0, so that none can be chosen")
-            # Options of which none begins another exclude each other, but a table need not say how they end.
         if self.target_nats and len(self.target_nats) != len(self.target):
             self._wrong(f"{len(self.target_nats)} target_nats for {len(self.target)} targets")
         for name in ("digit_nats", "digit_right", "carry"):
-            digits = sum(each.isdigit() for each in self.target[0]) if self.target else 0
+            digits = sum(each in "0123456789" for each in self.target[0]) if self.target else 0
             held = getattr(self, name)
             if held and len(held) != digits:
                 self._wrong(f"{len(held)} {name} for a target of {digits} digits")

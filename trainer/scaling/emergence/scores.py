@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from trainer.scaling.emergence.outputs import Output
+
+_DIGITS = frozenset("0123456789")
+_PIECES = re.compile(r"[0-9]|[^\W0-9_]+|[^\w\s]|_")
 
 
 def exact_match(prediction: str, targets: Sequence[str]) -> float:
@@ -22,8 +26,8 @@ def digits_right(prediction: str, target: str) -> list[bool]:
     Places are counted from the least significant digit; where the prediction has fewer digits, it is padded
     with what is no digit. Digits beyond the target's are left out: `length_right` tells of them.
     """
-    said = [each for each in reversed(prediction) if each.isdigit()]
-    wanted = [each for each in reversed(target) if each.isdigit()]
+    said = [each for each in reversed(prediction) if each in _DIGITS]
+    wanted = [each for each in reversed(target) if each in _DIGITS]
     said += [""] * len(wanted)
     return [said[place] == digit for place, digit in enumerate(wanted)][::-1]
 
@@ -38,7 +42,7 @@ def digit_accuracy(prediction: str, target: str) -> float:
 
 def no_digit_more(prediction: str, target: str) -> bool:
     """Say whether the prediction has no digit beyond the target's places."""
-    return sum(map(str.isdigit, prediction)) <= sum(map(str.isdigit, target))
+    return sum(each in _DIGITS for each in prediction) <= sum(each in _DIGITS for each in target)
 
 
 def edit_distance(said: Sequence[Hashable], wanted: Sequence[Hashable]) -> float:
@@ -161,14 +165,7 @@ def _distance(o: Output) -> float | None:
 
 def _pieces(text: str) -> list[str]:
     """Cut a text as a tokenizer does that splits digits: a digit, a word or a sign each."""
-    pieces: list[str] = []
-    for each in text:
-        letter = each.isalpha()
-        if letter and pieces and pieces[-1][-1].isalpha():
-            pieces[-1] += each
-        elif not each.isspace():
-            pieces.append(each)
-    return pieces
+    return _PIECES.findall(text)
 
 
 def _choices(of: Callable[[list[float], int], float], o: Output) -> float | None:

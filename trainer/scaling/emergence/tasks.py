@@ -38,7 +38,7 @@ class Item:
 
     `targets` are all right answers; options[gold] is one of them, the other options are wrong. `chance` is
     the share of exact matches (without options that are the whole task: of right choices) by guessing.
-    `carry` says of each digit of the target, in the order of the text, whether a carry comes into it.
+    `carry` holds what comes into each digit of a sum (see `carries`).
     """
 
     task: str
@@ -191,10 +191,13 @@ def solve(operation: str, a: int, b: int) -> int:
 
 
 def carries(a: int, b: int) -> tuple[int, ...]:
-    """Say of each digit of a + b, in the order of the text, whether a carry (1) or none (0) comes into it."""
+    """Say of each digit of a + b, in the order of the text, whether a carry (1) or none (0) comes into it.
+
+    2 where the digit is nothing but the carry: a 1 in front, which is no sum of digits.
+    """
     into, carry = [], 0
     for _ in str(a + b):
-        into.append(carry)
+        into.append(2 if a == b == 0 and carry else carry)
         carry = int(a % 10 + b % 10 + carry > 9)
         a, b = a // 10, b // 10
     return tuple(reversed(into))
