@@ -1,0 +1,282 @@
+"""One unit of a study's work: train a part of a trunk, or a cell and its scores; here, or in a process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from corpus import files
+from trainer import metrics
+from trainer.config import Config
+from trainer.identity import RUN, Branch
+from trainer.scaling.config import Study
+from trainer.scaling.grid import Cell, Trunk, cells
+from trainer.shape import Shape, flops
+
+DONE = "done.json"
+"""In a unit's folder when all of it is there: what it was made from, and a cell's line of the table."""
+DOCUMENTS = "documents.jsonl"
+"""In a cell's folder: the bits of every validation document, to compare models in pairs."""
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A training run of the study in a folder of its own, as it is handed to a process.
+
+    It begins after `branch` = (folder, step), another unit's last step. `facts` of a cell go to its line; a
+    part of a trunk has none and is not scored. Folders are below `output`, corpora whole paths.
+    """
+
+    name: str
+    output: str
+    folder: str
+    corpus: str
+    judge: str
+    config: Config
+    branch: tuple[str, int] | None
+    facts: dict[str, Any] | None
+
+    @property
+    def path(self) -> Path:
+        """Give its folder."""
+        return Path(self.output) / self.folder
+
+    @property
+    def fingerprint(self) -> str:
+        """Name what it is made from: everything but where and how often things are kept."""
+        made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
+        for key in ("cache", "cache_gb"):
+            made["data"].pop(key)
+        text = json.dumps([made, self.corpus, self.judge if self.facts else "", self.facts], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def done(self) -> bool:
+        """Tell whether it is finished, and was made from what is asked for."""
+        held = files.read_json(str(self.path), DONE)
+        return isinstance(held, dict) and held["made_from"] == self.fingerprint
+
+    def row(self) -> dict[str, Any] | None:
+        """Give a finished cell's line of the table."""
+        held = files.read_json(str(self.path), DONE) if self.done else None
+        return None if held is None else held["row"]
+
+    def dump(self) -> str:
+        """Write it as JSON, for a process."""
+        return json.dumps({**vars(self), "config": self.config.model_dump(mode="json")})
+
+
+def read(text: str) -> Unit:
+    """Read what `Unit.dump` wrote."""
+    held = json.loads(text)
+    branch = held["branch"]
+    return Unit(
+        **{
+            **held,
+            "config": Config.model_validate_json(json.dumps(held["config"])),
+            "branch": None if branch is None else (branch[0], branch[1]),
+        }
+    )
+
+
+def units(study: Study, trunk: Trunk, held: int) -> list[Unit]:
+    """List the units of a trunk in an order in which each finds what it branches from.
+
+    The trunk is trained in parts, from one branch point to the next: so each ends with a checkpoint exactly
+    there, and cells may be trained while the trunk goes on.
+    """
+    made: list[Unit] = []
+    before: tuple[str, int] | None = None
+    for cell in cells(study, trunk, held):
+        folder = f"{RUNS}/{trunk.name}/trunk-{cell.branch:08d}"
+        made.append(_unit(study, trunk, part(cell), folder, cell.branch, before))
+        before = (folder, cell.branch)
+        own = f"{RUNS}/{trunk.name}/cell-{cell.steps:08d}"
+        made.append(_unit(study, trunk, cell.name, own, cell.steps, before, _facts(study, cell)))
+    return made
+
+
+def part(cell: Cell) -> str:
+    """Name the part of its trunk that a cell branches from."""
+    return f"{cell.trunk.name}-trunk-{cell.branch}"
+
+
+def _unit(
+    study: Study,
+    trunk: Trunk,
+    name: str,
+    folder: str,
+    steps: int,
+    branch: tuple[str, int] | None,
+    facts: dict[str, Any] | None = None,
+) -> Unit:
+    return Unit(
+        name=name,
+        output=study.output,
+        folder=folder,
+        corpus=study.corpora[trunk.corpus],
+        judge=study.corpora[study.judge],
+        config=configured(study, trunk, steps, cooled=facts is not None),
+        branch=branch,
+        facts=facts,
+    )
+
+
+def configured(study: Study, trunk: Trunk, steps: int, *, cooled: bool) -> Config:
+    """Give the configuration of a run of so many steps: of a cell with its decay, of a trunk with none."""
+    train, size = study.train, trunk.size
+    tokens = steps * size.batch * train.data.length
+    schedule = {"warmup": size.warmup / tokens if size.warmup < tokens else 1.0}
+    rates = {
+        "lr": size.lr * trunk.factor,
+        "matrix_lr": size.matrix_lr * trunk.factor,
+        "weight_decay": size.weight_decay,
+    }
+    parts = {
+        "model": size.model,
+        "data": train.data.model_copy(update={"batch": size.batch, "tokens": tokens, "unique": trunk.unique}),
+        "optimizer": train.optimizer.model_copy(update=rates),
+        "schedule": train.schedule.model_copy(update=schedule if cooled else {**schedule, "decay": 0.0}),
+        # Cells are scored on the documents of one corpus, whichever they are trained on.
+        "evaluate": train.evaluate.model_copy(update={"documents": 0, "prompt": ""}),
+        "checkpoint": train.checkpoint.model_copy(update={"keep": 1, "keep_every": 0}),
+    }
+    return train.model_copy(update={**parts, "seed": trunk.seed})
+
+
+def _facts(study: Study, cell: Cell) -> dict[str, Any]:
+    """Say of a cell what is known before it is trained."""
+    trunk, size = cell.trunk, cell.trunk.size
+    return {
+        "run": cell.name,
+        "corpus": trunk.corpus,
+        "seed": trunk.seed,
+        "size": size.name,
+        "multiple": cell.multiple,
+        "branch_of": f"{trunk.name} at step {cell.branch}",
+        "length": study.train.data.length,
+        "batch": size.batch,
+        "steps": cell.steps,
+        "lr": size.lr * trunk.factor,
+        "matrix_lr": size.matrix_lr * trunk.factor,
+        "weight_decay": size.weight_decay,
+        "lr_factor": trunk.factor,
+        "unique_asked": trunk.unique,
+        "evaluate": study.train.evaluate.model_dump(mode="json", include={"documents", "seed"}),
+        "schedule": "final",
+    }
+
+
+def work(unit: Unit, console: Console) -> None:
+    """Train a unit, score it if it is a cell, and say that it is done. Raises what `run.train` raises."""
+    from trainer import run
+
+    branch = None
+    if unit.branch is not None:
+        folder, step = unit.branch
+        branch = Branch(Path(unit.output) / folder, step)
+    result = run.train(unit.corpus, unit.path, unit.config, console, branch)
+    row = None if unit.facts is None else _row(unit, unit.facts, result)
+    files.write_json(str(unit.path), DONE, {"made_from": unit.fingerprint, "row": row})
+
+
+def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Make a cell's line of the table; AssertionError where what was read does not add up."""
+    data = unit.config.data
+    tokens = result["tokens"]
+    assert tokens == result["steps"] * data.batch * data.length, (unit.name, tokens, result["steps"])
+    held = sum(stream["tokens"] for stream in result["streams"].values())
+    assert result["unique_tokens"] <= min(tokens, held), (unit.name, result["unique_tokens"], held)
+    seconds, real = _spent(unit)
+    scores, documents = _scores(unit, **facts["evaluate"])
+    every = scores["all"]
+    known = files.read_json(str(unit.path), RUN)
+    assert isinstance(known, dict)
+    return {
+        **{key: value for key, value in facts.items() if key not in ("evaluate", "unique_asked")},
+        "folder": unit.folder,
+        "parameters": result["parameters"],
+        "matmul_parameters": result["matmul_parameters"],
+        "non_embedding_parameters": result["non_embedding_parameters"],
+        "shape": result["shape"],
+        "tokens": tokens,
+        "targets": sum(stream["read"] for stream in result["streams"].values()),
+        "unique_tokens": result["unique_tokens"],
+        "epochs": tokens / result["unique_tokens"],
+        "planned": tokens,
+        "flops": real,
+        "flops_full": flops(Shape(**result["shape"]), data.length) * tokens,
+        "loss": every["loss"],
+        "bits_per_byte": every["bits_per_byte"],
+        "standard_error": every["standard_error"],
+        "languages": {
+            name: {key: score[key] for key in ("bits_per_byte", "standard_error")}
+            for name, score in scores.items()
+            if "/" not in name and name != "all"
+        },
+        "tokenizer": known["tokenizer"],
+        "documents": documents,
+        "skipped": result["skipped"],
+        "rollbacks": result["rollbacks"],
+        "seconds": seconds,
+        "versions": known["versions"],
+    }
+
+
+def _spent(unit: Unit) -> tuple[float, float]:
+    """Give the seconds of all steps that made the cell, its trunk's too, and the operations done in them.
+
+    Operations count attended keys, as the metrics do; six digits of them do not depend on the clock.
+    """
+    leaves = 0 if unit.branch is None else unit.branch[1]
+    trunk = sorted(unit.path.parent.glob("trunk-*"))
+    spent: dict[int, tuple[float, float]] = {}
+    for part in [*trunk, unit.path]:
+        for line in metrics.read(part / metrics.FILE, "train"):
+            if (line["step"] <= leaves or part == unit.path) and line["tokens_per_second"]:
+                seconds = line["targets"] / line["tokens_per_second"]
+                spent[line["step"]] = seconds, seconds * line["tflops"] * 1e12
+    seconds, operations = (sum(each[k] for each in spent.values()) for k in (0, 1))
+    return round(seconds, 3), float(f"{operations:.6g}")
+
+
+def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, Any]], str]:
+    """Score a trained cell on the validation documents of the study: scores by name, the list's digest."""
+    import torch
+
+    from trainer import evaluate, tokens, trained
+
+    opened = tokens.open(unit.judge)
+    cuda = unit.config.run.device != "cpu" and torch.cuda.is_available()
+    half = (cuda and unit.config.run.dtype != "float32") or unit.config.run.dtype == "bfloat16"
+    device = torch.device("cuda" if cuda else "cpu")
+    model = trained.open(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    tokens.same_tokenizer(opened, model.tokenizer)
+    sample = evaluate.choose(opened, documents, seed)
+    found = evaluate.evaluate(model.model, sample, unit.config.data.length, device)
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found.records())
+    files.write_bytes(str(unit.path), DOCUMENTS, lines.encode())
+    return {score.name: _plain(asdict(score)) for score in found.scores}, sample.digest
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Write what is no number, the standard error of one document, as null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+if __name__ == "__main__":
+    from trainer.run import StoppedError
+
+    try:
+        work(read(sys.stdin.read()), Console(stderr=True))
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signal)

@@ -1,0 +1,151 @@
+"""A scaling study in one TOML file: what its keys are, what they mean, which values they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from corpus import files, settings
+from corpus.settings import ConfigError, Section
+from trainer.config import Config, Positive
+
+
+class Sizes(Section):
+    """Models from smallest to largest, as even in ln N as their widths allow."""
+
+    smallest: int = Field(10_000_000, ge=1, description="Parameters in products of the smallest model.")
+    largest: int = Field(80_000_000, ge=1, description="Of the largest.")
+    count: int = Field(4, ge=1, description="How many sizes.")
+    aspect: Positive = Field(64.0, description="Width over depth, about.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Sizes:
+        if (self.count > 1) != (self.largest > self.smallest):
+            raise ValueError(
+                f"sizes: {self.count} from {self.smallest:,} to {self.largest:,}: give two or more a range, "
+                "one the same number twice"
+            )
+        return self
+
+
+class Budgets(Section):
+    """How many tokens models are trained on: `per_parameter` × each multiple × N."""
+
+    per_parameter: Positive = Field(20.0, description="Tokens a parameter at multiple 1.")
+    multiples: tuple[Positive, ...] = Field((0.5, 1.0, 2.0, 4.0), min_length=1)
+
+
+class Seeds(Section):
+    """How many seeds: of the weights' beginning and of the order of the windows."""
+
+    smallest: int = Field(3, ge=1, description="At the smallest size: the noise floor comes from them.")
+    others: int = Field(1, ge=1, description="At the other sizes.")
+
+
+class Repetition(Section):
+    """The same budgets read as several epochs of a part of the corpus."""
+
+    epochs: tuple[int, ...] = Field((), description="Such as [2, 4, 8, 16]; the main cells are the 1.")
+    sizes: int = Field(1, ge=1, description="At so many of the smallest sizes.")
+    multiples: tuple[Positive, ...] = Field((), description="Budgets; all of them unless named.")
+
+    @model_validator(mode="after")
+    def _several(self) -> Repetition:
+        if min(self.epochs, default=2) < 2:
+            raise ValueError("repetition.epochs: expected whole numbers from 2 on")
+        return self
+
+
+class Reference(Section):
+    """The point at which [train]'s batch, learning rates and weight decay hold."""
+
+    parameters: int = Field(ge=1, description="N.")
+    width: int = Field(ge=1)
+    tokens: int = Field(ge=1, description="The budget at multiple 1.")
+
+
+class Expected(Section):
+    """What to simulate before anything is trained, for an estimate of what the fit will be able to tell."""
+
+    E: Positive = Field(1.8172, description="This and the next four: Besiroglu et al., arXiv 2404.10102.")
+    A: Positive = 482.01
+    B: Positive = 2085.43
+    alpha: Positive = 0.3478
+    beta: Positive = 0.3658
+    repetition: Positive = Field(15.39, description="R_D* (Muennighoff et al., arXiv 2305.16264).")
+    noise: Positive = Field(0.003, description="Standard deviation of ln loss between seeds.")
+
+
+class Study(Section):
+    """A family of models, trained to say how loss falls with parameters, data and epochs."""
+
+    output: str = Field(description="Folder of the study.")
+    corpora: dict[str, str] = Field(min_length=1, description="Name and token shards of each corpus.")
+    validation: str = Field("", description="The corpus whose held-out documents score all; the first one.")
+    check: tuple[Positive, ...] = Field(
+        (0.5, 2.0), description="Multiples of the learning rate tried at the smallest size; empty: none."
+    )
+    price: float = Field(0.0, ge=0.0, description="Of an hour of one device, for the plan.")
+    sizes: Sizes = Sizes()
+    tokens: Budgets = Budgets()
+    seeds: Seeds = Seeds()
+    repetition: Repetition = Repetition()
+    reference: Reference | None = None
+    expected: Expected = Expected()
+    train: Config = Field(Config(), description="What all runs share, as in `derlem train --preset FILE`.")
+
+    @model_validator(mode="after")
+    def _usable(self) -> Study:
+        known = ", ".join(self.corpora)
+        if self.validation and self.validation not in self.corpora:
+            raise ValueError(f"validation = {self.validation!r}: expected one of the corpora {known}")
+        for name in self.corpora:
+            if not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"corpora.{name}: a name has letters, digits, - and _ only: folders bear it")
+        if self.train.schedule.name != "wsd" or not 0 < self.train.schedule.decay < 1:
+            raise ValueError("train.schedule: a study branches off trunks: name = wsd, and a decay in (0, 1)")
+        if self.train.optimizer.name not in ("muon", "adamw"):
+            raise ValueError(
+                f"train.optimizer.name = {self.train.optimizer.name}: rules for other sizes are published "
+                "for muon and adamw"
+            )
+        if self.train.data.phases or self.train.data.unique is not None or not self.train.evaluate.documents:
+            raise ValueError(
+                "train: data.phases and data.unique stay empty, the study sets what is read; "
+                "evaluate.documents is 1 or more"
+            )
+        if self.train.data.rehydrate and self.repetition.epochs:
+            raise ValueError("repetition.epochs: subsets of a corpus that is rehydrated are not defined")
+        if self.repetition.sizes > self.sizes.count:
+            raise ValueError(f"repetition.sizes: there are {self.sizes.count} sizes")
+        if set(self.repetition.multiples) - set(self.tokens.multiples):
+            raise ValueError("repetition.multiples: expected some of tokens.multiples, to compare with")
+        return self
+
+    @property
+    def judge(self) -> str:
+        """Give the name of the corpus whose validation documents score all models."""
+        return self.validation or next(iter(self.corpora))
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Study:
+    """Read a study; local folders in it are as seen from its file. ConfigError names what is wrong."""
+    try:
+        data = settings.read(path, overrides)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; examples/study.toml is one to start from") from None
+    study = settings.parse(Study, data, str(path))
+    if not files.is_local(study.output):
+        raise ConfigError(f"output = {study.output}: runs need a folder on a local or network disk")
+    base = path.resolve().parent
+    return study.model_copy(
+        update={
+            "output": _located(study.output, base),
+            "corpora": {name: _located(folder, base) for name, folder in study.corpora.items()},
+        }
+    )
+
+
+def _located(folder: str, base: Path) -> str:
+    return str(base / Path(folder).expanduser()) if files.is_local(folder) else folder

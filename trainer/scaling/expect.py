@@ -1,0 +1,111 @@
+"""What a grid of runs could tell, if the loss followed a known law with a known noise: simulated fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.scaling.analysis import choose
+from trainer.scaling.config import Expected
+from trainer.scaling.descent import HUBER, descend
+from trainer.scaling.fit import problem
+from trainer.scaling.laws import Floats, Law
+from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.starts import starts
+from trainer.scaling.uncertainty import EDGE
+
+DRAWS = 40
+SIZE_DECAY = 5.31
+"""R_N* of Muennighoff et al., arXiv 2305.16264."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where 95 of 100 simulated fits put a number; None for an end that ran away."""
+
+    truth: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What fits to the planned runs would say of exponents and R_D*; `why` instead, if they carry no law."""
+
+    law: str
+    runs: int
+    noise: float
+    ranges: dict[str, Range]
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return {**vars(self), "ranges": {name: vars(found) for name, found in self.ranges.items()}}
+
+
+def expect(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
+    """Draw losses of the planned runs (params, tokens, unique) from the law with noise, and fit them.
+
+    The law is the richest that the columns allow, as in `derlem fit`. Each fit begins at the truth and at
+    the starts of variable projection, and keeps the lowest end.
+    """
+    law = choose("", planned)
+    known = {
+        "a": np.log(wanted.A),
+        "b": np.log(wanted.B),
+        "e": np.log(wanted.E),
+        "alpha": wanted.alpha,
+        "beta": wanted.beta,
+        "log_rd": np.log(wanted.repetition),
+        "log_rn": np.log(SIZE_DECAY),
+    }
+    truth = np.array([known[name] for name in law.parameters])
+    log_loss = law.log_loss(truth, planned.logs())
+    rng = np.random.default_rng(seed)
+    try:
+        drawn = np.array(
+            [
+                _refit(law, planned.with_loss(np.exp(log_loss + noise)), truth)
+                for noise in wanted.noise * rng.standard_normal((draws, len(planned)))
+            ]
+        )
+    except RunsError as error:
+        return Expectation(law.name, len(planned), wanted.noise, {}, str(error))
+    found = {}
+    for name, label in (("alpha", "alpha"), ("beta", "beta"), ("log_rd", "R_D*")):
+        if name in law.parameters:
+            k = law.index(name)
+            low, high = law.bounds[k]
+            ends = _range(
+                truth[k], drawn[:, k], low + EDGE * (high - low) * (low < 0), high - EDGE * (high - low)
+            )
+            found[label] = _exponential(ends) if name == "log_rd" else ends
+    exponent = [law.derived(_named(law, row)).get("N exponent") for row in (truth, *drawn)]
+    if exponent[0] is not None:
+        found["N exponent"] = _range(exponent[0], np.array(exponent[1:], dtype=float), 0.0, 1.0)
+    return Expectation(law.name, len(planned), wanted.noise, found)
+
+
+def _refit(law: Law, planned: Runs, truth: Floats) -> Floats:
+    task = problem(law, planned, HUBER, {})
+    begin = task.centred(np.vstack([truth, starts(task, grid=False)]))
+    ended = descend(task, begin, np.ones((1, len(planned))), steps=80, rest=1e-7)
+    return np.asarray(task.raw(ended.theta[[int(ended.value.argmin())]])[0])
+
+
+def _named(law: Law, theta: Floats) -> dict[str, float]:
+    return dict(zip(law.parameters, theta.tolist(), strict=True))
+
+
+def _range(truth: float, values: Floats, lowest: float, highest: float) -> Range:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Range(
+        float(truth), None if low <= lowest else float(low), None if high >= highest else float(high)
+    )
+
+
+def _exponential(found: Range) -> Range:
+    ends = (None if end is None else float(np.exp(end)) for end in (found.lower, found.upper))
+    return Range(float(np.exp(found.truth)), *ends)

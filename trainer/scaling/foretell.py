@@ -1,0 +1,116 @@
+"""The largest cells, predicted from all others before they are trained: files named by their own hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus import files
+from corpus.settings import ConfigError
+from trainer.scaling.analysis import choose
+from trainer.scaling.fit import Fit, fit
+from trainer.scaling.grid import Cell
+from trainer.scaling.laws import CHINCHILLA, TIED
+from trainer.scaling.prediction import predict
+from trainer.scaling.runs import Runs, RunsError, runs
+
+FOLDER = "predictions"
+LOSS = "loss"
+
+
+def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Predict a cell's loss from the rows of its corpus; give the hash under which that is written.
+
+    The law is the richest that the rows carry: the one `derlem fit` takes, else Chinchilla's, else with tied
+    exponents. What was predicted before stays. Raises ConfigError where a prediction has been changed.
+    """
+    for name, held in predictions(folder).items():
+        if held["cell"] == cell.name:
+            return name
+    known = [row for row in rows if row["corpus"] == cell.trunk.corpus and row["run"] != cell.name]
+    target = {
+        "params": cell.trunk.size.shape.matmul_parameters,
+        "tokens": cell.tokens,
+        "unique": cell.unique,
+    }
+    found = {
+        "cell": cell.name,
+        "loss_of": "nats a token, all validation documents",
+        "target": target,
+        "fitted_to": {row["run"]: row[LOSS] for row in known},
+        **_predicted(table(known), target),
+    }
+    data = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    name = hashlib.sha256(data).hexdigest()
+    files.write_bytes(str(folder), f"{FOLDER}/{name}.json", data)
+    return name
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Runs:
+    """Give rows of runs.jsonl as columns; cells of one trunk share its noise, so they are one group."""
+    column = {name: np.array([row[name] for row in rows], float) for name in _COLUMNS.values()}
+    return runs(
+        np.array([row[LOSS] for row in rows], float),
+        **{name: column[own] for name, own in _COLUMNS.items()},
+        group=np.array([row["branch_of"].split(" at ")[0] for row in rows], str),
+    )
+
+
+_COLUMNS = {"params": "matmul_parameters", "tokens": "tokens", "unique": "unique_tokens"}
+
+
+def predictions(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read a study's predictions by hash; ConfigError where one is not what its name says."""
+    found = {}
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != path.stem:
+            raise ConfigError(
+                f"{path}: the prediction was changed after it was made: its hash is not its name; bring the "
+                "file back, or begin the study anew in another output"
+            )
+        found[path.stem] = json.loads(data)
+    return found
+
+
+def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
+    """Predict with the richest law that can be fitted; without an interval where rows are too few for one."""
+    asked = runs(np.ones(1), **{name: np.array([float(value)]) for name, value in target.items()})
+    why = []
+    for law in dict.fromkeys((choose("", known).name, CHINCHILLA.name, TIED.name)):
+        try:
+            fitted = fit(choose(law, known), known)
+        except RunsError as error:
+            why.append(str(error))
+            continue
+        loss = float(fitted.predict(asked)[0])
+        try:
+            return {**_law(fitted), "loss": loss, **_interval(fitted, known, asked)}
+        except RunsError as error:
+            return {**_law(fitted), "loss": loss, "lower": None, "upper": None, "why": str(error)}
+    return {"loss": None, "why": "; ".join(why)}
+
+
+def _law(fitted: Fit) -> dict[str, Any]:
+    return {
+        "law": fitted.law.name,
+        "formula": fitted.law.formula,
+        "parameters": fitted.parameters,
+        "objective": fitted.objective.describe(),
+    }
+
+
+def _interval(fitted: Fit, known: Runs, asked: Runs) -> dict[str, Any]:
+    found = predict(fitted, known, asked)
+    return {
+        "lower": float(found.lower[0]),
+        "upper": float(found.upper[0]),
+        "level": found.level,
+        "possible_level": found.possible,
+        "times_beyond": float(found.ratio[0]),
+    }

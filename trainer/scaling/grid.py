@@ -1,0 +1,246 @@
+"""The grid that a study asks for: its sizes, their trunks and the cells that branch off them.
+
+Sizes and budgets count N as the parameters that a token is multiplied by (`Shape.matmul_parameters`). A trunk
+trains at a constant rate; for each number of tokens D a branch leaves it after 0.8·D and cools down. One
+trunk serves all D of its size, so batch, learning rate and weight decay follow from the size alone:
+
+- muon, as nanochat does: batch ~ D^0.383 (Power Lines, arXiv 2505.13738) for D = the budget at multiple 1,
+  both rates ~ √batch, the rate of embeddings and head also ~ 1/√width, weight decay ~ √batch / D;
+- adamw, as Porian et al. (arXiv 2406.19146) and OLMo's ladder do: batch ~ N^(2/3), rate ~ N^(-1/3).
+
+Batches are rounded to powers of two in windows, and the rates follow the batch as rounded. What [train]
+says of batch, rates and decay holds at the reference point: the smallest size unless named.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from corpus.settings import ConfigError
+from trainer import config
+from trainer.optim import LEARNING_RATES
+from trainer.scaling.config import Reference, Study
+from trainer.shape import Shape, shape
+
+ASPECT = 0.15
+"""How much a model may miss N for a better ratio of width to depth: twice as slim costs so much in ln N."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A model of the grid; `tokens` is its budget at multiple 1, `warmup` in tokens, `batch` in windows.
+
+    `steps` holds for each multiple, ascending, the steps of its cell.
+    """
+
+    model: config.Model
+    shape: Shape
+    tokens: int
+    warmup: int
+    batch: int
+    lr: float
+    matrix_lr: float
+    weight_decay: float
+    steps: dict[float, int]
+
+    @property
+    def name(self) -> str:
+        """Give "d4w256": depth and width."""
+        return f"d{self.shape.layers}w{self.shape.width}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A training run at a constant rate, `factor` times the formula's, and the multiples at which it cools.
+
+    `unique`: how many tokens of the corpus it reads again and again; None: all that there are.
+    """
+
+    corpus: str
+    size: Size
+    seed: int
+    multiples: tuple[float, ...]
+    unique: int | None = None
+    factor: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name its folder: "web-d4w256-s0", with "-u1000000" of a subset and "-lr0.5" of another rate."""
+        part = f"-u{self.unique}" if self.unique is not None else ""
+        rate = f"-lr{self.factor:g}" if self.factor != 1 else ""
+        return f"{self.corpus}-{self.size.name}-s{self.seed}{part}{rate}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A model of the study: a trunk's weights, cooled down after `steps` steps on `tokens` tokens in all.
+
+    `branch` is the trunk's step that it leaves from, `unique` the different tokens that it reads.
+    """
+
+    trunk: Trunk
+    multiple: float
+    steps: int
+    branch: int
+    tokens: int
+    unique: int
+
+    @property
+    def name(self) -> str:
+        """Name it in tables: the trunk and the tokens."""
+        return f"{self.trunk.name}-t{self.tokens}"
+
+    @property
+    def compute(self) -> float:
+        """Give 6·N·D."""
+        return 6.0 * self.trunk.size.shape.matmul_parameters * self.tokens
+
+
+def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
+    """Choose the models, smallest first; ConfigError where two targets have one model in reach, or none."""
+    wanted = study.sizes
+    ratio = (wanted.largest / wanted.smallest) ** (1 / max(1, wanted.count - 1))
+    models = [_model(study, vocabulary, wanted.smallest * ratio**k) for k in range(wanted.count)]
+    shapes = [shape(model, vocabulary) for model in models]
+    counted = [each.matmul_parameters for each in shapes]
+    if sorted(set(counted)) != counted:
+        shown = ", ".join(f"{n:,}" for n in counted)
+        raise ConfigError(
+            f"sizes: models of {shown} parameters are the nearest with heads of {study.train.model.head}: "
+            "set sizes farther apart, or train.model.head smaller"
+        )
+    first = _budget(study, shapes[0])
+    at = study.reference or Reference(parameters=counted[0], width=shapes[0].width, tokens=first)
+    return tuple(_size(study, model, each, at) for model, each in zip(models, shapes, strict=True))
+
+
+def _model(study: Study, vocabulary: int, target: float) -> config.Model:
+    """Find the depth and the width, of whole heads, that come nearest to N and to the aspect ratio."""
+    base = study.train.model
+
+    def miss(model: config.Model) -> float:
+        found = shape(model, vocabulary)
+        slim = math.log(found.width / found.layers / study.sizes.aspect)
+        return (math.log(found.matmul_parameters / target)) ** 2 + (ASPECT / math.log(2) * slim) ** 2
+
+    group = base.head * (base.kv_heads or 1)
+    most = max(1, round(2 * (target / 12) ** 0.5 / group))
+    tried = [
+        base.model_copy(update={"depth": depth, "width": group * heads, "hidden": None})
+        for heads in range(1, most + 1)
+        for depth in {max(1, round(group * heads / study.sizes.aspect) + more) for more in range(-4, 5)}
+    ]
+    return min(tried, key=miss)
+
+
+def _budget(study: Study, found: Shape) -> int:
+    return round(study.tokens.per_parameter * found.matmul_parameters)
+
+
+def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Size:
+    """Work out batch, rates, decay, warmup and steps of a size by the formulas that the module names."""
+    train, tokens = study.train, _budget(study, found)
+    data, optimizer, schedule = train.data, train.optimizer, train.schedule
+    muon = optimizer.name == "muon"
+    more = (tokens / at.tokens) ** 0.383 if muon else (found.matmul_parameters / at.parameters) ** (2 / 3)
+    batch = 2 ** max(0, round(math.log2(data.batch * more)))
+    root = math.sqrt(batch / data.batch)
+    narrow = math.sqrt(at.width / found.width) if muon else 1.0
+    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
+    rate = root if muon else (at.parameters / found.matmul_parameters) ** (1 / 3)
+    steps = _steps(study, tokens, batch * data.length)
+    warmup = max(1, round(schedule.warmup * tokens))
+    if warmup > (first := min(steps.values()) * batch * data.length) * (1 - schedule.decay):
+        raise ConfigError(
+            f"train.schedule.warmup = {schedule.warmup:g} of the budget at multiple 1 is {warmup:,} tokens: "
+            f"it reaches into the decay of the smallest cell, {first:,} tokens; make it shorter"
+        )
+    return Size(
+        model=model,
+        shape=found,
+        tokens=tokens,
+        warmup=warmup,
+        batch=batch,
+        lr=_round(lr * rate * narrow),
+        matrix_lr=_round(optimizer.matrix_lr * root) if muon else optimizer.matrix_lr,
+        weight_decay=_round(optimizer.weight_decay * (root * at.tokens / tokens if muon else 1.0)),
+        steps=steps,
+    )
+
+
+def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
+    """Give each multiple's steps: whole numbers in the multiples' ratio, whose decay begins on a step."""
+    parts = {m: Fraction(m).limit_denominator(1000) for m in sorted(study.tokens.multiples)}
+    whole = math.lcm(*(part.denominator for part in parts.values()))
+    decay = Fraction(study.train.schedule.decay).limit_denominator(100)
+    unit = decay.denominator * max(1, round(tokens / a_step / whole / decay.denominator))
+    return {m: int(part * whole) * unit for m, part in parts.items()}
+
+
+def _round(value: float) -> float:
+    """Round to four digits, so that a configuration is readable and the same on every machine."""
+    return float(f"{value:.4g}")
+
+
+def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple[Trunk, ...]:
+    """List the trunks of all corpora, main ones first; `held`: the tokens that each corpus has.
+
+    ConfigError for epochs of a subset that the corpus, or a batch, is too small for.
+    """
+    made = []
+    multiples = tuple(sorted(study.tokens.multiples))
+    for corpus in study.corpora:
+        for size in found:
+            count = study.seeds.smallest if size is found[0] else study.seeds.others
+            first = study.train.seed
+            made += [Trunk(corpus, size, seed, multiples) for seed in range(first, first + count)]
+        made += _repeated(study, corpus, found, held[corpus])
+    return tuple(made)
+
+
+def checks(study: Study, found: tuple[Size, ...]) -> tuple[Trunk, ...]:
+    """List the trunks at other learning rates: of the smallest size, at the multiple nearest to 1."""
+    nearest = min(study.tokens.multiples, key=lambda m: abs(math.log(m)))
+    corpus, seed = next(iter(study.corpora)), study.train.seed
+    return tuple(Trunk(corpus, found[0], seed, (nearest,), factor=f) for f in study.check if f != 1)
+
+
+def _repeated(study: Study, corpus: str, found: tuple[Size, ...], held: int) -> list[Trunk]:
+    """Group the cells of the repetition axis by their subset: budgets on one subset share a trunk."""
+    made = []
+    budgets = study.repetition.multiples or study.tokens.multiples
+    for size in found[: study.repetition.sizes]:
+        a_step = size.batch * study.train.data.length
+        by_unique: dict[int, set[float]] = {}
+        for multiple in budgets:
+            for epochs in study.repetition.epochs:
+                by_unique.setdefault(size.steps[multiple] * a_step // epochs, set()).add(multiple)
+        for unique, multiples in sorted(by_unique.items()):
+            if unique < a_step:
+                raise ConfigError(
+                    f"repetition.epochs: of {size.name} a subset would have {unique:,} tokens, and a step "
+                    f"reads {a_step:,}: take fewer epochs, or a smaller train.data.batch"
+                )
+            if unique < held:  # else its cells are what the main ones are
+                made.append(Trunk(corpus, size, study.train.seed, tuple(sorted(multiples)), unique))
+    return made
+
+
+def cells(study: Study, trunk: Trunk, held: int) -> list[Cell]:
+    """List the cells of a trunk, by tokens."""
+    a_step = trunk.size.batch * study.train.data.length
+    kept = 1 - Fraction(study.train.schedule.decay).limit_denominator(100)
+    return [
+        Cell(
+            trunk,
+            multiple,
+            steps,
+            branch=int(steps * kept),
+            tokens=steps * a_step,
+            unique=min(steps * a_step, held if trunk.unique is None else trunk.unique),
+        )
+        for multiple, steps in trunk.size.steps.items()
+        if multiple in trunk.multiples
+    ]

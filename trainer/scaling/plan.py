@@ -1,0 +1,215 @@
+"""What a study would do, before it does it: its cells, their cost on this device, what they could tell."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from corpus.settings import ConfigError
+from trainer import parallel, run, tokens
+from trainer.order import Order
+from trainer.parallel import World
+from trainer.scaling.cells import Unit, configured, units
+from trainer.scaling.config import Study
+from trainer.scaling.expect import Expectation, expect
+from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
+from trainer.scaling.runs import Runs, runs
+from trainer.shape import flops
+from trainer.tokens import Tokens
+
+STEPS, SECONDS = 20, 2.0
+"""The most steps, and about the longest time, that measure a rate, after a first step that does not count."""
+MEASURED = 1 << 14
+"""The most tokens of such a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The grid of a study. `held` are the tokens of each corpus that are read, `marks` name their content."""
+
+    study: Study
+    sizes: tuple[Size, ...]
+    trunks: tuple[Trunk, ...]
+    checks: tuple[Trunk, ...]
+    held: Mapping[str, int]
+    marks: Mapping[str, str]
+
+    def cells(self, of: Sequence[Trunk] | None = None) -> list[Cell]:
+        """List the cells of some trunks, of all but the checks' unless named, in the table's order."""
+        chosen = self.trunks if of is None else of
+        return [cell for trunk in chosen for cell in cells(self.study, trunk, self.held[trunk.corpus])]
+
+    def units(self, of: Sequence[Trunk]) -> list[Unit]:
+        """List what trains some trunks and their cells."""
+        return [unit for trunk in of for unit in units(self.study, trunk, self.held[trunk.corpus])]
+
+    @property
+    def last(self) -> tuple[Cell, ...]:
+        """Give the largest cells, of every corpus and seed: they are predicted before they are trained."""
+        main = [cell for cell in self.cells() if cell.trunk.unique is None]
+        most = max(cell.compute for cell in main)
+        return tuple(cell for cell in main if cell.compute == most)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything as plain values, for JSON."""
+        return {
+            "corpora": {
+                name: {"tokens": self.held[name], "content": self.marks[name]} for name in self.study.corpora
+            },
+            "sizes": [
+                {
+                    "name": size.name,
+                    "matmul_parameters": size.shape.matmul_parameters,
+                    "parameters": size.shape.parameters,
+                    "non_embedding_parameters": size.shape.non_embedding_parameters,
+                    "layers": size.shape.layers,
+                    "width": size.shape.width,
+                    "batch": size.batch,
+                    "lr": size.lr,
+                    "matrix_lr": size.matrix_lr,
+                    "weight_decay": size.weight_decay,
+                    "warmup": size.warmup,
+                }
+                for size in self.sizes
+            ],
+            "cells": [
+                {
+                    "run": cell.name,
+                    "corpus": cell.trunk.corpus,
+                    "size": cell.trunk.size.name,
+                    "seed": cell.trunk.seed,
+                    "multiple": cell.multiple,
+                    "steps": cell.steps,
+                    "tokens": cell.tokens,
+                    "unique_tokens": cell.unique,
+                    "epochs": cell.tokens / cell.unique,
+                }
+                for cell in self.cells()
+            ],
+            "checks": [cell.name for cell in self.cells(self.checks)],
+            "predicted": [cell.name for cell in self.last],
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the study costs: `rates` are tokens a second by size, `seconds` of one device, `wall` of all."""
+
+    rates: dict[str, float]
+    flops: float
+    tokens: int
+    seconds: float
+    wall: float
+    devices: int
+    price: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return asdict(self)
+
+
+def plan(study: Study) -> Plan:
+    """Lay out a study's grid; ConfigError or DatasetError for what cannot be done."""
+    opened = {name: tokens.open(folder) for name, folder in study.corpora.items()}
+    judge = opened[study.judge]
+    for name, each in opened.items():
+        if each.tokenizer != judge.tokenizer:
+            raise ConfigError(
+                f"corpora.{name} was made by another tokenizer ({each.tokenizer[:12]}) than {study.judge} "
+                f"({judge.tokenizer[:12]}), so their models cannot be scored on the same tokens: name one "
+                "model under [tokenizer] for both and run `derlem tokenize` again"
+            )
+    found = sizes(study, judge.vocabulary)
+    orders = {name: _order(study, found[0], each) for name, each in opened.items()}
+    held = {name: _held(order) for name, order in orders.items()}
+    marks = {name: tokens.fingerprint(each, orders[name], 0) for name, each in opened.items()}
+    return Plan(study, found, trunks(study, found, held), checks(study, found), held, marks)
+
+
+def _order(study: Study, size: Size, opened: Tokens) -> Order:
+    config = configured(study, Trunk("", size, study.train.seed, ()), 1, cooled=False)
+    return run.open_order(config, opened, World(0, 1, 0, torch.device("cpu")))
+
+
+def _held(order: Order) -> int:
+    """Count the tokens of the streams that are read."""
+    weights = order.phases[-1].weights
+    return sum(int(stream.tokens.sum()) for stream in order.streams if weights.get(stream.name, 0.0) > 0)
+
+
+def planned(made: Plan, corpus: str) -> Runs:
+    """Give the runs of a corpus as columns, their losses unknown (1)."""
+    found = [cell for cell in made.cells() if cell.trunk.corpus == corpus]
+    return runs(
+        np.ones(len(found)),
+        params=np.array([cell.trunk.size.shape.matmul_parameters for cell in found], float),
+        tokens=np.array([cell.tokens for cell in found], float),
+        unique=np.array([cell.unique for cell in found], float),
+    )
+
+
+def foresee(made: Plan) -> Expectation:
+    """Say what the cells of one corpus would tell."""
+    return expect(made.study.expected, planned(made, next(iter(made.study.corpora))))
+
+
+def estimate(made: Plan, devices: int) -> Estimate:
+    """Measure rates at the smallest and the largest size, and add up what all units take."""
+    ends = {size.name: size for size in (made.sizes[0], made.sizes[-1])}
+    measured = [(size, _rate(made, size)) for size in ends.values()]
+    speeds = [rate * _operations(made, size) for size, rate in measured]
+    known = np.log([size.shape.matmul_parameters for size, _ in measured])
+    rates = {
+        size.name: float(
+            np.exp(np.interp(np.log(size.shape.matmul_parameters), known, np.log(speeds)))
+            / _operations(made, size)
+        )
+        for size in made.sizes
+    }
+    total, seconds, count, longest = 0.0, 0.0, 0, 0.0
+    for trunk in (*made.trunks, *made.checks):
+        found = made.cells([trunk])
+        a_step = trunk.size.batch * made.study.train.data.length
+        tokens = a_step * (found[-1].branch + sum(cell.steps - cell.branch for cell in found))
+        own = tokens / rates[trunk.size.name]
+        # One after the other: a trunk's parts and the last cooldown.
+        longest = max(longest, a_step * found[-1].steps / rates[trunk.size.name])
+        count, seconds = count + tokens, seconds + own
+        total += tokens * _operations(made, trunk.size)
+    wall = max(seconds / devices, longest)
+    return Estimate(rates, total, count, seconds, wall, devices, seconds / 3600 * made.study.price)
+
+
+def _operations(made: Plan, size: Size) -> float:
+    length = made.study.train.data.length
+    return flops(size.shape, (length + 1) / 2)
+
+
+def _rate(made: Plan, size: Size) -> float:
+    """Measure the tokens a second of a few steps as the study does them, in smaller batches if need be."""
+    study = made.study
+    config = configured(study, Trunk("", size, study.train.seed, ()), STEPS + 1, cooled=False)
+    batch = max(1, min(size.batch, MEASURED // config.data.length))
+    config = config.model_copy(update={"data": config.data.model_copy(update={"batch": batch})})
+    world = parallel.start(config.run)
+    opened = tokens.open(study.corpora[study.judge])
+    order = run.open_order(config, opened, world)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = run.Run(Path(folder), config, opened, order, world, Console(quiet=True))
+        times = []
+        with trial.loader() as loader:
+            for batches in loader.steps(0, STEPS + 1):
+                begin = time.perf_counter()
+                trial.advance(batches)
+                times.append(time.perf_counter() - begin)
+                if sum(times[1:]) > SECONDS:
+                    break
+    return batch * config.data.length / float(np.median(times[1:]))

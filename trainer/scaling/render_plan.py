@@ -1,0 +1,144 @@
+"""A study's plan for a person, before it begins, and what came of it, when it ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from trainer.scaling.expect import Expectation, Range
+from trainer.scaling.plan import Estimate, Plan
+from trainer.scaling.study import Outcome
+
+
+def render(plan: Plan, cost: Estimate, told: Expectation, console: Console) -> None:
+    """Print sizes, budgets, epochs, cost, and how well exponents would be known."""
+    length = plan.study.train.data.length
+    table = Table(title=f"sizes; N: parameters in products; batch: windows of {length:,} tokens")
+    for head in ("model", "N", "tokens", "steps", "batch", "lr", "decay", "tok/s"):
+        table.add_column(head, justify="right", no_wrap=True)
+    muon = plan.study.train.optimizer.name == "muon"
+    for size in plan.sizes:
+        steps = list(size.steps.values())
+        table.add_row(
+            size.name,
+            _short(size.shape.matmul_parameters),
+            f"{_short(steps[0] * size.batch * length)}–{_short(steps[-1] * size.batch * length)}",
+            f"{steps[0]:,}–{steps[-1]:,}",
+            f"{size.batch}",
+            f"{size.lr:.3g}" + (f", {size.matrix_lr:.3g}" if muon else ""),
+            f"{size.weight_decay:.3g}",
+            _short(cost.rates[size.name]),
+        )
+    console.print(table)
+    for line in lines(plan, cost, told):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def lines(plan: Plan, cost: Estimate, told: Expectation) -> list[str]:
+    """Say the rest of the plan in words."""
+    cells, checked = plan.cells(), plan.cells(plan.checks)
+    found = [
+        f"{len(cells)} cells off {len(plan.trunks)} trunks, {len(checked)} more to check the learning rate; "
+        f"predicted before trained: {', '.join(cell.name for cell in plan.last)}"
+    ]
+    for corpus, held in plan.held.items():
+        own = [cell for cell in cells if cell.trunk.corpus == corpus]
+        epochs = sorted({round(cell.tokens / cell.unique, 2) for cell in own})
+        more = "every cell reads fresh tokens" if epochs == [1.0] else f"cells read {_list(epochs)} epochs"
+        found.append(f"{corpus}: {held:,} tokens; {more}")
+        short = [cell for cell in own if not cell.trunk.unique and cell.tokens > held]
+        if short:
+            found.append(
+                f"  the corpus is too small for {len(short)} main cells: they repeat it up to "
+                f"{max(cell.tokens for cell in short) / held:.1f} times"
+            )
+    found.append(
+        f"{cost.tokens:,} tokens, {cost.flops:.3g} FLOPs: {_time(cost.seconds)} of one device, about "
+        f"{_time(cost.wall)} on {cost.devices}, by a rate of a few steps"
+        + (f"; price {cost.price:,.2f}" if plan.study.price else "")
+    )
+    if told.why:
+        return [*found, f"what a fit will tell: nothing: {told.why}"]
+    found.append(
+        f"what a fit will tell, if the noise of ln loss is {told.noise:g} ({told.law} law, {told.runs} runs):"
+    )
+    return found + [f"  {name}: {_told(each)}" for name, each in told.ranges.items()]
+
+
+def outcome(plan: Plan, done: Outcome, console: Console) -> None:
+    """Print the learning-rate check, the noise floor, and predictions beside what was measured."""
+    for line in (*_checked(plan, done), *_noise(done), *_foretold(done)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _checked(plan: Plan, done: Outcome) -> list[str]:
+    if not done.checks:
+        return []
+    like = done.checks[0]
+    keys = ("corpus", "size", "seed", "multiple")
+    same = [row for row in done.rows if all(row[key] == like[key] for key in keys)]
+    tried = sorted((row["lr_factor"], row["loss"]) for row in (*done.checks, *same[:1]))
+    best = min(tried, key=lambda one: one[1])[0]
+    shown = ", ".join(f"× {factor:g}: {loss:.4f}" for factor, loss in tried)
+    verdict = (
+        "the formula's is best"
+        if best == 1
+        else f"× {best:g} is best: multiply train.optimizer's rates by it, and begin in another output"
+    )
+    return [f"learning rates of {like['size']}: {shown}: {verdict}"]
+
+
+def _noise(done: Outcome) -> list[str]:
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for row in done.rows:
+        # Several seeds are trained of the main cells alone.
+        key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])
+        groups.setdefault(key, []).append(np.log(row["loss"]))
+    several = [losses for losses in groups.values() if len(losses) > 1]
+    if not several:
+        return []
+    freedom = sum(len(losses) - 1 for losses in several)
+    spread = np.sqrt(sum(float(np.var(losses)) * len(losses) for losses in several) / freedom)
+    return [f"noise between seeds: {spread:.2%} of the loss (one standard deviation, {freedom} differences)"]
+
+
+def _foretold(done: Outcome) -> list[str]:
+    found = []
+    for each in done.predictions:
+        measured = next((row["loss"] for row in done.rows if row["run"] == each["cell"]), None)
+        if measured is None or each["loss"] is None:
+            continue
+        around = "" if each["lower"] is None else f" ({each['lower']:.4f} to {each['upper']:.4f})"
+        found.append(
+            f"{each['cell']}: predicted {each['loss']:.4f}{around}, measured {measured:.4f}: "
+            f"off by {each['loss'] / measured - 1:+.2%}"
+        )
+    return found
+
+
+def _told(found: Range) -> str:
+    if found.lower is None or found.upper is None:
+        lower = "no limit" if found.lower is None else f"{found.lower:.3g}"
+        upper = "no limit" if found.upper is None else f"{found.upper:.3g}"
+        return f"{found.truth:.3g} would be given as {lower} to {upper}: not determined"
+    half = (found.upper - found.lower) / 2
+    return f"{found.truth:.3g} would be found between {found.lower:.3g} and {found.upper:.3g} (± {half:.2g})"
+
+
+def _list(values: list[float]) -> str:
+    shown = [f"{value:g}" for value in values]
+    return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]} to {shown[-1]}"
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"

@@ -1,0 +1,116 @@
+"""A study from its plan to its table: train what is missing, predict the largest cells first, write rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from corpus import files
+from corpus.settings import ConfigError
+from trainer.scaling.cells import Unit, part
+from trainer.scaling.foretell import foretell, predictions
+from trainer.scaling.grid import Cell
+from trainer.scaling.plan import Plan
+from trainer.scaling.spread import alone, devices, spread
+
+STUDY = "study.json"
+TABLE = "runs.jsonl"
+CHECKS = "checks.jsonl"
+"""The smallest size at other learning rates: beside the table, because a law of them would be bent."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished study: the table's rows, those of the learning-rate check, and predictions beside losses."""
+
+    folder: Path
+    rows: tuple[dict[str, Any], ...]
+    checks: tuple[dict[str, Any], ...]
+    predictions: tuple[dict[str, Any], ...]
+
+
+def scale(plan: Plan, console: Console) -> Outcome:
+    """Do a planned study, or what is left of it; the same call goes on where it was stopped.
+
+    Raises ConfigError or DatasetError for what a user can mend, UnitError for units that failed,
+    StoppedError after SIGTERM or Ctrl-C.
+    """
+    folder = Path(plan.study.output)
+    with alone(folder) as lock:
+        _claim(plan, folder)
+        on = devices(plan.study.train.run)
+        every = plan.units((*plan.checks, *plan.trunks))
+        last = {name for cell in plan.last for name in (cell.name, part(cell))}
+        report = _Report(plan, console, every)
+        spread([unit for unit in every if unit.name not in last], on, lock, report.finished)
+        rows = collect(plan).rows
+        for cell in plan.last:
+            if not any(row["run"] == cell.name for row in rows):
+                report.foretold(cell, foretell(cell, rows, folder))
+        spread(every, on, lock, report.finished)
+        return collect(plan)
+
+
+class _Report:
+    """Writes the tables anew, and a line, whenever a unit is finished."""
+
+    def __init__(self, plan: Plan, console: Console, every: Sequence[Unit]) -> None:
+        self._plan, self._console = plan, console
+        self._cells = sum(unit.facts is not None for unit in every)
+        self._done = sum(unit.facts is not None and unit.done for unit in every)
+        if self._done:
+            self._say(f"{self._done} of {self._cells} cells are there already")
+
+    def finished(self, unit: Unit) -> None:
+        row = unit.row()
+        if row is None:
+            return
+        self._done += 1
+        collect(self._plan)
+        self._say(
+            f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats a token, "
+            f"{row['bits_per_byte']:.4f} bits per byte, {row['epochs']:.2g} epochs"
+        )
+
+    def foretold(self, cell: Cell, name: str) -> None:
+        found = predictions(Path(self._plan.study.output))[name]
+        loss = found["loss"]
+        text = "no law fits: " + found["why"] if loss is None else f"{loss:.4f} nats a token"
+        self._say(f"predicted before it is trained: {cell.name}: {text}; SHA-256 {name}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _claim(plan: Plan, folder: Path) -> None:
+    """Write what the study is, or compare the corpora with those it began with."""
+    held = files.read_json(str(folder), STUDY)
+    if isinstance(held, dict):
+        for name, facts in held["plan"]["corpora"].items():
+            if name in plan.marks and facts["content"] != plan.marks[name]:
+                raise ConfigError(
+                    f"{folder}: corpora.{name} is not the corpus that this study began with: name another "
+                    "output, or bring its token shards back"
+                )
+    found = {"study": plan.study.model_dump(mode="json"), "plan": plan.as_dict()}
+    files.write_json(str(folder), STUDY, found)
+
+
+def collect(plan: Plan) -> Outcome:
+    """Write the tables of what is finished, a line a cell in the plan's order, and give it."""
+    folder = Path(plan.study.output)
+    foretold = {each["cell"]: {**each, "hash": name} for name, each in predictions(folder).items()}
+    tables = {}
+    for name, chosen in ((TABLE, plan.trunks), (CHECKS, plan.checks)):
+        rows = [row for unit in plan.units(chosen) if (row := unit.row()) is not None]
+        for row in rows:
+            row["prediction"] = foretold.get(row["run"], {}).get("hash")
+        tables[name] = tuple(rows)
+        text = "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows)
+        files.write_bytes(str(folder), name, text.encode())
+    return Outcome(folder, tables[TABLE], tables[CHECKS], tuple(foretold.values()))
