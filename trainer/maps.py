@@ -57,7 +57,8 @@ class Maps:
         self._length = _column(places, "length", np.int32)
         self._documents = _column(places, "documents", np.int32)
         self._tokens = _column(places, "tokens", np.int32)
-        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in places)))
+        named = places if cache is not None else []  # local batches are checked by `derlem verify` alone
+        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in named)))
         self._checksum = np.frombuffer(checksums, ">u8")
         # Where its tokens and its documents' limits lie, in bytes from its beginning; 0: not opened yet.
         self._values = np.zeros_like(self._length)
