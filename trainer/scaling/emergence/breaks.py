@@ -14,6 +14,7 @@ one but the smallest and the largest is left out in turn; which curve, fitted to
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,8 @@ Floats = NDArray[np.float64]
 SIZES = 6
 """Fewer different sizes tell nothing: two must lie on each side of a break, with one between left out."""
 SIMULATIONS = 1999
-_WIDTHS = (2.0, 2.8, 4.0, 5.6, 8.0, 16.0)  # of the rise from 10 to 90 %, in steps of the grid
+_WIDTHS = tuple(2.0 * 2 ** (k / 6) for k in range(19))  # from 10 to 90 %, in steps of the grid: 2 to 16
+_FINE, _COARSE = 48, 4  # midpoints a width: so many that what lies between two is no miss worth simulating
 _SIDE = 2  # sizes on each side of a break, so that one value is no level
 
 
@@ -106,10 +108,12 @@ class _Family:
         """Give [B] the squared misses, in units of noise, of the best curve of each of y [B, S]."""
         _, bases = self._bases(np.ones(y.shape[1], np.bool_))
         scaled = y * self.root
-        best = np.full(len(y), np.inf)
-        for basis in bases:
-            best = np.minimum(best, (scaled**2).sum(1) - ((scaled @ basis) ** 2).sum(1))
-        return best
+        sides = bases.transpose(2, 1, 0)  # [P, S, M]
+        best = [
+            np.sum([(part @ side) ** 2 for side in sides], axis=0).max(1)
+            for part in np.array_split(scaled, -(-len(scaled) // 100))
+        ]
+        return np.asarray((scaled**2).sum(1) - np.concatenate(best))
 
     def fit(self, y: Floats, keep: NDArray[np.bool_]) -> tuple[Floats, int, Floats]:
         """Give the best curve [S] for y [S] at the sizes kept, its design's number and coefficients [P]."""
@@ -125,31 +129,33 @@ class _Family:
         return int((self.designs[number, :, 3] == 0).sum()) - 1, float(found[3])
 
 
-def _shapes(x: Floats, widths: tuple[float, ...], midpoints: int) -> Floats:
-    """Give shapes [M, S] that go from 0 to 1 over the sizes, all of them monotone and wide."""
+def _shapes(x: Floats, widths: Sequence[float], midpoints: int) -> Floats:
+    """Give shapes [M, S] that go from 0 to 1 over the sizes, monotone and wide; `midpoints` a width."""
     step = float(np.median(np.diff(x)))
     span = float(x[-1] - x[0])
-    made = [(x - x[0]) / span]
+    made = [((x - x[0]) / span)[None]]
     for width in widths:
-        for middle in np.linspace(x[0] - span / 2, x[-1] + span / 2, midpoints):
-            z = (x - middle) / (width * step)
-            fall = np.exp(-np.clip(3.0843 * z, -30, 30))  # widths from 10 to 90 % are 1 in z
-            rise = np.exp(-np.clip(-3.0843 * z, -30, 30))
-            made += [1 / (1 + np.exp(-4.3944 * z)), np.exp(-fall), 1 - np.exp(-rise)]
-        for sign in (1, -1):
-            made.append(np.exp(sign * (x - x[0]) * math.log(9) / (width * step)))
-    kept = [(shape - shape[0]) / (shape[-1] - shape[0]) for shape in made if abs(np.ptp(shape)) > 1e-6]
-    return np.array(kept)
+        number = max(5, math.ceil(2 * span / (width * step) * midpoints))
+        middles = np.linspace(x[0] - span / 2, x[-1] + span / 2, number)
+        z = (x - middles[:, None]) / (width * step)
+        fall = np.exp(-np.clip(3.0843 * z, -30, 30))  # widths from 10 to 90 % are 1 in z
+        rise = np.exp(-np.clip(-3.0843 * z, -30, 30))
+        made += [1 / (1 + np.exp(-4.3944 * z)), np.exp(-fall), 1 - np.exp(-rise)]
+        made += [np.exp(sign * (x - x[0]) * math.log(9) / (width * step))[None] for sign in (1, -1)]
+    shapes = np.concatenate(made)
+    shapes = shapes[np.abs(shapes[:, -1] - shapes[:, 0]) > 1e-6]
+    begin, end = shapes[:, :1], shapes[:, -1:]
+    return np.asarray((shapes - begin) / (end - begin))
 
 
 def _smooth(x: Floats) -> Floats:
-    shapes = _shapes(x, _WIDTHS, 33)
+    shapes = _shapes(x, _WIDTHS, _FINE)
     return np.stack([np.ones_like(shapes), shapes], axis=2)
 
 
 def _broken(x: Floats) -> Floats:
     """Give designs of a smooth curve with a jump, and of two lines: [M, S, 4], the jump's column last."""
-    shapes = _shapes(x, (3.0, 8.0), 7)
+    shapes = _shapes(x, (3.0, 8.0), _COARSE)
     line, one = (x - x[0]) / (x[-1] - x[0]), np.ones_like(x)
     made = []
     for below in range(_SIDE - 1, len(x) - _SIDE):
