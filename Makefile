@@ -16,7 +16,7 @@ demo: .venv/run
 	@echo "and what the model says:    $(BIN)/derlem generate demo/run --prompt Kütüphane"
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 reproduce: .venv/run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reproduce

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side, a process a core; threads of each on top would only be in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED = Path(os.environ.get("DERLEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

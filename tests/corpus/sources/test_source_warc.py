@@ -226,7 +226,9 @@ def test_bytes_between_records_are_rejected_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", gzip.compress(b""), b"filedesc://x.arc 0.0.0.0\n", by_record([b"one", b"two"])]
+    "data",
+    [b"", gzip.compress(b""), b"filedesc://x.arc 0.0.0.0\n", by_record([b"one", b"two"])],
+    ids=["empty", "empty member", "arc", "no records"],
 )
 def test_a_file_without_records_is_rejected_once(data: bytes, tmp_path: Path) -> None:
     [rejected] = items(data, tmp_path)

@@ -94,27 +94,27 @@ def test_an_ability_that_no_model_has_is_said_to_be_absent() -> None:
     assert verdict.judge(answers(np.full(8, -math.log(10)), 0))[0].kind == "absent"
 
 
-@pytest.mark.parametrize("slope", [0.1, 0.35, 0.6])
+@pytest.mark.parametrize("slope", [0.1, 0.5])
 def test_smooth_curves_are_called_broken_about_as_often_as_the_level_says(slope: float) -> None:
     random = np.random.default_rng(7)
     noise = np.full(8, 0.04)
     found = [
-        breaks.find(X, power_law(slope) + noise * random.standard_normal(8), noise, seed, simulations=199)
-        for seed in range(20)
+        breaks.find(X, power_law(slope) + noise * random.standard_normal(8), noise, seed, simulations=99)
+        for seed in range(8)
     ]
-    assert sum(each.p < 0.05 and each.gain > 0 for each in found) <= 3  # 20 × 5 % = 1
+    assert sum(each.p < 0.05 and each.gain > 0 for each in found) <= 2  # 8 × 5 % = 0.4; docs/emergence.md has the rates of more
 
 
 def test_jumps_of_ten_times_the_noise_are_found() -> None:
     random = np.random.default_rng(8)
     noise = np.full(8, 0.05)
     found = []
-    for seed in range(12):
+    for seed in range(8):
         below = int(random.integers(1, 6))
         y = power_law(0.1) + np.where(np.arange(8) > below, 0.5, 0.0) + noise * random.standard_normal(8)
-        each = breaks.find(X, y, noise, seed, simulations=199)
+        each = breaks.find(X, y, noise, seed, simulations=99)
         found.append(each.p < 0.05 and each.gain > 0 and each.below == below)
-    assert sum(found) >= 9
+    assert sum(found) >= 6
 
 
 def test_breaks_need_sizes_noise_and_order() -> None:

@@ -146,4 +146,3 @@ def test_dotted_pairs_differ_in_the_dot_of_one_letter() -> None:
     for pair in turkish.pairs("dots", 10_000):
         assert pair.right.translate(fold) == pair.wrong.translate(fold)
         assert sum(a != b for a, b in zip(pair.right, pair.wrong, strict=True)) == 1
-
