@@ -102,7 +102,7 @@ def test_smooth_curves_are_called_broken_about_as_often_as_the_level_says(slope:
         breaks.find(X, power_law(slope) + noise * random.standard_normal(8), noise, seed, simulations=99)
         for seed in range(8)
     ]
-    assert sum(each.p < 0.05 and each.gain > 0 for each in found) <= 2  # 8 × 5 % = 0.4; docs/emergence.md has the rates of more
+    assert sum(each.p < 0.05 and each.gain > 0 for each in found) <= 2  # at 5 %, 0.4 of 8
 
 
 def test_jumps_of_ten_times_the_noise_are_found() -> None:
