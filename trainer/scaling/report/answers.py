@@ -88,21 +88,22 @@ def gain(m: Measured, question: str, what: str, before: dict[str, float], after:
     found, ratio = m.surface.gain(before, after), beyond(m, after)
     loss = float(m.surface.losses(*(np.array([before[n]]) for n in ("params", "tokens", "unique")))[0][0])
     name = unit(m.loss)
+    less = f"less {name}"
     if ratio > REACH:
         said = (
             f"The data cannot tell: this lies at {number(ratio, 2)} times the compute of the largest run, "
             f"and a law is not trusted beyond {REACH:.0f} times. Taken at its word it would lower "
             f"{name} by {around(found)}."
         )
-        return Answer(question, said, False, found, name, ratio)
+        return Answer(question, said, False, found, less, ratio)
     if vague(found):
         said = f"The data cannot tell: {what} lower {name} by {ends(found)}."
-        return Answer(question, said, False, found, name, ratio)
+        return Answer(question, said, False, found, less, ratio)
     share = percent(found.estimate / loss)
     said = f"{what[0].upper()}{what[1:]} lower {name} by {around(found)}, {share} of it."
     if m.noise is not None and found.estimate / loss < m.noise:
         said += f" That is less than two runs differ by chance ({percent(m.noise)})."
-    return Answer(question, said, True, found, name, ratio)
+    return Answer(question, said, True, found, less, ratio)
 
 
 def _stops(m: Measured, here: Point) -> Answer:
@@ -191,11 +192,14 @@ def _twice(m: Measured, here: Point) -> Answer:
         return np.where(below.any(axis=-1), grid[below.argmax(axis=-1)] / tokens, np.inf)
 
     same = interval(float(reached(loss, target[0])), reached(drawn, targets[:, 0]))
-    extra = (
-        f" The same by data alone would take {around(same)} times the tokens."
-        if np.isfinite(same.estimate)
-        else " No amount of fresh tokens would give the same."
-    )
+    if not np.isfinite(same.estimate):
+        extra = " No amount of fresh tokens would give the same."
+    elif same.determined:
+        extra = f" The same by data alone would take {around(same)} times the tokens."
+    else:
+        extra = (
+            f" The same by data alone would take {number(same.estimate, 2)} times the tokens ({ends(same)})."
+        )
     return Answer(question, found.statement + extra, True, found.value, found.unit, found.beyond)
 
 
@@ -217,13 +221,17 @@ def _optimum(m: Measured) -> Answer:
     other = "; ".join(
         f"approach {one.approach} says {count(one.optimum(compute)[0])}" for one in usable if one is not best
     )
-    said = f"{around(found, 'count')} parameters on {count(d)} tokens, {number(d / n, 3)} tokens a parameter"
-    known = found.determined and found.upper is not None and found.upper <= VAGUE**2 * (found.lower or 0)
-    lead = "" if known else "The data cannot tell: "
-    rest = f" ({other})" if other else ""
-    return Answer(
-        question, f"{lead}{said}, by approach {best.approach}{rest}.", known, found, "parameters", 1.0
-    )
+    tokens = f"{count(d)} tokens, {number(d / n, 3)} tokens a parameter"
+    known = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
+    if known:
+        said = f"{around(found, 'count')} parameters on {tokens}, by approach {best.approach}"
+    else:
+        said = (
+            f"The data cannot tell: {ends(found, 'count')} parameters; the best guess of approach "
+            f"{best.approach} is {count(n)} on {tokens}"
+        )
+    rest = f"; {other}" if other else ""
+    return Answer(question, f"{said}{rest}.", known, found, "parameters", 1.0)
 
 
 def _better(m: Measured, one: Comparison) -> Answer:
@@ -238,11 +246,11 @@ def _better(m: Measured, one: Comparison) -> Answer:
             if found.determined
             else f"The data cannot tell: {rests}, a difference of {percent(found.estimate)} has no interval."
         )
-        return Answer(question, said, False, found, "share of the loss")
+        return Answer(question, said, False, found, "lower loss")
     winner, loser = (one.second, one.first) if found.estimate > 0 else (one.first, one.second)
     sure = found if found.estimate > 0 else Interval(-found.estimate, -found.upper, -found.lower)
     said = f"{winner}: its loss is {around(sure, 'percent')} lower than on {loser}, {rests}."
-    return Answer(question, said, True, found, "share of the loss")
+    return Answer(question, said, True, sure, "lower loss")
 
 
 def _no_corpora() -> Answer:

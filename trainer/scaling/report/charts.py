@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-from trainer.scaling.report.facts import Axis, Chart, Forest, Mark, Series
-from trainer.scaling.report.words import around, write
+from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Series
+from trainer.scaling.report.words import around, tick, write
 
 WIDTH, HEIGHT = 460, 300
-SMALL_WIDTH, SMALL_HEIGHT = 340, 210
+SMALL_WIDTH, SMALL_HEIGHT = 300, 205
 STYLES = 6
 """Colours, dashes and markers before they begin anew."""
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "12 4")
@@ -42,6 +43,12 @@ class _Scale:
             return _log_ticks(self.low, self.high, most)
         return _even_ticks(self.low, self.high, most)
 
+    def written(self, most: int) -> list[tuple[float, str]]:
+        """Give the ticks with what is written at them."""
+        ticks = self.ticks(most)
+        step = min((b - a for a, b in itertools.pairwise(ticks)), default=abs(ticks[0]) if ticks else 1.0)
+        return [(t, tick(t, step or 1.0, self.axis.kind)) for t in ticks]
+
 
 def draw(chart: Chart, name: str) -> str:
     """Draw a chart; `name` is unlike that of any other on the page."""
@@ -51,8 +58,8 @@ def draw(chart: Chart, name: str) -> str:
     y_low, y_high = _range(chart)
     bottom, top = height - 44, 28
     rough = _Scale(y_low, y_high, bottom, top, chart.y)
-    y_ticks = rough.ticks(6 if not chart.small else 5)
-    left = 14 + _LETTER * max((len(write(t, chart.y.kind)) for t in y_ticks), default=1)
+    y_ticks = rough.written(6 if not chart.small else 5)
+    left = 14 + _LETTER * max((len(said) for _, said in y_ticks), default=1)
     x = _Scale(*_padded(min([*all_x, *span_x]), max([*all_x, *span_x]), chart.x), left, width - 12, chart.x)
     parts = [_head(chart.title, chart.alt, name, width, height)]
     frame = f'x="{left:.1f}" y="{top}" width="{width - 12 - left:.1f}" height="{bottom - top}"'
@@ -70,11 +77,11 @@ def draw(chart: Chart, name: str) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """Give the key of a chart as a list, empty where one kind of thing is drawn."""
+    """Give the key of a chart as a list; empty for one of several small ones, or one kind of thing."""
     held: dict[str, list[str]] = {}
     for each in chart.lines:
         held.setdefault(each.label, []).append(
-            f'<path class="line s{each.style % STYLES}" d="M1 7H27"{_dash(each)}/>'
+            f'<path class="line {_colour(each.style)}" d="M1 7H27"{_dash(each)}/>'
         )
     for each in chart.dots:
         held.setdefault(each.label, []).append(_marker(each.style, 14, 7, 4.2))
@@ -89,7 +96,7 @@ def legend(chart: Chart) -> str:
         if mark.to is None and mark.label
     ]
     items = [(label, "".join(keys)) for label, keys in held.items()] + labels
-    if len(items) < 2:
+    if len(items) < 2 or chart.small:
         return ""
     box = 'width="28" height="14" viewBox="0 0 28 14" aria-hidden="true"'
     rows = "".join(f"<li><svg {box}>{key}</svg>{escape(label)}</li>" for label, key in items)
@@ -105,9 +112,9 @@ def draw_forest(forest: Forest, name: str) -> str:
     x = _Scale(*_padded(min(values), max(values), forest.axis), 12, WIDTH - 12, forest.axis)
     bottom = height - 40
     parts = [_head(forest.title, forest.alt, name, WIDTH, height)]
-    for t in x.ticks(5):
+    for t, said in x.written(5):
         parts.append(f'<path class="grid" d="M{x(t):.1f} 2V{bottom}"/>')
-        parts.append(_text(x(t), bottom + 16, write(t, forest.axis.kind), anchor="middle"))
+        parts.append(_text(x(t), bottom + 16, said, anchor="middle"))
     parts.append(f'<path class="zero" d="M{x(forest.zero):.1f} 2V{bottom}"/>')
     for i, (label, found) in enumerate(forest.rows):
         last = i == len(forest.rows) - 1
@@ -178,15 +185,21 @@ def _even_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def _grid(
-    x: _Scale, y: _Scale, y_ticks: list[float], width: float, bottom: float, top: float, left: float
+    x: _Scale,
+    y: _Scale,
+    y_ticks: list[tuple[float, str]],
+    width: float,
+    bottom: float,
+    top: float,
+    left: float,
 ) -> list[str]:
     parts = []
-    for t in y_ticks:
+    for t, said in y_ticks:
         parts.append(f'<path class="grid" d="M{left:.1f} {y(t):.1f}H{width - 12}"/>')
-        parts.append(_text(left - 6, y(t) + 4, write(t, y.axis.kind), anchor="end"))
-    for t in x.ticks(max(3, int((width - left) / 62))):
+        parts.append(_text(left - 6, y(t) + 4, said, anchor="end"))
+    for t, said in x.written(max(3, int((width - left) / 62))):
         parts.append(f'<path class="tick" d="M{x(t):.1f} {bottom}v5"/>')
-        parts.append(_text(x(t), bottom + 18, write(t, x.axis.kind), anchor="middle"))
+        parts.append(_text(x(t), bottom + 18, said, anchor="middle"))
     parts.append(f'<path class="axis" d="M{left:.1f} {top}V{bottom}H{width - 12}"/>')
     return parts
 
@@ -206,12 +219,12 @@ def _level(mark: Mark, y: _Scale, left: float, right: float) -> str:
 def _band(each: Series, x: _Scale, y: _Scale) -> str:
     there = [(x(a), y(b)) for a, b in zip(each.x, each.upper, strict=True)]
     back = [(x(a), y(b)) for a, b in zip(reversed(each.x), reversed(each.lower), strict=True)]
-    return f'<path class="band s{each.style % STYLES}" d="M{_path([*there, *back])}Z"/>'
+    return f'<path class="band {_colour(each.style)}" d="M{_path([*there, *back])}Z"/>'
 
 
 def _line(each: Series, x: _Scale, y: _Scale) -> str:
     points = _path((x(a), y(b)) for a, b in zip(each.x, each.y, strict=True))
-    return f'<path class="line s{each.style % STYLES}" d="M{points}"{_dash(each)}/>'
+    return f'<path class="line {_colour(each.style)}" d="M{points}"{_dash(each)}/>'
 
 
 def _dash(each: Series) -> str:
@@ -222,7 +235,7 @@ def _dash(each: Series) -> str:
 def _dots(each: Series, x: _Scale, y: _Scale, many: bool) -> str:
     size = 2.6 if many else 3.6
     out = [
-        f'<path class="whisker s{each.style % STYLES}" d="M{x(a):.1f} {y(low):.1f}V{y(high):.1f}"/>'
+        f'<path class="whisker {_colour(each.style)}" d="M{x(a):.1f} {y(low):.1f}V{y(high):.1f}"/>'
         for a, low, high in zip(each.x, each.lower, each.upper, strict=False)
     ]
     out += [_marker(each.style, x(a), y(b), size) for a, b in zip(each.x, each.y, strict=True)]
@@ -250,6 +263,11 @@ _SHAPES: tuple[Callable[[float, float, float], str], ...] = (
 
 
 def _marker(style: int, x: float, y: float, size: float, colour: int | None = None) -> str:
-    shape = style % STYLES
+    shape = 0 if style == NEUTRAL else style % STYLES
     kind = "cross" if shape == 5 else "dot"
-    return f'<path class="{kind} s{shape if colour is None else colour}" d="{_SHAPES[shape](x, y, size)}"/>'
+    drawn = _SHAPES[shape](x, y, size * 0.75 if style == NEUTRAL else size)
+    return f'<path class="{kind} {_colour(style if colour is None else colour)}" d="{drawn}"/>'
+
+
+def _colour(style: int) -> str:
+    return "neutral" if style == NEUTRAL else f"s{style % STYLES}"

@@ -9,7 +9,7 @@ from trainer.scaling.report.answers import REACH
 from trainer.scaling.report.facts import Answer, Check
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.report.pictures import unit
-from trainer.scaling.report.words import count, listed, number, percent, plural
+from trainer.scaling.report.words import count, listed, named, number, percent, plural
 from trainer.scaling.uncertainty import LEVEL
 
 REST = 1e-3
@@ -42,9 +42,17 @@ def checklist(m: Measured, answers: tuple[Answer, ...]) -> tuple[Check, ...]:
 def cannot(m: Measured, answers: tuple[Answer, ...]) -> tuple[str, ...]:
     """Say plainly what must not be concluded."""
     out = [f"{each.question} No answer from these runs." for each in answers if not each.known]
-    out += [f"{remark[0].upper()}{remark[1:]}." for remark in (*m.analysis.remarks, *m.source.remarks)]
+    out += [f"{_said(remark, m)}." for remark in (*m.analysis.remarks, *m.source.remarks)]
     bias = _bias(m)
     return (*out, bias) if bias else tuple(out)
+
+
+def _said(remark: str, m: Measured) -> str:
+    """Begin a sentence, unless with a parameter's name."""
+    first = remark.split()[0]
+    if first in m.analysis.fit.law.parameters:
+        return remark.replace(first, named(first), 1)
+    return f"{remark[0].upper()}{remark[1:]}"
 
 
 def _described(m: Measured) -> Check:
@@ -129,7 +137,7 @@ def _optimum_found(m: Measured) -> Check:
 def _determined(m: Measured) -> Check:
     draws = m.analysis.bootstrap
     free = [name for name in m.analysis.fit.law.parameters if name not in m.analysis.fit.held]
-    loose = [name for name in free if not draws.interval(name).determined]
+    loose = [named(name) for name in free if not draws.interval(name).determined]
     why = (
         f"{listed(loose)} not limited by the data" if loose else f"all {len(free)} have closed 95 % intervals"
     )

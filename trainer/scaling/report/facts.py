@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from trainer.scaling.uncertainty import Interval
 
-Kind: TypeAlias = Literal["text", "count", "number", "percent", "power"]
-"""How a number is written: 1.2 B, 0.3153, 1.3 %, 3.2 × 10²¹."""
+Kind: TypeAlias = Literal["text", "count", "number", "plain", "percent", "power"]
+"""How a number is written: 1.2 B, 0.3153, 0.32, 1.3 %, 3.2 × 10²¹."""
 Cell: TypeAlias = str | float | Interval | None
 
 
@@ -65,11 +65,15 @@ class Axis:
     kind: Kind = "number"
 
 
+NEUTRAL = -1
+
+
 @dataclass(frozen=True)
 class Series:
     """Numbers drawn as a line or as dots, with a band or whiskers where `lower` and `upper` are given.
 
-    `guess`: drawn dashed, as it lies beyond the data; `style` numbers the colour, dash and marker.
+    `guess`: drawn dashed, as it lies beyond the data; `style` numbers the colour, dash and marker,
+    NEUTRAL being that of a background.
     """
 
     label: str

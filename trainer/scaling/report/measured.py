@@ -251,6 +251,14 @@ def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: in
     return out
 
 
+def _base(found: Fit, inner: Runs) -> dict[str, float]:
+    """Give what a two-step fit holds, from the runs that it may know."""
+    if not found.held:
+        return {}
+    base = fit(CHINCHILLA, inner.take(~repeated(inner)), found.objective, descents=DESCENTS)
+    return {name: base.parameters[name] for name in found.held}
+
+
 def _held_out(analysis: Analysis, made: Runs) -> HeldOutRuns | None:
     """Leave out the fifth of the runs with most compute and predict it, by every law."""
     by = "compute" if {"params", "tokens"} <= made.columns.keys() else analysis.fit.law.columns[0]
@@ -265,7 +273,7 @@ def _held_out(analysis: Analysis, made: Runs) -> HeldOutRuns | None:
         if name == "single-epoch base":
             continue
         try:
-            found = fit(each.law, inner, each.objective, each.held, DESCENTS)
+            found = fit(each.law, inner, each.objective, _base(each, inner), DESCENTS)
             rivals[name] = float(np.median(np.abs(found.predict(outer) / outer.loss - 1)))
             if each is analysis.fit:
                 predicted = predict(found, inner, outer, by)

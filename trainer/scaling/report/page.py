@@ -18,13 +18,14 @@ from trainer.scaling.report.facts import (
     Table,
 )
 from trainer.scaling.report.style import STYLE
-from trainer.scaling.report.words import around, ends, number, write
+from trainer.scaling.report.words import GAP, around, ends, number, write
 from trainer.scaling.uncertainty import Interval
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser lets the page load: nothing."""
 TALL = 25
 """Tables with more rows than this scroll by themselves on a screen."""
+NO = "The data cannot tell:"
 _AMOUNTS = {"tokens", "parameters"}
 
 
@@ -60,22 +61,22 @@ def _answers(answers: tuple[Answer, ...]) -> str:
 
 
 def _answer(one: Answer) -> str:
-    kind: Kind = "percent" if one.unit.startswith("share") else "count" if one.unit in _AMOUNTS else "number"
-    figure = '<p class="figure">the data cannot tell</p>'
-    if one.known:
-        figure = ""
-        if one.value is not None:
-            value = write(one.value.estimate, kind) if kind != "number" else number(one.value.estimate, 2)
-            unit = "" if kind == "percent" else f" {one.unit}"
-            spread = f"95 % interval {ends(one.value, kind)}{unit}"
-            figure = f'<p class="figure">{escape(value)}<small>{escape(spread)}</small></p>'
+    kind: Kind = "percent" if one.unit == "lower loss" else "count" if one.unit in _AMOUNTS else "number"
+    figure, said = "", escape(one.statement)
+    if one.known and one.value is not None:
+        value = number(one.value.estimate, 2) if kind == "number" else write(one.value.estimate, kind)
+        unit = f'<span class="unit">{escape(one.unit)}</span>'
+        spread = f"95{GAP}% interval {ends(one.value, kind)}"
+        figure = f'<p class="figure">{escape(value)} {unit}<small>{escape(spread)}</small></p>'
+    if not one.known:
+        said = said.replace(NO, f"<strong>{NO}</strong>", 1)
     ratio = ""
     if one.beyond is not None:
         times = number(one.beyond, 2)
-        ratio = f'<p class="ratio">Compute of this answer over that of the largest run: {times}</p>'
+        ratio = f'<p class="ratio">At {times} times the compute of the largest run</p>'
     return (
         f'<article class="answer{"" if one.known else " open"}"><h3>{escape(one.question)}</h3>{figure}'
-        f"<p>{escape(one.statement)}</p>{ratio}</article>"
+        f"<p>{said}</p>{ratio}</article>"
     )
 
 

@@ -8,9 +8,9 @@ from trainer.scaling.analysis import repeated
 from trainer.scaling.approaches import SAME_BUDGET, approach_3, vertices
 from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
-from trainer.scaling.report.facts import Axis, Chart, Forest, Mark, Series
+from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Series
 from trainer.scaling.report.measured import Measured, Surface
-from trainer.scaling.report.words import around, count, ends, number, percent, power
+from trainer.scaling.report.words import around, count, ends, named, number, percent, plural, power
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import LEVEL, Interval
 
@@ -38,18 +38,21 @@ def fits(m: Measured) -> list[Chart]:
     loss = Axis(unit(m.loss), log=True)
     if len(columns) == 1:
         whole = _curve(m.surface, columns[0], m.runs, {}, "law with 95 % band", 0)
-        every = Series("runs", _t(m.runs.columns[columns[0]]), _t(m.runs.loss))
+        runs = Series("runs", _t(m.runs.columns[columns[0]]), _t(m.runs.loss))
         alt = f"{unit(m.loss)} of {len(m.runs)} runs and the law through them."
-        return [Chart("The law through the runs", _AXES[columns[0]], loss, alt, (whole,), (every,))]
+        return [Chart("The law through the runs", _AXES[columns[0]], loss, alt, (whole,), (runs,))]
     again = repeated(m.runs)
-    sizes = spread(np.unique(m.runs.columns["params"][~again]))
+    single = m.runs.columns["params"][~again]
+    every = np.unique(single)
+    curves = np.array([n for n in every if np.ptp(m.runs.columns["tokens"][~again][single == n]) > 0])
+    sizes = spread(curves if len(curves) > 1 else every)
     lines, dots = [], []
     for style, size in enumerate(sizes):
-        single = m.runs.take((m.runs.columns["params"] == size) & ~again)
+        own = m.runs.take((m.runs.columns["params"] == size) & ~again)
         label = f"{count(size)} parameters"
-        over = single if np.ptp(single.columns["tokens"]) else m.runs
+        over = own if np.ptp(own.columns["tokens"]) else m.runs
         lines.append(_curve(m.surface, "tokens", over, {"params": size}, label, style))
-        dots.append(Series(label, _t(single.columns["tokens"]), _t(single.loss), style=style))
+        dots.append(Series(label, _t(own.columns["tokens"]), _t(own.loss), style=style))
     shown = "the largest, the smallest and some between" if len(sizes) < len(_sizes(m.runs)) else "all sizes"
     alt = (
         f"{unit(m.loss)} falls with tokens at {len(sizes)} sizes ({shown}); the fitted law lies on the runs "
@@ -69,7 +72,7 @@ def spread(values: Floats, most: int = SHOWN) -> list[float]:
 
 def residuals(m: Measured) -> list[Chart]:
     """Draw what the law leaves over, against everything that it might still depend on."""
-    left = np.log(m.runs.loss / m.analysis.fit.predict(m.runs))
+    left = m.runs.loss / m.analysis.fit.predict(m.runs) - 1
     columns = m.runs.columns
     against: list[tuple[str, Axis, Floats]] = [
         (f"against {name}", _AXES[key], columns[key])
@@ -92,9 +95,9 @@ def residuals(m: Measured) -> list[Chart]:
             f"Residuals {name}",
             x,
             axis,
-            f"Residuals {name} lie between {percent(float(left.min()))} and {percent(float(left.max()))}; "
-            f"their rank correlation with it is {number(_rank(values, left), 2)}.",
-            dots=(Series("runs", _t(values), _t(np.expm1(left))),),
+            f"Between {percent(float(left.min()))} and {percent(float(left.max()))}; rank correlation "
+            f"{number(_rank(values, left), 2)}.",
+            dots=(Series("runs", _t(values), _t(left)),),
             marks=tuple(marks),
             small=True,
         )
@@ -108,26 +111,22 @@ def budgets(m: Measured) -> list[Chart]:
         return []
     fresh = m.runs.take(~repeated(m.runs))
     compute, params = fresh.compute(), fresh.columns["params"]
-    ordered = np.argsort(compute)
-    groups = np.split(ordered, np.flatnonzero(np.diff(np.log(compute[ordered])) > SAME_BUDGET) + 1)
-    full = [rows for rows in groups if len(np.unique(params[rows])) > 2]
-    chosen = (
-        [full[int(i)] for i in np.unique(np.linspace(0, len(full) - 1, min(SHOWN, len(full))).round())]
-        if full
-        else []
+    logs = np.sort(np.log(compute))
+    parts = np.split(logs, np.flatnonzero(np.diff(logs) > SAME_BUDGET) + 1)
+    shared = [float(part.mean()) for part in parts if len(part) > 2 and np.ptp(part) < 2 * SAME_BUDGET]
+    places = (
+        spread(np.array(shared)) if len(shared) > 1 else np.quantile(logs, [0.1, 0.35, 0.6, 0.85]).tolist()
     )
     lines, dots = [], []
-    if not chosen:  # no budget is shared: the law's own curves, where the runs lie
-        chosen = [np.array([i]) for i in ordered[np.linspace(0, len(ordered) - 1, 4).round().astype(int)]]
-    for style, rows in enumerate(chosen):
-        budget = float(np.exp(np.log(compute[rows]).mean()))
+    grid = np.geomspace(params.min(), params.max(), POINTS)
+    for style, place in enumerate(places):
+        budget = float(np.exp(place))
         label = f"{power(budget, 2)} FLOPs"
-        grid = np.geomspace(params.min(), params.max(), POINTS)
         value, _ = m.fresh.losses(grid, budget / (6 * grid), budget / (6 * grid))
         near = value < 1.25 * value.min()
         lines.append(Series(label, _t(grid[near]), _t(value[near]), style=style))
-        if len(rows) > 1:
-            dots.append(Series(label, _t(params[rows]), _t(fresh.loss[rows]), style=style))
+        own = np.abs(np.log(compute) - place) < SAME_BUDGET
+        dots.append(Series(label, _t(params[own]), _t(fresh.loss[own]), style=style))
     found, refused = vertices(compute, params, fresh.columns["tokens"], fresh.loss)
     if found:
         dots.append(
@@ -135,12 +134,12 @@ def budgets(m: Measured) -> list[Chart]:
                 "a parabola's lowest point",
                 tuple(v.params for v in found),
                 tuple(v.loss for v in found),
-                style=len(chosen) + 1,
+                style=5,
             )
         )
     alt = (
-        f"At equal compute the loss is lowest at one size and rises to both sides; {len(found)} budgets gave "
-        f"a parabola with its lowest point inside, {refused} did not."
+        f"At equal compute the loss is lowest at one size and rises to both sides; {len(found)} of "
+        f"{plural(len(found) + refused, 'budget')} gave a parabola with its lowest point inside."
     )
     loss = Axis(unit(m.loss), log=True)
     return [Chart("Loss against size at equal compute", PARAMS, loss, alt, tuple(lines), tuple(dots))]
@@ -174,7 +173,9 @@ def frontier(m: Measured) -> list[Chart]:
                 band = (_t(ends_[0]), _t(ends_[1]))
             label = f"approach {one.approach}" + (", with 95 % band" if band[0] else "")
             lines.append(Series(label, _t(grid), _t(best), *band, style=one.approach - 1))
-        dots = Series("runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=4)
+        dots = Series(
+            "runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=NEUTRAL
+        )
         alt = (
             f"{name} against compute by {len(lines)} approaches; runs lie between {power(low)} and "
             f"{power(high)} FLOPs."
@@ -216,14 +217,16 @@ def profiles(m: Measured) -> list[Chart]:
         if len(values) < 2:
             continue
         found = m.analysis.bootstrap.interval(one.name)
-        marks = [Mark("edge of 95 %", _FREEDOM)]
-        alt = f"Profile of {one.name}: estimate {around(one.interval)}; bootstrap interval {ends(found)}."
+        marks, name = [Mark("edge of 95 %", _FREEDOM)], named(one.name)
+        alt = (
+            f"Estimate {number(found.estimate)}; by profile {ends(one.interval)}, by bootstrap {ends(found)}."
+        )
         lowest = Series(
             "estimate", (found.estimate,), (float(np.interp(found.estimate, values, rise)),), style=1
         )
         line = Series("rise", _t(values), _t(np.maximum(rise, 0.0)))
         axis = Axis("rise of the objective")
-        out.append(Chart(one.name, Axis(one.name), axis, alt, (line,), (lowest,), tuple(marks), small=True))
+        out.append(Chart(name, Axis(name), axis, alt, (line,), (lowest,), tuple(marks), small=True))
     return out
 
 

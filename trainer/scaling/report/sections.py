@@ -12,7 +12,7 @@ from trainer.scaling.report.facts import Cell, Column, Kind, Section, Table
 from trainer.scaling.report.measured import Measured, interval
 from trainer.scaling.report.pictures import unit, worth
 from trainer.scaling.report.source import Run
-from trainer.scaling.report.words import count, number, percent, plural, power
+from trainer.scaling.report.words import count, named, number, percent, plural, power
 from trainer.scaling.uncertainty import Interval
 
 EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -31,10 +31,12 @@ def _law(m: Measured) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for name in fit.law.parameters:
         if name in fit.held:
-            rows.append((f"{name} (held)", fit.held[name], None, None))
-        else:
-            rows.append((name, draws.interval(name), *m.leave_one_out[name]))
-    rows += [(name, found, *m.leave_one_out[name]) for name, found in draws.derived().items()]
+            rows.append((f"{named(name)} (held)", fit.held[name], None, None))
+            continue
+        found = draws.interval(name)
+        rows.append((named(name), found, *(m.leave_one_out[name] if found.determined else (None, None))))
+    for name, found in draws.derived().items():
+        rows.append((name, found, *(m.leave_one_out[name] if found.determined else (None, None))))
     estimates = Table(
         f"Estimates of {fit.law.formula}, with 95 % intervals",
         (Column("parameter", "text"), Column("estimate"), Column("least, one run left out"), Column("most")),
@@ -61,8 +63,8 @@ def _law(m: Measured) -> Section:
     matrix = draws.correlation()
     correlations = Table(
         "Correlations of the estimates",
-        (Column("", "text"), *(Column(fit.law.parameters[i]) for i in free)),
-        tuple((fit.law.parameters[i], *(round(float(matrix[i, j]), 3) for j in free)) for i in free),
+        (Column("", "text"), *(Column(named(fit.law.parameters[i]), "plain") for i in free)),
+        tuple((named(fit.law.parameters[i]), *(float(matrix[i, j]) for j in free)) for i in free),
     )
     text = (
         f"{fit.law.formula}. Source: {fit.law.source}. Fitted to {m.analysis.runs} rows of "
@@ -72,6 +74,8 @@ def _law(m: Measured) -> Section:
         f"Gauss–Newton, then BFGS and Nelder–Mead); {proof.agreeing} ended in the lowest point. Gradient "
         f"there {number(proof.gradient, 2)}, in units of uncertainty; minima within 5 % of the lowest: "
         f"{len(proof.basins)}; {number(proof.seconds, 2)} seconds.",
+        "Small charts: how much worse the fit is with one parameter held elsewhere; the dashed line is "
+        "the edge of a 95 % interval by this profile, which takes rows as independent.",
     )
     charts = (*pictures.fits(m), *pictures.profiles(m))
     return Section("law", "The law and its fit", text, charts, (estimates, laws, correlations))

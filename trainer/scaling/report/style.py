@@ -41,11 +41,11 @@ section { margin-top: 2.75rem; }
 .answer h3 { color: var(--soft); font-weight: 550; }
 .figure { font-size: 1.5rem; font-weight: 650; line-height: 1.25; margin: 0 0 .3rem; letter-spacing: -.01em; }
 .figure small { display: block; font-size: .88rem; font-weight: 450; color: var(--soft); letter-spacing: 0; }
-.open .figure { font-size: 1.1rem; color: var(--soft); }
+.figure .unit { font-size: 1rem; font-weight: 550; }
 .ratio { font-size: .85rem; color: var(--soft); }
 .charts { display: grid; gap: 1.25rem 1.5rem; margin: 1.25rem 0 1.75rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
-.charts.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
+.charts.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
 figure { margin: 0; max-width: 40rem; break-inside: avoid; }
 figcaption { font-weight: 600; margin-bottom: .3rem; }
 figcaption p { font-weight: 400; font-size: .86rem; color: var(--soft); margin: .1rem 0 0; }
@@ -63,12 +63,14 @@ svg .band { fill: currentColor; opacity: .17; }
 svg .whisker, svg .cross { fill: none; stroke: currentColor; stroke-width: 1.6; }
 svg .dot { fill: currentColor; stroke: var(--paper); stroke-width: .7; }
 .s0 { color: var(--s0); } .s1 { color: var(--s1); } .s2 { color: var(--s2); }
+.neutral { color: var(--soft); }
 .s3 { color: var(--s3); } .s4 { color: var(--s4); } .s5 { color: var(--s5); }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1rem; list-style: none; margin: .35rem 0 0; padding: 0;
   font-size: .84rem; color: var(--soft); }
 .key li { display: flex; align-items: center; gap: .4rem; }
 .key svg { width: 28px; flex: none; }
-.scroll { overflow: auto; margin: 0 0 .5rem; border: 1px solid var(--rule); border-radius: 6px;
+.scroll { overflow: auto; width: fit-content; max-width: 100%; margin: 1.25rem 0 .5rem;
+  border: 1px solid var(--rule); border-radius: 6px;
   background: var(--card); }
 .tall { max-height: 30rem; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }

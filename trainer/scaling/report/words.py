@@ -7,6 +7,8 @@ import math
 from trainer.scaling.report.facts import Kind
 from trainer.scaling.uncertainty import Interval
 
+GAP = "\u00a0"
+"""Between a number and its unit: no line is broken there."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -26,13 +28,13 @@ def count(value: float, digits: int = 3) -> str:
         return "no limit"
     for step, name in _STEPS:
         if abs(value) >= step * (1 - 10.0**-digits / 2):
-            return power(value) if value >= 1e15 else f"{_short(value / step, digits)} {name}"
+            return power(value) if value >= 1e15 else f"{_sign(_short(value / step, digits))}{GAP}{name}"
     return _sign(_short(value, digits))
 
 
 def percent(value: float, digits: int = 2) -> str:
     """Write a share as per cent."""
-    return f"{_sign(_short(100 * value, digits))} %" if math.isfinite(value) else "no limit"
+    return f"{_sign(_short(100 * value, digits))}{GAP}%" if math.isfinite(value) else "no limit"
 
 
 def power(value: float, digits: int = 3) -> str:
@@ -42,12 +44,23 @@ def power(value: float, digits: int = 3) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     raised = f"10{str(int(exponent)).translate(_RAISED)}"
     short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return raised if short == "1" else f"{_sign(short)} × {raised}"
+    return raised if short == "1" else f"{_sign(short)}{GAP}×{GAP}{raised}"
 
 
 def write(value: float, kind: Kind = "number") -> str:
     """Write a number as its column or axis asks."""
+    if kind == "plain":
+        return _sign(f"{value:.2f}")
     return {"count": count, "percent": percent, "power": power}.get(kind, number)(value)
+
+
+def tick(value: float, step: float, kind: Kind) -> str:
+    """Write a number on an axis whose numbers are `step` apart, all with as many decimals."""
+    if kind != "number":
+        return write(value, kind)
+    if value and not 1e-4 <= abs(step) < 1e6:
+        return power(value)
+    return _sign(f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}")
 
 
 def ends(found: Interval, kind: Kind = "number") -> str:
@@ -66,6 +79,14 @@ def around(found: Interval, kind: Kind = "number") -> str:
     if not found.determined:
         return f"not determined ({ends(found, kind)})"
     return f"{_matched(found.estimate, found, kind)} ({ends(found, kind)})"
+
+
+_NAMES = {"log_rd": "ln R_D*", "log_rn": "ln R_N*", "log_nc": "ln N_c", "log_dc": "ln D_c"}
+
+
+def named(parameter: str) -> str:
+    """Name a law's parameter as its formula does."""
+    return _NAMES.get(parameter, parameter)
 
 
 def listed(names: list[str]) -> str:
@@ -95,7 +116,7 @@ def _matched(value: float | None, found: Interval, kind: Kind) -> str:
 def _places(value: float, digits: int) -> str:
     if not value:
         return "0"
-    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def _short(value: float, digits: int) -> str:

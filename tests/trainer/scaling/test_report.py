@@ -1,0 +1,509 @@
+"""A report answers what its runs can tell, declines the rest, and shows no number that its twin lacks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from trainer.config import Model
+from trainer.scaling.laws import REPETITION
+from trainer.scaling.report import build, words
+from trainer.scaling.report.answers import REACH, vague
+from trainer.scaling.report.compare import compare_all
+from trainer.scaling.report.facts import Answer, Kind, Report
+from trainer.scaling.report.page import render
+from trainer.scaling.report.source import STUDY, Asked, load
+from trainer.scaling.runs import RunsError
+from trainer.scaling.table import Columns
+from trainer.scaling.uncertainty import Interval
+from trainer.shape import shape
+
+LAW = {
+    "a": 4.0,
+    "b": 6.5,
+    "e": -0.1,
+    "alpha": 0.3,
+    "beta": 0.35,
+    "log_rd": np.log(8.0),
+    "log_rn": np.log(20.0),
+}
+NOISE = 0.002
+HELD = 2e9
+WIDTHS = (128, 192, 256, 384, 512)
+FRESH = (2.5e8, 5e8, 1e9, 2e9)
+DOCUMENTS = 60
+ALL = Asked(Columns(("loss",), "n", "d", "u", "run"))
+
+
+def law(params: Any, tokens: Any, unique: Any) -> Any:
+    """Give the losses that runs would have without noise."""
+    logs = {
+        k: np.log(np.asarray(v, float))
+        for k, v in (("params", params), ("tokens", tokens), ("unique", unique))
+    }
+    return np.exp(REPETITION.log_loss(np.array([LAW[name] for name in REPETITION.parameters]), logs))
+
+
+def cell(
+    width: int, tokens: float, unique: float, seed: int, corpus: str, worse: float = 0.0
+) -> dict[str, Any]:
+    """Give a line of runs.jsonl: the law's loss with noise, on a corpus that is `worse` by a share."""
+    sizes = shape(Model(depth=4, width=width), 4096)
+    rng = np.random.default_rng([width, int(tokens) % 2**31, int(unique) % 2**31, seed, len(corpus)])
+    bits = float(law([sizes.matmul_parameters], [tokens], [unique])[0])
+    bits *= (1 + worse) * float(np.exp(NOISE * rng.standard_normal()))
+    name = f"{corpus}-{width}-{tokens:.2g}-{unique:.2g}-s{seed}"
+    return {
+        "run": name,
+        "folder": f"cells/{name}",
+        "corpus": corpus,
+        "seed": seed,
+        "size": f"w{width}",
+        "branch_of": f"{corpus}-{width}-{tokens / unique:.2g}-s{seed} at step {int(tokens / 1e6)}",
+        "parameters": sizes.parameters,
+        "matmul_parameters": sizes.matmul_parameters,
+        "non_embedding_parameters": sizes.non_embedding_parameters,
+        "shape": asdict(sizes),
+        "length": 512,
+        "batch": 64,
+        "steps": int(tokens / (64 * 512)),
+        "lr": 0.003,
+        "tokens": tokens,
+        "unique_tokens": unique,
+        "flops": 6.3 * sizes.matmul_parameters * tokens,
+        "loss": bits * 3.1,
+        "bits_per_byte": bits,
+        "standard_error": 0.01,
+        "languages": {
+            "tur_Latn": {"bits_per_byte": bits * 1.02, "standard_error": 0.01},
+            "eng_Latn": {"bits_per_byte": bits * 0.97, "standard_error": 0.01},
+        },
+        "tokenizer": "t1",
+        "documents": "d1",
+        "schedule": "final",
+    }
+
+
+def cells(corpus: str = "web", worse: float = 0.0) -> list[dict[str, Any]]:
+    """Give a whole study's lines: five sizes, four budgets, seeds at the smallest size, epochs at two."""
+    main = [
+        cell(width, tokens, tokens, seed, corpus, worse)
+        for width in WIDTHS
+        for tokens in FRESH
+        for seed in range(3 if width == WIDTHS[0] else 1)
+    ]
+    again = [cell(w, 2e9, 2e9 / e, 0, corpus, worse) for w in (128, 384) for e in (2, 4, 8, 16)]
+    return main + again
+
+
+def records(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the bits of every validation document; a document is as hard in every run."""
+    hard = np.exp(0.6 * np.random.default_rng(1).standard_normal(DOCUMENTS))
+    for row in rows:
+        noise = np.random.default_rng(len(row["run"])).standard_normal(DOCUMENTS)
+        bits = 1000 * row["bits_per_byte"] * hard * (1 + 0.01 * noise)
+        lines = [
+            {
+                "language": "tur_Latn",
+                "source": "web",
+                "id": f"doc-{i}",
+                "bytes": 1000,
+                "tokens": 300,
+                "bits": b,
+            }
+            for i, b in enumerate(bits.tolist())
+        ]
+        place = folder / row["folder"]
+        place.mkdir(parents=True, exist_ok=True)
+        place.joinpath("documents.jsonl").write_text(
+            "\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8"
+        )
+
+
+def study(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write a study's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath("runs.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return folder
+
+
+def table(path: Path, n: Any, d: Any, u: Any, names: list[str] | None = None) -> Path:
+    """Write a table of runs of the law."""
+    rng = np.random.default_rng(0)
+    loss = law(n, d, u) * np.exp(NOISE * rng.standard_normal(len(n)))
+    rows = zip(names or [f"r{i}" for i in range(len(n))], n, d, u, loss, strict=True)
+    lines = ["run,n,d,u,loss", *(f"{a},{b:.17g},{c:.17g},{e:.17g},{f:.17g}" for a, b, c, e, f in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a study on two corpora, the second 2 % worse, with records and one run that diverged."""
+    made = tmp_path_factory.mktemp("study")
+    rows = [*cells("web"), *(cell(w, d, d, 0, "books", 0.02) for w in WIDTHS[:3] for d in FRESH)]
+    records(made, rows)
+    return study(made, [*rows, {**cell(512, 1e9, 1e9, 9, "web"), "bits_per_byte": None}])
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Report:
+    """Make the study's report."""
+    return build.report(folder, resamples=100)
+
+
+def answer(made: Report, words_: str) -> Answer:
+    """Find the answer to a question."""
+    return next(one for one in made.answers if words_ in one.question)
+
+
+def truth(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
+    """Give how much the law says that the loss falls from one (N, D, U) to another."""
+    return float((law(*([v] for v in before)) - law(*([v] for v in after)))[0])
+
+
+def test_gains_hold_the_truth_and_state_their_reach(made: Report) -> None:
+    n, d = shape(Model(depth=4, width=512), 4096).matmul_parameters, 2e9
+    for question, after in (
+        ("a corpus twice as large", (n, 2 * d, 2 * d)),
+        ("next epoch", (n, 2 * d, d)),
+        ("twice the parameters", (2 * n, d, d)),
+    ):
+        found = answer(made, question)
+        assert found.known, found.statement
+        assert found.value is not None
+        assert found.value.holds(truth((n, d, d), after)), question
+        assert found.beyond == pytest.approx(2.0)
+        assert words.around(found.value) in found.statement
+
+
+def test_the_point_where_a_model_stops_gaining_is_where_doubling_gives_half_a_per_cent(made: Report) -> None:
+    n = shape(Model(depth=4, width=512), 4096).matmul_parameters
+    found = answer(made, "stop gaining")
+    grid = np.geomspace(2e9, 1e13, 4000)
+    loss, later = (law(np.full(4000, n), k * grid, np.full(4000, 2e9)) for k in (1, 2))
+    true = grid[(1 - later / loss < 0.005).argmax()]
+    assert found.value is not None
+    assert found.value.holds(float(true)), (found.statement, true)
+    assert "of 2\u00a0B unique tokens" in found.statement
+
+
+def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path) -> None:
+    far = build.report(folder, Asked(more=100 * HELD), resamples=40)
+    found = answer(far, "the next 200")
+    assert not found.known
+    assert found.beyond == pytest.approx(101, rel=1e-3)
+    assert "The data cannot tell" in found.statement
+    assert "101 times" in found.statement
+    assert found.beyond > REACH
+    assert any("the next 200" in each for each in far.cannot)
+    assert not next(c for c in far.checklist if "reaches far" in c.name).passed
+
+
+def test_a_gain_that_may_be_nothing_is_vague() -> None:
+    assert vague(Interval(0.1, -0.01, 0.2))
+    assert vague(Interval(0.1, 0.02, 0.2))
+    assert vague(Interval(0.1, 0.05, None))
+    assert not vague(Interval(0.1, 0.06, 0.15))
+
+
+def test_without_repeated_data_the_next_epoch_has_no_answer(tmp_path: Path) -> None:
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 5)))
+    found = build.report(table(tmp_path / "runs.csv", n, d, d), ALL, resamples=40)
+    assert not answer(found, "epoch").known
+    assert "no run saw its data more than once" in answer(found, "epoch").statement
+    assert [one.id for one in found.sections if one.id in ("repetition", "languages", "corpora")] == []
+    unknown = build.report(tmp_path / "runs.csv", replace(ALL, columns=replace(ALL.columns, unique="")), 40)
+    assert "is not given" in answer(unknown, "epoch").statement
+
+
+def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -> None:
+    d = np.geomspace(1e8, 1e11, 14)
+    found = build.report(table(tmp_path / "runs.csv", np.full(14, 1e8), d, d), ALL, resamples=40)
+    assert not any("parameters buy" in one.question for one in found.answers)
+    assert next(iter(found.analysis["fits"])) == "data"
+    assert answer(found, "twice as large").known
+
+
+def test_the_noise_between_seeds_is_found_and_stated(made: Report) -> None:
+    check = next(one for one in made.checklist if "noise" in one.name)
+    assert check.passed
+    shown = float(re.findall(r"[\d.]+", check.why)[0]) / 100
+    assert NOISE / 2 < shown < 2 * NOISE
+
+
+def test_runs_left_out_are_listed_with_their_reasons(folder: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in folder.joinpath("runs.jsonl").read_text().splitlines()]
+    rows[3]["documents"] = "d2"
+    other = study(tmp_path / "other", rows)
+    source = load(other, Asked(left_out={rows[5]["run"]: "its disk was full"}))
+    reasons = {row.run: row.left_out for row in source.rows if row.left_out}
+    assert reasons == {
+        rows[3]["run"]: "scored on other validation documents than most runs",
+        rows[5]["run"]: "its disk was full",
+        rows[-1]["run"]: "no finite loss: the run diverged or was not scored",
+    }
+    assert len(source.runs("bits_per_byte")) == sum(row["corpus"] == "web" for row in rows) - 3
+
+
+def test_reasons_reach_the_page(made: Report) -> None:
+    runs = next(one for one in made.sections if one.id == "runs")
+    assert any("diverged" in text and "1 row" in text for text in runs.text)
+    assert [row[0] for row in runs.tables[0].rows if "diverged" in str(row[-1])] == ["web-512-1e+09-1e+09-s9"]
+
+
+def test_what_cannot_be_reported_is_refused_in_words(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunsError, match=r"no runs\.jsonl in this folder"):
+        load(tmp_path, Asked())
+    with pytest.raises(RunsError, match="no run nobody"):
+        load(folder, Asked(left_out={"nobody": "x"}))
+    with pytest.raises(RunsError, match="no run of corpus 'sea'; there are books, web"):
+        load(folder, Asked(about="sea"))
+    path = table(tmp_path / "runs.csv", np.full(9, 1e8), np.geomspace(1e8, 1e9, 9), np.full(9, 2e9))
+    with pytest.raises(RunsError, match="more unique tokens than tokens"):
+        load(path, ALL)
+    with pytest.raises(RunsError, match="no column N; it has run, n, d, u, loss"):
+        load(path, Asked(Columns(("loss",), "N", "d")))
+    with pytest.raises(RunsError, match="no loss column"):
+        load(path, Asked(Columns((), "n", "d")))
+
+
+def test_the_better_corpus_is_found_cell_by_cell_and_document_by_document(made: Report) -> None:
+    found = answer(made, "Which corpus is better")
+    assert found.known
+    assert found.statement.startswith("web: its loss is")
+    assert "12 cells" in found.statement
+    assert f"{DOCUMENTS} validation documents, paired" in found.statement
+    assert found.value is not None
+    assert found.value.holds(1 - 1 / 1.02)
+
+
+def test_comparisons_hold_the_truth_with_and_without_records(folder: Path) -> None:
+    source = load(folder, Asked())
+    (paired,) = compare_all(source, "bits_per_byte")
+    (alone,) = compare_all(replace(source, study=False), "bits_per_byte")
+    assert (paired.first, paired.second, paired.documents, alone.documents) == ("books", "web", DOCUMENTS, 0)
+    for found in (paired, alone):
+        assert found.difference.holds(1 - 1 / 1.02), found.difference
+        assert len(found.cells) == 12
+    assert paired.difference.lower is not None
+    assert paired.difference.lower > 0
+
+
+def test_equal_corpora_are_not_told_apart_and_one_cell_gives_no_interval(tmp_path: Path) -> None:
+    rows = [cell(w, d, d, 0, name) for name in ("web", "books") for w in WIDTHS[:3] for d in FRESH]
+    (found,) = compare_all(load(study(tmp_path / "a", rows), Asked()), "bits_per_byte")
+    assert found.difference.holds(0.0)
+    lone = [*cells("web"), cell(128, 1e9, 1e9, 0, "books", 0.05)]
+    (one,) = compare_all(load(study(tmp_path / "b", lone), Asked()), "bits_per_byte")
+    assert not one.difference.determined
+    assert len(one.cells) == 1
+
+
+def test_cells_without_a_twin_are_not_compared(tmp_path: Path) -> None:
+    rows = [*cells("web"), *(cell(w, 3e9, 3e9, 0, "books") for w in WIDTHS)]
+    assert compare_all(load(study(tmp_path, rows), Asked()), "bits_per_byte") == ()
+
+
+def test_few_trunks_are_resampled_by_branch_and_that_is_said(tmp_path: Path, made: Report) -> None:
+    few = [row for row in cells() if row["seed"] == 0 and row["tokens"] == row["unique_tokens"]]
+    for row in few:  # one trunk a size
+        row["branch_of"] = f"{row['size']} at step 1"
+    source = load(study(tmp_path, few), Asked())
+    assert len(set(source.runs("bits_per_byte").group)) == len(few)
+    assert "5 trunks" in source.remarks[0]
+    assert next(one for one in made.checklist if "independent" in one.name).passed
+
+
+def test_every_way_of_counting_is_fitted(made: Report) -> None:
+    optimum = next(one for one in made.sections if one.id == "optimum")
+    ways = next(t for t in optimum.tables if "counts as" in t.caption)
+    assert [row[0] for row in ways.rows] == ["kaplan", "chinchilla", "palm", "porian"]
+    exponents = [row[1].estimate for row in ways.rows if isinstance(row[1], Interval)]
+    assert len(set(exponents)) > 2
+
+
+def test_the_law_with_the_least_held_out_miss_is_the_true_one(made: Report) -> None:
+    check = next(one for one in made.checklist if "No other law" in one.name)
+    assert check.passed, check.why
+
+
+def test_twin_is_json_without_nan_and_says_what_the_report_says(made: Report, tmp_path: Path) -> None:
+    twin = build.write(made, tmp_path / "page.html")
+    assert twin == tmp_path / "page.json"
+    held = json.loads(twin.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert held == json.loads(json.dumps(made.as_dict()))
+    assert [one["statement"] for one in held["answers"]] == [one.statement for one in made.answers]
+    assert held["input"]["blake2b"] == made.input["blake2b"]
+    assert {"derlem", "numpy", "scipy", "python"} <= held["versions"].keys()
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about: tags, ids, headings, text outside of pictures and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == [], self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that closes itself."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check that tags close in the order in which they opened."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Keep words outside of pictures."""
+        if not {"svg", "style"} & set(self._open):
+            self.words.append(data)
+
+
+NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:\u00a0(?:×\u00a010[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[kMBT]\b|%))?")
+
+
+KINDS: tuple[Kind, ...] = ("number", "percent", "count", "power", "plain")
+
+
+def said(value: object) -> set[str]:
+    """Give every way in which a twin's values may be written."""
+    if isinstance(value, dict):
+        out = set().union(*(said(each) for each in value.values())) if value else set()
+        if "level" in value and "estimate" in value:
+            found = Interval(value["estimate"], value["lower"], value["upper"], value["level"])
+            texts = [f(found, kind) for kind in KINDS for f in (words.ends, words.around)]
+            out |= {n for text in texts for n in NUMBER.findall(text)}
+        return out
+    if isinstance(value, list):
+        return set().union(*(said(each) for each in value)) if value else set()
+    if isinstance(value, str):
+        return set(NUMBER.findall(value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        shown = {n for kind in KINDS for n in NUMBER.findall(words.write(value, kind))}
+        return shown | set(NUMBER.findall(words.number(value, 2)))
+    return set()
+
+
+def test_no_number_of_the_page_is_missing_in_its_twin(made: Report) -> None:
+    page = Page(render(made, "page.json"))
+    twin = said(made.as_dict()) | {f"95{words.GAP}%"}
+    passed = sum(one.passed for one in made.checklist)
+    twin |= {str(passed), str(len(made.checklist))}  # counts of what the twin lists
+    shown = {n for text in page.words for n in NUMBER.findall(text)}
+    assert len(shown) > 200
+    assert shown - twin == set()
+
+
+def test_page_loads_nothing_and_can_be_read_without_seeing(made: Report) -> None:
+    page = Page(render(made, "page.json"))
+    text = render(made, "page.json")
+    assert not re.search(r"https?://|@import|url\((?!#)|<script|\bsrc=", text)
+    assert "default-src 'none'" in text
+    links = [attrs.get("href") or "" for tag, attrs in page.tags if tag in ("a", "link")]
+    ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all(link in ("data:,", "page.json") or link.removeprefix("#") in ids for link in links)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    count = {
+        name: sum(tag == name for tag, _ in page.tags) for name in ("table", "caption", "figure", "desc")
+    }
+    assert count["table"] == count["caption"] > 8
+    pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("aria-hidden") is None]
+    assert len(pictures) == count["figure"] == count["desc"]
+    assert all(p["role"] == "img" and set(str(p["aria-labelledby"]).split()) <= set(ids) for p in pictures)
+
+
+def test_no_two_series_of_a_chart_differ_in_colour_alone(made: Report) -> None:
+    for one in made.sections:
+        for chart in one.charts:
+            for group in (getattr(chart, "lines", ()), getattr(chart, "dots", ())):
+                styles = [(series.style, series.guess) for series in group]
+                assert len(styles) == len(set(styles)), chart.title
+
+
+def test_words_are_as_short_as_the_numbers_allow() -> None:
+    gap = words.GAP
+    assert words.count(1.2e9) == f"1.2{gap}B"
+    assert words.count(999.9e6) == f"1{gap}B"
+    assert words.count(940) == "940"
+    assert words.percent(0.0132) == f"1.3{gap}%"
+    assert words.power(3.2e21) == f"3.2{gap}×{gap}10²¹"
+    assert words.power(1e18) == "10¹⁸"
+    assert words.number(0.031534) == "0.03153"
+    assert words.number(-2.5) == "−2.500"
+    assert words.number(132352.2) == "132,352"
+    assert words.around(Interval(0.03412, 0.0301, 0.0409)) == "0.034 (0.030 to 0.041)"
+    assert words.around(Interval(15.4, 5.5, None)) == "not determined (above 5.500)"
+
+
+def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
+    from trainer.scaling.commands import app
+
+    d = np.geomspace(1e8, 1e11, 14)
+    path = table(tmp_path / "runs.csv", np.full(14, 1e8), d, d)
+    options = ["--loss", "loss", "--params", "n", "--tokens", "d", "--unique", "u", "--run", "run"]
+    page = tmp_path / "out" / "report.html"
+    command = ["report", str(path), "-o", str(page), "--resamples", "40", *options]
+    done = CliRunner().invoke(app, [*command, "--leave-out", "r3=its disk was full"])
+    assert done.exit_code == 0, done.output
+    assert "its disk was full" in page.read_text(encoding="utf-8")
+    assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["analysis"]["runs"] == 13
+    assert CliRunner().invoke(app, [*command, "--leave-out", "r3"]).exit_code == 2
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "none.csv"), "--loss", "x"]).exit_code == 1
+
+
+def real(shared_data: Callable[[str], Path], name: str, asked: Asked) -> Report:
+    """Report on a table of the sample data."""
+    return build.report(shared_data(f"scaling/{name}"), asked, resamples=40)
+
+
+def test_gemstones_report_shows_the_published_fit(shared_data: Callable[[str], Path]) -> None:
+    columns = Columns(("final_loss",), "params_active_precise", "tokens", run="run_name")
+    found = real(shared_data, "gemstones/wandb_df_for_fitting_cool_end.jsonl", Asked(columns))
+    fit: Mapping[str, Any] = found.analysis["fits"]["chinchilla"]
+    assert fit["parameters"]["alpha"] == pytest.approx(0.3003, abs=1e-4)
+    assert fit["parameters"]["beta"] == pytest.approx(0.5802, abs=1e-4)
+    assert next(one for one in found.checklist if "at its optimum" in one.name).passed
+    assert answer(found, "How far").beyond == pytest.approx(3.68, abs=0.01)
+
+
+def test_datablations_report_leaves_open_what_the_data_leave_open(shared_data: Callable[[str], Path]) -> None:
+    columns = Columns(("val_loss_c4",), "params", "tokens", "unique_tokens", "run")
+    found = real(shared_data, "datablations/runs_182_fit_set.csv", Asked(columns))
+    assert any("R_N*" in one for one in found.cannot)
+    table_ = next(one for one in found.sections if one.id == "repetition").tables[0]
+    worth = {row[0]: row[1] for row in table_.rows}
+    assert isinstance(worth["4"], Interval)
+    assert 3.3 < worth["4"].estimate < 4.0
+
+
+def test_gadre_report_ranks_its_corpora(shared_data: Callable[[str], Path]) -> None:
+    columns = Columns(("loss_c4_val",), "params", "tokens", run="name")
+    found = real(shared_data, "gadre_overtraining/losses.csv", Asked(columns, corpus="train_dataset"))
+    ranked = answer(found, "c4_original or rw_original")
+    assert ranked.known
+    assert ranked.statement.startswith("c4_original")
+    assert any("unique tokens" in one.why for one in found.checklist if not one.passed)
+    assert STUDY.params == "matmul_parameters"
