@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corpus.terminal import console, fail, mendable, say, shortened
+from trainer.scaling.commands import app as scaling_app
 
 if TYPE_CHECKING:
     from trainer.selfcheck import Repeated
@@ -212,6 +213,9 @@ def order(
                 print(json.dumps(row.as_dict(), ensure_ascii=False))
         else:
             render(rows, console(stderr=False))
+
+
+app.add_typer(scaling_app)  # its commands follow
 
 
 def _errors() -> AbstractContextManager[None]:

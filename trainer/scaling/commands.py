@@ -59,6 +59,42 @@ def scale(
 
 
 @app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet or JSON lines, a run a row.")],
+    loss: Annotated[list[str], typer.Option(help="Column of losses; several times: one a language.")],
+    params: Annotated[str, typer.Option(help="Column of parameters.")] = "",
+    tokens: Annotated[str, typer.Option(help="Of tokens seen.")] = "",
+    unique: Annotated[str, typer.Option(help="Of unique tokens.")] = "",
+    run: Annotated[str, typer.Option(help="Of the name of the run: its rows are resampled together.")] = "",
+    compute: Annotated[str, typer.Option(help="Of training FLOPs; 6·N·D if none.")] = "",
+    steps: Annotated[str, typer.Option(help="Of steps: compared with the tokens.")] = "",
+    batch: Annotated[str, typer.Option(help="Of sequences a step: likewise.")] = "",
+    length: Annotated[str, typer.Option(help="Of tokens of a sequence: likewise.")] = "",
+    tokenizer: Annotated[str, typer.Option(help="Of tokenizers: one fit takes one.")] = "",
+    planned: Annotated[str, typer.Option(help="Of tokens at which the schedule would have ended.")] = "",
+    law: Annotated[str, typer.Option(help="The law; the richest that the columns allow if none.")] = "",
+    resamples: Annotated[int, typer.Option(min=40, help="Bootstrap resamples.")] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")] = False,
+) -> None:
+    """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
+    from trainer.scaling.runs import RunsError
+
+    with mendable(RunsError):  # torch stays out
+        from trainer.scaling.analysis import fit_table
+        from trainer.scaling.render import show
+        from trainer.scaling.table import Columns
+
+        columns = Columns(
+            tuple(loss), params, tokens, unique, run, compute, steps, batch, length, tokenizer, planned
+        )
+        found = fit_table(table, columns, law, resamples=resamples)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            show(found, console(stderr=False))
+
+
+@app.command()
 def emergence(
     sources: Annotated[
         list[Path],
@@ -121,7 +157,9 @@ def report(
 
     A study's folder needs no columns; for any other table name them.
     """
-    with _errors():
+    from trainer.scaling.runs import RunsError
+
+    with mendable(RunsError):  # torch stays out
         from trainer.scaling.report import build
         from trainer.scaling.report.source import STUDY, Asked
         from trainer.scaling.table import Columns
