@@ -168,6 +168,8 @@ def test_log_likelihood_is_of_bytes_and_of_tokens() -> None:
     values = {"target": ("ışık",), "target_nats": (-7.0,), "target_tokens": 2}  # ı and ş are two bytes each
     assert score("nats_per_byte", **values) == pytest.approx(-1.0)
     assert score("nats_per_token", **values) == pytest.approx(-3.5)
+    # A model's nats are of the blank in front, too.
+    assert score("nats_per_byte", **values, target_bytes=8) == pytest.approx(-7 / 8)
 
 
 def test_the_expected_match_is_the_probability_of_all_digits_and_the_end() -> None:

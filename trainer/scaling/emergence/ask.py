@@ -107,6 +107,7 @@ def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) ->
                 option_nats=tuple(float(read_texts[item.prompt, o].nats.sum()) for o in item.options),
                 target_nats=tuple(float(target.nats.sum()) for target in targets),
                 target_tokens=len(targets[0].nats),
+                target_bytes=len(item.targets[0].encode()),
                 digit_nats=tuple(float(targets[0].nats[k]) for k in places) if by_digit else (),
                 digit_right=tuple(
                     single.get(int(targets[0].likeliest[k])) == single[right.ids[right.first + k]]

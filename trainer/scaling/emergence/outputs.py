@@ -12,7 +12,8 @@ Columns (JSONL, Parquet, or CSV with lists as JSON); those with a star must be t
     gold             number of the right one, from 0
     option_nats      ln p(option | prompt) of each, over the whole vocabulary
     target_nats      ln p(target | prompt) of each right answer, in the order of `target`
-    target_tokens    tokens of the first right answer
+    target_tokens    tokens of the first right answer, as many as its target_nats are of
+    target_bytes     its UTF-8 bytes, likewise; without: those of `target`
     digit_nats       ln p of each digit of the first right answer after the right ones before it, as written
     digit_right      whether each of these digits was the likeliest token there
     end_nats         ln p that no further digit follows the first right answer
@@ -59,6 +60,7 @@ class Output:
     option_nats: tuple[float, ...] = ()
     target_nats: tuple[float, ...] = ()
     target_tokens: int | None = None
+    target_bytes: int | None = None
     digit_nats: tuple[float, ...] = ()
     digit_right: tuple[bool, ...] = ()
     end_nats: float | None = None
@@ -196,7 +198,7 @@ def _value(name: str, value: Any) -> Any:
         if name == "carry":
             return tuple(int(each) for each in held)
         return tuple(float(each) for each in held)
-    if name in ("gold", "target_tokens"):
+    if name in ("gold", "target_tokens", "target_bytes"):
         return int(value)
     if name in ("scale", "end_nats", "chance"):
         return float(value)

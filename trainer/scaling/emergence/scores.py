@@ -187,7 +187,8 @@ def _target(o: Output) -> float | None:
 
 
 def _per_byte(o: Output) -> float | None:
-    return o.target_nats[0] / len(o.target[0].encode()) if o.target_nats else None
+    bytes = o.target_bytes or (len(o.target[0].encode()) if o.target else 0)
+    return o.target_nats[0] / bytes if o.target_nats and bytes else None
 
 
 def _per_token(o: Output) -> float | None:

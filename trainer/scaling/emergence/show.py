@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from trainer.scaling.emergence.figure import draw, short
 from trainer.scaling.emergence.scores import METRICS
-from trainer.scaling.emergence.verdict import Ability, Point
+from trainer.scaling.emergence.verdict import Ability
 
 _VERDICTS = {
     "emergent": "emergent",
@@ -24,10 +24,12 @@ _VERDICTS = {
 def show(abilities: Sequence[Ability], console: Console, scale: str) -> None:
     """Print each task's numbers, size by size, and what they allow to say."""
     for ability in abilities:
-        table = Table(title=f"{ability.task}: {facts(ability)}", title_justify="left")
-        for head in heads(ability, scale):
-            table.add_column(head, justify="right")
-        for row in rows(ability):
+        console.print(f"{ability.task}: {facts(ability)}", markup=False, soft_wrap=True)
+        table = Table()
+        first, *others = rows(ability, scale)
+        for head in first:
+            table.add_column(head, justify="left" if head is first[0] else "right", no_wrap=True)
+        for row in others:
             table.add_row(*row)
         console.print(table)
         console.print(f"{_VERDICTS[ability.kind]}: {ability.why}\n", markup=False, soft_wrap=True)
@@ -48,23 +50,22 @@ def facts(ability: Ability) -> str:
     )
 
 
-def heads(ability: Ability, scale: str) -> list[str]:
-    """Name the columns of a task: what all of its models have."""
-    return [scale, "models", f"{ability.sharp} (Wilson)", *_independent(ability), *_others(ability)]
-
-
-def rows(ability: Ability) -> list[list[str]]:
-    """Give a row of a table for each size; metrics are means over its models."""
-    made = []
-    for size in ability.sizes:
-        own = [point for point in ability.points if point.scale == size.scale]
-        row = [short(size.scale), str(size.models)]
-        row.append(f"{size.sharp:.3f} ({size.lower:.3f}–{size.upper:.3f})")
-        if _independent(ability):
-            row.append(f"{sum(point.independent or 0.0 for point in own) / len(own):.3f}")
-        row += [f"{_mean(own, name):.3f}" for name in _others(ability)]
-        made.append(row)
-    return made
+def rows(ability: Ability, scale: str) -> Iterator[list[str]]:
+    """Give a table's rows, a column a size: first the sizes, then every metric's mean over their models."""
+    sizes = ability.sizes
+    own = [[point for point in ability.points if point.scale == size.scale] for size in sizes]
+    yield [scale, *(short(size.scale) for size in sizes)]
+    yield ["models", *(str(size.models) for size in sizes)]
+    yield [ability.sharp, *(f"{size.sharp:.3f}" for size in sizes)]
+    yield ["  Wilson, from", *(f"{size.lower:.3f}" for size in sizes)]
+    yield ["  to", *(f"{size.upper:.3f}" for size in sizes)]
+    if ability.sharp == "exact_match" and all(p.independent is not None for p in ability.points):
+        yield ["  if digits were independent", *(_mean(p.independent or 0.0 for p in group) for group in own)]
+    for name in METRICS:
+        if name != ability.sharp and all(name in point.metrics for point in ability.points):
+            yield [name, *(_mean(point.metrics[name].value for point in group) for group in own)]
+            if name == ability.smooth:
+                yield ["  noise", *(f"{size.noise:.3f}" for size in sizes)]
 
 
 def page(abilities: Sequence[Ability], scale: str, folder: Path, begin: str = "") -> str:
@@ -73,34 +74,21 @@ def page(abilities: Sequence[Ability], scale: str, folder: Path, begin: str = ""
     for ability in abilities:
         name = f"{ability.task.replace('/', '-')}.svg"
         (folder / name).write_text(draw(ability, scale), encoding="utf-8")
-        head = heads(ability, scale)
+        first, *others = rows(ability, scale)
         parts += [
             f"## {ability.task}\n",
             f"![{ability.sharp} and {ability.smooth} over {scale}]({name})\n",
             f"**{_VERDICTS[ability.kind]}**: {ability.why}\n",
             f"{facts(ability)}.\n",
-            "| " + " | ".join(head) + " |",
-            "|" + "--:|" * len(head),
-            *("| " + " | ".join(row) + " |" for row in rows(ability)),
+            "| " + " | ".join(first) + " |",
+            "|---|" + "--:|" * (len(first) - 1),
+            *("| " + " | ".join(row) + " |" for row in others),
             "",
             *(f"- {remark}" for remark in ability.remarks),
         ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _independent(ability: Ability) -> list[str]:
-    known = ability.sharp == "exact_match" and all(p.independent is not None for p in ability.points)
-    return ["if digits were independent"] if known else []
-
-
-def _others(ability: Ability) -> list[str]:
-    """Name the metrics besides the sharp one that every model has."""
-    return [
-        f"{name}"
-        for name in METRICS
-        if name != ability.sharp and all(name in point.metrics for point in ability.points)
-    ]
-
-
-def _mean(points: Sequence[Point], name: str) -> float:
-    return sum(point.metrics[name].value for point in points) / len(points)
+def _mean(values: Iterable[float]) -> str:
+    held = list(values)
+    return f"{sum(held) / len(held):.3f}"

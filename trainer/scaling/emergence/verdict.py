@@ -229,7 +229,7 @@ def _decide(a: Ability) -> tuple[Kind, str]:
             f"no size's {a.sharp} is beyond chance and 1/n = {a.resolution:.2g}: more items, or larger models"
         )
     if a.p is None or a.gain is None or a.below is None or a.jump is None:
-        need = f"{len(a.sizes)} sizes: it takes {breaks.SIZES} different ones to tell a break from a curve"
+        need = f"different sizes: {len(a.sizes)}; it takes {breaks.SIZES} to tell a break from a curve"
         return "unclear", need if len(a.sizes) < breaks.SIZES else a.remarks[-1]
     below, above = a.sizes[a.below], a.sizes[a.below + 1]
     where = f"between {below.scale:.3g} and {above.scale:.3g}"
