@@ -272,4 +272,4 @@ def _trust(m: Measured) -> Answer:
         f"{percent(one.coverage)} of the runs lie inside intervals meant for "
         f"{meant} (±{percent(one.half_width)} wide)."
     )
-    return Answer(question, said, one.coverage >= 0.9 * one.nominal, None, "", one.farthest)
+    return Answer(question, said, one.coverage >= 0.9 * one.nominal)

@@ -121,7 +121,7 @@ def draw_forest(forest: Forest, name: str) -> str:
         y = _ROW * i + 26
         ends = [x(v) if v is not None else e for v, e in ((found.lower, 12), (found.upper, WIDTH - 12))]
         text = around(found, forest.axis.kind) if last else write(found.estimate, forest.axis.kind)
-        parts.append(_text(2, y - 9, f"{label}: {text}", "strong" if last else ""))
+        parts.append(_text(2, y - 9, f"{label}: {text}", "row strong" if last else "row"))
         if ends[0] != ends[1]:
             parts.append(f'<path class="line s0" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}"/>')
         parts.append(_marker(3 if last else 0, x(found.estimate), y, 6.5 if last else 4, colour=0))
@@ -151,7 +151,7 @@ def _range(chart: Chart) -> tuple[float, float]:
         room = max((high / low) ** 0.5, 1.001)
         low, high = max(min([low, *wide]), low / room), min(max([high, *wide]), high * room)
     elif wide:
-        room = max(high - low, 1e-12)
+        room = 4 * max(high - low, 1e-12)
         low, high = max(min([low, *wide]), low - room), min(max([high, *wide]), high + room)
     return _padded(low, high, chart.y)
 
@@ -197,7 +197,12 @@ def _grid(
     for t, said in y_ticks:
         parts.append(f'<path class="grid" d="M{left:.1f} {y(t):.1f}H{width - 12}"/>')
         parts.append(_text(left - 6, y(t) + 4, said, anchor="end"))
+    last = -math.inf
     for t, said in x.written(max(3, int((width - left) / 62))):
+        half = len(said) * _LETTER / 2
+        if x(t) - half < last:  # no room for this one
+            continue
+        last = x(t) + half + 4
         parts.append(f'<path class="tick" d="M{x(t):.1f} {bottom}v5"/>')
         parts.append(_text(x(t), bottom + 18, said, anchor="middle"))
     parts.append(f'<path class="axis" d="M{left:.1f} {top}V{bottom}H{width - 12}"/>')

@@ -9,7 +9,7 @@ from trainer.scaling.report.answers import REACH
 from trainer.scaling.report.facts import Answer, Check
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.report.pictures import unit
-from trainer.scaling.report.words import count, listed, named, number, percent, plural
+from trainer.scaling.report.words import count, ends, listed, named, number, percent, plural
 from trainer.scaling.uncertainty import LEVEL
 
 REST = 1e-3
@@ -200,9 +200,13 @@ def _sensitivity(m: Measured) -> Check:
     found = m.analysis.bootstrap.derived()["N exponent"]
     low, high = _moved(m, "N exponent")
     inside = found.holds(low) and found.holds(high)
-    between = f"between {number(low, 2)} and {number(high, 2)}"
+    between = f"between {number(low, 3)} and {number(high, 3)}"
     said = f"over {len(m.variants)} ways to fit, the exponent of N lies {between}"
-    return Check(name, inside, f"{said}; its interval {'holds' if inside else 'does not hold'} them all")
+    return Check(
+        name,
+        inside,
+        f"{said}; the 95 % interval {ends(found)} {'holds' if inside else 'does not hold'} them all",
+    )
 
 
 def _moved(m: Measured, name: str) -> tuple[float, float]:
@@ -221,7 +225,7 @@ def _languages(m: Measured) -> Check:
 
 def _reach(answers: tuple[Answer, ...]) -> Check:
     name = "No answer reaches far beyond the runs"
-    far = [each for each in answers if each.beyond is not None and each.beyond > REACH]
+    far = [each for each in answers if not each.known and (each.beyond or 0.0) > REACH]
     if far:
         ratio = max(each.beyond or 0.0 for each in far)
         why = f"{plural(len(far), 'answer')} would lie up to {count(ratio)} times beyond, and are not given"

@@ -10,7 +10,7 @@ from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
 from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Series
 from trainer.scaling.report.measured import Measured, Surface
-from trainer.scaling.report.words import around, count, ends, named, number, percent, plural, power
+from trainer.scaling.report.words import around, count, ends, listed, named, number, percent, plural, power
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import LEVEL, Interval
 
@@ -177,8 +177,8 @@ def frontier(m: Measured) -> list[Chart]:
             "runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=NEUTRAL
         )
         alt = (
-            f"{name} against compute by {len(lines)} approaches; runs lie between {power(low)} and "
-            f"{power(high)} FLOPs."
+            f"{name} against compute by approach {listed([str(one.approach) for one in shown])}; runs lie "
+            f"between {power(low)} and {power(high)} FLOPs."
         )
         out.append(
             Chart(name, COMPUTE, axis, alt, tuple(lines), (dots,), (Mark("compute of the runs", low, high),))
@@ -196,16 +196,25 @@ def held_out(m: Measured) -> list[Chart]:
     rank = np.argsort(at, kind="stable")
     miss, half = (runs.loss / asked.loss - 1)[rank], asked.half_width[rank]
     inside = np.abs(miss) <= half
-    zero = np.zeros(len(rank))
-    line = Series("prediction with 95 % interval", _t(at[rank]), _t(zero), _t(-half), _t(half))
+    kinds = (("measured, inside its 95 % interval", inside, 0), ("measured, outside of it", ~inside, 1))
     dots = [
-        Series(label, _t(at[rank][which]), _t(miss[which]), style=style)
-        for label, which, style in (("measured, inside", inside, 1), ("measured, outside", ~inside, 2))
-        if which.any()
+        Series(label, _t(at[rank][it]), _t(miss[it]), _t(-half[it]), _t(half[it]), style)
+        for label, it, style in kinds
+        if it.any()
     ]
     alt = f"{int(inside.sum())} of {len(rank)} held-out runs lie inside their 95 % intervals."
     axis = Axis("measured over predicted, minus 1", kind="percent")
-    return [Chart("The largest runs against their predictions", _AXES[by], axis, alt, (line,), tuple(dots))]
+    return [
+        Chart(
+            "The largest runs against their predictions",
+            _AXES[by],
+            axis,
+            alt,
+            (),
+            tuple(dots),
+            (Mark("prediction", 0.0),),
+        )
+    ]
 
 
 def profiles(m: Measured) -> list[Chart]:

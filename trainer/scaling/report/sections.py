@@ -12,7 +12,7 @@ from trainer.scaling.report.facts import Cell, Column, Kind, Section, Table
 from trainer.scaling.report.measured import Measured, interval
 from trainer.scaling.report.pictures import unit, worth
 from trainer.scaling.report.source import Run
-from trainer.scaling.report.words import count, named, number, percent, plural, power
+from trainer.scaling.report.words import GAP, count, named, number, percent, plural, power
 from trainer.scaling.uncertainty import Interval
 
 EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -104,7 +104,7 @@ def _optimum(m: Measured) -> Section | None:
     largest = float(m.runs.compute().max())
     rows: list[tuple[Cell, ...]] = []
     for one in m.analysis.approaches:
-        label = f"approach {one.approach}"
+        label = f"approach{GAP}{one.approach}"
         if one.why:
             rows.append((label, None, None, None, None, None, one.why))
             continue

@@ -52,6 +52,7 @@ figcaption p { font-weight: 400; font-size: .86rem; color: var(--soft); margin: 
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font-size: 12.5px; font-family: inherit; font-variant-numeric: tabular-nums; }
 svg .name { fill: var(--ink); font-size: 12.5px; }
+svg .row { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
 svg .strong { fill: var(--ink); font-weight: 650; }
 svg .grid { stroke: var(--grid); fill: none; }
 svg .axis, svg .tick { stroke: var(--soft); fill: none; stroke-width: 1; }
@@ -76,11 +77,11 @@ svg .dot { fill: currentColor; stroke: var(--paper); stroke-width: .7; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; font-size: 1rem; padding: .7rem .8rem .4rem; }
 th, td { padding: .36rem .8rem; text-align: right; vertical-align: top; border-top: 1px solid var(--grid); }
-thead th { color: var(--soft); font-weight: 550; vertical-align: bottom; border-top: 0;
+thead th { white-space: nowrap; color: var(--soft); font-weight: 550; vertical-align: bottom; border-top: 0;
   border-bottom: 1px solid var(--rule); }
 .tall thead th { position: sticky; top: 0; background: var(--card); }
 th.text, td.text { text-align: left; }
-tbody th { font-weight: 550; }
+tbody th { font-weight: 550; min-width: 6.5rem; }
 td .span { display: block; color: var(--soft); font-size: .92em; white-space: nowrap; }
 .note { font-size: .86rem; color: var(--soft); margin: 0 0 1.5rem; }
 .verdict { font-weight: 650; white-space: nowrap; }
@@ -94,15 +95,20 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 }
 @media print {
   @page { margin: 16mm 14mm; }
-  body { max-width: none; padding: 0; font-size: 9.5pt; background: none; }
+  html { font-size: 9.5pt; }
+  body { max-width: none; padding: 0; background: none; }
   nav { display: none; }
   section { margin-top: 1.4rem; }
-  .answer, tr, figure { break-inside: avoid; }
+  .answer, tr, figure, .scroll:not(.tall), .key { break-inside: avoid; }
+  h2 + p { break-after: avoid; }
+  .tall table { font-size: 5.8pt; } .tall :is(th, td) { padding: .1rem .2rem; min-width: 0; }
+  .tall tbody th { overflow-wrap: anywhere; }
+  thead th { white-space: normal; }
   .answers { grid-template-columns: 1fr 1fr; gap: .6rem; }
   .charts { grid-template-columns: 1fr 1fr; } .charts.small { grid-template-columns: 1fr 1fr 1fr; }
   .scroll { overflow: visible; border: 0; } .tall { max-height: none; }
   .tall thead th { position: static; }
-  table { font-size: 8pt; } th, td { padding: .2rem .4rem; }
+  table { font-size: 8pt; width: auto; } caption { padding-inline: .4rem; } th, td { padding: .2rem .4rem; }
   h2, h3, caption, figcaption { break-after: avoid; }
   thead { display: table-header-group; }
 }
