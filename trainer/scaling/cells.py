@@ -236,15 +236,15 @@ def _spent(unit: Unit) -> tuple[float, float]:
 
     Operations count attended keys, as the metrics do; six digits of them do not depend on the clock.
     """
-    leaves = 0 if unit.branch is None else unit.branch[1]
-    trunk = sorted(unit.path.parent.glob("trunk-*"))
-    spent: dict[int, tuple[float, float]] = {}
-    for part in [*trunk, unit.path]:
-        for line in metrics.read(part / metrics.FILE, "train"):
-            if (line["step"] <= leaves or part == unit.path) and line["tokens_per_second"]:
-                seconds = line["targets"] / line["tokens_per_second"]
-                spent[line["step"]] = seconds, seconds * line["tflops"] * 1e12
-    seconds, operations = (sum(each[k] for each in spent.values()) for k in (0, 1))
+    seconds = operations = 0.0
+    folder: Path | None = unit.path
+    while folder is not None:
+        for line in metrics.read(folder / metrics.FILE, "train"):
+            spent = line["targets"] / line["tokens_per_second"] if line["tokens_per_second"] else 0.0
+            seconds += spent
+            operations += spent * line["tflops"] * 1e12
+        branch = (files.read_json(str(folder), RUN) or {}).get("branch")
+        folder = folder.parent / Path(branch["folder"]).name if branch else None
     return round(seconds, 3), float(f"{operations:.6g}")
 
 

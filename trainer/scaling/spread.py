@@ -65,7 +65,7 @@ def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finish
     if on:
         _on_gpus(open_units, on, lock, finished)
         return
-    with _heard() as signals:
+    with Stop(), _heard() as signals:
         for unit in open_units:
             work(unit, Console(quiet=True))
             finished(unit)
@@ -75,7 +75,7 @@ def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finish
 
 @contextmanager
 def _heard() -> Iterator[Callable[[], signal.Signals | None]]:
-    """Tell of SIGTERM and Ctrl-C also where a run has noted them in its last step, and so ended as usual."""
+    """Tell of SIGTERM and Ctrl-C, also where a run has noted them in its last step, and so ended as usual."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def last() -> signal.Signals | None:

@@ -1,0 +1,317 @@
+"""A study is planned as asked, trained once whatever happens to it, and foretells its largest cell."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ranks import process
+from rich.console import Console
+from token_shards import write
+
+from corpus import settings
+from corpus.settings import ConfigError
+from corpus.tokenizer import MODEL, padded
+from corpus.tokenizer.train import fit
+from trainer import run
+from trainer.run import StoppedError
+from trainer.scaling import foretell, study
+from trainer.scaling.cells import DONE, configured
+from trainer.scaling.config import Study
+from trainer.scaling.plan import plan
+from trainer.scaling.spread import UnitError, alone, spread
+
+QUIET = Console(quiet=True)
+
+
+def asked(corpora: dict[str, str], output: Path, **changes: Any) -> Study:
+    """A study of two sizes, three budgets, two seeds and two epochs, with other values by dotted key."""
+    data: dict[str, Any] = {
+        "output": str(output),
+        "corpora": corpora,
+        "sizes": {"smallest": 9_000, "largest": 20_000, "count": 2, "aspect": 16},
+        "tokens": {"per_parameter": 0.06, "multiples": [0.5, 1, 2]},
+        "seeds": {"smallest": 2},
+        "repetition": {"epochs": [2], "multiples": [1]},
+        "check": [2.0],
+        "train": {
+            "model": {"head": 8},
+            "data": {"length": 16, "batch": 4},
+            "evaluate": {"documents": 5},
+            "checkpoint": {"every": 6},
+            "run": {"device": "cpu", "log": []},
+        },
+    }
+    return settings.parse(Study, settings.overlay(data, [f"{k}={v}" for k, v in changes.items()]), "test")
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two corpora of one tokenizer: 3,000 tokens that count upwards, and 3,000 of which half are random."""
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghıijklmnoöprsştuüvyz", k=draw.randint(2, 7))) for _ in range(400)]
+    model = fit([" ".join(draw.choices(words, k=20)) for _ in range(200)], "unigram", 320)
+    facts = {
+        "vocabulary": 320,
+        "padded_vocabulary": padded(320),
+        "tokenizer": hashlib.sha256(model).hexdigest(),
+    }
+    found = {}
+    for name, noise in (("clean", 0.0), ("noisy", 0.5)):
+        rng = np.random.default_rng(1)
+        documents = []
+        for _ in range(120):
+            counted = (np.arange(rng.integers(10, 40)) + rng.integers(280)) % 280 + 10
+            other = rng.random(counted.size) < noise
+            documents.append([*np.where(other, rng.integers(10, 290, counted.size), counted).tolist(), 2])
+        folder = tmp_path_factory.mktemp(name)
+        held = {"tur_Latn/web": [documents[100:110]], "aze_Latn/web": [documents[110:]]}
+        write(folder, {"tur_Latn/web": [documents[:100]]}, facts=facts, validation=held)
+        (folder / MODEL).write_bytes(model)
+        found[name] = str(folder)
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_garbage() -> Iterator[None]:
+    """Runs collect garbage before they begin: a third of a second beside torch, more than these train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda: 0)
+        yield
+
+
+def done(wanted: Study) -> study.Outcome:
+    torch.set_num_threads(1)
+    return study.scale(plan(wanted), QUIET)
+
+
+def timeless(rows: Any) -> list[dict[str, Any]]:
+    """A table without what the clock decides."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    return timeless(json.loads(line) for line in (folder / study.TABLE).read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def whole(corpora: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> study.Outcome:
+    """A study of both corpora that nothing happened to."""
+    return done(asked(corpora, tmp_path_factory.mktemp("whole") / "study"))
+
+
+def only(corpora: dict[str, str], output: Path, **changes: Any) -> Study:
+    """A study of the first corpus alone."""
+    return asked({"clean": corpora["clean"]}, output, **changes)
+
+
+def test_a_finished_study_has_a_line_for_every_cell_in_the_plans_order(
+    whole: study.Outcome, corpora: dict[str, str]
+) -> None:
+    made = plan(asked(corpora, whole.folder))
+    assert [row["run"] for row in whole.rows] == [cell.name for cell in made.cells()]
+    assert len(whole.rows) == 2 * (3 * 2 + 3 + 1)  # corpora × (smallest × seeds + largest + repeated)
+    for row, cell in zip(whole.rows, made.cells(), strict=True):
+        assert row["tokens"] == row["steps"] * row["batch"] * row["length"] == cell.tokens
+        assert row["unique_tokens"] == pytest.approx(cell.unique, abs=row["length"])
+        assert row["unique_tokens"] <= min(row["tokens"], made.held[row["corpus"]])
+        assert 0.5 < row["flops"] / (6 * row["matmul_parameters"] * row["targets"]) < 3
+        assert row["flops"] < row["flops_full"]
+        assert set(row["languages"]) == {"tur_Latn", "aze_Latn"}
+        assert (whole.folder / row["folder"] / "checkpoints").is_dir()
+    assert table(whole.folder) == timeless(whole.rows)
+
+
+def test_models_learn_and_all_are_scored_on_the_same_documents(whole: study.Outcome) -> None:
+    assert len({row["documents"] for row in (*whole.rows, *whole.checks)}) == 1
+    loss = {row["run"]: row["loss"] for row in whole.rows}
+    last = max((row for row in whole.rows if row["corpus"] == "clean"), key=lambda row: row["tokens"])
+    assert last["loss"] < np.log(320) - 0.1
+    assert last["loss"] < loss[last["run"].replace("clean", "noisy")]
+    lines = (whole.folder / last["folder"] / "documents.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len(records) == 10
+    bits = sum(each["bits"] for each in records) / sum(each["bytes"] for each in records)
+    assert bits == pytest.approx(last["bits_per_byte"], rel=1e-6)
+
+
+def test_the_largest_cells_are_foretold_before_they_are_begun(whole: study.Outcome) -> None:
+    largest = [row for row in whole.rows if row["prediction"]]
+    assert [row["corpus"] for row in largest] == ["clean", "noisy"]
+    most = max(row["matmul_parameters"] * row["tokens"] for row in whole.rows)
+    for row in largest:
+        assert row["matmul_parameters"] * row["tokens"] == most
+        path = whole.folder / "predictions" / f"{row['prediction']}.json"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == row["prediction"]
+        begun = (whole.folder / row["folder"] / "run.json").stat().st_mtime_ns
+        assert path.stat().st_mtime_ns < begun
+        held = json.loads(path.read_text())
+        assert held["cell"] == row["run"]
+        assert row["run"] not in held["fitted_to"]
+        assert all(name.startswith(row["corpus"]) for name in held["fitted_to"])
+        assert len(held["fitted_to"]) == 9
+        assert 0 < held["loss"] < 6
+
+
+def test_a_changed_prediction_is_noticed(whole: study.Outcome, tmp_path: Path) -> None:
+    name, held = next(iter(foretell.predictions(whole.folder).items()))
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    (folder / f"{name}.json").write_text(json.dumps({**held, "loss": 1.0}))
+    with pytest.raises(ConfigError, match="was changed after it was made"):
+        foretell.predictions(tmp_path)
+
+
+def test_a_cell_is_what_one_run_from_its_beginning_would_be(
+    whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    made = plan(asked(corpora, whole.folder))
+    for cell in (made.cells()[2], made.cells()[-1]):  # of the whole corpus, of a part
+        config = configured(made.study, cell.trunk, cell.steps, cooled=True)
+        straight = tmp_path / cell.name
+        run.train(corpora[cell.trunk.corpus], straight, config, QUIET)
+        row = next(row for row in whole.rows if row["run"] == cell.name)
+        ours = (whole.folder / row["folder"] / "metrics.jsonl").read_text().splitlines()
+        alone = (straight / "metrics.jsonl").read_text().splitlines()
+        assert len(alone) == cell.steps
+        assert [json.loads(line)["loss"] for line in ours] == [
+            json.loads(line)["loss"] for line in alone[cell.branch :]
+        ]
+
+
+def test_a_finished_study_trains_nothing_again(whole: study.Outcome, corpora: dict[str, str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.folder.glob("runs/*/*/metrics.jsonl")}
+    again = done(asked(corpora, whole.folder))
+    assert again.rows == whole.rows
+    assert {path: path.stat().st_mtime_ns for path in whole.folder.glob("runs/*/*/metrics.jsonl")} == before
+
+
+def test_a_lost_cell_is_trained_again_and_no_other(whole: study.Outcome, corpora: dict[str, str]) -> None:
+    row = whole.rows[1]
+    for path in sorted((whole.folder / row["folder"]).rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    before = {path: path.stat().st_mtime_ns for path in whole.folder.glob("runs/*/*/metrics.jsonl")}
+    again = done(asked(corpora, whole.folder))
+    assert timeless(again.rows) == timeless(whole.rows)
+    assert (
+        before.items()
+        <= {path: path.stat().st_mtime_ns for path in whole.folder.glob("runs/*/*/metrics.jsonl")}.items()
+    )
+
+
+def _slowly(corpora: dict[str, str], output: str) -> None:
+    """Do a study, a little time between steps, so that there is a moment to be hit in."""
+    advance = run.Run.advance
+
+    def slower(self: run.Run, batches: Any) -> Any:
+        time.sleep(0.01)
+        return advance(self, batches)
+
+    run.Run.advance = slower  # type: ignore[method-assign]
+    try:
+        done(only(corpora, Path(output)))
+    except StoppedError as stopped:
+        os._exit(128 + stopped.signal)
+
+
+def _until(folder: Path, cells: int) -> None:
+    end = time.monotonic() + 120
+    while len(list(folder.glob(f"runs/*/cell-*/{DONE}"))) < cells:
+        assert time.monotonic() < end, "the study did not come so far"
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize(("number", "cells"), [("SIGTERM", 2), ("SIGKILL", 6)])
+def test_a_study_stopped_at_any_moment_goes_on_to_the_same_table(
+    number: str, cells: int, whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    working = process(_slowly, corpora, str(tmp_path))
+    _until(tmp_path, cells)
+    time.sleep(0.05)
+    assert working.pid is not None
+    os.kill(working.pid, signal.Signals[number])
+    working.join()
+    code = signal.Signals[number]
+    assert working.exitcode == (128 + code if number == "SIGTERM" else -code)
+    held = len(table(tmp_path))
+    assert held < 10
+    done(only(corpora, tmp_path))
+    assert table(tmp_path) == timeless(whole.rows[:10])
+
+
+def test_a_study_grows_by_budgets_without_training_what_is_there(
+    corpora: dict[str, str], tmp_path: Path
+) -> None:
+    small = {"sizes.count": 1, "sizes.largest": 9_000, "seeds.smallest": 1, "check": []}
+    small |= {"repetition.epochs": [], "repetition.multiples": []}
+    first = done(only(corpora, tmp_path, **small, **{"tokens.multiples": [0.5, 2.0]}))
+    more = done(only(corpora, tmp_path, **small, **{"tokens.multiples": [0.5, 1.0, 2.0, 4.0]}))
+    assert [row["multiple"] for row in more.rows] == [0.5, 1.0, 2.0, 4.0]
+    assert [row for row in more.rows if row["multiple"] in (0.5, 2.0)] == list(first.rows)
+    fresh = done(only(corpora, tmp_path / "fresh", **small, **{"tokens.multiples": [0.5, 1.0, 2.0, 4.0]}))
+    # The first study foretold what then was its largest cell.
+    assert [{**row, "prediction": ""} for row in timeless(more.rows)] == [
+        {**row, "prediction": ""} for row in timeless(fresh.rows)
+    ]
+
+
+def test_other_settings_do_not_go_on_in_a_studys_folder(
+    whole: study.Outcome, corpora: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.matrix_lr was .*name another folder"):
+        done(asked(corpora, whole.folder, **{"train.optimizer.matrix_lr": 0.5}))
+
+
+def test_another_corpus_does_not_go_on_in_a_studys_folder(
+    whole: study.Outcome, corpora: dict[str, str]
+) -> None:
+    swapped = {"clean": corpora["noisy"], "noisy": corpora["clean"]}
+    with pytest.raises(ConfigError, match=r"corpora\.clean is not the corpus that this study began with"):
+        done(asked(swapped, whole.folder))
+
+
+def test_a_study_works_in_one_process_at_a_time(corpora: dict[str, str], tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(ConfigError, match="at work already"):
+        done(only(corpora, tmp_path))
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_units_spread_over_devices_in_processes_of_their_own(
+    fault: bool, whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    """Devices without a name are no GPUs: the processes train on the CPU."""
+    made = plan(
+        only(
+            corpora,
+            tmp_path,
+            **{"tokens.multiples": [0.5, 2.0], "repetition.epochs": [], "repetition.multiples": []},
+        )
+    )
+    units = made.units(made.trunks[:1])
+    seen: list[str] = []
+    with alone(tmp_path) as lock:
+        if not fault:
+            spread(units, ["", " "], lock, lambda unit: seen.append(unit.name))
+            assert sorted(seen) == sorted(unit.name for unit in units)
+            rows = [row for unit in units if (row := unit.row())]
+            same = [row for row in whole.rows if row["run"] in seen]
+            assert timeless(rows) == [
+                {k: v for k, v in row.items() if k != "prediction"} for row in timeless(same)
+            ]
+            return
+        units[0].path.mkdir(parents=True)
+        (units[0].path / "thesis.tex").touch()
+        with pytest.raises(UnitError, match=r"(?s)trunk-\d+ ended with status 1.*no run of derlem"):
+            spread(units, [""], lock, lambda unit: seen.append(unit.name))
+        assert seen == []  # what hangs on it is left
