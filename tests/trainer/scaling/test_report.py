@@ -21,6 +21,7 @@ from trainer.scaling.report import build, words
 from trainer.scaling.report.answers import REACH, vague
 from trainer.scaling.report.compare import compare_all
 from trainer.scaling.report.facts import Answer, Kind, Report
+from trainer.scaling.report.measured import measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.source import STUDY, Asked, load
 from trainer.scaling.runs import RunsError
@@ -324,6 +325,9 @@ def test_few_trunks_are_resampled_by_branch_and_that_is_said(tmp_path: Path, mad
     assert len(set(source.runs("bits_per_byte").group)) == len(few)
     assert "5 trunks" in source.remarks[0]
     assert next(one for one in made.checklist if "independent" in one.name).passed
+    measured = measure(source, 40)
+    assert "needs training curves" not in measured.analysis.approaches[0].why
+    assert len(measured.analysis.approaches) == 3
 
 
 def test_every_way_of_counting_is_fitted(made: Report) -> None:

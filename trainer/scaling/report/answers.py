@@ -15,6 +15,7 @@ from trainer.scaling.report.pictures import unit, worth
 from trainer.scaling.report.words import around, count, ends, number, percent, plural
 from trainer.scaling.uncertainty import Interval
 
+NO = "The data cannot tell:"
 REACH = 20.0
 """How far beyond the largest run's compute a law is asked: what lies further is not answered."""
 LITTLE = 0.005
@@ -91,13 +92,13 @@ def gain(m: Measured, question: str, what: str, before: dict[str, float], after:
     less = f"less {name}"
     if ratio > REACH:
         said = (
-            f"The data cannot tell: this lies at {number(ratio, 2)} times the compute of the largest run, "
+            f"{NO} this lies at {number(ratio, 2)} times the compute of the largest run, "
             f"and a law is not trusted beyond {REACH:.0f} times. Taken at its word it would lower "
             f"{name} by {around(found)}."
         )
         return Answer(question, said, False, found, less, ratio)
     if vague(found):
-        said = f"The data cannot tell: {what} lower {name} by {ends(found)}."
+        said = f"{NO} {what} lower {name} by {ends(found)}."
         return Answer(question, said, False, found, less, ratio)
     share = percent(found.estimate / loss)
     said = f"{what[0].upper()}{what[1:]} lower {name} by {around(found)}, {share} of it."
@@ -124,7 +125,9 @@ def _stops(m: Measured, here: Point) -> Answer:
     sure = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
     if ratio is None or ratio > REACH or not sure:
         place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
-        lead = f"The data cannot tell: {where[0].lower()}{where[1:]}{here.said}"
+        if found.lower is None and found.upper is None:
+            return Answer(question, f"{NO} no number of tokens is too few or too many ({rule}).", False)
+        lead = f"{NO} {where[0].lower()}{where[1:]}{here.said}"
         said = f"{lead} would stop gaining {place} tokens"
         far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio else ""
         return Answer(question, f"{said}{far} ({rule}).", False, found, "tokens", ratio)
@@ -165,7 +168,7 @@ def _epoch(m: Measured, here: Point) -> Answer:
     if not m.repeats:
         known = m.source.study or m.source.asked.columns.unique
         why = "no run saw its data more than once" if known else "how many tokens were unique is not given"
-        return Answer(question, f"The data cannot tell: {why}.", False)
+        return Answer(question, f"{NO} {why}.", False)
     what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens in place of one"
     found = gain(m, question, what, here.at(here.unique), here.at(2 * here.unique, here.unique))
     value, drawn = worth(m, np.array([2.0]))
@@ -208,7 +211,7 @@ def _optimum(m: Measured) -> Answer:
     question = "Which size is best for the compute of the largest run?"
     usable = [one for one in m.analysis.approaches if not one.why]
     if m.fresh is None or not usable:
-        return Answer(question, "The data cannot tell: no approach gave a compute-optimal size.", False)
+        return Answer(question, f"{NO} no approach gave a compute-optimal size.", False)
     compute = float(m.runs.compute().max())
     law = m.fresh.fit.law
     drawn = [
@@ -227,7 +230,7 @@ def _optimum(m: Measured) -> Answer:
         said = f"{around(found, 'count')} parameters on {tokens}, by approach {best.approach}"
     else:
         said = (
-            f"The data cannot tell: {ends(found, 'count')} parameters; the best guess of approach "
+            f"{NO} {ends(found, 'count')} parameters; the best guess of approach "
             f"{best.approach} is {count(n)} on {tokens}"
         )
     rest = f"; {other}" if other else ""
@@ -242,9 +245,9 @@ def _better(m: Measured, one: Comparison) -> Answer:
         rests += f" and {one.documents:,} validation documents, paired"
     if found.lower is None or found.upper is None or found.lower <= 0 <= found.upper:
         said = (
-            f"The data cannot tell: on {one.second} the loss is lower by {around(found, 'percent')} {rests}."
+            f"{NO} on {one.second} the loss is lower by {around(found, 'percent')} {rests}."
             if found.determined
-            else f"The data cannot tell: {rests}, a difference of {percent(found.estimate)} has no interval."
+            else f"{NO} {rests}, a difference of {percent(found.estimate)} has no interval."
         )
         return Answer(question, said, False, found, "lower loss")
     winner, loser = (one.second, one.first) if found.estimate > 0 else (one.first, one.second)
@@ -254,7 +257,7 @@ def _better(m: Measured, one: Comparison) -> Answer:
 
 
 def _no_corpora() -> Answer:
-    said = "The data cannot tell: no two corpora have runs of one size and one number of tokens."
+    said = f"{NO} no two corpora have runs of one size and one number of tokens."
     return Answer("Which of two corpora is better?", said, False)
 
 
@@ -262,7 +265,7 @@ def _trust(m: Measured) -> Answer:
     question = "How far can such predictions be trusted?"
     checks = [one for one in m.analysis.held_out if one.by == "compute"] or list(m.analysis.held_out)
     if not checks:
-        said = "The data cannot tell: too few runs to hold some out, so no prediction was checked."
+        said = f"{NO} too few runs to hold some out, so no prediction was checked."
         return Answer(question, said, False)
     one = checks[0]
     meant = percent(min(one.nominal, one.possible))

@@ -112,16 +112,19 @@ def draw_forest(forest: Forest, name: str) -> str:
     x = _Scale(*_padded(min(values), max(values), forest.axis), 12, WIDTH - 12, forest.axis)
     bottom = height - 40
     parts = [_head(forest.title, forest.alt, name, WIDTH, height)]
+    beside = [_ROW * i + 26 for i in range(len(forest.rows))]  # grid lines beside bars, not through words
     for t, said in x.written(5):
-        parts.append(f'<path class="grid" d="M{x(t):.1f} 2V{bottom}"/>')
+        drawn = "".join(f"M{x(t):.1f} {y - 5}v12" for y in beside)
+        parts.append(f'<path class="grid" d="{drawn}"/>')
         parts.append(_text(x(t), bottom + 16, said, anchor="middle"))
-    parts.append(f'<path class="zero" d="M{x(forest.zero):.1f} 2V{bottom}"/>')
+    drawn = "".join(f"M{x(forest.zero):.1f} {y - 5}v12" for y in beside)
+    parts.append(f'<path class="zero" d="{drawn}"/>')
     for i, (label, found) in enumerate(forest.rows):
         last = i == len(forest.rows) - 1
         y = _ROW * i + 26
         ends = [x(v) if v is not None else e for v, e in ((found.lower, 12), (found.upper, WIDTH - 12))]
         text = around(found, forest.axis.kind) if last else write(found.estimate, forest.axis.kind)
-        parts.append(_text(2, y - 9, f"{label}: {text}", "row strong" if last else "row"))
+        parts.append(_text(2, y - 9, f"{label}: {text}", "strong" if last else ""))
         if ends[0] != ends[1]:
             parts.append(f'<path class="line s0" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}"/>')
         parts.append(_marker(3 if last else 0, x(found.estimate), y, 6.5 if last else 4, colour=0))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainer.scaling.analysis import HELD_OUT, Analysis, analyse, choose, repeated
-from trainer.scaling.approaches import Frontier, approach_2, approach_3
+from trainer.scaling.approaches import Frontier, approach_1, approach_2, approach_3
 from trainer.scaling.conventions import CONVENTIONS
 from trainer.scaling.descent import HUBER, Objective, descend
 from trainer.scaling.fit import Fit, fit, problem
@@ -115,6 +115,7 @@ def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
     made = source.runs(loss)
     law = choose(source.asked.law, made)
     analysis = analyse(loss, made, law, HUBER, resamples, seed)
+    analysis = _on_trunks(analysis, source, made)
     noise, replicates = noise_floor(source.kept(source.about), loss)
     return Measured(
         source=source,
@@ -131,6 +132,16 @@ def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
         held_out=_held_out(analysis, made),
         comparisons=compare_all(source, loss, seed),
     )
+
+
+def _on_trunks(analysis: Analysis, source: Source, made: Runs) -> Analysis:
+    """Let approach 1 see a trunk's branches as one curve where they are resampled one by one."""
+    curves = np.array([row.curve for row in source.fitted(analysis.loss)])
+    if not analysis.approaches or np.array_equal(curves, made.group):
+        return analysis
+    fresh = ~repeated(made)
+    again = approach_1(Runs(made.columns, made.loss, curves).take(fresh))
+    return replace(analysis, approaches=(again, *analysis.approaches[1:]))
 
 
 def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
@@ -224,8 +235,8 @@ def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
 
 def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: int) -> list[Convention]:
     """Fit the surface under every way of counting, where the rows say their shape."""
-    rows = [row for row in source.kept(source.about) if loss in row.losses]
-    if not all(row.counts for row in rows) or len(rows) != len(made):
+    rows = source.fitted(loss)
+    if not all(row.counts for row in rows):
         return []
     out = []
     for name, way in CONVENTIONS.items():

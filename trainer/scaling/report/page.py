@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from trainer.scaling.report.answers import NO
 from trainer.scaling.report.charts import draw, draw_forest, legend
 from trainer.scaling.report.facts import (
     Answer,
@@ -25,7 +26,6 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser lets the page load: nothing."""
 TALL = 25
 """Tables with more rows than this scroll by themselves on a screen."""
-NO = "The data cannot tell:"
 _AMOUNTS = {"tokens", "parameters"}
 
 

@@ -57,7 +57,8 @@ class Run:
     """One row: a finished run, or a checkpoint; NaN or an empty word where the table does not say.
 
     `counts` are its parameters and `flops` its training FLOPs by convention, where its shape is known;
-    `nats` is a study's loss per token, `foretold` the hash of what was predicted before it was trained.
+    `group` is the unit of resampling, `curve` the trunk on which it lies; `nats` is a study's loss per
+    token, `foretold` the hash of what was predicted before it was trained.
     """
 
     run: str
@@ -78,6 +79,7 @@ class Run:
     documents: str
     folder: str
     group: str
+    curve: str
     left_out: str = ""
 
     @property
@@ -109,11 +111,16 @@ class Source:
         """Name the corpora that runs were trained on."""
         return sorted({row.corpus for row in self.kept()})
 
-    def runs(self, loss: str, corpus: str | None = None, whole: bool = False) -> Runs:
-        """Give a corpus's runs as columns; `whole`: with those left out that have a loss."""
-        chosen = [row for row in self.rows if row.corpus == (corpus or self.about)]
-        chosen = [row for row in chosen if _finite(row.losses.get(loss)) and (whole or not row.left_out)]
-        return as_runs(chosen, loss)
+    def fitted(self, loss: str) -> list[Run]:
+        """Give the rows of the corpus that the report is about, with this loss."""
+        return [row for row in self.kept(self.about) if _finite(row.losses.get(loss))]
+
+    def runs(self, loss: str, whole: bool = False) -> Runs:
+        """Give them as columns; `whole`: with those left out that have a loss."""
+        if not whole:
+            return as_runs(self.fitted(loss), loss)
+        own = [row for row in self.rows if row.corpus == self.about]
+        return as_runs([row for row in own if _finite(row.losses.get(loss))], loss)
 
 
 def as_runs(rows: list[Run], loss: str) -> Runs:
@@ -220,6 +227,8 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
     shape = Shape(**record["shape"]) if study and record.get("shape") else None
     length = number("length") if study else float("nan")
     ways = CONVENTIONS.values() if shape is not None else ()
+    trunk = word("branch_of").split(" at ")[0] if study else ""
+    unit = trunk or word(columns.run) or str(index)
     return Run(
         run=word(columns.run) or f"row {index + 1}",
         corpus=word(asked.corpus),
@@ -238,9 +247,8 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},
         documents=word("documents") if study else "",
         folder=word("folder") if study else "",
-        group=(word("branch_of").split(" at ")[0] or word("run"))
-        if study
-        else (word(columns.run) or str(index)),
+        group=unit,
+        curve=unit,
     )
 
 

@@ -52,7 +52,6 @@ figcaption p { font-weight: 400; font-size: .86rem; color: var(--soft); margin: 
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font-size: 12.5px; font-family: inherit; font-variant-numeric: tabular-nums; }
 svg .name { fill: var(--ink); font-size: 12.5px; }
-svg .row { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
 svg .strong { fill: var(--ink); font-weight: 650; }
 svg .grid { stroke: var(--grid); fill: none; }
 svg .axis, svg .tick { stroke: var(--soft); fill: none; stroke-width: 1; }
@@ -102,7 +101,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   .answer, tr, figure, .scroll:not(.tall), .key { break-inside: avoid; }
   h2 + p { break-after: avoid; }
   .tall table { font-size: 5.8pt; } .tall :is(th, td) { padding: .1rem .2rem; min-width: 0; }
-  .tall tbody th { overflow-wrap: anywhere; }
+  .tall tbody th { min-width: 15em; overflow-wrap: anywhere; }
   thead th { white-space: normal; }
   .answers { grid-template-columns: 1fr 1fr; gap: .6rem; }
   .charts { grid-template-columns: 1fr 1fr; } .charts.small { grid-template-columns: 1fr 1fr 1fr; }
