@@ -70,39 +70,41 @@ def lines(plan: Plan, cost: Estimate, told: Expectation) -> list[str]:
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
     """Print the learning-rate check, the noise floor, and predictions beside what was measured."""
-    for line in (*_checked(plan, done), *_noise(done), *_foretold(done)):
+    noise, differences = floor(done)
+    said = [
+        f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {differences} differences)"
+    ]
+    for line in (*_checked(done, noise), *(said if differences else []), *_foretold(done)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _checked(plan: Plan, done: Outcome) -> list[str]:
+def _checked(done: Outcome, noise: float) -> list[str]:
     if not done.checks:
         return []
     like = done.checks[0]
     keys = ("corpus", "size", "seed", "multiple")
     same = [row for row in done.rows if all(row[key] == like[key] for key in keys)]
     tried = sorted((row["lr_factor"], row["loss"]) for row in (*done.checks, *same[:1]))
-    best = min(tried, key=lambda one: one[1])[0]
+    best = min(tried, key=lambda one: one[1])
     shown = ", ".join(f"× {factor:g}: {loss:.4f}" for factor, loss in tried)
-    verdict = (
-        "the formula's is best"
-        if best == 1
-        else f"× {best:g} is best: multiply train.optimizer's rates by it, and begin in another output"
-    )
+    ours = next((loss for factor, loss in tried if factor == 1), best[1])
+    verdict = f"× {best[0]:g} is best: multiply train.optimizer's rates by it, and begin in another output"
+    if best[0] == 1:
+        verdict = "the formula's is best"
+    elif np.log(ours / best[1]) < 2 * noise:
+        verdict = "no other is better by more than the noise between seeds"
     return [f"learning rates of {like['size']}: {shown}: {verdict}"]
 
 
-def _noise(done: Outcome) -> list[str]:
+def floor(done: Outcome) -> tuple[float, int]:
+    """Give the standard deviation of ln loss between seeds of one cell, and from how many differences."""
     groups: dict[tuple[object, ...], list[float]] = {}
     for row in done.rows:
-        # Several seeds are trained of the main cells alone.
         key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])
-        groups.setdefault(key, []).append(np.log(row["loss"]))
-    several = [losses for losses in groups.values() if len(losses) > 1]
-    if not several:
-        return []
-    freedom = sum(len(losses) - 1 for losses in several)
-    spread = np.sqrt(sum(float(np.var(losses)) * len(losses) for losses in several) / freedom)
-    return [f"noise between seeds: {spread:.2%} of the loss (one standard deviation, {freedom} differences)"]
+        groups.setdefault(key, []).append(float(np.log(row["loss"])))
+    freedom = sum(len(losses) - 1 for losses in groups.values())
+    squares = sum(float(np.var(losses)) * len(losses) for losses in groups.values())
+    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
 
 
 def _foretold(done: Outcome) -> list[str]:
