@@ -83,6 +83,16 @@ def test_without_a_second_seed_noise_is_not_known_and_nothing_is_called_emergent
     assert "another seed" in found.why
 
 
+def test_seeds_as_far_apart_as_sizes_leave_it_open() -> None:
+    """As where each model either finds out how to add in time or does not, whatever its size."""
+    low, high = np.full(8, -1.0), np.full(8, -0.1)
+    rows = [row for row in answers(low, 0, digits=2) if row.model.endswith("-0")]
+    rows += [row for row in answers(high, 1, digits=2) if row.model.endswith("-1")]
+    found = verdict.judge(rows)[0]
+    assert found.kind == "unclear"
+    assert "seeds decide" in found.why
+
+
 def test_five_sizes_cannot_tell() -> None:
     few = [row for row in answers(power_law(0.35), 0) if row.scale < SIZES[5] * 0.99]
     found = verdict.judge(few)[0]

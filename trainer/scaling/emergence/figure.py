@@ -13,8 +13,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 34, 42
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #222 }
 .title { font-weight: 600 } .axis { stroke: #999; fill: none } .grid { stroke: #ddd }
-.line { fill: none; stroke: #1f5fae; stroke-width: 2 } .bar { stroke: #1f5fae; stroke-width: 1.5 }
-.dot { fill: #1f5fae } .other { fill: none; stroke: #c2571a; stroke-width: 2; stroke-dasharray: 5 3 }
+.line { fill: none; stroke: #1f5fae; stroke-width: 2 }
+.bar { stroke: #1f5fae; stroke-width: 1.5 }
+.dot { fill: #1f5fae }
+.model { fill: none; stroke: #777 }
+.other { fill: none; stroke: #c2571a; stroke-width: 2; stroke-dasharray: 5 3 }
 .name { fill: #c2571a } .level { stroke: #777; stroke-dasharray: 2 3 } .back { fill: #fff }
 @media (prefers-color-scheme: dark) {
   text { fill: #ddd } .back { fill: #15181c } .grid { stroke: #333 }
@@ -27,7 +30,7 @@ Point = tuple[float, float, float, float]
 
 
 def draw(ability: Ability, scale: str) -> str:
-    """Draw a task; beside exact match, dashed, what independent digits would match."""
+    """Draw a task: sizes, single models hollow; by exact match, dashed, what independent digits would."""
     independent = _independent(ability)
     sharp = [(s.scale, s.sharp, s.lower, s.upper) for s in ability.sizes]
     smooth = [(s.scale, s.smooth, s.smooth - s.noise, s.smooth + s.noise) for s in ability.sizes]
@@ -35,8 +38,18 @@ def draw(ability: Ability, scale: str) -> str:
         f"{ability.task}: {ability.sharp} and {ability.smooth} over {scale}; {ability.kind}: {ability.why}"
     )
     panels = [
-        _panel(0, f"{ability.sharp} (sharp), n = {ability.items}", sharp, independent, ability.chance, scale),
-        _panel(_WIDTH, f"{ability.smooth} (smooth)", smooth, [], None, scale),
+        _panel(
+            0,
+            f"{ability.sharp} (sharp), n = {ability.items}",
+            sharp,
+            _models(ability, ability.sharp),
+            independent,
+            ability.chance,
+            scale,
+        ),
+        _panel(
+            _WIDTH, f"{ability.smooth} (smooth)", smooth, _models(ability, ability.smooth), [], None, scale
+        ),
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT}" role="img">'
@@ -54,16 +67,25 @@ def _independent(ability: Ability) -> list[tuple[float, float]]:
     return [(scale, sum(values) / len(values)) for scale, values in sorted(held.items())]
 
 
+def _models(ability: Ability, name: str) -> list[tuple[float, float]]:
+    """Give each model's own value, where there are several of a size."""
+    if all(size.models == 1 for size in ability.sizes):
+        return []
+    return [(point.scale, point.metrics[name].value) for point in ability.points]
+
+
 def _panel(
     left: int,
     title: str,
     points: Sequence[Point],
+    models: Sequence[tuple[float, float]],
     other: Sequence[tuple[float, float]],
     level: float | None,
     scale: str,
 ) -> str:
     """Draw one curve over log scale."""
-    values = [v for _, *three in points for v in three if math.isfinite(v)] + [v for _, v in other]
+    values = [v for _, *three in points for v in three if math.isfinite(v)]
+    values += [v for _, v in (*other, *models) if math.isfinite(v)]
     low, high = min([*values, 0.0] if min(values) >= 0 else values), max(values)
     high = high if high > low else low + 1
     first, last = math.log(points[0][0]), math.log(points[-1][0])
@@ -99,6 +121,8 @@ def _panel(
             f'<text class="name" x="{left + _LEFT + 10}" y="{_TOP + 12}">if digits were independent</text>'
         )
     parts.append(f'<path class="line" d="M{"L".join(f"{x(a):.1f} {y(b):.1f}" for a, b, *_ in points)}"/>')
+    for at, value in models:
+        parts.append(f'<circle class="model" cx="{x(at):.1f}" cy="{y(value):.1f}" r="3"/>')
     for at, value, under, over in points:
         parts.append(f'<path class="bar" d="M{x(at):.1f} {y(under):.1f}V{y(over):.1f}"/>')
         parts.append(f'<circle class="dot" cx="{x(at):.1f}" cy="{y(value):.1f}" r="3"/>')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,10 +26,13 @@ def show(abilities: Sequence[Ability], console: Console, scale: str) -> None:
     """Print each task's numbers, size by size, and what they allow to say."""
     for ability in abilities:
         console.print(f"{ability.task}: {facts(ability)}", markup=False, soft_wrap=True)
-        table = Table()
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         first, *others = rows(ability, scale)
         for head in first:
-            table.add_column(head, justify="left" if head is first[0] else "right", no_wrap=True)
+            number = head is not first[0]
+            table.add_column(
+                head, justify="right" if number else "left", no_wrap=number, min_width=6 if number else None
+            )
         for row in others:
             table.add_row(*row)
         console.print(table)

@@ -28,6 +28,7 @@ from trainer.scaling.emergence.scores import (
 )
 
 LEVEL = 0.05
+HALF = 0.5  # of the way from the worst size to the best: seeds so far apart hide what sizes do
 LEAST_NOISE = 1e-6  # of equal answers to all items: no metric is known more exactly than this
 
 Kind = Literal["emergent", "metric", "smooth", "absent", "unclear"]
@@ -54,7 +55,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """All models of one scale: the sharp metric with Wilson's interval, the smooth one with its noise."""
+    """All models of one scale: the sharp metric with Wilson's interval, the smooth one with its noise.
+
+    Wilson's interval is about items alone; `apart` is how far the models' smooth metrics are from each other.
+    """
 
     scale: float
     models: int
@@ -64,6 +68,7 @@ class Size:
     upper: float
     smooth: float
     noise: float
+    apart: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,8 @@ def _sizes(made: Sequence[Point], sharp: str, smooth: str) -> list[Size]:
         lower, upper = wilson(share * n, n)
         noise = max(LEAST_NOISE, math.sqrt(items**2 + seeds))
         value = float(np.mean([each.value for each in values]))
-        sizes.append(Size(scale, len(group), n, share, lower, upper, value, noise))
+        apart = max(each.value for each in values) - min(each.value for each in values)
+        sizes.append(Size(scale, len(group), n, share, lower, upper, value, noise, apart))
     return sizes
 
 
@@ -244,6 +250,14 @@ def _decide(a: Ability) -> tuple[Kind, str]:
         return "emergent", (
             f"{a.smooth} itself breaks {where} by {a.jump:+.3g} (p = {a.p:.2g}; held-out sizes agree), and "
             f"{a.sharp} goes from {below.sharp:.3f} to {above.sharp:.3f}, Wilson intervals apart"
+        )
+    farthest = max(a.sizes, key=lambda size: size.apart)
+    means = [size.smooth for size in a.sizes]
+    if farthest.apart > HALF * (max(means) - min(means)):
+        return "unclear", (
+            f"the {farthest.models} models of {farthest.scale:.3g} are {farthest.apart:.3g} apart in "
+            f"{a.smooth}, the means of sizes {max(means) - min(means):.3g}: seeds decide as much as "
+            "size does, so it takes more of them"
         )
     reason = _reason(a, upwards, apart, where)
     if _looks_emergent(a, floor):
