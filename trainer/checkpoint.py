@@ -56,7 +56,7 @@ class Checkpoints:
     def __init__(
         self, folder: str | Path, keep: int = 1, keep_every: int = 0, world: World | None = None
     ) -> None:
-        if "://" in str(folder):
+        if re.match(r"\w{2,}:/", str(folder)):  # a Path has only one of a URL's slashes
             raise CheckpointError(
                 f"{folder}: checkpoints need a file system that renames folders; name a local or network "
                 "one, and copy finished checkpoints from there"

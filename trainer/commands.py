@@ -15,6 +15,7 @@ from trainer.scaling.commands import app as scaling_app
 
 if TYPE_CHECKING:
     from trainer.selfcheck import Repeated
+    from trainer.trained import Trained
 
 app = typer.Typer()
 data_app = typer.Typer(help="Say what a training run reads, and when.", no_args_is_help=True)
@@ -58,6 +59,8 @@ def train(
 
         loaded = config.load(preset, overrides or ())
         begin = identity.branch(branch) if branch else None
+        if check:
+            selfcheck.one_process()
         try:
             result = run.train(corpus, folder, loaded, console(), begin)
         except run.StoppedError as stopped:
@@ -74,7 +77,7 @@ def train(
 
 def _say_repeated(found: list[Repeated]) -> None:
     """Say whether repeated steps gave the losses that were logged."""
-    worst = max(abs(each.again - each.logged) / each.logged for each in found)
+    worst = max(each.difference for each in found)
     steps = f"steps {found[0].step:,} to {found[-1].step:,}, trained again from a checkpoint"
     if worst == 0:
         say(f"resume check: {steps}: the same losses, bit for bit")
@@ -98,6 +101,7 @@ def evaluate(
     with _errors():
         from trainer import evaluate as scoring
         from trainer import tokens, trained
+        from trainer.metrics import finite
         from trainer.render import render_scores
 
         model = trained.open(folder, step, ema=ema, last=last)
@@ -107,7 +111,8 @@ def evaluate(
         device = next(model.model.parameters()).device
         found = scoring.evaluate(model.model, sample, model.config.data.length, device)
         if as_json:
-            print(json.dumps({score.name: asdict(score) for score in found.scores}, ensure_ascii=False))
+            scores = {score.name: finite(asdict(score)) for score in found.scores}
+            print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
         else:
             render_scores(found, console(stderr=False))
 
@@ -137,20 +142,30 @@ def generate(
         sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
         model = trained.open(folder, step, ema=ema, last=last)
         given = prompts or [""]
-        if as_json:
-            texts = complete(model.model, model.tokenizer, given, sampling, model.bos)
-            for prompt, text in zip(given, texts, strict=True):
-                print(json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False))
-        elif len(given) == 1:
+        if len(given) == 1 and not as_json:
             print(given[0], end="", flush=True)
+            made = ""
             for piece in stream(model.model, model.tokenizer, given[0], sampling, model.bos):
                 print(piece, end="", flush=True)
+                made += piece
             print()
+            texts = [made]
         else:
-            for prompt, text in zip(
-                given, complete(model.model, model.tokenizer, given, sampling, model.bos), strict=True
-            ):
-                print(f"{prompt}{text}\n")
+            texts = complete(model.model, model.tokenizer, given, sampling, model.bos)
+            for prompt, text in zip(given, texts, strict=True):
+                as_line = json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False)
+                print(as_line if as_json else f"{prompt}{text}\n")
+        _say_beyond(model, [f"{prompt}{text}" for prompt, text in zip(given, texts, strict=True)])
+
+
+def _say_beyond(model: Trained, texts: list[str]) -> None:
+    """Say once where texts are longer than any window that the model has seen."""
+    longest = max(len(model.tokenizer.encode(text)) for text in texts)
+    if longest > model.window:
+        say(
+            f"the model was trained on windows of {model.window:,} tokens, this text has {longest:,}: it has "
+            f"not learned what comes after the first {model.window:,}; --set tokens=N makes fewer"
+        )
 
 
 @app.command()

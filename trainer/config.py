@@ -13,6 +13,7 @@ from corpus import settings
 from corpus.settings import ConfigError, Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Weights = dict[str, Annotated[float, Field(ge=0.0)]]
 
@@ -81,6 +82,16 @@ class Data(Section):
             raise ValueError("data.rehydrate repeats by copies, data.unique by need: leave one of them out")
         return self
 
+    @model_validator(mode="after")
+    def _phases_leave_a_last_one(self) -> Data:
+        before = sum(phase.tokens for phase in self.phases)
+        if before >= self.tokens:
+            raise ValueError(
+                f"data.phases hold {before:,} tokens, but data.tokens = {self.tokens:,} is the whole run, "
+                "the part after them included: raise data.tokens, or shorten the phases"
+            )
+        return self
+
 
 class Optimizer(Section):
     """How gradients become updates."""
@@ -92,9 +103,9 @@ class Optimizer(Section):
         None, description="Peak learning rate of all but Muon's matrices; the optimizer's own unless named."
     )
     matrix_lr: Positive = Field(0.02, description="muon: peak learning rate of the matrices.")
-    betas: tuple[Share, Share] = Field((0.9, 0.95), description="adamw, lion, lamb: decay of the moments.")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.95), description="adamw, lion, lamb: decay of the moments.")
     eps: Positive = Field(1e-8, description="adamw, lamb: added to the root of the second moment.")
-    momentum: Share = Field(0.95, description="muon: decay of its momentum.")
+    momentum: Decay = Field(0.95, description="muon: decay of its momentum.")
     weight_decay: float = Field(0.1, ge=0.0, description="Of matrices; never of norms and embeddings.")
     clip: float = Field(1.0, ge=0.0, description="Largest norm of the gradient; 0 leaves it.")
     outlier: float = Field(
@@ -103,7 +114,7 @@ class Optimizer(Section):
         description="Skip a step whose gradient norm is so many deviations above the mean; 0: never.",
     )
     patience: int = Field(5, ge=1, description="Skipped steps in a row before going back to a checkpoint.")
-    ema: Share = Field(0.0, description="Decay of an average of the weights kept beside them; 0: none.")
+    ema: Decay = Field(0.0, description="Decay of an average of the weights kept beside them; 0: none.")
 
 
 class Schedule(Section):
@@ -124,7 +135,7 @@ class Evaluate(Section):
     documents: int = Field(200, ge=0, description="Of each stream; 0: no evaluation.")
     every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
     seed: int = Field(0, description="Of the choice of documents.")
-    prompt: str = Field("", description="Text to go on from at the end, for a look; empty: none.")
+    prompt: str = Field("", description="Text that one process goes on from at the end; empty: none.")
 
 
 class Checkpoint(Section):

@@ -24,7 +24,7 @@ from corpus import dataset
 from corpus.deal import VALIDATION
 from trainer.attention import Documents
 from trainer.parallel import World
-from trainer.tokens import Tokens, places
+from trainer.tokens import HOLD_OUT, Tokens, places
 
 FORWARD_TOKENS = 1 << 15
 """Tokens of a forward pass where no number of rows is asked for."""
@@ -155,8 +155,7 @@ def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATI
     wanted = [(stream, chosen) for stream in sorted(best) for chosen in best[stream]]
     if not wanted:
         raise dataset.DatasetError(
-            f"{tokens.folder} has no document of split {split!r} to evaluate by: set shard.validation to the "
-            "share of the corpus to hold out and build again"
+            f"{tokens.folder} has no document of split {split!r} to evaluate by: {HOLD_OUT}"
         )
     documents: dict[int, Document] = {}
     for place in sorted({chosen[2] for _, chosen in wanted}):

@@ -7,8 +7,8 @@ stay as they were. (Skipping inside the optimizer would save the wait, at the pr
 
 After `patience` such steps in a row the weights themselves are suspect, and `rollback` asks the loop to
 
-    load the latest checkpoint (weights, optimizers, averages, this guard), call `rolled_back()`, and go on
-    with the NEXT step's data and schedule,
+    load the latest checkpoint from before them (weights, optimizers, averages, this guard), call
+    `rolled_back()`, and go on with the NEXT step's data and schedule,
 
 so the bad stretch is passed over, and one integer, the step, still says where a run stands: the updates
 between the checkpoint and the bad stretch are lost, their tokens are not read again. A run killed before

@@ -9,7 +9,9 @@ from typing import Any
 
 from corpus import files, tokenizer
 from corpus.settings import ConfigError
+from trainer import tokens
 from trainer.config import Config
+from trainer.order import Order
 from trainer.tokens import Tokens
 
 RUN = "run.json"
@@ -36,17 +38,18 @@ def branch(text: str) -> Branch:
     return Branch(Path(folder), int(step))
 
 
-def claim(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
-    """Write what the run is to its folder, or compare it with what is there.
+def check(folder: Path, found: dict[str, Any]) -> None:
+    """Compare what a run is with what its folder holds; changes nothing.
 
-    Raises ConfigError where another run, or something else, lies there.
+    Raises ConfigError where another run, or something else, lies there, DatasetError for other data.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder; name another one")
     held = files.read_json(str(folder), RUN)
     if held is None:
-        if folder.exists() and any(folder.iterdir()):
+        # A process killed while it wrote the record leaves a temporary file of that name.
+        if folder.exists() and not all(path.name.startswith(RUN) for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files, but no run of derlem; name another folder")
-        files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
-        files.write_json(str(folder), RUN, found)
         return
     assert isinstance(held, dict)
     changed = [
@@ -54,11 +57,26 @@ def claim(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
         for name, (was, now) in _differences(held["config"], found["config"]).items()
         if not name.startswith(_FREE)
     ]
+    was, now = _origin(held), _origin(found)
+    if was != now:
+        changed.append(f"--branch was {was}, is {now}")
     if changed:
         raise ConfigError(
             f"{folder} holds another run: {'; '.join(changed)}; name another folder, or give this run what "
             "it had"
         )
+    tokens.check(held.get("data", ""), found["data"])
+
+
+def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
+    """Write what the run is to its folder, unless it is there; ConfigError where that cannot be done."""
+    try:
+        if files.size(str(folder), RUN) is None:
+            files.write_json(str(folder), RUN, found)
+        if files.size(str(folder), tokenizer.MODEL) is None:
+            files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written to: {error.strerror}; name another folder") from None
 
 
 def model(opened: Tokens) -> bytes:
@@ -67,16 +85,23 @@ def model(opened: Tokens) -> bytes:
         return file.read()
 
 
-def record(config: Config, opened: Tokens, branch: Branch | None) -> dict[str, Any]:
+def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
     """Say what a run is: everything that it computes follows from this."""
     return {
         "config": config.model_dump(mode="json"),
         "corpus": opened.folder,
+        "data": tokens.fingerprint(opened, order, 0),
         "tokenizer": opened.tokenizer,
         "bos": opened.bos is not None,
         "branch": None if branch is None else {"folder": str(branch.folder), "step": branch.step},
         "versions": {name: version(name) for name in ("derlem", "torch", "numpy")},
     }
+
+
+def _origin(record: dict[str, Any]) -> str:
+    """Name what a run begins from, wherever that folder has been moved to."""
+    branch = record["branch"]
+    return "none" if branch is None else f"{Path(branch['folder']).name}@{branch['step']}"
 
 
 def _differences(was: object, now: object, name: str = "") -> dict[str, tuple[object, object]]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from corpus.dataset import Manifest
+from corpus.settings import ConfigError
 from trainer.throughput import Rate
 
 FILE = "metrics.jsonl"
@@ -47,13 +48,22 @@ class Journal:
         pending = path.with_name(f".{path.name}.new")
         pending.write_text("".join(kept), encoding="utf-8")
         pending.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
 
     def write(self, kind: str, step: int, values: Values) -> None:
-        """Append a line; numbers that JSON does not have (NaN, infinities) are null there."""
+        """Append a line; numbers that JSON does not have (NaN, infinities) are null there.
+
+        Raises ConfigError where the disk takes no more.
+        """
         line = {"kind": kind, "step": step, **values, "time": round(time.time(), 3)}
-        self._file.write(json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n")
-        self._file.flush()
+        text = json.dumps(finite(line), ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._file.write(text.encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{self._file.name}: not written after step {step:,}: {error.strerror}; make room, and the "
+                "same command goes on from the latest checkpoint"
+            ) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -79,12 +89,13 @@ def read(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
     return [line for line in lines if kind is None or line["kind"] == kind]
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
+    """Give nested values with None for numbers that JSON does not have: NaN, infinities."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(held) for key, held in value.items()}
-    return [_finite(held) for held in value] if isinstance(value, list | tuple) else value
+        return {key: finite(held) for key, held in value.items()}
+    return [finite(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def scalars(kind: str, values: Values) -> dict[str, float]:

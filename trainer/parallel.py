@@ -6,8 +6,8 @@ over targets, divided by the number of targets of the whole global batch (`World
 gradient for every division of the batch, also where ranks have unequal numbers of targets.
 
 A wrapped model is called, `model(tokens, documents, targets)`; every other use (optimizers, averages,
-checkpoints, names of parameters) takes `bare(model)`. Its other methods bypass what FSDP does before and
-after a call.
+checkpoints, names of parameters) takes the model that was wrapped. Other methods bypass what FSDP does
+before and after a call.
 """
 
 from __future__ import annotations
@@ -91,6 +91,11 @@ def start(run: config.Run) -> World:
     return World(rank, size, local_rank, device)
 
 
+def ranks() -> int:
+    """Give the number of ranks that torchrun started, without joining them; raises as `start` does."""
+    return _launched(os.environ)[1]
+
+
 def finish(world: World) -> None:
     """Leave the ranks; after it nothing of a wrapped model or of a World may be used."""
     if world.size > 1:
@@ -128,11 +133,6 @@ def wrap(
     if how == "fsdp":
         _fsdp(model, blocks, world)
     return model
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """Give the module whose parameters have their own names."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 @contextmanager

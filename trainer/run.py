@@ -45,26 +45,32 @@ class StoppedError(Exception):
 def train(
     corpus: str, folder: Path, config: Config, console: Console, branch: Branch | None = None
 ) -> dict[str, Any]:
-    """Train as configured on the token shards of `corpus`, into `folder`; give what result.json holds.
+    """Train as configured on the token shards of `corpus`, into `folder`; give result.json's content.
 
     Goes on from the latest checkpoint where the folder holds this run, and does nothing where it is finished.
-    With `branch` a new run begins from another's checkpoint: weights, moments, step. Raises ConfigError or
-    DatasetError for what a user can mend, StoppedError after SIGTERM or Ctrl-C.
+    With `branch` a new run begins from another's checkpoint: weights, moments, step. Ranks but the first
+    give {}. Raises ConfigError, DatasetError or CheckpointError for what a user can mend, StoppedError after
+    SIGTERM or Ctrl-C.
     """
     world = parallel.start(config.run)
     try:
         opened = tokens.open(corpus)
         order = open_order(config, opened, world)
+        recorded = identity.record(config, opened, order, branch)
         if world.first:
-            identity.claim(folder, identity.record(config, opened, branch), opened)
+            identity.check(folder, recorded)
         world.barrier()
         found = files.read_json(str(folder), RESULT)
         if isinstance(found, dict):
-            return found
+            return found if world.first else {}
         run = Run(folder, config, opened, order, world, console)
-        result = run.go(branch)
+        resumed = run.begin(branch)
+        if world.first:  # not before all could be made: what was wrong may be corrected in the same folder
+            identity.write(folder, recorded, opened)
+        result = run.go(resumed)
         if world.first:
             files.write_json(str(folder), RESULT, result)
+        run.show()
         return result
     finally:
         parallel.finish(world)
@@ -108,8 +114,15 @@ class Run:
             if config.evaluate.documents
             else None
         )
-        device = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else "CPU"
-        self.throughput = Throughput(self.shape, device, str(self.dtype).removeprefix("torch."), world.size)
+        on_gpu = world.device.type == "cuda"
+        device = torch.cuda.get_device_name(world.device) if on_gpu else "CPU"
+        self.throughput = Throughput(
+            self.shape,
+            device,
+            str(self.dtype).removeprefix("torch."),
+            world.size,
+            settle=torch.cuda.synchronize if on_gpu else lambda: None,
+        )
         self._say(
             f"{self.shape.parameters:,} parameters, {self.shape.matmul_parameters:,} of them in products; "
             f"{world.size} × {device}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
@@ -118,9 +131,8 @@ class Run:
         for line in optim.describe(optim.groups(self.bare, settings)):
             self._say(f"  {line}")
 
-    def go(self, branch: Branch | None) -> dict[str, Any]:
-        """Train from where the run stands to its end."""
-        resumed = self._begin(branch)
+    def go(self, resumed: int | None) -> dict[str, Any]:
+        """Train from where the run stands, `resumed` as `begin` gave it, to its end."""
         bytes_per_token = metrics.bytes_per_token(self.opened.manifest)
         steps, config = self.order.steps, self.config
         with ExitStack() as stack:
@@ -149,10 +161,7 @@ class Run:
             self.checkpoints.wait()
         if not self.world.first:
             return {}
-        result = self._result()
-        if self.config.evaluate.prompt and self.world.size == 1:
-            self._say(f"\n{self.config.evaluate.prompt}{self._sample_text()}\n")
-        return result
+        return self._result()
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
         """Train one step; give what it did, and its share of the peak learning rates."""
@@ -161,7 +170,7 @@ class Run:
         self.step += 1
         return done, rate
 
-    def _begin(self, branch: Branch | None) -> int | None:
+    def begin(self, branch: Branch | None) -> int | None:
         """Load the checkpoint that there is to go on from; give its step where it is this run's own."""
         latest = self.checkpoints.latest()
         if latest is not None:
@@ -191,14 +200,16 @@ class Run:
         return state if loop.ema is None else {**state, "ema": loop.ema}
 
     def _roll_back(self) -> None:
-        """Take the weights of the latest checkpoint, and go on with the data that come next."""
+        """Take the weights of the last checkpoint before the bad steps; go on with the next data."""
         self.checkpoints.wait()
-        latest = self.checkpoints.latest()
-        if latest is None:
+        steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
+        if not steps:
             raise ConfigError(
-                f"the last {self.config.optimizer.patience} steps up to {self.step:,} were left out, and "
+                f"the last {patience} steps up to {self.step:,} were left out, and "
                 "there is no checkpoint to go back to: lower optimizer.lr, or lengthen schedule.warmup"
             )
+        # What was saved since the first bad step holds the weights that are to be got rid of.
+        latest = max((step for step in steps if step <= self.step - patience), default=steps[-1])
         self.checkpoints.load(latest, self._state())
         self.loop.guard.rolled_back()
         self.metrics.write("rollback", self.step, {"to": latest})
@@ -243,12 +254,17 @@ class Run:
         self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
         self.line.evaluated(found.total.bits_per_byte)
 
-    def _sample_text(self) -> str:
-        """Go on from the configured prompt, for a look."""
+    def show(self) -> None:
+        """Go on from the configured prompt, for a look; several ranks do not."""
+        prompt = self.config.evaluate.prompt
+        if not prompt or self.world.size > 1:
+            return
         pieces = Tokenizer(identity.model(self.opened))
         sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)
         bos = self.opened.bos is not None
-        return complete(self.bare, pieces, [self.config.evaluate.prompt], sampling, bos)[0]
+        with torch.compiler.set_stance("force_eager"):  # each token has shapes of its own
+            text = complete(self.bare, pieces, [prompt], sampling, bos)[0]
+        self._say(f"\n{prompt}{text}\n")
 
     def _result(self) -> dict[str, Any]:
         """Say what was trained on what, and how good it is."""

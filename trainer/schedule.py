@@ -69,11 +69,6 @@ def rates(schedule: config.Schedule, total: int, *, warmup: int | None = None) -
     return Rates(total, rising, min(falling, total - rising), shape, schedule.floor)
 
 
-def rate(schedule: config.Schedule, tokens: float, total: int) -> float:
-    """Give the height of a run's curve after `tokens` of its `total` tokens; a step has Rates.step."""
-    return rates(schedule, total).at(tokens)
-
-
 def _fall(shape: str, share: float) -> float:
     """Give how much is left, from 1 to 0, after a share of the decay.
 

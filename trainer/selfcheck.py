@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,21 @@ class Repeated:
     """A step's loss, as the run logged it and as it came out once more."""
 
     step: int
-    logged: float
+    logged: float | None
     again: float
+
+    @property
+    def difference(self) -> float:
+        """Give |again - logged| as a share of the logged loss, which is None if it was not finite."""
+        if self.logged is None:
+            return math.inf if math.isfinite(self.again) else 0.0
+        return abs(self.again - self.logged) / abs(self.logged or 1.0)
+
+
+def one_process() -> None:
+    """Raise ConfigError for several ranks: ask before they begin to train, and wait for each other."""
+    if parallel.ranks() > 1:
+        raise ConfigError("a run is checked in one process: start without torchrun, or without --check")
 
 
 def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
@@ -30,14 +44,16 @@ def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
     In float32 on a CPU the losses are the same bit for bit. Raises ConfigError where no earlier checkpoint
     was kept, and for several ranks.
     """
+    one_process()
     world = parallel.start(config.run)
-    if world.size > 1:
-        raise ConfigError("a run is checked in one process: start without torchrun")
     opened = tokens.open(corpus)
     run = Run(folder, config, opened, open_order(config, opened, world), world, Console(quiet=True))
     steps = run.checkpoints.steps()
     if len(steps) < 2:
-        raise ConfigError(f"{folder}: to check it takes two checkpoints; lower checkpoint.every")
+        raise ConfigError(
+            f"{folder}: to check a run takes two checkpoints, and it kept {len(steps)}: train it in another "
+            "folder with a smaller checkpoint.every, and checkpoint.keep from 2 on"
+        )
     first = steps[-2]
     logged = {line["step"]: line["loss"] for line in metrics.read(folder / metrics.FILE, "train")}
     run.load(run.checkpoints, first)

@@ -11,6 +11,7 @@ import numpy as np
 
 from corpus import dataset, files
 from corpus.dataset import Batches, DatasetError, File, Manifest
+from corpus.deal import VALIDATION
 from corpus.tokenizer import Tokenizer
 from trainer.config import Config
 from trainer.mixture import SMALLEST
@@ -19,6 +20,10 @@ from trainer.order import fingerprint as counts_fingerprint
 
 FOLDER = "tokens"  # below a build's output folder
 KINDS = ("tokens16", "tokens32")
+HOLD_OUT = (
+    "set shard.validation to the share of the corpus to hold out and build again, or train without with "
+    "evaluate.documents = 0"
+)
 
 _MEANINGS = {
     "version": "derlem's way to order windows",
@@ -113,8 +118,10 @@ def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
                 held.setdefault(_stream(file), []).append(file)
     if not held:
         found = sorted({file.split for kind in KINDS for file in tokens.manifest.files(kind)})
+        hint = f": {HOLD_OUT}" if split == VALIDATION else ""
         raise DatasetError(
-            f"{tokens.folder} has no token shard of split {split!r}; there are {', '.join(found) or 'none'}"
+            f"{tokens.folder} has no token shard of split {split!r}; there are "
+            f"{', '.join(found) or 'none'}{hint}"
         )
     return dict(sorted(held.items()))
 
@@ -163,7 +170,7 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
         )
         for phase in data.phases
     ]
-    rest = max(1, data.tokens - sum(phase.tokens for phase in phases))
+    rest = data.tokens - sum(phase.tokens for phase in phases)
     if data.unique is not None:
         found = subset(found, {name for name, weight in base.items() if weight > 0}, data.unique)
     return Order(found, [*phases, Phase(rest, base, data.length, data.batch)], config.seed)

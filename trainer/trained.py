@@ -32,6 +32,12 @@ class Trained:
     bos: bool
     result: dict[str, Any] | None
 
+    @property
+    def window(self) -> int:
+        """Give the tokens of the longest window that it was trained on."""
+        data = self.config.data
+        return max([data.length, *(phase.length or 0 for phase in data.phases)])
+
     def facts(self) -> dict[str, str]:
         """Say what it was trained on and how good it is, for people."""
         found = {"steps": f"{self.step:,}", "windows a step": f"{self.config.data.batch:,}"}

@@ -137,6 +137,8 @@ def test_a_step_without_checkpoint_is_refused_with_those_there_are(tmp_path: Pat
 def test_an_object_store_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"gs://bucket/run: .* local or network"):
         Checkpoints("gs://bucket/run")
+    with pytest.raises(CheckpointError, match="local or network"):
+        Checkpoints(Path("gs://bucket/run"))  # which is gs:/bucket/run
 
 
 class Limited:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
+from corpus.settings import ConfigError
 from trainer import metrics
 from trainer.metrics import Journal, Line, open_metrics, read, scalars
 from trainer.throughput import Rate
@@ -262,3 +263,13 @@ def test_on_a_terminal_the_line_is_drawn_over_itself_and_notes_stay() -> None:
     assert "skipped [step] 7" in text
     assert "step 25/50" in text
     assert "\x1b[" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_is_told_with_what_to_do_and_closing_does_not_fail_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "m.jsonl")
+    journal.close()
+    with Path("/dev/full").open("ab", buffering=0) as journal._file:
+        with pytest.raises(ConfigError, match=r"not written after step 2: No space left.*make room"):
+            journal.write("train", 2, {"loss": 2.0})
+        journal.close()

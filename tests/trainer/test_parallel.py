@@ -71,7 +71,8 @@ def gradients(
     steps: int = 1,
 ) -> Arrays:
     """Give the gradients of a step's batch by name, of the last of some steps of gradient descent."""
-    wrapped = parallel.wrap(model(dtype, tied=tied), world, how, compiled=compiled, recompute=recompute)
+    bare = model(dtype, tied=tied)
+    wrapped = parallel.wrap(bare, world, how, compiled=compiled, recompute=recompute)
     inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())
     valid = world.total((targets != -100).sum())
     for step in range(steps):
@@ -82,11 +83,11 @@ def gradients(
                 (loss / valid).backward()
         if step < steps - 1:
             with torch.no_grad():
-                for parameter in parallel.bare(wrapped).parameters():
+                for parameter in bare.parameters():
                     assert parameter.grad is not None
                     parameter.sub_(parameter.grad, alpha=0.1)
                     parameter.grad = None
-    return {name: whole(p.grad) for name, p in parallel.bare(wrapped).named_parameters()}
+    return {name: whole(p.grad) for name, p in bare.named_parameters()}
 
 
 def largest_difference(found: Arrays, expected: Arrays) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -16,10 +17,12 @@ from ranks import on_ranks, process
 from rich.console import Console
 from token_shards import write
 
-from corpus import settings
+from corpus import files, settings
+from corpus.dataset import DatasetError
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL
-from trainer import metrics, run, selfcheck, tokens
+from trainer import identity, metrics, run, selfcheck, tokens
+from trainer.checkpoint import CheckpointError
 from trainer.config import Config
 from trainer.guard import Decision, Guard
 from trainer.identity import Branch
@@ -99,6 +102,42 @@ def test_a_finished_run_is_not_trained_again(whole: Path, corpus: str) -> None:
     assert train(corpus, whole)["steps"] == STEPS
     after = (whole / metrics.FILE).stat()
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+
+
+def test_a_run_killed_between_its_last_checkpoint_and_its_result_gives_the_result(
+    whole: Path, corpus: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "result.json").unlink()
+    found, expected = train(corpus, folder), json.loads((whole / "result.json").read_text())
+    del found["rate"], expected["rate"]  # of this process, which has trained nothing
+    assert json.loads(json.dumps(found)) == expected
+    assert (folder / metrics.FILE).read_bytes() == (whole / metrics.FILE).read_bytes()
+
+
+def test_a_look_that_fails_loses_no_result(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: run.Run) -> None:
+        raise ConfigError("prompt 0 is empty")
+
+    monkeypatch.setattr(run.Run, "show", fail)
+    with pytest.raises(ConfigError):
+        train(corpus, tmp_path / "run")
+    assert (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_run_without_evaluation_and_with_less_than_a_window_to_read_ends(tmp_path: Path) -> None:
+    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
+    write(tmp_path / "corpus", {"tur_Latn/web": [[[5, 6, 7, 2]]]}, facts=facts)
+    (tmp_path / "corpus" / MODEL).write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"split 'validation'.*shard\.validation.*evaluate\.documents = 0"):
+        train(str(tmp_path / "corpus"), tmp_path / "run")
+    result = train(str(tmp_path / "corpus"), tmp_path / "run", made(**{"evaluate.documents": 0}))
+    assert (result["steps"], result["unique_tokens"], result["documents"]) == (STEPS, 4, None)
+    assert "evaluation" not in result
+    assert result["streams"]["tur_Latn/web"]["read"] == STEPS * 8 * 3
 
 
 def _train_slowly(corpus: str, folder: str) -> None:
@@ -204,6 +243,53 @@ def test_another_run_does_not_go_on_in_a_runs_folder(whole: Path, corpus: str) -
         train(corpus, whole, made(**{"data.length": 8}))
 
 
+def test_another_corpus_or_branch_is_refused_also_where_there_is_no_checkpoint(
+    whole: Path, corpus: str, tmp_path: Path
+) -> None:
+    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
+    write(tmp_path / "other", {"tur_Latn/web": [[[5, 6, 7, 2]] * 50]}, facts=facts)
+    with pytest.raises(DatasetError, match=r"changed: the streams' names .*the tokens themselves"):
+        train(str(tmp_path / "other"), whole)
+    with pytest.raises(ConfigError, match="--branch was none, is trunk@4"):
+        train(corpus, whole, branch=Branch(tmp_path / "trunk", 4))
+
+
+def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ConfigError, match="heads must fill the width"):
+        train(corpus, folder, made(**{"model.width": 40}))
+    with pytest.raises(CheckpointError, match="no checkpoint of step 5; there are: 8, 12"):
+        train(corpus, folder, branch=Branch(whole, 5))
+    assert not folder.exists()
+
+
+def test_a_record_is_written_whole_after_a_kill_in_the_middle(corpus: str, tmp_path: Path) -> None:
+    config, opened = made(), tokens.open(corpus)
+    order = run.open_order(config, opened, World(0, 1, 0, torch.device("cpu")))
+    found = identity.record(config, opened, order, None)
+    (tmp_path / "run.json.tmp-0123abcd").touch()
+    for missing in ("run.json", MODEL):
+        (tmp_path / missing).unlink(missing_ok=True)
+        identity.check(tmp_path, found)
+        identity.write(tmp_path, found, opened)
+        assert files.read_json(str(tmp_path), "run.json") == found
+        assert (tmp_path / MODEL).exists()
+
+
+def test_a_folder_that_takes_no_files_is_named(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "write_json", refuse)
+    with pytest.raises(ConfigError, match=r"run: cannot be written to: Permission denied; name another"):
+        train(corpus, tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is no folder"):
+        train(corpus, tmp_path / "file")
+
+
 def test_a_run_keeps_out_of_folders_that_hold_something_else(corpus: str, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ConfigError, match="no run of derlem"):
@@ -215,21 +301,22 @@ def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
         run.open_order(made(), tokens.open(corpus), World(0, 3, 0, torch.device("cpu")))
 
 
+@pytest.mark.parametrize("bad", [(6, 7), (7, 8, 9)])  # of the second, step 8 has a checkpoint of its own
 def test_bad_steps_in_a_row_bring_the_last_checkpoint_back(
-    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bad: tuple[int, ...], corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
     decide = Guard.decide
 
     def worried(self: Guard, loss: float, norm: float) -> Decision:
         seen.append(loss)
-        return decide(self, loss, norm if len(seen) not in (6, 7) else float("nan"))
+        return decide(self, loss, norm if len(seen) not in bad else float("nan"))
 
     monkeypatch.setattr(Guard, "decide", worried)
-    result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
+    result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": len(bad)}))
     lines = metrics.read(tmp_path / "run" / metrics.FILE)
-    assert [(line["step"], line["to"]) for line in lines if line["kind"] == "rollback"] == [(7, 4)]
-    assert [line["step"] for line in lines if line.get("skipped")] == [6, 7]
+    assert [(line["step"], line["to"]) for line in lines if line["kind"] == "rollback"] == [(bad[-1], 4)]
+    assert [line["step"] for line in lines if line.get("skipped")] == [*bad]
     assert result["rollbacks"] == 1
     assert len(seen) == STEPS  # no data are read again
 
@@ -248,4 +335,16 @@ def test_the_resume_check_repeats_logged_losses_and_notices_others(whole: Path, 
     assert [each.step for each in found] == [9, 10, 11, 12]
     assert all(each.logged == each.again for each in found)
     other = selfcheck.repeat(corpus, whole, made(**{"optimizer.lr": 0.001}))
-    assert any(each.logged != each.again for each in other)
+    assert any(each.difference > 0 for each in other)
+    assert selfcheck.Repeated(3, None, float("nan")).difference == 0  # not finite, then and now
+    assert selfcheck.Repeated(3, None, 2.0).difference == float("inf")
+
+
+def test_several_ranks_are_refused_before_they_train_for_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    selfcheck.one_process()
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="start without torchrun"):
+        selfcheck.one_process()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpus.settings import ConfigError
 from trainer.config import Schedule
-from trainer.schedule import Rates, rate, rates
+from trainer.schedule import Rates, rates
 
 WSD = Schedule(name="wsd", warmup=0.1, decay=0.2, shape="linear")
 
@@ -18,7 +18,7 @@ WSD = Schedule(name="wsd", warmup=0.1, decay=0.2, shape="linear")
     [(0, 0.0), (50, 0.5), (100, 1.0), (101, 1.0), (800, 1.0), (900, 0.5), (999, 0.005), (1000, 0.0)],
 )
 def test_wsd_rises_stays_and_falls(tokens: int, expected: float) -> None:
-    assert rate(WSD, tokens, 1000) == pytest.approx(expected)
+    assert rates(WSD, 1000).at(tokens) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,20 @@ def test_wsd_rises_stays_and_falls(tokens: int, expected: float) -> None:
 )
 def test_shapes_of_the_decay(shape: str, quarter: float, half: float) -> None:
     schedule = Schedule.model_validate({"name": "wsd", "warmup": 0.1, "decay": 0.4, "shape": shape})
-    assert rate(schedule, 600, 1000) == 1.0
-    assert rate(schedule, 700, 1000) == pytest.approx(quarter)
-    assert rate(schedule, 800, 1000) == pytest.approx(half)
-    assert rate(schedule, 1000, 1000) == pytest.approx(0.0)
+    assert rates(schedule, 1000).at(600) == 1.0
+    assert rates(schedule, 1000).at(700) == pytest.approx(quarter)
+    assert rates(schedule, 1000).at(800) == pytest.approx(half)
+    assert rates(schedule, 1000).at(1000) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
 def test_cosine_and_linear_fall_from_the_end_of_the_warmup_to_the_floor(name: str) -> None:
     schedule = Schedule.model_validate({"name": name, "warmup": 0.2, "floor": 0.1})
-    assert rate(schedule, 100, 1000) == 0.5
-    assert rate(schedule, 200, 1000) == 1.0
-    assert rate(schedule, 201, 1000) < 1.0
-    assert rate(schedule, 600, 1000) == pytest.approx(0.55)
-    assert rate(schedule, 1000, 1000) == pytest.approx(0.1)
+    assert rates(schedule, 1000).at(100) == 0.5
+    assert rates(schedule, 1000).at(200) == 1.0
+    assert rates(schedule, 1000).at(201) < 1.0
+    assert rates(schedule, 1000).at(600) == pytest.approx(0.55)
+    assert rates(schedule, 1000).at(1000) == pytest.approx(0.1)
 
 
 def test_the_first_and_the_last_step_move_the_weights() -> None:

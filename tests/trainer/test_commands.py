@@ -1,0 +1,23 @@
+"""What the trainer's commands say beside their output."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from trainer.commands import _say_beyond
+from trainer.config import Config, Data, Phase
+from trainer.trained import Trained
+
+
+def test_texts_beyond_the_longest_window_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Data(length=4, batch=1, tokens=100, phases=(Phase(tokens=8, length=8), Phase(tokens=8)))
+    window = Trained.window.fget(cast(Any, SimpleNamespace(config=Config(data=data))))  # type: ignore[attr-defined]
+    assert window == 8
+    model = cast(Any, SimpleNamespace(window=window, tokenizer=SimpleNamespace(encode=str.split)))
+    _say_beyond(model, ["a b c d e f g h"])
+    assert capsys.readouterr().err == ""
+    _say_beyond(model, ["a b c d e f g h i", "a", "a b c d e f g h i j"])
+    assert capsys.readouterr().err.count("windows of 8 tokens, this text has 10") == 1
