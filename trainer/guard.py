@@ -97,6 +97,10 @@ class Guard:
     def rolled_back(self) -> None:
         """Begin anew after a checkpoint was loaded because of `rollback`; count it."""
         self.rollbacks += 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Learn anew which norms are usual."""
         self._row = 0
         self._norms.clear()
 

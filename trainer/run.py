@@ -148,7 +148,7 @@ class Run:
                 done, rate = self.advance(batches)
                 self._report(done, rate, loader)
                 if self.loop.guard.rollback:
-                    self._roll_back()
+                    self._roll_back(done)
                 last = self.step == steps
                 if self.sample and (last or _due(self.step, config.evaluate.every)):
                     self._evaluate(self.sample)
@@ -199,10 +199,16 @@ class Run:
         state = {"model": self.bare, "optimizers": loop.optimizers, "guard": loop.guard}
         return state if loop.ema is None else {**state, "ema": loop.ema}
 
-    def _roll_back(self) -> None:
-        """Take the weights of the last checkpoint before the bad steps; go on with the next data."""
+    def _roll_back(self, done: Step) -> None:
+        """Take the weights of the last checkpoint before the bad steps; go on with the next data.
+
+        Before the first checkpoint, norms that are finite but stay high are what is usual from now on.
+        """
         self.checkpoints.wait()
         steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
+        if not steps and done.decision.skip == "outlier":
+            self.loop.guard.forget()
+            return
         if not steps:
             raise ConfigError(
                 f"the last {patience} steps up to {self.step:,} were left out, and "

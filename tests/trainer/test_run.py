@@ -330,6 +330,22 @@ def test_without_a_checkpoint_there_is_no_way_back(
         train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
 
 
+def test_norms_that_rise_for_good_before_the_first_checkpoint_are_accepted(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.guard.WINDOW", 4)
+    decide, seen = Guard.decide, []
+
+    def risen(self: Guard, loss: float, norm: float) -> Decision:
+        seen.append(decide(self, loss, 1.0 if len(seen) < 4 else 50.0))
+        return seen[-1]
+
+    monkeypatch.setattr(Guard, "decide", risen)
+    result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2, "checkpoint.every": 100}))
+    assert [decision.skip for decision in seen] == [""] * 4 + ["outlier"] * 2 + [""] * 6
+    assert result["rollbacks"] == 0
+
+
 def test_the_resume_check_repeats_logged_losses_and_notices_others(whole: Path, corpus: str) -> None:
     found = selfcheck.repeat(corpus, whole, made())
     assert [each.step for each in found] == [9, 10, 11, 12]
