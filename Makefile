@@ -10,10 +10,13 @@ demo: .venv/run
 	$(BIN)/derlem build examples/corpus.toml --until tokenize
 	$(BIN)/derlem inspect demo/corpus
 	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --check
+	$(BIN)/derlem scale examples/study.toml
+	$(BIN)/derlem report demo/study --output demo/report.html
 	@echo
 	@echo "Next, read what it kept:    $(BIN)/derlem show demo/corpus --language tur_Latn --random 3"
 	@echo "what it dropped, and why:   $(BIN)/derlem show demo/corpus --dropped gopher"
 	@echo "and what the model says:    $(BIN)/derlem generate demo/run --prompt Kütüphane"
+	@echo "The study's report opens in a browser: demo/report.html"
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile

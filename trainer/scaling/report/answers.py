@@ -126,7 +126,7 @@ def _stops(m: Measured, here: Point) -> Answer:
     if ratio is None or ratio > REACH or not sure:
         place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
         if found.lower is None and found.upper is None:
-            return Answer(question, f"{NO} no number of tokens is too few or too many ({rule}).", False)
+            return Answer(question, f"{NO} these runs rule out no number of tokens ({rule}).", False)
         lead = f"{NO} {where[0].lower()}{where[1:]}{here.said}"
         said = f"{lead} would stop gaining {place} tokens"
         far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio else ""
