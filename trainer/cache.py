@@ -161,7 +161,7 @@ class Cache:
                 f"the cache {self.folder} cannot take {len(data)} bytes more: {error.strerror or error}; "
                 "make room there, or name another folder (data.cache) or a smaller size (data.cache_gb)"
             ) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no half-written file stays
             temporary.unlink(missing_ok=True)
             raise
         return buffer
