@@ -165,7 +165,94 @@ def _tokens(name: str, token: pa.DataType) -> Kind:
 TOKENS16 = _tokens("tokens16", pa.uint16())  # a vocabulary, padding included, of at most 65,536
 TOKENS32 = _tokens("tokens32", pa.uint32())
 
+_KEY = Column("key", pa.uint64(), "XXH3-64 of the URL, by which the crawl knows it")
+
+FRONTIER = Kind(
+    "frontier",
+    1,
+    (
+        _KEY,
+        Column("url", pa.string(), "normalised address, yet to be fetched"),
+        Column("host", pa.string(), "scheme, host and port, the unit of politeness: https://example.org"),
+        Column("depth", pa.uint16(), "links from a seed"),
+        Column("priority", pa.float32(), "higher comes first within a host"),
+        Column("referrer", pa.string(), "the page that named it; empty for seeds"),
+        Column("via", pa.string(), "seed, link, canonical, hreflang, sitemap, redirect or recrawl"),
+        Column("hops", pa.uint8(), "redirects in a row that led here"),
+        Column("state", pa.string(), "new, waiting (met before, not yet asked for) or retry (failed before)"),
+        Column("tries", pa.uint8(), "how often it was asked for"),
+        Column("not_before", _INSTANT, "earliest time of the next try, if there is one"),
+        Column("etag", pa.string(), "ETag of an earlier fetch, for If-None-Match"),
+        Column("modified", pa.string(), "Last-Modified of an earlier fetch, for If-Modified-Since"),
+        Column("digest", pa.string(), "WARC-Payload-Digest of an earlier fetch"),
+    ),
+)
+
+FETCHES = Kind(
+    "fetches",
+    1,
+    (
+        _KEY,
+        Column("url", pa.string(), "what was, or was not to be, fetched"),
+        Column("host", pa.string(), "scheme, host and port"),
+        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed or retry"),
+        Column("cause", pa.string(), "the rule that dropped it or the kind of failure, e.g. robots.disallow"),
+        Column("detail", pa.string(), "what was found"),
+        Column("status", pa.uint16(), "HTTP status; 0 where there was no answer"),
+        Column("media", pa.string(), "media type as the server names it"),
+        Column("started", _INSTANT, "when the request was sent, if one was"),
+        Column("seconds", pa.float32(), "until the answer was whole"),
+        Column("address", pa.string(), "IP address that answered"),
+        Column("bytes", pa.uint64(), "bytes of the body as sent"),
+        Column("digest", pa.string(), "WARC-Payload-Digest of the body"),
+        Column("etag", pa.string(), "the answer's ETag"),
+        Column("modified", pa.string(), "the answer's Last-Modified"),
+        Column("location", pa.string(), "where a redirect leads"),
+        Column("optouts", pa.string(), "opt-outs found, honoured or not: noai (header), tdm (meta)"),
+        Column("depth", pa.uint16(), "links from a seed"),
+        Column("tries", pa.uint8(), "how often it was asked for, this time included"),
+        Column("referrer", pa.string(), "the page that named it"),
+        Column("file", pa.string(), "WARC file that holds the answer"),
+        Column("offset", pa.uint64(), "where its record starts in that file"),
+    ),
+)
+
+OUTLINKS = Kind(
+    "outlinks",
+    1,
+    (
+        _KEY,
+        Column("url", pa.string(), "normalised address that a page names, within the crawl's scope"),
+        Column("host", pa.string(), "scheme, host and port"),
+        Column("depth", pa.uint16(), "links from a seed"),
+        Column("priority", pa.float32(), "higher comes first within a host"),
+        Column("referrer", pa.string(), "the page that names it"),
+        Column("via", pa.string(), "link, canonical, hreflang, sitemap or redirect"),
+        Column("hops", pa.uint8(), "redirects in a row that led here"),
+    ),
+)
+
+HOSTS = Kind(
+    "hosts",
+    1,
+    (
+        Column("host", pa.string(), "scheme, host and port"),
+        Column("robots_status", pa.int16(), "HTTP status of robots.txt; 0 where it could not be reached"),
+        Column("robots", pa.binary(), "robots.txt, at most its first 500 KiB; empty where none counts"),
+        Column("robots_fetched", _INSTANT, "when it was asked for"),
+        Column("tdm", pa.string(), "/.well-known/tdmrep.json; empty where there is none"),
+        Column("delay_s", pa.float32(), "pause between requests that was kept at the end"),
+        Column("not_before", _INSTANT, "when the host may be asked again"),
+        Column("pages", pa.uint32(), "pages fetched from it in this crawl so far"),
+        Column("failures", pa.uint16(), "failures in a row"),
+        Column("sitemaps", pa.bool_(), "whether its sitemaps have been read"),
+    ),
+)
+
 KINDS = {
     kind.name: kind
-    for kind in (DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD, TOKENS16, TOKENS32)
+    for kind in (
+        *(DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD, TOKENS16, TOKENS32),
+        *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
+    )
 }
