@@ -5,16 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
 from corpus.settings import Section, overlay, parse, read
 
-OPT_OUTS = ("noindex", "noai", "noimageai", "nofollow", "tdm")
-"""Wishes of a site that a crawl can honour: robots directives by name, and a TDM reservation."""
-
 OptOut = Literal["noindex", "noai", "noimageai", "nofollow", "tdm"]
+OPT_OUTS: tuple[OptOut, ...] = get_args(OptOut)
+"""Wishes of a site that a crawl can honour: robots directives by name, and a TDM reservation."""
 
 
 class Agent(Section):
