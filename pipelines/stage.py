@@ -26,10 +26,10 @@ UNITS = "units"
 _CLAIM = f"{UNITS}/stage.json"
 
 # The names that derlem gives: a unit's files, its records, and any of them half written. A folder may hold
-# other files beside them, and those are never touched.
+# other files beside them, and those are never touched. Archives that one unit wrote are numbered.
 _FINGERPRINT = "[0-9a-f]{16}"
 _OURS = re.compile(
-    rf"(.*[/-])?{_FINGERPRINT}\.arrow(\.tmp-[0-9a-f]{{8}})?"
+    rf"(.*[/-])?{_FINGERPRINT}(\.arrow|-\d{{5}}\.warc(\.wet)?\.gz)(\.tmp-[0-9a-f]{{8}})?"
     rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
     rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|stage\.json).*"
 )

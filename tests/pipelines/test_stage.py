@@ -134,6 +134,9 @@ def test_remains_of_a_killed_run_are_swept(tmp_path: Path) -> None:
     remains = [
         "parts/part-0123456789abcdef.arrow.tmp-12345678",
         "parts/part-0123456789abcdef.arrow",
+        "warc/pages-0123456789abcdef-00001.warc.gz",
+        "warc/pages-0123456789abcdef-00001.warc.gz.tmp-12345678",
+        "wet/0123456789abcdef-00000.warc.wet.gz",
         "manifest.json.tmp-12345678",
         "units/0123456789abcdef.progress",
         "units/0123456789abcdef/edges/000001.npy",
@@ -145,11 +148,13 @@ def test_remains_of_a_killed_run_are_swept(tmp_path: Path) -> None:
     run(plan(tmp_path, writer([]), ["a"]))
     assert [name for name in remains if (tmp_path / name).exists()] == []
     assert not (tmp_path / "parts").exists()
+    assert not (tmp_path / "warc").exists()
 
 
 def test_the_sweep_leaves_what_derlem_did_not_write(tmp_path: Path) -> None:
     run(plan(tmp_path, writer([]), ["a"]))
     own = ["notes.txt", "parts/mine.arrow", "parts/manifest.json", "x.tmp-notes", "units/readme"]
+    own += ["parts/mine.warc.gz", "parts/0123456789abcdef.warc.gz"]
     for name in own:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
@@ -254,6 +259,22 @@ def test_verify_names_what_is_damaged(tmp_path: Path, damage: Callable[[Path], o
     (found,) = dataset.verify(str(tmp_path))
     assert path.name in found
     assert fault in found
+
+
+def test_a_stage_may_hold_archives_whose_bytes_are_verified(tmp_path: Path) -> None:
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        path = f"warc/pages-{unit.fingerprint}-00000.warc.gz"
+        written = files.write_bytes(folder, path, b"two records")
+        archive = dataset.File(kind="warc", path=path, rows=2, bytes=written.bytes, sha256=written.sha256)
+        return stage.Outcome([archive], Counts(seen=2, kept=2))
+
+    manifest = run(plan(tmp_path, work, ["a"]))
+    path = tmp_path / manifest.units[0].files[0].path
+    assert path.read_bytes() == b"two records"
+    assert dataset.verify(str(tmp_path)) == []
+    path.write_bytes(b"two rec0rds")
+    (found,) = dataset.verify(str(tmp_path))
+    assert "SHA-256" in found
 
 
 def test_a_folder_without_manifest_is_unfinished(tmp_path: Path) -> None:
