@@ -179,12 +179,12 @@ FRONTIER = Kind(
         Column("referrer", pa.string(), "the page that named it; empty for seeds"),
         Column("via", pa.string(), "seed, link, canonical, hreflang, sitemap, redirect or recrawl"),
         Column("hops", pa.uint8(), "redirects in a row that led here"),
-        Column("state", pa.string(), "new, waiting (met before, not yet asked for) or retry (failed before)"),
+        Column("due", pa.bool_(), "whether it is to be fetched in this round; the others wait for their turn"),
         Column("tries", pa.uint8(), "how often it was asked for"),
-        Column("not_before", _INSTANT, "earliest time of the next try, if there is one"),
         Column("etag", pa.string(), "ETag of an earlier fetch, for If-None-Match"),
         Column("modified", pa.string(), "Last-Modified of an earlier fetch, for If-Modified-Since"),
         Column("digest", pa.string(), "WARC-Payload-Digest of an earlier fetch"),
+        Column("fetched", _INSTANT, "when that earlier fetch was, if there was one"),
     ),
 )
 
@@ -195,7 +195,7 @@ FETCHES = Kind(
         _KEY,
         Column("url", pa.string(), "what was, or was not to be, fetched"),
         Column("host", pa.string(), "scheme, host and port"),
-        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed or retry"),
+        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry or asked (robots.txt …)"),
         Column("cause", pa.string(), "the rule that dropped it or the kind of failure, e.g. robots.disallow"),
         Column("detail", pa.string(), "what was found"),
         Column("status", pa.uint16(), "HTTP status; 0 where there was no answer"),

@@ -90,9 +90,11 @@ class Limits(Section):
 
     pages: int = Field(10_000, ge=1, description="pages of the whole crawl")
     host_pages: int = Field(1_000, ge=1, description="pages of one host")
+    host_round_pages: int = Field(100, ge=1, description="pages of one host in one round")
     rounds: int = Field(100, ge=1, description="rounds; links found in one are followed in the next")
     round_minutes: float = Field(60.0, gt=0, description="when a round ends for hosts that are still waiting")
-    hosts_at_once: int = Field(200, ge=1, description="hosts that one worker talks to at the same time")
+    hosts_at_once: int = Field(1_000, ge=1, description="hosts that one worker talks to in turn, or waits for")
+    requests_at_once: int = Field(128, ge=1, description="requests of one worker that are under way together")
     body_mb: float = Field(8.0, gt=0, description="longest body, as sent and unpacked")
     header_kb: float = Field(64.0, gt=0, description="longest header")
     redirects: int = Field(5, ge=0, description="redirects in a row")
