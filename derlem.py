@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
-import signal
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -269,10 +267,9 @@ def _staged(
     from corpus.config import load
 
     config = load(path, overrides or ())
-    # Beam's notes and traces stay off the terminal: what stops a stage is said once, by its own error.
-    logging.getLogger().setLevel(logging.CRITICAL)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGINT, _stop)
+    from pipelines import progress
+
+    progress.take_terminal()
     from pipelines import options
 
     return config, options.choose(config.run, workers, tuple(beam or ()))
@@ -285,13 +282,6 @@ def _errors() -> AbstractContextManager[None]:
     from pipelines.errors import StageError
 
     return mendable(CountsError, DatasetError, StageError)
-
-
-def _stop(number: int, frame: object) -> None:
-    """Answer Ctrl-C."""
-    from pipelines import progress
-
-    progress.leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
 
 
 app.add_typer(trainer_app)  # its commands follow those of the corpus

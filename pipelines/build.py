@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +12,6 @@ from corpus.config import Config, located
 from corpus.settings import ConfigError
 from corpus.tokenizer import train
 from pipelines import clean, dedupe, shard, stage, tokenize
-from pipelines.errors import StageError
 from pipelines.options import Runner
 
 FOLDERS = {
@@ -48,34 +44,6 @@ def check(config: Config) -> None:
             )
 
 
-@contextmanager
-def _alone(output: str) -> Iterator[None]:
-    """Hold the output folder for this build; ConfigError where it cannot be written to.
-
-    Locally a second build is refused (StageError): each would take the other's half-written files for
-    remains. The lock is the system's, so that it goes however the build ends.
-    """
-    try:
-        files.write_bytes(output, ".writable", b"")
-        files.remove(output, ".writable")
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
-    if not files.is_local(output):
-        yield
-        return
-    handle = os.open(output, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StageError(f"{output}: another build is at work here; let it finish or end it") from None
-        except OSError:  # a file system without locks, as some network drives are
-            pass
-        yield
-    finally:
-        os.close(handle)
-
-
 def run(config: Config, base: Path, runner: Runner, console: Console, until: str) -> str:
     """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
 
@@ -94,7 +62,7 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     check(config)
     if until == tokenize.NAME and config.tokenizer.model:
         tokenize.model(config, base)
-    with _alone(output):
+    with stage.alone(output):
         for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
             stage.run(plans[name](), runner, console, folders[number:])
     return output
@@ -113,7 +81,7 @@ def _trained(config: Config, base: Path, console: Console) -> stage.Stage:
 def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -> str:
     """Make token shards of a finished build's shards; gives the folder that holds them."""
     config = located(config, base)
-    with _alone(config.output):
+    with stage.alone(config.output):
         planned = tokenize.plan(config, base)
         stage.run(planned, runner, console)
     return planned.folder

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +63,21 @@ def _read(folder: Path, weights: dict[str, int]) -> tuple[int, int, int, float]:
             except (OSError, ValueError):
                 continue
     return units, seen, kept, done
+
+
+def take_terminal() -> None:
+    """Make the terminal ready for a stage, before Beam is imported.
+
+    Beam's notes and traces stay off it: what stops a stage is said once, by its own error. Ctrl-C is answered
+    at once.
+    """
+    logging.getLogger().setLevel(logging.CRITICAL)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGINT, _stop)
+
+
+def _stop(number: int, frame: object) -> None:
+    leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
 
 
 def leave(text: str, status: int) -> NoReturn:

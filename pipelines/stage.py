@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -9,7 +10,8 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from rich.console import Console
 
 from corpus import dataset, files
 from corpus.counts import Counts
+from corpus.settings import ConfigError
 from pipelines import options, progress, report
 from pipelines.errors import StageError
 
@@ -100,6 +103,34 @@ def is_foreign(folder: str) -> bool:
     if not fs.exists(root) or fs.exists(files.join(root, UNITS)):
         return False
     return not fs.isdir(root) or bool(fs.ls(root, detail=False))
+
+
+@contextmanager
+def alone(output: str) -> Iterator[None]:
+    """Hold an output folder for this run; ConfigError where it cannot be written to.
+
+    Locally a second run is refused (StageError): each would take the other's half-written files for
+    remains. The lock is the system's, so that it goes however the build ends.
+    """
+    try:
+        files.write_bytes(output, ".writable", b"")
+        files.remove(output, ".writable")
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
+    if not files.is_local(output):
+        yield
+        return
+    handle = os.open(output, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StageError(f"{output}: another run is at work here; let it finish or end it") from None
+        except OSError:  # a file system without locks, as some network drives are
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def run(

@@ -80,7 +80,7 @@ def test_a_second_build_into_the_same_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     first = os.open(tmp_path / "out", os.O_RDONLY)
     fcntl.flock(first, fcntl.LOCK_EX)
-    with pytest.raises(StageError, match="another build is at work here"):
+    with pytest.raises(StageError, match="another run is at work here"):
         run(tmp_path, "out")
     os.close(first)
     run(tmp_path, "out", until="clean")
