@@ -1,0 +1,422 @@
+"""One HTTP request with every limit: what comes back is an answer or a failure, never an exception.
+
+Politeness, redirects and retries are the caller's. What a server sends is bounded in time (`connect_s`,
+`idle_s`, `total_s`) and in size: header, body as sent, body unpacked.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from base64 import b32encode
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha1
+from typing import Any, Literal, Self, get_args
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, LineTooLong
+from yarl import URL
+
+from corpus.crawl.config import Crawl
+from corpus.crawl.network import Guard, Refused, Unresolved
+from corpus.sources.http import BodyError, Response, charset_of, decode_body
+
+Kind = Literal[
+    "url",
+    "dns",
+    "network.refused",
+    "connect",
+    "tls",
+    "timeout",
+    "reset",
+    "protocol",
+    "oversized",
+    "bomb",
+    "encoding",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""How a request can fail.
+
+    url              it is no absolute http(s) URL of visible ASCII characters
+    dns              the host has no address; passing where the name server failed or was silent
+    network.refused  none of the host's addresses is in a network that may be reached
+    connect          nobody listens there, or no way leads there; passing
+    tls              no handshake: certificate not valid, trusted or of that name, or no common cipher
+    timeout          one of the three deadlines passed; passing
+    reset            the connection ended before the answer did; passing
+    protocol         what came is not HTTP/1
+    oversized        the header is longer, or has more fields, than is read
+    bomb             the body unpacks to more than the limit
+    encoding         the body is corrupt, or packed in a way that was not offered
+"""
+
+Truncated = Literal["", "length", "unspecified"]
+
+FIELDS = 256
+"""Header fields after which an answer is given up."""
+
+_MIB = 1 << 20
+_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.8,*/*;q=0.5"
+_LANGUAGES = {"tur": "tr-TR,tr;q=0.9,en;q=0.5,*;q=0.3"}
+_VISIBLE = re.compile(r"[!-~]+")
+_PRINTABLE = re.compile(r"[ -~]*")
+_SINGLE = frozenset(  # fields of which the first counts; the values of others are one list
+    ("content-type", "content-length", "date", "etag", "expires", "last-modified", "location", "retry-after")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server sent.
+
+    `body` is as sent but for the chunked framing; `content` is it unpacked, and empty where the status is no
+    success and it could not be. `truncated` is, as WARC-Truncated has it, "length" where the body was cut at
+    the limit, "unspecified" where it was not wanted, else "". `request` is what was sent, byte for byte.
+    `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"), or None. `digest` is that of
+    the body as sent, in the form of WARC-Payload-Digest.
+    """
+
+    url: str
+    status: int
+    reason: str
+    version: str
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    headers: Mapping[str, str]
+    body: bytes
+    content: bytes
+    digest: str
+    truncated: Truncated
+    request: bytes
+    address: str
+    tls: tuple[str, str] | None
+    started: datetime
+    seconds: float
+
+    @property
+    def media(self) -> str:
+        """Give the media type in lower case, without parameters; "" where the server names none."""
+        return self.headers.get("content-type", "").split(";")[0].split(",")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """Give the charset that the server names."""
+        return charset_of(self.headers.get("content-type", ""))
+
+    def values(self, name: str) -> list[str]:
+        """Give the values of a field (name in lower case), one for each time that it was sent."""
+        wanted = name.encode()
+        return [_text(value) for key, value in self.raw_headers if key.lower() == wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer: a lasting kind, what was found, and whether a later try may help."""
+
+    url: str
+    kind: Kind
+    detail: str
+    passing: bool
+    address: str
+    started: datetime
+    seconds: float
+
+
+Wanted = Callable[[int, Mapping[str, str]], bool]
+"""Says by status and header fields (lower-case names) whether a body is worth its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    address: str = ""
+    tls: tuple[str, str] | None = None
+
+
+_NOBODY = _Peer()
+_PEER: ContextVar[_Peer] = ContextVar("peer", default=_NOBODY)  # of the request that the current task makes
+
+
+class _UrlError(ValueError):
+    """What was to be fetched is no URL that can be."""
+
+
+class Fetcher:
+    """Sends requests over at most one connection a host; to be entered as an async context.
+
+    No cookies, no credentials, no proxies, no redirects, and nothing is sent twice: aiohttp would repeat a
+    request whose kept connection ended without an answer, but the server may have seen it. Here that is a
+    "reset", which the caller counts and may try again.
+    """
+
+    def __init__(self, settings: Crawl) -> None:
+        self._limits = settings.limits
+        self._header_limit = int(settings.limits.header_kb * 1024)
+        self._body_limit = int(settings.limits.body_mb * _MIB)
+        self._guard = Guard(settings.network, settings.limits.connect_s)
+        self._fields = {"User-Agent": settings.agent.header, "Accept": _ACCEPT}
+        if settings.scope.language in _LANGUAGES:
+            self._fields["Accept-Language"] = _LANGUAGES[settings.scope.language]
+        self._fields["Accept-Encoding"] = "gzip, deflate, br"
+
+    async def __aenter__(self) -> Self:
+        connector = _Connector(
+            self._header_limit,
+            resolver=self._guard,
+            socket_factory=self._guard.open,
+            use_dns_cache=False,  # the guard has one
+            ssl=ssl.create_default_context(),
+            limit=0,
+            limit_per_host=1,
+        )
+        limits = self._limits
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._fields,
+            timeout=aiohttp.ClientTimeout(limits.total_s, limits.connect_s, limits.idle_s),
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=self._header_limit,
+            max_field_size=self._header_limit,
+            max_headers=FIELDS,
+        )
+        self._session._retry_connection = False
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._session.close()
+        await self._guard.close()
+
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        body_limit: int | None = None,
+        wanted: Wanted | None = None,
+        last: bool = False,
+    ) -> Answer | Failure:
+        """Ask for a URL once.
+
+        `headers` are for conditions (If-None-Match, If-Modified-Since); a value that is no printable ASCII
+        is left out, since it was a server's once. `body_limit` is in bytes as sent, instead of
+        `limits.body_mb`. Where `wanted` says no to an answer's status and fields, its body is not read.
+        `last` asks the server to close the connection. The URL's credentials and fragment are neither sent
+        nor kept.
+        """
+        started, clock = datetime.now(UTC), time.monotonic()
+        fields = {name: value for name, value in (headers or {}).items() if _PRINTABLE.fullmatch(value)}
+        if last:
+            fields["Connection"] = "close"
+        _PEER.set(_NOBODY)
+        try:
+            target = _target(url)
+            url = str(target)
+            self._guard.check(target.raw_host or "")
+            async with self._session.get(target, headers=fields, allow_redirects=False) as response:
+                body, content, truncated = await self._read(response, body_limit or self._body_limit, wanted)
+        except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, _UrlError) as error:
+            kind, detail, passing = explain(error)
+            seconds = time.monotonic() - clock
+            return Failure(url, kind, detail, passing, _PEER.get().address, started, seconds)
+        assert response.version is not None
+        return Answer(
+            url=url,
+            status=response.status,
+            reason=response.reason or "",
+            version=f"{response.version.major}.{response.version.minor}",
+            raw_headers=response.raw_headers,
+            headers=_joined(response.raw_headers),
+            body=body,
+            content=content,
+            digest=digest_of(body),
+            truncated=truncated,
+            request=_request(target, response.request_info.headers),
+            address=_PEER.get().address,
+            tls=_PEER.get().tls,
+            started=started,
+            seconds=time.monotonic() - clock,
+        )
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, limit: int, wanted: Wanted | None
+    ) -> tuple[bytes, bytes, Truncated]:
+        """Give the body as sent, unpacked, and whether and why it is not whole."""
+        if sum(len(name) + len(value) + 4 for name, value in response.raw_headers) > self._header_limit:
+            raise LineTooLong(b"the header", self._header_limit)
+        if response.status == 101:
+            raise HttpProcessingError(message="101 Switching Protocols, which was not asked for")
+        fields = _joined(response.raw_headers)
+        if not response.content.at_eof() and wanted is not None and not wanted(response.status, fields):
+            response.close()
+            return b"", b"", "unspecified"
+        parts: list[bytes] = []
+        size = 0
+        while size <= limit and (data := await response.content.readany()):
+            parts.append(data)
+            size += len(data)
+        body = b"".join(parts)[:limit]
+        if size > limit:
+            response.close()
+        truncated: Truncated = "length" if size > limit else ""
+        content = _unpacked(response.status, fields, body, max(limit, self._body_limit), bool(truncated))
+        return body, content, truncated
+
+
+def digest_of(data: bytes) -> str:
+    """Give a digest as WARC files have it: sha1 in base32."""
+    return f"sha1:{b32encode(sha1(data, usedforsecurity=False).digest()).decode()}"
+
+
+def explain(error: Exception) -> tuple[Kind, str, bool]:
+    """Name what ended a request: kind, what was found, whether it may pass."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(inner, Unresolved):
+        return "dns", _brief(inner), inner.passing
+    kind = _kind(inner, error)
+    return kind, _brief(inner), kind in ("connect", "timeout", "reset")
+
+
+def _kind(inner: Exception, error: Exception) -> Kind:
+    if isinstance(inner, Refused):
+        return "network.refused"
+    if isinstance(inner, (_UrlError, aiohttp.InvalidURL)):
+        return "url"
+    if isinstance(inner, BodyError):
+        return "bomb" if inner.cause == "oversized" else "encoding"
+    if isinstance(inner, TimeoutError):
+        return "timeout"
+    if isinstance(inner, ssl.SSLError) and isinstance(error, aiohttp.ClientConnectorError):
+        return "tls"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "connect"
+    causes = list(_causes(error))
+    if any(isinstance(cause, LineTooLong) or "Too many headers" in str(cause) for cause in causes):
+        return "oversized"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        early = any(
+            isinstance(cause, ContentLengthError) or "not completed" in str(cause) for cause in causes
+        )
+        return "reset" if early else "protocol"
+    return "protocol" if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)) else "reset"
+
+
+def _causes(error: BaseException | None) -> Any:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join((str(error) or type(error).__name__).split())
+    return text.encode("utf-8", "backslashreplace").decode()[:300]
+
+
+def _target(url: str) -> URL:
+    """Check a URL and take its credentials and fragment away; the rest stays as it is written."""
+    if not _VISIBLE.fullmatch(url):
+        raise _UrlError("the URL has blanks, control characters or letters beyond ASCII")
+    try:
+        target = URL(url, encoded=True)
+        if target.scheme not in ("http", "https") or not target.raw_host:
+            raise _UrlError("expected an absolute URL with http or https")
+        if target.raw_user is not None or target.raw_password is not None:
+            target = target.with_user(None)
+        return target.with_fragment(None) if target.raw_fragment else target
+    except ValueError as error:
+        raise _UrlError(str(error)) from None
+
+
+def _request(target: URL, fields: Mapping[str, str]) -> bytes:
+    lines = [f"GET {target.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _joined(fields: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
+    """Give header fields by lower-case name, values in UTF-8 or else Latin-1; repeated ones are one list."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+        if name not in joined:
+            joined[name] = value
+        elif name not in _SINGLE:
+            joined[name] = f"{joined[name]}, {value}"
+    return joined
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _unpacked(status: int, fields: dict[str, str], body: bytes, limit: int, cut: bool) -> bytes:
+    codings = fields.get("transfer-encoding", "").lower().split(",")
+    # The framing is gone already: what looks like a chunk now is content.
+    others = ",".join(coding for coding in codings if coding.strip() != "chunked")
+    try:
+        return decode_body(Response(status, {**fields, "transfer-encoding": others}, body), limit, cut=cut)
+    except BodyError:
+        if 200 <= status < 300:
+            raise
+        return b""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes who is at the other end, and speaks HTTP with a limit on the header as a whole."""
+
+    def __init__(self, header_limit: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory: Any = partial(_Handler, self._loop, header_limit)
+
+    async def connect(self, *arguments: Any, **options: Any) -> Connection:
+        connection = await super().connect(*arguments, **options)
+        if connection.transport is not None:
+            _PEER.set(_peer(connection.transport))
+        return connection
+
+
+def _peer(transport: Any) -> _Peer:
+    address = transport.get_extra_info("peername")
+    secure = transport.get_extra_info("ssl_object")
+    tls = None
+    if secure is not None:
+        tls = (secure.version().lower().replace("tlsv", "tls/"), secure.cipher()[0])
+    return _Peer(str(address[0]) if address else "", tls)
+
+
+class _Handler(ResponseHandler):
+    """Gives up an answer when `limit` bytes came and its header is still not whole, 1xx answers included.
+
+    The parser limits each line and the number of lines of each answer, but not of how many 1xx answers come
+    before the one that counts.
+    """
+
+    def __init__(self, loop: Any, limit: int) -> None:
+        super().__init__(loop)
+        self._limit = limit
+        self._header_bytes = 0
+        self._begun = False
+
+    def set_response_params(self, **options: Any) -> None:
+        self._header_bytes, self._begun = 0, False
+        super().set_response_params(**options)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        self._begun = self._begun or not 100 <= data[0].code < 200 or data[0].code == 101
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._begun:
+            self._header_bytes += len(data)
+            if self._header_bytes > self._limit and self.transport is not None:
+                self.transport.close()
+                self.set_exception(LineTooLong(b"the header", self._limit))
