@@ -40,6 +40,7 @@ _LABELS = """
     war=war wuu=wuu xal=xal xmf=xmf yi=ydd yo=yor yue=yue zh=cmn
 """
 _ISO_639_3 = dict(pair.split("=") for pair in _LABELS.split())
+_TAGS = {code: label for label, code in _ISO_639_3.items()}
 # Where lid.176 has one label for what are two languages in two scripts.
 _BY_SCRIPT = {"azj_Arab": "azb_Arab", "kmr_Arab": "ckb_Arab"}
 
@@ -113,6 +114,11 @@ def identify(text: str, model: str = "") -> Language:
         return _combine(first, second or _second_look(sample))
     label, score = first[0]
     return Language(_code(label, script), min(score, 1.0))
+
+
+def web_tag(code: str) -> str:
+    """Give the tag that pages use for a language (`lang`, `hreflang`) by its ISO 639-3 code: tr for tur."""
+    return _TAGS.get(code, code)
 
 
 def neighbour_view(text: str) -> str:

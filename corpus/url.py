@@ -7,13 +7,23 @@ import re
 import xxhash
 from w3lib.url import canonicalize_url
 
-# Parameters that say how a reader came to a page, never which page it is.
+# Parameters that say how a reader came to a page or who it is, never which page it is. Of `sid` only what is
+# long: a short one may be the number of a story.
 _TRACKING = re.compile(
-    r"(?i)(?<=[?&])(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid|sid)"
-    r"=[^&#]*&?"
+    r"(?i)(?<=[?&])(?:(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid)"
+    r"=[^&#]*|sid=[0-9a-z]{16,}(?=[&#]|$))&?"
 )
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
 _PORT = re.compile(r"^(https://[^/?#]*):(?:80|443)(?=[/?#]|$)")
+
+
+def untracked(url: str) -> str:
+    """Leave out the query parameters that only track; a query that is empty then goes too.
+
+    `url` is an address without a fragment or a query with its question mark.
+    """
+    plain = _TRACKING.sub("", url)
+    return plain if plain == url else plain.rstrip("?&")
 
 
 def canonical(url: str) -> str:
