@@ -14,12 +14,13 @@ _MIB = 1 << 20
 
 
 def summarise(
-    manifest: Manifest, rules: Sequence[str], fresh: list[Any], wall_s: float, weight: int
+    manifest: Manifest, rules: Sequence[str], fresh: list[Any], wall_s: float, weight: int | None
 ) -> dict[str, Any]:
     """Sum up a finished stage.
 
-    `fresh` are the records of the units done in this run and `weight` their input bytes: rates speak of them
-    alone, counts of the whole stage. `rules` are rules, or families of them, that could drop.
+    `fresh` are the records of the units done in this run and `weight` their input bytes, if they have any:
+    rates speak of them alone, counts of the whole stage. `rules` are rules, or families of them, that could
+    drop.
     """
     counts = manifest.counts()
     seen = sum(record["unit"]["counts"]["seen"] for record in fresh)
@@ -33,7 +34,7 @@ def summarise(
         "units_done_before": len(manifest.units) - len(fresh),
         "wall_s": round(wall_s, 3),
         "documents_per_s": round(seen / wall_s, 1) if fresh else None,
-        "mb_per_s": round(weight / _MIB / wall_s, 2) if fresh else None,
+        "mb_per_s": round(weight / _MIB / wall_s, 2) if fresh and weight is not None else None,
         "peak_mb": round(max((record["peak_mb"] for record in fresh), default=0.0), 1),
         "seconds": {step: round(spent, 3) for step, spent in seconds.items()},
         "counts": counts.model_dump(mode="json"),
@@ -80,7 +81,8 @@ def show(summary: dict[str, Any], console: Console) -> None:
     units = summary["units"]
     line = f"{units} unit{'' if units == 1 else 's'}, {before} done before, {summary['wall_s']:.1f} s"
     if summary["documents_per_s"] is not None:
-        line += f", {summary['documents_per_s']:,.0f} documents/s, {summary['mb_per_s']:,.1f} MB/s"
+        line += f", {summary['documents_per_s']:,.0f} documents/s"
+        line += f", {summary['mb_per_s']:,.1f} MB/s" if summary["mb_per_s"] is not None else ""
         line += f", peak {summary['peak_mb']:,.0f} MB"
     console.print(line, style="dim")
     if summary["seconds"]:

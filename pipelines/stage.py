@@ -70,6 +70,7 @@ class Stage:
     sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
     the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
     belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
+    `in_bytes` says whether the units' weights are bytes, of which a rate can be told.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Stage:
     spread: bool = True
     rules: tuple[str, ...] = ()
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    in_bytes: bool = True
 
 
 def plan_unit(
@@ -181,7 +183,7 @@ def run(
         stage.rules,
         [record for record in records if record["unit"]["fingerprint"] in fresh],
         time.monotonic() - started,
-        sum(unit.weight for unit in pending),
+        sum(unit.weight for unit in pending) if stage.in_bytes else None,
     )
     for path, content in stage.beside.items():
         files.write_bytes(stage.folder, path, content)

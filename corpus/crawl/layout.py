@@ -1,0 +1,44 @@
+"""Where a crawl keeps what: its beginning, the frontier of each round, the rounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpus import dataset, files
+
+BEGUN = "crawl.json"
+FRONTIER = "frontier"
+ROUNDS = "rounds"
+UNITS = "units"
+
+Plan = dict[str, Any]
+"""A round's plan, as its JSON holds it: what is due and what waits, hosts, pages before, files by bucket."""
+
+
+def round_folder(folder: str, number: int) -> str:
+    """Give the stage folder of a round, counted from 1."""
+    return files.join(folder, ROUNDS, f"{number:04}")
+
+
+def finished_rounds(folder: str) -> int:
+    """Give the number of rounds that are whole."""
+    number = 0
+    while files.size(round_folder(folder, number + 1), dataset.MANIFEST) is not None:
+        number += 1
+    return number
+
+
+def plan_name(number: int) -> str:
+    """Give the name, in the frontier's folder, of a round's plan; its buckets' files begin with its stem."""
+    return f"r{number:04}.json"
+
+
+def plan(folder: str, number: int) -> Plan | None:
+    """Read the plan of a round; None where it is not made yet."""
+    found: Plan | None = files.read_json(files.join(folder, FRONTIER), plan_name(number))
+    return found
+
+
+def home(folder: str, fingerprint: str) -> str:
+    """Give the working folder of a unit of a round's stage folder: journal and open archive."""
+    return files.join(folder, UNITS, f"{fingerprint}.work")

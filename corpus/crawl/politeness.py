@@ -1,0 +1,37 @@
+"""How long to leave a host alone: after an answer, after a failure, and as it asks itself."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from corpus.crawl.config import Politeness
+
+
+def pause(settings: Politeness, seconds: float, crawl_delay: float | None) -> float:
+    """Give the pause in seconds after an answer that took `seconds`: as Heritrix, a multiple of its time.
+
+    A `Crawl-delay` of robots.txt lengthens it, up to the configured limit; it never shortens it.
+    """
+    usual = max(settings.delay_s, min(settings.factor * seconds, settings.max_delay_s))
+    return max(usual, min(crawl_delay or 0.0, settings.max_crawl_delay_s))
+
+
+def backoff(settings: Politeness, failures: int, retry_after: float | None, chance: random.Random) -> float:
+    """Give the pause after so many failures in a row: doubled, jittered, at least Retry-After."""
+    doubled: float = settings.backoff_s * 2 ** min(failures - 1, 30)
+    jittered = min(doubled, settings.max_backoff_s) * chance.uniform(0.5, 1.0)
+    return max(jittered, min(retry_after or 0.0, settings.max_backoff_s))
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Read a Retry-After field (RFC 9110, section 10.2.3), seconds or a date; None where it says nothing."""
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())

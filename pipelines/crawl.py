@@ -1,0 +1,269 @@
+"""The crawl: rounds, each a stage whose units are buckets of hosts, and the frontier between them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from corpus import dataset, files
+from corpus.crawl import frontier, harvest, layout
+from corpus.crawl.config import Crawl
+from corpus.crawl.layout import Plan
+from corpus.crawl.scope import Boundary
+from corpus.crawl.unit import Task, Unit
+from corpus.crawl.urls import normalise
+from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
+from corpus.settings import ConfigError
+from pipelines import options, stage
+from pipelines.progress import Beat
+
+NAME = "crawl"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why a run of the crawl ended; rounds done, pages fetched and addresses waiting by then."""
+
+    why: str
+    rounds: int
+    pages: int
+    waiting: int
+
+
+def run(
+    folder: str,
+    settings: Crawl,
+    seeds: Sequence[str],
+    runner: options.Runner,
+    console: Console,
+    earlier: str = "",
+) -> Ended:
+    """Crawl into `folder`, or go on with the crawl there, until a limit is reached or nothing is left.
+
+    `seeds` that are new to the crawl join it. `earlier` is the folder of another crawl, whose pages are asked
+    for again and stored where they have changed. Raises ConfigError without a contact or without an address.
+    """
+    if not settings.agent.contact:
+        raise ConfigError(
+            "agent.contact is empty: a crawl says whose it is; give a page or a mail address where the "
+            "owners of sites reach you, such as --contact https://example.org/crawler"
+        )
+    with stage.alone(folder):
+        begun = _begin(folder, _addresses(seeds), earlier)
+        boundary = Boundary(begun["seeds"], settings.scope)
+        while True:
+            number = layout.finished_rounds(folder) + 1
+            plan = _plan(folder, number, settings, begun, runner)
+            state = number - 1, plan["pages"], plan["waiting"] + plan["due"]
+            if not plan["due"]:
+                return Ended(_why(plan, settings), *state)
+            if number > settings.limits.rounds:
+                return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
+            due = f"{plan['due']:,} addresses of {plan['hosts']:,} hosts"
+            console.print(f"round {number}: {due}; {plan['waiting']:,} wait", markup=False)
+            manifest = stage.run(_stage(folder, number, plan, settings, boundary), runner, console)
+            if not _has_moved(manifest):
+                why = "all hosts that are left ask for a longer pause; run it again later"
+                return Ended(why, number, *state[1:])
+
+
+def _addresses(seeds: Sequence[str]) -> list[str]:
+    """Normalise seeds, a host or a URL a line; ConfigError names the first that is neither."""
+    found = []
+    for number, line in enumerate(seeds, start=1):
+        text = line.partition(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        url = normalise(text if "://" in text else f"https://{text}/")
+        if url is None:
+            raise ConfigError(
+                f"seed {number}: {text!r} is no address; expected https://example.org/ or a host"
+            )
+        found.append(url)
+    return list(dict.fromkeys(found))
+
+
+def _begin(folder: str, seeds: list[str], earlier: str) -> dict[str, Any]:
+    """Read what the crawl began with, or begin it; new seeds are added."""
+    begun = files.read_json(folder, layout.BEGUN)
+    if begun is None:
+        if not seeds and not earlier:
+            raise ConfigError(
+                f"no seeds, and no crawl in {folder}: name a file with an address or a host a line"
+            )
+        begun = {"seeds": [], "earlier": earlier, "began": datetime.now(UTC).isoformat(timespec="seconds")}
+    merged = {**begun, "seeds": list(dict.fromkeys((*begun["seeds"], *seeds)))}
+    if earlier and earlier != begun["earlier"]:
+        raise ConfigError(f"{folder} holds a crawl already: one that follows {earlier} needs a new folder")
+    files.write_json(folder, layout.BEGUN, merged)
+    return merged
+
+
+# ---------------------------------------------------------------- a round's plan
+
+
+def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runner: options.Runner) -> Plan:
+    """Read or make the plan of a round. One in which nothing is due is not kept: limits may be raised."""
+    made = layout.plan(folder, number)
+    if made is not None:
+        return made
+    known, hosts = _frontier(folder, number, begun)
+    pages = dict(zip(hosts["host"].to_pylist(), hosts["pages"].to_pylist(), strict=True))
+    fetched = sum(pages.values())
+    table = frontier.choose(known, pages, settings.limits, settings.limits.pages - fetched)
+    due = table.filter(table["due"])
+    plan = {
+        "due": len(due),
+        "waiting": len(table) - len(due),
+        "hosts": pc.count_distinct(due["host"]).as_py(),
+        "pages": fetched,
+        "buckets": [],
+    }
+    if not plan["due"]:
+        return plan
+    home, name = files.join(folder, layout.FRONTIER), layout.plan_name(number)
+    buckets = settings.limits.buckets or runner.workers
+    dealt = zip(frontier.deal(table, buckets), frontier.deal(hosts, buckets), strict=True)
+    for bucket, (addresses, owners) in enumerate(dealt):
+        stem = f"{name.removesuffix('.json')}-b{bucket:04}"
+        plan["buckets"].append(
+            {
+                "name": stem,
+                "due": pc.sum(addresses["due"]).as_py() or 0,
+                "frontier": _write(home, f"{stem}.arrow", FRONTIER, addresses),
+                "hosts": _write(home, f"{stem}-hosts.arrow", HOSTS, owners),
+            }
+        )
+    files.write_json(home, name, plan)
+    return plan
+
+
+def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dict[str, str]:
+    with dataset.create(home, path, kind, files.fingerprint(path)) as slot:
+        slot.arrow.write(table.cast(kind.schema()))
+    assert slot.file is not None
+    return {"name": path, "checksum": f"sha256:{slot.file.sha256}"}
+
+
+def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table, pa.Table]:
+    """Give what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
+    earlier = _kept(begun["earlier"]) if begun["earlier"] else None
+    first = frontier.from_seeds(begun["seeds"], earlier)
+    if number == 1:
+        return first, HOSTS.schema().empty_table()
+    home = files.join(folder, layout.FRONTIER)
+    before = layout.plan(folder, number - 1)
+    assert before is not None  # its round is finished
+    waiting = [dataset.table(home, bucket["frontier"]["name"]) for bucket in before["buckets"]]
+    hosts = [dataset.table(home, bucket["hosts"]["name"]) for bucket in before["buckets"]]
+    done = [
+        frontier.keys_of(table, frontier.FINAL)
+        for one in range(1, number)
+        for table in _tables(folder, one, FETCHES, ["key", "outcome"])
+    ]
+    table = frontier.following(
+        pa.concat_tables(waiting),
+        pa.concat_tables(_tables(folder, number - 1, FETCHES)),
+        pa.concat_tables([*_tables(folder, number - 1, OUTLINKS), frontier.as_outlinks(first)]),
+        np.unique(np.concatenate(done)),
+    )
+    return table, frontier.latest([*hosts, *_tables(folder, number - 1, HOSTS)])
+
+
+def _tables(folder: str, number: int, kind: Kind, columns: list[str] | None = None) -> list[pa.Table]:
+    home = layout.round_folder(folder, number)
+    return [dataset.table(home, file.path, columns) for file in dataset.load(home).files(kind.name)]
+
+
+def _kept(folder: str) -> pa.Table:
+    """Give the pages of a crawl that were kept, or found unchanged [FETCHES]."""
+    rounds = range(1, layout.finished_rounds(folder) + 1)
+    tables = [table for number in rounds for table in _tables(folder, number, FETCHES)]
+    if not tables:
+        raise ConfigError(f"{folder} holds no finished round of a crawl: nothing to ask for again")
+    pages = pa.concat_tables(tables)
+    return pages.filter(pc.is_in(pages["outcome"], value_set=pa.array(["kept", "unchanged"])))
+
+
+# ---------------------------------------------------------------- a round's work
+
+
+def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boundary) -> stage.Stage:
+    """Plan the stage of a round.
+
+    A unit is named by its addresses alone, not by the settings: a page is not fetched again because a delay
+    has changed. What has changed counts from the next request on.
+    """
+    home = files.join(folder, layout.FRONTIER)
+    units = [
+        stage.plan_unit(
+            NAME,
+            VERSION,
+            {},
+            bucket["name"],
+            (dataset.Input(**bucket["frontier"]), dataset.Input(**bucket["hosts"])),
+            Task(home, bucket["frontier"]["name"], bucket["hosts"]["name"], settings, boundary),
+            bucket["due"],
+        )
+        for bucket in plan["buckets"]
+        if bucket["due"]
+    ]
+    return stage.Stage(
+        name=NAME,
+        version=VERSION,
+        folder=layout.round_folder(folder, number),
+        settings=settings.model_dump(mode="json"),
+        units=tuple(units),
+        work=crawl_bucket,
+        in_bytes=False,
+    )
+
+
+def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
+    """Fetch what is due in a bucket of hosts, or the rest of it after a kill."""
+    with _home(folder, unit.fingerprint) as home:
+        archives = harvest.closed(home)
+        if archives is None:
+            working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")
+            asyncio.run(working.crawl(beat))
+            archives = working.close()
+        made, counts = harvest.gather(home, folder, unit.name, unit.fingerprint)
+        made += harvest.put(home, archives, folder)
+    return stage.Outcome(made, counts)
+
+
+@contextmanager
+def _home(folder: str, fingerprint: str) -> Iterator[Path]:
+    """Give a unit's working folder: where it survives a kill, if the stage's folder is on this machine."""
+    if files.is_local(folder):
+        yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
+        return
+    with tempfile.TemporaryDirectory(prefix="derlem-crawl-") as name:
+        yield Path(name)
+
+
+def _has_moved(manifest: dataset.Manifest) -> bool:
+    """Say whether a round settled or tried anything."""
+    counts = manifest.counts()
+    tried = [name for name in counts.noted.get("further requests", {}) if name.startswith("retry")]
+    return bool(counts.seen or counts.skipped or tried)
+
+
+def _why(plan: Plan, settings: Crawl) -> str:
+    if not plan["waiting"]:
+        return "nothing is left to fetch"
+    if plan["pages"] >= settings.limits.pages:
+        return f"limits.pages = {settings.limits.pages:,} is reached"
+    return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every host that has more"
