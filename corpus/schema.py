@@ -179,7 +179,7 @@ FRONTIER = Kind(
         Column("referrer", pa.string(), "the page that named it; empty for seeds"),
         Column("via", pa.string(), "seed, link, canonical, hreflang, sitemap, redirect or recrawl"),
         Column("hops", pa.uint8(), "redirects in a row that led here"),
-        Column("due", pa.bool_(), "whether it is to be fetched in this round; the others wait for their turn"),
+        Column("due", pa.bool_(), "whether it is to be fetched in this round; others wait"),
         Column("tries", pa.uint8(), "how often it was asked for"),
         Column("etag", pa.string(), "ETag of an earlier fetch, for If-None-Match"),
         Column("modified", pa.string(), "Last-Modified of an earlier fetch, for If-Modified-Since"),
@@ -195,7 +195,7 @@ FETCHES = Kind(
         _KEY,
         Column("url", pa.string(), "what was, or was not to be, fetched"),
         Column("host", pa.string(), "scheme, host and port"),
-        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry or asked (robots.txt …)"),
+        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry, or asked (robots.txt)"),
         Column("cause", pa.string(), "the rule that dropped it or the kind of failure, e.g. robots.disallow"),
         Column("detail", pa.string(), "what was found"),
         Column("status", pa.uint16(), "HTTP status; 0 where there was no answer"),
@@ -244,8 +244,23 @@ HOSTS = Kind(
         Column("delay_s", pa.float32(), "pause between requests that was kept at the end"),
         Column("not_before", _INSTANT, "when the host may be asked again"),
         Column("pages", pa.uint32(), "pages fetched from it in this crawl so far"),
-        Column("failures", pa.uint16(), "failures in a row"),
         Column("sitemaps", pa.bool_(), "whether its sitemaps have been read"),
+    ),
+)
+
+HITS = Kind(
+    "hits",
+    1,
+    (
+        Column("url", pa.string(), "address of the capture"),
+        Column("file", pa.string(), "WARC file that holds it, as a path below Common Crawl's base"),
+        Column("offset", pa.uint64(), "where its record starts in that file"),
+        Column("length", pa.uint64(), "bytes of its record, a gzip member of its own"),
+        Column("digest", pa.string(), "SHA-1 of the body, base 32; empty where the index has none"),
+        Column("languages", pa.string(), "ISO 639-3 codes, the first one first, with commas; may be empty"),
+        Column("mime", pa.string(), "media type as Common Crawl detected it"),
+        Column("status", pa.uint16(), "HTTP status"),
+        Column("fetched", _INSTANT, "when Common Crawl fetched it"),
     ),
 )
 
@@ -254,5 +269,6 @@ KINDS = {
     for kind in (
         *(DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD, TOKENS16, TOKENS32),
         *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
+        HITS,
     )
 }
