@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from corpus.config import Config, Source
+from corpus.crawl.config import Crawl
 
 _WIDTH = 100
 _EXAMPLE: dict[str, Any] = {"name": "pages", "format": "warc", "paths": ["crawl/*.warc.gz"]}
@@ -26,6 +27,14 @@ def starter() -> str:
     lines += ["[[source]]", *_keys(Source, _EXAMPLE)]
     lines += _tables(Config, "")
     return "\n".join([*head, *lines]) + "\n"
+
+
+def crawl_starter() -> str:
+    """Give a crawl's configuration with every key at its default and its description above it."""
+    head = (
+        "# A crawl of derlem: `derlem crawl SEEDS --config FILE -o DIR`; every key below shows its default."
+    )
+    return "\n".join([head, *_tables(Crawl, "")]) + "\n"
 
 
 def resolved(config: Config) -> str:

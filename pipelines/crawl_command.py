@@ -1,0 +1,136 @@
+"""The command `derlem crawl`; every heavy import happens inside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from corpus.terminal import console, fail, mendable, say, shortened
+
+if TYPE_CHECKING:
+    from corpus.crawl.status import Status
+
+app = typer.Typer()
+
+
+@app.command()
+def crawl(
+    seeds: Annotated[
+        Path | None, typer.Argument(metavar="[SEEDS]", help="A file with an address or a host a line.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="The crawl's folder.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="A TOML file with the crawl's settings.")
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="A page or a mail address where the owners of sites reach you.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set limits.pages=500."),
+    ] = None,
+    allow_network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Fetch from this network though it is private: 127.0.0.0/8."),
+    ] = None,
+    again: Annotated[
+        str | None, typer.Option(metavar="EARLIER", help="Ask for the pages of this crawl again.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Only say how the crawl in DIR stands.")
+    ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Only print a CONFIG with every key and its meaning.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON on stdout.")] = False,
+    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+) -> None:
+    """Fetch web pages politely into WARC files; the same command goes on where it was stopped.
+
+    It obeys robots.txt and the opt-outs of sites, pauses between requests to a host, and says who asks:
+    without --contact (or agent.contact in CONFIG) it does not begin. `derlem build` takes it from there.
+    """
+    from corpus.counts import CountsError
+    from corpus.dataset import DatasetError
+    from pipelines.errors import StageError
+
+    with mendable(CountsError, DatasetError, StageError):
+        if status is not None:
+            from corpus.crawl.status import status as summed
+
+            _show(summed(status), as_json)
+            return
+        if settings:
+            from corpus.starter import crawl_starter
+
+            print(crawl_starter(), end="")
+            return
+        from corpus.crawl.config import load
+
+        private = [f"network.allow={json.dumps(allow_network)}"] if allow_network else []
+        named = [f"agent.contact={json.dumps(contact)}"] if contact else []
+        loaded = load(config, (*private, *named, *(overrides or ())))
+        if output is None:
+            fail("name the crawl's folder: --output DIR", status=2)
+        lines = _lines(seeds)
+        from pipelines import progress
+
+        progress.take_terminal()
+        from corpus.config import Run
+        from pipelines import crawl as pipeline
+        from pipelines import options
+
+        runner = options.choose(Run(), workers, tuple(beam or ()))
+        ended = pipeline.run(output, loaded, lines, runner, console(), again or "")
+        folder = shortened(output)
+        say(f"{ended.why}: {ended.pages:,} pages in {ended.rounds} rounds, {ended.waiting:,} addresses wait")
+        say(f'its pages: format = "warc", paths = ["{folder}/rounds/*/warc/*.warc.gz"] under [[source]]')
+        say(f"next: derlem crawl --status {shlex.quote(folder)}")
+
+
+def _lines(seeds: Path | None) -> list[str]:
+    if seeds is None:
+        return []
+    try:
+        return seeds.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(
+            f"{seeds}: cannot be read: {error}; expected a text file with an address or a host a line",
+            status=2,
+        )
+
+
+def _show(found: Status, as_json: bool) -> None:
+    """Print how a crawl stands."""
+    if as_json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    out = console(stderr=False)
+    state = "between rounds" if found.is_finished else "under way, or stopped within it"
+    out.print(f"round {found.round}, {state}", markup=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(min_width=28)
+    table.add_column(justify="right")
+    rows = {
+        "hosts asked": found.hosts,
+        "requests sent": found.requests,
+        "bytes of bodies": found.bytes,
+        "pages kept": found.outcomes["kept"],
+        "due in this round": found.due,
+        "waiting for later": found.waiting,
+    }
+    for name, number in rows.items():
+        table.add_row(name, f"{number:,}")
+    table.add_row("addresses a second", f"{found.rate:.1f}")
+    for cause, number in found.causes.most_common():
+        table.add_row(f"  {cause}", f"{number:,}", style="dim")
+    out.print(table)
