@@ -89,7 +89,7 @@ def _with_tries(table: pa.Table, retried: pa.Table) -> pa.Table:
     """Note in a frontier how often its addresses have been asked for."""
     order = np.lexsort((np.array(retried["tries"]), _keys(retried)))
     keys, counts = _keys(retried)[order], np.array(retried["tries"], dtype=np.uint8)[order]
-    tries = np.array(table["tries"], dtype=np.uint8)
+    tries = np.asarray(table["tries"], dtype=np.uint8).copy()
     mine = _keys(table)
     again = _among(mine, keys)
     tries[again] = counts[np.searchsorted(keys, mine[again], side="right") - 1]
