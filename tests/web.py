@@ -25,7 +25,7 @@ from typing import Self
 
 Reply = bytes | Callable[["Exchange"], Awaitable[None]]
 Site = Mapping[str, Reply] | Callable[["Exchange"], Reply]
-"""What a host serves: replies by path, or what chooses one. A reply is an answer's bytes, or what sends it."""
+"""What a host serves: replies by path, or what chooses one. A reply is an answer's bytes or what sends it."""
 
 ALLOW = ("127.0.0.0/8",)
 """The network that a crawl of such a web must be allowed."""
@@ -208,7 +208,7 @@ def read_log(path: Path) -> list[Entry]:
 
 
 def village(hosts: int = 5, pages: int = 20, size: int = 2_000) -> dict[str, Site]:
-    """Give well-behaved hosts www0.test, www1.test ...: each a tree of pages, the first naming the next host."""
+    """Give well-behaved hosts www0.test, www1.test ...: each a tree of pages, its first naming the next."""
 
     def site(number: int) -> Site:
         def reply(exchange: Exchange) -> Reply:
