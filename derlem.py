@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corpus.terminal import console, fail, mendable, say, shortened
+from pipelines.commoncrawl_command import app as commoncrawl_app
 from pipelines.crawl_command import app as crawl_app
 from trainer.commands import app as trainer_app
 
@@ -286,6 +287,7 @@ def _errors() -> AbstractContextManager[None]:
 
 
 app.add_typer(crawl_app)
+app.add_typer(commoncrawl_app)
 app.add_typer(trainer_app)  # its commands follow those of the corpus
 
 

@@ -1,0 +1,96 @@
+"""How a server is asked again: at a steady pace, later after each failure, and not for ever."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from corpus.commoncrawl.config import Access
+
+T = TypeVar("T")
+
+
+class ServerError(RuntimeError):
+    """A server did not give what was asked for, and asking on would be of no use now."""
+
+
+class PassingError(Exception):
+    """A failure that may pass: what was found, how long the server asks to wait, and whether bytes came."""
+
+    def __init__(self, detail: str, after_s: float = 0.0, progress: bool = False) -> None:
+        super().__init__(detail)
+        self.after_s = after_s
+        self.progress = progress
+
+
+@dataclass
+class Patience:
+    """The manners of one worker, shared by its connections.
+
+    Requests begin at most `requests_per_s` times a second. After a failure nobody asks for a while: a random
+    share (a tenth to all) of `backoff_s`, doubled with each failure in a row, at most `max_backoff_s`, and no
+    less than the server's Retry-After. The random share keeps many workers from coming back as one.
+    """
+
+    access: Access
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] | None = None
+    paused_s: float = 0.0  # in all, after failures
+    _closed: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _next: float = 0.0  # when the next request may begin, by the pace
+    _resume: float = 0.0  # ... and after failures
+
+    def attempt(self, what: str, once: Callable[[], T]) -> T:
+        """Do `once` until it raises no PassingError, at most `tries` times in a row without progress.
+
+        Raises ServerError, naming `what`, after the last try, where Retry-After is longer than is waited for,
+        or where another thread has given up.
+        """
+        began = self.clock()
+        failures = 0
+        while True:
+            self._take_turn(what)
+            try:
+                return once()
+            except PassingError as error:
+                failures = 1 if error.progress else failures + 1
+                self._bear(what, error, failures, self.clock() - began)
+
+    def close(self) -> None:
+        """Let no thread wait or begin any longer: the work has been given up."""
+        self._closed.set()
+
+    def _bear(self, what: str, error: PassingError, failures: int, spent: float) -> None:
+        """Put off everybody's next request; ServerError when it is time to give up."""
+        access = self.access
+        if error.after_s > access.max_backoff_s:
+            raise ServerError(
+                f"{what}: {error}; the server asks to come back in {error.after_s:,.0f} s: run the same "
+                f"command again then, it goes on where it stopped"
+            ) from None
+        if failures >= access.tries:
+            raise ServerError(
+                f"{what}: tried {failures} times in {spent:,.0f} s, the last time: {error}; run the same "
+                f"command again later, it goes on where it stopped"
+            ) from None
+        most = min(access.max_backoff_s, access.backoff_s * 2.0 ** (failures - 1))
+        pause = max(error.after_s, most * random.uniform(0.1, 1.0))
+        with self._lock:
+            self.paused_s += pause
+            self._resume = max(self._resume, self.clock() + pause)
+
+    def _take_turn(self, what: str) -> None:
+        while not self._closed.is_set():
+            with self._lock:
+                now = self.clock()
+                wait = max(self._next, self._resume) - now
+                if wait <= 0:
+                    self._next = now + 1.0 / self.access.requests_per_s
+                    return
+            (self.sleep or self._closed.wait)(wait)
+        raise ServerError(f"{what}: given up, since another request has failed")

@@ -1,0 +1,155 @@
+"""The plan of a fetch: its captures, written once, so that going on never asks an index again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from corpus import dataset, files
+from corpus.commoncrawl import cdx, choose
+from corpus.commoncrawl.config import Access, CommonCrawl, Selection
+from corpus.commoncrawl.records import Hit
+from corpus.commoncrawl.store import opened
+from corpus.schema import HITS
+from corpus.settings import ConfigError, parse
+
+_BATCH = 8192  # rows of a record batch, so that a unit finds its rows without reading the others
+_COLUMNS = ["url", "file", "offset", "length", "digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan that has been written: the crawl, where it lies, and how many captures it has."""
+
+    crawl: str
+    folder: str
+    rows: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.crawl}.arrow"
+
+    def hits(self, first: int, last: int) -> list[Hit]:
+        """Read the captures `first` to `last` - 1."""
+        table = self._rows(first, last, _COLUMNS)
+        return [Hit(**row) for row in table.to_pylist()]
+
+    def latest(self, first: int, last: int) -> Any:
+        """Give the moment of the latest of the captures `first` to `last` - 1, in UTC."""
+        return max(self._rows(first, last, ["fetched"])["fetched"].to_pylist())
+
+    def _rows(self, first: int, last: int, columns: list[str]) -> pa.Table:
+        with dataset.open_arrow(self.folder, self.path, columns) as reader:
+            numbers = range(first // _BATCH, (last - 1) // _BATCH + 1)
+            table = pa.Table.from_batches([reader.get_batch(number) for number in numbers])
+            return table.slice(first - numbers.start * _BATCH, last - first)
+
+    def units(self, size: int) -> Iterator[Unit]:
+        """Cut the plan into runs of captures whose records have about `size` bytes together."""
+        table = dataset.table(self.folder, self.path, _COLUMNS)
+        length = table["length"].to_numpy()
+        number = (np.cumsum(length) - length) // size
+        starts = np.flatnonzero(np.diff(number, prepend=-1.0)).tolist()
+        for first, last in zip(starts, [*starts[1:], table.num_rows], strict=True):
+            rows = table.slice(first, last - first)
+            yield Unit(first, last, int(length[first:last].sum()), _checksum(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A run of a plan's captures: `first` to `last` - 1, the bytes of their records, what names them."""
+
+    first: int
+    last: int
+    bytes: int
+    checksum: str
+
+
+def _checksum(rows: pa.Table) -> str:
+    """Name captures by their content, whatever Arrow's bytes of it are."""
+    digest = xxhash.xxh3_128()
+    for row in zip(*(rows[name].to_pylist() for name in _COLUMNS), strict=True):
+        digest.update("\t".join(map(str, row)).encode() + b"\n")
+    return f"xxh3:{digest.hexdigest()}"
+
+
+def ensure(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
+    """Give the plan of a selection, and a line about it: the one that `folder` holds, or a new one.
+
+    A selection without a crawl is that of the plan that is there, else of the newest crawl. Raises
+    ConfigError where the folder has another selection of the same crawl, and where nothing fits.
+    """
+    for name in [config.selection.crawl] if config.selection.crawl else _crawls(folder):
+        selection = config.selection.model_copy(update={"crawl": name})
+        written = files.read_json(folder, f"{name}.json")
+        if written is None or files.size(folder, f"{name}.arrow") is None:
+            continue
+        there = parse(Selection, written["selection"], f"{folder}/{name}.json")
+        if there == selection:
+            return Plan(name, folder, written["hits"]), f"{written['hits']:,} captures of {name}, as planned"
+        if config.selection.crawl:
+            raise ConfigError(_other(folder, selection, there))
+    return _make(folder, config)
+
+
+def _crawls(folder: str) -> list[str]:
+    fs, root = files.filesystem(folder)
+    names = [str(path).rpartition("/")[2] for path in fs.glob(files.join(root, "*.json"))]
+    return sorted((name.removesuffix(".json") for name in names), reverse=True)
+
+
+def _other(folder: str, selection: Selection, there: Selection) -> str:
+    pairs = [(name, getattr(selection, name), getattr(there, name)) for name in Selection.model_fields]
+    changed = [f"{name} = {now!r} (there: {before!r})" for name, now, before in pairs if now != before]
+    return (
+        f"{folder} holds another selection of {selection.crawl}: here {', '.join(changed)}; what was fetched "
+        f"for that one would be lost: name another output folder, or go on with the same selection"
+    )
+
+
+def _make(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
+    selection, access = config.selection, config.access
+    if not selection.crawl:
+        with opened(access, access.index_base) as store:
+            selection = selection.model_copy(update={"crawl": cdx.newest(store)})
+        if files.read_json(folder, f"{selection.crawl}.json") is not None:
+            return ensure(folder, config.model_copy(update={"selection": selection}))
+    table, said = _select(access, selection)
+    if not table.num_rows:
+        raise ConfigError(f"{selection.crawl}: no capture fits: {_described(selection)}; {said}")
+    path = f"{selection.crawl}.arrow"
+    fingerprint = files.fingerprint(selection.model_dump(mode="json"))
+    with dataset.create(folder, path, HITS, fingerprint) as slot:
+        for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH):
+            slot.arrow.write(batch)
+    written = {"selection": selection.model_dump(mode="json"), "hits": table.num_rows, "said": said}
+    files.write_json(folder, f"{selection.crawl}.json", written)
+    return Plan(
+        selection.crawl, folder, table.num_rows
+    ), f"{table.num_rows:,} captures of {selection.crawl}; {said}"
+
+
+def _select(access: Access, selection: Selection) -> tuple[pa.Table, str]:
+    base = access.index_base if selection.via == "cdx" else access.base
+    with ExitStack() as stack:
+        store = stack.enter_context(opened(access, base))
+        if selection.via == "cdx":
+            table = choose.take(choose.from_cdx(store, selection), selection)
+        else:
+            pool = stack.enter_context(ThreadPoolExecutor(access.connections))
+            table = choose.take(choose.columnar(store, selection, pool), selection)
+        tally = store.tally
+        said = f"read {tally.bytes / 1e6:,.1f} MB of the index in {tally.requests:,} requests"
+        return table, said
+
+
+def _described(selection: Selection) -> str:
+    chosen = selection.model_dump(mode="json", exclude={"crawl", "limit", "spread", "seed", "via"})
+    return ", ".join(f"{key} {value}" for key, value in chosen.items() if value)

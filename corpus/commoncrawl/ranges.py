@@ -1,0 +1,70 @@
+"""Byte ranges: neighbours joined into one read, long ones cut, many read at once and handed out in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One ranged read: `length` bytes of a file from `start`, which hold the ranges `first` to `last` - 1."""
+
+    file: str
+    start: int
+    length: int
+    first: int
+    last: int
+
+
+def joined(
+    files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], gap: int, most: int
+) -> list[Read]:
+    """Join ranges that follow each other into reads; the three sequences are parallel, and sorted.
+
+    Two ranges of one file are read at once when at most `gap` bytes lie between them (ranges may overlap) and
+    the read stays within `most` bytes; a longer range is a read of its own.
+    """
+    reads: list[Read] = []
+    for number, (file, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
+        end = offset + length
+        if reads:
+            last = reads[-1]
+            reach = max(last.start + last.length, end)
+            near = last.file == file and last.start <= offset <= last.start + last.length + gap
+            if near and reach - last.start <= most:
+                reads[-1] = Read(file, last.start, reach - last.start, last.first, number + 1)
+                continue
+        reads.append(Read(file, offset, length, number, number + 1))
+    return reads
+
+
+def cut(start: int, length: int, most: int) -> list[tuple[int, int]]:
+    """Cut a range into (start, length) of at most `most` bytes each."""
+    return [(at, min(most, start + length - at)) for at in range(start, start + length, most)]
+
+
+def in_order(pool: Executor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[tuple[S, T]]:
+    """Give each item with what `work` makes of it, in order, while at most `ahead` of them are at work.
+
+    When one fails, or the caller stops, those that have not begun are not begun.
+    """
+    waiting: deque[tuple[S, Future[T]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) >= ahead:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()

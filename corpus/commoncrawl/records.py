@@ -1,0 +1,118 @@
+"""A capture's record: looked at before it is copied as it is into another WARC file."""
+
+from __future__ import annotations
+
+import io
+import uuid
+import zlib
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha1
+
+from warcio.warcwriter import WARCWriter
+
+from corpus.sources.http import unchunk
+from corpus.sources.records import header_end, parse_fields, target
+
+_LIMIT = 1 << 28  # unpacked; Common Crawl cuts bodies at a few MiB, so more is a bomb
+_NAMESPACE = uuid.UUID("6c1c8f0e-0f3e-5a52-9d0f-3c1c5d0b7f11")  # of our warcinfo records; any constant does
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A capture as the index names it: `length` bytes from `offset` of `file` are its gzip member."""
+
+    url: str
+    file: str
+    offset: int
+    length: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a record is not copied: a stable cause, and what was found."""
+
+    cause: str
+    detail: str
+
+
+def fault(member: bytes, hit: Hit) -> Fault | None:
+    """Say what is wrong with the bytes that should be a capture's record; None when all is well.
+
+    Causes: truncated (fewer bytes than the index says, or a member or record that goes on), bad-gzip-member,
+    bad-length (more than one member, or no record's length), not-warc, not-response, other-url, and digest
+    (SHA-1 of the body, which Common Crawl stores without transfer and content encoding).
+    """
+    if len(member) < hit.length:
+        return Fault("truncated", f"the file ends after {len(member)} of its {hit.length} bytes")
+    inflater = zlib.decompressobj(31)
+    try:
+        record = inflater.decompress(member, _LIMIT)
+    except zlib.error as error:
+        return Fault("bad-gzip-member", str(error))
+    if not inflater.eof:
+        goes_on = "unpacks to more than is read" if inflater.unconsumed_tail else "has no end"
+        return Fault("truncated", f"the gzip member of {hit.length} bytes {goes_on}")
+    if inflater.unused_data:
+        over = len(inflater.unused_data)
+        return Fault("bad-length", f"the gzip member ends {over} bytes before the index says")
+    return _record_fault(record, hit)
+
+
+def _record_fault(record: bytes, hit: Hit) -> Fault | None:
+    end, start = header_end(record)
+    if end < 0 or not record.startswith(b"WARC/"):
+        return Fault("not-warc", f"expected a record that begins with 'WARC/', found {record[:40]!r}")
+    fields = parse_fields(record[:end])
+    if (kind := fields.get("warc-type", "").lower()) != "response":
+        return Fault("not-response", f"WARC-Type is {kind!r}")
+    if (url := target(fields)) != hit.url:
+        return Fault("other-url", f"the record is of {url[:500]!r}")
+    length = fields.get("content-length", "")
+    if length != str(len(record) - start - 4) or not record.endswith(b"\r\n\r\n"):
+        return Fault(
+            "bad-length", f"Content-Length is {length[:40]!r}, there are {len(record) - start} bytes"
+        )
+    if not hit.digest:
+        return None
+    block = record[start:-4]
+    _, after = header_end(block)
+    body = block[after:] if after >= 0 else block
+    found = digest(body)
+    if hit.digest not in (found, digest(unchunk(body))):
+        return Fault("digest", f"the body has SHA-1 {found}, the index says {hit.digest}")
+    return None
+
+
+def digest(body: bytes) -> str:
+    """Give a body's SHA-1 as the index writes it, in base 32."""
+    return b32encode(sha1(body).digest()).decode()
+
+
+def warcinfo(filename: str, fingerprint: str, crawl: str, moment: datetime) -> bytes:
+    """Write the gzip member of a WARC file's first record; equal arguments give equal bytes.
+
+    `moment`, in UTC, is that of the latest capture: the moment of copying would differ from run to run.
+    """
+    lines = {
+        "software": "derlem",
+        "format": "WARC File Format 1.0",
+        "conformsTo": "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.0/",
+        "isPartOf": crawl,
+        "description": f"response records of {crawl}, copied unchanged from Common Crawl's WARC files",
+    }
+    block = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
+    sink = io.BytesIO()
+    writer = WARCWriter(sink, gzip=True)
+    headers = {
+        "WARC-Record-ID": f"<urn:uuid:{uuid.uuid5(_NAMESPACE, fingerprint)}>",
+        "WARC-Date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "WARC-Filename": filename,
+    }
+    record = writer.create_warc_record(
+        "", "warcinfo", payload=io.BytesIO(block), length=len(block), warc_headers_dict=headers
+    )
+    writer.write_record(record)
+    return sink.getvalue()

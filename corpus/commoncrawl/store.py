@@ -1,0 +1,335 @@
+"""Common Crawl's files, wherever they lie: whole, by byte range or as a stream, read patiently."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import quote
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, SSLError
+
+from corpus import files
+from corpus.commoncrawl.config import Access
+from corpus.commoncrawl.patience import PassingError, Patience, ServerError
+from corpus.settings import ConfigError
+
+_PIECE = 1 << 16
+_BLOCK = 8 << 20  # bytes of one read where a file system, not a server, streams a file
+_WHOLE_LIMIT = 1 << 30  # lists of files and pages of the CDX API; far beyond both
+_SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_S3_CODE = re.compile(r"<Code>(\w+)</Code>")  # such as SlowDown
+_PASSING = frozenset({403, 408, 425, 429})  # 403 is how data.commoncrawl.org says "too fast"; and every 5xx
+
+
+class MissingError(Exception):
+    """There is no such file; `detail` is what the server says of it."""
+
+    def __init__(self, what: str, detail: str = "") -> None:
+        super().__init__(f"{what}: not found")
+        self.detail = detail
+
+
+class BeyondEndError(Exception):
+    """The file ends before the range that was asked for begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The rest of a file from `start` on; `version` names its content where the server gives a name."""
+
+    start: int
+    total: int
+    version: str
+    pieces: Iterator[bytes]
+
+
+class Store(Protocol):
+    """A place that holds Common Crawl's files by their paths.
+
+    Every method raises MissingError where there is no such file and ServerError when the place gives up or
+    is given up. Methods may be called by several threads; `close` gives all of them up.
+    """
+
+    base: str
+    patience: Patience
+    tally: Tally
+
+    def whole(self, path: str) -> bytes:
+        """Give a whole file, or a service's whole answer."""
+
+    def range(self, path: str, start: int, length: int) -> bytes:
+        """Give `length` bytes from `start` on: fewer only at the file's end; BeyondEndError if none."""
+
+    def tail(self, path: str, length: int) -> tuple[bytes, int]:
+        """Give a file's last `length` bytes, and how many it has in all."""
+
+    def open(self, path: str, start: int, version: str) -> AbstractContextManager[Body]:
+        """Stream a file from `start` on, or from 0 where it is no longer the content named `version`.
+
+        One try: raises PassingError, here or between two pieces, so that the caller goes on where it was.
+        A caller that goes on must see for itself that the version is still the same.
+        """
+
+    def close(self) -> None:
+        """End all connections and waiting."""
+
+
+class Tally:
+    """Requests that were answered, and the bytes of their bodies."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self.requests += 1
+            self.bytes += size
+
+
+def opened(access: Access, base: str) -> closing[Store]:
+    """Open the place that `base` names; ConfigError where its kind needs a package that is not there."""
+    if base.startswith(("http://", "https://")):
+        return closing(HttpStore(access, base))
+    return closing(FileStore(access, base))
+
+
+class HttpStore:
+    """A place on the web, at most `connections` requests at once."""
+
+    def __init__(self, access: Access, base: str) -> None:
+        self.base = base
+        self.patience = Patience(access)
+        self.tally = Tally()
+        self._headers = {"User-Agent": access.user_agent, "Accept-Encoding": "identity"}
+        # Only redirects are left to urllib3: it knows neither what may pass here nor how long to wait.
+        retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3)
+        settings: dict[str, Any] = {
+            "maxsize": access.connections,
+            "block": True,
+            "retries": retries,
+            "timeout": urllib3.Timeout(connect=access.connect_s, read=access.idle_s),
+        }
+        proxy = _proxy(base)
+        self._pool = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+
+    def whole(self, path: str) -> bytes:
+        def once() -> bytes:
+            with self._answer(path, {}) as answer:
+                body = bytearray()
+                for piece in _pieces(answer):
+                    body += piece
+                    if len(body) > _WHOLE_LIMIT:
+                        raise ServerError(f"{self._url(path)}: more than {_WHOLE_LIMIT:,} bytes of an answer")
+                self.tally.add(len(body))
+                return bytes(body)
+
+        return self.patience.attempt(self._url(path), once)
+
+    def range(self, path: str, start: int, length: int) -> bytes:
+        return self._ranged(path, f"bytes={start}-{start + length - 1}", length, start)[0]
+
+    def tail(self, path: str, length: int) -> tuple[bytes, int]:
+        return self._ranged(path, f"bytes=-{length}", length, None)
+
+    @contextmanager
+    def open(self, path: str, start: int, version: str) -> Iterator[Body]:
+        headers = {"Range": f"bytes={start}-", "If-Range": version} if start else {}
+        with self._answer(path, headers) as answer:
+            found = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+            first, last, total = 0, -1, int(answer.headers.get("Content-Length") or 0)
+            if answer.status == HTTPStatus.PARTIAL_CONTENT:
+                first, last, total = _span(answer)
+                if first != start or last != total - 1 or (version and found and found != version):
+                    raise PassingError(
+                        f"asked for the bytes from {start} on, got {first} to {last} of {total}"
+                    )
+            # A weak ETag says that two files mean the same, not that their bytes go together.
+            yield Body(first, total, "" if found.startswith("W/") else found, _pieces(answer))
+
+    def close(self) -> None:
+        self.patience.close()
+        self._pool.clear()
+
+    def _ranged(self, path: str, field: str, length: int, start: int | None) -> tuple[bytes, int]:
+        """Ask for a range until what comes is that range, or the part of it that the file has."""
+
+        def once() -> tuple[bytes, int]:
+            with self._answer(path, {"Range": field}) as answer:
+                if answer.status != HTTPStatus.PARTIAL_CONTENT:
+                    raise PassingError(f"the server answers {answer.status} to a request for {field}")
+                first, last, total = _span(answer)
+                wanted = max(0, total - length) if start is None else start
+                if first != wanted or last != min(total, wanted + length) - 1:
+                    raise PassingError(f"asked for {field}, got bytes {first}-{last}/{total}")
+                body = b"".join(_pieces(answer))
+                if len(body) != last - first + 1:
+                    raise PassingError(f"asked for {field}, got {len(body)} bytes")
+                self.tally.add(len(body))
+                return body, total
+
+        return self.patience.attempt(self._url(path), once)
+
+    def _url(self, path: str) -> str:
+        name, mark, query = path.partition("?")
+        return f"{self.base}/{quote(name, safe='/=+,:@%~')}{mark}{query}"
+
+    @contextmanager
+    def _answer(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Ask once. What comes is a success; whatever else becomes an exception by what it means."""
+        url = self._url(path)
+        answer: urllib3.BaseHTTPResponse | None = None
+        whole = False
+        try:
+            answer = self._pool.request(
+                "GET", url, headers={**self._headers, **headers}, preload_content=False, decode_content=False
+            )
+            _judge(answer, url)
+            yield answer
+            whole = True
+        except LocationValueError as error:
+            raise ConfigError(f"{url}: {error}") from None
+        except HTTPError as error:
+            reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+            if isinstance(reason, SSLError):
+                raise ServerError(f"{url}: no trusted connection: {reason}") from None
+            raise PassingError(f"{type(reason).__name__}: {reason}") from None
+        finally:
+            if answer is not None:
+                # A connection with bytes left on it cannot be used again.
+                answer.release_conn() if whole else answer.close()
+
+
+def _judge(answer: urllib3.BaseHTTPResponse, url: str) -> None:
+    """Raise what an answer other than a success means."""
+    status = answer.status
+    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+        return
+    said = answer.read(4 * _PIECE).decode("utf-8", "replace")
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise MissingError(url, said)
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        raise BeyondEndError(url)
+    name = f"the server answers {status} {answer.reason or ''}".strip()
+    if code := _S3_CODE.search(said):
+        name += f" ({code[1]})"
+    if status in _PASSING or status >= 500:
+        raise PassingError(name, _after_s(answer.headers.get("Retry-After")))
+    raise ServerError(f"{url}: {name}: {' '.join(said.split())[:200]}")
+
+
+def _pieces(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    yield from answer.stream(_PIECE, decode_content=False)
+
+
+def _span(answer: urllib3.BaseHTTPResponse) -> tuple[int, int, int]:
+    """Read Content-Range (RFC 9110, section 14.4): first and last byte, and the file's length."""
+    field = answer.headers.get("Content-Range", "")
+    span = _SPAN.fullmatch(field.strip())
+    if span is None or span[3] == "*":
+        raise PassingError(f"an answer in part with Content-Range {field!r}")
+    return int(span[1]), int(span[2]), int(span[3])
+
+
+def _after_s(field: str | None) -> float:
+    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date; 0 for what is neither."""
+    if not field:
+        return 0.0
+    if field.strip().isdecimal():
+        return float(field)
+    try:
+        moment = parsedate_to_datetime(field)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _proxy(base: str) -> str | None:
+    """Give the proxy that the environment names for a URL (http_proxy, https_proxy, no_proxy)."""
+    parts = urllib3.util.parse_url(base)
+    if parts.host in (None, "localhost", "127.0.0.1", "[::1]") or proxy_bypass(parts.host):
+        return None
+    return getproxies().get(parts.scheme or "")
+
+
+class FileStore:
+    """A local folder, or any file system that fsspec knows."""
+
+    def __init__(self, access: Access, base: str) -> None:
+        self.base = base
+        at_will = {"requests_per_s": float("inf")} if files.is_local(base) else {}
+        self.patience = Patience(access.model_copy(update=at_will))
+        self.tally = Tally()
+        try:
+            self._fs, self._root = files.filesystem(base)
+        except ImportError as error:
+            extra = " (pip install 'derlem[s3]')" if base.startswith("s3://") else ""
+            raise ConfigError(f"{base}: {error}{extra}") from None
+        except ValueError as error:
+            raise ConfigError(f"{base}: {error}") from None
+        if files.is_local(base) and not self._fs.isdir(self._root):
+            raise ConfigError(f"{base}: no such folder")
+
+    def whole(self, path: str) -> bytes:
+        return self._read(path, None, None)
+
+    def range(self, path: str, start: int, length: int) -> bytes:
+        body = self._read(path, start, start + length)
+        if not body and length:
+            raise BeyondEndError(files.join(self.base, path))
+        return body
+
+    def tail(self, path: str, length: int) -> tuple[bytes, int]:
+        total = int(self._info(path)["size"])
+        return self._read(path, max(0, total - length), total), total
+
+    @contextmanager
+    def open(self, path: str, start: int, version: str) -> Iterator[Body]:
+        info = self._info(path)
+        found = str(info.get("ETag") or info.get("md5Hash") or info.get("mtime") or "")
+        first = start if version and found == version else 0
+        total = int(info["size"])
+        pieces = (self.range(path, at, min(_BLOCK, total - at)) for at in range(first, total, _BLOCK))
+        yield Body(first, total, found, pieces)
+
+    def close(self) -> None:
+        self.patience.close()
+
+    def _info(self, path: str) -> dict[str, Any]:
+        info: dict[str, Any] = self._patiently(path, self._fs.info)
+        return info
+
+    def _read(self, path: str, start: int | None, end: int | None) -> bytes:
+        body: bytes = self._patiently(path, partial(self._fs.cat_file, start=start, end=end))
+        self.tally.add(len(body))
+        return body
+
+    def _patiently(self, path: str, ask: Callable[[str], Any]) -> Any:
+        target, where = files.join(self._root, path), files.join(self.base, path)
+
+        def once() -> Any:
+            try:
+                return ask(target)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise MissingError(where) from None
+            except PermissionError as error:
+                raise ServerError(
+                    f"{where}: may not be read: {error or 'no permission'}; s3://commoncrawl is open to who "
+                    f"is signed in to AWS, https://data.commoncrawl.org to everybody"
+                ) from None
+            except (OSError, TimeoutError) as error:
+                raise PassingError(f"{type(error).__name__}: {error}") from None
+
+        return self.patience.attempt(where, once)

@@ -1,0 +1,253 @@
+"""The stage that brings pages in from Common Crawl: captures by their byte ranges, or whole files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+
+from corpus import dataset, files
+from corpus.commoncrawl import plan as plans
+from corpus.commoncrawl import whole
+from corpus.commoncrawl.choose import in_seeded_order
+from corpus.commoncrawl.config import Access, CommonCrawl
+from corpus.commoncrawl.ranges import Read, in_order, joined
+from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
+from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
+from corpus.counts import Counts
+from corpus.schema import REJECTED
+from pipelines import stage
+from pipelines.options import Runner
+from pipelines.progress import Beat
+from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
+
+NAME = "commoncrawl"
+VERSION = 1
+PLANS = "plans"
+
+_MANY = 100  # captures from which a share of bad ones means something
+_MAX_REJECTED = 0.5
+
+
+class TooManyRejectedError(ValueError):
+    """Most records of a unit are not what the index says."""
+
+
+def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: Console) -> str:
+    """Fetch a selection of captures, or the files that the list `paths` names; gives the stage's folder.
+
+    What is fetched already is not fetched again. Raises ConfigError, StageError and ServerError.
+    """
+    home = files.join(output, NAME)
+    with stage.alone(output):
+        with console.status("looking for what to fetch"):
+            planned, said = list_files(config, home, paths) if paths else plan(config, home)
+        console.print(said, markup=False, soft_wrap=True)
+        stage.run(planned, runner, console)
+    return planned.folder
+
+
+def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:
+    """Plan the fetch of captures, by the plan below `home` or a new one; gives also a line about it."""
+    written, said = plans.ensure(files.join(home, PLANS), config)
+    units = [
+        plan_unit(
+            NAME,
+            VERSION,
+            {},
+            f"{written.crawl}, captures {unit.first:,} to {unit.last - 1:,}",
+            (dataset.Input(name=f"{written.crawl} {unit.first}-{unit.last}", checksum=unit.checksum),),
+            (written, unit.first, unit.last),
+            unit.bytes,
+        )
+        for unit in written.units(config.pieces.unit_bytes)
+    ]
+    selection = config.selection.model_copy(update={"crawl": written.crawl})
+    settings: dict[str, object] = {"selection": selection.model_dump(mode="json")}
+    folder = files.join(home, written.crawl)
+    return Stage(NAME, VERSION, folder, settings, tuple(units), partial(fetch_captures, config)), said
+
+
+def fetch_captures(config: CommonCrawl, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Copy the records of a unit's captures into a WARC file of its own, in the plan's order."""
+    written, first, last = unit.task
+    hits = written.hits(first, last)
+    path = f"warc/{written.crawl}-{unit.fingerprint}-00000.warc.gz"
+    counts = Counts()
+    faults: list[tuple[Hit, Fault]] = []
+    started = time.monotonic()
+    with _working(config.access) as (store, pool), files.create(folder, path) as pending:
+        name = path.rpartition("/")[2]
+        pending.sink.write(warcinfo(name, unit.fingerprint, written.crawl, written.latest(first, last)))
+        for read, records in in_order(
+            pool, partial(_read, store, hits), _reads(hits, config), _ahead(config)
+        ):
+            for hit, record in zip(hits[read.first : read.last], records, strict=True):
+                counts.seen += 1
+                if isinstance(record, Fault):
+                    counts.reject(record.cause)
+                    faults.append((hit, record))
+                else:
+                    counts.kept += 1
+                    counts.note("bytes", "records", hit.length)
+                    pending.sink.write(record)
+            counts.note("requests", "byte ranges")
+            beat(counts.seen, counts.kept, counts.seen / len(hits))
+        _check_rejected(counts, unit.name)
+        paused = store.patience.paused_s
+    whole_file = pending.written
+    assert whole_file is not None
+    archive = dataset.File(
+        kind="warc", path=path, rows=counts.kept + 1, bytes=whole_file.bytes, sha256=whole_file.sha256
+    )
+    rejected = [_write_rejected(folder, unit.fingerprint, written.crawl, faults)] if faults else []
+    spent = {"fetch": time.monotonic() - started, "pauses": paused}
+    return Outcome([archive, *rejected], counts, spent)
+
+
+def _reads(hits: list[Hit], config: CommonCrawl) -> list[Read]:
+    named, offsets, lengths = (
+        [hit.file for hit in hits],
+        [hit.offset for hit in hits],
+        [hit.length for hit in hits],
+    )
+    return joined(named, offsets, lengths, config.pieces.gap, config.pieces.read_bytes)
+
+
+def _ahead(config: CommonCrawl) -> int:
+    """Give how many reads may be under way or waiting to be written; they are what is held in memory."""
+    return 2 * config.access.connections
+
+
+@contextmanager
+def _working(access: Access) -> Iterator[tuple[Store, ThreadPoolExecutor]]:
+    """Open the base and the threads that read from it; after an error no thread waits on."""
+    with opened(access, access.base) as store, ThreadPoolExecutor(access.connections) as pool:
+        try:
+            yield store, pool
+        except BaseException:
+            store.close()
+            raise
+
+
+def _read(store: Store, hits: list[Hit], read: Read) -> list[bytes | Fault]:
+    """Read the records of one byte range; what is not as the index says becomes a Fault."""
+    try:
+        data = store.range(read.file, read.start, read.length)
+    except MissingError:
+        return [Fault("missing", "there is no such WARC file")] * (read.last - read.first)
+    except BeyondEndError:
+        return [Fault("truncated", "the file ends before the record")] * (read.last - read.first)
+    records: list[bytes | Fault] = []
+    for hit in hits[read.first : read.last]:
+        at = hit.offset - read.start
+        member = data[at : at + hit.length]
+        records.append(fault(member, hit) or member)
+    return records
+
+
+def _write_rejected(
+    folder: str, fingerprint: str, crawl: str, faults: list[tuple[Hit, Fault]]
+) -> dataset.File:
+    rows = [
+        {
+            "cause": found.cause,
+            "detail": found.detail,
+            "url": hit.url,
+            "source": crawl,
+            "file": hit.file,
+            "offset": hit.offset,
+        }
+        for hit, found in faults
+    ]
+    schema = REJECTED.schema(fingerprint)
+    with dataset.create(folder, f"rejected/{fingerprint}.arrow", REJECTED, fingerprint) as slot:
+        slot.arrow.write(pa.Table.from_pylist(rows, schema))
+    assert slot.file is not None
+    return slot.file
+
+
+def _check_rejected(counts: Counts, unit: str) -> None:
+    rejected = sum(counts.rejected.values())
+    if counts.seen >= _MANY and rejected > _MAX_REJECTED * counts.seen:
+        worst = max(counts.rejected, key=counts.rejected.__getitem__)
+        raise TooManyRejectedError(
+            f"{rejected} of {counts.seen} records of {unit} are not what the index says, most for {worst!r}: "
+            f"is this the base of that crawl?"
+        )
+
+
+def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
+    """Plan the fetch of the whole files that a list names; gives also a line about it."""
+    archives = whole.listed(config.access, paths)
+    crawl = whole.crawl_of(archives)
+    if config.selection.limit:
+        drawn = in_seeded_order(archives, lambda archive: archive.path, config.selection.seed)
+        archives = sorted(drawn[: config.selection.limit], key=lambda archive: archive.path)
+    units = [
+        plan_unit(
+            NAME,
+            VERSION,
+            {},
+            archive.path,
+            (dataset.Input(name=archive.path, checksum="path"),),
+            archive,
+            1,
+        )
+        for archive in archives
+    ]
+    folder = files.join(home, f"{crawl}-files")
+    work = partial(fetch_file, config.access)
+    said = f"{len(archives):,} files of {crawl}"
+    return Stage(NAME, VERSION, folder, {"files": len(archives)}, tuple(units), work), said
+
+
+def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Fetch one whole file and check it; a fetch that was cut is gone on with, where the folder is local."""
+    archive = unit.task
+    suffix = ".warc.wet.gz" if archive.kind == "wet" else ".warc.gz"
+    path = f"{archive.kind}/{archive.name}-{unit.fingerprint}-00000{suffix}"
+    started = time.monotonic()
+    with _parts(folder, unit.fingerprint) as part, opened(access, access.base) as store:
+        whole.fetch(store, archive.path, part, partial(beat, 0, 0))
+        fetched = time.monotonic()
+        records, sha256 = whole.checked(store, archive.path, part)
+        size = part.size()
+        _place(part.path, folder, path)
+        part.forget()
+        spent = {"fetch": fetched - started, "check": time.monotonic() - fetched}
+    counts = Counts(seen=records, kept=records, noted={"bytes": {archive.kind: size}})
+    file = dataset.File(kind=archive.kind, path=path, rows=records, bytes=size, sha256=sha256)
+    return Outcome([file], counts, spent)
+
+
+@contextmanager
+def _parts(folder: str, fingerprint: str) -> Iterator[whole.Part]:
+    """Give the place of a file on its way: beside the stage's records, or for the moment on this machine."""
+    if files.is_local(folder):
+        yield whole.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield whole.Part(Path(scratch) / "part")
+
+
+def _place(part: Path, folder: str, path: str) -> None:
+    """Put a finished file where it belongs, whole or not at all."""
+    if files.is_local(folder):
+        target = Path(files.filesystem(folder)[1]) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, target)
+        return
+    with part.open("rb") as file, files.create(folder, path) as pending:
+        shutil.copyfileobj(file, pending.sink, 1 << 20)
