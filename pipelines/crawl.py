@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from corpus import dataset, files
-from corpus.crawl import frontier, harvest, layout
+from corpus.crawl import frontier, harvest, journal, layout
 from corpus.crawl.config import Crawl
 from corpus.crawl.layout import Plan
 from corpus.crawl.scope import Boundary
@@ -233,7 +233,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
     """Fetch what is due in a bucket of hosts, or the rest of it after a kill."""
-    with _home(folder, unit.fingerprint) as home:
+    with _home(folder, unit.fingerprint) as home, journal.held(home):
         archives = harvest.closed(home)
         if archives is None:
             working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 FILE = "journal.jsonl"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a unit's folder for this process; waits for one that has it still, a killed run's worker."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks, as some network drives are
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 class Journal:
@@ -17,7 +32,6 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Open the journal of a unit's folder; a last line that a kill cut short is taken away."""
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._file, _whole(self.path))

@@ -100,22 +100,24 @@ class Visit:
         if self._ready > now:
             await asyncio.sleep((self._ready - now).total_seconds())
         result = await self._tools.get(url, headers or {}, wanted)
-        settings, now = self._settings.politeness, datetime.now(UTC)
         if isinstance(result, Answer) and result.status not in page.PASSING:
             self._failures = 0
-            asked = host.robots.crawl_delay(self._settings.agent.name) if host.robots is not None else None
-            wait = politeness.pause(settings, result.seconds, asked)
+            self._rest(host, result.seconds)
         elif isinstance(result, Answer) or result.passing:
             self._failures += 1
             field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
-            wait = politeness.backoff(
-                settings, self._failures, politeness.retry_after(field, now), self._tools.chance
-            )
-        else:
-            wait = 0.0 if result.kind == "network.refused" else settings.delay_s
-        self._ready = now + timedelta(seconds=wait)
-        host.delay_s = wait
+            told = politeness.retry_after(field, datetime.now(UTC))
+            settings, chance = self._settings.politeness, self._tools.chance
+            self._rest(host, result.seconds, politeness.backoff(settings, self._failures, told, chance))
+        elif result.kind != "network.refused":  # of which no server knows
+            self._rest(host, result.seconds)
         return result
+
+    def _rest(self, host: Host, seconds: float, at_least: float = 0.0) -> None:
+        """Leave the server alone after a request that took so long."""
+        asked = host.robots.crawl_delay(self._settings.agent.name) if host.robots is not None else None
+        host.delay_s = politeness.pause(self._settings.politeness, seconds, asked)
+        self._ready = datetime.now(UTC) + timedelta(seconds=max(host.delay_s, at_least))
 
     # ------------------------------------------------------------ rules
 
@@ -146,6 +148,7 @@ class Visit:
                 status = 404 if result.status in page.REDIRECTS else result.status
                 body = result.content[:LIMIT] if 200 <= status < 300 else b""
                 host.learn(status, body, datetime.now(UTC))
+                self._rest(host, result.seconds)
                 return
 
     async def _redirected(self, host: Host, url: str) -> Answer | Failure:

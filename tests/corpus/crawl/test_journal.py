@@ -16,6 +16,7 @@ EVENTS = [{"fetch": {"url": "https://a.example/ç"}, "end": [0, 10]}, {"host": {
 
 
 def written(folder: Path, events: list[dict[str, object]]) -> Path:
+    folder.mkdir(exist_ok=True)
     open_ = journal.Journal(folder)
     for event in events:
         open_.write(event)

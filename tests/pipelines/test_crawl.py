@@ -1,0 +1,564 @@
+"""A crawl against servers on loopback: what the servers saw, and what the files say, are the same story."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Callable, Mapping
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import web
+from rich.console import Console
+from web import Exchange, Reply, Site, Web, page, redirect
+
+from corpus import dataset
+from corpus.crawl import layout
+from corpus.crawl.config import Crawl
+from corpus.crawl.status import status
+from corpus.schema import FETCHES
+from corpus.settings import ConfigError
+from pipelines import crawl
+from pipelines.options import Runner
+
+CONTACT = "https://kitaplik.example/iletisim"
+ROBOTS = "text/plain"
+
+
+def settings(served: Web, **sections: dict[str, Any]) -> Crawl:
+    """Give the settings of a crawl of a web on loopback that does not wait."""
+    data: dict[str, dict[str, Any]] = {
+        "agent": {"contact": CONTACT},
+        "politeness": {"delay_s": 0.0, "factor": 0.0, "backoff_s": 0.01, "retries": 1},
+        "scope": {"sitemaps": False},
+        "limits": {"connect_s": 2.0, "idle_s": 2.0, "total_s": 5.0},
+        "network": {"allow": list(web.ALLOW), "resolve": served.resolve},
+    }
+    for name, section in sections.items():
+        data[name] = {**data[name], **section}
+    return Crawl.model_validate(data, strict=False)
+
+
+def run(folder: Path, loaded: Crawl, *seeds: str, earlier: Path | None = None) -> crawl.Ended:
+    console = Console(file=StringIO())
+    return crawl.run(str(folder), loaded, seeds, Runner(), console, str(earlier) if earlier else "")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Give everything that the crawl noted [FETCHES]."""
+    found = []
+    for number in range(1, layout.finished_rounds(str(folder)) + 1):
+        home = layout.round_folder(str(folder), number)
+        assert dataset.verify(home) == []
+        for file in dataset.load(home).files(FETCHES.name):
+            found += dataset.table(home, file.path).to_pylist()
+    return found
+
+
+def pages(folder: Path) -> dict[str, dict[str, Any]]:
+    """Give the settled addresses by URL; each is settled once."""
+    settled = [row for row in rows(folder) if row["outcome"] not in ("asked", "retry")]
+    assert max(Counter(row["url"] for row in settled).values(), default=1) == 1
+    return {row["url"]: row for row in settled}
+
+
+def outcome(row: Mapping[str, Any]) -> str:
+    return f"{row['outcome']} {row['cause']}".strip()
+
+
+def html(*links: str, head: str = "", text: str = "") -> bytes:
+    body = "".join(f'<p><a href="{link}">{link}</a>' for link in links)
+    return page(f"<!doctype html><html lang=tr><head>{head}</head><body><p>{text}{body}")
+
+
+def robots(text: str) -> bytes:
+    return page(text, content_type=ROBOTS)
+
+
+OPEN = robots("User-agent: *\nAllow: /\n")
+
+
+# ---------------------------------------------------------------- the whole way
+
+
+def test_every_page_of_the_hosts_is_fetched_once_and_nothing_that_is_disallowed(tmp_path: Path) -> None:
+    with Web(web.village(hosts=3, pages=8)) as served:
+        ended = run(tmp_path, settings(served, scope={"within": "any"}), "http://www0.test/")
+    found = pages(tmp_path)
+    kept = {url for url, row in found.items() if row["outcome"] == "kept"}
+    expected = {f"http://www{host}.test/{at or ''}" for host in range(3) for at in range(8)}
+    assert kept == expected
+    assert {outcome(row) for url, row in found.items() if "/gizli/" in url} == {"dropped robots.disallow"}
+    assert not [entry.path for entry in served.log if "gizli" in entry.path]
+    asked = Counter((entry.host, entry.path) for entry in served.log)
+    assert max(asked.values()) == 1
+    assert len(served.log) == len([row for row in rows(tmp_path) if row["started"] is not None])
+    assert ended.why == "nothing is left to fetch"
+    assert (ended.pages, ended.waiting) == (24, 0)
+
+
+def test_a_request_says_who_asks(tmp_path: Path) -> None:
+    with Web({"a.test": {"/": html(), "/robots.txt": OPEN}}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    agents = {entry.fields["user-agent"] for entry in served.log}
+    assert agents == {f"derlem/0.1.0 (+{CONTACT})"}
+
+
+def test_without_a_contact_there_is_no_crawl(tmp_path: Path) -> None:
+    with Web({"a.test": {"/": html()}}) as served:
+        with pytest.raises(ConfigError, match=r"agent\.contact is empty"):
+            run(tmp_path, settings(served, agent={"contact": ""}), "http://a.test/")
+        assert served.log == []
+
+
+def test_a_seed_that_is_no_address_is_named(tmp_path: Path) -> None:
+    with Web({}) as served, pytest.raises(ConfigError, match=r"seed 2: 'ftp://a\.test/'"):
+        run(tmp_path, settings(served), "http://a.test/", "ftp://a.test/")
+
+
+def test_a_crawl_without_seeds_that_was_never_begun_says_what_to_do(tmp_path: Path) -> None:
+    with Web({}) as served, pytest.raises(ConfigError, match="no seeds, and no crawl"):
+        run(tmp_path, settings(served))
+
+
+def test_a_finished_crawl_asks_nobody_again(tmp_path: Path) -> None:
+    with Web(web.village(hosts=1, pages=4)) as served:
+        run(tmp_path, settings(served), "http://www0.test/")
+        before = len(served.log)
+        assert run(tmp_path, settings(served), "http://www0.test/").why == "nothing is left to fetch"
+        assert len(served.log) == before
+
+
+def test_new_seeds_join_a_crawl(tmp_path: Path) -> None:
+    with Web(web.village(hosts=2, pages=2)) as served:
+        run(tmp_path, settings(served), "http://www0.test/")
+        run(tmp_path, settings(served), "http://www1.test/")
+    assert {row["host"] for row in pages(tmp_path).values()} == {"http://www0.test", "http://www1.test"}
+    assert max(Counter((entry.host, entry.path) for entry in served.log).values()) == 1
+
+
+# ---------------------------------------------------------------- politeness
+
+
+def gaps(served: Web, host: str) -> list[float]:
+    """Give the pauses that a host saw, from the end of an answer to the next request."""
+    mine = sorted((entry for entry in served.log if entry.host == host), key=lambda entry: entry.begun)
+    return [after.begun - before.ended for before, after in pairwise(mine)]
+
+
+def test_each_host_sees_its_pause_between_any_two_requests(tmp_path: Path) -> None:
+    with Web(web.village(hosts=3, pages=4)) as served:
+        run(
+            tmp_path,
+            settings(served, politeness={"delay_s": 0.15}, scope={"within": "any"}),
+            "http://www0.test/",
+        )
+    for host in range(3):
+        pauses = gaps(served, f"www{host}.test")
+        assert len(pauses) > 4
+        assert min(pauses) >= 0.12  # the server notes the end of its answer a little late
+    ended = max(entry.ended for entry in served.log) - min(entry.begun for entry in served.log)
+    assert ended < sum(
+        sum(gaps(served, f"www{host}.test")) for host in range(3)
+    )  # they were asked side by side
+
+
+def test_no_host_has_two_connections_at_a_time(tmp_path: Path) -> None:
+    with Web(web.village(hosts=2, pages=10)) as served:
+        run(tmp_path, settings(served, scope={"within": "any"}), "http://www0.test/")
+    for host in ("www0.test", "www1.test"):
+        mine = sorted((e for e in served.log if e.host == host), key=lambda entry: entry.begun)
+        assert all(a.ended <= b.begun for a, b in pairwise(mine))
+
+
+def test_a_crawl_delay_is_kept(tmp_path: Path) -> None:
+    site: Site = {
+        "/robots.txt": robots("User-agent: derlem\nCrawl-delay: 0.2\n"),
+        "/": html("/1"),
+        "/1": html(),
+    }
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    assert min(gaps(served, "a.test")) >= 0.17
+
+
+def test_a_slow_answer_lengthens_the_pause(tmp_path: Path) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await exchange.trickle(html(), 0.1, piece=len(html()) // 2 + 1)
+
+    site: Site = {"/robots.txt": OPEN, "/": html("/slow", "/zz"), "/slow": slow}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served, politeness={"factor": 3.0}), "http://a.test/")
+    at = served.paths().index("/slow")
+    assert served.log[at + 1].begun - served.log[at].begun >= 0.1 + 0.3
+
+
+def fails_at_first(times: int, reply: bytes) -> Callable[[str], Callable[[Exchange], Reply]]:
+    """Give a page that answers `reply` so often before it is found."""
+    left = {"/busy": times}
+
+    def site(exchange: Exchange) -> Reply:
+        if exchange.path == "/robots.txt":
+            return OPEN
+        if left.get(exchange.path, 0) > 0:
+            left[exchange.path] -= 1
+            return reply
+        return html("/busy")
+
+    return lambda _: site
+
+
+@pytest.mark.parametrize("code", ["429 Too Many Requests", "503 Service Unavailable", "500 Oops"])
+def test_a_busy_server_is_left_alone_and_asked_again(tmp_path: Path, code: str) -> None:
+    site = fails_at_first(1, page(status=code, retry_after="1"))("")
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/busy")
+    assert outcome(pages(tmp_path)["http://a.test/busy"]) == "kept"
+    times = [entry.begun for entry in served.log if entry.path == "/busy"]
+    assert len(times) == 2
+    assert times[1] - times[0] >= 1.0
+
+
+def test_a_server_that_stays_busy_is_given_up_with_its_status(tmp_path: Path) -> None:
+    with Web({"a.test": fails_at_first(99, page(status="503 Service Unavailable"))("")}) as served:
+        run(tmp_path, settings(served), "http://a.test/busy")
+    row = pages(tmp_path)["http://a.test/busy"]
+    assert (outcome(row), row["detail"], row["tries"]) == ("failed status", "503", 2)
+    assert served.paths().count("/busy") == 2
+
+
+def test_a_long_retry_after_ends_the_round_for_the_host_and_loses_nothing(tmp_path: Path) -> None:
+    site = fails_at_first(1, page(status="429 Too Many Requests", retry_after="3600"))("")
+    with Web({"a.test": site}) as served:
+        ended = run(tmp_path, settings(served, limits={"round_minutes": 0.02}), "http://a.test/busy")
+        assert "ask for a longer pause" in ended.why
+        assert ended.waiting == 1
+        assert served.paths().count("/busy") == 1
+        assert "http://a.test/busy" not in pages(tmp_path)
+
+
+# ---------------------------------------------------------------- robots.txt and opt-outs
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected", "robots_asked"),
+    [
+        (robots("User-agent: *\nDisallow: /\n"), "dropped robots.disallow", 1),
+        (robots("User-agent: derlem\nDisallow: /\n\nUser-agent: *\nAllow: /"), "dropped robots.disallow", 1),
+        (robots("User-agent: GPTBot\nDisallow: /\n"), "kept", 1),
+        (page(status="404 Not Found"), "kept", 1),
+        (page(status="403 Forbidden"), "kept", 1),
+        (page(status="410 Gone"), "kept", 1),
+        (page(status="500 Oops"), "failed robots.unreachable", 4),
+        (page(status="503 Busy"), "failed robots.unreachable", 4),
+        (page(status="429 Busy"), "failed robots.unreachable", 4),
+        (robots("User-agent: *\nDisallow: /\n" + "# more\n" * 200_000), "dropped robots.disallow", 1),
+        (robots("# filler\n" * 100_000 + "User-agent: *\nDisallow: /\n"), "kept", 1),
+    ],
+    ids=[
+        "closed",
+        "closed-to-us",
+        "closed-to-others",
+        "404",
+        "403",
+        "410",
+        "500",
+        "503",
+        "429",
+        "huge",
+        "late",
+    ],
+)
+def test_the_status_of_robots_txt_decides(
+    tmp_path: Path, reply: bytes, expected: str, robots_asked: int
+) -> None:
+    with Web({"a.test": {"/robots.txt": reply, "/": html()}}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    assert outcome(pages(tmp_path)["http://a.test/"]) == expected
+    assert served.paths().count("/robots.txt") == robots_asked
+    assert ("/" in served.paths()) == (expected == "kept")
+
+
+@pytest.mark.parametrize(("hops", "expected"), [(1, "dropped"), (5, "dropped"), (6, "kept")])
+def test_robots_txt_is_followed_through_five_redirects(tmp_path: Path, hops: int, expected: str) -> None:
+    """More of them mean that it is not there (RFC 9309, section 2.3.1.2)."""
+    site: dict[str, Reply] = {f"/r{at}": redirect(f"/r{at + 1}") for at in range(1, hops)}
+    site |= {"/robots.txt": redirect("/r1"), f"/r{hops}": robots("User-agent: *\nDisallow: /"), "/": html()}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    assert pages(tmp_path)["http://a.test/"]["outcome"] == expected
+
+
+def test_robots_txt_is_kept_from_round_to_round(tmp_path: Path) -> None:
+    with Web({"a.test": {"/robots.txt": OPEN, "/": html("/1"), "/1": html("/2"), "/2": html()}}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    assert len(pages(tmp_path)) == 3
+    assert served.paths().count("/robots.txt") == 1
+    assert served.paths().count("/.well-known/tdmrep.json") == 1
+
+
+OPTED = {
+    "/header": page("<p>x", x_robots_tag="noai"),
+    "/named": page("<p>x", x_robots_tag="derlem: noindex"),
+    "/others": page("<p>x", x_robots_tag="otherbot: noindex"),
+    "/meta": html("/m1", head='<meta name="robots" content="NOAI, noimageai">'),
+    "/own": html("/o1", head='<meta name="derlem" content="noindex">'),
+    "/nofollow": html("/n1", head='<meta name="robots" content="nofollow">'),
+    "/rel": page('<p><a rel=nofollow href="/r1">x</a>'),
+    "/tdm": page("<p>x", tdm_reservation="1"),
+    "/tdm-meta": html(head='<meta name="tdm-reservation" content="1">'),
+    "/free": page("<p>x", tdm_reservation="0"),
+}
+
+
+def test_opt_outs_are_honoured_and_recorded(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html(*OPTED), **OPTED}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    found = {url.removeprefix("http://a.test"): row for url, row in pages(tmp_path).items()}
+    assert {path: outcome(row) for path, row in found.items() if path != "/"} == {
+        "/header": "dropped optout.noai",
+        "/named": "dropped optout.noindex",
+        "/others": "kept",
+        "/meta": "dropped optout.noai",
+        "/own": "dropped optout.noindex",
+        "/nofollow": "kept",
+        "/rel": "kept",
+        "/tdm": "dropped optout.tdm",
+        "/tdm-meta": "dropped optout.tdm",
+        "/free": "kept",
+        "/m1": "failed status",  # links of a page that is withheld are followed, unless it says nofollow
+        "/o1": "failed status",
+    }
+    assert found["/header"]["optouts"] == "noai (header)"
+    assert found["/meta"]["optouts"] == "noai (meta), noimageai (meta)"
+    assert found["/nofollow"]["optouts"] == "nofollow (meta)"
+    stored = {row["url"] for row in rows(tmp_path) if row["file"]}
+    assert not any(path in url for url in stored for path in ("/header", "/meta", "/tdm"))
+
+
+def test_opt_outs_that_are_not_to_be_honoured_are_recorded_all_the_same(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": page("<p>x", x_robots_tag="noai, noindex")}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served, politeness={"honour": ["tdm"]}), "http://a.test/")
+    row = pages(tmp_path)["http://a.test/"]
+    assert (outcome(row), row["optouts"]) == ("kept", "noai (header), noindex (header)")
+
+
+def test_what_tdmrep_json_reserves_is_not_asked_for(tmp_path: Path) -> None:
+    rules = '[{"location": "/haber/*", "tdm-reservation": 1}, {"location": "/", "tdm-reservation": 0}]'
+    site: dict[str, Reply] = {
+        "/robots.txt": OPEN,
+        "/.well-known/tdmrep.json": page(rules, content_type="application/json"),
+        "/": html("/haber/1", "/tarih/1"),
+        "/tarih/1": html(),
+        "/haber/1": html(),
+    }
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    assert outcome(pages(tmp_path)["http://a.test/haber/1"]) == "dropped optout.tdm"
+    assert outcome(pages(tmp_path)["http://a.test/tarih/1"]) == "kept"
+    assert "/haber/1" not in served.paths()
+
+
+# ---------------------------------------------------------------- discovery
+
+
+def test_sitemaps_lead_to_pages_that_nothing_links(tmp_path: Path) -> None:
+    def urls(*names: str) -> str:
+        return (
+            "<urlset>" + "".join(f"<url><loc>http://a.test{name}</loc></url>" for name in names) + "</urlset>"
+        )
+
+    index = "<sitemapindex><sitemap><loc>http://a.test/s2.xml</loc></sitemap></sitemapindex>"
+    site: dict[str, Reply] = {
+        "/robots.txt": robots("Sitemap: http://a.test/s1.xml\n"),
+        "/s1.xml": page(index, content_type="application/xml"),
+        "/s2.xml": page(urls("/x", "/y"), content_type="text/xml"),
+        "/sitemap.xml": page(urls("/z"), content_type="application/xml"),
+        **{path: html() for path in ("/", "/x", "/y", "/z")},
+    }
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served, scope={"sitemaps": True}), "http://a.test/")
+    found = pages(tmp_path)
+    assert {url.removeprefix("http://a.test") for url in found} == {"/", "/x", "/y", "/z"}
+    assert {row["depth"] for url, row in found.items() if url != "http://a.test/"} == {1}
+    assert served.paths().count("/sitemap.xml") == 1
+
+
+def test_links_beyond_the_scope_the_depth_and_into_traps_are_left_out_and_counted(tmp_path: Path) -> None:
+    def site(exchange: Exchange) -> Reply:
+        if exchange.path == "/robots.txt":
+            return OPEN
+        at = exchange.path.strip("/")
+        if at.startswith("takvim"):  # a calendar without an end
+            return html("/takvim/2026/01", f"/takvim/{int(at[-4:] or 2026) + 1}", "/takvim?ay=1&yil=3000")
+        return html(f"/{int(at or 0) + 1}", "http://b.test/", "/a/a/a/a/a/a", "/x?PHPSESSID=0123456789abcdef")
+
+    with Web({"a.test": site, "b.test": {"/": html()}}) as served:
+        run(tmp_path, settings(served, scope={"depth": 3}), "http://a.test/")
+    assert {entry.host for entry in served.log} == {"a.test"}
+    assert "/3" in served.paths()
+    assert "/4" not in served.paths()
+    manifests = [dataset.load(layout.round_folder(str(tmp_path), n)) for n in range(1, 4)]
+    left_out = sum((Counter(m.counts().noted["links left out"]) for m in manifests), Counter())
+    assert left_out["scope.host"] >= 3
+    assert left_out["trap.repeating"] >= 3
+    assert left_out["scope.depth"] == 0 or "/4" not in served.paths()
+
+
+def test_an_endless_site_ends_at_the_budgets(tmp_path: Path) -> None:
+    numbers = iter(range(10**9))
+
+    def site(exchange: Exchange) -> Reply:
+        if exchange.path == "/robots.txt":
+            return OPEN
+        return html(*(f"/p{next(numbers)}" for _ in range(5)))
+
+    with Web({"a.test": site, "b.test": site}) as served:
+        limits = {"host_pages": 12, "host_round_pages": 4, "pages": 100}
+        ended = run(tmp_path, settings(served, limits=limits), "http://a.test/", "http://b.test/")
+        assert Counter(row["host"] for row in pages(tmp_path).values()) == {
+            "http://a.test": 12,
+            "http://b.test": 12,
+        }
+        assert "limits.host_pages = 12" in ended.why
+        assert ended.waiting > 50
+        ended = run(
+            tmp_path, settings(served, limits={**limits, "host_pages": 99, "pages": 30}), "http://a.test/"
+        )
+        assert ended.why == "limits.pages = 30 is reached"
+    assert len(pages(tmp_path)) == 30
+
+
+def test_redirects_are_followed_up_to_the_limit_and_loops_end(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {f"/r{at}": redirect(f"/r{at + 1}") for at in range(12)}
+    site |= {"/robots.txt": OPEN, "/r0": redirect("/r1"), "/r12": html(), "/loop": redirect("/loop2")}
+    site |= {"/loop2": redirect("/loop"), "/near": redirect("/there"), "/there": html()}
+    seeds = [f"http://a.test{path}" for path in ("/r0", "/loop", "/near")]
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), *seeds)
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path).items()}
+    assert found["/there"] == "kept"
+    assert found["/near"] == found["/loop"] == found["/loop2"] == "redirect"
+    assert found["/r5"] == "dropped redirect.many"
+    assert "/r6" not in served.paths()
+
+
+# ---------------------------------------------------------------- safety
+
+
+@pytest.mark.parametrize(
+    "target", ["http://10.0.0.1/", "http://169.254.169.254/latest/", "http://[::1]/", "http://127.0.0.2/"]
+)
+def test_no_redirect_leads_into_a_private_network(tmp_path: Path, target: str) -> None:
+    with Web({"a.test": {"/robots.txt": OPEN, "/": redirect(target)}}) as served:
+        own = {"allow": ["127.0.0.1/32"]}
+        run(tmp_path, settings(served, scope={"within": "any"}, network=own), "http://a.test/")
+    found = {outcome(row) for row in pages(tmp_path).values()}
+    assert found == {"redirect", "failed network.refused"}
+
+
+def test_without_leave_nothing_on_this_machine_is_asked(tmp_path: Path) -> None:
+    with Web({"a.test": {"/": html()}}) as served:
+        run(
+            tmp_path,
+            settings(served, network={"allow": []}),
+            "http://a.test/",
+            f"http://127.0.0.1:{served.port}/",
+        )
+    assert served.log == []
+    assert {outcome(row) for row in pages(tmp_path).values()} == {"failed network.refused"}
+
+
+def test_what_servers_do_wrong_is_told_apart(tmp_path: Path) -> None:
+    async def cut(exchange: Exchange) -> None:
+        await exchange.send(html()[:60])
+        exchange.reset()
+
+    async def garbage(exchange: Exchange) -> None:
+        await exchange.send(b"\x00\x01nonsense\r\n\r\n")
+        exchange.closing = True
+
+    site: dict[str, Reply] = {
+        "/robots.txt": OPEN,
+        "/cut": cut,
+        "/garbage": garbage,
+        "/image": page(b"\x89PNG", content_type="image/png"),
+        "/none": page(status="404 Not Found"),
+        "/nowhere": redirect("mailto:a@b.test"),
+        "/bomb": page(gzip.compress(b"0" * (9 << 20)), content_encoding="gzip"),
+    }
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served, politeness={"retries": 9}), *(f"http://a.test{path}" for path in site))
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path).items()}
+    assert found["/cut"].startswith("failed reset")
+    assert found["/garbage"] == "failed protocol"
+    assert found["/image"] == "dropped media"
+    assert found["/none"] == "failed status"
+    assert found["/nowhere"] == "failed redirect.target"
+    assert found["/bomb"] == "failed bomb"
+
+
+# ---------------------------------------------------------------- again
+
+
+def changing(version: int) -> dict[str, Reply]:
+    """Give a site whose pages change in their own ways between two crawls."""
+
+    def tagged(exchange: Exchange) -> Reply:
+        if exchange.fields.get("if-none-match") == '"same"':
+            return b"HTTP/1.1 304 Not Modified\r\n\r\n"
+        return page("<p>aynı", etag='"same"')
+
+    def dated(exchange: Exchange) -> Reply:
+        if exchange.fields.get("if-modified-since"):
+            return b"HTTP/1.1 304 Not Modified\r\n\r\n"
+        return page("<p>tarihli", last_modified="Thu, 01 Jan 2026 12:00:00 GMT")
+
+    def site(exchange: Exchange) -> Reply:
+        chosen: dict[str, Reply] = {"/tagged": tagged(exchange), "/dated": dated(exchange)}
+        chosen |= {"/silent": page("<p>etiketsiz"), "/robots.txt": OPEN}
+        chosen |= {"/new": page(f"<p>sürüm {version}"), "/": html("/tagged", "/dated", "/silent", "/new")}
+        return chosen.get(exchange.path, page(status="404 Not Found"))
+
+    return {"a.test": site}  # type: ignore[dict-item]
+
+
+def test_a_crawl_that_follows_another_stores_only_what_has_changed(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    with Web(changing(1)) as served:  # type: ignore[arg-type]
+        run(first, settings(served), "http://a.test/")
+    with Web(changing(2)) as served:  # type: ignore[arg-type]
+        run(second, settings(served), earlier=first)
+        again = Counter(entry.path for entry in served.log)
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(second).items()}
+    assert found == {
+        "/": "unchanged",
+        "/tagged": "unchanged",
+        "/dated": "unchanged",
+        "/silent": "unchanged",
+        "/new": "kept",
+    }
+    assert max(again.values()) == 1
+    sums = [dataset.load(layout.round_folder(str(second), 1)).counts()]
+    assert (sums[0].kept, sums[0].skipped["unchanged"]) == (1, 4)
+
+
+# ---------------------------------------------------------------- status
+
+
+def test_the_status_is_read_from_the_files_alone(tmp_path: Path) -> None:
+    with Web(web.village(hosts=2, pages=4)) as served:
+        run(tmp_path, settings(served, scope={"within": "any"}), "http://www0.test/")
+    found = status(str(tmp_path))
+    assert found.outcomes["kept"] == 8
+    assert found.requests == len(served.log)
+    assert found.hosts == 2
+    assert found.causes["dropped: robots.disallow"] == 2
+    assert found.is_finished
+    with pytest.raises(ConfigError, match="holds no crawl"):
+        status(str(tmp_path / "elsewhere"))
