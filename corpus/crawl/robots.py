@@ -2,29 +2,219 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+
+from corpus.crawl.urls import normalise
+
 LIMIT = 500 * 1024
 """Bytes of a robots.txt that are read (RFC 9309, section 2.5: at least these)."""
 
+_EVERYONE = "*"
+_BLANK = " \t"  # an octet A0 may be half a letter
+_BLANKS = re.compile(r"[ \t]+")
+_LINE_END = re.compile(r"[\r\n]+")
+# Section 2.2.1; what follows a token, such as a version, does not count.
+_TOKEN = re.compile(r"\*(?=[ \t]|$)|[A-Za-z_-]+")
+_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_ORIGIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?;#]*")
+# Fields by their spellings, with the slips that Google's parser bears too.
+_FIELDS = {
+    **dict.fromkeys(("user-agent", "useragent", "user agent"), "agent"),
+    **dict.fromkeys(("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"), "disallow"),
+    "allow": "allow",
+    **dict.fromkeys(("crawl-delay", "crawldelay", "crawl delay"), "delay"),
+    **dict.fromkeys(("sitemap", "sitemaps", "site-map"), "sitemap"),
+}
+
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ODD = re.compile(r"%([0-9A-Fa-f]{2})?|[^!-~]|[\"<>\\^`{|}]")
+_RESERVED = re.compile(r"[:/@!'(),\[\]]")  # of RFC 3986, without those that give a query its parts
+
+
+class Pattern:
+    """A path pattern with `*` for any characters and `$` for the end (section 2.2.3).
+
+    `length` is its length in octets once it is encoded: the measure of how specific a rule is. A match takes
+    time linear in the path, whatever the pattern.
+    """
+
+    __slots__ = ("_forms", "_is_anchored", "length")
+
+    def __init__(self, written: str) -> None:
+        self._is_anchored = written.endswith("$")
+        forms = _forms(written.removesuffix("$").replace("$", "%24"))
+        self.length = len(forms[0]) + self._is_anchored
+        self._forms = tuple(form.split("*") for form in forms)
+
+    def matches(self, path: UrlPath) -> bool:
+        """Say whether a path with its query begins as the pattern says."""
+        return any(self._fits(pieces, form) for form in path.forms for pieces in self._forms)
+
+    def _fits(self, pieces: list[str], path: str) -> bool:
+        first, *rest = pieces
+        if not path.startswith(first):
+            return False
+        at = len(first)
+        if not rest:
+            return at == len(path) or not self._is_anchored
+        last = rest.pop() if self._is_anchored else ""
+        for piece in rest:  # the first place is the best: it leaves most to the pieces that follow
+            at = path.find(piece, at)
+            if at < 0:
+                return False
+            at += len(piece)
+        return len(path) - len(last) >= at and path.endswith(last)
+
+
+class UrlPath:
+    """A path with its query, ready to be compared with patterns."""
+
+    __slots__ = ("forms",)
+
+    def __init__(self, path: str) -> None:
+        octets = path if path.isascii() else path.encode("utf-8", "replace").decode("latin-1")
+        self.forms = _forms(octets.replace("*", "%2A").replace("$", "%24"))
+
+
+def _forms(octets: str) -> tuple[str, ...]:
+    """Encode a path or pattern as section 2.2.2 asks, characters being octets, in one or two ways.
+
+    Escapes of unreserved characters are undone, what is no URL character is escaped. The second way escapes
+    the reserved characters of a query too: the section's own example has them so, but few sites do.
+    """
+    plain = _ODD.sub(_encoded, octets)
+    before, mark, query = plain.partition("?")
+    if not query or not _RESERVED.search(query):
+        return (plain,)
+    return plain, before + mark + _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", query)
+
+
+def _encoded(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return f"%{ord(found[0]):02X}"
+    plain = chr(int(found[1], 16))
+    return plain if plain in _UNRESERVED else found[0].upper()
+
+
+class _Group:
+    """The rules for one product token, and the pause in seconds that is asked of it."""
+
+    __slots__ = ("_rules", "delay", "written")
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, bool]] = []  # a pattern, and whether it allows
+        self.delay: float | None = None
+        self._rules: list[tuple[Pattern, bool]] | None = None
+
+    @property
+    def rules(self) -> list[tuple[Pattern, bool]]:
+        """Give the rules, made when first asked for (most files have groups for many others): best first."""
+        if self._rules is None:
+            rules = [(Pattern(written), allow) for written, allow in dict.fromkeys(self.written)]
+            # the longest match counts, and of two that are as long, the one that allows
+            self._rules = sorted(rules, key=lambda rule: (-rule[0].length, not rule[1]))
+        return self._rules
+
 
 class Robots:
-    """A robots.txt as it was understood."""
+    """A robots.txt as it was understood: groups by product token in lower case, "*" for everyone else's."""
 
-    sitemaps: tuple[str, ...]
+    __slots__ = ("_groups", "sitemaps")
+
+    def __init__(self, groups: dict[str, _Group], sitemaps: tuple[str, ...] = ()) -> None:
+        self._groups = groups
+        self.sitemaps = sitemaps
 
     def allows(self, url: str, agent: str) -> bool:
-        """Say whether `agent` (a product token) may fetch a normalised address."""
-        raise NotImplementedError
+        """Say whether `agent` (a product token) may fetch an address, given whole or as path and query."""
+        path = _ORIGIN.sub("", url, count=1).partition("#")[0]
+        if path == "/robots.txt":  # section 2.2.2: implicitly allowed
+            return True
+        ready = UrlPath(path if path.startswith("/") else f"/{path}")
+        return next((allow for pattern, allow in self._group(agent).rules if pattern.matches(ready)), True)
 
     def crawl_delay(self, agent: str) -> float | None:
-        """Give the Crawl-delay in seconds that is asked of `agent`."""
-        raise NotImplementedError
+        """Give the Crawl-delay in seconds that is asked of `agent`, the longest where there are several."""
+        return self._group(agent).delay
+
+    def _group(self, agent: str) -> _Group:
+        return self._groups.get(agent.lower()) or self._groups.get(_EVERYONE) or _Group()
 
 
 def parse(body: bytes) -> Robots:
-    """Read a robots.txt; whatever it holds, nothing is raised."""
-    raise NotImplementedError
+    """Read the first `LIMIT` bytes of a robots.txt; whatever they hold, nothing is raised."""
+    groups: dict[str, _Group] = {}
+    sitemaps: dict[str, None] = {}
+    named: list[_Group] = []
+    has_rules = False
+    for line in _LINE_END.split(_text(body[:LIMIT])):
+        name, value = _field(line)
+        if name == "agent":
+            if has_rules:
+                named, has_rules = [], False
+            if token := _token(value):
+                named.append(groups.setdefault(token, _Group()))
+        elif name in ("allow", "disallow"):
+            has_rules = True
+            for pattern in _patterns(value, name == "allow"):
+                for group in named:
+                    group.written.append((pattern, name == "allow"))
+        elif name == "delay" and (number := _NUMBER.match(value)):
+            for group in named:
+                group.delay = max(group.delay or 0.0, float(number[0]))
+        elif name == "sitemap" and (address := normalise(value.encode("latin-1").decode("utf-8", "replace"))):
+            sitemaps[address] = None
+    return Robots(groups, tuple(sitemaps))
+
+
+def _patterns(value: str, allow: bool) -> list[str]:
+    """Give the patterns that a rule stands for: none where it names no path, which disallows nothing."""
+    if not value:
+        return []
+    folder, slash, name = value.rpartition("/")
+    if allow and slash and name.startswith("index.htm"):  # as Google: the folder itself is allowed too
+        return [value, f"{folder}/$"]
+    return [value]
+
+
+def _text(body: bytes) -> str:
+    """Give the file's octets as characters, without the mark that it may begin with, whole or cut short."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return body.decode("utf-16", "replace").encode("utf-8", "replace").decode("latin-1")
+    for size in (3, 2, 1):
+        if body.startswith(codecs.BOM_UTF8[:size]):
+            return body[size:].decode("latin-1")
+    return body.decode("latin-1")
+
+
+def _field(line: str) -> tuple[str, str]:
+    """Split a line into the field that it is, by our name, and its value; ("", "") for what is neither."""
+    line = line.partition("#")[0].strip(_BLANK)
+    name, colon, value = line.partition(":")
+    if not colon:  # as Google: "disallow /a" is meant so, a sentence is not
+        words = _BLANKS.split(line)
+        if len(words) != 2:
+            return "", ""
+        name, value = words
+    return _FIELDS.get(name.strip(_BLANK).lower(), ""), value.strip(_BLANK)
+
+
+def _token(value: str) -> str:
+    """Give the product token that a user-agent line names, "" where it names none."""
+    found = _TOKEN.match(value)
+    return found[0].lower() if found else ""
 
 
 def decide(status: int | None, body: bytes) -> Robots:
-    """Give the rules that follow from an answer; `status` is None where there was none."""
-    raise NotImplementedError
+    """Give the rules that follow from the answer to a robots.txt request (section 2.3.1).
+
+    2xx: what it says. 4xx, and 3xx that lead on for more than five hops: there is none, all is allowed. 5xx,
+    and None for no answer at all: the site cannot be asked, so nothing is allowed. 429 counts with these: it
+    is a 4xx by number, but a server that has had too many requests has not said that it wants more.
+    """
+    if status is not None and 200 <= status < 300:
+        return parse(body)
+    if status is not None and 300 <= status < 500 and status != 429:
+        return Robots({})
+    return parse(b"User-agent: *\nDisallow: /")
