@@ -62,6 +62,9 @@ Truncated = Literal["", "length", "unspecified"]
 FIELDS = 256
 """Header fields after which an answer is given up."""
 
+IDLE_CONNECTIONS = 256
+"""Connections that are kept while nothing is asked over them; beyond, those idle for longest are closed."""
+
 _MIB = 1 << 20
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.8,*/*;q=0.5"
 _LANGUAGES = {"tur": "tr-TR,tr;q=0.9,en;q=0.5,*;q=0.3"}
@@ -200,20 +203,16 @@ class Fetcher:
         *,
         body_limit: int | None = None,
         wanted: Wanted | None = None,
-        last: bool = False,
     ) -> Answer | Failure:
         """Ask for a URL once.
 
         `headers` are for conditions (If-None-Match, If-Modified-Since); a value that is no printable ASCII
         is left out, since it was a server's once. `body_limit` is in bytes as sent, instead of
-        `limits.body_mb`. Where `wanted` says no to an answer's status and fields, its body is not read.
-        `last` asks the server to close the connection. The URL's credentials and fragment are neither sent
-        nor kept.
+        `limits.body_mb`. Where `wanted` says no to an answer's status and fields, its body is not read. The
+        URL's credentials and fragment are neither sent nor kept.
         """
         started, clock = datetime.now(UTC), time.monotonic()
         fields = {name: value for name, value in (headers or {}).items() if _PRINTABLE.fullmatch(value)}
-        if last:
-            fields["Connection"] = "close"
         _PEER.set(_NOBODY)
         try:
             target = _target(url)
@@ -370,7 +369,10 @@ def _unpacked(status: int, fields: dict[str, str], body: bytes, limit: int, cut:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes who is at the other end, and speaks HTTP with a limit on the header as a whole."""
+    """Notes who is at the other end, keeps few idle connections, and limits the header as a whole.
+
+    Idle ones end by themselves in 15 s, but by then thousands of hosts may have been asked for one page.
+    """
 
     def __init__(self, header_limit: int, **options: Any) -> None:
         super().__init__(**options)
@@ -378,6 +380,9 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, *arguments: Any, **options: Any) -> Connection:
         connection = await super().connect(*arguments, **options)
+        while len(self._conns) > IDLE_CONNECTIONS:
+            for protocol, _ in self._conns.pop(next(iter(self._conns))):
+                protocol.close()
         if connection.transport is not None:
             _PEER.set(_peer(connection.transport))
         return connection

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web import ALLOW, Exchange, Reply, Site, Web, page, redirect
 
+from corpus.crawl import fetch as fetch_module
 from corpus.crawl.config import Agent, Crawl, Limits, Network, Scope
 from corpus.crawl.fetch import FIELDS, KINDS, Answer, Failure, Fetcher
 
@@ -276,11 +277,17 @@ def test_a_host_is_asked_over_one_connection_and_never_twice_at_once() -> None:
     assert all(one.ended <= other.begun for one, other in zip(web.log, web.log[1:], strict=False))
 
 
-def test_the_last_request_asks_for_the_connection_to_be_closed() -> None:
-    with Web({"a.test": {"/": page()}}) as web:
-        answer = get(web, last=True)
-    assert web.log[0].fields["connection"] == "close"
-    assert answer.request == web.raw[0]
+def test_few_connections_are_kept_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_module, "IDLE_CONNECTIONS", 3)
+    hosts = [f"h{number}.test" for number in range(8)]
+
+    async def inside(fetcher: Fetcher) -> None:
+        for host in [*hosts, hosts[-1], hosts[-2], hosts[0]]:
+            assert (await fetcher.get(f"http://{host}/")).status == 200
+
+    with Web({host: {"/": page()} for host in hosts}) as web:
+        run(crawl(web), inside)
+    assert [entry.connection for entry in web.log] == [*range(8), 7, 6, 8]
 
 
 def test_a_kept_connection_that_ends_without_an_answer_is_a_reset_and_nothing_is_sent_again() -> None:

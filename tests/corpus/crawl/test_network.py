@@ -237,6 +237,19 @@ def test_every_socket_is_checked_on_whatever_way_its_address_came() -> None:
     guard.open((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))).close()
 
 
+def test_an_address_that_slipped_by_the_resolver_is_not_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def careless(self: Guard, host: str, port: int, family: int) -> list[Any]:
+        return [
+            {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 6, "flags": 0}
+        ]
+
+    monkeypatch.setattr(Guard, "resolve", careless)
+    with Web({"sinsi.test": {"/": page()}}) as web:
+        result = fetch(f"http://sinsi.test:{web.port}/", Network())
+    assert isinstance(result, Failure)
+    assert (result.kind, web.log) == ("network.refused", [])
+
+
 def test_an_override_replaces_dns_but_not_the_check(dns: dict[str, Any]) -> None:
     assert resolve("a.test", 80, allow=ALLOW, a_test="127.0.0.1:8080") == [("127.0.0.1", 8080)]
     assert resolve("A.test.", 443, allow=ALLOW, a_test="127.0.0.1:8080") == [("127.0.0.1", 8080)]
