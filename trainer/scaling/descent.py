@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from trainer.scaling.laws import Floats, Law, Logs
 
@@ -19,6 +18,14 @@ CHUNK = 1 << 21
 """Numbers of one working array: more starts than fill it are taken in turns."""
 STUCK = 1e10
 """Damping at which a step is too small to matter."""
+STEPS = 200
+"""The most Newton steps of a polish."""
+NUDGE = 1e-4
+"""Half the distance, in units of uncertainty, over which the gradient's change is its curvature."""
+DAMPINGS = np.append(1e-12, np.geomspace(1e-6, 1e6, 17))
+"""What is added to the curvature, from a whole step to a short one straight down."""
+LONGER = np.array([2.0, 4.0, 8.0, 16.0, 64.0])
+"""Multiples of Newton's step: towards a bound at infinity, such as E = 0, a single one goes one e-fold."""
 
 
 @dataclass(frozen=True)
@@ -181,45 +188,68 @@ def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest
 
 
 def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, float]:
-    """Bring one centred estimate [p] to rest: BFGS, then Nelder–Mead over the kinks, whichever ends lower.
+    """Bring one centred estimate [p] to rest, inside the bounds: where it ends, and the objective there.
 
-    Parameters that are held or lie on a bound stay. Coordinates are whitened by the Gauss–Newton matrix, so
-    that one unit is one unit of uncertainty in every direction.
+    Newton's steps, with the curvature of the gradient itself, by differences: Gauss–Newton's has none of the
+    bends of the law, nor of Huber's penalty beyond delta. Of all dampings of a step the best is taken, so
+    that a kink or a saddle costs steps, not the end. It ends where no step gains anything, or after STEPS.
     """
-    lower, upper = np.array(problem.law.bounds).T
-    value, gradient, matrix = problem.system(theta[None], weights)
-    outward = ((theta <= lower) & (gradient[0] > 0)) | ((theta >= upper) & (gradient[0] < 0))
-    moving = np.flatnonzero((problem.free > 0) & ~outward)
-    if not len(moving):
-        return theta, float(value[0])
-    block = matrix[0][np.ix_(moving, moving)]
-    sizes, axes = np.linalg.eigh(block)
-    to_theta = axes / np.sqrt(np.maximum(sizes, sizes.max() * 1e-12 + 1e-30))
-
-    def place(z: Floats) -> Floats:
-        full = theta.copy()
-        full[moving] += to_theta @ z
-        return np.where(problem.free > 0, np.clip(full, lower, upper), full)
-
-    def target(z: Floats) -> tuple[float, Floats]:
-        now, slope, _ = problem.system(place(z)[None], weights)
-        return float(now[0]), to_theta.T @ slope[0][moving]
-
-    best = np.zeros(len(moving))
-    least = float(value[0])
-    for _ in range(3):
-        before = least
-        tight = {"gtol": 1e-10, "maxiter": 500}
-        found = optimize.minimize(target, best, jac=True, method="BFGS", options=tight)
-        if found.fun < least:
-            best, least = found.x, float(found.fun)
-        if found.jac @ found.jac < 1e-12 * max(1.0, least):  # what a quadratic model could still gain, twice
+    value = float(problem.values(theta[None], weights)[0])
+    for _ in range(STEPS):
+        # a step may press a parameter on its bound further out though its own gradient points in
+        for inside in (False, True):
+            frame = Frame.at(problem, theta, weights, inside)
+            if not len(frame.slope):
+                continue
+            trials = frame.place(frame.steps(problem, weights))
+            values = problem.values(trials, weights)
+            i = int(values.argmin())
+            if value - values[i] > 1e-14 * abs(value):
+                theta, value = trials[i], float(values[i])
+                break
+        else:
             break
-        simplex = best + 1e-2 * np.vstack([np.zeros(len(best)), np.eye(len(best))])
-        options = {"initial_simplex": simplex, "xatol": 1e-10, "fatol": 1e-13, "maxiter": 200 * len(best)}
-        found = optimize.minimize(lambda z: target(z)[0], best, method="Nelder-Mead", options=options)
-        if found.fun < least:
-            best, least = found.x, float(found.fun)
-        if before - least <= 1e-12 * abs(least):
-            break
-    return place(best), least
+    return theta, value
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Coordinates z around centred parameters [p]: one unit is one of uncertainty in every direction.
+
+    Held parameters are not among them, nor those that press against a bound. `axes` [p, k] leads from z to
+    the parameters, `slope` [k] is the objective's gradient in z.
+    """
+
+    origin: Floats
+    axes: Floats
+    slope: Floats
+    bounds: tuple[Floats, Floats]
+
+    @classmethod
+    def at(cls, problem: Problem, theta: Floats, weights: Floats, inside: bool = False) -> Frame:
+        """Whiten by the Gauss–Newton matrix; `inside`: without any parameter that lies on a bound."""
+        lower, upper = np.array(problem.law.bounds).T
+        _, gradient, matrix = problem.system(theta[None], weights)
+        out = ((theta <= lower) & (inside | (gradient[0] > 0))) | (
+            (theta >= upper) & (inside | (gradient[0] < 0))
+        )
+        moving = np.flatnonzero((problem.free > 0) & ~out)
+        axes = np.zeros((len(theta), len(moving)))
+        if len(moving):
+            sizes, own = np.linalg.eigh(matrix[0][np.ix_(moving, moving)])
+            axes[moving] = own / np.sqrt(np.maximum(sizes, sizes.max() * 1e-12 + 1e-30))
+        return cls(theta, axes, gradient[0] @ axes, (lower, upper))
+
+    def place(self, z: Floats) -> Floats:
+        """Give centred parameters [m, p] at coordinates [m, k], inside the bounds."""
+        clipped = np.clip(self.origin + z @ self.axes.T, *self.bounds)
+        return np.where(self.axes.any(axis=1), clipped, self.origin)
+
+    def steps(self, problem: Problem, weights: Floats) -> Floats:
+        """Give Newton's step [m, k] under every damping, and longer ones: down also where it bends down."""
+        nudges = NUDGE * self.axes.T
+        slopes = problem.system(self.origin + np.vstack([nudges, -nudges]), weights)[1] @ self.axes
+        curvature = (slopes[: len(nudges)] - slopes[len(nudges) :]) / (2 * NUDGE)
+        sizes, own = np.linalg.eigh((curvature + curvature.T) / 2)
+        damped = -(self.slope @ own / (np.abs(sizes) + DAMPINGS[:, None])) @ own.T
+        return np.concatenate([damped, damped[0] * LONGER[:, None]])

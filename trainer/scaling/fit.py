@@ -140,7 +140,8 @@ def fit(
         for i, count in _basins(ended.theta, ended.value)
         if ended.value[i] <= RIVAL * ended.value.min() + 1e-12
     ]
-    polished = [(*polish(task, ended.theta[i], weights), count) for i, count in minima[:SHOWN]]
+    shown = max(1, SHOWN * descents // DESCENTS)  # a quick fit is not certified: few minima will do
+    polished = [(*polish(task, ended.theta[i], weights), count) for i, count in minima[:shown]]
     polished.sort(key=lambda found: found[1])
     theta, value, _ = polished[0]
     raw = task.raw(theta[None])[0]

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from corpus import files
 from corpus.settings import ConfigError
 from trainer.scaling.analysis import choose
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.grid import Cell
 from trainer.scaling.laws import CHINCHILLA, TIED
 from trainer.scaling.prediction import predict
 from trainer.scaling.runs import Runs, RunsError, runs
+
+if TYPE_CHECKING:  # a report reads predictions, and torch stays out of it
+    from trainer.scaling.grid import Cell
 
 FOLDER = "predictions"
 LOSS = "loss"

@@ -94,6 +94,18 @@ def test_a_noisy_fit_ends_where_no_small_step_gains() -> None:
     assert found.certificate.basins[0].value == pytest.approx(found.value)
 
 
+def test_a_parameter_that_runs_to_its_bound_leaves_the_others_at_rest() -> None:
+    data = grid(LAWS["chinchilla"], noise=0.01)
+    none = data.with_loss(data.loss - 0.9 * data.loss.min())  # what remains would need E below zero
+    found = fit(REPETITION, none)
+    assert {"e"} <= set(found.certificate.at_bound)
+    assert found.certificate.gradient < 1e-3
+    steps = np.random.default_rng(1).normal(0, 1e-4, (2000, 7))
+    task = problem(REPETITION, none, HUBER, {})
+    around = task.centred(task.raw(task.centred(found.theta[None]) + steps))
+    assert task.values(around, np.ones((1, len(none)))).min() * HUBER.scale >= found.value * (1 - 1e-9)
+
+
 def test_objective_is_the_sum_of_huber_penalties_of_log_loss() -> None:
     data = grid(CHINCHILLA, noise=0.01)
     found = fit(CHINCHILLA, data)
