@@ -33,7 +33,7 @@ _RESERVED = re.compile(r"[:/@!'(),\[\]]")  # of RFC 3986, without those that giv
 
 
 class Pattern:
-    """A path pattern with `*` for any characters and `$` for the end (section 2.2.3).
+    """A path pattern in octets, with `*` for any of them and `$` for the end (section 2.2.3).
 
     `length` is its length in octets once it is encoded: the measure of how specific a rule is. A match takes
     time linear in the path, whatever the pattern.
@@ -73,17 +73,21 @@ class UrlPath:
     __slots__ = ("forms",)
 
     def __init__(self, path: str) -> None:
-        octets = path if path.isascii() else path.encode("utf-8", "replace").decode("latin-1")
-        self.forms = _forms(octets.replace("*", "%2A").replace("$", "%24"))
+        self.forms = _forms(octets(path).replace("*", "%2A").replace("$", "%24"))
 
 
-def _forms(octets: str) -> tuple[str, ...]:
+def octets(text: str) -> str:
+    """Give a text as octets, a character each, as patterns take it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
+
+
+def _forms(path: str) -> tuple[str, ...]:
     """Encode a path or pattern as section 2.2.2 asks, characters being octets, in one or two ways.
 
     Escapes of unreserved characters are undone, what is no URL character is escaped. The second way escapes
     the reserved characters of a query too: the section's own example has them so, but few sites do.
     """
-    plain = _ODD.sub(_encoded, octets)
+    plain = _ODD.sub(_encoded, path)
     before, mark, query = plain.partition("?")
     if not query or not _RESERVED.search(query):
         return (plain,)
