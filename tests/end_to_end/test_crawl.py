@@ -137,21 +137,6 @@ def _responses(path: Path) -> list[str]:
         ]
 
 
-def test_a_second_crawl_in_the_same_folder_is_refused(served: tuple[int, Path], tmp_path: Path) -> None:
-    port, log = served
-    words = command(tmp_path / "crawl", port, 1)
-    run = subprocess.Popen(words, stderr=subprocess.DEVNULL)
-    try:
-        while len(requests(log)) < 5:
-            time.sleep(0.02)
-        other = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert other.returncode == 1
-        assert "another run is at work here" in other.stderr
-    finally:
-        run.kill()
-        run.wait()
-
-
 def test_the_status_of_a_crawl_as_json(served: tuple[int, Path], tmp_path: Path) -> None:
     port, _ = served
     subprocess.run(command(tmp_path / "crawl", port, 1), capture_output=True, check=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from io import StringIO
@@ -22,6 +24,7 @@ from corpus.crawl.status import status
 from corpus.schema import FETCHES
 from corpus.settings import ConfigError
 from pipelines import crawl
+from pipelines.errors import StageError
 from pipelines.options import Runner
 
 CONTACT = "https://kitaplik.example/iletisim"
@@ -138,6 +141,18 @@ def test_new_seeds_join_a_crawl(tmp_path: Path) -> None:
         run(tmp_path, settings(served), "http://www1.test/")
     assert {row["host"] for row in pages(tmp_path).values()} == {"http://www0.test", "http://www1.test"}
     assert max(Counter((entry.host, entry.path) for entry in served.log).values()) == 1
+
+
+def test_a_second_crawl_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    first = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    with Web({"a.test": {"/": html()}}) as served:
+        with pytest.raises(StageError, match="another run is at work here"):
+            run(tmp_path, settings(served), "http://a.test/")
+        assert served.log == []
+        os.close(first)
+        run(tmp_path, settings(served), "http://a.test/")
+    assert outcome(pages(tmp_path)["http://a.test/"]) == "kept"
 
 
 # ---------------------------------------------------------------- politeness
