@@ -191,12 +191,13 @@ def _write_warc(root: Path, number: int, made: list[Page]) -> Iterator[dict[str,
             length = file.tell() - offset
             note = io.BytesIO(b"fetchTimeMs: 12\r\n")
             writer.write_record(writer.create_warc_record(page.url, "metadata", payload=note, length=17))
-            yield _row(page, body, path, offset, length, segment, moment)
+            yield row(page, body, path, offset, length, segment, moment)
 
 
-def _row(
+def row(
     page: Page, body: bytes, path: str, offset: int, length: int, segment: str, moment: datetime
 ) -> dict[str, Any]:
+    """Give the index's row of a capture."""
     parts = urlsplit(page.url)
     labels = [*reversed(page.host.split(".")), None, None, None, None, None]
     suffix = ".".join(page.host.split(".")[-2:]) if labels[1] in ("com", "org") else labels[0]

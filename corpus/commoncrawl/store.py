@@ -190,14 +190,12 @@ class HttpStore:
         """Ask once. What comes is a success; whatever else becomes an exception by what it means."""
         url = self._url(path)
         answer: urllib3.BaseHTTPResponse | None = None
-        whole = False
         try:
             answer = self._pool.request(
                 "GET", url, headers={**self._headers, **headers}, preload_content=False, decode_content=False
             )
             _judge(answer, url)
             yield answer
-            whole = True
         except LocationValueError as error:
             raise ConfigError(f"{url}: {error}") from None
         except HTTPError as error:
@@ -207,8 +205,8 @@ class HttpStore:
             raise PassingError(f"{type(reason).__name__}: {reason}") from None
         finally:
             if answer is not None:
-                # A connection with bytes left on it cannot be used again.
-                answer.release_conn() if whole else answer.close()
+                answer.close()  # the connection too, if bytes are left on it; one without went back already
+                answer.release_conn()
 
 
 def _judge(answer: urllib3.BaseHTTPResponse, url: str) -> None:
