@@ -133,7 +133,6 @@ def _go_on(store: Store, path: str, part: Part, beat: Beat) -> None:
                     beat((body.start + came) / body.total if body.total else 0.0)
             if body.total and body.start + came != body.total:
                 raise PassingError(f"{body.start + came:,} of {body.total:,} bytes came")
-            store.tally.add(came)
     except PassingError as error:
         raise PassingError(str(error), error.after_s, progress=came > 0) from None
 
