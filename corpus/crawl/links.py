@@ -1,12 +1,31 @@
-"""One pass over a page: the links it names, and what it says about its own use."""
+"""One pass over a page: the links that it names, and what it says about its own use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Via = Literal["link", "canonical", "hreflang", "redirect"]
+from lxml import etree
+
+from corpus.crawl import optout
+from corpus.crawl.urls import normalise
+from corpus.sources.http import charset_of
+from corpus.text.charset import decode
+
+LINKS = 5_000
+"""Different links that are taken from one page."""
+
+ELEMENTS = 100_000
+"""Elements of a page that are looked at: real pages have fewer, and a hostile one must not hold up others."""
+
+Via = Literal["link", "canonical", "hreflang", "redirect", "sitemap"]
+
+_PIECE = 1 << 16  # bytes parsed between two looks at the limits
+_REFRESH = re.compile(r"[\s\d.]*[;,\s]\s*(?:url\s*=\s*)?+(?:\"([^\"]*)|'([^']*)|([^\s\"'].*))", re.I | re.S)
+_FIELD = re.compile(r"<([^>]*)>([^<]*)")
+_PARAMETER = re.compile(r"""[;\s](rel|hreflang)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +42,8 @@ class Link:
 class Page:
     """What a page names and asks for.
 
-    `directives` are those of its meta elements, by name, as `optout.directives` gives them; `tdm` is its
+    Of links to one address the first is given, and it counts as nofollow only if all of them are.
+    `directives` are those of the page's meta elements, as `optout.directives` gives them; `tdm` is its
     tdm-reservation (None where it says nothing); `base` is the address that its links are relative to.
     """
 
@@ -34,5 +54,132 @@ class Page:
 
 
 def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
-    """Read an HTML body; `headers` (lower-case names) give its charset and Link fields."""
-    raise NotImplementedError
+    """Read the HTML that was fetched from `url`; whatever it is, nothing is raised.
+
+    `headers` (lower-case names) tell its charset and more links; `agent` is the product token that meta
+    elements may address. Of rel only nofollow keeps a link from being followed: ugc and sponsored say who
+    wrote it, and come with nofollow where that is meant.
+    """
+    text = decode(body, charset_of(headers.get("content-type", "")))
+    reader = _Reader(agent)
+    reader.found += _in_field(headers.get("link", ""))
+    _feed(text.text.encode("utf-8", "replace"), reader)
+    base = normalise(reader.base, url) if reader.base else None
+    # browsers encode queries in the page's charset, but never in a wide one
+    charset = "utf-8" if text.encoding.startswith("utf-") else text.encoding
+    return Page(_links(reader.found, url, base or url, charset), reader.directives(), reader.tdm, base or url)
+
+
+_Found = tuple[str, Via, bool, str]
+
+
+class _Reader:
+    """What lxml's parser tells of a page, element by element; there is no tree, so depth costs nothing."""
+
+    def __init__(self, agent: str) -> None:
+        self.base = ""
+        self.tdm: bool | None = None
+        self.found: list[_Found] = []
+        self.elements = 0
+        self._agent = agent
+        self._robots: list[str] = []
+        self._readers: dict[str, Callable[[dict[str, str]], None]] = {
+            "a": self._anchor,
+            "area": self._anchor,
+            "frame": self._frame,
+            "link": self._link,
+            "meta": self._meta,
+            "base": self._base,
+        }
+
+    @property
+    def is_full(self) -> bool:
+        return self.elements > ELEMENTS or len(self.found) > 4 * LINKS
+
+    def directives(self) -> frozenset[str]:
+        return optout.directives(self._robots, "")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.elements += 1
+        if reader := self._readers.get(tag):
+            reader(attributes)
+
+    def close(self) -> None:
+        """What lxml asks of a parser's target."""
+
+    def _anchor(self, attributes: dict[str, str]) -> None:
+        if (href := attributes.get("href")) is not None:
+            hint = attributes.get("hreflang") or attributes.get("lang") or ""
+            self.found.append((href, "link", "nofollow" in _tokens(attributes), hint))
+
+    def _frame(self, attributes: dict[str, str]) -> None:
+        self.found.append((attributes.get("src", ""), "link", False, ""))
+
+    def _link(self, attributes: dict[str, str]) -> None:
+        self.found += _named(attributes.get("href", ""), _tokens(attributes), attributes.get("hreflang", ""))
+
+    def _meta(self, attributes: dict[str, str]) -> None:
+        name, content = attributes.get("name", "").strip().lower(), attributes.get("content", "")
+        if name in ("robots", self._agent.lower()):
+            self._robots.append(content)
+        elif name == "tdm-reservation":
+            self.tdm = optout.reservation(content) if self.tdm is None else self.tdm
+        elif attributes.get("http-equiv", "").strip().lower() == "refresh" and (
+            refresh := _REFRESH.match(content)
+        ):
+            self.found.append((refresh[1] or refresh[2] or refresh[3] or "", "redirect", False, ""))
+
+    def _base(self, attributes: dict[str, str]) -> None:
+        self.base = self.base or attributes.get("href", "")
+
+
+def _feed(page: bytes, reader: _Reader) -> None:
+    parser = etree.HTMLParser(target=reader, encoding="utf-8", huge_tree=True)
+    try:
+        for at in range(0, len(page), _PIECE):
+            parser.feed(page[at : at + _PIECE])
+            if reader.is_full:
+                break
+        parser.close()
+    except etree.LxmlError:  # nothing in it, or what libxml2 gives up at: what was found before counts
+        pass
+
+
+def _tokens(attributes: Mapping[str, str]) -> list[str]:
+    return attributes.get("rel", "").lower().split()
+
+
+def _named(href: str, rel: list[str], language: str) -> list[_Found]:
+    """Give the link of a <link> element or a Link field, if it is one to a page."""
+    if "canonical" in rel:
+        return [(href, "canonical", False, "")]
+    if "alternate" in rel and language:
+        return [(href, "hreflang", False, language)]
+    if "next" in rel or "prev" in rel:
+        return [(href, "link", "nofollow" in rel, language)]
+    return []
+
+
+def _in_field(field: str) -> Iterator[_Found]:
+    """Give the links of Link header fields (RFC 8288)."""
+    for target, written in _FIELD.findall(field):
+        parameters = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(written)}
+        yield from _named(target, parameters.get("rel", "").lower().split(), parameters.get("hreflang", ""))
+
+
+def _links(found: list[_Found], url: str, base: str, charset: str) -> list[Link]:
+    """Give each address once, in the order of the page, without the page itself."""
+    links: dict[str, Link] = {}
+    known: dict[str, str | None] = {}  # pages repeat themselves, in menus above all
+    for href, via, nofollow, hint in found:
+        if href not in known:
+            known[href] = normalise(href, base, charset)
+        address = known[href]
+        if address is None or address == url:
+            continue
+        first = links.get(address)
+        if first is None and len(links) < LINKS:
+            links[address] = Link(address, via, nofollow, hint.strip())
+        elif first is not None and first.nofollow and not nofollow:
+            links[address] = Link(address, first.via, False, first.hint)
+    return list(links.values())
