@@ -23,8 +23,8 @@ from corpus.crawl.fetch import Answer, digest_of
 from corpus.sources.compression import DamageError, Gzip, Window, inflate
 
 LEVEL = 4
-"""Of gzip, for pages of 15 KB that came unpacked: 1 takes 0.27 ms and makes 7 % more, 6 takes 0.57 ms for 2 %
-less. What came packed takes 0.13 ms at any level."""
+"""Of gzip. A page of 15 KB that came unpacked takes 0.35 ms; at level 1 0.27 ms and 7 % more space, at level 6
+0.57 ms and 2 % less. What came packed takes 0.13 ms at any level."""
 
 _PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
 _STANDARD = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"

@@ -11,20 +11,17 @@ import ssl
 import time
 from base64 import b32encode
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha1
 from typing import Any, Literal, Self, get_args
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
 from corpus.crawl.config import Crawl
+from corpus.crawl.connection import NOBODY, PEER, Connector
 from corpus.crawl.network import Guard, Refused, Unresolved
 from corpus.sources.http import BodyError, Response, charset_of, decode_body
 
@@ -61,9 +58,6 @@ Truncated = Literal["", "length", "unspecified"]
 
 FIELDS = 256
 """Header fields after which an answer is given up."""
-
-IDLE_CONNECTIONS = 256
-"""Connections that are kept while nothing is asked over them; beyond, those idle for longest are closed."""
 
 _MIB = 1 << 20
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.8,*/*;q=0.5"
@@ -135,16 +129,6 @@ Wanted = Callable[[int, Mapping[str, str]], bool]
 """Says by status and header fields (lower-case names) whether a body is worth its bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    address: str = ""
-    tls: tuple[str, str] | None = None
-
-
-_NOBODY = _Peer()
-_PEER: ContextVar[_Peer] = ContextVar("peer", default=_NOBODY)  # of the request that the current task makes
-
-
 class _UrlError(ValueError):
     """What was to be fetched is no URL that can be."""
 
@@ -168,7 +152,7 @@ class Fetcher:
         self._fields["Accept-Encoding"] = "gzip, deflate, br"
 
     async def __aenter__(self) -> Self:
-        connector = _Connector(
+        connector = Connector(
             self._header_limit,
             resolver=self._guard,
             socket_factory=self._guard.open,
@@ -213,7 +197,7 @@ class Fetcher:
         """
         started, clock = datetime.now(UTC), time.monotonic()
         fields = {name: value for name, value in (headers or {}).items() if _PRINTABLE.fullmatch(value)}
-        _PEER.set(_NOBODY)
+        PEER.set(NOBODY)
         try:
             target = _target(url)
             url = str(target)
@@ -223,7 +207,7 @@ class Fetcher:
         except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, _UrlError) as error:
             kind, detail, passing = explain(error)
             seconds = time.monotonic() - clock
-            return Failure(url, kind, detail, passing, _PEER.get().address, started, seconds)
+            return Failure(url, kind, detail, passing, PEER.get().address, started, seconds)
         assert response.version is not None
         return Answer(
             url=url,
@@ -237,8 +221,8 @@ class Fetcher:
             digest=digest_of(body),
             truncated=truncated,
             request=_request(target, response.request_info.headers),
-            address=_PEER.get().address,
-            tls=_PEER.get().tls,
+            address=PEER.get().address,
+            tls=PEER.get().tls,
             started=started,
             seconds=time.monotonic() - clock,
         )
@@ -246,14 +230,16 @@ class Fetcher:
     async def _read(
         self, response: aiohttp.ClientResponse, limit: int, wanted: Wanted | None
     ) -> tuple[bytes, bytes, Truncated]:
-        """Give the body as sent, unpacked, and whether and why it is not whole."""
+        """Give the body as sent, unpacked, and whether and why it is not whole.
+
+        Where it is not, aiohttp closes the connection.
+        """
         if sum(len(name) + len(value) + 4 for name, value in response.raw_headers) > self._header_limit:
             raise LineTooLong(b"the header", self._header_limit)
         if response.status == 101:
             raise HttpProcessingError(message="101 Switching Protocols, which was not asked for")
         fields = _joined(response.raw_headers)
         if not response.content.at_eof() and wanted is not None and not wanted(response.status, fields):
-            response.close()
             return b"", b"", "unspecified"
         parts: list[bytes] = []
         size = 0
@@ -261,8 +247,6 @@ class Fetcher:
             parts.append(data)
             size += len(data)
         body = b"".join(parts)[:limit]
-        if size > limit:
-            response.close()
         truncated: Truncated = "length" if size > limit else ""
         content = _unpacked(response.status, fields, body, max(limit, self._body_limit), bool(truncated))
         return body, content, truncated
@@ -298,11 +282,6 @@ def _kind(inner: Exception, error: Exception) -> Kind:
     causes = list(_causes(error))
     if any(isinstance(cause, LineTooLong) or "Too many headers" in str(cause) for cause in causes):
         return "oversized"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        early = any(
-            isinstance(cause, ContentLengthError) or "not completed" in str(cause) for cause in causes
-        )
-        return "reset" if early else "protocol"
     return "protocol" if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)) else "reset"
 
 
@@ -366,62 +345,3 @@ def _unpacked(status: int, fields: dict[str, str], body: bytes, limit: int, cut:
         if 200 <= status < 300:
             raise
         return b""
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Notes who is at the other end, keeps few idle connections, and limits the header as a whole.
-
-    Idle ones end by themselves in 15 s, but by then thousands of hosts may have been asked for one page.
-    """
-
-    def __init__(self, header_limit: int, **options: Any) -> None:
-        super().__init__(**options)
-        self._factory: Any = partial(_Handler, self._loop, header_limit)
-
-    async def connect(self, *arguments: Any, **options: Any) -> Connection:
-        connection = await super().connect(*arguments, **options)
-        while len(self._conns) > IDLE_CONNECTIONS:
-            for protocol, _ in self._conns.pop(next(iter(self._conns))):
-                protocol.close()
-        if connection.transport is not None:
-            _PEER.set(_peer(connection.transport))
-        return connection
-
-
-def _peer(transport: Any) -> _Peer:
-    address = transport.get_extra_info("peername")
-    secure = transport.get_extra_info("ssl_object")
-    tls = None
-    if secure is not None:
-        tls = (secure.version().lower().replace("tlsv", "tls/"), secure.cipher()[0])
-    return _Peer(str(address[0]) if address else "", tls)
-
-
-class _Handler(ResponseHandler):
-    """Gives up an answer when `limit` bytes came and its header is still not whole, 1xx answers included.
-
-    The parser limits each line and the number of lines of each answer, but not of how many 1xx answers come
-    before the one that counts.
-    """
-
-    def __init__(self, loop: Any, limit: int) -> None:
-        super().__init__(loop)
-        self._limit = limit
-        self._header_bytes = 0
-        self._begun = False
-
-    def set_response_params(self, **options: Any) -> None:
-        self._header_bytes, self._begun = 0, False
-        super().set_response_params(**options)
-
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        self._begun = self._begun or not 100 <= data[0].code < 200 or data[0].code == 101
-        super().feed_data(data, size)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._begun:
-            self._header_bytes += len(data)
-            if self._header_bytes > self._limit and self.transport is not None:
-                self.transport.close()
-                self.set_exception(LineTooLong(b"the header", self._limit))

@@ -236,6 +236,15 @@ def test_the_same_body_again_is_a_revisit_without_it(tmp_path: Path) -> None:
     assert block.endswith(b"\r\n\r\n")
 
 
+def test_of_an_earlier_answer_only_what_is_known_is_said(tmp_path: Path) -> None:
+    unmodified = answer(b"", status=304)
+    path = written(tmp_path, (unmodified, None, Earlier("")), unmodified)
+    for kind, fields, _ in records(path):
+        assert "WARC-Payload-Digest" not in fields
+        assert ("WARC-Refers-To-Target-URI" in fields) == (kind == "revisit")
+        assert "WARC-Refers-To-Date" not in fields
+
+
 def test_another_body_than_before_is_a_response(tmp_path: Path) -> None:
     path = written(tmp_path, (answer(), None, Earlier(digest_of(b"eski"))), (answer(b""), None, Earlier("")))
     assert [kind for kind, _, _ in records(path)].count("response") == 2
@@ -485,9 +494,10 @@ def test_an_earlier_file_that_is_not_whole_is_refused(tmp_path: Path, damage: by
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError) as caught:
-        Archive.reopen(tmp_path, "koy", CRAWL, 0, 500)
-    assert caught.value.whole == 0
+    for segment in (0, 1):
+        with pytest.raises(ArchiveError, match="koy-00000") as caught:
+            Archive.reopen(tmp_path, "koy", CRAWL, segment, 500)
+        assert caught.value.whole == 0
 
 
 def test_an_answer_that_does_not_fit_on_the_disk_leaves_the_file_whole(

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 import brotli
 import pytest
+import web as web_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web import ALLOW, Exchange, Reply, Site, Web, page, redirect
 
-from corpus.crawl import fetch as fetch_module
+from corpus.crawl import connection
 from corpus.crawl.config import Agent, Crawl, Limits, Network, Scope
 from corpus.crawl.fetch import FIELDS, KINDS, Answer, Failure, Fetcher
 
@@ -260,6 +263,21 @@ def test_a_body_that_only_ends_with_the_connection_is_whole() -> None:
     assert (answer.version, answer.body, answer.truncated) == ("1.0", b"Merhaba", "")
 
 
+def test_the_web_of_these_tests_runs_as_a_process_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, web_module.__file__, "--port", "0", "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        network = Network(allow=ALLOW, resolve={"www1.test": f"127.0.0.1:{port}"})
+        answer = run(Crawl(agent=AGENT, network=network), lambda fetcher: fetcher.get("http://www1.test/3"))
+        process.terminate()
+    assert answer.status == 200
+    (entry,) = web_module.read_log(log)
+    assert (entry.host, entry.path, entry.whole) == ("www1.test", "/3", True)
+    assert entry.sent > len(answer.body)
+
+
 # Connections
 
 
@@ -278,7 +296,7 @@ def test_a_host_is_asked_over_one_connection_and_never_twice_at_once() -> None:
 
 
 def test_few_connections_are_kept_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_module, "IDLE_CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "IDLE_CONNECTIONS", 3)
     hosts = [f"h{number}.test" for number in range(8)]
 
     async def inside(fetcher: Fetcher) -> None:
@@ -351,6 +369,22 @@ def test_a_body_beyond_the_limit_is_cut_there(framing: str) -> None:
 def test_a_body_of_just_the_limit_is_whole() -> None:
     assert fetch(page(b"x" * 64 * KIB)).truncated == ""
     assert fetch(page(b"x" * (64 * KIB + 1))).truncated == "length"
+
+
+@pytest.mark.parametrize("wanted", [None, lambda status, fields: False])
+def test_a_connection_is_closed_when_the_rest_of_a_body_is_not_read(wanted: Any) -> None:
+    async def endless(exchange: Exchange) -> None:
+        await exchange.send(BROKEN + b"Content-Length: 999999999999\r\n\r\n")
+        await exchange.flood(b"x" * 4096)
+
+    async def twice(fetcher: Fetcher) -> list[Any]:
+        return [await fetcher.get(f"http://a.test/{n}", wanted=wanted) for n in (1, 2)]
+
+    with Web({"a.test": {"/1": endless, "/2": page()}}) as web:
+        first, second = run(crawl(web), twice)
+    assert first.truncated
+    assert second.status == 200
+    assert [(entry.connection, entry.whole) for entry in web.log] == [(0, False), (1, True)]
 
 
 def test_a_single_request_may_have_a_lower_limit() -> None:
@@ -462,6 +496,19 @@ async def _endless_interim(exchange: Exchange) -> None:
 def test_a_header_beyond_the_limit_is_a_failure(reply: Reply) -> None:
     result = failure(reply)
     assert (result.kind, result.passing) == ("oversized", False)
+
+
+def test_the_limit_of_the_header_holds_for_later_answers_of_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def twice(fetcher: Fetcher) -> Any:
+        await fetcher.get("http://a.test/1")
+        return await fetcher.get("http://a.test/2")
+
+    with Web({"a.test": {"/1": page("x" * 9 * KIB), "/2": _endless_interim}}) as web:
+        result = run(crawl(web), twice)
+    assert [entry.connection for entry in web.log] == [0, 0]
+    assert result.kind == "oversized"
 
 
 def test_interim_answers_are_passed_over() -> None:
@@ -601,6 +648,15 @@ def test_an_answer_that_breaks_off_is_a_passing_failure(reply: Reply) -> None:
 def test_what_is_not_http_is_a_failure(sent: bytes) -> None:
     result = failure(_ends_after(sent))
     assert (result.kind, result.passing) == ("protocol", False)
+
+
+def test_chunks_that_go_wrong_later_are_a_failure_of_the_same_kind() -> None:
+    async def later(exchange: Exchange) -> None:
+        await exchange.send(BROKEN + b"Transfer-Encoding: chunked\r\n\r\n3\r\nbir\r\n")
+        await asyncio.sleep(0.05)
+        await exchange.send(b"iki\r\n")
+
+    assert failure(later).kind == "protocol"
 
 
 def test_a_failure_says_what_was_found_in_one_short_line_of_text() -> None:
