@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Server:
     faults: dict[str, list[str]] = field(default_factory=dict)
     always: str = ""
     page_lines: int = 40
+    throttle_s: float = 0.0  # pause after every 64 KiB of a body
     lock: threading.Lock = field(default_factory=threading.Lock)
     at_work: int = 0
     most_at_work: int = 0
@@ -176,6 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.state.throttle_s:
+            for at in range(0, len(body), 1 << 16):
+                self.wfile.write(body[at : at + (1 << 16)])
+                self.wfile.flush()
+                time.sleep(self.state.throttle_s)
+            return
         self.wfile.write(body[:only])
         if only is not None:
             self.wfile.flush()

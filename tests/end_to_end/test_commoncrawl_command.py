@@ -1,0 +1,201 @@
+"""derlem commoncrawl: killed in the middle it goes on, a build takes its pages, errors are one message."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cc_crawl
+import cc_server
+import pytest
+from support import DERLEM, ROOT
+from typer.testing import CliRunner
+
+import derlem as front_door
+from corpus import dataset
+from pipelines import progress
+
+FETCHED = f"commoncrawl/{cc_crawl.CRAWL}"
+
+
+@pytest.fixture(scope="module")
+def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a crawl of 200 pages."""
+    root = tmp_path_factory.mktemp("commoncrawl")
+    cc_crawl.write(root, cc_crawl.pages(200), warcs=3, indexes=2, group=25)
+    return root
+
+
+@pytest.fixture
+def server(crawled: Path) -> Iterator[cc_server.Server]:
+    with cc_server.serve(crawled) as running:
+        yield running
+
+
+def options(server: cc_server.Server, folder: Path, *more: str) -> list[str]:
+    """Give the options of the default selection, all of it, in small units and without waiting."""
+    keys = ["access.requests_per_s=10000", "access.backoff_s=0.01", "pieces.unit_mb=0.02", "pieces.gap_kb=0"]
+    given = ["--base", server.url, "--index-base", server.url, "-o", str(folder), "--limit", "0"]
+    return ["commoncrawl", *given, *(part for key in keys for part in ("--set", key)), *more]
+
+
+def derlem(*line: str) -> str:
+    """Run a command in a process of its own; give what it says."""
+    done = subprocess.run([*DERLEM, *line], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def killed(line: list[str], until: Callable[[], bool]) -> None:
+    """Run a command and kill it, workers and all, as soon as something is true."""
+    running = subprocess.Popen([*DERLEM, *line], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not until() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert running.poll() is None, "it ended before it could be killed"
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Give all files that a run made, without the records and the report, which hold times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent.name != "units" and path.name != dataset.REPORT
+    }
+
+
+def records(folder: Path) -> list[Path]:
+    """Give the records of the units that are finished."""
+    return list(folder.glob(f"{FETCHED}/units/{'[0-9a-f]' * 16}.json"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_killed_fetch_goes_on_and_asks_for_nothing_that_it_has(
+    server: cc_server.Server, tmp_path: Path, workers: str
+) -> None:
+    folder, home = tmp_path / "killed", tmp_path / "killed" / FETCHED
+    line = options(server, folder, "--workers", workers)
+    slowly = [*line, "--set", "access.requests_per_s=100"]
+    killed(slowly, lambda: len(records(folder)) >= 2)
+    before = Counter(request.range for request in server.asked("/segments/"))
+    kept = {
+        file["path"]: (home / file["path"]).stat().st_mtime_ns
+        for record in records(folder)
+        for file in json.loads(record.read_text())["unit"]["files"]
+    }
+    server.log.clear()
+    assert "as planned" in derlem(*line)
+    after = Counter(request.range for request in server.asked("/segments/"))
+    assert server.asked(".parquet") == server.asked("collinfo") == server.asked("paths.gz") == []
+    assert {path: (home / path).stat().st_mtime_ns for path in kept} == kept
+    units = dataset.load(str(home)).units
+    done = [unit for unit in units if {file.path for file in unit.files} <= set(kept)]
+    # Not one request is of a finished unit: every capture is read by itself here.
+    assert sum(after.values()) == sum(unit.counts.seen for unit in units if unit not in done)
+    # What was asked for twice is of the units that were at work when it was killed.
+    largest = max(unit.counts.seen for unit in units)
+    assert sum((before & after).values()) <= int(workers) * largest
+    run_in_process(options(server, tmp_path / "whole"))
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def run_in_process(line: list[str]) -> tuple[int, str]:
+    """Run a command without the seconds that a process takes; give its status and what it says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "take_terminal", lambda: None)
+        done = CliRunner().invoke(front_door.app, line, env={"COLUMNS": "1000"})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stderr
+
+
+def test_a_killed_fetch_of_whole_files_goes_on_within_a_file(tmp_path: Path) -> None:
+    root, folder = tmp_path / "root", tmp_path / "out"
+    made, draw = cc_crawl.pages(60), random.Random(1)
+    for page in made:
+        page.text = draw.randbytes(60_000).hex()
+    cc_crawl.write(root, made, warcs=1)
+    with cc_server.serve(root) as server:
+        server.throttle_s = 0.02
+        line = ["commoncrawl", "--base", server.url, "-o", str(folder)]
+        line += ["--paths", f"{server.url}/crawl-data/{cc_crawl.CRAWL}/warc.paths.gz"]
+
+        def size() -> int:
+            return sum(path.stat().st_size for path in folder.glob("commoncrawl/*/units/*.part"))
+
+        killed(line, lambda: size() > 1_000_000)
+        there = size()
+        server.throttle_s = 0.0
+        server.log.clear()
+        derlem(*line)
+        assert [request.range for request in server.asked("/segments/")] == [f"bytes={there}-"]
+    (fetched,) = folder.glob("commoncrawl/*/warc/*.gz")
+    (source,) = root.glob("crawl-data/**/warc/*.gz")
+    assert fetched.read_bytes() == source.read_bytes()
+
+
+def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -> None:
+    status, said = run_in_process(options(server, tmp_path / "crawl"))
+    assert status == 0, said
+    assert "warc/*.gz" in said
+    assert 'under [[source]] with format = "warc", then derlem build' in said
+    (tmp_path / "corpus.toml").write_text(
+        'output = "corpus"\n[[source]]\nname = "cc"\nformat = "warc"\n'
+        'paths = ["crawl/commoncrawl/*/warc/*.gz"]\n'
+        '[clean.language]\nkeep = ["*"]\nmin_score = 0.0\nmin_scores = {}\n'
+        '[clean.filters]\npresets = {}\ndefault = "none"\n'
+    )
+    derlem("build", str(tmp_path / "corpus.toml"), "--until", "clean")
+    fetched = dataset.load(str(tmp_path / "crawl" / FETCHED))
+    counts = dataset.load(str(tmp_path / "corpus" / "clean")).counts()
+    assert counts.seen == counts.kept == fetched.counts().kept > 100
+    assert counts.skipped == {"warcinfo": len(fetched.files("warc"))}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--via", "cdx"], "name a host, a domain or a TLD"),
+        (["--language", "turkish"], "three letters"),
+        (["--set", "access.trys=3"], "did you mean 'tries'"),
+        (["--paths", "x", "--tld", "tr"], "--paths takes whole files"),
+        (["--contact", "nobody"], "expected a page such as"),
+        (["--crawl", "CC-MAIN-2099-01"], "no crawl of this name"),
+        (["--language", "fin"], "no capture fits"),
+        (["--", "--no_such_option=1"], "no Beam option has this name"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(
+    server: cc_server.Server, tmp_path: Path, more: list[str], said: str
+) -> None:
+    status, found = run_in_process(options(server, tmp_path / "out", *more))
+    assert status == 2
+    assert said in " ".join(found.split())
+
+
+def test_a_server_that_stays_overloaded_is_one_message_too(server: cc_server.Server, tmp_path: Path) -> None:
+    server.always = "503"
+    status, found = run_in_process(options(server, tmp_path / "out", "--set", "access.tries=2"))
+    assert status == 1
+    assert "503 Service Unavailable (SlowDown); run the same command again later" in " ".join(found.split())
+
+
+def test_options_say_which_pages(server: cc_server.Server, tmp_path: Path) -> None:
+    chosen = ["--language", "eng", "--language", "deu", "--domain", "example.com", "--allow-truncated"]
+    status, found = run_in_process(options(server, tmp_path / "out", *chosen, "--status", "200"))
+    assert status == 0, found
+    plan = json.loads((tmp_path / f"out/commoncrawl/plans/{cc_crawl.CRAWL}.json").read_text())["selection"]
+    assert (plan["languages"], plan["domains"], plan["truncated"]) == (["eng", "deu"], ["example.com"], True)
+    table = dataset.table(str(tmp_path / "out/commoncrawl/plans"), f"{cc_crawl.CRAWL}.arrow")
+    assert table.num_rows > 3
+    assert {languages[:3] for languages in table["languages"].to_pylist()} <= {"eng", "deu"}
+    assert all(url.startswith("https://example.com/") for url in table["url"].to_pylist())
