@@ -3,23 +3,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo study test check reproduce clean
+.PHONY: demo test check reproduce clean
 
 demo: .venv/run
 	$(BIN)/python examples/pack.py demo/kitaplik.warc.gz
 	$(BIN)/derlem build examples/corpus.toml --until tokenize
 	$(BIN)/derlem inspect demo/corpus
 	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --check
+	$(BIN)/derlem scale examples/study.toml
+	$(BIN)/derlem report demo/study --output demo/report.html
 	@echo
 	@echo "Next, read what it kept:    $(BIN)/derlem show demo/corpus --language tur_Latn --random 3"
 	@echo "what it dropped, and why:   $(BIN)/derlem show demo/corpus --dropped gopher"
-	@echo "and what the model says:    $(BIN)/derlem generate demo/run --prompt Kütüphane"
-	@echo "Then, for what one more token is worth: make study"
-
-# Two minutes of training, then some minutes of fits: after `make demo`.
-study: .venv/run
-	$(BIN)/derlem scale examples/study.toml
-	$(BIN)/derlem report demo/study --output demo/report.html
+	@echo "what the model says:        $(BIN)/derlem generate demo/run --prompt Kütüphane"
+	@echo "and what one more token is worth, in a browser: demo/report.html"
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile

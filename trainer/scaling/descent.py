@@ -22,6 +22,8 @@ STEPS = 200
 """The most Newton steps of a polish."""
 NUDGE = 1e-4
 """Half the distance, in units of uncertainty, over which the gradient's change is its curvature."""
+WIDEST = 10.0
+"""The most that a parameter changes over one unit of uncertainty: what the data leave open has no unit."""
 DAMPINGS = np.append(1e-12, np.geomspace(1e-6, 1e6, 17))
 """What is added to the curvature, from a whole step to a short one straight down."""
 LONGER = np.array([2.0, 4.0, 8.0, 16.0, 64.0])
@@ -214,7 +216,7 @@ def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, fl
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Coordinates z around centred parameters [p]: one unit is one of uncertainty in every direction.
+    """Coordinates z around centred parameters [p]: one unit is one of uncertainty, or WIDEST, the less.
 
     Held parameters are not among them, nor those that press against a bound. `axes` [p, k] leads from z to
     the parameters, `slope` [k] is the objective's gradient in z.
@@ -238,6 +240,7 @@ class Frame:
         if len(moving):
             sizes, own = np.linalg.eigh(matrix[0][np.ix_(moving, moving)])
             axes[moving] = own / np.sqrt(np.maximum(sizes, sizes.max() * 1e-12 + 1e-30))
+            axes /= np.maximum(1.0, np.abs(axes).max(axis=0) / WIDEST)
         return cls(theta, axes, gradient[0] @ axes, (lower, upper))
 
     def place(self, z: Floats) -> Floats:
