@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -270,6 +271,7 @@ class FileStore:
         at_will = {"requests_per_s": float("inf")} if files.is_local(base) else {}
         self.patience = Patience(access.model_copy(update=at_will))
         self.tally = Tally()
+        self._refusals = _refusals()
         try:
             self._fs, self._root = files.filesystem(base)
         except ImportError as error:
@@ -322,12 +324,23 @@ class FileStore:
                 return ask(target)
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise MissingError(where) from None
-            except PermissionError as error:
+            except self._refusals as error:
                 raise ServerError(
                     f"{where}: may not be read: {error or 'no permission'}; s3://commoncrawl is open to who "
                     f"is signed in to AWS, https://data.commoncrawl.org to everybody"
                 ) from None
-            except (OSError, TimeoutError) as error:
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # how s3fs says 416
+                    raise BeyondEndError(where) from None
                 raise PassingError(f"{type(error).__name__}: {error}") from None
 
         return self.patience.attempt(where, once)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Give the exceptions by which file systems say that they want to know who asks."""
+    try:
+        from botocore.exceptions import NoCredentialsError
+    except ImportError:  # without the extra for s3
+        return (PermissionError,)
+    return (PermissionError, NoCredentialsError)

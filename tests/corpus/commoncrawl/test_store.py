@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -215,6 +216,18 @@ def test_what_may_not_be_read_is_not_tried_again(
         monkeypatch.setattr(store._fs, "cat_file", refused)  # type: ignore[attr-defined]
         with pytest.raises(ServerError, match=r"may not be read: Access Denied; s3://commoncrawl is open to"):
             store.whole("collinfo.json")
+
+
+def test_a_range_beyond_the_end_is_known_as_s3_says_it(
+    server: cc_server.Server, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def invalid(*args: Any, **kwargs: Any) -> bytes:
+        raise OSError(errno.EINVAL, "InvalidRange")
+
+    with opened(access, str(server.root)) as store:
+        monkeypatch.setattr(store._fs, "cat_file", invalid)  # type: ignore[attr-defined]
+        with pytest.raises(BeyondEndError):
+            store.range("collinfo.json", 1 << 20, 5)
 
 
 def test_retry_after_is_read_in_both_forms() -> None:
