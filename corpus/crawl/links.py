@@ -23,8 +23,11 @@ ELEMENTS = 100_000
 Via = Literal["link", "canonical", "hreflang", "redirect", "sitemap"]
 
 _PIECE = 1 << 16  # bytes parsed between two looks at the limits
-_REFRESH = re.compile(r"[\s\d.]*[;,\s]\s*(?:url\s*=\s*)?+(?:\"([^\"]*)|'([^']*)|([^\s\"'].*))", re.I | re.S)
-_FIELD = re.compile(r"<([^>]*)>([^<]*)")
+# Both without a way back: a hostile value of a megabyte must not be tried from each of its characters.
+_REFRESH = re.compile(
+    r"\s*+[\d.]*+(?=[;,\s])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|([^\s\"'].*))", re.I | re.S
+)
+_FIELD = re.compile(r"<([^<>]*+)>([^<]*+)")
 _PARAMETER = re.compile(r"""[;\s](rel|hreflang)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", re.I)
 
 
@@ -83,7 +86,7 @@ class _Reader:
         self.elements = 0
         self._agent = agent
         self._robots: list[str] = []
-        self._readers: dict[str, Callable[[dict[str, str]], None]] = {
+        self._readers: dict[str, Callable[[Mapping[str, str]], None]] = {
             "a": self._anchor,
             "area": self._anchor,
             "frame": self._frame,
@@ -99,7 +102,7 @@ class _Reader:
     def directives(self) -> frozenset[str]:
         return optout.directives(self._robots, "")
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self.elements += 1
         if reader := self._readers.get(tag):
             reader(attributes)
@@ -107,18 +110,18 @@ class _Reader:
     def close(self) -> None:
         """What lxml asks of a parser's target."""
 
-    def _anchor(self, attributes: dict[str, str]) -> None:
+    def _anchor(self, attributes: Mapping[str, str]) -> None:
         if (href := attributes.get("href")) is not None:
             hint = attributes.get("hreflang") or attributes.get("lang") or ""
             self.found.append((href, "link", "nofollow" in _tokens(attributes), hint))
 
-    def _frame(self, attributes: dict[str, str]) -> None:
+    def _frame(self, attributes: Mapping[str, str]) -> None:
         self.found.append((attributes.get("src", ""), "link", False, ""))
 
-    def _link(self, attributes: dict[str, str]) -> None:
+    def _link(self, attributes: Mapping[str, str]) -> None:
         self.found += _named(attributes.get("href", ""), _tokens(attributes), attributes.get("hreflang", ""))
 
-    def _meta(self, attributes: dict[str, str]) -> None:
+    def _meta(self, attributes: Mapping[str, str]) -> None:
         name, content = attributes.get("name", "").strip().lower(), attributes.get("content", "")
         if name in ("robots", self._agent.lower()):
             self._robots.append(content)
@@ -129,7 +132,7 @@ class _Reader:
         ):
             self.found.append((refresh[1] or refresh[2] or refresh[3] or "", "redirect", False, ""))
 
-    def _base(self, attributes: dict[str, str]) -> None:
+    def _base(self, attributes: Mapping[str, str]) -> None:
         self.base = self.base or attributes.get("href", "")
 
 

@@ -25,7 +25,7 @@ def directives(values: Iterable[str], agent: str) -> frozenset[str]:
     `none` means noindex and nofollow. In `otherbot: noindex, noai` what follows the name, up to the next
     name, is for that crawler only; `agent` is ours. Case does not count.
     """
-    found: set[str] = set()
+    meant: set[str] = set()
     for value in values:
         is_ours = True
         for part in _SEPARATOR.split(value.lower()):
@@ -34,8 +34,8 @@ def directives(values: Iterable[str], agent: str) -> frozenset[str]:
                 is_ours = named[1] in (agent.lower(), "robots", "*")
                 part = named[2]
             if is_ours:
-                found.update(name for word in part.split() for name in _MEANS.get(word, ()))
-    return frozenset(found)
+                meant.update(name for word in part.split() for name in _MEANS.get(word, ()))
+    return frozenset(meant)
 
 
 def reservation(value: object) -> bool | None:

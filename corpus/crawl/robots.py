@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from corpus.crawl.urls import normalise
+from corpus.crawl.urls import escape, normalise
 
 LIMIT = 500 * 1024
 """Bytes of a robots.txt that are read (RFC 9309, section 2.5: at least these)."""
@@ -27,7 +27,6 @@ _FIELDS = {
     **dict.fromkeys(("sitemap", "sitemaps", "site-map"), "sitemap"),
 }
 
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ODD = re.compile(r"%([0-9A-Fa-f]{2})?|[^!-~]|[\"<>\\^`{|}]")
 _RESERVED = re.compile(r"[:/@!'(),\[\]]")  # of RFC 3986, without those that give a query its parts
 
@@ -49,12 +48,15 @@ class Pattern:
 
     def matches(self, path: UrlPath) -> bool:
         """Say whether a path with its query begins as the pattern says."""
-        return any(self._fits(pieces, form) for form in path.forms for pieces in self._forms)
+        for form in path.forms:
+            for pieces in self._forms:
+                if form.startswith(pieces[0]) and self._fits(pieces, form):
+                    return True
+        return False
 
     def _fits(self, pieces: list[str], path: str) -> bool:
+        """Say whether the pieces follow each other in a path that begins with the first."""
         first, *rest = pieces
-        if not path.startswith(first):
-            return False
         at = len(first)
         if not rest:
             return at == len(path) or not self._is_anchored
@@ -87,18 +89,11 @@ def _forms(path: str) -> tuple[str, ...]:
     Escapes of unreserved characters are undone, what is no URL character is escaped. The second way escapes
     the reserved characters of a query too: the section's own example has them so, but few sites do.
     """
-    plain = _ODD.sub(_encoded, path)
+    plain = _ODD.sub(escape, path)
     before, mark, query = plain.partition("?")
     if not query or not _RESERVED.search(query):
         return (plain,)
     return plain, before + mark + _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", query)
-
-
-def _encoded(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return f"%{ord(found[0]):02X}"
-    plain = chr(int(found[1], 16))
-    return plain if plain in _UNRESERVED else found[0].upper()
 
 
 class _Group:
@@ -131,7 +126,7 @@ class Robots:
         self.sitemaps = sitemaps
 
     def allows(self, url: str, agent: str) -> bool:
-        """Say whether `agent` (a product token) may fetch an address, given whole or as path and query."""
+        """Say whether `agent` (a product token) may fetch an address."""
         path = _ORIGIN.sub("", url, count=1).partition("#")[0]
         if path == "/robots.txt":  # section 2.2.2: implicitly allowed
             return True

@@ -92,7 +92,7 @@ def normalise(url: str, base: str = "", charset: str = "utf-8") -> str | None:
         query = untracked(query)
     tail = path + query
     if "%" in tail:
-        tail = _ESCAPE.sub(_escape, tail)
+        tail = _ESCAPE.sub(escape, tail)
     return f"{scheme}{host}{port}{tail}"
 
 
@@ -113,10 +113,13 @@ def _encoded(text: str, charset: str) -> str:
         return text
 
 
-def _escape(found: re.Match[str]) -> str:
-    """Write one escape the one way: capital digits, none for what needs none, "%25" for a bare sign."""
+def escape(found: re.Match[str]) -> str:
+    """Write one escape the one way: capital digits, and none for what needs none (RFC 3986, section 6.2.2).
+
+    The match's first group are the digits; a character without them, such as a bare percent sign, gets some.
+    """
     if found[1] is None:
-        return "%25"
+        return f"%{ord(found[0]):02X}"
     plain = chr(int(found[1], 16))
     return plain if plain in _UNRESERVED else found[0].upper()
 
@@ -175,7 +178,7 @@ def trap(url: str) -> str | None:
         return "trap.parameters"
     if _SESSION.search(url):
         return "trap.session"
-    if _CALENDAR.search(path if not query else url):
+    if _CALENDAR.search(url):
         return "trap.calendar"
     return None
 

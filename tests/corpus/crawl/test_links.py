@@ -205,10 +205,19 @@ def test_so_many_links_are_taken_and_no_more() -> None:
         "<!--" * 100_000,
         "&" * 500_000,
         "\0" * 10_000,
+        "<meta http-equiv=refresh content='" + " " * 1_000_000 + "'>",
+        "<meta http-equiv=refresh content='" + "0;url=" * 200_000 + "'>",
     ],
 )
 def test_a_hostile_page_ends_soon(html: str) -> None:
     assert len(page(html).links) <= 1
+
+
+@pytest.mark.parametrize(
+    "field", ["<" * 60_000, "<>;rel=" * 9_000, "<a>" + " rel" * 15_000, '<a>;rel="' * 7_000]
+)
+def test_a_hostile_field_ends_soon(field: str) -> None:
+    assert page("", link=field).links == []
 
 
 def test_the_links_before_the_limit_of_elements_count() -> None:

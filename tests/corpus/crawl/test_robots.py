@@ -137,7 +137,6 @@ def test_a_query_belongs_to_the_path_and_a_fragment_does_not() -> None:
     assert not robots.allows("https://a.example/a?b=1", "derlem")
     assert robots.allows("https://a.example/a#?b", "derlem")
     assert not robots.allows("https://a.example/x?y=c#z", "derlem")
-    assert not robots.allows("/a?b", "derlem")
 
 
 def test_a_wildcard_reaches_over_a_query_with_slashes() -> None:
