@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: demo test check reproduce clean
 
 demo: .venv/run
-	$(BIN)/python examples/pack.py demo/kitaplik.warc.gz
+	$(BIN)/python examples/serve.py $(BIN)/derlem crawl examples/seeds.txt -o demo/crawl \
+	  --config examples/crawl.toml --set 'network.resolve={"kitaplik.example" = "127.0.0.1:{port}"}'
 	$(BIN)/derlem build examples/corpus.toml --until tokenize
 	$(BIN)/derlem inspect demo/corpus
 	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --check

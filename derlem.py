@@ -151,11 +151,13 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
 
 @app.command()
 def verify(folder: Folder) -> None:
-    """Check every file of a corpus against its manifests: checksums, schemas, counts."""
+    """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files
+    from corpus.crawl.layout import finished_rounds, round_folder
 
     with _errors():
         stages = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
+        stages += [round_folder(folder, number + 1) for number in range(finished_rounds(folder))]
         there = [stage for stage in stages if files.size(stage, dataset.MANIFEST) is not None] or [folder]
         faults = 0
         for stage in there:

@@ -4,7 +4,7 @@
     python benchmarks/crawl.py --frontier 1000000
 
 The site has `HOSTS` hosts, which are addresses of the loopback network, with `PAGES` pages of 15 KB each and
-a robots.txt; a page names eight others of its host. The server is a process of its own and answers from memory.
+a robots.txt; a page names eight others of its host. The server is a process of its own.
 Ours stores WARC files, Scrapy nothing. --frontier makes the plan of a round of so many addresses instead, and
 prints the peak memory of that process.
 """
@@ -26,8 +26,7 @@ from pathlib import Path
 
 HOSTS, PAGES, LINKS = 40, 50, 8
 PORT = 8462
-WORDS = ("göl", "yağmur", "çiçek", "şehir", "ırmak", "öğretmen", "ağaç", "üzüm", "ışık", "güneş", "kitap", "su")
-)
+WORDS = ("göl", "yağmur", "çiçek", "şehir", "ırmak", "öğretmen", "ağaç", "üzüm", "ışık", "güneş", "kitap")
 
 
 def site(host: int) -> dict[bytes, bytes]:

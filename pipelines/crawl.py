@@ -237,7 +237,10 @@ def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
         archives = harvest.closed(home)
         if archives is None:
             working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")
-            asyncio.run(working.crawl(beat))
+            try:
+                asyncio.run(working.crawl(beat))
+            except ExceptionGroup as group:  # of visits side by side; the first to fail ended the others
+                raise group.exceptions[0] from group
             archives = working.close()
         made, counts = harvest.gather(home, folder, unit.name, unit.fingerprint)
         made += harvest.put(home, archives, folder)

@@ -194,7 +194,7 @@ class Visit:
             result = await self._ask(host, url)
             links: list[Link] = []
             if isinstance(result, Answer) and result.status == 200:
-                found = sitemap.parse(result.content, url)
+                found = sitemap.parse(result.content, url, host.name)
                 links = [Link(one.url, "sitemap", False, one.hint) for one in found.urls[:left]]
                 left -= len(links)
                 fresh = [child for child in found.children if child not in met]
@@ -225,7 +225,13 @@ class Visit:
             self._again(row, "status", str(result.status), result)
         else:
             host.pages += result.status in (200, 304)
-            self._note(row, page.judge(result, row, self._settings), result)
+            self._note(row, self._verdict(result, row), result)
+
+    def _verdict(self, answer: Answer, row: Row) -> Verdict:
+        try:
+            return page.judge(answer, row, self._settings)
+        except Exception as error:  # one page must not end the crawl of all others; what happened is noted
+            return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
     def _refusal(self, host: Host, url: str) -> str | None:
         """Give the rule by which a site keeps an address to itself."""

@@ -77,7 +77,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, derlem: Callable[..., object]
     folder = tmp_path_factory.mktemp("demo")
     (folder / "examples").mkdir()
     shutil.copy(EXAMPLES / "corpus.toml", folder / "examples")
-    pack.write_warc(folder / "demo" / "kitaplik.warc.gz")
+    pack.write_warc(folder / "demo" / "crawl" / "rounds" / "0001" / "warc" / "kitaplik.warc.gz")
     corpus = folder / "demo" / "corpus"
     derlem("build", folder / "examples" / "corpus.toml", "--set", f"output={corpus}")
     offsets, at = {}, 0
