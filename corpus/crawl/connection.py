@@ -74,7 +74,7 @@ class _Handler(ResponseHandler):
         super().set_response_params(**options)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        self._begun = self._begun or not 100 <= data[0].code < 200 or data[0].code == 101
+        self._begun = self._begun or not 100 <= data[0].code < 200
         super().feed_data(data, size)
 
     def set_exception(self, *error: Any) -> None:

@@ -585,6 +585,16 @@ def test_nobody_there_is_a_passing_failure() -> None:
     assert (result.kind, result.passing) == ("connect", True)
 
 
+def test_a_failure_before_any_connection_names_no_address() -> None:
+    async def inside(fetcher: Fetcher) -> Any:
+        await fetcher.get("http://a.test/")
+        return await fetcher.get("http://10.0.0.1/")
+
+    with Web({"a.test": {"/": page()}}) as web:
+        result = run(crawl(web), inside)
+    assert (result.kind, result.address) == ("network.refused", "")
+
+
 async def _close(exchange: Exchange) -> None:
     exchange.closing = True
 
