@@ -44,18 +44,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for 
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("corpus.toml"),
+    crawl: Annotated[str | None, typer.Option(metavar="DIR", help="A crawl's folder, as its source.")] = None,
 ) -> None:
     """Write a commented configuration to start from."""
+    from corpus.crawl.layout import archives
     from corpus.starter import starter
 
     if path.exists():
         fail(f"{path} exists already; give another name, or move it away first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(starter(), encoding="utf-8")
+        path.write_text(starter(archives(crawl, path.parent)) if crawl else starter(), encoding="utf-8")
     except OSError as error:
         fail(f"{path}: cannot be written: {error.strerror}")
-    say(f"wrote {path}: name your files under [[source]], then `derlem build {path}`")
+    todo = "" if crawl else "name your files under [[source]], then "
+    say(f"wrote {path}: {todo}`derlem build {path}`")
 
 
 @app.command()

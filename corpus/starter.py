@@ -13,18 +13,21 @@ from corpus.config import Config, Source
 from corpus.crawl.config import Crawl
 
 _WIDTH = 100
-_EXAMPLE: dict[str, Any] = {"name": "pages", "format": "warc", "paths": ["crawl/*.warc.gz"]}
 
 
-def starter() -> str:
-    """Give a complete configuration with every key at its default and its description above it."""
+def starter(paths: str = "crawl/*.warc.gz") -> str:
+    """Give a complete configuration with every key at its default and its description above it.
+
+    Its one source are the WARC files that `paths` matches.
+    """
+    source = {"name": "pages", "format": "warc", "paths": [paths]}
     head = [
         "# A derlem corpus. Build it with `derlem build FILE`; every key below shows its default.",
         "# Keys that start with # are optional.",
         "",
     ]
     lines = [*_keys(Config, {}), "", "# Where text comes from; repeat [[source]] for each origin."]
-    lines += ["[[source]]", *_keys(Source, _EXAMPLE)]
+    lines += ["[[source]]", *_keys(Source, source)]
     lines += _tables(Config, "")
     return "\n".join([*head, *lines]) + "\n"
 

@@ -91,8 +91,7 @@ def crawl(
         ended = pipeline.run(output, loaded, lines, runner, console(), again or "")
         folder = shortened(output)
         say(f"{ended.why}: {ended.pages:,} pages in {ended.rounds} rounds, {ended.waiting:,} addresses wait")
-        say(f'its pages: format = "warc", paths = ["{folder}/rounds/*/warc/*.warc.gz"] under [[source]]')
-        say(f"next: derlem crawl --status {shlex.quote(folder)}")
+        say(f"next: derlem init corpus.toml --crawl {shlex.quote(folder)}")
 
 
 def _lines(seeds: Path | None) -> list[str]:

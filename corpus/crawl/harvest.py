@@ -11,9 +11,9 @@ import pyarrow as pa
 from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.crawl import journal
+from corpus.crawl.layout import WARC
 from corpus.schema import FETCHES, HOSTS, OUTLINKS, Kind
 
-WARC = "warc"
 _ROWS = 5_000  # of an Arrow record batch
 
 

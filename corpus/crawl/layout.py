@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from corpus import dataset, files
@@ -10,6 +12,7 @@ BEGUN = "crawl.json"
 FRONTIER = "frontier"
 ROUNDS = "rounds"
 UNITS = "units"
+WARC = "warc"
 
 Plan = dict[str, Any]
 """A round's plan, as its JSON holds it: what is due and what waits, hosts, pages before, files by bucket."""
@@ -42,3 +45,9 @@ def plan(folder: str, number: int) -> Plan | None:
 def home(folder: str, fingerprint: str) -> str:
     """Give the working folder of a unit of a round's stage folder: journal and open archive."""
     return files.join(folder, UNITS, f"{fingerprint}.work")
+
+
+def archives(folder: str, base: Path) -> str:
+    """Give the pattern of a crawl's WARC files, as a configuration in the folder `base` names them."""
+    found = folder if "://" in folder or os.path.isabs(folder) else os.path.relpath(folder, base)
+    return files.join(found, ROUNDS, "*", WARC, "*.warc.gz")
