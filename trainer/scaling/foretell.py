@@ -12,7 +12,7 @@ import numpy as np
 
 from corpus import files
 from corpus.settings import ConfigError
-from trainer.scaling.analysis import choose
+from trainer.scaling.analysis import choose, repeats
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, TIED
 from trainer.scaling.prediction import predict
@@ -28,13 +28,21 @@ LOSS = "loss"
 def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """Predict a cell's loss from the rows of its corpus; give the hash under which that is written.
 
-    The law is the richest that the rows carry: the one `derlem fit` takes, else Chinchilla's, else with tied
-    exponents. What was predicted before stays. Raises ConfigError where a prediction has been changed.
+    A cell that reads fresh data is predicted from the rows that do, by the richest law that they carry: the
+    one `derlem fit` takes, else Chinchilla's, else with tied exponents. One that repeats data, from all rows.
+    What was predicted before stays. Raises ConfigError where a prediction has been changed.
     """
     for name, held in predictions(folder).items():
         if held["cell"] == cell.name:
             return name
-    known = [row for row in rows if row["corpus"] == cell.trunk.corpus and row["run"] != cell.name]
+    fresh = not repeats(cell.tokens, cell.unique)
+    known = [
+        row
+        for row in rows
+        if row["corpus"] == cell.trunk.corpus
+        and row["run"] != cell.name
+        and not (fresh and repeats(row["tokens"], row["unique_tokens"]))
+    ]
     target = {
         "params": cell.trunk.size.shape.matmul_parameters,
         "tokens": cell.tokens,
@@ -45,7 +53,8 @@ def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str
         "loss_of": "nats a token, all validation documents",
         "target": target,
         "fitted_to": {row["run"]: row[LOSS] for row in known},
-        **_predicted(table(known), target),
+        "fitted_rows": "those on fresh data" if fresh else "all",
+        **(_predicted(table(known), target) if known else {"loss": None, "why": "no finished run to fit"}),
     }
     data = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
     name = hashlib.sha256(data).hexdigest()

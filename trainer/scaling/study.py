@@ -80,7 +80,9 @@ class _Report:
     def foretold(self, cell: Cell, name: str) -> None:
         found = predictions(Path(self._plan.study.output))[name]
         loss = found["loss"]
-        text = "no law fits: " + found["why"] if loss is None else f"{loss:.4f} nats a token"
+        rows = f"{len(found['fitted_to'])} runs ({found['fitted_rows']})"
+        by = "" if loss is None else f"{loss:.4f} nats a token, by the {found['law']} law of {rows}"
+        text = by or f"no law fits: {found['why']}"
         self._say(f"predicted before it is trained: {cell.name}: {text}; SHA-256 {name}")
 
     def _say(self, text: str) -> None:

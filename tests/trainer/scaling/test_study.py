@@ -160,8 +160,17 @@ def test_the_largest_cells_are_foretold_before_they_are_begun(whole: study.Outco
         assert held["cell"] == row["run"]
         assert row["run"] not in held["fitted_to"]
         assert all(name.startswith(row["corpus"]) for name in held["fitted_to"])
-        assert len(held["fitted_to"]) == 9
+        assert len(held["fitted_to"]) == 8  # one of nine reads its data twice, and the largest once
+        assert held["fitted_rows"] == "those on fresh data"
         assert 0 < held["loss"] < 6
+
+
+def test_a_study_of_one_cell_has_nothing_to_foretell_it_from(corpora: dict[str, str], tmp_path: Path) -> None:
+    cell = plan(only(corpora, tmp_path)).last[0]
+    name = foretell.foretell(cell, [], tmp_path)
+    found = foretell.predictions(tmp_path)[name]
+    assert found["loss"] is None
+    assert found["why"] == "no finished run to fit"
 
 
 def test_a_changed_prediction_is_noticed(whole: study.Outcome, tmp_path: Path) -> None:
