@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from corpus.crawl import frontier, harvest, journal, layout
 from corpus.crawl.config import Crawl
 from corpus.crawl.layout import Plan
 from corpus.crawl.scope import Boundary
+from corpus.crawl.status import Watch
 from corpus.crawl.unit import Task, Unit
 from corpus.crawl.urls import normalise
 from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
@@ -207,6 +209,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
     has changed. What has changed counts from the next request on.
     """
     home = files.join(folder, layout.FRONTIER)
+    watch = cache(partial(Watch, folder))  # made when somebody looks: it reads all rounds
     units = [
         stage.plan_unit(
             NAME,
@@ -228,6 +231,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
         units=tuple(units),
         work=crawl_bucket,
         in_bytes=False,
+        say=lambda: watch().look().line(),
     )
 
 

@@ -92,8 +92,14 @@ def leave(text: str, status: int) -> NoReturn:
 
 
 @contextmanager
-def shown(stage: str, folder: Path | None, weights: dict[str, int], console: Console) -> Iterator[None]:
-    """Draw the progress of a stage's pending units until the block ends."""
+def shown(
+    stage: str,
+    folder: Path | None,
+    weights: dict[str, int],
+    console: Console,
+    say: Callable[[], str] | None = None,
+) -> Iterator[None]:
+    """Draw the progress of a stage's pending units until the block ends; `say` gives the line beside it."""
     if folder is None or not console.is_terminal:
         yield
         return
@@ -114,7 +120,8 @@ def shown(stage: str, folder: Path | None, weights: dict[str, int], console: Con
         while not stop.wait(_EVERY_S):
             units, seen, kept, done = _read(folder, weights)
             rate = seen / (time.monotonic() - started)
-            text = f"{units}/{len(weights)} units  {seen:,} in  {kept:,} kept  {rate:,.0f}/s"
+            usual = f"{units}/{len(weights)} units  {seen:,} in  {kept:,} kept  {rate:,.0f}/s"
+            text = say() if say is not None else usual
             bar.update(task, completed=done, text=text)
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -70,7 +70,8 @@ class Stage:
     sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
     the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
     belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
-    `in_bytes` says whether the units' weights are bytes, of which a rate can be told.
+    `in_bytes` says whether the units' weights are bytes, of which a rate can be told; `say` gives the line
+    beside the bar of progress, in place of the usual one.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Stage:
     rules: tuple[str, ...] = ()
     beside: Mapping[str, bytes] = field(default_factory=dict)
     in_bytes: bool = True
+    say: Callable[[], str] | None = None
 
 
 def plan_unit(
@@ -158,7 +160,8 @@ def run(
     local = runner.is_local and files.is_local(stage.folder)
     watched = Path(files.filesystem(stage.folder)[1]) / UNITS if local else None
     try:
-        with progress.shown(stage.name, watched, {u.fingerprint: u.weight for u in pending}, console):
+        weights = {unit.fingerprint: unit.weight for unit in pending}
+        with progress.shown(stage.name, watched, weights, console, stage.say):
             if stage.spread:
                 _spread(stage, pending, runner)
             else:

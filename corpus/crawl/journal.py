@@ -66,14 +66,20 @@ def _line(event: dict[str, Any]) -> bytes:
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:
     """Read the events of a journal in their order, as far as they are whole; none without a journal."""
+    return (event for event, _ in events_from(folder, 0))
+
+
+def events_from(folder: Path, start: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Read the events behind byte `start`, each with the byte at which it ends."""
     path = folder / FILE
     try:
         end = _whole(path)
-    except FileNotFoundError:
+        with path.open("rb") as file:
+            file.seek(start)
+            while file.tell() < end:
+                yield json.loads(file.readline()), file.tell()
+    except FileNotFoundError:  # a unit that has not begun, or is finished and swept
         return
-    with path.open("rb") as file:
-        while file.tell() < end:
-            yield json.loads(file.readline())
 
 
 def _whole(path: Path) -> int:

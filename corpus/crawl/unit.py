@@ -6,10 +6,12 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import pyarrow.compute as pc
 
 from corpus import dataset
 from corpus.crawl import journal
@@ -25,7 +27,6 @@ from corpus.crawl.visit import Found, Row, Visit
 Beat = Callable[[int, int, float], None]
 
 _ARCHIVED = ("kept", "redirect", "unchanged")
-_ROWS = 10_000  # of an Arrow record batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,48 @@ class Task:
     boundary: Boundary
 
 
+@dataclass(slots=True)
+class Progress:
+    """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
+
+    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` [HOSTS] as they were noted last,
+    `since` the pages that each gave after that; `end` is the segment and length of the archive by then.
+    """
+
+    settled: set[int] = field(default_factory=set)
+    tried: dict[int, int] = field(default_factory=dict)
+    found: set[int] = field(default_factory=set)
+    hosts: dict[str, Row] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    end: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def read(cls, home: Path) -> Progress:
+        """Read the journal in a unit's working folder; without one, nothing was done."""
+        progress = cls()
+        for event in journal.events(home):
+            if "host" in event:
+                name = event["host"]["host"]
+                progress.hosts[name] = _host_of_json(event["host"])
+                progress.since[name] = 0
+            else:
+                progress._add(event)
+        return progress
+
+    def _add(self, event: Row) -> None:
+        fetch = event["fetch"]
+        if fetch["outcome"] in FINAL:
+            self.settled.add(fetch["key"])
+            self.kept += fetch["outcome"] == "kept"
+        self.tried[fetch["key"]] = fetch["tries"]
+        self.found.update(link["key"] for link in event["links"])
+        is_page = fetch["outcome"] != "asked" and fetch.get("status") in (200, 304)
+        self.since[fetch["host"]] = self.since.get(fetch["host"], 0) + is_page
+        if event["end"]:
+            self.end = (event["end"][0], event["end"][1])
+
+
 class Unit:
     """A unit at work: the tools of its visits."""
 
@@ -48,73 +91,71 @@ class Unit:
         self.boundary = task.boundary
         self.deadline = datetime.now(UTC) + timedelta(minutes=task.settings.limits.round_minutes)
         self.chance = random.Random()
-        self._task = task
-        segment, end = self._replay(home)
+        frontier = dataset.table(task.folder, task.frontier)
+        self._due = frontier.filter(frontier["due"])
+        self._known = dataset.table(task.folder, task.hosts)
+        self._places = {host: row for row, host in enumerate(self._known["host"].to_pylist())}
+        self._progress = Progress.read(home)
         try:
-            self._archive = Archive.reopen(home, name, task.settings, segment, end)
+            self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
         except ArchiveError as error:  # a power failure: the journal came to the disk, not all it speaks of
-            journal.cut(home, segment, error.whole)
-            segment, end = self._replay(home)
-            self._archive = Archive.reopen(home, name, task.settings, segment, end)
+            journal.cut(home, self._progress.end[0], error.whole)
+            self._progress = Progress.read(home)
+            self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
         self._journal = journal.Journal(home)
 
-    def _replay(self, home: Path) -> tuple[int, int]:
-        """Take up what the journal holds; give the segment and length of the archive that it vouches for."""
-        now = datetime.now(UTC)
-        self._hosts: dict[str, Host] = {}
-        self._settled: set[int] = set()
-        self._tries: dict[int, int] = {}
-        self._found: set[int] = set()
-        self._kept = 0
-        rows = {row["host"]: row for row in dataset.table(self._task.folder, self._task.hosts).to_pylist()}
-        end = (0, 0)
-        asked = {}
-        for event in journal.events(home):
-            if "host" in event:
-                rows[event["host"]["host"]] = _host_of_json(event["host"])
-                continue
-            fetch = event["fetch"]
-            if fetch["outcome"] in FINAL:
-                self._settled.add(fetch["key"])
-                self._kept += fetch["outcome"] == "kept"
-            self._tries[fetch["key"]] = fetch["tries"]
-            self._found.update(link["key"] for link in event["links"])
-            end = (event["end"][0], event["end"][1]) if event["end"] else end
-            asked[fetch["host"]] = True
-        for name, row in rows.items():
-            host = self._hosts[name] = Host.from_row(row, self.settings.politeness, now)
-            if name in asked:  # its last request may have been just before the end
-                rest = max(host.delay_s, self.settings.politeness.delay_s)
-                host.not_before = max(host.not_before, now + timedelta(seconds=rest))
-        return end
-
     async def crawl(self, beat: Beat) -> None:
-        """Visit every server of which something is due."""
-        due = self._due()
+        """Visit every server of which something is due, many at once."""
         self._beat = beat
-        self._total = len(self._settled) + sum(map(len, due.values()))
-        hosts_at_once = asyncio.Semaphore(self.settings.limits.hosts_at_once)
         self._requests = asyncio.Semaphore(self.settings.limits.requests_at_once)
+        servers = self._servers()
+        waiting = iter(servers.values())
 
-        async def visit(rows: list[Row]) -> None:
-            async with hosts_at_once:
-                names = sorted({row["host"] for row in rows})
-                hosts = {name: self._hosts.setdefault(name, Host(name)) for name in names}
-                await Visit(hosts, rows, self).run()
+        async def visit_one_after_another() -> None:
+            for places in waiting:
+                rows = self._rows(places)
+                hosts = {name: self._host(name) for name in sorted({row["host"] for row in rows})}
+                if rows:
+                    await Visit(hosts, rows, self).run()
 
         async with Fetcher(self.settings) as self._fetcher, asyncio.TaskGroup() as group:
-            for rows in due.values():
-                group.create_task(visit(rows))
+            for _ in range(min(self.settings.limits.hosts_at_once, len(servers))):
+                group.create_task(visit_one_after_another())
 
-    def _due(self) -> dict[str, list[Row]]:
-        """Give what is due and not settled yet, best first, by the name of the server."""
-        table = dataset.table(self._task.folder, self._task.frontier)
-        servers: dict[str, list[Row]] = defaultdict(list)
-        for row in table.filter(table["due"]).to_pylist():
-            if row["key"] not in self._settled:
-                row["tries"] = self._tries.get(row["key"], row["tries"])
-                servers[urlsplit(row["url"]).hostname or ""].append(row)
-        return servers
+    def _servers(self) -> dict[str, list[range]]:
+        """Give the rows of what is due by the name of the server; rows of an origin lie together."""
+        hosts = pc.run_end_encode(self._due["host"].combine_chunks())
+        found: dict[str, list[range]] = defaultdict(list)
+        start = 0
+        for host, end in zip(hosts.values.to_pylist(), hosts.run_ends.to_pylist(), strict=True):
+            found[urlsplit(host).hostname or ""].append(range(start, end))
+            start = end
+        return found
+
+    def _rows(self, places: list[range]) -> list[Row]:
+        """Give the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
+        rows = [row for at in places for row in self._due.slice(at.start, len(at)).to_pylist()]
+        tried = self._progress.tried
+        return [
+            {**row, "tries": tried.get(row["key"], row["tries"])}
+            for row in rows
+            if row["key"] not in self._progress.settled
+        ]
+
+    def _host(self, name: str) -> Host:
+        """Give what is known of a host: from the journal, else from the rounds before."""
+        now, settings = datetime.now(UTC), self.settings.politeness
+        row = self._progress.hosts.get(name)
+        if row is None and name in self._places:
+            row = self._known.slice(self._places[name], 1).to_pylist()[0]
+        host = Host.from_row(row, settings, now) if row is not None else Host(name)
+        if (
+            name in self._progress.since
+        ):  # the last request to it may have been just before the unit was stopped
+            host.pages += self._progress.since[name]
+            rest = timedelta(seconds=max(host.delay_s, settings.delay_s))
+            host.not_before = max(host.not_before, now + rest)
+        return host
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request when there are not too many under way."""
@@ -125,8 +166,8 @@ class Unit:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""
         fresh = []
         for link in found.rows:
-            if link["key"] not in self._found:
-                self._found.add(link["key"])
+            if link["key"] not in self._progress.found:
+                self._progress.found.add(link["key"])
                 fresh.append(link)
         place = None
         if verdict.outcome in _ARCHIVED and isinstance(result, Answer):
@@ -135,9 +176,10 @@ class Unit:
         end = [place.segment, place.end] if place is not None else None
         self._journal.write({"fetch": fetch, "links": fresh, "refused": found.refused, "end": end})
         if verdict.outcome in FINAL:
-            self._settled.add(row["key"])
-            self._kept += verdict.outcome == "kept"
-            self._beat(len(self._settled), self._kept, len(self._settled) / max(1, self._total))
+            self._progress.settled.add(row["key"])
+            self._progress.kept += verdict.outcome == "kept"
+            settled = len(self._progress.settled)
+            self._beat(settled, self._progress.kept, settled / len(self._due))
 
     def remember(self, host: Host) -> None:
         """Journal what is known of a host."""
