@@ -137,7 +137,7 @@ class _Reader:
 
 
 def _feed(page: bytes, reader: _Reader) -> None:
-    parser = etree.HTMLParser(target=reader, encoding="utf-8", huge_tree=True)
+    parser = etree.HTMLParser(target=reader, encoding="utf-8")
     try:
         for at in range(0, len(page), _PIECE):
             parser.feed(page[at : at + _PIECE])

@@ -170,6 +170,10 @@ def test_a_page_says_what_it_does_not_want(html: str, meant: set[str]) -> None:
     assert page(html).directives == meant
 
 
+def test_case_does_not_count_in_our_name_either() -> None:
+    assert read(b"<meta name=derlem content=noai>", URL, {}, "Derlem").directives == {"noai"}
+
+
 @pytest.mark.parametrize(
     ("html", "reserved"),
     [
@@ -218,6 +222,10 @@ def test_a_hostile_page_ends_soon(html: str) -> None:
 )
 def test_a_hostile_field_ends_soon(field: str) -> None:
     assert page("", link=field).links == []
+
+
+def test_a_link_behind_ten_megabytes_of_text_counts() -> None:
+    assert urls("x" * 11_000_000 + "<a href=/late>") == ["/late"]
 
 
 def test_the_links_before_the_limit_of_elements_count() -> None:

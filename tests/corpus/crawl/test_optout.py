@@ -31,6 +31,7 @@ LATE = "unavailable_after: 25 Jun 2010 15:00:00 PST"
         (["derlem: noindex"], {"noindex"}),
         (["DERLEM:noindex"], {"noindex"}),
         (["*: noindex"], {"noindex"}),
+        (["robots: noindex"], {"noindex"}),
         (["otherbot: noindex"], set()),
         (["otherbot: noindex, noai"], set()),
         (["otherbot: noindex, derlem: noai"], {"noai"}),
@@ -50,6 +51,10 @@ LATE = "unavailable_after: 25 Jun 2010 15:00:00 PST"
 )
 def test_directives_mean_what_is_said_to_us(values: list[str], meant: set[str]) -> None:
     assert directives(values, "derlem") == meant
+
+
+def test_case_does_not_count_in_our_name_either() -> None:
+    assert directives(["derlem: noai"], "Derlem") == {"noai"}
 
 
 @given(st.lists(st.text(max_size=40)), st.text(max_size=10))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from protego import Protego
 
@@ -153,6 +153,7 @@ def test_a_wildcard_reaches_over_a_query_with_slashes() -> None:
         ("User-agent: *\nCrawl-delay: 5 # s", "derlem", 5.0),
         ("User-agent: *\nCrawl-delay: 10s", "derlem", 10.0),
         ("User-agent: *\nCrawl-delay: 2\nDisallow: /a\nCrawl-delay: 7", "derlem", 7.0),
+        ("User-agent: *\nCrawl-delay: 7\nDisallow: /a\nCrawl-delay: 2", "derlem", 7.0),
         ("User-agent: *\nCrawl-delay: 10\n\nUser-agent: derlem\nDisallow: /a", "derlem", None),
         ("User-agent: a\nDisallow: /x\nUser-agent: derlem\nCrawl-delay: 3", "derlem", 3.0),
         ("User-agent: *\nCrawl-delay: soon", "derlem", None),
@@ -191,13 +192,27 @@ def test_anything_is_read_and_asked(body: bytes, text: str) -> None:
 PATTERNS = st.text("ab/*$%2", max_size=8)
 
 
-@given(PATTERNS, st.text("ab/$2", max_size=8))
+@given(st.text("ab*$", max_size=7), st.text("ab$", max_size=7))
+@example("*a*a", "a")
+@example("a*a$", "a")
+@example("$a", "$a")
 def test_a_pattern_matches_as_its_regular_expression(pattern: str, path: str) -> None:
     ends = pattern.endswith("$")
     literal = [re.escape(piece) for piece in pattern.removesuffix("$").split("*")]
-    expected = re.match(".*".join(literal) + (r"\Z" if ends else ""), "/" + path) is not None
-    if "%" not in pattern:
-        assert Pattern(pattern).matches(UrlPath("/" + path)) is expected
+    expected = re.match("/" + ".*".join(literal) + (r"\Z" if ends else ""), "/" + path) is not None
+    assert Pattern("/" + pattern).matches(UrlPath("/" + path)) is expected
+
+
+def test_the_sign_of_the_end_counts_in_the_length_of_a_rule() -> None:
+    robots = parse(b"User-agent: *\nAllow: /a\nDisallow: /a$")
+    assert not robots.allows("https://a.example/a", "derlem")
+    assert robots.allows("https://a.example/ab", "derlem")
+
+
+def test_a_disallowed_index_page_does_not_close_its_folder() -> None:
+    robots = parse(b"User-agent: *\nDisallow: /a/index.html")
+    assert robots.allows("https://a.example/a/", "derlem")
+    assert not robots.allows("https://a.example/a/index.html", "derlem")
 
 
 @given(PATTERNS, st.text("ab/%2", max_size=8))
