@@ -73,8 +73,8 @@ def run(
                 return Ended(_why(plan, settings), *state)
             if number > settings.limits.rounds:
                 return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
-            due = f"{plan['due']:,} addresses of {plan['hosts']:,} hosts"
-            console.print(f"round {number}: {due}; {plan['waiting']:,} wait", markup=False)
+            said = f"due {plan['due']:,}, hosts {plan['hosts']:,}, waiting {plan['waiting']:,}"
+            console.print(f"round {number}: {said}", markup=False)
             manifest = stage.run(_stage(folder, number, plan, settings, boundary), runner, console)
             if not _has_moved(manifest):
                 why = "all hosts that are left ask for a longer pause; run it again later"

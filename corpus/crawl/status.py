@@ -89,7 +89,7 @@ class Status:
             for cause, number in self.causes.most_common()
             if cause.startswith("failed: ")
         )
-        said = f"{self.hosts:,} hosts  {self.outcomes['kept']:,} pages  {self.rate:.1f}/s  {self.due:,} due"
+        said = f"pages {self.outcomes['kept']:,}  due {self.due:,}  hosts {self.hosts:,}  {self.rate:.1f}/s"
         return f"{said}  {self.bytes / 1e6:,.1f} MB{'  failed: ' + errors if errors else ''}"
 
 
