@@ -18,6 +18,7 @@ from trainer.config import Config
 from trainer.identity import RUN, Branch
 from trainer.scaling.config import Study
 from trainer.scaling.grid import Cell, Trunk, cells
+from trainer.scaling.revision import revision
 from trainer.shape import Shape, flops
 
 DONE = "done.json"
@@ -224,10 +225,11 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
         },
         "tokenizer": known["tokenizer"],
         "documents": documents,
+        "evaluated": {key: every[key] for key in ("documents", "tokens", "bytes")},
         "skipped": result["skipped"],
         "rollbacks": result["rollbacks"],
         "seconds": seconds,
-        "versions": known["versions"],
+        "versions": {**known["versions"], "code": revision()},
     }
 
 

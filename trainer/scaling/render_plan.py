@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from trainer.scaling.expect import Expectation, Range
 from trainer.scaling.plan import Estimate, Plan
+from trainer.scaling.rates import checked, floor
 from trainer.scaling.study import Outcome
 
 
@@ -70,41 +70,14 @@ def lines(plan: Plan, cost: Estimate, told: Expectation) -> list[str]:
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
     """Print the learning-rate check, the noise floor, and predictions beside what was measured."""
-    noise, differences = floor(done)
+    noise, differences = floor(done.rows)
+    found = checked(done.rows, done.checks)
     said = [
         f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {differences} differences)"
     ]
-    for line in (*_checked(done, noise), *(said if differences else []), *_foretold(done)):
+    shown = [str(found)] if found else []
+    for line in (*shown, *(said if differences else []), *_foretold(done)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _checked(done: Outcome, noise: float) -> list[str]:
-    if not done.checks:
-        return []
-    like = done.checks[0]
-    keys = ("corpus", "size", "seed", "multiple")
-    same = [row for row in done.rows if all(row[key] == like[key] for key in keys)]
-    tried = sorted((row["lr_factor"], row["loss"]) for row in (*done.checks, *same[:1]))
-    best = min(tried, key=lambda one: one[1])
-    shown = ", ".join(f"× {factor:g}: {loss:.4f}" for factor, loss in tried)
-    ours = next((loss for factor, loss in tried if factor == 1), best[1])
-    verdict = f"× {best[0]:g} is best: multiply train.optimizer's rates by it, and begin in another output"
-    if best[0] == 1:
-        verdict = "the formula's is best"
-    elif np.log(ours / best[1]) < 2 * noise:
-        verdict = "no other is better by more than the noise between seeds"
-    return [f"learning rates of {like['size']}: {shown}: {verdict}"]
-
-
-def floor(done: Outcome) -> tuple[float, int]:
-    """Give the standard deviation of ln loss between seeds of one cell, and from how many differences."""
-    groups: dict[tuple[object, ...], list[float]] = {}
-    for row in done.rows:
-        key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])
-        groups.setdefault(key, []).append(float(np.log(row["loss"])))
-    freedom = sum(len(losses) - 1 for losses in groups.values())
-    squares = sum(float(np.var(losses)) * len(losses) for losses in groups.values())
-    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
 
 
 def _foretold(done: Outcome) -> list[str]:

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
+from trainer.optim import LEARNING_RATES
 from trainer.scaling.cells import Unit, part
 from trainer.scaling.foretell import foretell, predictions
-from trainer.scaling.grid import Cell
+from trainer.scaling.grid import Cell, Trunk
 from trainer.scaling.plan import Plan
+from trainer.scaling.rates import checked
 from trainer.scaling.spread import alone, devices, spread
 
 STUDY = "study.json"
@@ -37,8 +39,9 @@ class Outcome:
 def scale(plan: Plan, console: Console) -> Outcome:
     """Do a planned study, or what is left of it; the same call goes on where it was stopped.
 
-    Raises ConfigError or DatasetError for what a user can mend, UnitError for units that failed,
-    StoppedError after SIGTERM or Ctrl-C.
+    The learning rates are checked before all sizes but the smallest are trained, the largest cells predicted
+    before they are. Raises ConfigError or DatasetError for what a user can mend, such as rates that could
+    clearly be better, UnitError for units that failed, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(plan.study.output)
     with alone(folder) as lock:
@@ -47,6 +50,9 @@ def scale(plan: Plan, console: Console) -> Outcome:
         every = plan.units((*plan.checks, *plan.trunks))
         last = {name for cell in plan.last for name in (cell.name, part(cell))}
         report = _Report(plan, console, every)
+        beside = [unit for unit in plan.units((*plan.checks, *_beside(plan))) if unit.name not in last]
+        spread(beside, on, lock, report.finished)
+        _refuse(plan, collect(plan))
         spread([unit for unit in every if unit.name not in last], on, lock, report.finished)
         rows = collect(plan).rows
         for cell in plan.last:
@@ -54,6 +60,30 @@ def scale(plan: Plan, console: Console) -> Outcome:
                 report.foretold(cell, foretell(cell, rows, folder))
         spread(every, on, lock, report.finished)
         return collect(plan)
+
+
+def _beside(plan: Plan) -> list[Trunk]:
+    """List the trunks that the check's are compared with: the same size and corpus, of every seed."""
+    like = {(trunk.corpus, trunk.size.name) for trunk in plan.checks}
+    return [each for each in plan.trunks if (each.corpus, each.size.name) in like and each.unique is None]
+
+
+def _refuse(plan: Plan, done: Outcome) -> None:
+    """Stop a study whose rates are clearly not the best: its small models would be worse than they need be.
+
+    Untuned rates at the small end bend the law: Porian et al. found an exponent of 0.50 in place of 0.57.
+    """
+    found = checked(done.rows, done.checks)
+    if found is None or not found.better:
+        return
+    optimizer = plan.study.train.optimizer
+    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
+    better = [f"train.optimizer.lr = {lr * found.best:.3g}"]
+    if optimizer.name == "muon":
+        better.append(f"train.optimizer.matrix_lr = {optimizer.matrix_lr * found.best:.3g}")
+    raise ConfigError(
+        f"{found}: set {' and '.join(better)} and another output, or go on as it is by --set check=[]"
+    )
 
 
 class _Report:

@@ -44,7 +44,7 @@ def asked(corpora: dict[str, str], output: Path, **changes: Any) -> Study:
         "tokens": {"per_parameter": 0.06, "multiples": [0.5, 1, 2]},
         "seeds": {"smallest": 2},
         "repetition": {"epochs": [2], "multiples": [1]},
-        "check": [2.0],
+        "check": [0.5],
         "train": {
             "model": {"head": 8},
             "data": {"length": 16, "batch": 4},
@@ -97,8 +97,8 @@ def done(wanted: Study) -> study.Outcome:
 
 
 def timeless(rows: Any) -> list[dict[str, Any]]:
-    """A table without what the clock decides."""
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    """A table without what the clock decides, or a commit in another window."""
+    return [{key: row[key] for key in row if key not in ("seconds", "versions")} for row in rows]
 
 
 def table(folder: Path) -> list[dict[str, Any]]:
@@ -128,6 +128,8 @@ def test_a_finished_study_has_a_line_for_every_cell_in_the_plans_order(
         assert row["unique_tokens"] <= min(row["tokens"], made.held[row["corpus"]])
         assert 0.5 < row["flops"] / (6 * row["matmul_parameters"] * row["targets"]) < 3
         assert row["flops"] < row["flops_full"]
+        assert row["evaluated"]["documents"] == 10
+        assert row["evaluated"]["tokens"] > 100
         assert set(row["languages"]) == {"tur_Latn", "aze_Latn"}
         assert (whole.folder / row["folder"] / "checkpoints").is_dir()
     assert table(whole.folder) == timeless(whole.rows)
@@ -163,6 +165,18 @@ def test_the_largest_cells_are_foretold_before_they_are_begun(whole: study.Outco
         assert len(held["fitted_to"]) == 8  # one of nine reads its data twice, and the largest once
         assert held["fitted_rows"] == "those on fresh data"
         assert 0 < held["loss"] < 6
+
+
+def test_a_study_at_rates_that_could_clearly_be_better_stops_after_its_smallest_size(
+    corpora: dict[str, str], tmp_path: Path
+) -> None:
+    slow = {"train.optimizer.lr": 1e-5, "train.optimizer.matrix_lr": 1e-5, "check": [1000.0]}
+    with pytest.raises(
+        ConfigError, match=r"set train.optimizer.lr = 0.01 and train.optimizer.matrix_lr = 0.01"
+    ):
+        done(only(corpora, tmp_path, **slow))
+    assert {row["size"] for row in table(tmp_path)} == {"d1w16"}
+    assert len(done(only(corpora, tmp_path, **slow | {"check": []})).rows) == 10
 
 
 def test_a_study_of_one_cell_has_nothing_to_foretell_it_from(corpora: dict[str, str], tmp_path: Path) -> None:

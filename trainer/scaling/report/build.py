@@ -16,6 +16,7 @@ from trainer.scaling.report.pictures import unit
 from trainer.scaling.report.sections import sections
 from trainer.scaling.report.source import Asked, load
 from trainer.scaling.report.words import count, plural
+from trainer.scaling.revision import revision
 from trainer.scaling.uncertainty import RESAMPLES
 
 
@@ -38,6 +39,7 @@ def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, s
         versions={
             "python": platform.python_version(),
             **{name: version(name) for name in ("derlem", "numpy", "scipy")},
+            "code": revision() or "not from a checkout",
         },
         answers=given,
         checklist=checks,

@@ -1,0 +1,70 @@
+"""The check of a study's learning rates: are others than the formula's better at the smallest size?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Row: TypeAlias = Mapping[str, Any]
+"""A line of runs.jsonl or checks.jsonl."""
+CLEAR = 2.0
+"""Standard deviations between seeds by which another rate must be better."""
+LEAST = 0.005
+"""The share of the loss by which it must be better at least: few seeds may lie close by chance."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The losses of one cell by the factor of its rates, 1 being the formula's, and the noise of ln loss."""
+
+    size: str
+    losses: Mapping[float, float]
+    noise: float
+
+    @property
+    def best(self) -> float:
+        """Give the factor of the lowest loss."""
+        return min(self.losses, key=lambda factor: self.losses[factor])
+
+    @property
+    def better(self) -> bool:
+        """Say whether another factor's loss is lower than the formula's beyond noise."""
+        gain = float(np.log(self.losses[1.0] / self.losses[self.best]))
+        return gain > max(LEAST, CLEAR * self.noise)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"× {factor:g}: {self.losses[factor]:.4f}" for factor in sorted(self.losses))
+        if self.best == 1:
+            verdict = "the formula's is best"
+        elif self.better:
+            verdict = f"× {self.best:g} is better beyond the noise between seeds ({self.noise:.2%})"
+        else:
+            verdict = "no other is better by more than the noise between seeds"
+        return f"learning rates of {self.size}: {shown}: {verdict}"
+
+
+def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
+    """Compare the check's cells with the same one at the formula's rates; None where one is not yet there."""
+    if not checks:
+        return None
+    keys = ("corpus", "size", "seed", "multiple", "lr_factor")
+    like = {**checks[0], "lr_factor": 1.0}
+    same = [row for row in rows if all(row[key] == like[key] for key in keys) and row["epochs"] <= 1.001]
+    if not same:
+        return None
+    losses = {float(row["lr_factor"]): float(row["loss"]) for row in (*checks, same[0])}
+    return Checked(checks[0]["size"], losses, floor(rows)[0])
+
+
+def floor(rows: Sequence[Row]) -> tuple[float, int]:
+    """Give the standard deviation of ln loss between seeds of one cell, and from how many differences."""
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for row in rows:
+        key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])
+        groups.setdefault(key, []).append(float(np.log(row["loss"])))
+    freedom = sum(len(losses) - 1 for losses in groups.values())
+    squares = sum(float(np.var(losses)) * len(losses) for losses in groups.values())
+    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
