@@ -91,6 +91,8 @@ def cell(
         },
         "tokenizer": "t1",
         "documents": "d1",
+        "evaluated": {"documents": DOCUMENTS, "tokens": 18_000, "bytes": 60_000},
+        "versions": {"derlem": "0.1", "code": "c0ffee" * 6 + "c0ff-dirty"},
         "schedule": "final",
     }
 
@@ -235,6 +237,27 @@ def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -
     assert not any("parameters buy" in one.question for one in found.answers)
     assert next(iter(found.analysis["fits"])) == "data"
     assert answer(found, "twice as large").known
+
+
+def test_the_tokens_missing_for_a_lower_loss_are_those_of_the_law(made: Report) -> None:
+    n = shape(Model(depth=4, width=512), 4096).matmul_parameters
+    found = answer(made, "lower the loss by 2")
+    more = np.geomspace(1e6, 1e12, 4000)
+    target = 0.98 * float(law([n], [2e9], [2e9])[0])
+    true = more[(law(np.full(4000, n), 2e9 + more, 2e9 + more) <= target).argmax()]
+    assert found.known, found.statement
+    assert found.value is not None
+    assert found.value.holds(float(true))
+
+
+def test_runs_say_what_they_were_scored_on_and_which_code_trained_them(made: Report) -> None:
+    runs = next(one for one in made.sections if one.id == "runs").tables[0]
+    heads = [column.name for column in runs.columns]
+    assert {row[heads.index("scored on, tokens")] for row in runs.rows} == {18_000.0}
+    assert {row[heads.index("code")] for row in runs.rows} == {"c0ffeec0ffee-dirty"}
+    check = next(one for one in made.checklist if "same documents" in one.name)
+    assert "18 k tokens" in check.why.replace("\u00a0", " ").replace("\u202f", " ")
+    assert made.versions["code"]
 
 
 def test_the_noise_between_seeds_is_found_and_stated(made: Report) -> None:

@@ -20,6 +20,8 @@ REACH = 20.0
 """How far beyond the largest run's compute a law is asked: what lies further is not answered."""
 LITTLE = 0.005
 """A doubling of tokens that lowers the loss by a smaller share than this, or than the noise, is no gain."""
+WANTED = 0.02
+"""The share by which the loss is to fall, where the tokens are asked that this takes."""
 VAGUE = 3.0
 """An interval whose ends differ by a larger factor answers nothing."""
 
@@ -51,6 +53,7 @@ def answers(m: Measured) -> tuple[Answer, ...]:
             _stops(m, here),
             _more(m, here, m.source.asked.more),
             _more(m, here, here.unique),
+            _missing(m, here),
             _epoch(m, here),
         ]
     if "params" in columns and "tokens" in columns:
@@ -163,6 +166,38 @@ def _more(m: Measured, here: Point, more: float) -> Answer:
     return gain(m, question, what, here.at(here.unique), here.at(here.unique + more))
 
 
+def reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interval:
+    """Find how many times its tokens, all fresh, a model needs for a loss, by the fit and every refit [b]."""
+    times = np.geomspace(1.0, 1e4, 600)
+    tokens = here.unique * times
+    loss, drawn = m.surface.losses(np.full(len(times), here.params), tokens, tokens)
+
+    def first(losses: Floats, wanted: Floats) -> Floats:
+        below = losses <= wanted[..., None]
+        return np.where(below.any(axis=-1), times[below.argmax(axis=-1)], np.inf)
+
+    return interval(float(first(loss, target)), first(drawn, targets))
+
+
+def _missing(m: Measured, here: Point) -> Answer:
+    """Say how many fresh tokens are missing for a loss that is lower by WANTED."""
+    less = percent(WANTED)
+    question = f"How many more tokens would lower the loss by {less}?"
+    now, drawn = m.surface.losses(*(np.array([value]) for value in (here.params, here.unique, here.unique)))
+    found = reached(m, here, now[0] * (1 - WANTED), drawn[:, 0] * (1 - WANTED))
+    lower, upper = (None if end is None else (end - 1) * here.unique for end in (found.lower, found.upper))
+    more = Interval((found.estimate - 1) * here.unique, lower, upper)
+    if not np.isfinite(more.estimate):
+        return Answer(question, f"{NO} by the law no number of fresh tokens would do it.", False)
+    ratio = beyond(m, here.at(here.unique * found.estimate))
+    if ratio > REACH or vague(more):
+        said = f"{NO} {ends(more, 'count')} fresh tokens beside the {count(here.unique)}"
+        far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio > REACH else ""
+        return Answer(question, f"{said}{far}.", False, more, "tokens", ratio)
+    said = f"{around(more, 'count')} fresh ones beside the {count(here.unique)}, for {here.said}."
+    return Answer(question, said, True, more, "tokens", ratio)
+
+
 def _epoch(m: Measured, here: Point) -> Answer:
     question = "What is the next epoch worth?"
     if not m.repeats:
@@ -186,15 +221,8 @@ def _twice(m: Measured, here: Point) -> Answer:
     found = gain(m, question, what, before, after)
     if not found.known:
         return found
-    grid = np.geomspace(tokens, 1e4 * tokens, 600)
     target, targets = m.surface.losses(*(np.array([after[n]]) for n in ("params", "tokens", "unique")))
-    loss, drawn = m.surface.losses(np.full(len(grid), here.params), grid, grid)
-
-    def reached(losses: Floats, wanted: Floats) -> Floats:
-        below = losses <= wanted[..., None]
-        return np.where(below.any(axis=-1), grid[below.argmax(axis=-1)] / tokens, np.inf)
-
-    same = interval(float(reached(loss, target[0])), reached(drawn, targets[:, 0]))
+    same = reached(m, here, target[0], targets[:, 0])
     if not np.isfinite(same.estimate):
         extra = " No amount of fresh tokens would give the same."
     elif same.determined:

@@ -81,7 +81,13 @@ def _scored(m: Measured) -> Check:
     lists = {row.documents for row in m.source.kept()}
     if not m.source.study or lists == {""}:
         return Check(name, False, "the table does not say on which validation documents its losses are")
-    return Check(name, len(lists) == 1, f"the hash of the list of documents is {listed(sorted(lists))}")
+    said = f"the hash of the list of documents is {listed(sorted(lists))}"
+    rows = [row for row in m.source.kept() if np.isfinite(row.scored) and np.isfinite(row.error)]
+    if rows:
+        share = float(np.median([row.error / row.losses[m.loss] for row in rows]))
+        tokens = count(min(row.scored for row in rows))
+        said += f"; {tokens} tokens, which tell a loss to {percent(share)}, an error that all runs share"
+    return Check(name, len(lists) == 1, said)
 
 
 def _span(m: Measured) -> Check:

@@ -68,10 +68,11 @@ def _law(m: Measured) -> Section:
     )
     text = (
         f"{fit.law.formula}. Source: {fit.law.source}. Fitted to {m.analysis.runs} rows of "
-        f"{plural(m.analysis.clusters, 'run')} by the {fit.objective.describe()}, which is "
-        f"{number(fit.value, 6)} at the optimum.",
+        f"{plural(m.analysis.clusters, 'run')} by the {fit.objective.describe()}, every row of weight 1, "
+        f"which is {number(fit.value, 6)} at the optimum.",
         f"{proof.starts:,} starts were screened, the best {proof.descents} followed down (damped "
-        f"Gauss–Newton, then BFGS and Nelder–Mead); {proof.agreeing} ended in the lowest point. Gradient "
+        "Gauss–Newton until a step gains less than 10⁻⁹ of the objective, the lowest then by Newton's steps "
+        f"until none gains 10⁻¹⁴); {proof.agreeing} ended in the lowest point. Gradient "
         f"there {number(proof.gradient, 2)}, in units of uncertainty; minima within 5 % of the lowest: "
         f"{len(proof.basins)}; {number(proof.seconds, 2)} seconds.",
         "Small charts: how much worse the fit is with one parameter held elsewhere; the dashed line is "
@@ -336,6 +337,9 @@ def _runs(m: Measured) -> Section:
         column("learning rate", "number", lambda row: _known(row.lr)),
         column("batch", "count", lambda row: _known(row.batch)),
         column("schedule", "text", lambda row: row.stage),
+        column("scored on, tokens", "count", lambda row: _known(row.scored)),
+        column("standard error of the loss", "number", lambda row: _known(row.error)),
+        column("code", "text", lambda row: row.code[:12] + "-dirty" * row.code.endswith("-dirty")),
         *(column(f"N, {way}", "count", counted(way)) for way in rows[0].counts),
         *(column(unit(name), "number", lost(name)) for name in losses),
         column("left out because", "text", lambda row: row.left_out),

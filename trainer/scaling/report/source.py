@@ -58,7 +58,8 @@ class Run:
 
     `counts` are its parameters and `flops` its training FLOPs by convention, where its shape is known;
     `group` is the unit of resampling, `curve` the trunk on which it lies; `nats` is a study's loss per
-    token, `foretold` the hash of what was predicted before it was trained.
+    token, `foretold` the hash of what was predicted before it was trained; `scored` are the validation tokens
+    of its loss, `error` is the loss's standard error by their choice, `code` the commit that trained it.
     """
 
     run: str
@@ -77,6 +78,9 @@ class Run:
     counts: Mapping[str, float]
     flops: Mapping[str, float]
     documents: str
+    scored: float
+    error: float
+    code: str
     folder: str
     group: str
     curve: str
@@ -246,6 +250,9 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         counts={way.name: float(way.params(shape)) for way in ways if shape},
         flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},
         documents=word("documents") if study else "",
+        scored=number("evaluated.tokens") if study else float("nan"),
+        error=number("standard_error") if study else float("nan"),
+        code=word("versions.code") if study else "",
         folder=word("folder") if study else "",
         group=unit,
         curve=unit,
