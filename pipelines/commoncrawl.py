@@ -25,6 +25,7 @@ from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
 from corpus.schema import REJECTED
+from corpus.settings import ConfigError
 from pipelines import stage
 from pipelines.options import Runner
 from pipelines.progress import Beat
@@ -51,9 +52,23 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: C
     with stage.alone(output):
         with console.status("looking for what to fetch"):
             planned, said = list_files(config, home, paths) if paths else plan(config, home)
+        _refuse_loss(planned)
         console.print(said, markup=False, soft_wrap=True)
         stage.run(planned, runner, console)
     return planned.folder
+
+
+def _refuse_loss(planned: Stage) -> None:
+    """Raise ConfigError where the stage's folder holds what the plan does not: it would be swept away."""
+    fs, root = files.filesystem(planned.folder)
+    records = [str(path).rpartition("/")[2] for path in fs.glob(files.join(root, UNITS, "*.json"))]
+    named = {f"{unit.fingerprint}.json" for unit in planned.units} | {"stage.json"}
+    if others := set(records) - named:
+        raise ConfigError(
+            f"{planned.folder} holds {len(others)} finished units that this run would not make: another list "
+            f"of paths, another pieces.unit_mb or another derlem made them, and what they fetched would be "
+            f"lost; name another output folder"
+        )
 
 
 def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ class Server:
     always: str = ""
     page_lines: int = 40
     throttle_s: float = 0.0  # pause after every 64 KiB of a body
+    latency_s: float = 0.0  # pause before every answer
     lock: threading.Lock = field(default_factory=threading.Lock)
     at_work: int = 0
     most_at_work: int = 0
@@ -108,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
                 state.at_work -= 1
 
     def _answer(self) -> None:
+        time.sleep(self.state.latency_s)
         parts = urlsplit(self.path)
         path = unquote(parts.path).lstrip("/")
         fault = self.state.fault(path)
@@ -133,9 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._file(path, parts.query, file, fault)
 
     def _file(self, path: str, query: str, file: Path, fault: str) -> None:
-        data = file.read_bytes() if file.stat().st_size < 1 << 20 else b""
         size = file.stat().st_size
-        etag = f'"{sha1(data or str(file.stat().st_mtime_ns).encode()).hexdigest()}"'
+        etag = f'"{file.stat().st_mtime_ns:x}-{size:x}"'
         asked = self.headers.get("Range")
         if self.headers.get("If-Range") not in (None, etag) or fault == "whole":
             asked = None

@@ -13,18 +13,24 @@ from corpus.commoncrawl.config import Access
 
 T = TypeVar("T")
 
+_FIRST_TRIES = 3  # of a server that has never answered: more likely its name is wrong, or there is no network
+
 
 class ServerError(RuntimeError):
     """A server did not give what was asked for, and asking on would be of no use now."""
 
 
 class PassingError(Exception):
-    """A failure that may pass: what was found, how long the server asks to wait, and whether bytes came."""
+    """A failure that may pass: what was found, how long the server asks to wait, whether bytes came, and
+    whether anybody answered at all."""
 
-    def __init__(self, detail: str, after_s: float = 0.0, progress: bool = False) -> None:
+    def __init__(
+        self, detail: str, after_s: float = 0.0, progress: bool = False, answered: bool = True
+    ) -> None:
         super().__init__(detail)
         self.after_s = after_s
         self.progress = progress
+        self.answered = answered
 
 
 @dataclass
@@ -40,6 +46,7 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] | None = None
     paused_s: float = 0.0  # in all, after failures
+    met: bool = False  # whether the server has answered to anything
     _closed: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _next: float = 0.0  # when the next request may begin, by the pace
@@ -56,8 +63,11 @@ class Patience:
         while True:
             self._take_turn(what)
             try:
-                return once()
+                result = once()
+                self.met = True
+                return result
             except PassingError as error:
+                self.met = self.met or error.answered
                 failures = 1 if error.progress else failures + 1
                 self._bear(what, error, failures, self.clock() - began)
 
@@ -73,7 +83,7 @@ class Patience:
                 f"{what}: {error}; the server asks to come back in {error.after_s:,.0f} s: run the same "
                 f"command again then, it goes on where it stopped"
             ) from None
-        if failures >= access.tries:
+        if failures >= (access.tries if self.met else min(access.tries, _FIRST_TRIES)):
             raise ServerError(
                 f"{what}: tried {failures} times in {spent:,.0f} s, the last time: {error}; run the same "
                 f"command again later, it goes on where it stopped"

@@ -27,6 +27,7 @@ from corpus.settings import ConfigError
 _PIECE = 1 << 16
 _BLOCK = 8 << 20  # bytes of one read where a file system, not a server, streams a file
 _WHOLE_LIMIT = 1 << 30  # lists of files and pages of the CDX API; far beyond both
+_WHOLES = 3  # whole files instead of ranges, until a server is believed to know no ranges
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _S3_CODE = re.compile(r"<Code>(\w+)</Code>")  # such as SlowDown
 _PASSING = frozenset({403, 408, 425, 429})  # 403 is how data.commoncrawl.org says "too fast"; and every 5xx
@@ -113,6 +114,8 @@ class HttpStore:
         self.base = base
         self.patience = Patience(access)
         self.tally = Tally()
+        self._ranges = False  # whether the server has answered a request for a range
+        self._wholes = 0  # how often it sent a whole file instead
         self._headers = {"User-Agent": access.user_agent, "Accept-Encoding": "identity"}
         # Only redirects are left to urllib3: it knows neither what may pass here nor how long to wait.
         retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3)
@@ -169,7 +172,8 @@ class HttpStore:
         def once() -> tuple[bytes, int]:
             with self._answer(path, {"Range": field}) as answer:
                 if answer.status != HTTPStatus.PARTIAL_CONTENT:
-                    raise PassingError(f"the server answers {answer.status} to a request for {field}")
+                    raise self._unranged(path, f"the server answers {answer.status} to {field}")
+                self._ranges = True
                 first, last, total = _span(answer)
                 wanted = max(0, total - length) if start is None else start
                 if first != wanted or last != min(total, wanted + length) - 1:
@@ -181,6 +185,16 @@ class HttpStore:
                 return body, total
 
         return self.patience.attempt(self._url(path), once)
+
+    def _unranged(self, path: str, said: str) -> Exception:
+        """Give what a whole file for an answer means: again and again, that the server knows nothing else."""
+        self._wholes += 1
+        if self._ranges or self._wholes < _WHOLES:
+            return PassingError(said)
+        return ServerError(
+            f"{self._url(path)}: {said}: it does not know byte ranges; a local copy's folder can be the base "
+            f"itself"
+        )
 
     def _url(self, path: str) -> str:
         name, mark, query = path.partition("?")
@@ -203,7 +217,7 @@ class HttpStore:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             if isinstance(reason, SSLError):
                 raise ServerError(f"{url}: no trusted connection: {reason}") from None
-            raise PassingError(f"{type(reason).__name__}: {reason}") from None
+            raise PassingError(f"{type(reason).__name__}: {reason}", answered=answer is not None) from None
         finally:
             if answer is not None:
                 answer.close()  # the connection too, if bytes are left on it; one without went back already

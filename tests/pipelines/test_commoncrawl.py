@@ -332,6 +332,24 @@ def test_a_limit_draws_whole_files(server: cc_server.Server, tmp_path: Path) -> 
     assert manifest != other
 
 
+def test_what_was_fetched_is_not_given_up_for_another_list_or_other_pieces(
+    server: cc_server.Server, tmp_path: Path
+) -> None:
+    listed = f"{server.url}/crawl-data/{cc_crawl.CRAWL}/warc.paths.gz"
+    run(config(server.url), tmp_path, listed)
+    run(config(server.url), tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "one").write_text(
+        gzip.decompress((server.root / listed[len(server.url) + 1 :]).read_bytes()).decode().split()[0]
+    )
+    with pytest.raises(ConfigError, match="holds 2 finished units that this run would not make"):
+        run(config(server.url), tmp_path, str(tmp_path / "one"))
+    with pytest.raises(ConfigError, match="finished units that this run would not make"):
+        run(config(server.url, unit_mb=0.1), tmp_path)
+    (tmp_path / "one").unlink()
+    assert contents(tmp_path) == before
+
+
 def test_whole_files_may_go_to_any_file_system(server: cc_server.Server, tmp_path: Path) -> None:
     listed = f"{server.url}/crawl-data/{cc_crawl.CRAWL}/warc.paths.gz"
     run(config(server.url), f"memory://{tmp_path.name}", listed)

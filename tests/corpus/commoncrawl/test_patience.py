@@ -30,14 +30,16 @@ def patience(**values: float) -> tuple[Patience, Clock]:
     return Patience(access, clock, clock.sleep), clock
 
 
-def failing(times: int, after_s: float = 0.0, progress: bool = False) -> Callable[[], str]:
+def failing(
+    times: int, after_s: float = 0.0, progress: bool = False, answered: bool = True
+) -> Callable[[], str]:
     """Give a request that fails so many times and then does not."""
     left = [times]
 
     def once() -> str:
         if left[0]:
             left[0] -= 1
-            raise PassingError("503 Slow Down", after_s, progress)
+            raise PassingError("503 Slow Down", after_s, progress, answered)
         return "done"
 
     return once
@@ -87,6 +89,15 @@ def test_after_so_many_failures_in_a_row_it_is_given_up_with_what_to_do() -> Non
         ServerError, match=r"it: tried 3 times in .* 503 Slow Down; run the same command again"
     ):
         calm.attempt("it", failing(3))
+
+
+def test_a_server_that_never_answered_is_given_up_sooner() -> None:
+    calm, _ = patience(tries=8)
+    with pytest.raises(ServerError, match="tried 3 times"):
+        calm.attempt("it", failing(8, answered=False))
+    calm, _ = patience(tries=8)
+    calm.attempt("it", lambda: None)
+    assert calm.attempt("it", failing(7, answered=False)) == "done"
 
 
 def test_failures_after_progress_do_not_add_up() -> None:

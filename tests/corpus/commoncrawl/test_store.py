@@ -29,10 +29,18 @@ def a_warc(root: Path) -> str:
 @pytest.mark.parametrize("fault", [*FAULTS, "whole", "wrong-range"])
 def test_a_range_is_asked_for_until_it_comes(server: cc_server.Server, access: Access, fault: str) -> None:
     path = a_warc(server.root)
-    server.faults["warc"] = [fault, fault]
     with opened(access, access.base) as store:
+        store.range(path, 0, 10)
+        server.faults["warc"] = [fault, fault]
         assert store.range(path, 1000, 500) == (server.root / path).read_bytes()[1000:1500]
-    assert len(server.asked(path)) == 3
+    assert len(server.asked(path)) == 1 + 3
+
+
+def test_a_server_that_knows_no_ranges_is_said_soon(server: cc_server.Server, access: Access) -> None:
+    server.always = "whole"
+    with opened(access, access.base) as store, pytest.raises(ServerError, match="does not know byte ranges"):
+        store.range(a_warc(server.root), 1000, 500)
+    assert len(server.log) == 3
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -133,6 +141,7 @@ def test_answers_that_are_left_unread_leave_no_connection_behind(
         for _ in range(3):
             with store.open(path, 0, ""):
                 pass
+        store.range(path, 0, 100)
         server.faults["warc"] = ["whole", "503"]
         assert len(store.range(path, 0, 100)) == 100
 
