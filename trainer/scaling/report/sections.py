@@ -197,12 +197,20 @@ def _foretold(m: Measured) -> Table:
         loss, lower, upper = one.get("loss"), one.get("lower"), one.get("upper")
         asked = None if loss is None else Interval(loss, lower, upper)
         shown: Cell = loss if asked is not None and not asked.determined else asked
-        rows.append((str(one["cell"]), shown, row.nats if row else None, digest[:16]))
+        fitted = f"{one.get('law', 'no')} law, {plural(len(one['fitted_to']), 'run')}"
+        rows.append((str(one["cell"]), shown, row.nats if row else None, fitted, digest[:16]))
     return Table(
         "Predicted before it was trained",
-        (Column("cell", "text"), Column("predicted"), Column("measured"), Column("hash", "text")),
+        (
+            Column("cell", "text"),
+            Column("predicted"),
+            Column("measured"),
+            Column("by", "text"),
+            Column("hash", "text"),
+        ),
         tuple(rows),
-        "Loss in nats a token. The hash is the beginning of the prediction file's SHA-256, written first.",
+        "Loss in nats a token; a cell on fresh data is predicted from such runs alone. The hash is the "
+        "beginning of the prediction file's SHA-256, written first.",
     )
 
 
