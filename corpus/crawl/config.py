@@ -54,6 +54,9 @@ class Politeness(Section):
     factor: float = Field(5.0, ge=0, description="the pause is this many times the last answer's time ...")
     max_delay_s: float = Field(30.0, ge=0, description="... but no longer than this (Heritrix: 5, 3 s, 30 s)")
     max_crawl_delay_s: float = Field(300.0, ge=0, description="a robots.txt Crawl-delay is kept up to this")
+    address_requests: int = Field(
+        8, ge=1, description="requests at once to one IP address, whatever its names"
+    )
     retries: int = Field(3, ge=0, description="further tries of a page whose failure may pass")
     backoff_s: float = Field(30.0, ge=0, description="the pause after 429, 503 or silence; doubles, jittered")
     max_backoff_s: float = Field(3600.0, ge=0, description="the longest such pause; Retry-After too")

@@ -6,10 +6,12 @@ Politeness, redirects and retries are the caller's. What a server sends is bound
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import time
 from base64 import b32encode
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,6 +147,8 @@ class Fetcher:
         self._limits = settings.limits
         self._header_limit = int(settings.limits.header_kb * 1024)
         self._body_limit = int(settings.limits.body_mb * _MIB)
+        at_once = settings.politeness.address_requests
+        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(at_once))
         self._guard = Guard(settings.network, settings.limits.connect_s)
         self._fields = {"User-Agent": settings.agent.header, "Accept": _ACCEPT}
         if settings.scope.language in _LANGUAGES:
@@ -180,6 +184,11 @@ class Fetcher:
         await self._session.close()
         await self._guard.close()
 
+    async def _turn(self, target: URL) -> asyncio.Semaphore:
+        """Give what keeps requests to one address few: many hosts may be names of one machine."""
+        found = await self._guard.resolve(target.raw_host or "", target.port or 0)
+        return self._turns[found[0]["host"]]
+
     async def get(
         self,
         url: str,
@@ -202,8 +211,11 @@ class Fetcher:
             target = _target(url)
             url = str(target)
             self._guard.check(target.raw_host or "")
-            async with self._session.get(target, headers=fields, allow_redirects=False) as response:
-                body, content, truncated = await self._read(response, body_limit or self._body_limit, wanted)
+            async with await self._turn(target):
+                started, clock = datetime.now(UTC), time.monotonic()
+                async with self._session.get(target, headers=fields, allow_redirects=False) as response:
+                    limit = body_limit or self._body_limit
+                    body, content, truncated = await self._read(response, limit, wanted)
         except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, _UrlError) as error:
             kind, detail, passing = explain(error)
             seconds = time.monotonic() - clock

@@ -114,6 +114,30 @@ def test_an_answer_holds_what_the_server_sent() -> None:
     assert 0 < answer.seconds < 5
 
 
+def test_hosts_that_share_an_address_are_asked_a_few_at_a_time() -> None:
+    under_way, most = 0, 0
+
+    async def slow(exchange: Exchange) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        await exchange.send(page())
+        under_way -= 1
+
+    hosts = [f"h{number}.test" for number in range(12)]
+    with Web({host: {"/": slow} for host in hosts}) as web:
+        settings = crawl(web)
+        politeness = settings.politeness.model_copy(update={"address_requests": 3})
+
+        async def all_at_once(fetcher: Fetcher) -> list[Answer | Failure]:
+            return await asyncio.gather(*(fetcher.get(f"http://{host}/") for host in hosts))
+
+        answers = run(settings.model_copy(update={"politeness": politeness}), all_at_once)
+    assert [answer.status for answer in answers] == [200] * 12
+    assert most == 3
+
+
 def test_the_request_is_recorded_byte_for_byte() -> None:
     with Web({"a.test": {"/": page()}}) as web:
         answer = get(web, headers={"If-None-Match": '"x"'})
