@@ -100,7 +100,12 @@ def fetch_captures(config: CommonCrawl, unit: Planned, folder: str, beat: Beat) 
     counts = Counts()
     faults: list[tuple[Hit, Fault]] = []
     started = time.monotonic()
-    with _working(config.access) as (store, pool), files.create(folder, path) as pending:
+    access = config.access
+    with (
+        ThreadPoolExecutor(access.connections) as pool,
+        opened(access, access.base) as store,  # closed before the threads are waited for
+        files.create(folder, path) as pending,
+    ):
         name = path.rpartition("/")[2]
         pending.sink.write(warcinfo(name, unit.fingerprint, written.crawl, written.latest(first, last)))
         for read, records in in_order(
@@ -141,17 +146,6 @@ def _reads(hits: list[Hit], config: CommonCrawl) -> list[Read]:
 def _ahead(config: CommonCrawl) -> int:
     """Give how many reads may be under way or waiting to be written; they are what is held in memory."""
     return 2 * config.access.connections
-
-
-@contextmanager
-def _working(access: Access) -> Iterator[tuple[Store, ThreadPoolExecutor]]:
-    """Open the base and the threads that read from it; after an error no thread waits on."""
-    with opened(access, access.base) as store, ThreadPoolExecutor(access.connections) as pool:
-        try:
-            yield store, pool
-        except BaseException:
-            store.close()
-            raise
 
 
 def _read(store: Store, hits: list[Hit], read: Read) -> list[bytes | Fault]:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import re
 from base64 import b32encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Page:
 def surt(url: str) -> str:
     """Write a URL's key as the index sorts by."""
     parts = urlsplit(url)
-    labels = (parts.hostname or "").removeprefix("www.").split(".")
+    host = re.sub(r"^www\d*\.", "", parts.hostname or "")
+    labels = [host] if host[-1:].isdigit() else host.split(".")
     port = f":{parts.port}" if parts.port else ""
     return (
         f"{','.join(reversed(labels))}{port}){parts.path.lower()}{'?' + parts.query if parts.query else ''}"

@@ -47,6 +47,7 @@ class Patience:
     sleep: Callable[[float], object] | None = None
     paused_s: float = 0.0  # in all, after failures
     met: bool = False  # whether the server has answered to anything
+    _cause: str = ""  # why the work was given up
     _closed: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _next: float = 0.0  # when the next request may begin, by the pace
@@ -55,13 +56,13 @@ class Patience:
     def attempt(self, what: str, once: Callable[[], T]) -> T:
         """Do `once` until it raises no PassingError, at most `tries` times in a row without progress.
 
-        Raises ServerError, naming `what`, after the last try, where Retry-After is longer than is waited for,
-        or where another thread has given up.
+        Raises ServerError, naming `what`, after the last try and where Retry-After is longer than is waited
+        for; and that of another thread as soon as it has one, since the work they share is lost.
         """
         began = self.clock()
         failures = 0
         while True:
-            self._take_turn(what)
+            self._take_turn()
             try:
                 result = once()
                 self.met = True
@@ -70,21 +71,29 @@ class Patience:
                 self.met = self.met or error.answered
                 failures = 1 if error.progress else failures + 1
                 self._bear(what, error, failures, self.clock() - began)
+            except ServerError as error:
+                raise self._given_up(str(error)) from None
 
     def close(self) -> None:
-        """Let no thread wait or begin any longer: the work has been given up."""
+        """Let no thread wait or begin any longer."""
+        self._given_up("the work was given up")
+
+    def _given_up(self, said: str) -> ServerError:
+        with self._lock:
+            self._cause = self._cause or said
         self._closed.set()
+        return ServerError(self._cause)
 
     def _bear(self, what: str, error: PassingError, failures: int, spent: float) -> None:
         """Put off everybody's next request; ServerError when it is time to give up."""
         access = self.access
         if error.after_s > access.max_backoff_s:
-            raise ServerError(
+            raise self._given_up(
                 f"{what}: {error}; the server asks to come back in {error.after_s:,.0f} s: run the same "
                 f"command again then, it goes on where it stopped"
             ) from None
         if failures >= (access.tries if self.met else min(access.tries, _FIRST_TRIES)):
-            raise ServerError(
+            raise self._given_up(
                 f"{what}: tried {failures} times in {spent:,.0f} s, the last time: {error}; run the same "
                 f"command again later, it goes on where it stopped"
             ) from None
@@ -94,7 +103,7 @@ class Patience:
             self.paused_s += pause
             self._resume = max(self._resume, self.clock() + pause)
 
-    def _take_turn(self, what: str) -> None:
+    def _take_turn(self) -> None:
         while not self._closed.is_set():
             with self._lock:
                 now = self.clock()
@@ -103,4 +112,4 @@ class Patience:
                     self._next = now + 1.0 / self.access.requests_per_s
                     return
             (self.sleep or self._closed.wait)(wait)
-        raise ServerError(f"{what}: given up, since another request has failed")
+        raise ServerError(self._cause)

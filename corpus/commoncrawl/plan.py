@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,13 +137,12 @@ def _make(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
 
 def _select(access: Access, selection: Selection) -> tuple[pa.Table, str]:
     base = access.index_base if selection.via == "cdx" else access.base
-    with ExitStack() as stack:
-        store = stack.enter_context(opened(access, base))
+    with ThreadPoolExecutor(access.connections) as pool, opened(access, base) as store:
         if selection.via == "cdx":
-            table = choose.take(choose.from_cdx(store, selection), selection)
+            pieces = choose.from_cdx(store, selection)
         else:
-            pool = stack.enter_context(ThreadPoolExecutor(access.connections))
-            table = choose.take(choose.columnar(store, selection, pool), selection)
+            pieces = choose.columnar(store, selection, pool)
+        table = choose.take(pieces, selection)
         tally = store.tally
         said = f"read {tally.bytes / 1e6:,.1f} MB of the index in {tally.requests:,} requests"
         return table, said

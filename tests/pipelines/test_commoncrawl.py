@@ -188,6 +188,19 @@ def test_a_server_that_stays_overloaded_stops_it_and_the_next_run_goes_on(
     assert 0 < len(fetched) < len(order)
 
 
+def test_a_refusal_stops_it_at_once_though_others_wait_for_better_times(
+    server: cc_server.Server, tmp_path: Path
+) -> None:
+    given = config(server.url, unit_mb=64.0, gap_kb=0.0)
+    commoncrawl.plan(given, str(tmp_path / "commoncrawl"))
+    slow = given.access.model_copy(update={"backoff_s": 60.0, "max_backoff_s": 60.0})
+    server.latency_s = 0.05  # so that four requests are under way before the first is answered
+    server.faults["/segments/"] = ["503", "503", "503", "401"]
+    with pytest.raises(StageError, match="the server answers 401"):
+        run(given.model_copy(update={"access": slow}), tmp_path)
+    assert len(server.asked("/segments/")) == 4  # whoever had waited would have asked again
+
+
 def test_the_same_bytes_come_of_two_workers(server: cc_server.Server, tmp_path: Path) -> None:
     run(config(server.url), tmp_path / "one")
     run(config(server.url), tmp_path / "two", workers=2)

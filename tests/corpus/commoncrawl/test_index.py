@@ -67,7 +67,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         page.status = 404 if number % 7 == 0 else 200
         page.mime = "application/pdf" if number % 11 == 0 else "text/html"
         page.mime = "application/xhtml+xml" if number % 5 == 0 else page.mime
-        page.truncated = "length" if number % 6 == 0 else None
+        page.truncated = "length" if number % 13 == 0 else None
     odd = ["http://10.1.2.3/a", "http://haber.com.tr:8080/b", "http://haber-com.tr/c", "http://tr/d"]
     odd += ["http://www2.haber.com.tr/e", "http://haber.com/f", "http://com.tr/g", "http://xhaber.com.tr/h"]
     root = tmp_path_factory.mktemp("mixed")
@@ -102,6 +102,49 @@ def test_what_is_found_is_what_a_full_reading_finds(
 ) -> None:
     with opened(Access(), str(mixed)) as store:
         assert sorted(found(store, selection, pool)["url"].to_pylist()) == sorted(expected(mixed, selection))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hosts": ("www.haber.com.tr",)},
+        {"hosts": ("www2.haber.com.tr",)},
+        {"hosts": ("10.1.2.3",)},
+        {"hosts": ("tr",)},
+        {"hosts": ("haber.com.tr",)},
+        {"domains": ("haber.com.tr",)},
+        {"domains": ("com",)},
+        {"tlds": ("tr", "org")},
+    ],
+)
+def test_a_place_gives_all_its_pages_and_no_others(
+    mixed: Path, pool: Executor, values: dict[str, object]
+) -> None:
+    selection = Selection.model_validate({"languages": (), **values})
+    with opened(Access(), str(mixed)) as store:
+        urls = sorted(found(store, selection, pool)["url"].to_pylist())
+    assert urls == sorted(expected(mixed, selection)) != []
+
+
+def test_a_first_language_is_found_where_none_stands_alone(tmp_path: Path, pool: Executor) -> None:
+    made = [cc_crawl.Page(f"https://example.com/{n}", "tur,eng") for n in range(20)]
+    cc_crawl.write(tmp_path, made)
+    with opened(Access(), str(tmp_path)) as store:
+        assert found(store, Selection(), pool).num_rows == 20
+        assert found(store, Selection(languages=("eng",)), pool).num_rows == 0
+
+
+@given(
+    st.sampled_from(HOSTS + PLACES),
+    st.sampled_from(["", "a.", "www.", "a.b.", "xn--a."]),
+    st.sampled_from(["", ":8080", ":1"]),
+    st.text("abc/?=%-~", max_size=5),
+)
+def test_every_key_below_a_name_lies_in_its_range(host: str, below: str, port: str, path: str) -> None:
+    if host[-1].isdigit():
+        return
+    first, last = index._surts(host)
+    assert first <= cc_crawl.surt(f"http://{below}{host}{port}/{path}").encode() <= last  # type: ignore[operator]
 
 
 def test_a_plan_s_row_says_where_the_record_lies(

@@ -146,4 +146,41 @@ def test_closing_wakes_those_who_wait() -> None:
     waiting.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert said == ["it: given up, since another request has failed"]
+    assert said == ["the work was given up"]
+
+
+def test_when_one_request_is_given_up_those_who_wait_hear_why_at_once() -> None:
+    waiting = Patience(Access(backoff_s=300.0))
+    said: list[str] = []
+    failed = threading.Event()
+
+    def once() -> None:
+        failed.set()
+        raise PassingError("503")
+
+    def work() -> None:
+        try:
+            waiting.attempt("it", once)
+        except ServerError as error:
+            said.append(str(error))
+
+    def refused() -> None:
+        assert failed.wait(5)
+        raise ServerError("another: 401 Unauthorized")
+
+    other = threading.Thread(target=lambda: said.append(_said(waiting, refused)))
+    other.start()  # its turn comes before the failure that puts off everybody
+    thread = threading.Thread(target=work)
+    thread.start()
+    for each in (thread, other):
+        each.join(5)
+        assert not each.is_alive()
+    assert said == ["another: 401 Unauthorized"] * 2
+
+
+def _said(calm: Patience, once: Callable[[], None]) -> str:
+    try:
+        calm.attempt("another", once)
+    except ServerError as error:
+        return str(error)
+    return ""

@@ -54,6 +54,7 @@ def test_what_is_wrong_is_named(capture: Capture) -> None:
     data, hit = capture
     assert cause((data[:-1], hit)) == "truncated"
     assert cause((data[:-9], replace(hit, length=len(data) - 9))) == "truncated"
+    assert cause((data, replace(hit, length=len(data) + 1))) == "truncated"
     assert cause((data + b"\0", replace(hit, length=len(data) + 1))) == "bad-length"
     assert cause((data + data, replace(hit, length=2 * len(data)))) == "bad-length"
     assert cause((b"x" * len(data), hit)) == "bad-gzip-member"
@@ -72,6 +73,7 @@ def test_what_is_wrong_is_named(capture: Capture) -> None:
         (b"Content-Length: ", b"Content-Length: x", "bad-length"),
         (b"Content-Length: ", b"Content-Size: ", "bad-length"),
         (b"<p>", b"<q>", "digest"),
+        (b"</html>\r\n\r\n", b"</html>\r\n\r ", "bad-length"),
     ],
 )
 def test_a_record_of_another_kind_is_named(capture: Capture, old: bytes, new: bytes, named: str) -> None:

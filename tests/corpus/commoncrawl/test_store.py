@@ -142,6 +142,7 @@ def test_answers_that_are_left_unread_leave_no_connection_behind(
             with store.open(path, 0, ""):
                 pass
         store.range(path, 0, 100)
+        assert store.patience.paused_s == 0
         server.faults["warc"] = ["whole", "503"]
         assert len(store.range(path, 0, 100)) == 100
 

@@ -80,6 +80,18 @@ def test_a_file_that_has_changed_meanwhile_is_begun_anew(access: Access, tmp_pat
         assert [(request.range, request.status) for request in server.log[1:]] == [("bytes=20-", 200)]
 
 
+def test_a_stream_that_ends_too_early_without_saying_so_is_gone_on_with(
+    server: cc_server.Server, access: Access, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = whole.Part(tmp_path / "x.part")
+    with opened(access, str(server.root)) as store:
+        read = store.range
+        lengths = iter([700])
+        monkeypatch.setattr(store, "range", lambda path, at, size: read(path, at, next(lengths, size)))
+        whole.fetch(store, path, part, beat)
+    assert part.path.read_bytes() == (server.root / path).read_bytes()
+
+
 @pytest.mark.parametrize("damage", ["no note", "longer"])
 def test_bytes_of_unknown_origin_are_not_gone_on_with(
     server: cc_server.Server, access: Access, path: str, tmp_path: Path, damage: str
