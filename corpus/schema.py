@@ -195,7 +195,9 @@ FETCHES = Kind(
         _KEY,
         Column("url", pa.string(), "what was, or was not to be, fetched"),
         Column("host", pa.string(), "scheme, host and port"),
-        Column("outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry, or asked (robots.txt)"),
+        Column(
+            "outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry, or asked (robots.txt)"
+        ),
         Column("cause", pa.string(), "the rule that dropped it or the kind of failure, e.g. robots.disallow"),
         Column("detail", pa.string(), "what was found"),
         Column("status", pa.uint16(), "HTTP status; 0 where there was no answer"),
@@ -240,11 +242,13 @@ HOSTS = Kind(
         Column("robots_status", pa.int16(), "HTTP status of robots.txt; 0 where it could not be reached"),
         Column("robots", pa.binary(), "robots.txt, at most its first 500 KiB; empty where none counts"),
         Column("robots_fetched", _INSTANT, "when it was asked for"),
-        Column("tdm", pa.string(), "/.well-known/tdmrep.json; empty where there is none"),
+        Column("tdm", pa.string(), "/.well-known/tdmrep.json, [] where there is none; empty where not known"),
         Column("delay_s", pa.float32(), "pause between requests that was kept at the end"),
         Column("not_before", _INSTANT, "when the host may be asked again"),
         Column("pages", pa.uint32(), "pages fetched from it in this crawl so far"),
-        Column("sitemaps", pa.bool_(), "whether its sitemaps have been read"),
+        Column("sitemaps", pa.list_(pa.string()), "its sitemaps, as far as they are known"),
+        Column("sitemaps_read", pa.uint16(), "how many of them, from the first on, are done with"),
+        Column("sitemap_urls", pa.uint32(), "addresses that they gave"),
     ),
 )
 

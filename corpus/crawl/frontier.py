@@ -162,5 +162,10 @@ def bucket_of(host: str, buckets: int) -> int:
 
 def latest(tables: Iterable[pa.Table]) -> pa.Table:
     """Give the last row of each host [HOSTS] of tables in the order of their rounds."""
-    rows = {row["host"]: row for table in tables for row in table.to_pylist()}
-    return pa.Table.from_pylist([rows[host] for host in sorted(rows)], HOSTS.schema())
+    whole = pa.concat_tables([HOSTS.schema().empty_table(), *tables])
+    hosts = pc.dictionary_encode(whole["host"]).combine_chunks()
+    last = np.zeros(len(hosts.dictionary), np.int64)
+    last[np.asarray(hosts.indices)] = np.arange(len(whole))
+    is_last = np.zeros(len(whole), bool)
+    is_last[last] = True
+    return whole.filter(is_last)

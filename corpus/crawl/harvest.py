@@ -23,7 +23,8 @@ def gather(home: Path, folder: str, name: str, fingerprint: str) -> tuple[list[d
     hosts: dict[str, Any] = {}
     for event in journal.events(home):
         if "host" in event:
-            hosts[event["host"]["host"]] = _host(event["host"])
+            host = event["host"]["host"]
+            hosts[host] = hosts.get(host, {}) | event["host"]
         elif "fetch" in event:
             _count(counts, event)
     pages = (event for event in journal.events(home) if "fetch" in event)
@@ -31,7 +32,7 @@ def gather(home: Path, folder: str, name: str, fingerprint: str) -> tuple[list[d
     contents: tuple[tuple[Kind, Iterable[Any]], ...] = (
         (FETCHES, (event["fetch"] for event in pages)),
         (OUTLINKS, links),
-        (HOSTS, (hosts[host] for host in sorted(hosts))),
+        (HOSTS, (_host(hosts[host]) for host in sorted(hosts))),
     )
     made = []
     for kind, rows in contents:

@@ -31,16 +31,28 @@ class Journal:
     """An append-only file of events; a line is written by one call, so that a kill leaves it whole or cut."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of a unit's folder; a last line that a kill cut short is taken away."""
+        """Open the journal of a unit's folder; what `events` does not give any more is taken away."""
         self.path = folder / FILE
+        end = max((end for _, end in events_from(folder, 0)), default=0)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        os.ftruncate(self._file, _whole(self.path))
+        os.ftruncate(self._file, end)
+        self._failed: OSError | None = None
 
     def write(self, event: dict[str, Any]) -> None:
-        """Append one event; after this it survives the end of the process. OSError where the disk is full."""
-        line = _line(event)
-        if os.write(self._file, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        """Append one event; after this it survives the end of the process. OSError where the disk is full.
+
+        Then nothing more can be written: what other visits do before they end must not come behind a gap.
+        """
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = text.encode("utf-8", "backslashreplace")
+        if self._failed is not None:
+            raise self._failed
+        try:
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError as error:
+            self._failed = error
+            raise
 
     def close(self) -> None:
         """Bring what was written to the disk and close the file."""
@@ -50,18 +62,13 @@ class Journal:
 
 def cut(folder: Path, segment: int, whole: int) -> None:
     """Take away the first event that lies behind byte `whole` of the archive's file, and all after it."""
-    kept = b""
-    for event in events(folder):
+    kept = 0
+    for event, after in events_from(folder, 0):
         end = event.get("end")
         if end and end[0] == segment and end[1] > whole:
             break
-        kept += _line(event)
-    (folder / FILE).write_bytes(kept)
-
-
-def _line(event: dict[str, Any]) -> bytes:
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
-    return text.encode("utf-8", "backslashreplace")
+        kept = after
+    os.truncate(folder / FILE, kept)
 
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:
@@ -70,27 +77,19 @@ def events(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def events_from(folder: Path, start: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Read the events behind byte `start`, each with the byte at which it ends."""
-    path = folder / FILE
+    """Read the events behind byte `start`, each with the byte at which it ends.
+
+    The first line that is none ends them: a kill cut it short, or a power failure left a gap.
+    """
     try:
-        end = _whole(path)
-        with path.open("rb") as file:
+        with (folder / FILE).open("rb") as file:
             file.seek(start)
-            while file.tell() < end:
-                yield json.loads(file.readline()), file.tell()
+            while (line := file.readline()).endswith(b"\n"):
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    return
+                start += len(line)
+                yield event, start
     except FileNotFoundError:  # a unit that has not begun, or is finished and swept
         return
-
-
-def _whole(path: Path) -> int:
-    """Give the length of a file up to its last newline."""
-    with path.open("rb") as file:
-        at = file.seek(0, os.SEEK_END)
-        while at > 0:
-            start = max(0, at - 65536)
-            file.seek(start)
-            newline = file.read(at - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            at = start
-    return 0

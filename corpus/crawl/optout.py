@@ -44,6 +44,12 @@ def reservation(value: object) -> bool | None:
     return {"1": True, "0": False}.get(text)
 
 
+def reservations(values: Iterable[str]) -> bool | None:
+    """Read the values of tdm-reservation fields; where several say something, one that reserves counts."""
+    said = [reservation(part) for value in values for part in value.split(",")]
+    return True if True in said else False if False in said else None
+
+
 def found(header: Iterable[str], meta: Iterable[str], tdm: Mapping[str, bool | None]) -> dict[str, str]:
     """Give each opt-out that was found and where: {"noai": "header", "tdm": "meta"}.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from corpus.crawl import optout
@@ -14,7 +14,7 @@ from corpus.crawl.urls import normalise
 from corpus.sources.http import is_html, media_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 522, 524})
+PASSING = frozenset({408, 425, 429, *range(500, 600)})
 """Statuses after which the same request may succeed later."""
 
 
@@ -35,15 +35,25 @@ def is_wanted(status: int, fields: Mapping[str, str]) -> bool:
     return status != 200 or media_of(fields.get("content-type", "")) != "other"
 
 
-def judge(answer: Answer, asked: dict[str, Any], settings: Crawl) -> Verdict:
-    """Judge the answer to a row of the frontier."""
+def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool = False) -> Verdict:
+    """Judge the answer to a row of the frontier; `reserved` is what tdmrep.json says of it."""
     if answer.status == 304:
-        return Verdict("unchanged")
+        return _honoured(Verdict("unchanged"), answer, settings, reserved)
     if answer.status in REDIRECTS:
-        return _redirect(answer, asked["hops"], settings.limits.redirects)
+        redirect = _redirect(answer, asked["hops"], settings.limits.redirects)
+        return _honoured(redirect, answer, settings, reserved)
     if answer.status != 200:
         return Verdict("failed", "status", str(answer.status))
-    return _page(answer, asked, settings)
+    media = media_of(answer.headers.get("content-type", ""))
+    if media == "other" or (media == "unknown" and not is_html(answer.content)):
+        return Verdict("dropped", "media", answer.headers.get("content-type", "none")[:200])
+    same = bool(asked["digest"]) and answer.digest == asked["digest"]
+    outcome = "unchanged" if same else "kept"
+    if media == "text":
+        return _honoured(Verdict(outcome), answer, settings, reserved)
+    page = read(answer.content, answer.url, answer.headers, settings.agent.name)
+    verdict = Verdict(outcome, links=tuple(page.links))
+    return _honoured(verdict, answer, settings, reserved, page.directives, page.tdm)
 
 
 def _redirect(answer: Answer, hops: int, limit: int) -> Verdict:
@@ -56,29 +66,28 @@ def _redirect(answer: Answer, hops: int, limit: int) -> Verdict:
     return Verdict("redirect", links=(Link(target, "redirect", False, ""),), location=target)
 
 
-def _page(answer: Answer, asked: dict[str, Any], settings: Crawl) -> Verdict:
-    media = media_of(answer.headers.get("content-type", ""))
-    if media == "other" or (media == "unknown" and not is_html(answer.content)):
-        return Verdict("dropped", "media", answer.headers.get("content-type", "none")[:200])
-    agent = settings.agent.name
-    header = optout.directives(_values(answer, b"x-robots-tag"), agent)
-    reserved = {"header": optout.reservation(answer.headers.get("tdm-reservation", ""))}
-    meta: frozenset[str] = frozenset()
-    links: tuple[Link, ...] = ()
-    if media != "text":
-        page = read(answer.content, answer.url, answer.headers, agent)
-        links, meta, reserved["meta"] = tuple(page.links), page.directives, page.tdm
-    where = optout.found(header, meta, reserved)
+def _honoured(
+    verdict: Verdict,
+    answer: Answer,
+    settings: Crawl,
+    reserved: bool,
+    meta: frozenset[str] = frozenset(),
+    tdm: bool | None = None,
+) -> Verdict:
+    """Withhold what would be stored where the site wishes so, as its header, meta elements or files say.
+
+    Links of what is withheld are followed all the same, unless the wish is that they are not.
+    """
+    if verdict.outcome not in ("kept", "unchanged", "redirect"):
+        return verdict
+    header = optout.directives(answer.values("x-robots-tag"), settings.agent.name)
+    said = optout.reservations(answer.values("tdm-reservation"))
+    where = optout.found(header, meta, {"file": reserved or None, "header": said, "meta": tdm})
     optouts = tuple(f"{name} ({place})" for name, place in sorted(where.items()))
     honoured = [name for name in sorted(where) if name in settings.politeness.honour]
-    if "nofollow" in honoured:
-        links = ()
+    if "nofollow" in honoured and verdict.outcome != "redirect":
+        verdict = replace(verdict, links=())
     against = [name for name in honoured if name != "nofollow"]
     if against:
-        return Verdict("dropped", f"optout.{against[0]}", ", ".join(optouts), links, optouts)
-    same = bool(asked["digest"]) and answer.digest == asked["digest"]
-    return Verdict("unchanged" if same else "kept", links=links, optouts=optouts)
-
-
-def _values(answer: Answer, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for field, value in answer.raw_headers if field.lower() == name]
+        verdict = replace(verdict, outcome="dropped", cause=f"optout.{against[0]}", detail=", ".join(optouts))
+    return replace(verdict, optouts=optouts)

@@ -19,14 +19,17 @@ from corpus.crawl.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.frontier import FINAL
-from corpus.crawl.host import Host
+from corpus.crawl.host import LONG_AGO, Host
 from corpus.crawl.page import Verdict
+from corpus.crawl.politeness import Pace
 from corpus.crawl.scope import Boundary
+from corpus.crawl.urls import host_of
 from corpus.crawl.visit import Found, Row, Visit
 
 Beat = Callable[[int, int, float], None]
 
 _ARCHIVED = ("kept", "redirect", "unchanged")
+_FIELD = 1_000  # characters of a header field that are noted; a longer ETag is none that can be sent back
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class Task:
 class Progress:
     """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
 
-    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` [HOSTS] as they were noted last,
-    `since` the pages that each gave after that; `end` is the segment and length of the archive by then.
+    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` [HOSTS, JSON] as they were noted
+    last, `since` the pages that each gave after that; `end` is the segment and length of the archive by then.
     """
 
     settled: set[int] = field(default_factory=set)
@@ -63,7 +66,7 @@ class Progress:
         for event in journal.events(home):
             if "host" in event:
                 name = event["host"]["host"]
-                progress.hosts[name] = _host_of_json(event["host"])
+                progress.hosts[name] = progress.hosts.get(name, {}) | event["host"]
                 progress.since[name] = 0
             else:
                 progress._add(event)
@@ -78,6 +81,7 @@ class Progress:
         self.found.update(link["key"] for link in event["links"])
         is_page = fetch["outcome"] != "asked" and fetch.get("status") in (200, 304)
         self.since[fetch["host"]] = self.since.get(fetch["host"], 0) + is_page
+        self.since.setdefault(host_of(fetch["url"]), 0)  # where the robots.txt of another host led to
         if event["end"]:
             self.end = (event["end"][0], event["end"][1])
 
@@ -95,6 +99,7 @@ class Unit:
         self._due = frontier.filter(frontier["due"])
         self._known = dataset.table(task.folder, task.hosts)
         self._places = {host: row for row, host in enumerate(self._known["host"].to_pylist())}
+        self._told: dict[str, tuple[datetime, int]] = {}
         self._progress = Progress.read(home)
         try:
             self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
@@ -103,16 +108,20 @@ class Unit:
             self._progress = Progress.read(home)
             self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
         self._journal = journal.Journal(home)
+        self._paces = self._all_paces()
 
     async def crawl(self, beat: Beat) -> None:
         """Visit every server of which something is due, many at once."""
         self._beat = beat
         self._requests = asyncio.Semaphore(self.settings.limits.requests_at_once)
         servers = self._servers()
-        waiting = iter(servers.values())
+        names = sorted(servers)
+        self.chance.shuffle(names)  # a round that is too short for all ends before others each time
+        waiting = iter(names)
 
         async def visit_one_after_another() -> None:
-            for places in waiting:
+            for server in waiting:
+                places = servers[server]
                 rows = self._rows(places)
                 hosts = {name: self._host(name) for name in sorted({row["host"] for row in rows})}
                 if rows:
@@ -128,7 +137,7 @@ class Unit:
         found: dict[str, list[range]] = defaultdict(list)
         start = 0
         for host, end in zip(hosts.values.to_pylist(), hosts.run_ends.to_pylist(), strict=True):
-            found[urlsplit(host).hostname or ""].append(range(start, end))
+            found[_server(host)].append(range(start, end))
             start = end
         return found
 
@@ -145,17 +154,36 @@ class Unit:
     def _host(self, name: str) -> Host:
         """Give what is known of a host: from the journal, else from the rounds before."""
         now, settings = datetime.now(UTC), self.settings.politeness
-        row = self._progress.hosts.get(name)
+        noted = self._progress.hosts.get(name)
+        row = _host_of_json(noted) if noted is not None else None
         if row is None and name in self._places:
             row = self._known.slice(self._places[name], 1).to_pylist()[0]
         host = Host.from_row(row, settings, now) if row is not None else Host(name)
-        if (
-            name in self._progress.since
-        ):  # the last request to it may have been just before the unit was stopped
-            host.pages += self._progress.since[name]
-            rest = timedelta(seconds=max(host.delay_s, settings.delay_s))
-            host.not_before = max(host.not_before, now + rest)
+        host.pages += self._progress.since.get(name, 0)
         return host
+
+    def _all_paces(self) -> dict[str, Pace]:
+        """Give the paces of servers by name, which hold for all origins of each, also those not due now."""
+        ready: dict[str, datetime] = {}
+
+        def wait(host: str, moment: datetime) -> None:
+            ready[_server(host)] = max(moment, ready.get(_server(host), LONG_AGO))
+
+        for host, moment in zip(
+            self._known["host"].to_pylist(), self._known["not_before"].to_pylist(), strict=True
+        ):
+            wait(host, moment)
+        usual, now = self.settings.politeness.delay_s, datetime.now(UTC)
+        for host in self._progress.since:  # the last request may have been just before the unit was stopped
+            noted = self._progress.hosts.get(host)
+            if noted is not None:
+                wait(host, _moment(noted["not_before"]))
+            wait(host, now + timedelta(seconds=max(usual, noted["delay_s"] if noted is not None else 0.0)))
+        return {server: Pace(moment) for server, moment in ready.items()}
+
+    def pace(self, url: str) -> Pace:
+        """Give the pace of an address's server, which all visits share."""
+        return self._paces.setdefault(_server(host_of(url)), Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request when there are not too many under way."""
@@ -182,8 +210,12 @@ class Unit:
             self._beat(settled, self._progress.kept, settled / len(self._due))
 
     def remember(self, host: Host) -> None:
-        """Journal what is known of a host."""
-        self._journal.write({"host": _host_as_json(host)})
+        """Journal what is known of a host; its rules, which may be long, once."""
+        row, rules = _host_as_json(host), (host.robots_fetched, hash(host.tdm_body))
+        if self._told.get(host.name) == rules:
+            del row["robots"], row["tdm"]
+        self._told[host.name] = rules
+        self._journal.write({"host": row})
 
     def close(self) -> list[tuple[str, int]]:
         """Close archive and journal; give the archive's files with their numbers of records."""
@@ -202,10 +234,15 @@ def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: P
         fetch["started"] = _milliseconds(result.started)
         fetch["seconds"], fetch["address"] = round(result.seconds, 4), result.address
     if isinstance(result, Answer):
-        fetch["status"], fetch["media"], fetch["bytes"] = result.status, result.media, len(result.body)
+        fetch["status"], fetch["media"], fetch["bytes"] = (
+            result.status,
+            result.media[:_FIELD],
+            len(result.body),
+        )
         fetch["digest"] = result.digest if result.content else row.get("digest", "")
-        fetch["etag"] = result.headers.get("etag", "")
-        fetch["modified"] = result.headers.get("last-modified", "")
+        for name, field in (("etag", "etag"), ("modified", "last-modified")):
+            value = result.headers.get(field, row.get(name, "") if result.status == 304 else "")
+            fetch[name] = value if len(value) <= _FIELD else ""
     if place is not None:
         fetch["file"], fetch["offset"] = place.file, place.offset
     return fetch
@@ -221,8 +258,17 @@ def _earlier(row: Row) -> Earlier | None:
     return Earlier(row["digest"], row["fetched"]) if row["fetched"] is not None else None
 
 
+def _server(host: str) -> str:
+    """Give the name of an origin's server: ports and schemes share it."""
+    return urlsplit(host).hostname or ""
+
+
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 _MOMENTS = ("robots_fetched", "not_before")
@@ -234,5 +280,5 @@ def _host_as_json(host: Host) -> Row:
 
 
 def _host_of_json(row: Row) -> Row:
-    moments = {name: datetime.fromtimestamp(row[name] / 1000, UTC) for name in _MOMENTS}
+    moments = {name: _moment(row[name]) for name in _MOMENTS}
     return {**row, "robots": row["robots"].encode("latin-1"), **moments}

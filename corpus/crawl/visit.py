@@ -7,7 +7,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from corpus.crawl import page, politeness, sitemap, urls
@@ -16,13 +16,13 @@ from corpus.crawl.fetch import Answer, Failure, Wanted
 from corpus.crawl.host import Host
 from corpus.crawl.links import Link
 from corpus.crawl.page import Verdict
+from corpus.crawl.politeness import Pace
 from corpus.crawl.robots import LIMIT
 from corpus.crawl.scope import Boundary
 
 Row = dict[str, Any]
 
-_ROBOTS_HOPS = 5  # RFC 9309, section 2.3.1.2
-_SITEMAP_FILES = 50
+_HOPS = 5  # RFC 9309, section 2.3.1.2
 _TDM_LIMIT = 1 << 20
 
 
@@ -46,6 +46,9 @@ class Tools(Protocol):
     deadline: datetime
     chance: random.Random
 
+    def pace(self, url: str) -> Pace:
+        """Give the pace of an address's server, which all visits share."""
+
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request."""
 
@@ -57,88 +60,101 @@ class Tools(Protocol):
 
 
 class Visit:
-    """One server by its name: origins that differ in scheme or port share its pauses."""
+    """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
 
     def __init__(self, hosts: dict[str, Host], rows: Iterable[Row], tools: Tools) -> None:
-        """Take hosts by origin and the rows [FRONTIER] that are due, best first."""
+        """Take hosts by origin and the rows [FRONTIER] that are due, best first by origin."""
         self._hosts = hosts
-        self._queue = deque(rows)
+        self._queues: dict[str, deque[Row]] = {name: deque() for name in hosts}
+        for row in rows:
+            self._queues[row["host"]].append(row)
         self._tools = tools
         self._settings = tools.settings
-        self._ready = max(host.not_before for host in hosts.values())
-        self._failures = 0  # in a row
+        self._pace = tools.pace(next(iter(hosts)))
+        self._failures: Counter[str] = Counter()  # in a row, by origin
+        self._tried: set[int] = set()
 
     async def run(self) -> None:
         """Fetch what is due until it is done, the round ends, or the server answers no more."""
+        self._learn_pace()
+        at_work = deque(self._hosts.values())
         try:
-            for host in self._hosts.values():
-                await self._prepare(host)
-            while self._queue and not self._is_down:
-                row = self._queue.popleft()
-                await self._page(self._hosts[row["host"]], row)
+            while at_work:  # in turn, so that no origin waits for all of another
+                host = at_work.popleft()
+                if await self._step(host):
+                    at_work.append(host)
         except RoundOverError:
             pass  # what is left stays in the frontier
-        if self._is_down:
-            for row in self._queue:  # counts as a try of each; another round may find the server well
-                unknown = self._hosts[row["host"]].robots is None
-                self._again(row, "robots.unreachable" if unknown else "host.down", "", None)
         for host in self._hosts.values():
-            host.not_before = self._ready
+            if self._is_down(host):  # counts as a try of each; another round may find the server well
+                cause = "robots.unreachable" if host.robots is None else "host.down"
+                for row in self._queues[host.name]:
+                    if row["key"] not in self._tried:
+                        self._again(row, cause, "", None)
+            host.not_before = self._pace.ready
             self._tools.remember(host)
 
-    @property
-    def _is_down(self) -> bool:
-        return self._failures > self._settings.politeness.retries
+    async def _step(self, host: Host) -> bool:
+        """Fetch one page of an origin, and one of its sitemaps; say whether there is more to do."""
+        queue = self._queues[host.name]
+        await self._prepare(host)
+        if host.robots is None or host.tdm is None:
+            return False
+        if queue:
+            await self._page(host, queue)
+        if host.has_sitemaps and not self._is_down(host):
+            await self._sitemap(host)
+        return bool(queue or host.has_sitemaps) and not self._is_down(host)
+
+    def _is_down(self, host: Host) -> bool:
+        return self._failures[host.name] > self._settings.politeness.retries
 
     async def _ask(
         self, host: Host, url: str, headers: dict[str, str] | None = None, wanted: Wanted | None = None
     ) -> Answer | Failure:
         """Send one request when the server may be asked again; RoundOverError if that is after the round."""
-        now = datetime.now(UTC)
-        if max(self._ready, now) > self._tools.deadline:
-            raise RoundOverError
-        if self._ready > now:
-            await asyncio.sleep((self._ready - now).total_seconds())
-        result = await self._tools.get(url, headers or {}, wanted)
-        if isinstance(result, Answer) and result.status not in page.PASSING:
-            self._failures = 0
-            self._rest(host, result.seconds)
-        elif isinstance(result, Answer) or result.passing:
-            self._failures += 1
-            field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
-            told = politeness.retry_after(field, datetime.now(UTC))
-            settings, chance = self._settings.politeness, self._tools.chance
-            self._rest(host, result.seconds, politeness.backoff(settings, self._failures, told, chance))
-        elif result.kind != "network.refused":  # of which no server knows
-            self._rest(host, result.seconds)
+        settings, pace = self._settings.politeness, self._tools.pace(url)
+        async with pace.turn:
+            now = datetime.now(UTC)
+            if max(pace.ready, now) > self._tools.deadline:
+                raise RoundOverError
+            if pace.ready > now:
+                await asyncio.sleep((pace.ready - now).total_seconds())
+            result = await self._tools.get(url, headers or {}, wanted)
+            if isinstance(result, Answer) and result.status not in page.PASSING:
+                self._failures[host.name] = 0
+                pace.rest(settings, result.seconds)
+            elif isinstance(result, Answer) or result.passing:
+                self._failures[host.name] += 1
+                field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
+                told = politeness.retry_after(field, datetime.now(UTC))
+                failures = self._failures[host.name]
+                wait = politeness.backoff(settings, failures, told, self._tools.chance)
+                pace.rest(settings, result.seconds, wait)
+            elif result.kind != "network.refused":  # of which no server knows
+                pace.rest(settings, result.seconds)
+        host.delay_s = self._pace.delay_s
         return result
-
-    def _rest(self, host: Host, seconds: float, at_least: float = 0.0) -> None:
-        """Leave the server alone after a request that took so long."""
-        asked = host.robots.crawl_delay(self._settings.agent.name) if host.robots is not None else None
-        host.delay_s = politeness.pause(self._settings.politeness, seconds, asked)
-        self._ready = datetime.now(UTC) + timedelta(seconds=max(host.delay_s, at_least))
 
     # ------------------------------------------------------------ rules
 
     async def _prepare(self, host: Host) -> None:
-        """Learn an origin's robots.txt, TDM reservation and sitemaps, as far as they are not known."""
+        """Learn an origin's robots.txt and TDM reservation, as far as they are not known or are too old."""
+        host.expire(self._settings.politeness, datetime.now(UTC))
         if host.robots is None:
             await self._robots(host)
-        if host.robots is None:
-            return
-        if host.tdm is None:
+        if host.robots is not None and host.tdm is None:
             await self._tdm(host)
-        self._tools.remember(host)
-        if self._settings.scope.sitemaps and not host.sitemaps:
-            await self._sitemaps(host)
-            host.sitemaps = True
-            self._tools.remember(host)
+
+    def _learn_pace(self) -> None:
+        agent = self._settings.agent.name
+        asked = [host.robots.crawl_delay(agent) or 0.0 for host in self._hosts.values() if host.robots]
+        self._pace.asked = max(asked, default=0.0)
 
     async def _robots(self, host: Host) -> None:
         """Fetch robots.txt by RFC 9309, section 2.3; it stays unknown where the server does not answer."""
-        while not self._is_down:
-            result = await self._redirected(host, f"{host.name}/robots.txt")
+        while not self._is_down(host):
+            result = await self._redirected(host, f"{host.name}/robots.txt", "robots")
             if isinstance(result, Failure):
                 if not result.passing:
                     self._drop_origin(host, result)
@@ -148,75 +164,88 @@ class Visit:
                 status = 404 if result.status in page.REDIRECTS else result.status
                 body = result.content[:LIMIT] if 200 <= status < 300 else b""
                 host.learn(status, body, datetime.now(UTC))
-                self._rest(host, result.seconds)
+                self._learn_pace()
+                self._pace.rest(self._settings.politeness, result.seconds)
+                if self._settings.scope.sitemaps:
+                    named = host.robots.sitemaps if host.robots is not None else ()
+                    host.find_sitemaps((*named, f"{host.name}/sitemap.xml"))
+                self._tools.remember(host)
                 return
 
-    async def _redirected(self, host: Host, url: str) -> Answer | Failure:
-        result = await self._asked(host, url, "robots")
-        for _ in range(_ROBOTS_HOPS):
+    async def _redirected(self, host: Host, url: str, kind: str) -> Answer | Failure:
+        """Ask for what is no page, wherever it leads, and note each request."""
+        result = await self._asked(host, url, kind)
+        for _ in range(_HOPS):
             if isinstance(result, Failure) or result.status not in page.REDIRECTS:
                 break
             target = urls.normalise(result.headers.get("location", ""), result.url)
             if target is None:
                 break
-            result = await self._asked(host, target, "robots")
+            result = await self._asked(host, target, kind)
         return result
 
     async def _asked(self, host: Host, url: str, kind: str) -> Answer | Failure:
-        """Ask for what is no page, and note that."""
         result = await self._ask(host, url)
         self._note(_blank(host, url), Verdict("asked", kind), result)
         return result
 
     def _drop_origin(self, host: Host, failure: Failure) -> None:
         """Settle all that is due of an origin that cannot be spoken to."""
-        for row in [row for row in self._queue if row["host"] == host.name]:
-            self._queue.remove(row)
-            self._note(row, Verdict("failed", failure.kind, failure.detail), failure)
+        queue = self._queues[host.name]
+        while queue:
+            self._note(queue.popleft(), Verdict("failed", failure.kind, failure.detail), None)
 
     async def _tdm(self, host: Host) -> None:
-        result = await self._asked(host, f"{host.name}/.well-known/tdmrep.json", "tdm")
-        body = result.content[:_TDM_LIMIT] if isinstance(result, Answer) and result.status == 200 else b""
+        """Fetch tdmrep.json; it stays unknown where the server is silent, so that no wish is missed."""
+        url, body = f"{host.name}/.well-known/tdmrep.json", b""
+        while self._refusal(host, url) is None:
+            result = await self._redirected(host, url, "tdm")
+            if isinstance(result, Failure):
+                if not result.passing:
+                    break
+                if self._is_down(host):
+                    return
+            elif result.status not in page.PASSING:
+                body = result.content[:_TDM_LIMIT] if result.status == 200 else b""
+                break
+            elif self._is_down(host):
+                self._failures[host.name] = 0  # it answers, but never with this file
+                break
         host.learn_tdm(body.decode("utf-8", "replace"))
+        self._tools.remember(host)
 
-    async def _sitemaps(self, host: Host) -> None:
-        """Read the sitemaps that robots.txt names, and the usual one; note the addresses that they name."""
-        assert host.robots is not None
-        waiting = deque(dict.fromkeys((*host.robots.sitemaps, f"{host.name}/sitemap.xml")))
-        met = set(waiting)
-        left = self._settings.limits.sitemap_urls
-        for _ in range(_SITEMAP_FILES):
-            if not waiting or left <= 0:
-                return
-            url = waiting.popleft()
-            if self._refusal(host, url) is not None:
-                continue
+    async def _sitemap(self, host: Host) -> None:
+        """Read the next sitemap of an origin; note the addresses that it names."""
+        url = host.sitemaps[host.sitemaps_read]
+        left = self._settings.limits.sitemap_urls - host.sitemap_urls
+        if left > 0 and self._refusal(host, url) is None:
             result = await self._ask(host, url)
             links: list[Link] = []
             if isinstance(result, Answer) and result.status == 200:
-                found = sitemap.parse(result.content, url, host.name)
+                found = sitemap.parse(result.content, url)
                 links = [Link(one.url, "sitemap", False, one.hint) for one in found.urls[:left]]
-                left -= len(links)
-                fresh = [child for child in found.children if child not in met]
-                met.update(fresh)
-                waiting.extend(fresh)
+                host.sitemap_urls += len(links)
+                host.find_sitemaps(found.children)
+            elif isinstance(result, Answer) and result.status in page.REDIRECTS:
+                target = urls.normalise(result.headers.get("location", ""), result.url)
+                host.find_sitemaps([target] if target is not None else [])
             self._note(_blank(host, url), Verdict("asked", "sitemap", links=tuple(links)), result)
+        host.sitemaps_read += 1
+        self._tools.remember(host)
 
     # ------------------------------------------------------------ pages
 
-    async def _page(self, host: Host, row: Row) -> None:
-        """Settle one address that is due."""
+    async def _page(self, host: Host, queue: deque[Row]) -> None:
+        """Settle the address that is due first; RoundOverError leaves it there."""
+        row = queue[0]
         refusal = self._refusal(host, row["url"])
         if refusal is not None:
-            self._note(row, Verdict("dropped", refusal), None)
+            self._note(queue.popleft(), Verdict("dropped", refusal), None)
             return
         known = {"If-None-Match": row["etag"], "If-Modified-Since": row["modified"]}
         conditions = {name: value for name, value in known.items() if value}
-        try:
-            result = await self._ask(host, row["url"], conditions, page.is_wanted)
-        except RoundOverError:
-            self._queue.appendleft(row)
-            raise
+        result = await self._ask(host, row["url"], conditions, page.is_wanted)
+        queue.popleft()
         if isinstance(result, Failure) and not result.passing:
             self._note(row, Verdict("failed", result.kind, result.detail), result)
         elif isinstance(result, Failure):
@@ -225,11 +254,11 @@ class Visit:
             self._again(row, "status", str(result.status), result)
         else:
             host.pages += result.status in (200, 304)
-            self._note(row, self._verdict(result, row), result)
+            self._note(row, self._verdict(result, row, host), result)
 
-    def _verdict(self, answer: Answer, row: Row) -> Verdict:
+    def _verdict(self, answer: Answer, row: Row, host: Host) -> Verdict:
         try:
-            return page.judge(answer, row, self._settings)
+            return page.judge(answer, row, self._settings, host.reserved(row["url"]))
         except Exception as error:  # one page must not end the crawl of all others; what happened is noted
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
@@ -237,18 +266,18 @@ class Visit:
         """Give the rule by which a site keeps an address to itself."""
         if host.robots is None or not host.robots.allows(url, self._settings.agent.name):
             return "robots.disallow"
-        path = url[len(host.name) :] or "/"
-        if "tdm" in self._settings.politeness.honour and host.tdm is not None and host.tdm.reserved(path):
+        if "tdm" in self._settings.politeness.honour and host.reserved(url):
             return "optout.tdm"
         return None
 
     def _again(self, row: Row, cause: str, detail: str, result: Answer | Failure | None) -> None:
         """Count a try of an address that may succeed later; put it last in the queue, or give it up."""
+        self._tried.add(row["key"])
         row = {**row, "tries": row["tries"] + 1}
         last = row["tries"] > self._settings.politeness.retries
         self._note(row, Verdict("failed" if last else "retry", cause, detail), result)
-        if not last and not self._is_down:
-            self._queue.append(row)
+        if not last and not self._is_down(self._hosts[row["host"]]):
+            self._queues[row["host"]].append(row)
 
     def _note(self, row: Row, verdict: Verdict, result: Answer | Failure | None) -> None:
         self._tools.note(row, verdict, result, self._outlinks(row, verdict.links))

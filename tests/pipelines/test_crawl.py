@@ -409,6 +409,8 @@ def test_links_beyond_the_scope_the_depth_and_into_traps_are_left_out_and_counte
         if exchange.path == "/robots.txt":
             return OPEN
         at = exchange.path.strip("/")
+        if at.startswith(".well-known"):
+            return page(status="404 Not Found")
         if at.startswith("takvim"):  # a calendar without an end
             return html("/takvim/2026/01", f"/takvim/{int(at[-4:] or 2026) + 1}", "/takvim?ay=1&yil=3000")
         return html(f"/{int(at or 0) + 1}", "http://b.test/", "/a/a/a/a/a/a", "/x?PHPSESSID=0123456789abcdef")

@@ -24,7 +24,9 @@ def url(host: int, page: int) -> str:
 def table(kind: Kind, rows: list[dict[str, Any]]) -> pa.Table:
     blank: dict[str, Any] = {}
     for field in kind.schema():
-        zero = {pa.string(): "", pa.binary(): b"", pa.bool_(): False}.get(field.type, 0)
+        zero = {pa.string(): "", pa.binary(): b"", pa.bool_(): False, pa.list_(pa.string()): []}.get(
+            field.type, 0
+        )
         blank[field.name] = None if pa.types.is_timestamp(field.type) else zero
     return pa.Table.from_pylist([{**blank, **row} for row in rows], kind.schema())
 

@@ -74,3 +74,28 @@ def test_a_full_disk_is_an_error_and_no_event(tmp_path: Path, monkeypatch: pytes
         open_.write(EVENTS[1])
     monkeypatch.undo()
     assert list(journal.events(tmp_path)) == EVENTS[:1]
+
+
+def test_after_a_line_that_could_not_be_written_nothing_comes_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = journal.Journal(tmp_path)
+    open_.write(EVENTS[0])
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data[:5])))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        open_.write(EVENTS[1])
+    monkeypatch.undo()  # there is room again, and another visit has an answer before it is ended
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        open_.write(EVENTS[2])
+    assert written(tmp_path, EVENTS[1:])
+    assert list(journal.events(tmp_path)) == EVENTS
+
+
+def test_a_journal_with_a_gap_ends_before_it_and_goes_on_there(tmp_path: Path) -> None:
+    path = written(tmp_path, EVENTS)
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(first + b"\n" + bytes(20) + b"\n" + rest)
+    assert list(journal.events(tmp_path)) == EVENTS[:1]
+    written(tmp_path, EVENTS[1:2])
+    assert list(journal.events(tmp_path)) == EVENTS[:2]

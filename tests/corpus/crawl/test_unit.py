@@ -6,18 +6,24 @@ import asyncio
 import errno
 import os
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import web
+from answers import answer
 from web import Web
 
 from corpus import dataset, files
 from corpus.crawl import frontier, harvest, journal
 from corpus.crawl.config import Crawl
+from corpus.crawl.host import Host
+from corpus.crawl.page import Verdict
 from corpus.crawl.scope import Boundary
-from corpus.crawl.unit import Task, Unit
+from corpus.crawl.unit import Task, Unit, _fetch
+from corpus.crawl.visit import Found, _blank
 from corpus.schema import FRONTIER, HOSTS
 
 HOSTS_, PAGES = 3, 12
@@ -82,7 +88,7 @@ def stop_after(events: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -
     monkeypatch.setattr(journal.Journal, "write", limited)
 
 
-@pytest.mark.parametrize("stops", [[1], [7, 20], [3, 3, 3, 15, 30]])
+@pytest.mark.parametrize("stops", [[1], [7, 20], [3, 3, 3, 15, 20]])
 def test_a_unit_goes_on_where_it_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]
 ) -> None:
@@ -157,6 +163,73 @@ def test_archives_that_a_kill_left_half_moved_are_found(tmp_path: Path) -> None:
     assert harvest.put(home, archives, str(tmp_path)) == first
     assert files.size(str(tmp_path), first[0].path) == first[0].bytes
     assert first[0].rows == 1 + 3 * 4
+
+
+def unit_with(tmp_path: Path, known: list[dict[str, Any]]) -> Unit:
+    """Give a unit of http://www0.test, ... of whose hosts `known` [columns of HOSTS] is known."""
+    with Web({}) as served:
+        given = task(tmp_path, served)
+    blank = Host("").as_row()
+    table = pa.Table.from_pylist([{**blank, **row} for row in known], HOSTS.schema())
+    with dataset.create(str(tmp_path), "h.arrow", HOSTS, FINGERPRINT) as slot:
+        slot.arrow.write(table)
+    return Unit(given, tmp_path / "home", "u")
+
+
+def test_a_pause_holds_for_all_origins_of_a_server(tmp_path: Path) -> None:
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    unit = unit_with(tmp_path, [{"host": "https://www0.test:8443", "not_before": later}])
+    assert unit.pace("http://www0.test/x").ready == later
+    assert unit.pace("https://www0.test/x") is unit.pace("http://www0.test:81/")
+    assert unit.pace("http://www1.test/").ready < datetime.now(UTC)
+
+
+def test_after_a_stop_each_server_that_was_asked_is_left_alone_for_its_pause(tmp_path: Path) -> None:
+    unit = unit_with(tmp_path, [])
+    later = datetime.now(UTC) + timedelta(hours=1)
+    unit.remember(Host("http://www0.test", not_before=later))
+    row = {**_blank(Host("http://www1.test"), "http://far.test/robots.txt")}
+    unit.note(row, Verdict("asked", "robots"), None, Found([], {}))
+    now = datetime.now(UTC)
+    politeness = unit.settings.politeness.model_copy(update={"delay_s": 5.0})
+    settings = unit.settings.model_copy(update={"politeness": politeness})
+    given = Task(str(tmp_path), "f.arrow", "h.arrow", settings, unit.boundary)
+    again = Unit(given, tmp_path / "home", "u")
+    assert abs(again.pace("https://www0.test/").ready - later) < timedelta(milliseconds=2)
+    for asked in ("http://www1.test/", "http://far.test/"):
+        assert again.pace(asked).ready >= now + timedelta(seconds=5)
+
+
+def test_the_rules_of_a_host_are_journaled_once_and_come_back(tmp_path: Path) -> None:
+    unit = unit_with(tmp_path, [])
+    host = Host("http://www0.test")
+    host.learn(200, b"User-agent: *\nDisallow: /ozel-alan/\n", datetime.now(UTC))
+    for pages in range(5):
+        host.pages = pages
+        unit.remember(host)
+    host.learn_tdm("[{}]")
+    unit.remember(host)
+    unit.close()
+    assert (tmp_path / "home" / journal.FILE).read_text().count("ozel-alan") == 2
+    _, hosts = gathered(tmp_path / "home", tmp_path)
+    found = hosts["http://www0.test"]
+    assert (found["robots"], found["tdm"], found["pages"]) == (host.robots_body, "[{}]", 4)
+
+
+@pytest.mark.parametrize(("length", "noted"), [(1_000, 1_000), (1_001, 0)])
+def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, noted: int) -> None:
+    row = _blank(Host("http://a.test"), "http://a.test/")
+    fetch = _fetch(row, Verdict("kept"), answer(row["url"], etag="e" * length), None)
+    assert len(fetch["etag"]) == noted
+
+
+def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -> None:
+    known = {"etag": '"1"', "modified": "then", "digest": "sha1:X"}
+    row = {**_blank(Host("http://a.test"), "http://a.test/"), **known}
+    fetch = _fetch(row, Verdict("unchanged"), answer(row["url"], status=304), None)
+    assert {name: fetch[name] for name in known} == known
+    fetch = _fetch(row, Verdict("kept"), answer(row["url"], b"<p>new"), None)
+    assert (fetch["etag"], fetch["modified"]) == ("", "")
 
 
 def test_a_page_that_nobody_foresaw_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
