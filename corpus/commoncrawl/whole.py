@@ -77,7 +77,7 @@ class Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._note = path.with_name(f"{path.name}.json")
+        self._note = path.with_name(f"{path.name}.note")
 
     def size(self) -> int:
         """Give how many bytes are there."""

@@ -126,6 +126,12 @@ def test_a_place_gives_all_its_pages_and_no_others(
     assert urls == sorted(expected(mixed, selection)) != []
 
 
+def test_an_address_without_a_name_is_found(tmp_path: Path, pool: Executor) -> None:
+    cc_crawl.write(tmp_path, [cc_crawl.Page(f"http://10.1.2.{n}/") for n in range(3, 9)], group=1)
+    with opened(Access(), str(tmp_path)) as store:
+        assert found(store, Selection(hosts=("10.1.2.5",)), pool).num_rows == 1
+
+
 def test_a_first_language_is_found_where_none_stands_alone(tmp_path: Path, pool: Executor) -> None:
     made = [cc_crawl.Page(f"https://example.com/{n}", "tur,eng") for n in range(20)]
     cc_crawl.write(tmp_path, made)
