@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, SSL
 from corpus import files
 from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.patience import PassingError, Patience, ServerError
+from corpus.crawl.politeness import retry_after
 from corpus.settings import ConfigError
 
 _PIECE = 1 << 16
@@ -238,7 +238,8 @@ def _judge(answer: urllib3.BaseHTTPResponse, url: str) -> None:
     if code := _S3_CODE.search(said):
         name += f" ({code[1]})"
     if status in _PASSING or status >= 500:
-        raise PassingError(name, _after_s(answer.headers.get("Retry-After")))
+        told = retry_after(answer.headers.get("Retry-After", ""), datetime.now(UTC))
+        raise PassingError(name, told or 0.0)
     raise ServerError(f"{url}: {name}: {' '.join(said.split())[:200]}")
 
 
@@ -253,20 +254,6 @@ def _span(answer: urllib3.BaseHTTPResponse) -> tuple[int, int, int]:
     if span is None or span[3] == "*":
         raise PassingError(f"an answer in part with Content-Range {field!r}")
     return int(span[1]), int(span[2]), int(span[3])
-
-
-def _after_s(field: str | None) -> float:
-    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date; 0 for what is neither."""
-    if not field:
-        return 0.0
-    if field.strip().isdecimal():
-        return float(field)
-    try:
-        moment = parsedate_to_datetime(field)
-    except ValueError:
-        return 0.0
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _proxy(base: str) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 
 from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.patience import PassingError, ServerError
-from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, _after_s, _proxy, opened
+from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, _proxy, opened
 from corpus.settings import ConfigError
 
 FAULTS = ["403", "408", "429", "500", "502", "503", "503 0", "504", "reset", "short"]
@@ -238,15 +236,6 @@ def test_a_range_beyond_the_end_is_known_as_s3_says_it(
         monkeypatch.setattr(store._fs, "cat_file", invalid)  # type: ignore[attr-defined]
         with pytest.raises(BeyondEndError):
             store.range("collinfo.json", 1 << 20, 5)
-
-
-def test_retry_after_is_read_in_both_forms() -> None:
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    assert _after_s(later) == pytest.approx(90, abs=2)
-    assert _after_s("17") == 17.0
-    assert [_after_s(field) for field in (None, "", "soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT")] == [
-        0.0
-    ] * 5
 
 
 def test_a_proxy_is_that_of_the_environment_and_never_for_this_machine(
