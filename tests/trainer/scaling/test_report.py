@@ -239,6 +239,11 @@ def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -
     assert answer(found, "twice as large").known
 
 
+def test_an_epochs_worth_says_how_large_the_models_were_that_read_data_again(made: Report) -> None:
+    most = words.count(shape(Model(depth=4, width=384), 4096).matmul_parameters)
+    assert f"had {most} parameters at most" in answer(made, "next epoch").statement
+
+
 def test_the_tokens_missing_for_a_lower_loss_are_those_of_the_law(made: Report) -> None:
     n = shape(Model(depth=4, width=512), 4096).matmul_parameters
     found = answer(made, "lower the loss by 2")

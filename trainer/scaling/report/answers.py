@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.scaling.analysis import repeated
 from trainer.scaling.approaches import approach_3
 from trainer.scaling.laws import Floats
 from trainer.scaling.report.compare import Comparison
@@ -209,6 +210,10 @@ def _epoch(m: Measured, here: Point) -> Answer:
     value, drawn = worth(m, np.array([2.0]))
     share = interval(float(value[0] - 1), drawn[:, 0] - 1)
     extra = f" A token read a second time counts as {around(share)} of a fresh one."
+    if "params" in m.runs.columns:
+        most = float(m.runs.columns["params"][repeated(m.runs)].max())
+        if most < here.params:
+            extra += f" The runs that read data again had {count(most)} parameters at most."
     return Answer(question, found.statement + extra, found.known, found.value, found.unit, found.beyond)
 
 
