@@ -88,7 +88,7 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
         text = line.partition(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
-        url = normalise(text if "://" in text else f"https://{text}/")
+        url = normalise(text if "://" in text else f"https://{text}")
         if url is None:
             raise ConfigError(
                 f"seed {number}: {text!r} is no address; expected https://example.org/ or a host"
@@ -98,14 +98,18 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
 
 
 def _begin(folder: str, seeds: list[str], earlier: str) -> dict[str, Any]:
-    """Read what the crawl began with, or begin it; new seeds are added."""
-    begun = files.read_json(folder, layout.BEGUN)
+    """Read what the crawl began with, or begin it; new seeds are added, first those of an earlier crawl."""
+    begun = layout.begun(folder)
     if begun is None:
         if not seeds and not earlier:
             raise ConfigError(
                 f"no seeds, and no crawl in {folder}: name a file with an address or a host a line"
             )
-        begun = {"seeds": [], "earlier": earlier, "began": datetime.now(UTC).isoformat(timespec="seconds")}
+        before = layout.begun(earlier) if earlier else {"seeds": []}
+        if before is None:
+            raise ConfigError(f"{earlier} holds no crawl whose pages could be asked for again")
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        begun = {"seeds": before["seeds"], "earlier": earlier, "began": began}
     merged = {**begun, "seeds": list(dict.fromkeys((*begun["seeds"], *seeds)))}
     if earlier and earlier != begun["earlier"]:
         raise ConfigError(f"{folder} holds a crawl already: one that follows {earlier} needs a new folder")
@@ -161,13 +165,15 @@ def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dict[str, str]:
 
 def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table, pa.Table]:
     """Give what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
-    earlier = _kept(begun["earlier"]) if begun["earlier"] else None
-    first = frontier.from_seeds(begun["seeds"], earlier)
     if number == 1:
-        return first, HOSTS.schema().empty_table()
+        earlier = _kept(begun["earlier"]) if begun["earlier"] else None
+        return frontier.from_seeds(begun["seeds"], earlier), HOSTS.schema().empty_table()
+    seeds = frontier.as_outlinks(frontier.from_seeds(begun["seeds"]))  # some may have joined since
     home = files.join(folder, layout.FRONTIER)
     before = layout.plan(folder, number - 1)
-    assert before is not None  # its round is finished
+    if before is None:
+        missing = files.join(home, layout.plan_name(number - 1))
+        raise dataset.DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
     waiting = [dataset.table(home, bucket["frontier"]["name"]) for bucket in before["buckets"]]
     hosts = [dataset.table(home, bucket["hosts"]["name"]) for bucket in before["buckets"]]
     done = [
@@ -178,7 +184,7 @@ def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table
     table = frontier.following(
         pa.concat_tables(waiting),
         pa.concat_tables(_tables(folder, number - 1, FETCHES)),
-        pa.concat_tables([*_tables(folder, number - 1, OUTLINKS), frontier.as_outlinks(first)]),
+        pa.concat_tables([*_tables(folder, number - 1, OUTLINKS), seeds]),
         np.unique(np.concatenate(done)),
     )
     return table, frontier.latest([*hosts, *_tables(folder, number - 1, HOSTS)])
@@ -262,10 +268,9 @@ def _home(folder: str, fingerprint: str) -> Iterator[Path]:
 
 
 def _has_moved(manifest: dataset.Manifest) -> bool:
-    """Say whether a round settled or tried anything."""
+    """Say whether a round settled or asked for anything."""
     counts = manifest.counts()
-    tried = [name for name in counts.noted.get("further requests", {}) if name.startswith("retry")]
-    return bool(counts.seen or counts.skipped or tried)
+    return bool(counts.seen or counts.skipped or counts.noted.get("further requests"))
 
 
 def _why(plan: Plan, settings: Crawl) -> str:

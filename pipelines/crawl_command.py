@@ -98,7 +98,7 @@ def _lines(seeds: Path | None) -> list[str]:
     if seeds is None:
         return []
     try:
-        return seeds.read_text(encoding="utf-8").splitlines()
+        return seeds.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         fail(
             f"{seeds}: cannot be read: {error}; expected a text file with an address or a host a line",

@@ -15,6 +15,8 @@ OptOut = Literal["noindex", "noai", "noimageai", "nofollow", "tdm"]
 OPT_OUTS: tuple[OptOut, ...] = get_args(OptOut)
 """Wishes of a site that a crawl can honour: robots directives by name, and a TDM reservation."""
 
+_DAY = 86_400
+
 
 class Agent(Section):
     """Who asks. Without a contact there is no crawl."""
@@ -50,16 +52,24 @@ class Agent(Section):
 class Politeness(Section):
     """How gently. Between the end of an answer and the next request to the same host there is a pause."""
 
-    delay_s: float = Field(3.0, ge=0, description="the shortest pause")
-    factor: float = Field(5.0, ge=0, description="the pause is this many times the last answer's time ...")
-    max_delay_s: float = Field(30.0, ge=0, description="... but no longer than this (Heritrix: 5, 3 s, 30 s)")
-    max_crawl_delay_s: float = Field(300.0, ge=0, description="a robots.txt Crawl-delay is kept up to this")
+    delay_s: float = Field(3.0, ge=0, le=_DAY, description="the shortest pause")
+    factor: float = Field(
+        5.0, ge=0, le=1_000, description="the pause is this many times the last answer's time ..."
+    )
+    max_delay_s: float = Field(
+        30.0, ge=0, le=_DAY, description="... but no longer than this (Heritrix: 5, 3 s, 30 s)"
+    )
+    max_crawl_delay_s: float = Field(
+        300.0, ge=0, le=_DAY, description="a robots.txt Crawl-delay is kept up to this"
+    )
     address_requests: int = Field(
         8, ge=1, description="requests at once to one IP address, whatever its names"
     )
-    retries: int = Field(3, ge=0, description="further tries of a page whose failure may pass")
-    backoff_s: float = Field(30.0, ge=0, description="the pause after 429, 503 or silence; doubles, jittered")
-    max_backoff_s: float = Field(3600.0, ge=0, description="the longest such pause; Retry-After too")
+    retries: int = Field(3, ge=0, le=100, description="further tries of a page whose failure may pass")
+    backoff_s: float = Field(
+        30.0, ge=0, le=_DAY, description="the pause after 429, 503 or silence; doubles, jittered"
+    )
+    max_backoff_s: float = Field(3600.0, ge=0, le=_DAY, description="the longest such pause; Retry-After too")
     robots_hours: float = Field(24.0, gt=0, le=24, description="how long a robots.txt counts (RFC 9309: 24)")
     honour: tuple[OptOut, ...] = Field(OPT_OUTS, description="opt-outs that are obeyed; all are recorded")
 
@@ -73,7 +83,7 @@ class Scope(Section):
     tlds: tuple[str, ...] = Field((), description="for within = 'tld', such as ['tr']")
     allow: tuple[str, ...] = Field((), description="regular expressions; where given, a URL must match one")
     deny: tuple[str, ...] = Field((), description="regular expressions; a URL must match none")
-    depth: int = Field(16, ge=0, description="links from a seed")
+    depth: int = Field(16, ge=0, le=10_000, description="links from a seed")
     language: str = Field("tur", description="pages that seem to be in it come first; '' for none")
     sitemaps: bool = Field(True, description="read the sitemaps that robots.txt names, and /sitemap.xml")
 
@@ -96,17 +106,19 @@ class Limits(Section):
     host_round_pages: int = Field(100, ge=1, description="pages of one host in one round")
     buckets: int = Field(0, ge=0, description="units of a round; 0: as many as there are local workers")
     rounds: int = Field(100, ge=1, description="rounds; links found in one are followed in the next")
-    round_minutes: float = Field(60.0, gt=0, description="when a round ends for hosts that are still waiting")
+    round_minutes: float = Field(
+        60.0, gt=0, le=10_080, description="when a round ends for hosts that are still waiting"
+    )
     hosts_at_once: int = Field(1_000, ge=1, description="hosts that one worker talks to or waits for")
     requests_at_once: int = Field(128, ge=1, description="requests of one worker that are under way together")
-    body_mb: float = Field(8.0, gt=0, description="longest body, as sent and unpacked")
-    header_kb: float = Field(64.0, gt=0, description="longest header")
-    redirects: int = Field(5, ge=0, description="redirects in a row")
-    connect_s: float = Field(10.0, gt=0, description="until there is a connection, TLS included")
-    idle_s: float = Field(20.0, gt=0, description="between two pieces of an answer")
-    total_s: float = Field(120.0, gt=0, description="for one answer, whatever comes")
+    body_mb: float = Field(8.0, gt=0, le=1e6, description="longest body, as sent and unpacked")
+    header_kb: float = Field(64.0, gt=0, le=1e6, description="longest header")
+    redirects: int = Field(5, ge=0, le=100, description="redirects in a row")
+    connect_s: float = Field(10.0, gt=0, le=_DAY, description="until there is a connection, TLS included")
+    idle_s: float = Field(20.0, gt=0, le=_DAY, description="between two pieces of an answer")
+    total_s: float = Field(120.0, gt=0, le=_DAY, description="for one answer, whatever comes")
     sitemap_urls: int = Field(50_000, ge=0, description="addresses taken from the sitemaps of one host")
-    warc_mb: float = Field(1024.0, gt=0, description="a WARC file ends at this size")
+    warc_mb: float = Field(1024.0, gt=0, le=1e6, description="a WARC file ends at this size")
 
 
 class Network(Section):

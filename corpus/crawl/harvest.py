@@ -65,7 +65,8 @@ def _count(counts: Counts, event: dict[str, Any]) -> None:
             counts.drop(cause)
         else:
             counts.reject(cause)
-    counts.note("links", "found", len(event["links"]))
+    if event["links"]:
+        counts.note("links", "found", len(event["links"]))
     for rule, number in event["refused"].items():
         counts.note("links left out", rule, number)
 

@@ -14,6 +14,8 @@ ROUNDS = "rounds"
 UNITS = "units"
 WARC = "warc"
 
+RESTORE = "restore it, or crawl into another folder with --again, which takes on from what this one has"
+
 Plan = dict[str, Any]
 """A round's plan, as its JSON holds it: what is due and what waits, hosts, pages before, files by bucket."""
 
@@ -31,6 +33,11 @@ def finished_rounds(folder: str) -> int:
     return number
 
 
+def begun(folder: str) -> dict[str, Any] | None:
+    """Read what a crawl began with: seeds, an earlier crawl, when; None where there is no crawl."""
+    return _read(folder, BEGUN, "remove it and run the crawl's command again, with its seeds")
+
+
 def plan_name(number: int) -> str:
     """Give the name, in the frontier's folder, of a round's plan; its buckets' files begin with its stem."""
     return f"r{number:04}.json"
@@ -38,7 +45,14 @@ def plan_name(number: int) -> str:
 
 def plan(folder: str, number: int) -> Plan | None:
     """Read the plan of a round; None where it is not made yet."""
-    found: Plan | None = files.read_json(files.join(folder, FRONTIER), plan_name(number))
+    return _read(files.join(folder, FRONTIER), plan_name(number), RESTORE)
+
+
+def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] | None = files.read_json(folder, name)
+    except ValueError as error:
+        raise dataset.DatasetError(f"{folder}/{name} is damaged ({error}): {advice}") from None
     return found
 
 

@@ -21,6 +21,7 @@ from corpus import dataset
 from corpus.crawl import layout
 from corpus.crawl.config import Crawl
 from corpus.crawl.status import status
+from corpus.dataset import DatasetError
 from corpus.schema import FETCHES
 from corpus.settings import ConfigError
 from pipelines import crawl
@@ -141,6 +142,57 @@ def test_new_seeds_join_a_crawl(tmp_path: Path) -> None:
         run(tmp_path, settings(served), "http://www1.test/")
     assert {row["host"] for row in pages(tmp_path).values()} == {"http://www0.test", "http://www1.test"}
     assert max(Counter((entry.host, entry.path) for entry in served.log).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "url"),
+    [
+        ("a.test", "https://a.test/"),
+        ("a.test/tr", "https://a.test/tr"),
+        ("a.test:8080/tr/ # the Turkish half", "https://a.test:8080/tr/"),
+        ("http://a.test/x#y", "http://a.test/x"),
+    ],
+)
+def test_a_seed_is_an_address_or_a_host(line: str, url: str) -> None:
+    assert crawl._addresses(["# seeds", "", line, line]) == [url]
+
+
+def test_a_damaged_crawl_json_is_named_and_can_be_removed(tmp_path: Path) -> None:
+    with Web(web.village(hosts=1, pages=4)) as served:
+        run(tmp_path, settings(served, limits={"rounds": 1}), "http://www0.test/")
+        before = len(served.log)
+        (tmp_path / layout.BEGUN).write_text('{"seeds": [')
+        with pytest.raises(DatasetError, match=r"crawl\.json is damaged .* remove it"):
+            run(tmp_path, settings(served))
+        (tmp_path / layout.BEGUN).unlink()
+        run(tmp_path, settings(served), "http://www0.test/")
+    assert len(pages(tmp_path)) == 4 + 1  # and one that is disallowed
+    assert not {entry.path for entry in served.log[before:]} & {"/", "/robots.txt"}
+
+
+def test_a_plan_that_is_damaged_or_gone_is_named(tmp_path: Path) -> None:
+    plans = [tmp_path / layout.FRONTIER / layout.plan_name(number) for number in (1, 2)]
+    with Web(web.village(hosts=1, pages=4)) as served:
+        run(tmp_path, settings(served, limits={"rounds": 1}), "http://www0.test/")
+        plans[1].write_text("{")
+        with pytest.raises(DatasetError, match=r"r0002\.json is damaged"):
+            run(tmp_path, settings(served))
+        with pytest.raises(DatasetError, match=r"r0002\.json is damaged"):
+            status(str(tmp_path))
+        for plan in plans:
+            plan.unlink()
+        with pytest.raises(DatasetError, match=r"r0001\.json is gone, .*--again"):
+            run(tmp_path, settings(served))
+
+
+def test_a_manifest_that_is_gone_is_written_anew_and_nothing_is_fetched_again(tmp_path: Path) -> None:
+    with Web(web.village(hosts=1, pages=6)) as served:
+        run(tmp_path, settings(served), "http://www0.test/")
+        before = len(served.log)
+        (Path(layout.round_folder(str(tmp_path), 1)) / dataset.MANIFEST).unlink()
+        run(tmp_path, settings(served), "http://www0.test/")
+    assert len(served.log) == before
+    assert len(pages(tmp_path)) == 6 + 1
 
 
 def test_a_second_crawl_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -563,6 +615,33 @@ def test_a_crawl_that_follows_another_stores_only_what_has_changed(tmp_path: Pat
     assert max(again.values()) == 1
     sums = [dataset.load(layout.round_folder(str(second), 1)).counts()]
     assert (sums[0].kept, sums[0].skipped["unchanged"]) == (1, 4)
+
+
+def test_a_crawl_that_follows_another_finds_pages_that_are_new_since(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html("/1"), "/1": html()}
+    with Web({"a.test": site}) as served:
+        run(tmp_path / "1", settings(served), "http://a.test/")
+        site |= {"/": html("/1", "/2"), "/2": html()}
+        run(tmp_path / "2", settings(served), earlier=tmp_path / "1")
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path / "2").items()}
+    assert found == {"/": "kept", "/1": "unchanged", "/2": "kept"}
+
+
+def test_a_crawl_can_only_follow_one_that_is_there(tmp_path: Path) -> None:
+    with Web({}) as served, pytest.raises(ConfigError, match="holds no crawl"):
+        run(tmp_path / "2", settings(served), earlier=tmp_path / "1")
+
+
+def test_a_round_that_was_too_short_for_any_page_is_followed_by_another(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html()}
+    own = {"delay_s": 0.1}
+    with Web({"a.test": site}) as served:
+        ended = run(
+            tmp_path, settings(served, politeness=own, limits={"round_minutes": 0.15 / 60}), "http://a.test/"
+        )
+    assert ended.why == "nothing is left to fetch"
+    assert outcome(pages(tmp_path)["http://a.test/"]) == "kept"
+    assert served.paths() == ["/robots.txt", "/.well-known/tdmrep.json", "/"]
 
 
 # ---------------------------------------------------------------- status
