@@ -136,7 +136,7 @@ class _UrlError(ValueError):
 
 
 class Fetcher:
-    """Sends requests over at most one connection a host; to be entered as an async context.
+    """Sends requests, not too many at once, over at most one connection a host; an async context.
 
     No cookies, no credentials, no proxies, no redirects, and nothing is sent twice: aiohttp would repeat a
     request whose kept connection ended without an answer, but the server may have seen it. Here that is a
@@ -148,6 +148,7 @@ class Fetcher:
         self._header_limit = int(settings.limits.header_kb * 1024)
         self._body_limit = int(settings.limits.body_mb * _MIB)
         at_once = settings.politeness.address_requests
+        self._requests = asyncio.Semaphore(settings.limits.requests_at_once)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(at_once))
         self._guard = Guard(settings.network, settings.limits.connect_s)
         self._fields = {"User-Agent": settings.agent.header, "Accept": _ACCEPT}
@@ -186,7 +187,8 @@ class Fetcher:
 
     async def _turn(self, target: URL) -> asyncio.Semaphore:
         """Give what keeps requests to one address few: many hosts may be names of one machine."""
-        found = await self._guard.resolve(target.raw_host or "", target.port or 0)
+        async with self._requests:
+            found = await self._guard.resolve(target.raw_host or "", target.port or 0)
         return self._turns[found[0]["host"]]
 
     async def get(
@@ -211,7 +213,10 @@ class Fetcher:
             target = _target(url)
             url = str(target)
             self._guard.check(target.raw_host or "")
-            async with await self._turn(target):
+            async with (
+                await self._turn(target),
+                self._requests,
+            ):  # who waits for a turn takes no other's place
                 started, clock = datetime.now(UTC), time.monotonic()
                 async with self._session.get(target, headers=fields, allow_redirects=False) as response:
                     limit = body_limit or self._body_limit

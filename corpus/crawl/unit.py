@@ -113,7 +113,6 @@ class Unit:
     async def crawl(self, beat: Beat) -> None:
         """Visit every server of which something is due, many at once."""
         self._beat = beat
-        self._requests = asyncio.Semaphore(self.settings.limits.requests_at_once)
         servers = self._servers()
         names = sorted(servers)
         self.chance.shuffle(names)  # a round that is too short for all ends before others each time
@@ -186,9 +185,8 @@ class Unit:
         return self._paces.setdefault(_server(host_of(url)), Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
-        """Send one request when there are not too many under way."""
-        async with self._requests:
-            return await self._fetcher.get(url, headers, wanted=wanted)
+        """Send one request."""
+        return await self._fetcher.get(url, headers, wanted=wanted)
 
     def note(self, row: Row, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""

@@ -138,6 +138,37 @@ def test_hosts_that_share_an_address_are_asked_a_few_at_a_time() -> None:
     assert most == 3
 
 
+def test_hosts_that_wait_for_their_address_hold_up_no_other_address() -> None:
+    asked: list[str] = []
+
+    async def stuck(exchange: Exchange) -> None:
+        asked.append(exchange.host)
+        while "free.test" not in asked:
+            await asyncio.sleep(0.005)
+        await exchange.send(page())
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append("free.test")
+        writer.write(page())
+
+    hosts = [f"h{number}.test" for number in range(6)]
+    with Web({host: {"/": stuck} for host in hosts}) as web:
+        settings = crawl(web)
+
+        async def all_at_once(fetcher: Fetcher) -> list[Answer | Failure]:
+            server = await asyncio.start_server(other, "127.0.0.2", 0)
+            port = server.sockets[0].getsockname()[1]
+            urls = [*(f"http://{host}/" for host in hosts), f"http://127.0.0.2:{port}/"]
+            async with server:
+                return await asyncio.gather(*map(fetcher.get, urls))
+
+        politeness = settings.politeness.model_copy(update={"address_requests": 1})
+        limits = settings.limits.model_copy(update={"requests_at_once": 2})
+        own = settings.model_copy(update={"politeness": politeness, "limits": limits})
+        answers = run(own, all_at_once)
+    assert [answer.status for answer in answers] == [200] * 7
+
+
 def test_the_request_is_recorded_byte_for_byte() -> None:
     with Web({"a.test": {"/": page()}}) as web:
         answer = get(web, headers={"If-None-Match": '"x"'})
