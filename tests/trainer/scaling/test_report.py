@@ -239,6 +239,16 @@ def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -
     assert answer(found, "twice as large").known
 
 
+def test_one_run_that_read_data_again_does_not_tell_what_that_is_worth(tmp_path: Path) -> None:
+    rows = cells()
+    single = [row for row in rows if row["tokens"] == row["unique_tokens"]]
+    again = next(row for row in rows if row["tokens"] == 4 * row["unique_tokens"])
+    few = build.report(study(tmp_path, [*single, again]), resamples=40)
+    for question in ("stop gaining", "next epoch"):
+        assert not answer(few, question).known
+        assert "only 1 run read data again" in answer(few, question).statement.replace("\u00a0", " ")
+
+
 def test_an_epochs_worth_says_how_large_the_models_were_that_read_data_again(made: Report) -> None:
     most = words.count(shape(Model(depth=4, width=384), 4096).matmul_parameters)
     assert f"had {most} parameters at most" in answer(made, "next epoch").statement

@@ -21,6 +21,8 @@ REACH = 20.0
 """How far beyond the largest run's compute a law is asked: what lies further is not answered."""
 LITTLE = 0.005
 """A doubling of tokens that lowers the loss by a smaller share than this, or than the noise, is no gain."""
+REREAD = 4
+"""The fewest runs with repeated data that tell its worth: of three, one resample in twenty has none."""
 WANTED = 0.02
 """The share by which the loss is to fall, where the tokens are asked that this takes."""
 VAGUE = 3.0
@@ -119,6 +121,8 @@ def _stops(m: Measured, here: Point) -> Answer:
     grid = np.geomspace(first, max(here.unique, float(m.runs.columns["tokens"].max())) * 1e4, 400)
     fresh = stop(m, here, grid, grid, least)
     rule = f"from there on, twice the tokens lower the loss by less than {percent(least)}"
+    if m.repeats and (few := _few(m)):
+        return Answer(question, few, False)
     if m.repeats:
         over = grid[grid >= here.unique]
         again = stop(m, here, over, np.full(len(over), here.unique), least)
@@ -205,6 +209,8 @@ def _epoch(m: Measured, here: Point) -> Answer:
         known = m.source.study or m.source.asked.columns.unique
         why = "no run saw its data more than once" if known else "how many tokens were unique is not given"
         return Answer(question, f"{NO} {why}.", False)
+    if few := _few(m):
+        return Answer(question, few, False)
     what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens in place of one"
     found = gain(m, question, what, here.at(here.unique), here.at(2 * here.unique, here.unique))
     value, drawn = worth(m, np.array([2.0]))
@@ -215,6 +221,14 @@ def _epoch(m: Measured, here: Point) -> Answer:
         if most < here.params:
             extra += f" The runs that read data again had {count(most)} parameters at most."
     return Answer(question, found.statement + extra, found.known, found.value, found.unit, found.beyond)
+
+
+def _few(m: Measured) -> str:
+    """Say that too few runs read data again to tell what that is worth, if so."""
+    again = int(repeated(m.runs).sum())
+    if again >= REREAD:
+        return ""
+    return f"{NO} only {plural(again, 'run')} read data again, and what that is worth takes {REREAD} or more."
 
 
 def _twice(m: Measured, here: Point) -> Answer:
