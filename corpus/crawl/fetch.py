@@ -213,10 +213,8 @@ class Fetcher:
             target = _target(url)
             url = str(target)
             self._guard.check(target.raw_host or "")
-            async with (
-                await self._turn(target),
-                self._requests,
-            ):  # who waits for a turn takes no other's place
+            turn = await self._turn(target)
+            async with turn, self._requests:  # who waits for a turn takes no other's place
                 started, clock = datetime.now(UTC), time.monotonic()
                 async with self._session.get(target, headers=fields, allow_redirects=False) as response:
                     limit = body_limit or self._body_limit

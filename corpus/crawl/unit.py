@@ -29,6 +29,7 @@ from corpus.crawl.visit import Found, Row, Visit
 Beat = Callable[[int, int, float], None]
 
 _ARCHIVED = ("kept", "redirect", "unchanged")
+_FOUND = 4_000_000
 _FIELD = 1_000  # characters of a header field that are noted; a longer ETag is none that can be sent back
 
 
@@ -78,12 +79,25 @@ class Progress:
             self.settled.add(fetch["key"])
             self.kept += fetch["outcome"] == "kept"
         self.tried[fetch["key"]] = fetch["tries"]
-        self.found.update(link["key"] for link in event["links"])
+        for link in event["links"]:
+            self.meets(link["key"])
         is_page = fetch["outcome"] != "asked" and fetch.get("status") in (200, 304)
         self.since[fetch["host"]] = self.since.get(fetch["host"], 0) + is_page
         self.since.setdefault(host_of(fetch["url"]), 0)  # where the robots.txt of another host led to
         if event["end"]:
             self.end = (event["end"][0], event["end"][1])
+
+    def meets(self, key: int) -> bool:
+        """Take note of a link; say whether it is new.
+
+        Of too many all are forgotten: what is found again then is one row more, which the next frontier drops.
+        """
+        if key in self.found:
+            return False
+        if len(self.found) >= _FOUND:
+            self.found.clear()
+        self.found.add(key)
+        return True
 
 
 class Unit:
@@ -190,11 +204,7 @@ class Unit:
 
     def note(self, row: Row, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""
-        fresh = []
-        for link in found.rows:
-            if link["key"] not in self._progress.found:
-                self._progress.found.add(link["key"])
-                fresh.append(link)
+        fresh = [link for link in found.rows if self._progress.meets(link["key"])]
         place = None
         if verdict.outcome in _ARCHIVED and isinstance(result, Answer):
             place = self._archive.add(result, _facts(row, verdict), _earlier(row))

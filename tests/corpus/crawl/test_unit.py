@@ -22,7 +22,7 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.host import Host
 from corpus.crawl.page import Verdict
 from corpus.crawl.scope import Boundary
-from corpus.crawl.unit import Task, Unit, _fetch
+from corpus.crawl.unit import Progress, Task, Unit, _fetch
 from corpus.crawl.visit import Found, _blank
 from corpus.schema import FRONTIER, HOSTS
 
@@ -230,6 +230,13 @@ def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -
     assert {name: fetch[name] for name in known} == known
     fetch = _fetch(row, Verdict("kept"), answer(row["url"], b"<p>new"), None)
     assert (fetch["etag"], fetch["modified"]) == ("", "")
+
+
+def test_links_are_noted_once_and_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpus.crawl.unit._FOUND", 3)
+    progress = Progress()
+    assert [progress.meets(key) for key in (1, 2, 1, 3, 3, 4)] == [True, True, False, True, False, True]
+    assert len(progress.found) <= 3
 
 
 def test_a_page_that_nobody_foresaw_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
