@@ -124,9 +124,9 @@ def _show(found: Status, as_json: bool) -> None:
         "requests sent": found.requests,
         "bytes of bodies": found.bytes,
         "pages kept": found.outcomes["kept"],
-        "due in this round": found.due,
-        "waiting for later": found.waiting,
     }
+    if not found.is_finished:
+        rows |= {"due in this round": found.due, "waiting for later": found.waiting}
     for name, number in rows.items():
         table.add_row(name, f"{number:,}")
     table.add_row("addresses a second", f"{found.rate:.1f}")

@@ -76,11 +76,12 @@ class Status:
         return len(self._settled) / max(1.0, (max(self._settled) - min(self._settled)) / 1000)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Give plain values, for JSON; what waits is not known between rounds."""
         plain = {"round": self.round, "is_finished": self.is_finished, "hosts": self.hosts}
         counts = {"outcomes": dict(self.outcomes), "causes": dict(self.causes)}
-        amounts = {"requests": self.requests, "bytes": self.bytes, "due": self.due, "waiting": self.waiting}
-        return {**plain, **counts, **amounts, "rate": round(self.rate, 2)}
+        amounts = {"requests": self.requests, "bytes": self.bytes, "due": self.due}
+        waiting = None if self.is_finished else self.waiting
+        return {**plain, **counts, **amounts, "waiting": waiting, "rate": round(self.rate, 2)}
 
     def line(self) -> str:
         """Say it in one line, errors by kind last."""

@@ -90,7 +90,7 @@ class Progress:
     def meets(self, key: int) -> bool:
         """Take note of a link; say whether it is new.
 
-        Of too many all are forgotten: what is found again then is one row more, which the next frontier drops.
+        Of too many all are forgotten: what is found again is one row more, which the next frontier drops.
         """
         if key in self.found:
             return False

@@ -656,5 +656,6 @@ def test_the_status_is_read_from_the_files_alone(tmp_path: Path) -> None:
     assert found.hosts == 2
     assert found.causes["dropped: robots.disallow"] == 2
     assert found.is_finished
+    assert found.as_dict()["waiting"] is None
     with pytest.raises(ConfigError, match="holds no crawl"):
         status(str(tmp_path / "elsewhere"))
