@@ -32,6 +32,7 @@ from pipelines.progress import Beat
 
 NAME = "crawl"
 VERSION = 1
+_WORTH = 1_000  # addresses that are worth a worker process, which takes seconds to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runn
     if not plan["due"]:
         return plan
     home, name = files.join(folder, layout.FRONTIER), layout.plan_name(number)
-    buckets = settings.limits.buckets or runner.workers
+    buckets = settings.limits.buckets or max(1, min(runner.workers, plan["due"] // _WORTH))
     dealt = zip(frontier.deal(table, buckets), frontier.deal(hosts, buckets), strict=True)
     for bucket, (addresses, owners) in enumerate(dealt):
         stem = f"{name.removesuffix('.json')}-b{bucket:04}"

@@ -104,7 +104,7 @@ class Limits(Section):
     pages: int = Field(10_000, ge=1, description="pages of the whole crawl")
     host_pages: int = Field(1_000, ge=1, description="pages of one host")
     host_round_pages: int = Field(100, ge=1, description="pages of one host in one round")
-    buckets: int = Field(0, ge=0, description="units of a round; 0: as many as there are local workers")
+    buckets: int = Field(0, ge=0, description="units of a round; 0: one a worker, 1,000 addresses each")
     rounds: int = Field(100, ge=1, description="rounds; links found in one are followed in the next")
     round_minutes: float = Field(
         60.0, gt=0, le=10_080, description="when a round ends for hosts that are still waiting"

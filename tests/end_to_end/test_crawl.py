@@ -60,6 +60,7 @@ def command(folder: Path, port: int, workers: int) -> list[str]:
         "politeness.factor=0",
         'scope.within="any"',
         "scope.sitemaps=false",
+        f"limits.buckets={workers}",
     ]
     overrides = [word for override in sets for word in ("--set", override)]
     who = ["--contact", "crawler@kitaplik.example", "--allow-network", "127.0.0.0/8"]
