@@ -100,7 +100,8 @@ class Visit:
         await self._prepare(host)
         if host.robots is None or host.tdm is None:
             return False
-        if queue:
+        # the last page waits for the sitemaps: with nothing due, the host would have no next round for them
+        if len(queue) > 1 or (queue and not host.has_sitemaps):
             await self._page(host, queue)
         if host.has_sitemaps and not self._is_down(host):
             await self._sitemap(host)

@@ -339,3 +339,15 @@ def test_pages_and_sitemaps_take_turns_and_a_round_goes_on_where_the_last_one_en
     bench.visit(*urls[2:])
     assert max(Counter(bench.asked).values()) == 1
     assert set(bench.asked) == {f"{A}/robots.txt", TDM, *urls, *names, f"{A}/sitemap.xml"}
+
+
+def test_a_host_has_something_due_until_its_sitemaps_are_read() -> None:
+    replies: dict[str, Reply] = {f"{A}/sitemap.xml": answer(A, index(f"{A}/s1.xml", f"{A}/s2.xml"))}
+    bench = with_sitemaps([], replies | {f"{A}/1": page(f"{A}/1")})
+    bench.end_round_after(4)
+    bench.visit(f"{A}/1")
+    assert bench.outcomes() == {}
+    bench.next_round()
+    bench.visit(f"{A}/1")
+    assert sitemaps_asked(bench) == [f"{A}/sitemap.xml", f"{A}/s1.xml", f"{A}/s2.xml"]
+    assert bench.outcomes() == {f"{A}/1": "kept"}
