@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -230,6 +232,22 @@ def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -
     assert {name: fetch[name] for name in known} == known
     fetch = _fetch(row, Verdict("kept"), answer(row["url"], b"<p>new"), None)
     assert (fetch["etag"], fetch["modified"]) == ("", "")
+
+
+def test_no_server_is_always_the_first(tmp_path: Path) -> None:
+    """A round may be too short for all of them."""
+    first = set()
+    with Web(web.village(HOSTS_, PAGES)) as served:
+        given = task(tmp_path, served)
+        limits = given.settings.limits.model_copy(update={"hosts_at_once": 1})
+        given = replace(given, settings=given.settings.model_copy(update={"limits": limits}))
+        for seed in range(6):
+            before = len(served.log)
+            unit = Unit(given, tmp_path / f"home{seed}", "u")
+            unit.chance = random.Random(seed)
+            asyncio.run(unit.crawl(lambda *_: None))
+            first.add(served.log[before].host)
+    assert len(first) == HOSTS_
 
 
 def test_links_are_noted_once_and_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

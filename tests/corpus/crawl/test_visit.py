@@ -116,10 +116,11 @@ def page(url: str) -> Answer:
 
 
 def test_an_origin_that_is_down_does_not_take_another_of_its_server_with_it() -> None:
-    bench = Bench({f"{S}/robots.txt": failure(S, "connect", True), f"{A}/1": page(f"{A}/1")})
-    bench.visit(f"{A}/1", f"{S}/1", f"{S}/2")
+    well = {f"{A}/{at}": page(f"{A}/{at}") for at in range(1, 4)}
+    bench = Bench({f"{S}/robots.txt": failure(S, "connect", True), **well})
+    bench.visit(*well, f"{S}/1", f"{S}/2")
     assert bench.outcomes() == {
-        f"{A}/1": "kept",
+        **dict.fromkeys(well, "kept"),
         f"{S}/1": "retry robots.unreachable",
         f"{S}/2": "retry robots.unreachable",
     }
@@ -246,7 +247,8 @@ def test_a_reservation_behind_a_redirect_counts() -> None:
 
 
 def test_a_server_that_never_answers_for_tdmrep_json_but_with_an_error_reserves_nothing() -> None:
-    bench = Bench({TDM: answer(TDM, status=500), f"{A}/1": page(f"{A}/1")}).visit(f"{A}/1")
+    busy = iter([answer(A, status=503), page(f"{A}/1")])  # and is not held for down when it is busy then
+    bench = Bench({TDM: answer(TDM, status=500), f"{A}/1": lambda _: next(busy)}).visit(f"{A}/1")
     assert bench.outcomes() == {f"{A}/1": "kept"}
     assert bench.asked.count(TDM) == 2
 
