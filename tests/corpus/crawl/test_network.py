@@ -239,7 +239,7 @@ def test_every_socket_is_checked_on_whatever_way_its_address_came() -> None:
 
 
 def test_an_address_that_slipped_by_the_resolver_is_not_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def careless(self: Guard, host: str, port: int, family: int) -> list[Any]:
+    async def careless(self: Guard, host: str, port: int, family: int = socket.AF_INET) -> list[Any]:
         return [
             {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 6, "flags": 0}
         ]
