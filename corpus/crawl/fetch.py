@@ -154,7 +154,8 @@ class Fetcher:
         self._fields = {"User-Agent": settings.agent.header, "Accept": _ACCEPT}
         if settings.scope.language in _LANGUAGES:
             self._fields["Accept-Language"] = _LANGUAGES[settings.scope.language]
-        self._fields["Accept-Encoding"] = "gzip, deflate, br"
+        # Not brotli: warcio, which most tools read WARC files with, cannot unpack it beside today's `brotli`.
+        self._fields["Accept-Encoding"] = "gzip, deflate"
 
     async def __aenter__(self) -> Self:
         connector = Connector(
