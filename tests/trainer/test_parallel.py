@@ -368,9 +368,11 @@ def test_all_ranks_stop_at_the_same_step() -> None:
 
 def test_torchrun_starts_two_ranks() -> None:
     program = (
-        "import torch; from trainer import config, parallel; "
+        "import os, torch; from trainer import config, parallel; "
         "w = parallel.start(config.Run(device='cpu')); "
-        "print('of', w.size, 'sum', int(w.total(torch.tensor(w.rank + 1))), flush=True); parallel.finish(w)"
+        "said = f'of {w.size} sum {int(w.total(torch.tensor(w.rank + 1)))}'; "
+        "os.write(1, f'{said}\\n'.encode()); "  # in one piece: the ranks share the pipe
+        "parallel.finish(w)"
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
     done = subprocess.run(
