@@ -90,7 +90,7 @@ def crawl(
         runner = options.choose(Run(), workers, tuple(beam or ()))
         ended = pipeline.run(output, loaded, lines, runner, console(), again or "")
         folder = shortened(output)
-        say(f"{ended.why}: {ended.pages:,} pages in {ended.rounds} rounds, {ended.waiting:,} addresses wait")
+        say(f"{ended.why}: pages {ended.pages:,}, rounds {ended.rounds}, waiting {ended.waiting:,}")
         say(f"next: derlem init corpus.toml --crawl {shlex.quote(folder)}")
 
 

@@ -69,6 +69,8 @@ def show(summary: dict[str, Any], console: Console) -> None:
     console.print(table)
     for topic, names in counts["noted"].items():
         most = sorted(names.items(), key=lambda item: (-item[1], item[0]))
+        if not most:
+            continue
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
         console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
     if seen and not counts["kept"]:
