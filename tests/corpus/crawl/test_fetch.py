@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import threading
 import zlib
 from collections.abc import Callable, Coroutine, Iterator
@@ -327,6 +328,8 @@ def test_the_web_of_these_tests_runs_as_a_process_too(tmp_path: Path) -> None:
         port = int(process.stdout.readline())
         network = Network(allow=ALLOW, resolve={"www1.test": f"127.0.0.1:{port}"})
         answer = run(Crawl(agent=AGENT, network=network), lambda fetcher: fetcher.get("http://www1.test/3"))
+        while not log.read_text():  # written when the answer is sent, which the client may see first
+            time.sleep(0.01)
         process.terminate()
     assert answer.status == 200
     (entry,) = web_module.read_log(log)
