@@ -8,8 +8,8 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import threading
+import time
 import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
