@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-HOSTS, PAGES, LINKS = 40, 50, 8
+HOSTS, PAGES, LINKS = 40, 150, 8
 PORT = 8462
 WORDS = ("göl", "yağmur", "çiçek", "şehir", "ırmak", "öğretmen", "ağaç", "üzüm", "ışık", "güneş", "kitap")
 
