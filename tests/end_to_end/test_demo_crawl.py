@@ -134,3 +134,10 @@ def test_the_server_runs_as_long_as_its_command() -> None:
     assert done.stdout.strip() == serve.ROBOTS.strip()
     failed = subprocess.run([*words[:3], "-c", "raise SystemExit(3)"], check=False)
     assert failed.returncode == 3
+
+
+def test_a_configuration_for_the_crawl_finds_its_pages(folder: Path) -> None:
+    command("init", folder / "own" / "corpus.toml", "--crawl", folder / "crawl")
+    said = command("build", folder / "own" / "corpus.toml", "--until", "clean").stderr
+    assert "(skipped, not a document: request)" in said
+    assert dataset.load(str(folder / "own" / "corpus" / "clean")).counts().seen == 103
