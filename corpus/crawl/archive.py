@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer, digest_of
+from corpus.crawl.fetch import Answer, digest_of, stays_packed
 from corpus.sources.compression import DamageError, Gzip, Window, inflate
 
 LEVEL = 4
@@ -271,7 +271,7 @@ def _http_header(answer: Answer) -> bytes:
     """Give the header as sent, made true of the body as it is kept: its framing undone, perhaps cut.
 
     As Common Crawl has it, a field that is no longer true goes by the name X-Crawl-..., and Content-Length
-    is that of what follows. Content-Encoding stays, for the body is kept packed as it came.
+    is that of what follows. Content-Encoding stays where the body is kept packed as it came.
     """
     length = b"%d" % len(answer.body)
     told = answer.status in (204, 304)  # which have no body, and need no length
@@ -280,6 +280,8 @@ def _http_header(answer: Answer) -> bytes:
         kept = name
         match name.lower():
             case b"transfer-encoding":
+                kept = b"X-Crawl-" + name
+            case b"content-encoding" if not stays_packed(answer.headers):
                 kept = b"X-Crawl-" + name
             case b"content-length" if not told and value == length:
                 told = True

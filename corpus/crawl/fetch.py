@@ -66,6 +66,7 @@ _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.
 _LANGUAGES = {"tur": "tr-TR,tr;q=0.9,en;q=0.5,*;q=0.3"}
 _VISIBLE = re.compile(r"[!-~]+")
 _PRINTABLE = re.compile(r"[ -~]*")
+_COMMON = frozenset(("", "identity", "gzip", "x-gzip", "deflate"))
 _SINGLE = frozenset(  # fields of which the first counts; the values of others are one list
     ("content-type", "content-length", "date", "etag", "expires", "last-modified", "location", "retry-after")
 )
@@ -75,11 +76,11 @@ _SINGLE = frozenset(  # fields of which the first counts; the values of others a
 class Answer:
     """What a server sent.
 
-    `body` is as sent but for the chunked framing; `content` is it unpacked, and empty where the status is no
-    success and it could not be. `truncated` is, as WARC-Truncated has it, "length" where the body was cut at
-    the limit, "unspecified" where it was not wanted, else "". `request` is what was sent, byte for byte.
-    `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"), or None. `digest` is that of
-    the body as sent, in the form of WARC-Payload-Digest.
+    `body` is as sent but for the chunked framing and rare codings (`stays_packed`); `content` is it unpacked,
+    and empty where the status is no success and it could not be. `truncated` is, as WARC-Truncated has it,
+    "length" where the body was cut at the limit, "unspecified" where it was not wanted, else "". `request` is
+    what was sent, byte for byte. `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"),
+    or None. `digest` is that of `body`, in the form of WARC-Payload-Digest.
     """
 
     url: str
@@ -154,7 +155,7 @@ class Fetcher:
         self._fields = {"User-Agent": settings.agent.header, "Accept": _ACCEPT}
         if settings.scope.language in _LANGUAGES:
             self._fields["Accept-Language"] = _LANGUAGES[settings.scope.language]
-        # Not brotli: warcio, which most tools read WARC files with, cannot unpack it beside today's `brotli`.
+        # not brotli, see `stays_packed`
         self._fields["Accept-Encoding"] = "gzip, deflate"
 
     async def __aenter__(self) -> Self:
@@ -265,7 +266,17 @@ class Fetcher:
         body = b"".join(parts)[:limit]
         truncated: Truncated = "length" if size > limit else ""
         content = _unpacked(response.status, fields, body, max(limit, self._body_limit), bool(truncated))
-        return body, content, truncated
+        return body if stays_packed(fields) else content, content, truncated
+
+
+def stays_packed(fields: Mapping[str, str]) -> bool:
+    """Say whether a body is kept packed as it was sent: in codings that every reader of WARC files knows.
+
+    Brotli, which some servers send unasked, is not among them: warcio cannot unpack it beside the package
+    that most have.
+    """
+    codings = fields.get("content-encoding", "").split(",")
+    return all(coding.strip().lower() in _COMMON for coding in codings)
 
 
 def digest_of(data: bytes) -> str:

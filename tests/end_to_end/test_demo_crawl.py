@@ -136,6 +136,14 @@ def test_the_server_runs_as_long_as_its_command() -> None:
     assert failed.returncode == 3
 
 
+def test_warcio_finds_no_fault(folder: Path) -> None:
+    archives = sorted(map(str, folder.glob("crawl/rounds/*/warc/*.warc.gz")))
+    done = subprocess.run(
+        [sys.executable, "-m", "warcio.cli", "check", *archives], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def test_a_configuration_for_the_crawl_finds_its_pages(folder: Path) -> None:
     command("init", folder / "own" / "corpus.toml", "--crawl", folder / "crawl")
     said = command("build", folder / "own" / "corpus.toml", "--until", "clean").stderr

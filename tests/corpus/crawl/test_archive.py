@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 from cdxj_indexer.main import CDXJIndexer
 from fastwarc.warc import ArchiveIterator as FastIterator
@@ -259,6 +260,7 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     site = {
         "/duz": page(HTML),
         "/gzip": page(gzip.compress(HTML), content_encoding="gzip"),
+        "/brotli": page(brotli.compress(HTML), content_encoding="br"),
         "/parca": wire(HTML, "Content-Type: text/html"),
         "/parca-gzip": wire(gzip.compress(HTML), "Content-Type: text/html", "Content-Encoding: gzip"),
         "/uzun": page(b"<!doctype html>" + b"x" * 90_000),
