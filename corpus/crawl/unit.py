@@ -127,6 +127,11 @@ class Unit:
     async def crawl(self, beat: Beat) -> None:
         """Visit every server of which something is due, many at once."""
         self._beat = beat
+        for name, pages in self._progress.since.items():
+            if pages:  # which a stopped visit did not come to note; there may be nothing left to visit
+                host = self._host(name)
+                host.not_before = self.pace(name).ready
+                self.remember(host)
         servers = self._servers()
         names = sorted(servers)
         self.chance.shuffle(names)  # a round that is too short for all ends before others each time

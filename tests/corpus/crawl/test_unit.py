@@ -115,6 +115,25 @@ def test_a_unit_goes_on_where_it_was_stopped(
     assert {row["pages"] for row in hosts.values()} == {PAGES}
 
 
+def test_pages_count_though_their_visit_was_stopped_behind_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    with Web(web.village(HOSTS_, PAGES)) as served:
+        given = task(tmp_path, served)
+        work(given, tmp_path / "whole")
+        events = [next(iter(event)) for event in journal.events(tmp_path / "whole")]
+        assert events[-2:] == ["host", "closed"]
+        with monkeypatch.context() as patch:
+            stop_after(len(events) - 2, patch, StoppedError())
+            with pytest.raises(StoppedError):
+                work(given, home)
+        assert len(settled(home)) == HOSTS_ * PAGES  # nothing is left, but a host was not noted
+        work(given, home)
+    _, hosts = gathered(home, tmp_path)
+    assert {row["pages"] for row in hosts.values()} == {PAGES}
+
+
 def test_after_a_power_failure_only_what_the_disk_lost_is_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
