@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -78,13 +79,11 @@ class Visit:
         """Fetch what is due until it is done, the round ends, or the server answers no more."""
         self._learn_pace()
         at_work = deque(self._hosts.values())
-        try:
+        with suppress(RoundOverError):  # then what is left stays in the frontier
             while at_work:  # in turn, so that no origin waits for all of another
                 host = at_work.popleft()
                 if await self._step(host):
                     at_work.append(host)
-        except RoundOverError:
-            pass  # what is left stays in the frontier
         for host in self._hosts.values():
             if self._is_down(host):  # counts as a try of each; another round may find the server well
                 cause = "robots.unreachable" if host.robots is None else "host.down"
