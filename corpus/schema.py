@@ -7,7 +7,9 @@ A file carries its kind, its schema version and its unit's fingerprint in the sc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 PERMUTATIONS = 112  # MinHash values of a signature, as FineWeb2: 14 bands of 8 rows
@@ -164,6 +166,13 @@ def _tokens(name: str, token: pa.DataType) -> Kind:
 
 TOKENS16 = _tokens("tokens16", pa.uint16())  # a vocabulary, padding included, of at most 65,536
 TOKENS32 = _tokens("tokens32", pa.uint32())
+
+
+def token_dtype(kind: Kind) -> np.dtype[Any]:
+    """Return the NumPy type of the ids in token shards of this kind."""
+    # Not by Arrow's to_pandas_dtype, which imports pandas: it is no requirement, and takes most of a second.
+    return np.dtype(f"u{kind.schema().field('tokens').type.value_type.bit_width // 8}")
+
 
 _KEY = Column("key", pa.uint64(), "XXH3-64 of the URL, by which the crawl knows it")
 

@@ -18,7 +18,7 @@ from corpus.counts import Counts
 from corpus.dataset import DatasetError
 from corpus.deal import TRAIN
 from corpus.dedup.rehydrate import repeats
-from corpus.schema import TOKENS16, TOKENS32, Kind
+from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
 from pipelines.progress import Beat
@@ -156,7 +156,7 @@ def _encoded(
     tokens = schema.field("tokens").type
     rows = [head + pieces.encode(text) + tail for text in batch["text"].to_pylist()]
     ends = np.cumsum([0, *map(len, rows)])
-    values = np.fromiter(chain.from_iterable(rows), tokens.value_type.to_pandas_dtype(), int(ends[-1]))
+    values = np.fromiter(chain.from_iterable(rows), token_dtype(kind), int(ends[-1]))
     lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values), type=tokens)
     return pa.RecordBatch.from_arrays([lists, *(batch[name] for name in _CARRIED)], schema=schema)
 

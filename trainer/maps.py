@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from corpus import files
 from corpus.dataset import Batches, DatasetError
-from corpus.schema import KINDS
+from corpus.schema import KINDS, token_dtype
 from trainer.cache import Cache, fetch, map_file
 from trainer.gather import SOURCE
 from trainer.order import Stream
@@ -46,8 +46,7 @@ class Maps:
         self._names = list(held)
         self._cache = cache
         self._schema = KINDS[every[0].kind].schema()
-        # Not by to_pandas_dtype, which would import pandas for the better part of a second.
-        self.dtype = np.dtype(f"u{self._schema.field('tokens').type.value_type.bit_width // 8}")
+        self.dtype = token_dtype(KINDS[every[0].kind])
         self._paths = [file.path for file in every]
         self._sizes = [file.bytes for file in every]
         per_stream = [sum(len(f.batches.offset) for f in of if f.batches) for of in held.values()]
