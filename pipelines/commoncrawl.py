@@ -32,7 +32,7 @@ from pipelines.progress import Beat
 from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
 
 NAME = "commoncrawl"
-VERSION = 1
+VERSION = 2
 PLANS = "plans"
 
 _MANY = 100  # captures from which a share of bad ones means something

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,30 @@ def test_help_imports_neither_beam_nor_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+PARTS = {"pydantic_core": "pydantic", "botocore": "s3fs"}  # packages that come only with another
+ON_REQUEST = {"tiktoken"}  # what `tokenizer compare` uses where it is there, and says so where it is not
+
+
+def test_every_package_that_is_imported_is_declared_for_users() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(d for name in extras if name != "dev" for d in extras[name])]
+    declared = {re.split(r"[\[<>=~ ]", one)[0].lower().replace("_", "-") for one in wanted}
+    carriers = packages_distributions()
+    ours = {*FORBIDDEN, "derlem", *sys.stdlib_module_names} | ON_REQUEST
+    modules = [
+        ROOT / "derlem.py",
+        *(path for package in FORBIDDEN for path in (ROOT / package).rglob("*.py")),
+    ]
+    missing = set()
+    for module in modules:
+        for name in imported(module) - ours:
+            carried = {name, PARTS.get(name, name), *carriers.get(name, ())}
+            if not declared & {one.lower().replace("_", "-") for one in carried}:
+                missing.add(f"{module.relative_to(ROOT)}: {name}")
+    assert missing == set()
 
 
 def test_every_dependency_has_a_tested_version() -> None:

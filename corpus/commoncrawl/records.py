@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 import zlib
-from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha1
-
-from warcio.warcwriter import WARCWriter
 
 from corpus.sources.http import unchunk
 from corpus.sources.records import header_end, parse_fields, target
+from corpus.warc import date, digest_of, fields_block, record
 
 _LIMIT = 1 << 28  # unpacked; Common Crawl cuts bodies at a few MiB, so more is a bomb
 _NAMESPACE = uuid.UUID("6c1c8f0e-0f3e-5a52-9d0f-3c1c5d0b7f11")  # of our warcinfo records; any constant does
@@ -88,7 +84,7 @@ def _record_fault(record: bytes, hit: Hit) -> Fault | None:
 
 def digest(body: bytes) -> str:
     """Give a body's SHA-1 as the index writes it, in base 32."""
-    return b32encode(sha1(body).digest()).decode()
+    return digest_of(body).removeprefix("sha1:")
 
 
 def warcinfo(filename: str, fingerprint: str, crawl: str, moment: datetime) -> bytes:
@@ -96,23 +92,14 @@ def warcinfo(filename: str, fingerprint: str, crawl: str, moment: datetime) -> b
 
     `moment`, in UTC, is that of the latest capture: the moment of copying would differ from run to run.
     """
-    lines = {
-        "software": "derlem",
-        "format": "WARC File Format 1.0",
-        "conformsTo": "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.0/",
-        "isPartOf": crawl,
-        "description": f"response records of {crawl}, copied unchanged from Common Crawl's WARC files",
-    }
-    block = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
-    sink = io.BytesIO()
-    writer = WARCWriter(sink, gzip=True)
-    headers = {
-        "WARC-Record-ID": f"<urn:uuid:{uuid.uuid5(_NAMESPACE, fingerprint)}>",
-        "WARC-Date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "WARC-Filename": filename,
-    }
-    record = writer.create_warc_record(
-        "", "warcinfo", payload=io.BytesIO(block), length=len(block), warc_headers_dict=headers
-    )
-    writer.write_record(record)
-    return sink.getvalue()
+    lines = [
+        ("software", "derlem"),
+        ("format", "WARC File Format 1.0"),
+        ("conformsTo", "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.0/"),
+        ("isPartOf", crawl),
+        ("description", f"response records of {crawl}, copied unchanged from Common Crawl's WARC files"),
+    ]
+    fields = [("WARC-Date", date(moment)), ("WARC-Filename", filename)]
+    id_ = f"<urn:uuid:{uuid.uuid5(_NAMESPACE, fingerprint)}>"
+    block = fields_block(lines)
+    return record("warcinfo", id_, fields, "application/warc-fields", block, version="1.0")

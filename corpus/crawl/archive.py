@@ -1,17 +1,10 @@
-"""WARC 1.1 files of a crawl: what was asked and answered, a gzip member a record, cut back after a kill.
-
-https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/. The writing is our own:
-warcio takes 0.6 ms a page besides compressing it, this 0.2 ms. Tests let warcio, FastWARC and CDX indexers
-read what it writes.
-"""
+"""WARC 1.1 files of a crawl: what was asked and answered, a gzip member a record, cut back after a kill."""
 
 from __future__ import annotations
 
 import os
-import re
 import uuid
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,22 +12,13 @@ from pathlib import Path
 from typing import Self
 
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer, digest_of, stays_packed
+from corpus.crawl.fetch import Answer, stays_packed
 from corpus.sources.compression import DamageError, Gzip, Window, inflate
-
-LEVEL = 4
-"""Of gzip. A page of 15 KB that came unpacked takes 0.35 ms; at level 1 0.27 ms and 7 % more space, at 6
-0.57 ms and 2 % less. What came packed takes 0.13 ms at any level."""
-
-_MEMORY = 7  # of zlib: with its usual 8 it takes memory anew for each record, which costs 0.07 ms
+from corpus.warc import LINE_BREAKS, Fields, date, fields_block, record
 
 _PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
 _STANDARD = "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
 _MIB = 1 << 20
-_BREAKS = re.compile(rb"[\r\n]+")
-_GZIP = 31  # zlib's name for a window of 32 KiB in gzip's frame
-
-Fields = Iterable[tuple[str, str]]
 
 
 class ArchiveError(ValueError):
@@ -115,11 +99,11 @@ class Archive:
         Instead of the response there is a `revisit` record, without the body, where the server says that
         nothing has changed (304) or the body is that of `earlier`.
         """
-        date = _date(answer.started)
+        when = date(answer.started)
         request_id, id_, metadata_id = _id(), _id(), _id()
-        shared = [("WARC-Date", date), ("WARC-Target-URI", answer.url)]
+        shared = [("WARC-Date", when), ("WARC-Target-URI", answer.url)]
         peer = [("WARC-IP-Address", answer.address)] if answer.address else []
-        request = _record(
+        request = record(
             "request",
             request_id,
             [*shared, *peer, ("WARC-Concurrent-To", id_), *_protocols(answer)],
@@ -128,7 +112,7 @@ class Archive:
         )
         header = _http_header(answer)
         kind, fields, block = _response(answer, header, earlier)
-        response = _record(
+        response = record(
             kind,
             id_,
             [*shared, *peer, ("WARC-Concurrent-To", request_id), *fields, *_protocols(answer)],
@@ -136,12 +120,12 @@ class Archive:
             block,
         )
         lines = {"fetchTimeMs": round(answer.seconds * 1000), **(facts or {})}
-        metadata = _record(
+        metadata = record(
             "metadata",
             metadata_id,
             [*shared, ("WARC-Concurrent-To", id_)],
             "application/warc-fields",
-            _warc_fields((name, str(value)) for name, value in lines.items()),
+            fields_block((name, str(value)) for name, value in lines.items()),
         )
         size = len(request) + len(response) + len(metadata)
         if self._records > 1 and self._end + size > self._limit:
@@ -168,9 +152,9 @@ class Archive:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self._file = os.open(self._folder / name, flags, 0o644)
         self._segment, self._end, self._records = segment, 0, 0
-        fields = [("WARC-Date", _date(datetime.now(UTC))), ("WARC-Filename", name)]
-        block = _warc_fields(_about(self._settings))
-        self._write(_record("warcinfo", _id(), fields, "application/warc-fields", block), 1)
+        fields = [("WARC-Date", date(datetime.now(UTC))), ("WARC-Filename", name)]
+        block = fields_block(_about(self._settings))
+        self._write(record("warcinfo", _id(), fields, "application/warc-fields", block), 1)
 
     def _rotate(self) -> None:
         self._full = self.close()
@@ -220,27 +204,6 @@ def _id() -> str:
     return f"<{uuid.uuid4().urn}>"
 
 
-def _date(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _record(kind: str, id_: str, fields: Fields, content_type: str, block: bytes) -> bytes:
-    """Give one record as a gzip member."""
-    lines = [
-        "WARC/1.1",
-        f"WARC-Type: {kind}",
-        f"WARC-Record-ID: {id_}",
-        *(f"{name}: {value}" for name, value in fields),
-        f"WARC-Block-Digest: {digest_of(block)}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(block)}",
-        "",
-        "",
-    ]
-    gzip = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP, _MEMORY)
-    return gzip.compress(b"%b%b\r\n\r\n" % ("\r\n".join(lines).encode(), block)) + gzip.flush()
-
-
 def _response(answer: Answer, header: bytes, earlier: Earlier | None) -> tuple[str, Fields, bytes]:
     """Give type, further fields and block of the record that holds an answer."""
     unmodified = answer.status == 304
@@ -253,7 +216,7 @@ def _response(answer: Answer, header: bytes, earlier: Earlier | None) -> tuple[s
     fields = [("WARC-Profile", _PROFILE + profile), ("WARC-Refers-To-Target-URI", answer.url)]
     if earlier is not None:
         if earlier.fetched is not None:
-            fields.append(("WARC-Refers-To-Date", _date(earlier.fetched)))
+            fields.append(("WARC-Refers-To-Date", date(earlier.fetched)))
         if earlier.digest:
             fields.append(("WARC-Payload-Digest", earlier.digest))
     return "revisit", fields, header
@@ -290,7 +253,7 @@ def _http_header(answer: Answer) -> bytes:
         lines.append(b"%b: %b" % (kept, value))
     if not told:
         lines.append(b"Content-Length: %b" % length)
-    return b"\r\n".join(_BREAKS.sub(b" ", line) for line in lines) + b"\r\n\r\n"
+    return b"\r\n".join(LINE_BREAKS.sub(b" ", line) for line in lines) + b"\r\n\r\n"
 
 
 def _about(settings: Crawl) -> Fields:
@@ -303,8 +266,3 @@ def _about(settings: Crawl) -> Fields:
         ("operator", agent.contact),
         ("robots", f"RFC 9309 is obeyed, as {agent.name}; opt-outs: {', '.join(settings.politeness.honour)}"),
     ]
-
-
-def _warc_fields(fields: Fields) -> bytes:
-    lines = (f"{name}: {value}".encode("utf-8", "backslashreplace") for name, value in fields)
-    return b"".join(_BREAKS.sub(b" ", line) + b"\r\n" for line in lines)

@@ -10,12 +10,10 @@ import asyncio
 import re
 import ssl
 import time
-from base64 import b32encode
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha1
 from typing import Any, Literal, Self, get_args
 
 import aiohttp
@@ -26,6 +24,7 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.connection import NOBODY, PEER, Connector
 from corpus.crawl.network import Guard, Refused, Unresolved
 from corpus.sources.http import BodyError, Response, charset_of, decode_body
+from corpus.warc import digest_of
 
 Kind = Literal[
     "url",
@@ -277,11 +276,6 @@ def stays_packed(fields: Mapping[str, str]) -> bool:
     """
     codings = fields.get("content-encoding", "").split(",")
     return all(coding.strip().lower() in _COMMON for coding in codings)
-
-
-def digest_of(data: bytes) -> str:
-    """Give a digest as WARC files have it: sha1 in base32."""
-    return f"sha1:{b32encode(sha1(data, usedforsecurity=False).digest()).decode()}"
 
 
 def explain(error: Exception) -> tuple[Kind, str, bool]:

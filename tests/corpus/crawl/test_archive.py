@@ -30,9 +30,10 @@ from corpus.config import Source
 from corpus.crawl import archive as module
 from corpus.crawl.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.config import Agent, Crawl, Limits, Network
-from corpus.crawl.fetch import Answer, Fetcher, digest_of
+from corpus.crawl.fetch import Answer, Fetcher
 from corpus.sources import RawDocument
 from corpus.sources.warc import read
+from corpus.warc import digest_of
 
 CRAWL = Crawl(agent=Agent(contact="https://example.org/tarama"))
 HTML = "<!doctype html><title>Köy</title><p>Merhaba, burası köyün sayfası.".encode() * 20
