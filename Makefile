@@ -1,5 +1,8 @@
-# Each target sets itself up in .venv; a bare machine needs only Python 3.11 or later and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Each target sets itself up in .venv; a bare machine needs only make and a Python that derlem supports.
+SUPPORTED := python3.13 python3.12 python3.11 python3
+# The newest that starts: a name may be on the path and still answer nothing.
+PYTHON ?= $(shell for name in $(SUPPORTED); do \
+  $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -31,6 +34,8 @@ check: .venv/dev
 	$(BIN)/mypy
 
 .venv/run: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "derlem needs Python 3.11, 3.12 or 3.13, and finds none of: $(SUPPORTED);" \
+	  "install one, or name it: make PYTHON=/path/to/python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) -e ".[train]"
 	@touch $@

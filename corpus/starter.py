@@ -7,7 +7,6 @@ import textwrap
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from corpus.config import Config, Source
 from corpus.crawl.config import Crawl
@@ -63,7 +62,7 @@ def _keys(section: type[BaseModel], given: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for name, field in section.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
-        if isinstance(default, BaseModel) or (default is PydanticUndefined and name not in given):
+        if isinstance(default, BaseModel) or (field.is_required() and name not in given):
             continue
         lines += textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
         value = _value(given[name] if name in given else _plain(default))

@@ -1,4 +1,4 @@
-"""Imports run one way: derlem.py, then pipelines and trainer, then corpus without Beam and torch."""
+"""Imports run one way, each is declared for those who install the package, and each declaration is pinned."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,15 +21,64 @@ FORBIDDEN = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    """Give the top-level names of every module that a file imports, wherever the import stands."""
+OWN = {"derlem", "corpus", "pipelines", "trainer"}
+EXTRAS = {"derlem.py": [], "corpus": [], "pipelines": [], "trainer": ["train"]}
+"""What a user installs for each room besides the run dependencies."""
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def nodes(path: Path, needed: bool) -> Iterator[ast.AST]:
+    """Yield a file's syntax nodes; with `needed`, without the `try` blocks that catch a failed import."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        optional = needed and isinstance(node, ast.Try) and any(_catches_import(one) for one in node.handlers)
+        waiting += node.orelse + node.finalbody if optional else ast.iter_child_nodes(node)
+
+
+def _catches_import(handler: ast.ExceptHandler) -> bool:
+    caught = ast.dump(handler.type) if handler.type else "ImportError"
+    return "ImportError" in caught or "ModuleNotFoundError" in caught
+
+
+def imported(path: Path, needed: bool = False) -> set[str]:
+    """Return the top-level names of the modules that a file imports, wherever; with `needed`, must import."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path, needed):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names
+
+
+def canonical(name: str) -> str:
+    """Return the canonical name of a distribution or a requirement (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
+
+
+def declared(extras: list[str]) -> set[str]:
+    """Return the distributions that an install with some extras asks for by name."""
+    wanted = [*PROJECT["dependencies"], *(d for e in extras for d in PROJECT["optional-dependencies"][e])]
+    return {canonical(name) for name in wanted}
+
+
+@pytest.mark.parametrize("room", sorted(EXTRAS))
+def test_what_a_room_imports_its_install_brings(room: str) -> None:
+    files = [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
+    needed = (
+        set().union(*(imported(file, needed=True) for file in files)) - OWN - set(sys.stdlib_module_names)
+    )
+    assert needed
+    brings = packages_distributions()
+    # A module whose distribution does not name it has the distribution's own name.
+    unmet = {
+        name
+        for name in needed
+        if declared(EXTRAS[room]).isdisjoint(canonical(found) for found in brings.get(name, [name]))
+    }
+    assert unmet == set()
 
 
 @pytest.mark.parametrize("package", sorted(FORBIDDEN))
@@ -50,40 +100,13 @@ def test_help_imports_neither_beam_nor_torch() -> None:
     assert run.stdout.splitlines()[-1] == "[]"
 
 
-PARTS = {"pydantic_core": "pydantic", "botocore": "s3fs"}  # packages that come only with another
-ON_REQUEST = {"tiktoken"}  # what `tokenizer compare` uses where it is there, and says so where it is not
-
-
-def test_every_package_that_is_imported_is_declared_for_users() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(d for name in extras if name != "dev" for d in extras[name])]
-    declared = {re.split(r"[\[<>=~ ]", one)[0].lower().replace("_", "-") for one in wanted}
-    carriers = packages_distributions()
-    ours = {*FORBIDDEN, "derlem", *sys.stdlib_module_names} | ON_REQUEST
-    modules = [
-        ROOT / "derlem.py",
-        *(path for package in FORBIDDEN for path in (ROOT / package).rglob("*.py")),
-    ]
-    missing = set()
-    for module in modules:
-        for name in imported(module) - ours:
-            carried = {name, PARTS.get(name, name), *carriers.get(name, ())}
-            if not declared & {one.lower().replace("_", "-") for one in carried}:
-                missing.add(f"{module.relative_to(ROOT)}: {name}")
-    assert missing == set()
-
-
 def test_every_dependency_has_a_tested_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
-    names = {d.split("[")[0].split(">")[0].strip().lower().replace("_", "-") for d in wanted}
     pinned = {
-        line.split("==")[0].strip().lower().replace("_", "-")
+        canonical(line)
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "==" in line and not line.startswith("#")
     }
-    assert names - pinned == set()
+    assert declared(list(PROJECT["optional-dependencies"])) - pinned == set()
 
 
 @pytest.mark.parametrize(("readme", "fewest"), [("trainer", 20), ("trainer/scaling", 15)])
