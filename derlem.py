@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import console, fail, mendable, say, shortened
+from corpus.terminal import (
+    CORPUS,
+    LOOK,
+    WORKERS,
+    AsJson,
+    Beam,
+    Group,
+    console,
+    fail,
+    mendable,
+    say,
+    shortened,
+)
 from pipelines.commoncrawl_command import app as commoncrawl_app
 from pipelines.crawl_command import app as crawl_app
 from trainer.commands import app as trainer_app
@@ -21,14 +33,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="derlem",
+    cls=Group,
     help="Make a language-model corpus from the web, Turkish first, and say what it is worth.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-tokenizer_app = typer.Typer(help="Train a tokenizer and compare it with others.", no_args_is_help=True)
-app.add_typer(tokenizer_app, name="tokenizer")
+tokenizer_app = typer.Typer(
+    cls=Group, help="Train a tokenizer and compare it with others.", no_args_is_help=True
+)
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The corpus's TOML file.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="A build's output folder (or one stage's).")]
@@ -36,12 +50,29 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set dedupe.threshold=0.8."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes.")]
-Beam = Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
 
 
-@app.command()
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"derlem {version('derlem')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _derlem(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
+
+
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="run.workers", help=WORKERS)]
+
+
+@app.command(rich_help_panel=CORPUS)
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("corpus.toml"),
     crawl: Annotated[str | None, typer.Option(metavar="DIR", help="A crawl's folder, as its source.")] = None,
@@ -61,7 +92,7 @@ def init(
     say(f"wrote {path}: {todo}`derlem build {path}`")
 
 
-@app.command()
+@app.command(rich_help_panel=CORPUS)
 def config(path: ConfigFile, overrides: Set = None) -> None:
     """Print a configuration with every default written out."""
     from corpus.config import load
@@ -71,20 +102,20 @@ def config(path: ConfigFile, overrides: Set = None) -> None:
         print(resolved(load(path, overrides or ())), end="")
 
 
-@app.command()
+@app.command(rich_help_panel=CORPUS)
 def build(
     path: ConfigFile,
     overrides: Set = None,
     until: Annotated[
-        str, typer.Option(help="The last stage to run: clean, dedupe, shard or tokenize.")
+        str, typer.Option(metavar="STAGE", help="The last stage: clean, dedupe, shard or tokenize.")
     ] = "shard",
     workers: Workers = None,
     beam: Beam = None,
 ) -> None:
-    """Run clean, dedupe and shard, and with --until tokenize also make a tokenizer and token shards.
+    """Run clean, dedupe and shard; with --until tokenize also make a tokenizer and token shards.
 
-    What is done already is not done again. Beam's own options follow after --, for example
-    -- --runner=DataflowRunner --project=P --region=R.
+    Finished work is not repeated. Beam's own options follow after --, for example
+    -- --runner=FlinkRunner --flink_master=HOST:PORT.
     """
     with _errors():
         config, runner = _staged(path, overrides, workers, beam)
@@ -100,7 +131,7 @@ def build(
 def train(path: ConfigFile, overrides: Set = None) -> None:
     """Train a SentencePiece model on the shards of a finished build, as [tokenizer] says.
 
-    One that was made from the same shards and settings stays as it is.
+    Does nothing if the existing model was trained from the same shards and settings.
     """
     from corpus import files
     from corpus.config import load, located
@@ -121,11 +152,11 @@ def train(path: ConfigFile, overrides: Set = None) -> None:
 def compare(
     folder: Folder,
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="SentencePiece models, or tiktoken:NAME.")
+        list[str], typer.Argument(metavar="MODEL", help="SentencePiece models, or tiktoken:NAME.")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Compare tokenizers on a corpus's validation documents: bytes a token and tokens a word by language."""
+    """Compare tokenizers on validation documents: bytes per token and tokens per word, by language."""
     from corpus.inspect.build import open_build
     from corpus.inspect.render_costs import render_costs
     from corpus.tokenizer.compare import compare as measure
@@ -138,11 +169,11 @@ def compare(
             render_costs(costs, console(stderr=False))
 
 
-@app.command()
+@app.command(rich_help_panel=CORPUS)
 def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, beam: Beam = None) -> None:
-    """Make token shards of a finished build's shards, with the tokenizer that is there or configured.
+    """Make token shards from a finished build's shards.
 
-    What is done already is not done again.
+    It uses the configured tokenizer, or the one trained earlier. Finished work is not repeated.
     """
     with _errors():
         config, runner = _staged(path, overrides, workers, beam)
@@ -152,7 +183,7 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
         say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files
@@ -176,9 +207,9 @@ def verify(folder: Folder) -> None:
             fail(f"{faults} faults in {folder}; remove the files named above: the next build makes them anew")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def inspect(folder: Folder, as_json: AsJson = False) -> None:
-    """Show a corpus in numbers: totals, languages, lengths, hosts, and the way from raw records to shards."""
+    """Show a corpus in numbers: totals, languages, lengths, hosts, and what each stage took out."""
     from corpus.inspect.overview import overview
     from corpus.inspect.render import render_overview
 
@@ -190,17 +221,21 @@ def inspect(folder: Folder, as_json: AsJson = False) -> None:
             render_overview(found, console(stderr=False))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def show(
     folder: Folder,
-    language: Annotated[str | None, typer.Option(help="Only this language, e.g. tur_Latn.")] = None,
-    random: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="N documents drawn at random.")
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only this language, e.g. tur_Latn.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="How many, where they are not drawn.")] = 5,
+    random: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Show N documents drawn at random.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of documents to show (ignored with --random).")
+    ] = 5,
     dropped: Annotated[
-        str | None, typer.Option(metavar="RULE", help="Documents that RULE dropped: gopher, dedupe.near, …")
+        str | None, typer.Option(metavar="RULE", help="Documents that RULE dropped: gopher, dedupe.near …")
     ] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Records that could not be read.")] = False,
     parts: Annotated[bool, typer.Option("--parts", help="Cleaned documents before deduplication.")] = False,
@@ -218,7 +253,9 @@ def show(
     from corpus.inspect.render import CHARACTERS, render_documents
 
     if parts and (tokens or ids):
-        fail("--parts and --tokens exclude each other: documents are shown from one stage", status=2)
+        fail(
+            "--parts cannot be combined with --tokens or --ids: documents are shown from one stage", status=2
+        )
     with _errors():
         found = documents(
             folder,
@@ -240,10 +277,10 @@ def show(
             render_documents(found, console(stderr=False), None if full else CHARACTERS, find)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def clusters(
     folder: Folder,
-    largest: Annotated[int, typer.Option(min=1, help="How many clusters.")] = 5,
+    largest: Annotated[int, typer.Option(min=1, metavar="N", help="Number of clusters to show.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Show the largest clusters of copies, with the passages in which two members differ."""
@@ -258,8 +295,10 @@ def clusters(
             render_clusters(found, console(stderr=False))
 
 
-@app.command()
-def presets(name: Annotated[str | None, typer.Argument(help="Print this preset.")] = None) -> None:
+@app.command(rich_help_panel=CORPUS)
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this preset.")] = None,
+) -> None:
     """List the presets of quality filters, or print one with the source of each number."""
     from corpus import filters
 
@@ -283,7 +322,7 @@ def _staged(
 
 
 def _errors() -> AbstractContextManager[None]:
-    """Turn errors that a user can mend into one message; others keep their trace."""
+    """Turn errors that a user can fix into one message; others keep their trace."""
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
     from pipelines.errors import StageError
@@ -291,6 +330,7 @@ def _errors() -> AbstractContextManager[None]:
     return mendable(CountsError, DatasetError, StageError)
 
 
+app.add_typer(tokenizer_app, name="tokenizer", rich_help_panel=CORPUS)
 app.add_typer(crawl_app)
 app.add_typer(commoncrawl_app)
 app.add_typer(trainer_app)  # its commands follow those of the corpus
@@ -298,7 +338,7 @@ app.add_typer(trainer_app)  # its commands follow those of the corpus
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="derlem")
 
 
 if __name__ == "__main__":

@@ -3,30 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+# The panels of `derlem --help`, in the order in which a user needs them.
+CORPUS, LOOK, CRAWL, TRAIN, WORTH = "Corpus", "Look", "Crawl", "Train", "Worth"
+
+WORKERS = "Local worker processes."
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="1", help=WORKERS)]
+Beam = Annotated[
+    list[str] | None, typer.Argument(metavar="-- BEAM OPTIONS", help="Beam's own options, after --.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
+
+
+class Group(TyperGroup):
+    """A group of commands whose help fills the lines of the terminal, however the source wraps it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for command in self.commands.values():
+            command.help = _flowing(command.help or "")
+
+
+def _flowing(text: str) -> str:
+    """Return paragraphs as one line each, their brackets marked as text: Rich reads [name] as a style."""
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return re.sub(r"\[(?=[a-z#/@])", r"\\[", "\n\n".join(paragraphs))
+
+
 def console(stderr: bool = True) -> Console:
-    """Give a Rich console that gives numbers no colours of its own."""
+    """Return a Rich console that does not colour numbers on its own."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Print plain text to stderr: brackets are no markup, lines are not broken."""
+    """Print plain text to stderr: brackets are not markup, lines are not broken."""
     console().print(text, style=style, soft_wrap=True, markup=False)
 
 
 def shortened(url: str) -> str:
-    """Give a local path as seen from where the user stands."""
+    """Return a local path as seen from the working directory."""
     return os.path.relpath(url) if "://" not in url else url
 
 
@@ -38,7 +66,7 @@ def fail(text: str, status: int = 1) -> NoReturn:
 
 @contextmanager
 def mendable(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors that a user can mend into one message and exit status 2 (configuration) or 1; others keep
+    """Turn errors that a user can fix into one message and exit status 2 (configuration) or 1; others keep
     their trace."""
     from corpus.settings import ConfigError
 

@@ -8,65 +8,90 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus.terminal import console, fail, mendable, say, shortened
+from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, say, shortened
 
 app = typer.Typer()
 
 Names = list[str] | None
 
 
-@app.command()
+@app.command(rich_help_panel=CRAWL)
 def commoncrawl(
-    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Where all goes.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     language: Annotated[
-        Names, typer.Option(metavar="CODE", help="ISO 639-3 code of a page's first language, or all.")
+        Names,
+        typer.Option(
+            metavar="CODE", show_default="tur", help="ISO 639-3 code of a page's first language, or all."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Pages, drawn all over the index; 0: all that fit.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            show_default="10,000",
+            help="Number of pages, drawn from the whole index; 0: all that match.",
+        ),
     ] = None,
     crawl: Annotated[
-        str, typer.Option(metavar="NAME", help="Such as CC-MAIN-2024-22; without one, the newest.")
+        str, typer.Option(metavar="NAME", show_default="the newest", help="Such as CC-MAIN-2024-22.")
     ] = "",
-    tld: Annotated[Names, typer.Option(metavar="NAME", help="Pages below this top-level domain.")] = None,
-    domain: Annotated[Names, typer.Option(metavar="NAME", help="... of this name and all below it.")] = None,
-    host: Annotated[Names, typer.Option(metavar="NAME", help="... of this host alone.")] = None,
-    status: Annotated[list[int] | None, typer.Option(help="HTTP status; without one, 200.")] = None,
+    tld: Annotated[
+        Names, typer.Option(metavar="NAME", help="Only pages below this top-level domain.")
+    ] = None,
+    domain: Annotated[
+        Names, typer.Option(metavar="NAME", help="Only pages of this domain and its subdomains.")
+    ] = None,
+    host: Annotated[Names, typer.Option(metavar="NAME", help="Only pages of this host.")] = None,
+    status: Annotated[
+        list[int] | None, typer.Option(metavar="N", show_default="200", help="HTTP status.")
+    ] = None,
     mime: Annotated[
-        Names, typer.Option(metavar="TYPE", help="Media type as detected; without one, HTML and XHTML.")
+        Names, typer.Option(metavar="TYPE", show_default="HTML and XHTML", help="Media type as detected.")
     ] = None,
     allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Also pages that Common Crawl cut.")
+        bool, typer.Option("--allow-truncated", help="Also pages that Common Crawl truncated.")
     ] = False,
     via: Annotated[
-        str, typer.Option(metavar="columnar|cdx", help="Which index is asked; cdx needs a place.")
+        str,
+        typer.Option(metavar="INDEX", help="columnar, or cdx, which needs --tld, --domain or --host."),
     ] = "columnar",
     paths: Annotated[
         str,
         typer.Option(
-            metavar="FILE_OR_URL", help="Instead of pages: the whole WARC or WET files in this list."
+            metavar="LIST",
+            help="Fetch whole WARC or WET files instead: those listed in this file or URL.",
         ),
     ] = "",
     base: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where Common Crawl's files lie; a local copy will do.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            show_default="its own",
+            help="Where Common Crawl's files are; a local copy will do.",
+        ),
     ] = None,
-    index_base: Annotated[str | None, typer.Option(metavar="URL", help="Where its CDX API is.")] = None,
+    index_base: Annotated[
+        str | None,
+        typer.Option(metavar="URL", show_default="its own", help="Where its CDX API is."),
+    ] = None,
     contact: Annotated[
-        str, typer.Option(help="A page or mail address by which Common Crawl can reach you.")
+        str, typer.Option(metavar="WHO", help="A page or mail address where Common Crawl can reach you.")
     ] = "",
     connections: Annotated[
-        int | None, typer.Option(min=1, help="Requests at once, of each worker; 4 if not said.")
+        int | None, typer.Option(metavar="N", min=1, show_default="4", help="Requests at once, per worker.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. --set selection.spread=64."),
+        typer.Option("--set", metavar="KEY=VAL", help="Any other key, such as access.tries=3."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
-    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+    workers: Workers = None,
+    beam: Beam = None,
 ) -> None:
-    """Fetch pages that Common Crawl has crawled: find them in its index, copy their records into WARC files.
+    """Fetch pages from Common Crawl: find them in its index, copy their records into WARC files.
 
-    An option that may be given several times takes any of what it names. What is fetched already is not
-    fetched again: the same command goes on where it stopped. Beam's own options follow after --.
+    Repeatable options match any of the given values. Finished work is not repeated: after a stop the same
+    command resumes. Beam's own options follow after --.
     """
     from corpus.commoncrawl.patience import ServerError
     from corpus.counts import CountsError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import console, fail, mendable, say, shortened
+from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, say, shortened
 
 if TYPE_CHECKING:
     from corpus.crawl.status import Status
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=CRAWL)
 def crawl(
     seeds: Annotated[
-        Path | None, typer.Argument(metavar="[SEEDS]", help="A file with an address or a host a line.")
+        Path | None, typer.Argument(metavar="SEEDS", help="A file with one address or host per line.")
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="The crawl's folder.")
@@ -29,7 +29,7 @@ def crawl(
         Path | None, typer.Option(metavar="CONFIG", help="A TOML file with the crawl's settings.")
     ] = None,
     contact: Annotated[
-        str | None, typer.Option(help="A page or a mail address where the owners of sites reach you.")
+        str | None, typer.Option(metavar="WHO", help="A page or mail address where site owners reach you.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -37,25 +37,26 @@ def crawl(
     ] = None,
     allow_network: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR", help="Fetch from this network though it is private: 127.0.0.0/8."),
+        typer.Option(metavar="CIDR", help="Fetch from this private network too, e.g. 10.0.0.0/8."),
     ] = None,
     again: Annotated[
-        str | None, typer.Option(metavar="EARLIER", help="Ask for the pages of this crawl again.")
+        str | None, typer.Option(metavar="EARLIER", help="Fetch the pages of this crawl again.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.")] = None,
+    workers: Workers = None,
     status: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Only say how the crawl in DIR stands.")
+        str | None, typer.Option(metavar="DIR", help="Only show the state of the crawl in DIR.")
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Only print a CONFIG with every key and its meaning.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON on stdout.")] = False,
-    beam: Annotated[list[str] | None, typer.Argument(metavar="[-- BEAM OPTIONS]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: write JSON to stdout.")] = False,
+    beam: Beam = None,
 ) -> None:
-    """Fetch web pages politely into WARC files; the same command goes on where it was stopped.
+    """Fetch web pages politely into WARC files; after a stop the same command resumes.
 
-    It obeys robots.txt and the opt-outs of sites, pauses between requests to a host, and says who asks:
-    without --contact (or agent.contact in CONFIG) it does not begin. `derlem build` takes it from there.
+    It obeys robots.txt and the opt-outs of sites, pauses between requests to a host, and identifies its
+    operator: it refuses to start without --contact (or agent.contact in CONFIG). `derlem build` reads what
+    it wrote.
     """
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
@@ -101,13 +102,13 @@ def _lines(seeds: Path | None) -> list[str]:
         return seeds.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         fail(
-            f"{seeds}: cannot be read: {error}; expected a text file with an address or a host a line",
+            f"{seeds}: cannot be read: {error}; expected a text file with one address or host per line",
             status=2,
         )
 
 
 def _show(found: Status, as_json: bool) -> None:
-    """Print how a crawl stands."""
+    """Print the state of a crawl."""
     if as_json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
         return

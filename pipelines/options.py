@@ -31,7 +31,7 @@ class Runner:
 
     @property
     def is_local(self) -> bool:
-        """Say whether the workers share this machine's file system."""
+        """Return whether the workers share this machine's file system."""
         return self.name == LOCAL
 
 
@@ -64,11 +64,11 @@ def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
 
 
 def _on_thread_error(error: threading.ExceptHookArgs) -> None:
-    """End the build when a local worker died: Beam notes it in a thread of its own and waits for ever."""
+    """End the build when a local worker died: Beam notes it in a thread of its own and waits forever."""
     if error.thread is not None and error.thread.name == "run_worker":
         progress.leave(
-            f"stopped: {error.exc_value}; code -9 mostly says that memory ran out: try fewer workers\n"
-            f"what was finished is kept, and the same command goes on",
+            f"stopped: {error.exc_value}; exit code -9 usually means out of memory: try fewer workers\n"
+            f"Finished units are kept; run the same command again to resume.",
             status=1,
         )
     if not isinstance(error.exc_value, grpc.RpcError):  # the other ends of a lost worker's connections
@@ -85,9 +85,9 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
     names = [flag.removeprefix("--").partition("=")[0] for flag in flags if flag.startswith("--")]
     strange = [name for name in names if name not in known and name in unknown]
     if strange:
-        raise ConfigError(f"--{strange[0]}: no Beam option has this name; after -- come Beam's own options")
+        raise ConfigError(f"--{strange[0]}: not an option of Beam; only Beam's own options follow after --")
     if "--runner" in flags:
-        raise ConfigError("--runner: write it with its value as one word, such as --runner=DataflowRunner")
+        raise ConfigError("--runner: write --runner=NAME with an equals sign")
     named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
     rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
     name = named[-1] if named else settings.runner

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import console, fail, mendable, say, shortened
+from corpus.terminal import TRAIN, AsJson, Group, console, fail, mendable, say, shortened
 from trainer.scaling.commands import app as scaling_app
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from trainer.trained import Trained
 
 app = typer.Typer()
-data_app = typer.Typer(help="Say what a training run reads, and when.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+data_app = typer.Typer(cls=Group, help="Show what a training run reads, and when.", no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel=TRAIN)
 
 Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help="A build's output folder with token shards.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A training run's folder.")]
@@ -30,13 +30,17 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set optimizer.lr=0.001."),
 ]
-Step = Annotated[int | None, typer.Option(min=0, help="The checkpoint of this step, not the latest.")]
-Ema = Annotated[bool, typer.Option("--ema", help="The average of the weights that the run kept.")]
-Last = Annotated[int, typer.Option(min=1, help="The mean of the weights of so many checkpoints.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
+Step = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", show_default="the latest", help="The checkpoint of this step."),
+]
+Ema = Annotated[bool, typer.Option("--ema", help="The moving average of the weights that the run kept.")]
+Last = Annotated[
+    int, typer.Option(min=1, metavar="N", help="The mean of the weights of the last N checkpoints.")
+]
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def train(
     corpus: Corpus,
     folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
@@ -44,13 +48,13 @@ def train(
     overrides: Set = None,
     branch: Annotated[
         str | None,
-        typer.Option(metavar="RUN@STEP", help="Begin from this checkpoint of another run."),
+        typer.Option(metavar="RUN@STEP", help="Start from this checkpoint of another run."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Train some steps again at the end: are they the same?")
+        bool, typer.Option("--check", help="Train some steps again at the end and compare.")
     ] = False,
 ) -> None:
-    """Train a model on token shards; the same command goes on where it was stopped.
+    """Train a model on token shards; after a stop the same command resumes.
 
     Under torchrun it uses all ranks: torchrun --nproc-per-node 8 -m derlem train CORPUS -o RUN.
     """
@@ -87,11 +91,13 @@ def _say_repeated(found: list[Repeated]) -> None:
         fail(f"resume check: {steps}: losses differ by {worst:.1e}: this run would not resume as it was")
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def evaluate(
     folder: RunFolder,
     corpus: Corpus,
-    documents: Annotated[int, typer.Option(min=1, help="Documents of each stream.")] = 200,
+    documents: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of documents of each stream.")
+    ] = 200,
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
@@ -117,22 +123,24 @@ def evaluate(
             render_scores(found, console(stderr=False))
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def generate(
     folder: RunFolder,
     prompts: Annotated[
-        list[str] | None, typer.Option("--prompt", help="Text to go on from; may be given several times.")
+        list[str] | None, typer.Option("--prompt", metavar="TEXT", help="Text to continue; repeatable.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="How text is made, e.g. --set temperature=0.7."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key of the sampling, e.g. --set temperature=0.7."
+        ),
     ] = None,
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Let a run's model go on from prompts: by sampling, greedily, by beam or contrastive search."""
+    """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search."""
     with _errors():
         from corpus import settings
         from trainer import trained
@@ -168,11 +176,11 @@ def _say_beyond(model: Trained, texts: list[str]) -> None:
         )
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def export(
     folder: RunFolder,
     output: Annotated[Path, typer.Argument(metavar="DIR", help="The directory to write.")],
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help="float32 or bfloat16.")] = "bfloat16",
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
@@ -201,11 +209,11 @@ def export(
 @data_app.command()
 def order(
     corpus: Corpus,
-    step: Annotated[int, typer.Option(min=0, help="The training step; steps count from 0.")],
+    step: Annotated[int, typer.Option(min=0, metavar="N", help="The training step, counted from 0.")],
     preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
     overrides: Set = None,
-    rank: Annotated[int, typer.Option(min=0, help="Only the rows of this rank …")] = 0,
-    world: Annotated[int, typer.Option(min=1, help="… of so many.")] = 1,
+    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Only the rows of this rank …")] = 0,
+    world: Annotated[int, typer.Option(min=1, metavar="N", help="… of this many ranks.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Print the documents that a training step reads, row by row, whether or not it has been run."""
@@ -234,7 +242,7 @@ app.add_typer(scaling_app)  # its commands follow
 
 
 def _errors() -> AbstractContextManager[None]:
-    """Turn errors that a user can mend into one message; others keep their trace."""
+    """Turn errors that a user can fix into one message; others keep their trace."""
     from corpus.dataset import DatasetError
     from trainer.checkpoint import CheckpointError
 

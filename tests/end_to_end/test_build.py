@@ -143,8 +143,8 @@ def test_what_cannot_work_stops_before_any_work(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--regoin=europe"], "--regoin: no Beam option has this name"),
-        (["--runner", "DataflowRunner"], "write it with its value as one word"),
+        (["--regoin=europe"], "--regoin: not an option of Beam"),
+        (["--runner", "DataflowRunner"], "write --runner=NAME with an equals sign"),
         (["--runner=DirectRunner"], "runner DirectRunner: it would fetch a program"),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
         (["--contact", "nobody"], "expected a page such as"),
         (["--crawl", "CC-MAIN-2099-01"], "no crawl of this name"),
         (["--language", "fin"], "no capture fits"),
-        (["--", "--no_such_option=1"], "no Beam option has this name"),
+        (["--", "--no_such_option=1"], "not an option of Beam"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(

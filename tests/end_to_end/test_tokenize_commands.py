@@ -79,7 +79,7 @@ def test_token_shards_are_shown_and_counted(tokenized: Path, derlem: Command) ->
     assert sum(total["documents"] for total in tokens) == manifest.counts().kept
     assert json.loads(derlem("inspect", corpus / "tokens", "--json").stdout)["tokens"] == tokens
     wrong = derlem("show", corpus, "--tokens", "--parts", check=False)
-    assert (wrong.returncode, "exclude each other" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "cannot be combined" in wrong.stderr) == (2, True)
 
 
 def test_the_documents_of_a_step_are_printed(tokenized: Path, derlem: Command) -> None:

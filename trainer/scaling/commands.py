@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from corpus.terminal import console, fail, mendable, say, shortened
+from corpus.terminal import WORTH, AsJson, console, fail, mendable, say, shortened
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=WORTH)
 def scale(
     path: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's TOML file.")],
     overrides: Annotated[
@@ -22,15 +22,15 @@ def scale(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
     ] = None,
     only_plan: Annotated[
-        bool, typer.Option("--plan", help="Show what it would train, cost and tell; train nothing.")
+        bool, typer.Option("--plan", help="Only show what it would train, cost and tell.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the plan, or the table, to stdout as JSON.")
     ] = False,
 ) -> None:
-    """Train a planned family of models; the same command goes on where it was stopped.
+    """Train a planned family of models; after a stop the same command resumes.
 
-    It shows its plan first. What is finished is not trained again, and cells spread over the GPUs there are.
+    It shows its plan first. Finished cells are not trained again; cells are spread over all GPUs.
     """
     with _errors():
         from trainer.run import StoppedError
@@ -50,7 +50,7 @@ def scale(
         try:
             done = study.scale(made, console())
         except StoppedError as stopped:
-            say("stopped: what is finished is kept, and the same command goes on")
+            say("stopped: finished cells are kept; run the same command again to resume")
             raise typer.Exit(128 + stopped.signal) from None
         render_plan.outcome(made, done, console())
         if as_json:
@@ -58,23 +58,48 @@ def scale(
         say(f"done: {shortened(str(done.folder / study.TABLE))}")
 
 
-@app.command()
+@app.command(rich_help_panel=WORTH)
 def fit(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet or JSON lines, a run a row.")],
-    loss: Annotated[list[str], typer.Option(help="Column of losses; several times: one a language.")],
-    params: Annotated[str, typer.Option(help="Column of parameters.")] = "",
-    tokens: Annotated[str, typer.Option(help="Of tokens seen.")] = "",
-    unique: Annotated[str, typer.Option(help="Of unique tokens.")] = "",
-    run: Annotated[str, typer.Option(help="Of the name of the run: its rows are resampled together.")] = "",
-    compute: Annotated[str, typer.Option(help="Of training FLOPs; 6·N·D if none.")] = "",
-    steps: Annotated[str, typer.Option(help="Of steps: compared with the tokens.")] = "",
-    batch: Annotated[str, typer.Option(help="Of sequences a step: likewise.")] = "",
-    length: Annotated[str, typer.Option(help="Of tokens of a sequence: likewise.")] = "",
-    tokenizer: Annotated[str, typer.Option(help="Of tokenizers: one fit takes one.")] = "",
-    planned: Annotated[str, typer.Option(help="Of tokens at which the schedule would have ended.")] = "",
-    law: Annotated[str, typer.Option(help="The law; the richest that the columns allow if none.")] = "",
-    resamples: Annotated[int, typer.Option(min=40, help="Bootstrap resamples.")] = 400,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")] = False,
+    loss: Annotated[
+        list[str], typer.Option(metavar="COLUMN", help="A column of losses; repeatable: one per language.")
+    ],
+    params: Annotated[str, typer.Option(metavar="COLUMN", help="The column of parameters.")] = "",
+    tokens: Annotated[str, typer.Option(metavar="COLUMN", help="The column of tokens seen.")] = "",
+    unique: Annotated[str, typer.Option(metavar="COLUMN", help="The column of unique tokens.")] = "",
+    run: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="The column of run names; the rows of a run are resampled together."
+        ),
+    ] = "",
+    compute: Annotated[
+        str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
+    ] = "",
+    steps: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of steps, to check the tokens against.")
+    ] = "",
+    batch: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of sequences per step, for the same check.")
+    ] = "",
+    length: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of tokens per sequence, for the same check.")
+    ] = "",
+    tokenizer: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of tokenizers; a fit takes only one.")
+    ] = "",
+    planned: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="The column of tokens at which the schedule would have ended."),
+    ] = "",
+    law: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", show_default="the richest that the columns allow", help="The law to fit."
+        ),
+    ] = "",
+    resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
     from trainer.scaling.runs import RunsError
@@ -94,28 +119,33 @@ def fit(
             show(found, console(stderr=False))
 
 
-@app.command()
+@app.command(rich_help_panel=WORTH)
 def emergence(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE…", help="Folders of runs, tables of outputs, or a family's TOML."),
+        typer.Argument(metavar="SOURCE", help="Folders of runs, tables of outputs, or a family's TOML."),
     ],
     task: Annotated[
-        list[str] | None, typer.Option(help="Such as addition/3/tr or pairs/harmony; several times.")
+        list[str] | None,
+        typer.Option(metavar="TASK", help="Such as addition/3/tr or pairs/harmony; repeatable."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Answers, verdicts, page, pictures.")
     ] = None,
     by: Annotated[
-        str, typer.Option("--scale", help="Order models by parameters, tokens, compute …")
+        str, typer.Option("--scale", metavar="NAME", help="Order models by parameters, tokens, compute …")
     ] = "parameters",
-    n: Annotated[int | None, typer.Option(min=2, help="Items of a task; else as many as it takes …")] = None,
-    most: Annotated[int, typer.Option(min=200, help="… up to so many.")] = 2000,
-    shots: Annotated[int, typer.Option(min=0, help="Solved examples in front of each question.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the items.")] = 0,
+    n: Annotated[
+        int | None, typer.Option(metavar="N", show_default="as many as it takes", help="Items of a task.")
+    ] = None,
+    most: Annotated[
+        int, typer.Option(metavar="N", min=200, help="The most items of a task that are taken by default.")
+    ] = 2000,
+    shots: Annotated[int, typer.Option(metavar="N", min=0, help="Solved examples before each question.")] = 2,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the items.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts to stdout as JSON.")] = False,
 ) -> None:
-    """Say whether an ability jumps with scale, or only its metric: one set of answers, many metrics."""
+    """Tell whether an ability jumps with scale, or only its metric: one set of answers, many metrics."""
     with _errors():
         from trainer.scaling.emergence import command, show
 
@@ -127,33 +157,57 @@ def emergence(
             show.show(judged, console(stderr=False), by)
 
 
-@app.command()
+@app.command(rich_help_panel=WORTH)
 def report(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="A study's folder, or a table of runs.")],
     page: Annotated[
         Path, typer.Option("--output", "-o", metavar="PAGE", help="The page; its JSON twin goes beside it.")
     ] = Path("report.html"),
     loss: Annotated[
-        list[str] | None, typer.Option(help="A table's column of losses; the first is reported on.")
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column of losses; the first is reported on.")
     ] = None,
-    params: Annotated[str, typer.Option(help="Its column of parameters.")] = "",
-    tokens: Annotated[str, typer.Option(help="Of tokens seen.")] = "",
-    unique: Annotated[str, typer.Option(help="Of unique tokens.")] = "",
-    run: Annotated[str, typer.Option(help="Of the name of the run.")] = "",
-    compute: Annotated[str, typer.Option(help="Of training FLOPs; 6·N·D if none.")] = "",
-    corpus: Annotated[str, typer.Option(help="Of the corpus: corpora are compared.")] = "",
-    seed: Annotated[str, typer.Option(help="Of the seed.")] = "",
-    about: Annotated[str, typer.Option(help="The corpus to fit; the one with most runs if none.")] = "",
-    law: Annotated[str, typer.Option(help="The law; the richest that the columns allow if none.")] = "",
-    model: Annotated[float, typer.Option(help="Parameters that the answers are for; the most.")] = 0.0,
-    held: Annotated[float, typer.Option(help="Unique tokens of the corpus; the most that a run saw.")] = 0.0,
-    more: Annotated[float, typer.Option(help="How many further unique tokens to value.")] = 1e9,
+    params: Annotated[str, typer.Option(metavar="COLUMN", help="The column of parameters.")] = "",
+    tokens: Annotated[str, typer.Option(metavar="COLUMN", help="The column of tokens seen.")] = "",
+    unique: Annotated[str, typer.Option(metavar="COLUMN", help="The column of unique tokens.")] = "",
+    run: Annotated[str, typer.Option(metavar="COLUMN", help="The column of run names.")] = "",
+    compute: Annotated[
+        str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
+    ] = "",
+    corpus: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column of corpora, which are compared.")
+    ] = "",
+    seed: Annotated[str, typer.Option(metavar="COLUMN", help="The column of seeds.")] = "",
+    about: Annotated[
+        str, typer.Option(metavar="NAME", show_default="the one with most runs", help="The corpus to fit.")
+    ] = "",
+    law: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", show_default="the richest that the columns allow", help="The law to fit."
+        ),
+    ] = "",
+    model: Annotated[
+        float,
+        typer.Option(
+            metavar="N",
+            show_default="the largest of a run",
+            help="Parameters of the model that the answers are for.",
+        ),
+    ] = 0.0,
+    held: Annotated[
+        float,
+        typer.Option(
+            metavar="N", show_default="the most that a run saw", help="Unique tokens of the corpus."
+        ),
+    ] = 0.0,
+    more: Annotated[float, typer.Option(metavar="N", help="Number of further unique tokens to value.")] = 1e9,
     leave_out: Annotated[
-        list[str] | None, typer.Option(metavar="RUN=WHY", help="A run not to fit, and why.")
+        list[str] | None,
+        typer.Option(metavar="RUN=WHY", help="A run to leave out of the fit, and why; repeatable."),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=40, help="Bootstrap resamples.")] = 400,
+    resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
 ) -> None:
-    """Write what runs say: one page that opens from disk, and its JSON twin.
+    """Report what runs show: one page that opens from disk, and its JSON twin.
 
     A study's folder needs no columns; for any other table name them.
     """
@@ -178,7 +232,7 @@ def report(
 
 
 def _errors() -> AbstractContextManager[None]:
-    """Turn errors that a user can mend into one message; others keep their trace."""
+    """Turn errors that a user can fix into one message; others keep their trace."""
     from corpus.dataset import DatasetError
     from trainer.checkpoint import CheckpointError
     from trainer.scaling.runs import RunsError
