@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import posixpath
+import re
+import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from corpus.settings import ConfigError
 
 _BLOCK = 1 << 20
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
+_OWN = ("file://", "local://")  # URLs of this machine's own file system
+_TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{8}")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +76,52 @@ class Pending:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """Give the fsspec file system of a URL and the path on it."""
+    """Return the fsspec file system of a path or URL and the path on it.
+
+    fsspec takes `::` anywhere for a chain of file systems, as in `zip://a::s3://b.zip`. In a local path it is
+    part of a name; elsewhere ConfigError where no URL follows it, since fsspec would read a neighbour's name.
+    """
+    if is_local(url):
+        return LocalFileSystem(), os.path.abspath(_bare(url))
+    if "::" in url and not _URL.match(url.rpartition("::")[2]):
+        raise ConfigError(f"{url!r}: '::' must stand before another URL (zip://a::s3://b.zip); rename it")
     fs, path = fsspec.core.url_to_fs(url)
     return fs, path
 
 
 def is_local(url: str) -> bool:
-    """Say whether a path or URL lies on this machine's own file system."""
-    return "://" not in url or url.startswith("file://")
+    """Return whether a path or URL is on this machine's own file system."""
+    return url.startswith(_OWN) or not _URL.match(url)
+
+
+def _bare(url: str) -> str:
+    """Return a local URL as a path; a path stays as it is."""
+    for protocol in _OWN:
+        url = url.removeprefix(protocol)
+    return url
+
+
+def located(url: str, base: str | Path = "") -> str:
+    """Return the path that a text of the user's names, relative to the folder `base`; `~` is the home folder.
+
+    Without a base a relative path stays one, as on the command line. A URL of another store stays as it is.
+    """
+    if not is_local(url):
+        return url
+    path = os.path.join(base, os.path.expanduser(_bare(url)))
+    if "\0" in path:
+        return path  # no file has such a name; whoever opens it says so
+    plain = os.path.normpath(path)
+    # Where a link comes before `..`, the path leads to the neighbours of the link's target.
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else os.path.realpath(path)
+
+
+def real(url: str) -> str:
+    """Return the one name of a file or folder, however a path or URL to it is written."""
+    if is_local(url):
+        return os.path.realpath(_bare(url))
+    fs, path = filesystem(url)
+    return str(fs.unstrip_protocol(posixpath.normpath(path)))
 
 
 def join(folder: str, *names: str) -> str:
@@ -83,31 +134,118 @@ def create(folder: str, path: str) -> Iterator[Pending]:
     """Write `folder/path` so that it appears whole or not at all.
 
     Locally the bytes go to a temporary name beside it, are flushed to the disk and renamed; an object store
-    publishes an object only when it is closed. An error inside the block leaves nothing behind.
+    publishes an object only when it is closed. An error inside the block leaves nothing behind. A temporary
+    file is locked by who writes it, so that `sweep` knows one that a kill left. Raises DiskFullError.
     """
-    url = join(folder, path)
-    fs, target = filesystem(url)
-    fs.makedirs(fs._parent(target), exist_ok=True)
-    temporary = f"{target}.tmp-{uuid.uuid4().hex[:8]}" if is_local(url) else target
-    sink = fs.open(temporary, "wb")
-    hashing = Sink(sink)
-    pending = Pending(hashing)
-    try:
+    fs, target = filesystem(join(folder, path))
+    written = _create_local if isinstance(fs, LocalFileSystem) else _create_remote
+    with written(fs, target) as sink:
+        pending = Pending(sink)
         yield pending
-        if is_local(url):
+    pending.written = Written(path, sink.bytes, sink.hexdigest())
+
+
+@contextmanager
+def _create_local(fs: Any, target: str) -> Iterator[Sink]:
+    temporary = Path(f"{target}.tmp-{uuid.uuid4().hex[:8]}")
+    with told_of_full_disk(target):
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        sink = temporary.open("xb")
+        try:
+            _lock(sink.fileno())
+            yield Sink(sink)
             sink.flush()
             os.fsync(sink.fileno())
-        sink.close()
-        if is_local(url):
             os.replace(temporary, target)
-    except BaseException:  # whatever ended the writing, a half-written file must not stay
-        if is_local(url):
             sink.close()
-            Path(temporary).unlink(missing_ok=True)
-        elif hasattr(sink, "discard"):
+        except BaseException:  # whatever ended the writing, a half-written file must not stay
+            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it writes what its buffer holds, and fails again where the disk is full
+                sink.close()
+            raise
+
+
+@contextmanager
+def _create_remote(fs: Any, target: str) -> Iterator[Sink]:
+    fs.makedirs(fs._parent(target), exist_ok=True)
+    sink = fs.open(target, "wb")
+    try:
+        yield Sink(sink)
+        sink.close()
+    except BaseException:
+        if hasattr(sink, "discard"):
             sink.discard()
         raise
-    pending.written = Written(path, hashing.bytes, hashing.hexdigest())
+
+
+class DiskFullError(OSError):
+    """A disk, or the user's share of it, takes no more; the message says which."""
+
+    def __init__(self, number: int, path: str) -> None:
+        super().__init__(number, os.strerror(number))
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[DiskFullError], tuple[int, str]]:  # it comes from worker processes
+        return DiskFullError, (cast(int, self.errno), self.path)
+
+    def __str__(self) -> str:
+        if self.errno == errno.EFBIG:
+            return f"{self.path}: not written: {self.strerror}; raise the limit on file sizes (ulimit -f)"
+        try:
+            free = f", {shutil.disk_usage(os.path.dirname(self.path) or '.').free:,} bytes are free"
+        except OSError:
+            free = ""
+        return f"{self.path}: not written: {self.strerror}{free}; make room on that disk"
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error says that a disk takes no more."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+@contextmanager
+def told_of_full_disk(path: str) -> Iterator[None]:
+    """Turn the error of a full disk into one that says which file could not be written there."""
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise DiskFullError(cast(int, error.errno), str(error.filename or path)) from error
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for as long as it is open here; False where another process holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, as some network drives are
+        pass
+    return True
+
+
+def sweep(folder: str, is_ours: Callable[[str], bool]) -> None:
+    """Remove the temporary files in a local folder that killed processes left; those of living ones stay.
+
+    `is_ours(name)` says whether derlem writes a file of that name there. Others' files are never touched.
+    """
+    if not is_local(folder):
+        return
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in list(os.scandir(filesystem(folder)[1])):
+            named = _TEMPORARY.fullmatch(entry.name)
+            if named and is_ours(named[1]) and entry.is_file(follow_symlinks=False):
+                remove_abandoned(Path(entry.path))
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a temporary file unless a living process is writing it."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if _lock(file.fileno()):
+            path.unlink()
 
 
 def open_bytes(url: str) -> BinaryIO:
@@ -166,6 +304,45 @@ def size(folder: str, path: str) -> int | None:
         return int(fs.size(target))
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def scratch(kind: str, parent: str | Path | None = None) -> Iterator[Path]:
+    """Make a folder for the length of a block, and remove those of its kind that killed processes left.
+
+    It is locked for as long as its process lives; without a parent it is in the system's temporary folder.
+    """
+    home = Path(parent or tempfile.gettempdir())
+    prefix = f"{kind}.tmp-" if parent else f"derlem-{kind}.tmp-"
+    remove_abandoned_folders(home, prefix)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=home))
+    handle = os.open(made, os.O_RDONLY)
+    try:
+        _lock(handle)
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_abandoned_folders(home: Path, prefix: str) -> None:
+    """Remove the folders of `scratch` whose processes are gone."""
+    for path in home.glob(f"{prefix}*"):
+        if path.is_symlink() or not re.fullmatch(r"[a-z0-9_]{8}", path.name.removeprefix(prefix)):
+            continue
+        with suppress(OSError):  # another user's, or gone already
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if os.fstat(handle).st_uid == os.getuid() and _lock(handle):
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def stamp(path: str) -> list[int]:
+    """Return what changes with a local file's content: length, times and inode."""
+    found = os.stat(filesystem(path)[1])
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def sha256(url: str) -> str:

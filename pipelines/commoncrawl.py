@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +29,13 @@ from corpus.settings import ConfigError
 from pipelines import stage
 from pipelines.options import Runner
 from pipelines.progress import Beat
-from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.sweep import UNITS
 
 NAME = "commoncrawl"
 VERSION = 2
 PLANS = "plans"
+_RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 _MANY = 100  # captures from which a share of bad ones means something
 _MAX_REJECTED = 0.5
@@ -61,9 +63,10 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: C
 def _refuse_loss(planned: Stage) -> None:
     """Raise ConfigError where the stage's folder holds what the plan does not: it would be swept away."""
     fs, root = files.filesystem(planned.folder)
-    records = [str(path).rpartition("/")[2] for path in fs.glob(files.join(root, UNITS, "*.json"))]
-    named = {f"{unit.fingerprint}.json" for unit in planned.units} | {"stage.json"}
-    if others := set(records) - named:
+    units = files.join(root, UNITS)  # listed, not globbed: the output's name may hold the letters of a glob
+    found = {path.rpartition("/")[2] for path in fs.ls(units, detail=False)} if fs.exists(units) else set()
+    named = {f"{unit.fingerprint}.json" for unit in planned.units}
+    if others := {name for name in found if _RECORD.fullmatch(name)} - named:
         raise ConfigError(
             f"{planned.folder} holds {len(others)} finished units that this run would not make: another list "
             f"of paths, another pieces.unit_mb or another derlem made them, and what they fetched would be "
@@ -245,8 +248,8 @@ def _parts(folder: str, fingerprint: str) -> Iterator[whole.Part]:
     if files.is_local(folder):
         yield whole.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        yield whole.Part(Path(scratch) / "part")
+    with files.scratch("commoncrawl") as scratch:
+        yield whole.Part(scratch / "part")
 
 
 def _place(part: Path, folder: str, path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -264,8 +263,8 @@ def _home(folder: str, fingerprint: str) -> Iterator[Path]:
     if files.is_local(folder):
         yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
         return
-    with tempfile.TemporaryDirectory(prefix="derlem-crawl-") as name:
-        yield Path(name)
+    with files.scratch("crawl") as scratch:
+        yield scratch
 
 
 def _has_moved(manifest: dataset.Manifest) -> bool:

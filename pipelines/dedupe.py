@@ -21,7 +21,8 @@ from corpus.schema import REMOVED, SURVIVORS
 from pipelines import linking
 from pipelines.options import Runner
 from pipelines.progress import Beat
-from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.sweep import UNITS
 
 NAME = "dedupe"
 VERSION = 1

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -18,20 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 _EVERY_S = 0.5
+_LINE_EVERY_S = 60.0  # without a terminal
 
 Beat = Callable[[int, int, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Work to be done: units and their weight (input bytes)."""
-
-    units: int
-    weight: int
-
-
 def heartbeat(path: Path | None) -> Beat:
-    """Give a function that notes (documents seen, kept, share of the unit done), at most twice a second.
+    """Return a function that notes (documents seen, kept, share of the unit done), at most twice a second.
 
     Without a path (the workers are on other machines) the notes are dropped.
     """
@@ -43,26 +36,73 @@ def heartbeat(path: Path | None) -> Beat:
         if path is None or now - last < _EVERY_S:
             return
         last = now
-        path.write_text(json.dumps([seen, kept, min(share, 1.0)]))
+        with suppress(OSError):  # of a full disk: what the work itself writes tells of it
+            path.write_text(json.dumps([seen, kept, min(share, 1.0)]))
 
     return beat
 
 
-def _read(folder: Path, weights: dict[str, int]) -> tuple[int, int, int, float]:
-    """Sum over the stage's units: units done, documents seen, kept, weight done."""
-    units, seen, kept, done = 0, 0, 0, 0.0
-    for fingerprint, weight in weights.items():
-        try:
-            record = json.loads((folder / f"{fingerprint}.json").read_text())
-            counts = record["unit"]["counts"]
-            units, seen, kept, done = units + 1, seen + counts["seen"], kept + counts["kept"], done + weight
-        except (OSError, ValueError, KeyError):  # not finished, or read while it is replaced
-            try:
-                now_seen, now_kept, share = json.loads((folder / f"{fingerprint}.progress").read_text())
-                seen, kept, done = seen + now_seen, kept + now_kept, done + weight * share
-            except (OSError, ValueError):
-                continue
-    return units, seen, kept, done
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a stage is: units done, documents seen and kept, weight (input bytes) done."""
+
+    units: int = 0
+    seen: int = 0
+    kept: int = 0
+    weight: float = 0.0
+
+    def __add__(self, other: Standing) -> Standing:
+        return Standing(
+            self.units + other.units,
+            self.seen + other.seen,
+            self.kept + other.kept,
+            self.weight + other.weight,
+        )
+
+
+class Watch:
+    """Looks at the notes of a stage's pending units: lists their folder once a look, opens what is new.
+
+    `weights` are the units' weights by fingerprint.
+    """
+
+    def __init__(self, folder: Path, weights: dict[str, int]) -> None:
+        self._folder = folder
+        self._weights = weights
+        self._done: set[str] = set()
+        self._finished = Standing()
+
+    def look(self) -> Standing:
+        """Return how far the stage is now."""
+        at_work = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                fingerprint, _, kind = entry.name.partition(".")
+                if fingerprint not in self._weights or fingerprint in self._done:
+                    continue
+                if kind == "json":
+                    self._finish(fingerprint)
+                elif kind == "progress":
+                    at_work.append(fingerprint)
+        now = self._finished
+        for fingerprint in at_work:
+            if fingerprint not in self._done:
+                now += self._under_way(fingerprint)
+        return now
+
+    def _finish(self, fingerprint: str) -> None:
+        """Count a unit that is done, once."""
+        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged, and written anew at its end
+            counts = json.loads((self._folder / f"{fingerprint}.json").read_text())["unit"]["counts"]
+            weight = self._weights[fingerprint]
+            self._finished += Standing(1, counts["seen"], counts["kept"], weight)
+            self._done.add(fingerprint)
+
+    def _under_way(self, fingerprint: str) -> Standing:
+        with suppress(OSError, ValueError, TypeError):  # it has just ended, or is being written
+            seen, kept, share = json.loads((self._folder / f"{fingerprint}.progress").read_text())
+            return Standing(0, seen, kept, self._weights[fingerprint] * share)
+        return Standing()
 
 
 def take_terminal() -> None:
@@ -99,11 +139,50 @@ def shown(
     console: Console,
     say: Callable[[], str] | None = None,
 ) -> Iterator[None]:
-    """Draw the progress of a stage's pending units until the block ends; `say` gives the line beside it."""
-    if folder is None or not console.is_terminal:
+    """Tell the progress of a stage's pending units until the block ends; `say` gives the line of it.
+
+    On a terminal it is a bar, elsewhere a line a minute. Without a folder (the workers are on other machines)
+    nothing is known but the time.
+    """
+    if not weights:
         yield
         return
-    bar = Progress(
+    watch = Watch(folder, weights) if folder is not None else None
+    started = time.monotonic()
+
+    def line(now: Standing) -> str:
+        passed = time.monotonic() - started
+        if say is not None:
+            return say()
+        if watch is None:
+            return f"{len(weights):,} units, at work for {passed / 60:.0f} min"
+        rate = now.seen / passed
+        return f"{now.units}/{len(weights)} units  {now.seen:,} in  {now.kept:,} kept  {rate:,.0f}/s"
+
+    drawn = _bar(console) if console.is_terminal and watch is not None else None
+    stop = threading.Event()
+
+    def tell() -> None:
+        task = drawn.add_task(stage, total=max(1, sum(weights.values())), text="") if drawn else None
+        while not stop.wait(_LINE_EVERY_S if drawn is None else _EVERY_S):
+            now = watch.look() if watch is not None else Standing()
+            if drawn is None or task is None:
+                console.print(f"{stage}: {line(now)}", markup=False, soft_wrap=True)
+            else:
+                drawn.update(task, completed=now.weight, text=line(now))
+
+    thread = threading.Thread(target=tell, daemon=True)
+    with drawn or nullcontext():
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
@@ -112,23 +191,3 @@ def shown(
         console=console,
         transient=True,
     )
-    stop = threading.Event()
-
-    def watch() -> None:
-        started = time.monotonic()
-        task = bar.add_task(stage, total=max(1, sum(weights.values())), text="")
-        while not stop.wait(_EVERY_S):
-            units, seen, kept, done = _read(folder, weights)
-            rate = seen / (time.monotonic() - started)
-            usual = f"{units}/{len(weights)} units  {seen:,} in  {kept:,} kept  {rate:,.0f}/s"
-            text = say() if say is not None else usual
-            bar.update(task, completed=done, text=text)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    with bar:
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()

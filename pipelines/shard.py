@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from corpus.counts import Counts
 from corpus.deal import Deal, deal
 from corpus.schema import SHARD
 from pipelines.progress import Beat
-from pipelines.stage import UNITS, Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.sweep import UNITS
 
 NAME = "shard"
 FOLDER = "shards"
@@ -100,10 +100,10 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
     task: Task = unit.task
     rows, copies, dealt = _plan_rows(task, settings)
     counts = Counts(seen=len(dealt.target))
-    scratch = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
+    home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     written: list[dataset.File] = []
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="spill.tmp-") as spill:
-        _spill(task, rows, copies, dealt, Path(spill))
+    with files.scratch("spill", home) as spill:
+        _spill(task, rows, copies, dealt, spill)
         for number, target in enumerate(dealt.targets):
             name = f"{target.split}-{task.group:03d}-{target.number:04d}-{unit.fingerprint}.arrow"
             with dataset.create(
@@ -114,7 +114,7 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
                 language=target.language,
                 split=target.split,
             ) as slot:
-                for batch in _ordered(Path(spill) / f"{number}.arrow", dealt.place[dealt.target == number]):
+                for batch in _ordered(spill / f"{number}.arrow", dealt.place[dealt.target == number]):
                     slot.arrow.write(batch)
             assert slot.file is not None
             written.append(slot.file)

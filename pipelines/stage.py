@@ -5,13 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
-import resource
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,20 +18,12 @@ from rich.console import Console
 from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.settings import ConfigError
-from pipelines import options, progress, report
+from pipelines import options, progress, records, report, sweep
 from pipelines.errors import StageError
+from pipelines.sweep import UNITS
 
-UNITS = "units"
-_CLAIM = f"{UNITS}/stage.json"
-
-# The names that derlem gives: a unit's files, its records, and any of them half written. A folder may hold
-# other files beside them, and those are never touched. Archives that one unit wrote are numbered.
-_FINGERPRINT = "[0-9a-f]{16}"
-_OURS = re.compile(
-    rf"(.*[/-])?{_FINGERPRINT}(\.arrow|-\d{{5}}\.warc(\.wet)?\.gz)(\.tmp-[0-9a-f]{{8}})?"
-    rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
-    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|stage\.json).*"
-)
+_PROBE = ".writable"
+_ADVICE = "what was finished is kept: mend the cause and run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +105,15 @@ def alone(output: str) -> Iterator[None]:
     remains. The lock is the system's, so that it goes however the build ends.
     """
     try:
-        files.write_bytes(output, ".writable", b"")
-        files.remove(output, ".writable")
+        files.write_bytes(output, _PROBE, b"")
+        files.remove(output, _PROBE)
+        files.sweep(output, lambda name: name == _PROBE)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
     if not files.is_local(output):
         yield
         return
-    handle = os.open(output, os.O_RDONLY)
+    handle = os.open(files.filesystem(output)[1], os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,12 +138,14 @@ def run(
     started = time.monotonic()
     if is_foreign(stage.folder):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
-    files.write_json(stage.folder, _CLAIM, {"stage": stage.name})
-    pending = [unit for unit in stage.units if not _is_done(stage.folder, unit)]
+    files.write_json(stage.folder, sweep.CLAIM, {"stage": stage.name})
+    sweep.sweep_temporaries(stage.folder, tuple(stage.beside))
+    pending = records.pending(stage.folder, stage.units)
     for unit in pending:
         for left in ("error", "progress"):
             files.remove(stage.folder, f"{UNITS}/{unit.fingerprint}.{left}")
-    if pending or not _is_current(stage):
+    before = _finished(stage)
+    if pending or before is None:
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)
     local = runner.is_local and files.is_local(stage.folder)
@@ -169,13 +160,13 @@ def run(
                     _do(unit, stage.folder, stage.work)
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         raise StageError(_explain(stage, pending, error)) from error
-    records = [_record(stage.folder, unit) for unit in stage.units]
+    made = [records.read(stage.folder, unit.name, unit.fingerprint) for unit in stage.units]
     manifest = dataset.Manifest(
         stage=stage.name,
         version=stage.version,
         settings=stage.settings,
-        units=tuple(dataset.Unit.model_validate(record["unit"]) for record in records),
-        facts={key: value for record in records for key, value in record["facts"].items()},
+        units=tuple(dataset.Unit.model_validate(record["unit"]) for record in made),
+        facts={key: value for record in made for key, value in record["facts"].items()},
         beside={path: hashlib.sha256(content).hexdigest() for path, content in stage.beside.items()},
     )
     for done in manifest.units:
@@ -184,15 +175,16 @@ def run(
     summary = report.summarise(
         manifest,
         stage.rules,
-        [record for record in records if record["unit"]["fingerprint"] in fresh],
+        [record for record in made if record["unit"]["fingerprint"] in fresh],
         time.monotonic() - started,
         sum(unit.weight for unit in pending) if stage.in_bytes else None,
     )
     for path, content in stage.beside.items():
         files.write_bytes(stage.folder, path, content)
-    files.write_json(stage.folder, dataset.REPORT, summary)
-    dataset.save(stage.folder, manifest)
-    _sweep(stage.folder, manifest)
+    if pending or before != manifest:  # else the last report still tells how this was made
+        files.write_json(stage.folder, dataset.REPORT, summary)
+        dataset.save(stage.folder, manifest)
+    sweep.sweep(stage.folder, manifest)
     report.show(summary, console)
     return manifest
 
@@ -212,10 +204,6 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
         )
 
 
-def _record_path(fingerprint: str) -> str:
-    return f"{UNITS}/{fingerprint}.json"
-
-
 def _do(unit: Planned, folder: str, work: Work) -> str:
     """Do one unit and put its record last: a unit with a record is done, whatever happens after."""
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
@@ -224,12 +212,8 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
     try:
         outcome = work(unit, folder, progress.heartbeat(beat_path))
     except Exception as error:  # the border of the unit: note the cause where the driver finds it
-        note = {
-            "unit": unit.name,
-            "error": f"{type(error).__name__}: {error}",
-            "trace": traceback.format_exc(),
-        }
-        files.write_json(folder, f"{UNITS}/{unit.fingerprint}.error", note)
+        with suppress(OSError):  # of a full disk, which takes no note either
+            records.note_error(folder, unit.name, unit.fingerprint, error)
         raise
     done = dataset.Unit(
         name=unit.name,
@@ -238,76 +222,28 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
         files=tuple(outcome.files),
         counts=outcome.counts,
     )
-    record = {
-        "unit": done.model_dump(mode="json"),
-        "facts": outcome.facts,
-        "seconds": outcome.seconds,
-        "wall_s": time.monotonic() - started,
-        "peak_mb": peak_mb(),
-    }
-    files.write_json(folder, _record_path(unit.fingerprint), record)
+    records.write(folder, done, outcome.facts, outcome.seconds, time.monotonic() - started)
     if beat_path is not None:
         beat_path.unlink(missing_ok=True)
     return unit.fingerprint
 
 
-def peak_mb() -> float:
-    """Give the most memory that this process has held, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / (1 << 10)
-
-
-def _is_done(folder: str, unit: Planned) -> bool:
-    try:
-        record = files.read_json(folder, _record_path(unit.fingerprint))
-        if record is None:
-            return False
-        done = dataset.Unit.model_validate(record["unit"])
-    except (ValueError, KeyError, TypeError):  # a damaged record is none
-        return False
-    return all(files.size(folder, file.path) == file.bytes for file in done.files)
-
-
-def _is_current(stage: Stage) -> bool:
-    """Say whether the stage's manifest is that of the planned units."""
+def _finished(stage: Stage) -> dataset.Manifest | None:
+    """Return the stage's manifest where it is that of the planned units and has its report."""
     try:
         manifest = dataset.load(stage.folder)
     except dataset.DatasetError:
-        return False
-    return [unit.fingerprint for unit in manifest.units] == [unit.fingerprint for unit in stage.units]
-
-
-def _record(folder: str, unit: Planned) -> Any:
-    record = files.read_json(folder, _record_path(unit.fingerprint))
-    if record is None:
-        raise StageError(f"unit {unit.name} left no record in {folder}/{UNITS}; run the command again")
-    return record
+        return None
+    planned = [unit.fingerprint for unit in stage.units]
+    if [unit.fingerprint for unit in manifest.units] != planned:
+        return None
+    return manifest if files.size(stage.folder, dataset.REPORT) is not None else None
 
 
 def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
-    advice = "what was finished is kept: mend the cause and run the same command again"
     for unit in pending:
-        note = files.read_json(stage.folder, f"{UNITS}/{unit.fingerprint}.error")
+        note = records.error(stage.folder, unit.fingerprint)
         if note is not None:
-            return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{advice}"
+            return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{_ADVICE}"
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return f"{stage.name} stopped: {type(error).__name__}: {last}\n{advice}"
-
-
-def _sweep(folder: str, manifest: dataset.Manifest) -> None:
-    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills."""
-    fs, root = files.filesystem(folder)
-    keep = {dataset.MANIFEST, dataset.REPORT, _CLAIM, *manifest.beside}
-    for unit in manifest.units:
-        keep |= {_record_path(unit.fingerprint), *(file.path for file in unit.files)}
-    emptied = set()
-    for path in fs.find(root):
-        name = path[len(root) :].lstrip("/")
-        if name not in keep and _OURS.fullmatch(name):
-            fs.rm_file(path)
-            emptied |= {str(parent) for parent in Path(path).parents}
-    if files.is_local(folder):
-        for directory, _, _ in os.walk(root, topdown=False):
-            ours = directory in emptied or directory.startswith(os.path.join(root, UNITS, ""))
-            if ours and not os.listdir(directory):
-                os.rmdir(directory)
+    return f"{stage.name} stopped: {type(error).__name__}: {last}\n{_ADVICE}"

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from corpus import files
 from corpus.schema import PERMUTATIONS, SIGNATURES
 
 ROW_BITS = 32
@@ -61,8 +61,8 @@ class SignatureStore:
         return self._parts[number]
 
     def _local(self, path: str, number: int) -> str:
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        if "file" in filesystem.protocol:
+        filesystem, inner = files.filesystem(path)
+        if files.is_local(path):
             return str(inner)
         if self._copies is None:
             self._copies = tempfile.TemporaryDirectory(prefix="derlem-signatures-")

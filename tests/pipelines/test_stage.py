@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -286,3 +288,81 @@ def test_a_checksum_names_content_and_not_place(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"same")
     (tmp_path / "b").write_bytes(b"same")
     assert files.checksum(str(tmp_path / "a")) == files.checksum(str(tmp_path / "b"))
+
+
+def test_what_killed_runs_were_writing_goes_before_the_next_one_works(tmp_path: Path) -> None:
+    remains = [
+        "manifest.json.tmp-12345678",
+        "report.json.tmp-12345678",
+        "tokenizer.model.tmp-12345678",
+        "parts/part-0123456789abcdef.arrow.tmp-12345678",
+        "units/0123456789abcdef.json.tmp-12345678",
+        "units/stage.json.tmp-12345678",
+        "units/spill.tmp-abcd_012/3.arrow",
+    ]
+    others = [
+        "x.model.tmp-12345678",
+        "tokenizer.model.tmp-mine",
+        "notes.tmp-12345678",
+    ]
+    for name in [*remains, *others]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / stage.UNITS / "stage.json").write_text("{}")
+    found: list[list[str]] = []
+
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        found.append([name for name in remains if (tmp_path / name).exists()])
+        return writer([])(unit, folder, beat)
+
+    run(replace(plan(tmp_path, work, ["a"]), beside={"tokenizer.model": b"pieces"}))
+    assert found == [[]]
+    assert [name for name in others if not (tmp_path / name).exists()] == []
+
+
+def test_the_probe_of_a_killed_run_goes_and_a_living_one_s_stays(tmp_path: Path) -> None:
+    (tmp_path / ".writable.tmp-12345678").touch()
+    (tmp_path / ".writable").touch()
+    with files.create(str(tmp_path), ".writable"), stage.alone(str(tmp_path)):
+        (living,) = tmp_path.iterdir()
+        assert living.name.startswith(".writable.tmp-")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "report.json", "tokenizer.model", "stage.json", "a.arrow"])
+def test_a_full_disk_is_named_whatever_meets_it_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    done: list[str] = []
+    planned = replace(plan(tmp_path, writer(done), ["a"]), beside={"tokenizer.model": b"pieces"})
+    usual = os.replace
+    name = name if name != "a.arrow" else f"{planned.units[0].fingerprint}.arrow"
+
+    def full(source: Path, target: str) -> None:
+        if target.endswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        usual(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(
+        (files.DiskFullError, StageError), match=f"{name}: not written: No space left on device"
+    ):
+        run(planned)
+    assert not (tmp_path / dataset.MANIFEST).exists()
+    assert [path for path in tmp_path.rglob("*") if ".tmp-" in path.name] == []
+    monkeypatch.setattr(os, "replace", usual)
+    run(planned)
+    assert dataset.verify(str(tmp_path)) == []
+
+
+def test_a_full_disk_that_takes_no_note_of_the_error_either_is_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
+        monkeypatch.setattr(os, "replace", full)
+        return writer([])(unit, folder, beat)
+
+    with pytest.raises(StageError, match=r"toy stopped: .*\.arrow: not written: No space left on device"):
+        run(plan(tmp_path, work, ["a"]))

@@ -1,0 +1,61 @@
+"""What derlem writes into a stage's folder, by name, and the removal of what is left over there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus import dataset, files
+
+UNITS = "units"
+CLAIM = f"{UNITS}/stage.json"
+INPUTS = f"{UNITS}/inputs.json"
+
+# The names that derlem gives: a unit's files, its records, and any of them half written. A folder may hold
+# other files beside them, and those are never touched. Archives that one unit wrote are numbered.
+_FINGERPRINT = "[0-9a-f]{16}"
+_OURS = re.compile(
+    rf"(.*[/-])?{_FINGERPRINT}(\.arrow|-\d{{5}}\.warc(\.wet)?\.gz)(\.tmp-[0-9a-f]{{8}})?"
+    rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
+    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|(stage|inputs)\.json|worker-\d+\.log).*"
+)
+_TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
+
+
+def sweep(folder: str, manifest: dataset.Manifest) -> None:
+    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills."""
+    fs, root = files.filesystem(folder)
+    keep = {dataset.MANIFEST, dataset.REPORT, CLAIM, INPUTS, *manifest.beside}
+    for unit in manifest.units:
+        keep |= {f"{UNITS}/{unit.fingerprint}.json", *(file.path for file in unit.files)}
+    emptied = set()
+    for path in fs.find(root):
+        name = path[len(root) :].lstrip("/")
+        if name not in keep and _OURS.fullmatch(name):
+            fs.rm_file(path)
+            emptied |= {str(parent) for parent in Path(path).parents}
+    if files.is_local(folder):
+        for directory, _, _ in os.walk(root, topdown=False):
+            ours = directory in emptied or directory.startswith(os.path.join(root, UNITS, ""))
+            if ours and not os.listdir(directory):
+                os.rmdir(directory)
+
+
+def sweep_temporaries(folder: str, beside: tuple[str, ...] = ()) -> None:
+    """Remove what killed workers were writing, before new ones need its place on the disk; locally only."""
+    if not files.is_local(folder):
+        return
+    root = files.filesystem(folder)[1]
+    for path in _walked(root):
+        name = os.path.relpath(path, root)
+        whole = name.rpartition(".tmp-")[0]
+        if _TEMPORARY.fullmatch(name) and (_OURS.fullmatch(name) or whole in beside):
+            files.remove_abandoned(path)
+    files.remove_abandoned_folders(Path(root, UNITS), "spill.tmp-")
+
+
+def _walked(root: str) -> Iterator[Path]:
+    for directory, _, names in os.walk(root):
+        yield from (Path(directory, name) for name in names)
