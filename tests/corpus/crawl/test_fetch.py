@@ -743,8 +743,12 @@ def certificate(
     name: str = "a.test",
     days: int = 1,
     issuer: tuple[Any, Any] | None = None,
+    linked: bool = True,
 ) -> tuple[ssl.SSLContext, Path, tuple[Any, Any]]:
-    """Make a certificate, by itself or an issuer; give a server's context, the file, and it as an issuer."""
+    """Make a certificate, signed by an issuer or itself: a server's context, the file, itself as an issuer.
+
+    `linked` adds the identifier of the issuer's key, which RFC 5280 demands and much of the web leaves out.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -758,7 +762,11 @@ def certificate(
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    if issuer and linked:
+        known = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer[1].public_key())
+        builder = builder.add_extension(known, critical=False)
     made = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
     path = folder / f"{made.serial_number}.pem"
     private = key.private_bytes(
@@ -789,6 +797,13 @@ def test_a_trusted_certificate_is_accepted(tmp_path: Path, authority: tuple[Any,
     assert answer.body == b"Merhaba"
     assert answer.tls[0] == "tls/1.3"
     assert answer.tls[1].startswith("TLS_")
+
+
+def test_a_certificate_that_browsers_accept_is_accepted_on_every_python(
+    tmp_path: Path, authority: tuple[Any, Any]
+) -> None:
+    answer, _ = over_tls(certificate(tmp_path, issuer=authority, linked=False)[0])
+    assert answer.body == b"Merhaba"
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, authority: tuple[Any, Any]) -> None:
