@@ -110,17 +110,16 @@ REJECTED = Kind(
 
 REMOVED = Kind(
     "removed",
-    1,
+    2,
     (
         Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
         Column("row", pa.uint32(), "row of the document in its part"),
         Column("id", pa.string(), "id of the removed document"),
         Column("kind", pa.string(), "exact, url or near"),
-        Column("survivor", pa.string(), "id of the document that stays for it"),
+        Column("survivor", pa.string(), "id of the kept document that it is a copy of"),
         Column("survivor_part", pa.uint32(), "the survivor's part"),
         Column("survivor_row", pa.uint32(), "the survivor's row"),
-        Column("witness", pa.string(), "id of the verified neighbour that ties it to its cluster"),
-        Column("jaccard", pa.float32(), "estimated similarity to the witness"),
+        Column("jaccard", pa.float32(), "estimated similarity to the survivor"),
     ),
 )
 
@@ -130,8 +129,8 @@ SURVIVORS = Kind(
     (
         Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
         Column("row", pa.uint32(), "row of the document in its part"),
-        Column("id", pa.string(), "id of the document that stays for its cluster"),
-        Column("copies", pa.uint32(), "documents of the cluster, the survivor included"),
+        Column("id", pa.string(), "id of a kept document that others were removed for"),
+        Column("copies", pa.uint32(), "documents that it stands for, itself included"),
     ),
 )
 

@@ -25,14 +25,14 @@ from pipelines.stage import Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 1
+VERSION = 2
 
 _KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
 
 # Below this many documents a large cluster is no sign that the threshold percolates.
 _LARGE_CORPUS = 10_000
+_ROWS_A_WORKER = 50_000  # documents that are linked in the time that a worker takes to start
 _BATCH = 64_000  # rows of a record batch of the removal list
-_LINKS_A_PARTITION = 20_000_000
 
 
 class PercolationError(ValueError):
@@ -61,21 +61,16 @@ def plan(config: Config, runner: Runner) -> Stage:
 
 
 def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Link, resolve and write down which documents go and why."""
+    """Find the copies and write down which documents go and for which kept ones."""
     signatures: Sequence[str] = unit.task
     store = SignatureStore(signatures)
-    runner = replace(runner, workers=min(runner.workers, len(signatures)))
     total = sum(store.part(number).num_rows for number in range(len(signatures)))
+    useful = min(len(signatures), -(-total // _ROWS_A_WORKER))
+    runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
-    found = linking.find_edges(signatures, scratch, settings.threshold, settings.urls, runner)
-    links = sum(linked.edges for linked in found)
-    if links <= settings.max_links_in_memory:
-        resolved = linking.resolve_in_memory(signatures, scratch, found, settings.threshold)
-    else:
-        partitions = -(-links // _LINKS_A_PARTITION)
-        resolved = linking.resolve_in_rounds(
-            signatures, scratch, found, settings.threshold, partitions, runner
-        )
+    copies = linking.find_copies(
+        signatures, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner
+    )
     counts = Counts(seen=total)
     sizes: list[NDArray[np.void]] = []
     removed_path, survivors_path = (f"{kind}-{unit.fingerprint}.arrow" for kind in ("removed", "survivors"))
@@ -83,7 +78,7 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
         dataset.create(folder, removed_path, REMOVED, unit.fingerprint) as removed,
         dataset.create(folder, survivors_path, SURVIVORS, unit.fingerprint) as survivors,
     ):
-        for clusters in linking.load_clusters(scratch, resolved):
+        for clusters in linking.load_clusters(scratch, copies.resolved):
             for piece in _pieces(clusters.removals):
                 removed.arrow.write(_removed(piece, store))
             for piece in _pieces(clusters.survivors):
@@ -93,7 +88,7 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
             sizes.append(clusters.survivors)
     counts.kept = total - sum(counts.dropped.values())
     all_sizes = np.concatenate(sizes) if sizes else np.empty(0, dtype=[("copies", "<u4")])
-    facts = _facts(found, resolved, all_sizes)
+    facts = _facts(copies, all_sizes)
     _check_percolation(int(all_sizes["copies"].max(initial=0)), total, settings, facts)
     assert removed.file is not None
     assert survivors.file is not None
@@ -125,7 +120,6 @@ def _removed(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
         "survivor": _ids(rows["survivor"], store),
         "survivor_part": _part(rows["survivor"]),
         "survivor_row": _row(rows["survivor"]),
-        "witness": _ids(rows["witness"], store),
         "jaccard": rows["jaccard"],
     }
     return pa.RecordBatch.from_pydict(columns, schema=REMOVED.schema())
@@ -141,16 +135,14 @@ def _survivors(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns, schema=SURVIVORS.schema())
 
 
-def _facts(
-    found: list[linking.Linked], resolved: list[linking.Resolved], survivors: NDArray[np.void]
-) -> dict[str, object]:
+def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, object]:
     """What the report says of clusters: sizes, the largest one along the threshold, crowded buckets."""
     grid: dict[float, int] = {}
-    for part in resolved:
+    for part in copies.resolved:
         for threshold, size in part.largest:
             grid[threshold] = max(grid.get(threshold, 0), size)
     largest = int(survivors["copies"].max(initial=0))
-    not_compared = sum(linked.unlinked for linked in found)
+    not_compared = sum(linked.unlinked for linked in copies.linked)
     along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in sorted(grid.items()))
     return {
         "clusters": int(survivors.size),
@@ -161,13 +153,20 @@ def _facts(
         "largest_component": [
             {"threshold": threshold, "documents": size} for threshold, size in sorted(grid.items())
         ],
-        "buckets": sum(linked.buckets for linked in found),
-        "largest_bucket": max((linked.largest_bucket for linked in found), default=0),
+        "buckets": sum(linked.buckets for linked in copies.linked),
+        "largest_bucket": max((linked.largest_bucket for linked in copies.linked), default=0),
         "documents_not_compared": not_compared,
+        "passes": copies.passes,
+        "documents_not_settled": copies.open,
         "remarks": [
             f"{survivors.size:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component along the threshold: {along or 'none'}",
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
+            *(
+                [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]
+                if copies.open
+                else []
+            ),
         ],
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,14 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus import files
-from corpus.dedup.bands import EDGE, NEAR, band_blocks, link, merge_edges
-from corpus.dedup.clusters import Clusters, check_one_stays, largest_component, resolve
+from corpus.dedup.bands import EDGE, Again, band_blocks, buckets_of, link, merge_edges, verified
+from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
 from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
-from corpus.dedup.store import SignatureStore
+from corpus.dedup.store import ROW_BITS, SignatureStore
 from pipelines import options
 
 ROWS_A_PARTITION = 4_000_000
 """Documents from which a band is split: 64 MB of hashes and numbers for one worker at a time."""
+
+LINKS_A_PARTITION = 20_000_000
+"""Links for one worker at a time where all together do not fit into memory."""
+
+MAX_PASSES = 10
+"""Passes over the documents after which copies that are still not compared stay."""
 
 MAX_ROUNDS = 30
 """Rounds after which components are given up: they need about log2 of the longest chain."""
@@ -44,6 +50,7 @@ class Linked:
     path: str  # .npy of EDGE below the folder
     band: int
     edges: int
+    verified: int  # edges that make copies
     buckets: int
     largest_bucket: int
     unlinked: int
@@ -55,30 +62,110 @@ class Resolved:
 
     removals: str  # .npy of REMOVAL below the folder
     survivors: str  # .npy of SURVIVOR below the folder
+    passed_over: str  # .npy of uint64 below the folder
     removed: int
     clusters: int
+    open: int  # documents passed over
     largest: tuple[tuple[float, int], ...]  # (threshold, documents of the largest component)
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """All copies among the documents: where they are, and how they were found."""
+
+    linked: list[Linked]  # what the first pass gave
+    resolved: list[Resolved]
+    passes: int
+    open: int  # kept documents whose copies the last pass allowed did not settle
+
+
+def find_copies(
+    signatures: Sequence[str],
+    folder: str,
+    threshold: float,
+    urls: bool,
+    max_links_in_memory: int,
+    runner: options.Runner,
+) -> Copies:
+    """Decide which documents of signature files go, and for which kept ones; files go below `folder`.
+
+    A bucket's documents are compared with its leaders only. Where a leader turns out to be a copy of a better
+    document, those that were linked to it have to be compared with each other: so the buckets of such
+    documents are linked again, without what was removed, and all decisions are taken anew, until no copies
+    are left among the kept.
+    """
+    found = first = find_edges(signatures, folder, threshold, urls, runner)
+    passes = 1
+    # A later pass mostly reads over the documents: up to here that takes less time than to start workers.
+    few = runner.is_local and _rows(signatures) <= ROWS_A_PARTITION
+    later = replace(runner, workers=1) if few else runner
+    while True:
+        links = sum(linked.edges for linked in found)
+        if links <= max_links_in_memory:
+            resolved = resolve_in_memory(signatures, folder, found, threshold)
+        else:
+            partitions = -(-links // LINKS_A_PARTITION)
+            resolved = resolve_in_rounds(signatures, folder, found, threshold, partitions, runner)
+        passed_over = sum(part.open for part in resolved)
+        if passed_over == 0 or passes == MAX_PASSES:
+            return Copies(first, resolved, passes, passed_over)
+        passes += 1
+        _save_pass(signatures, folder, passes, resolved, urls)
+        again = find_edges(signatures, folder, threshold, urls, later, passes)
+        if not any(linked.verified for linked in again):
+            return Copies(first, resolved, passes, 0)
+        found = [*found, *again]
+
+
 def find_edges(
-    signatures: Sequence[str], folder: str, threshold: float, urls: bool, runner: options.Runner
+    signatures: Sequence[str],
+    folder: str,
+    threshold: float,
+    urls: bool,
+    runner: options.Runner,
+    number: int = 1,
 ) -> list[Linked]:
     """Link the copies among the documents of signature files; edge files go below `folder`.
 
-    The files' order gives the parts their numbers. The result is the same on any number of workers.
+    The files' order gives the parts their numbers. The result is the same on any number of workers. A pass
+    after the first (`number`) links what `_save_pass` wrote for it.
     """
     partitions = -(-_rows(signatures) // ROWS_A_PARTITION) or 1
+    place = _pass_folder(folder, number)
     with options.pipeline(runner) as pipeline:
         linked = (
             pipeline
             | beam.Create(range(len(signatures)))
             | beam.Reshuffle()
-            | "Band" >> beam.FlatMap(_blocks, tuple(signatures), partitions, urls).with_output_types(Keyed)
+            | "Band" >> beam.FlatMap(
+                _blocks, tuple(signatures), partitions, urls, place if number > 1 else ""
+            ).with_output_types(Keyed)
             | "Bucket" >> beam.GroupByKey()
-            | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder)
-        )
-        _write_list(linked, folder, "edges.json")
-    return [Linked(**record) for record in _read_list(folder, "edges.json")]
+            | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder, number)
+        )  # fmt: skip
+        _write_list(linked, place, "edges.json")
+    return [Linked(**record) for record in _read_list(place, "edges.json")]
+
+
+def _pass_folder(folder: str, number: int) -> str:
+    return files.join(folder, f"pass-{number:02d}")
+
+
+def _save_pass(
+    signatures: Sequence[str], folder: str, number: int, resolved: Iterable[Resolved], urls: bool
+) -> None:
+    """Write down what a later pass compares: of each part who is gone, of each band the buckets."""
+    place, store = _pass_folder(folder, number), _store(tuple(signatures))
+    removed, passed_over = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    for part in resolved:
+        removed.append(_load(folder, part.removals)["document"])
+        passed_over.append(_load(folder, part.passed_over))
+    gone = np.sort(np.concatenate(removed))
+    cuts = np.searchsorted(gone, np.arange(len(signatures) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+    for part_number in range(len(signatures)):
+        _save(place, f"gone/{part_number:06d}.npy", gone[cuts[part_number] : cuts[part_number + 1]])
+    for band, hashes in buckets_of(np.sort(np.concatenate(passed_over)), store, urls):
+        _save(place, f"buckets/{band:02d}.npy", hashes)
 
 
 def resolve_in_memory(
@@ -134,7 +221,7 @@ def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
 def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Clusters]:
     """Read the clusters of each partition back."""
     for part in resolved:
-        yield Clusters(_load(folder, part.removals), _load(folder, part.survivors))
+        yield Clusters(*(_load(folder, path) for path in (part.removals, part.survivors, part.passed_over)))
 
 
 def _label(
@@ -174,8 +261,15 @@ def _label(
     )
 
 
-def _blocks(part: int, signatures: tuple[str, ...], partitions: int, urls: bool) -> Iterator[Keyed]:
-    for band, partition, block in band_blocks(_store(signatures), part, partitions, urls):
+def _blocks(
+    part: int, signatures: tuple[str, ...], partitions: int, urls: bool, place: str
+) -> Iterator[Keyed]:
+    again = None
+    if place:
+        again = Again(
+            _load(place, f"gone/{part:06d}.npy"), lambda band: _load(place, f"buckets/{band:02d}.npy")
+        )
+    for band, partition, block in band_blocks(_store(signatures), part, partitions, urls, again):
         yield band * partitions + partition, block.tobytes()
 
 
@@ -185,27 +279,24 @@ def _link(
     partitions: int,
     threshold: float,
     folder: str,
+    number: int,
 ) -> dict[str, Any]:
     key, blocks = bucket
-    band, path = key // partitions, f"edges/{key:06d}.npy"
+    band, path = key // partitions, f"pass-{number:02d}/edges/{key:06d}.npy"
     arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in blocks)
     links = link(band, arrays, _store(signatures), threshold)
     _save(folder, path, links.edges)
-    return asdict(Linked(path, band, links.edges.size, links.buckets, links.largest_bucket, links.unlinked))
+    edges, copies = links.edges.size, verified(links.edges, threshold).size
+    return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))
 
 
 def _pairs(folder: str, path: str, threshold: float) -> Pairs:
     """Give the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
     rows = _load(folder, path)
     if rows.dtype == EDGE:
-        edges = _verified(rows, threshold)
+        edges = verified(rows, threshold)
         rows = np.stack([edges["b"], edges["a"]], axis=1)
     return rows
-
-
-def _verified(edges: NDArray[Any], threshold: float) -> NDArray[Any]:
-    kept: NDArray[Any] = edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
-    return kept
 
 
 def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
@@ -233,7 +324,7 @@ def _rows_of(blocks: Iterable[bytes]) -> Pairs:
 
 
 def _edges_by_node(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
-    edges = _verified(_load(folder, path), threshold)
+    edges = verified(_load(folder, path), threshold)
     yield from _split_edges(edges["a"], edges, partitions)
 
 
@@ -278,12 +369,17 @@ def _save_clusters(
     folder: str, key: int, edges: NDArray[Any], threshold: float, store: SignatureStore
 ) -> Resolved:
     clusters = resolve(edges, threshold, store.ranks)
-    check_one_stays(clusters)
+    check_survivors_stay(clusters)
     removals, survivors = f"clusters/{key:06d}-removals.npy", f"clusters/{key:06d}-survivors.npy"
     _save(folder, removals, clusters.removals)
+    passed_over = f"clusters/{key:06d}-passed-over.npy"
     _save(folder, survivors, clusters.survivors)
+    _save(folder, passed_over, clusters.passed_over)
     largest = tuple(largest_component(edges))
-    return Resolved(removals, survivors, clusters.removals.size, clusters.survivors.size, largest)
+    return Resolved(
+        removals, survivors, passed_over,
+        clusters.removals.size, clusters.survivors.size, clusters.passed_over.size, largest,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1)

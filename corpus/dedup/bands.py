@@ -1,19 +1,21 @@
 """Documents that share a band become edges to the leaders of their bucket, each near edge verified.
 
 Sixteen bands: 14 of the signature (8 rows each), one of the exact hash, one of the canonical URL's hash. The
-documents with the same hash in a band are a bucket.
+documents with the same hash in a band are a bucket. That two texts have one address makes no copies of them:
+an address such as a site's root holds another text each month. So URL edges are verified like near ones, at a
+lower threshold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from corpus.dedup.signature import BANDS, EMPTY, ROWS, estimate_jaccard
+from corpus.dedup.signature import BANDS, EMPTY, ROWS
 from corpus.dedup.store import SignatureStore, document_numbers, exact_matrix, signature_matrix
 from corpus.schema import PERMUTATIONS
 
@@ -32,6 +34,9 @@ GRID = tuple(round(0.6 + 0.05 * step, 2) for step in range(8))
 LEADERS = 64
 """Leaders of one bucket at most: no member is compared with more documents than these."""
 
+SAME_ADDRESS = 0.5
+"""Estimated similarity from which two texts of one address are versions of one page, and so copies."""
+
 _SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a time
 
 
@@ -43,6 +48,14 @@ class Links:
     buckets: int  # hashes with at least two documents
     largest_bucket: int  # documents
     unlinked: int  # documents that matched none of a bucket's 64 leaders and could not become one
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a later pass still compares of one part."""
+
+    gone: NDArray[np.uint64]  # documents of the part that were removed so far, sorted
+    buckets: Callable[[int], NDArray[np.uint64]]  # of each band the hashes of the buckets to look at, sorted
 
 
 @njit(cache=True)
@@ -70,12 +83,13 @@ def band_hashes(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 
 def band_blocks(
-    store: SignatureStore, part: int, partitions: int, urls: bool
+    store: SignatureStore, part: int, partitions: int, urls: bool, again: Again | None = None
 ) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
     """Yield (band, partition, block) of one part, a block being uint64[2, k]: hashes, document numbers.
 
-    Partitions split the range of the hashes evenly. Documents without words take part in the exact and URL
-    bands only, documents without a URL (0) not in the URL band; `urls` false leaves that band out.
+    Partitions split the range of the hashes evenly. Documents without words take part in the exact band
+    only, documents without a URL (0) not in the URL band; `urls` false leaves that band out. A later pass
+    (`again`) has no exact band: equal texts were all joined in the first one.
     """
     table = store.part(part)
     docs = document_numbers(part, np.arange(table.num_rows))
@@ -84,13 +98,33 @@ def band_blocks(
         return
     near = np.concatenate([band_hashes(signature_matrix(batch)) for batch in batches])
     worded = np.concatenate([(signature_matrix(batch) != EMPTY).any(axis=1) for batch in batches])
-    for band in range(BANDS):
-        yield from _partitioned(band, near[worded, band], docs[worded], partitions)
-    exact = np.concatenate([exact_matrix(batch)[:, 0] for batch in batches])
-    yield from _partitioned(EXACT_BAND, exact, docs, partitions)
+    if again is None:
+        exact = np.concatenate([exact_matrix(batch)[:, 0] for batch in batches])
+        yield from _partitioned(EXACT_BAND, exact, docs, partitions)
+    else:
+        worded &= ~np.isin(docs, again.gone, assume_unique=True)
+    hashes = {band: near[:, band] for band in range(BANDS)}
     if urls:
-        url = table["url"].to_numpy()
-        yield from _partitioned(URL_BAND, url[url != 0], docs[url != 0], partitions)
+        hashes[URL_BAND] = table["url"].to_numpy()
+    for band, values in hashes.items():
+        chosen = worded & (values != 0) if band == URL_BAND else worded
+        if again is not None:
+            chosen = chosen & np.isin(values, again.buckets(band))
+        yield from _partitioned(band, values[chosen], docs[chosen], partitions)
+
+
+def buckets_of(
+    docs: NDArray[np.uint64], store: SignatureStore, urls: bool
+) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+    """Yield (band, hashes) of the signature and URL buckets that hold some of the documents, sorted."""
+    pieces = [docs[at : at + _SLICE] for at in range(0, docs.size, _SLICE)]
+    near = np.concatenate(
+        [np.empty((0, BANDS), np.uint64), *(band_hashes(store.signatures(piece)) for piece in pieces)]
+    )
+    for band in range(BANDS):
+        yield band, np.unique(near[:, band])
+    if urls:
+        yield URL_BAND, np.unique(store.columns(docs, ["url"])["url"].to_numpy())
 
 
 def _partitioned(
@@ -113,11 +147,11 @@ def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int6
 def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore, threshold: float) -> Links:
     """Link the members of each bucket of one partition of one band, whatever the order of the blocks.
 
-    Members are taken in the store's order of preference. Exact and URL buckets: every member is linked to
-    the first. Signature buckets: a member is linked to the first leader with which the estimated Jaccard
-    similarity reaches `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. It is
-    also joined to its best leader by an edge below the threshold if that reaches the foot of `GRID`: such
-    edges remove nothing and serve the report on the largest component.
+    Members are taken in the store's order of preference. Exact buckets: every member is linked to the first.
+    Other buckets: a member is linked to the first leader with which the estimated Jaccard similarity reaches
+    `threshold`, in URL buckets `SAME_ADDRESS`; a member that matches none becomes a leader itself, up to
+    `LEADERS`. In signature buckets it is also joined to its best leader by an edge below the threshold if
+    that reaches the foot of `GRID`: such edges remove nothing and serve the report on the largest component.
     """
     hashes, docs = _bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
@@ -129,10 +163,12 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
     starts = np.empty(docs.size, dtype=bool)
     starts[:1] = True
     starts[1:] = hashes[order][1:] != hashes[order][:-1]
-    if band < BANDS:
-        edges, unlinked = _near_edges(docs, starts, store, threshold)
+    if band == EXACT_BAND:
+        edges, unlinked = _exact_edges(docs, starts), 0
+    elif band == URL_BAND:
+        edges, unlinked = _alike_edges(URL, docs, starts, store, SAME_ADDRESS, SAME_ADDRESS)
     else:
-        edges, unlinked = _star_edges(band, docs, starts, store), 0
+        edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, min(threshold, GRID[0]))
     sizes = np.diff(np.append(np.flatnonzero(starts), docs.size))
     return Links(merge_edges([edges]), int(sizes.size), int(sizes.max(initial=0)), unlinked)
 
@@ -156,26 +192,23 @@ def _numbered(halves: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return numbers
 
 
-def _star_edges(
-    band: int, docs: NDArray[np.uint64], starts: NDArray[np.bool_], store: SignatureStore
-) -> NDArray[np.void]:
+def _exact_edges(docs: NDArray[np.uint64], starts: NDArray[np.bool_]) -> NDArray[np.void]:
     leaders = docs[np.flatnonzero(starts)][np.cumsum(starts) - 1]
-    members, leaders = docs[~starts], leaders[~starts]
-    jaccard = np.ones(members.size, dtype=np.float32)
-    if band == URL_BAND:
-        for at in range(0, members.size, _SLICE):
-            piece = slice(at, at + _SLICE)
-            left, right = store.signatures(members[piece]), store.signatures(leaders[piece])
-            jaccard[piece] = estimate_jaccard(left, right)
-    return make_edges(leaders, members, EXACT if band == EXACT_BAND else URL, jaccard)
+    members = docs[~starts]
+    return make_edges(leaders[~starts], members, EXACT, np.ones(members.size, dtype=np.float32))
 
 
-def _near_edges(
-    docs: NDArray[np.uint64], starts: NDArray[np.bool_], store: SignatureStore, threshold: float
+def _alike_edges(
+    kind: int,
+    docs: NDArray[np.uint64],
+    starts: NDArray[np.bool_],
+    store: SignatureStore,
+    threshold: float,
+    foot: float,
 ) -> tuple[NDArray[np.void], int]:
     leader_signatures = np.empty((LEADERS, PERMUTATIONS), dtype=np.uint32)
     leader_docs = np.empty(LEADERS, dtype=np.uint64)
-    match, floor = _places(threshold), _places(min(threshold, GRID[0]))
+    match, floor = _places(threshold), _places(foot)
     leaders = unlinked = 0
     found = []
     for at in range(0, docs.size, _SLICE):
@@ -187,7 +220,7 @@ def _near_edges(
         unlinked += left
         joined = equal > 0
         jaccard = (equal[joined] / PERMUTATIONS).astype(np.float32)
-        found.append(merge_edges([make_edges(linked[joined], piece[joined], NEAR, jaccard)]))
+        found.append(merge_edges([make_edges(linked[joined], piece[joined], kind, jaccard)]))
     return merge_edges(found), unlinked
 
 
@@ -244,6 +277,12 @@ def make_edges(
     edges["kind"] = kind
     edges["jaccard"] = jaccard
     return edges
+
+
+def verified(edges: NDArray[np.void], threshold: float) -> NDArray[np.void]:
+    """Return the edges that make copies: all but the near ones below the threshold."""
+    kept: NDArray[np.void] = edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
+    return kept
 
 
 def merge_edges(pieces: Iterable[NDArray[np.void]]) -> NDArray[np.void]:

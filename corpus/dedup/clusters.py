@@ -1,4 +1,4 @@
-"""What the components mean: one survivor a cluster, a witness for each removal, how large clusters are."""
+"""What the links mean: which documents go, for which kept ones, and how large clusters are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from corpus.dedup.bands import GRID, NEAR
+from corpus.dedup.bands import GRID, NEAR, verified
 from corpus.dedup.components import first_of_component
 
-REMOVAL = np.dtype(
-    [("document", "<u8"), ("survivor", "<u8"), ("witness", "<u8"), ("kind", "u1"), ("jaccard", "<f4")]
-)
-"""A removed document, who stays in its place, the copy that proves it, and how the two are linked."""
+REMOVAL = np.dtype([("document", "<u8"), ("survivor", "<u8"), ("kind", "u1"), ("jaccard", "<f4")])
+"""A removed document, the kept document that it is a copy of, and how the two are linked."""
 
 SURVIVOR = np.dtype([("document", "<u8"), ("copies", "<u4")])
-"""A document that stays for its cluster, and the cluster's size (itself counted)."""
+"""A kept document that others were removed for, and its cluster's size (itself counted)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Whole clusters resolved."""
+    """Whole components resolved."""
 
     removals: NDArray[np.void]  # REMOVAL, sorted by document
     survivors: NDArray[np.void]  # SURVIVOR, sorted by document
+    passed_over: NDArray[np.uint64]  # kept documents, sorted, whose better copies were all removed
 
 
 def resolve(
@@ -35,48 +33,56 @@ def resolve(
     threshold: float,
     ranks: Callable[[NDArray[np.uint64]], NDArray[np.int64]],
 ) -> Clusters:
-    """Choose a survivor in each component of `edges` (EDGE, each pair once) and a witness for each other.
+    """Decide which documents of whole components of `edges` (EDGE, each pair once) go, and for which ones.
 
     Near edges below `threshold` are left out. `ranks(docs)` places distinct documents in the order of
-    preference (`SignatureStore.ranks`); the first of a cluster survives. Removals are explained along the
-    spanning tree of the strongest edges (exact before URL before near, then the larger similarity): the
-    witness of a document is its neighbour on the way to the survivor. A tree has one edge for each removed
-    document, and of exact edges it takes as many as it can: so the removals of kind exact are as many as
-    exact hashes alone would remove, those of kind URL as many as URLs remove besides, near ones the rest.
+    preference (`SignatureStore.ranks`). In this order, a document is removed if it is linked to one that
+    was kept: so each removed document is a copy of a kept one, and no two kept documents are linked. A
+    chain of copies leaves several. Of several kept copies the strongest link counts: exact before URL
+    before near, then the larger similarity, then the order of preference.
     """
-    edges = edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(threshold))]
+    edges = verified(edges, threshold)
     docs = np.unique(np.concatenate([edges["a"], edges["b"]]))
-    # From here on a document is its rank: the first of a component is its survivor, and no result depends
-    # on how documents are numbered.
+    # From here on a document is its rank, so that no result depends on how documents are numbered.
     rank = ranks(docs)
     by_rank = docs[np.argsort(rank)]
     low, high = _rank_ends(edges, docs, rank)
-    order = np.lexsort((high, low, -edges["jaccard"], edges["kind"]))
+    order = np.lexsort((low, -edges["jaccard"], edges["kind"], high))
     edges, low, high = edges[order], low[order], high[order]
-    # Weights are places in that order, all different, so there is only one smallest tree.
-    weights = np.arange(1, edges.size + 1, dtype=np.float64)
-    graph = coo_array((weights, (low, high)), shape=(docs.size, docs.size)).tocsr()
-    tree = minimum_spanning_tree(graph).tocoo()
-    taken = tree.data.astype(np.int64) - 1
-    survivor_of = first_of_component(low[taken], high[taken], docs.size)
-    parent = _parents(low[taken], high[taken], survivor_of)
-    removed = np.flatnonzero(survivor_of != np.arange(docs.size))
-    # A document's edge to its parent: the tree's edges are keyed by the end that is the child.
-    child = np.where(parent[low[taken]] == high[taken], low[taken], high[taken])
-    edge_of = np.empty(docs.size, dtype=np.int64)
-    edge_of[child] = taken
+    first = np.searchsorted(high, np.arange(docs.size + 1))
+    link = _links_to_kept(first, low)
+    removed = np.flatnonzero(link >= 0)
     removals = np.empty(removed.size, dtype=REMOVAL)
     removals["document"] = by_rank[removed]
-    removals["survivor"] = by_rank[survivor_of[removed]]
-    removals["witness"] = by_rank[parent[removed]]
-    removals["kind"] = edges["kind"][edge_of[removed]]
-    removals["jaccard"] = edges["jaccard"][edge_of[removed]]
-    sizes = np.bincount(survivor_of, minlength=docs.size)
-    staying = np.flatnonzero(sizes)
+    removals["survivor"] = by_rank[low[link[removed]]]
+    removals["kind"] = edges["kind"][link[removed]]
+    removals["jaccard"] = edges["jaccard"][link[removed]]
+    gone = np.bincount(low[link[removed]], minlength=docs.size)
+    staying = np.flatnonzero(gone)
     survivors = np.empty(staying.size, dtype=SURVIVOR)
     survivors["document"] = by_rank[staying]
-    survivors["copies"] = sizes[staying]
-    return Clusters(removals[np.argsort(removals["document"])], survivors[np.argsort(survivors["document"])])
+    survivors["copies"] = gone[staying] + 1
+    passed_over = by_rank[(link < 0) & (first[1:] > first[:-1])]
+    return Clusters(
+        removals[np.argsort(removals["document"])],
+        survivors[np.argsort(survivors["document"])],
+        np.sort(passed_over),
+    )
+
+
+@njit(cache=True)
+def _links_to_kept(first, low):  # type: ignore[no-untyped-def]
+    """Return for each document, in the order of preference, its first edge to a kept one; -1 if it is kept.
+
+    Its edges to documents before it are `first[document]` to `first[document + 1]`; `low` is their other end.
+    """
+    link = np.full(first.size - 1, -1, dtype=np.int64)
+    for document in range(link.size):
+        for edge in range(first[document], first[document + 1]):
+            if link[low[edge]] < 0:
+                link[document] = edge
+                break
+    return link
 
 
 def _rank_ends(
@@ -84,20 +90,6 @@ def _rank_ends(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     a, b = rank[np.searchsorted(docs, edges["a"])], rank[np.searchsorted(docs, edges["b"])]
     return np.minimum(a, b), np.maximum(a, b)
-
-
-def _parents(
-    left: NDArray[np.int64], right: NDArray[np.int64], root_of: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Give each node's neighbour on the way to its root, in a forest; a root's own parent is `size`."""
-    size = root_of.size
-    roots = np.flatnonzero(root_of == np.arange(size))
-    # One more node joins all the roots, so that a single search reaches every tree.
-    ends = (np.concatenate([left, np.full(roots.size, size)]), np.concatenate([right, roots]))
-    graph = coo_array((np.ones(ends[0].size), ends), shape=(size + 1, size + 1))
-    _, parents = breadth_first_order(graph.tocsr(), size, directed=False)
-    result: NDArray[np.int64] = parents[:size].astype(np.int64)
-    return result
 
 
 def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> list[tuple[float, int]]:
@@ -125,8 +117,8 @@ def size_histogram(survivors: NDArray[np.void]) -> list[tuple[int, int, int]]:
     ]
 
 
-def check_one_stays(clusters: Clusters) -> None:
-    """Raise AssertionError if a cluster lost all of its members, or counts its members wrongly."""
+def check_survivors_stay(clusters: Clusters) -> None:
+    """Raise AssertionError if a document was removed for one that is not kept, or a cluster counts wrong."""
     removed, stays = clusters.removals["document"], clusters.survivors["document"]
     if np.isin(clusters.removals["survivor"], removed).any() or np.isin(stays, removed).any():
         raise AssertionError("dedupe: a survivor is among the removed documents; nothing was written")

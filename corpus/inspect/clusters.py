@@ -25,9 +25,9 @@ MEMBERS = 2_000  # members of a cluster whose host is looked up
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A document of a cluster; a removed one has its kind, its witness and its similarity to that.
+    """A document of a cluster; a removed one has its kind and its similarity to the survivor.
 
-    For the survivor `kind` and `witness` are "" and `jaccard` is None.
+    For the survivor `kind` is "" and `jaccard` is None.
     """
 
     id: str
@@ -37,7 +37,6 @@ class Member:
     words: int
     kind: str
     jaccard: float | None
-    witness: str
     text: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -47,7 +46,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One cluster: its survivor beside the member that was least like its witness.
+    """One cluster: its survivor beside the member that is least like it.
 
     `kinds` counts the removed members by kind; `hosts` counts hosts over `members_looked_up` members, evenly
     taken where the cluster is larger.
@@ -86,7 +85,7 @@ class SizeClass(BaseModel):
 
 
 class AtThreshold(BaseModel):
-    """How many documents the largest cluster would hold at another threshold."""
+    """How many documents the largest group that links join would hold at another threshold."""
 
     threshold: float
     documents: int
@@ -226,16 +225,16 @@ def _cluster(clean: Stage, members: _Members) -> Cluster:
         kinds=dict(sorted(members.kinds.items(), key=lambda item: (-item[1], item[0]))),
         hosts=_hosts(clean, members.places),
         members_looked_up=len(members.places),
-        survivor=_member(survivor, "", None, ""),
-        other=_member(other, far["kind"], far["jaccard"], far["witness"]),
+        survivor=_member(survivor, "", None),
+        other=_member(other, far["kind"], far["jaccard"]),
         comparison=compare(survivor["text"], other["text"]),
     )
 
 
-def _member(values: dict[str, Any], kind: str, jaccard: float | None, witness: str) -> Member:
+def _member(values: dict[str, Any], kind: str, jaccard: float | None) -> Member:
     names = ("id", "url", "language", "bytes", "words", "text")
     rounded = None if jaccard is None else round(jaccard, 4)
-    return Member(kind=kind, jaccard=rounded, witness=witness, **{name: values[name] for name in names})
+    return Member(kind=kind, jaccard=rounded, **{name: values[name] for name in names})
 
 
 def _hosts(clean: Stage, places: list[tuple[int, int]]) -> list[tuple[str, int]]:

@@ -29,7 +29,7 @@ Where = Literal["shards", "parts", "tokens"]
 class Entry:
     """A row to show: what it is, in which file of the corpus (below the root) and row it lies, its columns.
 
-    A removed document carries the columns of its document, and `rule`, `survivor`, `witness`, `jaccard`; one
+    A removed document carries the columns of its document, and `rule`, `survivor`, `jaccard`; one
     of the token shards its `text`, decoded, and its number of `tokens`, with `ids` and `pieces` on request.
     """
 
@@ -222,7 +222,7 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
                 f"clean/ has {values['id']}: dedupe was made from an earlier clean; run the build again"
             )
         fate = {"rule": DEDUPE + removal["kind"]}
-        fate |= {name: removal[name] for name in ("survivor", "witness", "jaccard")}
+        fate |= {name: removal[name] for name in ("survivor", "jaccard")}
         entries.append(Entry("removed", _path(build, place), place.row, {**fate, **values}))
     return entries
 

@@ -233,8 +233,6 @@ def _origin(entry: Entry) -> RenderableType:
     if entry.kind == "removed":
         alike = f", similarity {values['jaccard']:.2f}" if values["jaccard"] is not None else ""
         lines += [("removed by", f"{values['rule']}{alike}"), ("survivor", values["survivor"])]
-        if values["witness"] and values["witness"] != values["survivor"]:
-            lines.append(("witness", values["witness"]))
     if entry.kind == "rejected":
         lines.append(("cause", f"{values['cause']}: {values['detail']}"))
     if values.get("id"):

@@ -86,8 +86,7 @@ def _relation(cluster: Cluster) -> str:
     other = cluster.other
     if other.kind != "near" or other.jaccard is None:
         return f"{other.kind} copy"
-    witness = "" if other.witness == cluster.survivor.id else f" to {other.witness[:8]}"
-    return f"near copy, similarity {other.jaccard:.2f}{witness}"
+    return f"near copy, similarity {other.jaccard:.2f}"
 
 
 def _member(member: Member) -> str:

@@ -74,6 +74,8 @@ def test_exact_url_and_near_copies_are_told_apart_and_explained(tmp_path: Path) 
     documents[1]["exact"] = documents[0]["exact"]
     documents[1]["signature"] = documents[0]["signature"]
     documents[3]["url"] = documents[2]["url"]
+    documents[3]["signature"] = [*documents[2]["signature"][:60], *documents[3]["signature"][60:]]
+    documents[7]["url"] = documents[6]["url"]  # with another text: no copy
     documents[5]["signature"] = [*documents[4]["signature"][:100], *documents[5]["signature"][100:]]
     write_part(tmp_path, documents)
     manifest = run(config(tmp_path))
@@ -83,8 +85,9 @@ def test_exact_url_and_near_copies_are_told_apart_and_explained(tmp_path: Path) 
         3: ("url", 2),
         5: ("near", 4),
     }
-    assert found[5]["witness"] == documents[4]["id"]
+    assert found[5]["survivor"] == documents[4]["id"]
     assert found[5]["jaccard"] == pytest.approx(100 / 112)
+    assert found[3]["jaccard"] == pytest.approx(60 / 112)
     assert manifest.counts().dropped == {"dedupe.exact": 1, "dedupe.url": 1, "dedupe.near": 1}
     assert manifest.counts().kept == 5
     (file,) = manifest.files("survivors")
@@ -95,7 +98,9 @@ def test_exact_url_and_near_copies_are_told_apart_and_explained(tmp_path: Path) 
 def test_urls_are_left_alone_where_the_configuration_says_so(tmp_path: Path) -> None:
     documents = rows(signatures(2))
     documents[1]["url"] = documents[0]["url"]
+    documents[1]["signature"] = [*documents[0]["signature"][:60], *documents[1]["signature"][60:]]
     write_part(tmp_path, documents)
+    assert run(config(tmp_path)).counts().dropped == {"dedupe.url": 1}
     assert run(config(tmp_path, urls=False)).counts().dropped == {}
 
 

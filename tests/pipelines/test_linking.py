@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpus import files
-from corpus.dedup.bands import EXACT, GRID, NEAR, URL
+from corpus.dedup.bands import EXACT, GRID, NEAR, SAME_ADDRESS, URL, band_hashes
 from corpus.dedup.store import SignatureStore
 from corpus.schema import PERMUTATIONS, SIGNATURES
 from pipelines import linking
@@ -57,6 +57,9 @@ def rows() -> list[dict]:
         made[i + 20] |= {"exact": made[i]["exact"], "signature": made[i]["signature"]}
     for i in range(160, 170):
         made[i + 10]["url"] = made[i]["url"]
+        made[i + 10]["signature"] = np.concatenate(
+            [made[i]["signature"][:60], made[i + 10]["signature"][60:]]
+        )
     return made
 
 
@@ -66,7 +69,7 @@ def removed_ids(paths: list[str], folder: Path, resolved: list[linking.Resolved]
     for clusters in linking.load_clusters(str(folder), resolved):
         ids = [
             store.columns(clusters.removals[name], ["id"])["id"].to_pylist()
-            for name in ("document", "survivor", "witness")
+            for name in ("document", "survivor")
         ]
         kinds, jaccard = clusters.removals["kind"].tolist(), clusters.removals["jaccard"].tolist()
         found |= set(zip(*ids, kinds, jaccard, strict=True))
@@ -82,7 +85,7 @@ def expected(rows: list[dict], tmp_path_factory: pytest.TempPathFactory) -> set[
 
 
 def test_planted_copies_are_removed_and_told_apart(expected: set[tuple]) -> None:
-    kinds = [row[3] for row in expected]
+    kinds = [row[2] for row in expected]
     assert (kinds.count(EXACT), kinds.count(URL)) == (20, 10)
     # Two of three near copies, but for the few whose bands all differ.
     assert 74 <= kinds.count(NEAR) <= 80
@@ -152,7 +155,7 @@ def test_urls_can_be_left_out(rows: list[dict], tmp_path: Path) -> None:
     paths = write_parts(tmp_path / "parts", rows, [])
     found = linking.find_edges(paths, str(tmp_path), THRESHOLD, False, Runner())
     resolved = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
-    assert URL not in {row[3] for row in removed_ids(paths, tmp_path, resolved)}
+    assert URL not in {row[2] for row in removed_ids(paths, tmp_path, resolved)}
 
 
 @pytest.mark.parametrize("in_rounds", [False, True])
@@ -177,10 +180,120 @@ def test_one_and_two_workers_write_the_same_bytes(rows: list[dict], tmp_path: Pa
         found = linking.find_edges(paths, folder, THRESHOLD, True, Runner(workers=workers))
         resolved = linking.resolve_in_memory(paths, folder, found, THRESHOLD)
         names = [
-            "edges.json",
+            "pass-01/edges.json",
             *(linked.path for linked in found),
             resolved[0].removals,
             resolved[0].survivors,
         ]
         sums.append([(name, files.sha256(files.join(folder, name))) for name in names])
     assert sums[0] == sums[1]
+
+
+def chained(seed: int) -> list[dict]:
+    """Documents in chains and crowds: each is a changed copy of an earlier one, some share an address."""
+    random = np.random.default_rng(seed)
+    made: list[dict] = []
+    for i in range(160):
+        signature = random.integers(0, 1 << 32, PERMUTATIONS, dtype=np.uint32)
+        if i % 8:
+            changed = random.permutation(PERMUTATIONS)[: random.integers(0, 60)]
+            other = made[random.integers(i - i % 8 if i % 3 else 0, i)]["signature"].copy()
+            other[changed] = signature[changed]
+            signature = other
+        row = {
+            "id": f"doc{i:03d}",
+            "exact": random.bytes(16),
+            "url": int(random.integers(0, 20)),
+            "source": 0,
+        }
+        row |= {"bytes": int(random.integers(100, 9000)), "words": 50, "fetched": None}
+        made.append(row | {"language": "tur_Latn", "signature": signature})
+        if i % 20 == 19:
+            made[-1] |= {name: made[-2][name] for name in ("exact", "signature", "bytes")}
+    return made
+
+
+def compared(rows: list[dict], urls: bool = True) -> dict[tuple[str, str], set[int]]:
+    """All pairs that are copies, by their kinds: looked for by comparing everything with everything."""
+    signatures = np.stack([row["signature"] for row in rows])
+    hashes = band_hashes(signatures)
+    pairs: dict[tuple[str, str], set[int]] = {}
+    for i, left in enumerate(rows):
+        for j, right in enumerate(rows[:i]):
+            alike = np.mean(signatures[i] == signatures[j])
+            tests = {
+                EXACT: left["exact"] == right["exact"],
+                URL: urls and left["url"] == right["url"] != 0 and alike >= SAME_ADDRESS,
+                NEAR: alike >= THRESHOLD and bool((hashes[i] == hashes[j]).any()),
+            }
+            kinds = {kind for kind, holds in tests.items() if holds}
+            if kinds:
+                pairs[left["id"], right["id"]] = pairs[right["id"], left["id"]] = kinds
+    return pairs
+
+
+@pytest.mark.parametrize(("seed", "in_memory"), [(1, True), (2, True), (3, True), (4, False)])
+def test_what_goes_is_a_copy_of_what_stays_and_what_stays_has_no_copies(
+    tmp_path: Path, seed: int, in_memory: bool
+) -> None:
+    rows = chained(seed)
+    pairs = compared(rows)
+    results = []
+    for run, order in enumerate([np.arange(len(rows)), np.random.default_rng(seed).permutation(len(rows))]):
+        folder = tmp_path / f"{run}"
+        folder.mkdir()
+        paths = write_parts(folder / "parts", [rows[i] for i in order], [40, 41 + 50 * run])
+        limit = 10**6 if in_memory else 0
+        copies = linking.find_copies(paths, str(folder), THRESHOLD, True, limit, Runner())
+        assert copies.open == 0
+        results.append(removed_ids(paths, folder, copies.resolved))
+    assert results[0] == results[1]
+    removed = {row[0] for row in results[0]}
+    assert len(removed) > 40
+    for document, survivor, kind, _ in results[0]:
+        assert survivor not in removed
+        assert kind == min(pairs[document, survivor])
+    assert [pair for pair in pairs if not removed & set(pair)] == []
+
+
+def crowd(members: int) -> list[dict]:
+    """A document, its copy, and copies of that which are copies of each other, not of the document.
+
+    They share the last band only with the copy and with each other, and none with the document.
+    """
+    random = np.random.default_rng(9)
+    draw = lambda: random.integers(0, 1 << 32, PERMUTATIONS, dtype=np.uint32)  # noqa: E731
+    best, second = draw(), draw()
+    second[:88] = best[:88]
+    signatures = [best, second]
+    for i in range(members):
+        signature = second.copy()
+        changed = np.arange(13) * 8 + (i + np.arange(13)) % 8  # one place of each other band
+        signature[changed] = draw()[changed]
+        signatures.append(signature)
+    row = {"url": 0, "source": 0, "words": 50, "fetched": None, "language": "tur_Latn"}
+    return [
+        row | {"id": f"{i:03d}", "exact": random.bytes(16), "bytes": 9000 - i, "signature": signature}
+        for i, signature in enumerate(signatures)
+    ]
+
+
+def test_copies_of_a_removed_leader_are_compared_with_each_other(tmp_path: Path) -> None:
+    paths = write_parts(tmp_path / "parts", crowd(50), [20])
+    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    found = removed_ids(paths, tmp_path, copies.resolved)
+    assert {(document, survivor) for document, survivor, _, _ in found} == {
+        ("001", "000"),
+        *((f"{i:03d}", "002") for i in range(3, 52)),
+    }
+    assert (copies.passes, copies.open) == (3, 0)
+
+
+def test_where_the_passes_do_not_suffice_copies_stay_and_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "MAX_PASSES", 1)
+    paths = write_parts(tmp_path / "parts", crowd(50), [20])
+    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    assert {row[:2] for row in removed_ids(paths, tmp_path, copies.resolved)} == {("001", "000")}
+    assert copies.open == 50

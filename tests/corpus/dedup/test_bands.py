@@ -16,8 +16,10 @@ from corpus.dedup.bands import (
     NEAR,
     URL,
     URL_BAND,
+    Again,
     band_blocks,
     band_hashes,
+    buckets_of,
     link,
     make_edges,
     merge_edges,
@@ -83,8 +85,9 @@ def test_every_band_of_every_document_is_in_one_block(make_store, make_row) -> N
 
 def test_texts_without_words_are_not_alike(make_store, make_row) -> None:
     empty = np.full(PERMUTATIONS, EMPTY)
-    store = make_store([make_row(id="a", signature=empty), make_row(id="b", signature=empty)])
-    assert found(store, 0).edges.size == 0
+    rows = [make_row(id=name, signature=empty, url=7) for name in "ab"]
+    store = make_store(rows)
+    assert found(store, 0).edges.size == found(store, URL_BAND).edges.size == 0
     worded = make_row(id="c")["signature"]
     worded[-1] = EMPTY  # by chance
     store = make_store([make_row(id="d", signature=worded), make_row(id="e", signature=worded)])
@@ -159,16 +162,39 @@ def test_exact_copies_are_joined_by_the_whole_hash(make_store, make_row) -> None
     assert by_id(store, found(store, EXACT_BAND).edges) == {("a", "c", EXACT, 1.0)}
 
 
-def test_one_url_is_one_bucket_and_no_url_is_none(make_store, make_row) -> None:
-    base = make_row(id="a", url=7)
+def test_texts_of_one_url_are_linked_where_half_of_them_is_the_same(make_store, make_row) -> None:
+    base = make_row(id="a", url=7, bytes=9000)
     rows = [
         base,
         make_row(id="b", url=7, signature=like(base["signature"], 56, 1)),
-        make_row(id="c", url=0),
+        make_row(id="c", url=7, signature=like(base["signature"], 55, 2)),
         make_row(id="d", url=0),
+        make_row(id="e", url=0),
     ]
     store = make_store(rows)
     assert by_id(store, found(store, URL_BAND).edges) == {("a", "b", URL, 0.5)}
+
+
+def test_different_texts_of_one_url_lead_their_own_versions(make_store, make_row) -> None:
+    first, second = make_row(id="a", url=7, bytes=9000), make_row(id="b", url=7, bytes=9000)
+    rows = [first, second]
+    rows += [make_row(id=f"a{i}", url=7, signature=like(first["signature"], 80, i)) for i in range(3)]
+    rows += [make_row(id=f"b{i}", url=7, signature=like(second["signature"], 80, 9 + i)) for i in range(3)]
+    store = make_store(rows)
+    expected = {(x, f"{x}{i}", URL, 0.714) for x in "ab" for i in range(3)}
+    assert by_id(store, found(store, URL_BAND).edges) == expected
+
+
+def test_a_later_pass_has_the_buckets_asked_for_without_the_removed_documents(make_store, make_row) -> None:
+    store = make_store([make_row(id=f"{i}", url=1 + i // 2) for i in range(6)], [make_row(id="x", url=1)])
+    docs = np.arange(6, dtype=np.uint64)
+    buckets = dict(buckets_of(docs[:1], store, True))
+    assert buckets[URL_BAND].tolist() == [1]
+    assert len(buckets) == 15
+    again = Again(docs[1:2], buckets.__getitem__)
+    blocks = [(band, block.tolist()) for band, _, block in band_blocks(store, 0, 1, True, again)]
+    assert [band for band, _ in blocks] == [*range(14), URL_BAND]
+    assert all(block[1] == [0] for _, block in blocks)
 
 
 def test_a_pair_linked_in_two_ways_keeps_the_stronger_kind_and_the_larger_similarity() -> None:

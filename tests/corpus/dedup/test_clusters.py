@@ -1,7 +1,8 @@
-"""Each cluster keeps one document, and each removal can be explained."""
+"""Each removed document is a copy of a kept one."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -9,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.dedup.bands import EXACT, NEAR, URL, make_edges, merge_edges
-from corpus.dedup.clusters import check_one_stays, largest_component, resolve, size_histogram
-from corpus.dedup.components import component_labels
+from corpus.dedup.bands import EXACT, NEAR, URL, make_edges, merge_edges, verified
+from corpus.dedup.clusters import check_survivors_stay, largest_component, resolve, size_histogram
 
 EDGES = st.lists(
     st.tuples(
@@ -36,23 +36,16 @@ def by_number(docs: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(docs))
 
 
-def exact_only(edges: np.ndarray, kinds: tuple[int, ...]) -> int:
-    """Documents that one-survivor-a-component removes with these kinds of edge alone."""
-    kept = edges[np.isin(edges["kind"], kinds)]
-    nodes, labels = component_labels(np.stack([kept["b"], kept["a"]], axis=1))
-    return nodes.size - np.unique(labels).size
-
-
-def test_the_preferred_document_survives_and_the_others_point_to_it() -> None:
-    edges = edges_of([(1, 2, NEAR, 0.9), (2, 3, NEAR, 0.8), (7, 8, EXACT, 1.0)])
+def test_a_document_goes_for_a_kept_one_and_a_chain_leaves_several() -> None:
+    edges = edges_of([(1, 2, NEAR, 0.9), (2, 3, NEAR, 0.8), (3, 4, NEAR, 0.9), (7, 8, EXACT, 1.0)])
     best_is_largest = lambda docs: np.argsort(np.argsort(docs)[::-1])  # noqa: E731
     clusters = resolve(edges, 0.75, best_is_largest)
-    assert clusters.removals["document"].tolist() == [1, 2, 7]
-    assert clusters.removals["survivor"].tolist() == [3, 3, 8]
-    assert clusters.removals["witness"].tolist() == [2, 3, 8]
+    assert clusters.removals["document"].tolist() == [1, 3, 7]
+    assert clusters.removals["survivor"].tolist() == [2, 4, 8]
     assert clusters.removals["kind"].tolist() == [NEAR, NEAR, EXACT]
-    assert clusters.removals["jaccard"].tolist() == pytest.approx([0.9, 0.8, 1.0])
-    assert clusters.survivors.tolist() == [(3, 3), (8, 2)]
+    assert clusters.removals["jaccard"].tolist() == pytest.approx([0.9, 0.9, 1.0])
+    assert clusters.survivors.tolist() == [(2, 2), (4, 2), (8, 2)]
+    assert clusters.passed_over.tolist() == [2]
 
 
 def test_near_edges_below_the_threshold_remove_nothing() -> None:
@@ -67,45 +60,51 @@ def test_no_edges_remove_nothing() -> None:
     assert size_histogram(clusters.survivors) == []
 
 
-def test_the_witness_is_tied_by_the_strongest_edge() -> None:
-    rows = [(1, 2, NEAR, 0.8), (1, 3, NEAR, 0.76), (2, 3, NEAR, 0.95), (3, 4, EXACT, 1.0), (1, 4, NEAR, 0.99)]
-    removals = resolve(edges_of(rows), 0.75, by_number).removals
-    # 4 is closest to the survivor, 3 is 4's exact copy, 2 is closest to 3.
-    assert removals["witness"].tolist() == [3, 4, 1]
-    assert removals["kind"].tolist() == [NEAR, EXACT, NEAR]
+def test_of_several_kept_copies_the_strongest_link_counts() -> None:
+    near = [(1, 9, NEAR, 0.8), (2, 9, NEAR, 0.95), (3, 9, NEAR, 0.95)]
+    url = [(4, 9, URL, 0.5), (5, 9, URL, 0.6)]
+    for rows, expected in (
+        (near, (9, 2, NEAR, 0.95)),
+        ([*near, *url], (9, 5, URL, 0.6)),
+        ([*near, *url, (6, 9, EXACT, 1.0)], (9, 6, EXACT, 1.0)),
+        # The strongest link of all leads to a document that goes itself.
+        ([*near, *url, (6, 9, EXACT, 1.0), (1, 6, NEAR, 0.8)], (9, 5, URL, 0.6)),
+    ):
+        removal = resolve(edges_of(rows), 0.75, by_number).removals[-1].tolist()
+        assert removal == pytest.approx(expected)
 
 
 @settings(deadline=None)
 @given(EDGES, st.randoms(use_true_random=False))
-def test_every_cluster_keeps_exactly_one(rows: list[tuple[int, int, int, float]], random) -> None:
+def test_every_removed_document_has_a_kept_copy_and_no_two_kept_ones_are_copies(
+    rows: list[tuple[int, int, int, float]], random
+) -> None:
     edges = edges_of(rows)
     clusters = resolve(edges, 0.75, by_number)
-    check_one_stays(clusters)
-    kept = edges[(edges["kind"] != NEAR) | (edges["jaccard"] >= np.float32(0.75))]
-    nodes, labels = component_labels(np.stack([kept["b"], kept["a"]], axis=1))
-    label = dict(zip(nodes.tolist(), labels.tolist(), strict=True))
+    check_survivors_stay(clusters)
+    pairs = {(a, b): (k, j) for a, b, k, j in verified(edges, 0.75).tolist()}
     removals = clusters.removals
-    # With the smaller number preferred, the survivor is the component's label.
-    survivors = dict(zip(removals["document"].tolist(), removals["survivor"].tolist(), strict=True))
-    assert survivors == {node: smallest for node, smallest in label.items() if node != smallest}
-    # Following the witnesses leads to the survivor, over edges that exist.
-    pairs = {(a, b): (k, j) for a, b, k, j in kept.tolist()}
-    witness = dict(zip(removals["document"].tolist(), removals["witness"].tolist(), strict=True))
-    for document, survivor, neighbour, kind, jaccard in removals.tolist():
-        assert pairs[min(document, neighbour), max(document, neighbour)] == (kind, jaccard)
-        steps = 0
-        while document in witness:
-            document, steps = witness[document], steps + 1
-            assert steps <= len(witness)
-        assert document == survivor
-    # Kinds are counted in the order exact, URL, near.
-    assert np.count_nonzero(removals["kind"] == EXACT) == exact_only(kept, (EXACT,))
-    assert np.count_nonzero(removals["kind"] <= URL) == exact_only(kept, (EXACT, URL))
+    removed = set(removals["document"].tolist())
+    for document, survivor, kind, jaccard in removals.tolist():
+        assert survivor not in removed
+        assert survivor < document  # the smaller number is preferred
+        assert pairs[survivor, document] == (kind, jaccard)
+    assert all(a in removed or b in removed for a, b in pairs)
+    assert set(clusters.passed_over.tolist()) == {b for _, b in pairs} - removed
+    standing = collections.Counter(removals["survivor"].tolist())
+    assert {document: copies - 1 for document, copies in clusters.survivors.tolist()} == standing
     # The order of the edges plays no part.
     random.shuffle(rows)
     again = resolve(edges_of(rows), 0.75, by_number)
     assert np.array_equal(again.removals, removals)
     assert np.array_equal(again.survivors, clusters.survivors)
+
+
+@pytest.mark.parametrize("number", [1_000, 100_000])
+def test_a_long_chain_of_copies_keeps_every_other_document(number: int) -> None:
+    numbers = np.arange(number, dtype=np.uint64)
+    edges = make_edges(numbers[:-1], numbers[1:], NEAR, np.full(number - 1, 0.8, np.float32))
+    assert resolve(edges, 0.75, by_number).removals["document"].tolist() == list(range(1, number, 2))
 
 
 def test_the_largest_component_shrinks_as_the_threshold_rises() -> None:
@@ -129,6 +128,6 @@ def test_a_cluster_that_lost_everyone_is_an_error() -> None:
     broken = clusters.removals.copy()
     broken["survivor"][0] = 6
     with pytest.raises(AssertionError, match="a survivor is among the removed"):
-        check_one_stays(dataclasses.replace(clusters, removals=broken))
+        check_survivors_stay(dataclasses.replace(clusters, removals=broken))
     with pytest.raises(AssertionError, match="do not add up"):
-        check_one_stays(dataclasses.replace(clusters, removals=clusters.removals[:1]))
+        check_survivors_stay(dataclasses.replace(clusters, removals=clusters.removals[:1]))

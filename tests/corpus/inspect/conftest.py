@@ -72,7 +72,6 @@ def removal(gone: tuple[int, int, Row], stays: tuple[int, int, Row], kind: str, 
         "survivor": stays[2]["id"],
         "survivor_part": stays[0],
         "survivor_row": stays[1],
-        "witness": stays[2]["id"],
         "jaccard": jaccard,
     }
 

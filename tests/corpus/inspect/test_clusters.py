@@ -34,7 +34,7 @@ def test_the_survivor_stands_beside_the_least_similar_near_copy(build: Build) ->
 
 def test_a_near_copy_is_shown_before_any_other_kind() -> None:
     members = _Members(0, 0, size=4)
-    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "witness": "s"}
+    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0}
     kinds = [("url", 0.1), ("near", 0.9), ("near", 0.8)]
     removals = [
         {**row, "part": 0, "row": number, "kind": kind, "jaccard": jaccard}
@@ -62,7 +62,7 @@ def test_of_a_large_cluster_some_members_are_looked_up(build: Build, monkeypatch
 def test_the_members_that_are_looked_up_lie_evenly_over_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.inspect.clusters.MEMBERS", 2)
     members = _Members(0, 0, size=7)  # every fourth removed one
-    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "witness": "s", "part": 0}
+    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "part": 0}
     removals = [{**row, "row": number, "kind": "exact", "jaccard": 1.0} for number in range(1, 7)]
     for batch in (removals[:3], removals[3:]):
         members.add(pa.RecordBatch.from_pylist(batch, schema.REMOVED.schema()))
