@@ -5,7 +5,8 @@
 Signatures are made directly: a copy of Jaccard similarity J shares each of its 112 places with its original
 with probability J, which is what MinHash gives. Planted are pairs at J = 0.6 to 0.9, clusters of 2 to 60
 around one original, exact copies, repeated URLs (half with J = 0.7, half with texts that share nothing) and a
-hard group of pages made from one template (J = 0.65 with each other: similar, and not copies). With --near-duplicates, a folder with `docs.jsonl.gz` and
+hard group of pages made from one template (J = 0.65 with each other: similar, and not copies). With
+--near-duplicates, a folder with `docs.jsonl.gz` and
 `pairs.tsv` (true similarities of real revisions), recall and precision on it are printed as well.
 """
 
