@@ -7,8 +7,8 @@ process killed at any moment leaves the earlier checkpoints as they were.
 
 What is saved must be the same on every rank, except for DTensors, of which each rank writes its part.
 Ranks on several machines need one folder in common. Object stores cannot rename a folder at once: the
-folder is on a local or network file system, from which finished checkpoints may be copied. Loading
-unpickles: load only what you trust.
+folder is on a local or network file system, from which finished checkpoints may be copied. Loading one
+runs no code of it (`trainer.contents`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ import torch.distributed as dist
 import xxhash
 from torch.distributed.checkpoint.api import CheckpointException
 
+from trainer import contents
 from trainer import state as states
+from trainer.contents import ContentsError
 from trainer.parallel import World
 
 FACTS = "facts.json"
@@ -140,7 +142,7 @@ class Checkpoints:
         self._together(lambda: self._verify(step))
         try:
             states.read(self.path(step), state, self._group)
-        except CheckpointException as error:
+        except (CheckpointException, ContentsError) as error:
             raise CheckpointError(f"{self.path(step)}: {_cause(error)}") from error
 
     def _write(self, step: int, staged: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -180,7 +182,7 @@ class Checkpoints:
         """Give length and checksum of the files that this rank wrote, which are in the page cache still."""
         mine = [path for path in folder.iterdir() if path.name.startswith(f"__{self._rank}_")]
         if self._rank == 0:
-            mine.append(folder / ".metadata")
+            mine.append(folder / contents.NAME)
         return {path.name: {"bytes": path.stat().st_size, "xxh3": _checksum(path)} for path in mine}
 
     def _publish(self, step: int, hidden: Path, facts: dict[str, Any]) -> None:
@@ -249,7 +251,7 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, CheckpointException):
         rank, (first, _) = next(iter(sorted(error.failures.items())))
         return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)
-    expected = isinstance(error, (CheckpointError, states.StateError))
+    expected = isinstance(error, (CheckpointError, states.StateError, ContentsError))
     return str(error) if expected else f"{type(error).__name__}: {error}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 from numpy.typing import DTypeLike, NDArray
+from xxhash import xxh3_64_intdigest as xxh3
 
 from corpus import files
 from corpus.dataset import Batches, DatasetError
@@ -31,8 +32,9 @@ _MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
 class Maps:
     """The record batches of a split, opened when they are first read: local files whole, remote ones singly.
 
-    Batches are numbered through all streams. What is kept of each (`index_bytes`) is where it lies and, once
-    it was opened, where its tokens lie in it. Threads may share it.
+    Batches are numbered through all streams. What is kept of each (`index_bytes`) is where it lies, its
+    checksum and, once it was opened, where its tokens lie in it. The bytes of a batch are compared with its
+    checksum once, before its first tokens are read. Threads may share it.
     """
 
     def __init__(self, tokens: Tokens, split: str, cache: Cache | None) -> None:
@@ -56,8 +58,7 @@ class Maps:
         self._length = _column(places, "length", np.int32)
         self._documents = _column(places, "documents", np.int32)
         self._tokens = _column(places, "tokens", np.int32)
-        named = places if cache is not None else []  # local batches are checked by `derlem verify` alone
-        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in named)))
+        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in places)))
         self._checksum = np.frombuffer(checksums, ">u8")
         # Where its tokens and its documents' limits lie, in bytes from its beginning; 0: not opened yet.
         self._values = np.zeros_like(self._length)
@@ -173,7 +174,8 @@ class Maps:
         length, checksum = int(self._length[number]), f"{self._checksum[number]:016x}"
         try:
             buffer = self._cache.open(checksum, length)
-            if buffer is None:
+            known = bool(self._values[number])
+            if buffer is None or not (known or xxh3(buffer) == self._checksum[number]):
                 url = files.join(self._folder, self._paths[self._file[number]])
                 data = fetch(url, int(self._offset[number]), length, checksum, self._stop)
                 buffer = self._cache.put(checksum, data)
@@ -190,11 +192,15 @@ class Maps:
                 del self._open[next(iter(self._open))]
 
     def _parse(self, batch: int, buffer: pa.Buffer) -> None:
-        """Find a batch's tokens and the limits of its documents, and see that they are all there."""
+        """Find a batch's tokens and the limits of its documents; check a local batch's bytes first."""
         begin = 0 if self._cache is not None else int(self._offset[batch])
         length, documents, tokens = (int(c[batch]) for c in (self._length, self._documents, self._tokens))
         if begin + length > buffer.size:
             raise self._damaged(batch, "it would reach beyond the end of the file")
+        if self._cache is None:  # `_fetch` has checked a remote one
+            found, named = xxh3(buffer.slice(begin, length)), int(self._checksum[batch])
+            if found != named:
+                raise self._damaged(batch, f"XXH3 is {found:016x}, the manifest says {named:016x}")
         try:
             message = ipc.read_message(buffer.slice(begin, length))
             column = ipc.read_record_batch(message, self._schema).column(0)
@@ -204,9 +210,9 @@ class Maps:
         if len(column) != documents or limits.size < 4 * (documents + 1):
             raise self._damaged(batch, f"{len(column)} documents, the manifest says {documents}")
         places = np.frombuffer(limits, np.int32, documents + 1)
-        found = int(places[-1]) - int(places[0])
-        if found != tokens or places[0] < 0 or values.size < int(places[-1]) * self.dtype.itemsize:
-            raise self._damaged(batch, f"{found} tokens, the manifest says {tokens}")
+        held = int(places[-1]) - int(places[0])
+        if held != tokens or places[0] < 0 or values.size < int(places[-1]) * self.dtype.itemsize:
+            raise self._damaged(batch, f"{held} tokens, the manifest says {tokens}")
         at_values = values.address + int(places[0]) * self.dtype.itemsize - buffer.address - begin
         at_limits = limits.address - buffer.address - begin
         if not (0 < at_values < length and 0 < at_limits < length):

@@ -9,6 +9,7 @@ to them on any number of ranks. Learning rates and other settings are not saved:
 from __future__ import annotations
 
 import copy
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +20,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.planner import LoadPlan
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan, ReadItem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 from torch.serialization import get_crc32_options, set_crc32_options
+
+from trainer import contents
 
 
 class StateError(Exception):
@@ -66,12 +69,13 @@ def write(folder: Path, content: dict[str, Any], group: dist.ProcessGroup | None
 
 
 def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Load a folder into a state, in place.
+    """Load a folder into a state, in place; nothing that the folder holds can run code.
 
-    Raises torch's CheckpointException, of a StateError where the folder holds something else.
+    Raises torch's CheckpointException, of a StateError where the folder holds something else, and
+    ContentsError for a table of contents that is none.
     """
     _expect_no_group()
-    reader = FileSystemReader(folder)
+    reader = _Reader(folder)
     held = reader.read_metadata().state_dict_metadata
     for name, part in state.items():
         if _optimizers(part):
@@ -86,8 +90,25 @@ def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None
         # A module's own tensors, and plain ones, were read into where they are.
 
 
+class _Reader(FileSystemReader):
+    """Reads the table of contents as data; torch's own unpickles it, whatever it says."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        found = contents.read(Path(self.path))
+        assert found.storage_meta is not None
+        found.storage_meta.load_id = self.load_id
+        return found
+
+
 class _Planner(DefaultLoadPlanner):
     """Refuses to load where names, shapes or dtypes differ; torch's own would convert dtypes in silence."""
+
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        """Take a value that is no tensor; torch's own planner would unpickle anything."""
+        plain = io.BytesIO()
+        torch.save(torch.load(value, weights_only=True), plain)
+        plain.seek(0)
+        super().load_bytes(read_item, plain)
 
     def create_local_plan(self) -> LoadPlan:
         assert self.metadata is not None

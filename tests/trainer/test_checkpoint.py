@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import os
+import pickle
 import random
 import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections import namedtuple
 from collections.abc import Callable
@@ -16,10 +21,21 @@ from typing import Any
 
 import pytest
 import torch
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ranks import on_ranks, process
 from torch import Tensor
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
 
 from trainer.checkpoint import CheckpointError, Checkpoints
+from trainer.contents import ContentsError, read
 from trainer.parallel import World
 
 CPU = torch.device("cpu")
@@ -113,6 +129,94 @@ def test_damage_is_found_and_an_earlier_checkpoint_named(
     damage(held.path(10) / name)
     with pytest.raises(CheckpointError, match="begin anew: there is no earlier one"):
         loaded(held, 10)
+
+
+class Mischief:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+    def __deepcopy__(self, _: object) -> Mischief:
+        return self
+
+
+def forge(held: Checkpoints, step: int, name: str, content: bytes) -> None:
+    """Change a file of a checkpoint, and what its facts say of the file."""
+    path, facts = held.path(step) / name, held.facts(step)
+    path.write_bytes(content)
+    facts["files"][name] = {"bytes": len(content), "xxh3": xxhash.xxh3_64_hexdigest(content)}
+    (held.path(step) / "facts.json").write_text(json.dumps(facts))
+
+
+def test_a_checkpoint_from_elsewhere_runs_no_code(tmp_path: Path) -> None:
+    held, mark = Checkpoints(tmp_path / "checkpoints", 3), tmp_path / "mark"
+    pickle.loads(pickle.dumps(Mischief(mark)))
+    mark.rmdir()  # it would have worked
+    save(held, 1)
+    known = pickle.loads((held.path(1) / ".metadata").read_bytes())
+    inside = dataclasses.replace(known, planner_data=Mischief(mark))
+    for content in (pickle.dumps(Mischief(mark)), pickle.dumps(inside), pickle.dumps([known, print])):
+        forge(held, 1, ".metadata", content)
+        with pytest.raises(
+            CheckpointError, match=r"0000000001: \.metadata is refused: .* could run code; do not use"
+        ):
+            loaded(held, 1)
+    assert not mark.exists()
+    forge(held, 1, ".metadata", pickle.dumps(known))
+    assert loaded(held, 1) == 1
+
+
+def test_a_value_of_a_checkpoint_from_elsewhere_runs_no_code(tmp_path: Path) -> None:
+    held, mark = Checkpoints(tmp_path / "checkpoints", 3), tmp_path / "mark"
+    held.save(1, {"x": {"value": Mischief(mark)}}, {})
+    held.wait()
+    found = {"x": {"value": 0}}
+    with pytest.raises(CheckpointError, match="Weights only load failed"):
+        held.load(1, found)
+    assert not mark.exists()
+    held.save(2, {"x": {"value": [3, "üç"]}}, {})
+    held.load(2, found)
+    assert found == {"x": {"value": [3, "üç"]}}
+
+
+@pytest.mark.parametrize("where", ["/etc/hostname", "../other/__0_0.distcp", ".."])
+def test_a_checkpoint_refers_to_its_own_files_alone(tmp_path: Path, where: str) -> None:
+    held = Checkpoints(tmp_path)
+    save(held, 1)
+    known = pickle.loads((held.path(1) / ".metadata").read_bytes())
+    for place in known.storage_data.values():
+        place.relative_path = where
+    forge(held, 1, ".metadata", pickle.dumps(known))
+    with pytest.raises(CheckpointError, match=r"refers to '.*', outside of the checkpoint"):
+        loaded(held, 1)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200)
+def test_any_change_of_the_table_of_contents_is_refused_or_harmless(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / ".metadata").write_bytes(mutated(data, METADATA))
+        with contextlib.suppress(ContentsError):
+            assert isinstance(read(Path(folder)), Metadata)
+
+
+def mutated(data: st.DataObject, content: bytes) -> bytes:
+    changed = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    return bytes(changed[: data.draw(st.integers(0, len(changed)))])
+
+
+METADATA = pickle.dumps(
+    Metadata(
+        {"a": TensorStorageMetadata(TensorProperties(torch.bfloat16), torch.Size([3]), [])},
+        storage_data={MetadataIndex("a"): _StorageInfo("__0_0.distcp", 0, 7)},
+    )
+)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_shards import Batches, write
 
 from corpus.dataset import DatasetError
 from corpus.schema import TOKENS32
-from trainer import tokens
+from trainer import maps, tokens
 from trainer.loader import Batch, Loader, unpack
 from trainer.loss import IGNORED
 from trainer.order import Order, Phase
@@ -244,6 +246,54 @@ def test_a_missing_or_cut_file_is_named_where_the_batches_are_asked_for(opened: 
     path.write_bytes(data)
     with Loader(opened, ordered(opened)) as loader:
         assert len(list(loader.steps(0, 5))) == 5
+
+
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_one_changed_bit_of_a_batch_is_found_before_a_window_of_it_is_given(
+    opened: tokens.Tokens, bit: int
+) -> None:
+    batches = [
+        (Path(opened.folder) / file.path, number, index.offset[number], index.length[number])
+        for stream in tokens.places(opened)
+        for file, number in stream
+        if (index := file.batches) is not None
+    ]
+    assert len(batches) == 6
+    for path, number, offset, size in batches:
+        data = path.read_bytes()
+        changed = bytearray(data)
+        changed[offset + size - 9] ^= 1 << bit  # in the body, which Arrow takes as it is
+        path.write_bytes(changed)
+        given = []
+        with (
+            Loader(opened, ordered(opened)) as loader,
+            pytest.raises(DatasetError, match=rf"{path.name}: batch {number}: XXH3 is .*tokenize again"),
+        ):
+            given.extend(rows(batches) for batches in loader.steps(0, 12))
+        assert given == [expected(ordered(opened), SHARDS, step) for step in range(len(given))]
+        path.write_bytes(data)
+        with Loader(opened, ordered(opened)) as loader:
+            assert len(list(loader.steps(0, 12))) == 12
+
+
+def test_a_batch_is_compared_with_its_checksum_when_it_is_first_needed_and_then_no_more(
+    opened: tokens.Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: set[int] = set()
+
+    def noting(buffer: pa.Buffer) -> int:
+        hashed.add(buffer.address)
+        return int(xxhash.xxh3_64_intdigest(buffer))
+
+    monkeypatch.setattr(maps, "xxh3", noting)
+    with Loader(opened, ordered(opened, [Phase(1, WEIGHTS, 16, 1)])) as loader:
+        list(loader.steps(0, 1))
+        assert 1 <= len(hashed) <= 2
+        list(loader.steps(1, 60))
+        assert len(hashed) == 6
+        hashed.clear()
+        list(loader.steps(0, 60))
+        assert hashed == set()
 
 
 def alive() -> list[str]:

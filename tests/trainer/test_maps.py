@@ -158,6 +158,22 @@ def test_a_remote_file_that_is_damaged_never_reaches_the_cache(
         read(memory, tmp_path / "cache")
 
 
+def test_a_batch_that_changed_in_the_cache_is_fetched_again(
+    tmp_path: Path, memory: str, local: list[list[object]], ranges: Counter[tuple[str, int, int]]
+) -> None:
+    assert read(memory, tmp_path / "cache") == local
+    ranges.clear()
+    kept = sorted((tmp_path / "cache").iterdir())
+    for path in kept[:3]:
+        changed = bytearray(path.read_bytes())
+        changed[-9] ^= 1
+        path.write_bytes(changed)
+    assert read(memory, tmp_path / "cache") == local
+    assert sorted(ranges.values()) == [1, 1, 1]
+    for path in (tmp_path / "cache").iterdir():
+        assert xxhash.xxh3_64_hexdigest(path.read_bytes()) == path.name.split("-")[0]
+
+
 def test_after_a_failure_the_batch_is_asked_for_again(
     tmp_path: Path, memory: str, local: list[list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
