@@ -14,6 +14,8 @@ _TRACKING = re.compile(
     r"=[^&#]*|sid=[0-9a-z]{16,}(?=[&#]|$))&?"
 )
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
+# An authority with a dot inside: `http://N/A` and `http://localhost` name no page.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
 _PORT = re.compile(r"^(https://[^/?#]*):(?:80|443)(?=[/?#]|$)")
 
 
@@ -27,17 +29,22 @@ def untracked(url: str) -> str:
 
 
 def canonical(url: str) -> str:
-    """Give the canonical form of an address: no fragment, no tracking, sorted query, https, no `www.`.
+    """Return the canonical form of an address: no tracking, sorted query, https, no `www.`, no last slash.
 
-    A string that is no address comes back as it is: it still names its document.
+    A fragment that begins with `!` or `/` names a page of an application and stays; any other names a place
+    in a page and goes. A string that is no address comes back as it is.
     """
     try:
-        plain = canonicalize_url(_TRACKING.sub("", url))
+        plain = canonicalize_url(_TRACKING.sub("", url), keep_fragments=True)
     except ValueError:
         return url
-    return _PORT.sub(r"\1", _SCHEME.sub("https://", plain)).rstrip("?&/")
+    page, _, fragment = plain.partition("#")
+    page = _PORT.sub(r"\1", _SCHEME.sub("https://", page)).rstrip("?&/")
+    fragment = fragment.rstrip("?&/")
+    return f"{page}#{fragment}" if fragment[:1] in ("!", "/") and len(fragment) > 1 else page
 
 
 def url_hash(url: str) -> int:
-    """Give the 64-bit hash of the canonical form; 0 where there is no URL."""
-    return xxhash.xxh3_64_intdigest(canonical(url).encode()) if url else 0
+    """Return the 64-bit hash of the canonical form; 0 for what is no address of a page, such as `N/A`."""
+    address = canonical(url)
+    return xxhash.xxh3_64_intdigest(address.encode()) if _ADDRESS.match(address) else 0

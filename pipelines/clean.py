@@ -19,7 +19,7 @@ from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
 
 NAME = "clean"
-VERSION = 1
+VERSION = 2
 
 # Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
 _SMALL_BYTES = 1 << 20

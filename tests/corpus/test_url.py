@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,14 @@ from corpus.url import canonical, url_hash
         ("http://www.kitaplik.example/a", "https://kitaplik.example/a"),
         ("https://kitaplik.example/a/", "https://kitaplik.example/a"),
         ("https://kitaplik.example/a#bolum-2", "https://kitaplik.example/a"),
+        ("https://kitaplik.example/#", "https://kitaplik.example"),
+        ("https://kitaplik.example/#!", "https://kitaplik.example"),
+        ("https://kitaplik.example/#/", "https://kitaplik.example"),
+        ("https://kitaplik.example/#!/", "https://kitaplik.example/#!"),
+        ("https://kitaplik.example/#!/a/", "http://www.kitaplik.example#!/a"),
+        ("https://kitaplik.example/a/#/b", "https://kitaplik.example/a#/b"),
+        ("https://kitaplik.example/#/b?utm_source=x&utm_medium=y", "https://kitaplik.example/#/b"),
+        ("https://kitaplik.example/#!şehir", "https://kitaplik.example/#!%C5%9Fehir"),
         ("https://KITAPLIK.example:443/a", "https://kitaplik.example/a"),
         ("https://kitaplik.example/a?utm_source=x&utm_medium=y", "https://kitaplik.example/a"),
         ("https://kitaplik.example/a?fbclid=1&id=7", "https://kitaplik.example/a?id=7"),
@@ -32,6 +42,10 @@ def test_spellings_of_one_address_are_one(one: str, other: str) -> None:
         ("https://kitaplik.example/a", "https://kitaplik.example/b"),
         ("https://kitaplik.example/a?id=1", "https://kitaplik.example/a?id=2"),
         ("https://kitaplik.example/A", "https://kitaplik.example/a"),
+        ("https://kitaplik.example/#!a", "https://kitaplik.example/#!b"),
+        ("https://kitaplik.example/#!a", "https://kitaplik.example/"),
+        ("https://kitaplik.example/#/a", "https://kitaplik.example/#/b"),
+        ("https://kitaplik.example/#/a", "https://kitaplik.example/a"),
         ("https://tr.kitaplik.example/", "https://kitaplik.example/"),
     ],
 )
@@ -44,11 +58,36 @@ def test_any_string_has_a_canonical_form_that_stays(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)
 
 
-@given(st.from_regex(r"https?://[a-z]{1,5}\.[a-z]{2,3}/[a-zA-Z0-9%/?&=#:]{0,30}", fullmatch=True))
+@given(st.from_regex(r"https?://[a-z]{1,5}\.[a-z]{2,3}/[a-zA-Z0-9%/?&=#!:]{0,30}", fullmatch=True))
 def test_the_canonical_form_of_an_address_stays(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)
 
 
-def test_no_url_has_no_hash() -> None:
-    assert url_hash("") == 0
-    assert url_hash("https://kitaplik.example/") != 0
+NO_ADDRESSES = ["", "N/A", "n/a", "null", "-", "http://", "https://N/A", "http://localhost/a", "about:blank"]
+NO_ADDRESSES += ["http:///a.b", "http://./a", "http://.../", "//", "[", "http://[::1", "kaynak 3.2", "\ud800"]
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_a_string_that_is_no_address_has_no_hash(text: str) -> None:
+    assert url_hash(text) == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["https://kitaplik.example/", "HTTP://A.B", "http://127.0.0.1/a", "http://şi.tr"]
+)
+def test_an_address_has_a_hash(url: str) -> None:
+    assert url_hash(url) != 0
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "../", "?&", "&utm_a=b", "&utm_", "%C5", "ş", "#!", "&a=b", "?&/x", "@:"]
+)
+def test_the_time_for_an_address_grows_with_its_length(piece: str) -> None:
+    def spent(length: int) -> float:
+        url = "https://a.example/?" + piece * (length // len(piece))
+        start = time.process_time()
+        url_hash(url)
+        return time.process_time() - start
+
+    short = min(spent(100_000) for _ in range(3))
+    assert spent(800_000) < 40 * short + 0.05  # 64 times as long where it grows with the square
