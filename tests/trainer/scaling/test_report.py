@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.reproduce import TABLES
 from trainer.config import Model
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build, words
@@ -517,14 +518,14 @@ def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["report", str(tmp_path / "none.csv"), "--loss", "x"]).exit_code == 1
 
 
-def real(shared_data: Callable[[str], Path], name: str, asked: Asked) -> Report:
-    """Report on a table of the sample data."""
-    return build.report(shared_data(f"scaling/{name}"), asked, resamples=40)
+def published(name: str, asked: Asked) -> Report:
+    """Report on a published table of runs."""
+    return build.report(TABLES / name, asked, resamples=40)
 
 
-def test_gemstones_report_shows_the_published_fit(shared_data: Callable[[str], Path]) -> None:
+def test_gemstones_report_shows_the_published_fit() -> None:
     columns = Columns(("final_loss",), "params_active_precise", "tokens", run="run_name")
-    found = real(shared_data, "gemstones/wandb_df_for_fitting_cool_end.jsonl", Asked(columns))
+    found = published("gemstones/wandb_df_for_fitting_cool_end.jsonl", Asked(columns))
     fit: Mapping[str, Any] = found.analysis["fits"]["chinchilla"]
     assert fit["parameters"]["alpha"] == pytest.approx(0.3003, abs=1e-4)
     assert fit["parameters"]["beta"] == pytest.approx(0.5802, abs=1e-4)
@@ -532,9 +533,9 @@ def test_gemstones_report_shows_the_published_fit(shared_data: Callable[[str], P
     assert "up to 3.7 times beyond the rest" in answer(found, "How far").statement
 
 
-def test_datablations_report_leaves_open_what_the_data_leave_open(shared_data: Callable[[str], Path]) -> None:
+def test_datablations_report_leaves_open_what_the_data_leave_open() -> None:
     columns = Columns(("val_loss_c4",), "params", "tokens", "unique_tokens", "run")
-    found = real(shared_data, "datablations/runs_182_fit_set.csv", Asked(columns))
+    found = published("datablations/runs_182_fit_set.csv", Asked(columns))
     assert any("R_N*" in one for one in found.cannot)
     table_ = next(one for one in found.sections if one.id == "repetition").tables[0]
     worth = {row[0]: row[1] for row in table_.rows}
@@ -542,9 +543,9 @@ def test_datablations_report_leaves_open_what_the_data_leave_open(shared_data: C
     assert 3.3 < worth["4"].estimate < 4.0
 
 
-def test_gadre_report_ranks_its_corpora(shared_data: Callable[[str], Path]) -> None:
+def test_gadre_report_ranks_its_corpora() -> None:
     columns = Columns(("loss_c4_val",), "params", "tokens", run="name")
-    found = real(shared_data, "gadre_overtraining/losses.csv", Asked(columns, corpus="train_dataset"))
+    found = published("gadre_overtraining/losses.csv", Asked(columns, corpus="train_dataset"))
     ranked = answer(found, "c4_original or rw_original")
     assert ranked.known
     assert ranked.statement.startswith("c4_original")
