@@ -1,7 +1,8 @@
-"""The connections of a fetcher: who is at the other end, how many wait idle, how long a header may be."""
+"""The connections of a fetcher: who is at the other end, how many wait idle, how answers are read."""
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +11,19 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http_exceptions import LineTooLong
+
+from corpus.crawl.response import ResponseParser
+from corpus.settings import ConfigError
 
 IDLE_CONNECTIONS = 256
 """Connections that are kept while nothing is asked over them; beyond, those idle for longest are closed."""
+
+PRIVATE = {
+    "ClientSession": ("_retry_connection",),
+    "TCPConnector": ("_factory", "_conns", "_loop"),
+    "ResponseHandler": ("_parser", "_tail", "set_response_params", "connection_lost", "force_close"),
+}
+"""What the crawler uses of aiohttp's classes that is no part of its documented interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ PEER: ContextVar[Peer] = ContextVar("peer", default=NOBODY)
 
 
 class Connector(aiohttp.TCPConnector):
-    """Notes who is at the other end, keeps few idle connections, and limits the header as a whole.
+    """Notes who is at the other end, keeps few idle connections, and reads answers by our own parser.
 
     Idle ones end by themselves in 15 s, but by then thousands of hosts may have been asked for one page.
     """
@@ -58,35 +68,46 @@ def _peer(transport: Any) -> Peer:
 
 
 class _Handler(ResponseHandler):
-    """Gives up an answer when `limit` bytes came and its header is still not whole, 1xx answers included.
+    """Reads answers by `ResponseParser`, which bears what aiohttp's own refuses."""
 
-    aiohttp limits the lines of each answer, but not how many 1xx answers come before the one that counts.
-    """
-
-    def __init__(self, loop: Any, limit: int) -> None:
+    def __init__(self, loop: Any, header_limit: int) -> None:
         super().__init__(loop)
-        self._limit = limit
-        self._header_bytes = 0
-        self._begun = False
+        self._header_limit = header_limit
 
     def set_response_params(self, **options: Any) -> None:
-        self._header_bytes, self._begun = 0, False
+        early, self._tail = self._tail, b""
         super().set_response_params(**options)
+        timer, buffer = options.get("timer"), options.get("read_bufsize", 1 << 16)
+        self._parser: Any = ResponseParser(self, self._header_limit, timer=timer, buffer=buffer)
+        if early:
+            self.data_received(early)
 
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        self._begun = self._begun or not 100 <= data[0].code < 200
-        super().feed_data(data, size)
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None and self._parser is not None:
+            self._parser.is_lost = True
+        super().connection_lost(exc)
 
-    def set_exception(self, *error: Any) -> None:
-        super().set_exception(*error)
-        # Who waits for more of a body is not told by aiohttp that a chunk's frame is wrong.
-        if self._payload is not None and not self._payload.is_eof() and self._payload.exception() is None:
-            self._payload.set_exception(error[0])
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._begun:
-            self._header_bytes += len(data)
-            if self._header_bytes > self._limit and self.transport is not None:
-                self.transport.close()
-                self.set_exception(LineTooLong(b"the header", self._limit))
+def check_client() -> None:
+    """Raise ConfigError where the aiohttp that is installed lacks something that the crawler relies on."""
+    missing = asyncio.run(_missing())
+    if missing:
+        raise ConfigError(
+            f"aiohttp {aiohttp.__version__} has no {', '.join(missing)}, which the crawler relies on: "
+            "install the version that pyproject.toml names: pip install 'aiohttp>=3.14,<3.15'"
+        )
+
+
+async def _missing() -> list[str]:
+    connector = aiohttp.TCPConnector()
+    session = aiohttp.ClientSession(connector=connector)
+    parts = (session, connector, ResponseHandler(asyncio.get_running_loop()))
+    missing = [
+        f"{kind}.{name}"
+        for (kind, names), part in zip(PRIVATE.items(), parts, strict=True)
+        for name in names
+        if not hasattr(part, name)
+    ]
+    if not missing:  # else closing may need what is missing
+        await session.close()
+    return missing

@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self, get_args
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.connection import NOBODY, PEER, Connector
 from corpus.crawl.network import Guard, Refused, Unresolved
+from corpus.crawl.response import HeaderTooLongError, Message, Truncated
 from corpus.sources.http import BodyError, Response, charset_of, decode_body
 from corpus.warc import digest_of
 
@@ -55,11 +56,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
     encoding         the body is corrupt, or packed in a way that was not offered
 """
 
-Truncated = Literal["", "length", "unspecified"]
-
-FIELDS = 256
-"""Header fields after which an answer is given up."""
-
 _MIB = 1 << 20
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.8,*/*;q=0.5"
 _LANGUAGES = {"tur": "tr-TR,tr;q=0.9,en;q=0.5,*;q=0.3"}
@@ -76,10 +72,13 @@ class Answer:
     """What a server sent.
 
     `body` is as sent but for the chunked framing and rare codings (`stays_packed`); `content` is it unpacked,
-    and empty where the status is no success and it could not be. `truncated` is, as WARC-Truncated has it,
-    "length" where the body was cut at the limit, "unspecified" where it was not wanted, else "". `request` is
-    what was sent, byte for byte. `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"),
-    or None. `digest` is that of `body`, in the form of WARC-Payload-Digest.
+    and empty where the status is no success and it could not be. `request` is what was sent, byte for byte.
+    `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"), or None. `digest` is that of
+    `body`, in the form of WARC-Payload-Digest.
+
+    `truncated` is, as WARC-Truncated has it, "length" where the body was cut at the limit, "time" where the
+    server fell silent within it or took too long, "disconnect" where the connection ended before it did,
+    "unspecified" where it was not wanted, its chunks went wrong or its Content-Length was too small, else "".
     """
 
     url: str
@@ -116,7 +115,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no answer: a lasting kind, what was found, and whether a later try may help."""
+    """Why there is no answer: a lasting kind, what was found, and whether a later try may help.
+
+    `answered` says that the server had sent a status: it is there, whatever came of the answer.
+    """
 
     url: str
     kind: Kind
@@ -125,6 +127,7 @@ class Failure:
     address: str
     started: datetime
     seconds: float
+    answered: bool = False
 
 
 Wanted = Callable[[int, Mapping[str, str]], bool]
@@ -175,9 +178,6 @@ class Fetcher:
             timeout=aiohttp.ClientTimeout(limits.total_s, limits.connect_s, limits.idle_s),
             auto_decompress=False,
             trust_env=False,
-            max_line_size=self._header_limit,
-            max_field_size=self._header_limit,
-            max_headers=FIELDS,
         )
         self._session._retry_connection = False
         return self
@@ -210,6 +210,7 @@ class Fetcher:
         started, clock = datetime.now(UTC), time.monotonic()
         fields = {name: value for name, value in (headers or {}).items() if _PRINTABLE.fullmatch(value)}
         PEER.set(NOBODY)
+        answered = False
         try:
             target = _target(url)
             url = str(target)
@@ -218,12 +219,14 @@ class Fetcher:
             async with turn, self._requests:  # who waits for a turn takes no other's place
                 started, clock = datetime.now(UTC), time.monotonic()
                 async with self._session.get(target, headers=fields, allow_redirects=False) as response:
+                    answered = True
                     limit = body_limit or self._body_limit
                     body, content, truncated = await self._read(response, limit, wanted)
         except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, _UrlError) as error:
             kind, detail, passing = explain(error)
             seconds = time.monotonic() - clock
-            return Failure(url, kind, detail, passing, PEER.get().address, started, seconds)
+            answered = answered or _has_status(error)
+            return Failure(url, kind, detail, passing, PEER.get().address, started, seconds, answered)
         assert response.version is not None
         return Answer(
             url=url,
@@ -246,12 +249,11 @@ class Fetcher:
     async def _read(
         self, response: aiohttp.ClientResponse, limit: int, wanted: Wanted | None
     ) -> tuple[bytes, bytes, Truncated]:
-        """Give the body as sent, unpacked, and whether and why it is not whole.
+        """Return the body as sent, unpacked, and whether and why it is not whole.
 
-        Where it is not, aiohttp closes the connection.
+        Where it is not, aiohttp closes the connection. What came of a page counts; a page of which nothing
+        came is a failure, but the status of any other answer is answer enough.
         """
-        if sum(len(name) + len(value) + 4 for name, value in response.raw_headers) > self._header_limit:
-            raise LineTooLong(b"the header", self._header_limit)
         if response.status == 101:
             raise HttpProcessingError(message="101 Switching Protocols, which was not asked for")
         fields = _joined(response.raw_headers)
@@ -259,12 +261,24 @@ class Fetcher:
             return b"", b"", "unspecified"
         parts: list[bytes] = []
         size = 0
-        while size <= limit and (data := await response.content.readany()):
-            parts.append(data)
-            size += len(data)
+        is_page = 200 <= response.status < 300
+        truncated: Truncated = ""
+        try:
+            while size <= limit and (data := await response.content.readany()):
+                parts.append(data)
+                size += len(data)
+        except TimeoutError:
+            if is_page and not size:
+                raise
+            truncated = "time"
         body = b"".join(parts)[:limit]
-        truncated: Truncated = "length" if size > limit else ""
-        content = _unpacked(response.status, fields, body, max(limit, self._body_limit), bool(truncated))
+        truncated = "length" if size > limit else truncated or getattr(response.content, "cut", "")
+        if truncated and is_page and not body:
+            raise aiohttp.ClientPayloadError("the connection ended before the body began")
+        longest = max(limit, self._body_limit)
+        if truncated and truncated != "length" and _is_whole(response.status, fields, body, longest):
+            truncated = ""
+        content = _unpacked(response.status, fields, body, longest, bool(truncated))
         return body if stays_packed(fields) else content, content, truncated
 
 
@@ -301,9 +315,16 @@ def _kind(inner: Exception, error: Exception) -> Kind:
     if isinstance(error, aiohttp.ClientConnectorError):
         return "connect"
     causes = list(_causes(error))
-    if any(isinstance(cause, LineTooLong) or "Too many headers" in str(cause) for cause in causes):
+    if any(isinstance(cause, HeaderTooLongError) for cause in causes):
         return "oversized"
     return "protocol" if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)) else "reset"
+
+
+def _has_status(error: Exception) -> bool:
+    """Say whether an answer had begun with a status before it failed."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, Message)
+    return isinstance(error, aiohttp.ClientResponseError) and error.status >= 100
 
 
 def _causes(error: BaseException | None) -> Any:
@@ -361,6 +382,16 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+def _is_whole(status: int, fields: dict[str, str], body: bytes, limit: int) -> bool:
+    """Say whether a packed body is whole by its own measure, whatever its Content-Length says."""
+    if fields.get("content-encoding", "").strip().lower() in ("", "identity", "none") or not body:
+        return False
+    try:
+        return _unpacked(status, fields, body, limit, False) not in (b"", body)
+    except BodyError:
+        return False
 
 
 def _unpacked(status: int, fields: dict[str, str], body: bytes, limit: int, cut: bool) -> bytes:

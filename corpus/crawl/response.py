@@ -1,0 +1,288 @@
+"""An answer's bytes as they come: status, header fields and body, with the slips that browsers bear.
+
+RFC 9112 says what is right. A line of the header that is no field is left out, a Content-Length that is no
+number counts as none, equal ones as one, and a body that ends too early is what there is of it. No connection
+is used again behind such an answer: where it ends is the server's word, and that was wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Literal, NamedTuple
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+
+FIELDS = 256
+"""Header fields after which an answer is given up."""
+
+Truncated = Literal["", "length", "time", "disconnect", "unspecified"]
+"""Why a body is not whole, as WARC-Truncated has it; "" where it is."""
+
+_STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2(?:\.0)?)[ \t]+(\d{3})(?:[ \t]+(.*))?")
+_TOKEN = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+_HEADER_END = re.compile(rb"\n\r?\n")
+_CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
+_BLANK = b" \t"
+_BLANK_COLON = re.compile(rb"[^:]*[ \t]:")  # before which no blank may stand
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_CHUNK_LINE = 4096  # bytes of the line that begins a chunk, its extensions included
+_ENDLESS = 1 << 60
+_BODILESS = frozenset((204, 304))
+
+Field = tuple[bytes, bytes]
+
+
+class HeaderTooLongError(HttpProcessingError):
+    """The header is longer, or has more fields, than is read."""
+
+
+class FramingError(HttpProcessingError):
+    """Where the body ends cannot be known."""
+
+
+class Message(NamedTuple):
+    """Status and header as aiohttp's client takes them from a parser."""
+
+    version: aiohttp.HttpVersion
+    code: int
+    reason: str
+    headers: CIMultiDictProxy[str]
+    raw_headers: tuple[Field, ...]
+    should_close: bool
+    compression: None = None
+    upgrade: bool = False
+    chunked: bool = False
+
+    def __str__(self) -> str:
+        return f"the connection ended within the header of an answer with status {self.code}"
+
+
+class Body(aiohttp.StreamReader):
+    """A body as it comes; `cut` says once it has ended why it is not whole."""
+
+    cut: Truncated = ""
+
+
+class ResponseParser:
+    """Reads the answers to one request, those with 1xx and the one that counts; aiohttp's client feeds it."""
+
+    def __init__(self, protocol: Any, header_limit: int, *, timer: Any, buffer: int) -> None:
+        """Take the protocol whose bytes are read; `timer` and `buffer` are aiohttp's for the body."""
+        self._protocol = protocol
+        self._limit = header_limit
+        self._timer, self._buffer = timer, buffer
+        self._rest = bytearray()  # of the header, or of the line that is under way between chunks
+        self._header_bytes = 0
+        self._body: Body | None = None
+        self._is_done = False
+        self._left: int | None = None  # bytes of the body or chunk that are to come; None: all that come
+        self._is_chunked = False
+        self._chunk_part: Literal["size", "data", "end", "trailers"] = "size"
+        self.is_lost = False
+        """The connection did not end in order."""
+
+    def pause_reading(self) -> None:
+        """What aiohttp asks of a parser; here nothing is held back, so that nothing is left to pause."""
+
+    def feed_data(self, data: bytes) -> tuple[list[tuple[Message, Any]], bool, bytes]:
+        """Take bytes; return the messages that are whole by now as aiohttp has it: no upgrade, nothing left.
+
+        Raises HttpProcessingError where no answer can be made of what came.
+        """
+        messages: list[tuple[Message, Any]] = []
+        while data and not self._is_done:
+            data = self._read_body(self._body, data) if self._body else self._read_header(data, messages)
+        if data.strip():
+            self._refuse(data)
+        return messages, False, b""
+
+    def _refuse(self, data: bytes) -> None:
+        """End a connection over which more comes than the answer: it must not be taken for the next one."""
+        if self._body is not None and not self._is_chunked and not data.startswith(b"HTTP/"):
+            self._body.cut = self._body.cut or "unspecified"  # by a Content-Length that was too small
+        self._protocol.force_close()
+        if self._protocol.transport is not None:
+            self._protocol.transport.close()
+
+    def feed_eof(self) -> Message | None:
+        """Take note that the connection has ended; return an answer whose header had only begun."""
+        if self._body is not None and not self._is_done:
+            waits = (self._left is not None or self._is_chunked) and self._chunk_part != "trailers"
+            self._end("disconnect" if waits or self.is_lost else "")
+        elif not self._is_done and _STATUS.match(self._rest) and b"\n" in self._rest:
+            return _message(bytes(self._rest))[0]
+        return None
+
+    # ------------------------------------------------------------ header
+
+    def _read_header(self, data: bytes, messages: list[tuple[Message, Any]]) -> bytes:
+        """Read the header, or more of it; return what follows it."""
+        start = len(self._rest)
+        self._rest += data if start else data.lstrip(b"\r\n")
+        self._header_bytes += len(data)
+        end = _HEADER_END.search(self._rest, max(0, start - 2))
+        after = len(self._rest) - end.end() if end else 0
+        if self._header_bytes - after > self._limit:
+            raise HeaderTooLongError(message=f"the header has more than {self._limit} bytes")
+        if end is None:
+            if not b"HTTP/".startswith(bytes(self._rest[:5])):
+                raise FramingError(message=f"expected 'HTTP/', found {bytes(self._rest[:40])!r}")
+            return b""
+        header, data = bytes(self._rest[: end.start() + 1]), bytes(self._rest[end.end() :])
+        self._rest.clear()
+        self._header_bytes -= after
+        message, is_sound = _message(header)
+        if 100 <= message.code < 200 and message.code != 101:
+            messages.append((message, aiohttp.EMPTY_PAYLOAD))
+            return data
+        self._is_chunked, self._left = _framing(message)
+        lengths = len(_listed(message, "content-length"))
+        is_clear = is_sound and lengths == (0 if self._is_chunked else 1)
+        if message.code not in _BODILESS or not is_sound:
+            message = message._replace(should_close=message.should_close or not is_clear)
+        if message.code == 101 or (self._left == 0 and not self._is_chunked):
+            self._is_done = True
+            messages.append((message, aiohttp.EMPTY_PAYLOAD))
+            return data
+        loop = asyncio.get_running_loop()
+        self._body = Body(self._protocol, self._buffer, timer=self._timer, loop=loop)
+        messages.append((message, self._body))
+        return data
+
+    # ------------------------------------------------------------ body
+
+    def _read_body(self, body: Body, data: bytes) -> bytes:
+        """Read some of the body; return what follows it, or what is to be read next."""
+        if self._is_chunked and self._chunk_part != "data":
+            return self._read_line(body, data)
+        if self._left is None:
+            body.feed_data(data)
+            return b""
+        taken, rest = data[: self._left], data[self._left :]
+        body.feed_data(taken)
+        self._left -= len(taken)
+        if not self._left:
+            if self._is_chunked:
+                self._chunk_part = "end"
+            else:
+                if rest.strip():
+                    self._protocol.force_close()  # before the connection is given back
+                self._end("")
+        return rest
+
+    def _read_line(self, body: Body, data: bytes) -> bytes:
+        """Read the line before a chunk, the line's end behind it, or a trailer; return what follows."""
+        self._rest += data
+        at = self._rest.find(b"\n")
+        longest = self._limit if self._chunk_part == "trailers" else _CHUNK_LINE
+        if (at if at >= 0 else len(self._rest)) > longest:
+            self._break_off(body, "a line between chunks does not end")
+            return b""
+        if at < 0:
+            # what follows a chunk is its line's end: other bytes are of a chunk whose size was wrong
+            if self._chunk_part == "end" and self._rest != b"\r":
+                self._break_off(body, "a chunk is longer than its size")
+            return b""
+        line, rest = bytes(self._rest[:at]).rstrip(b"\r"), bytes(self._rest[at + 1 :])
+        self._rest.clear()
+        if self._chunk_part == "size":
+            self._begin_chunk(body, line)
+        elif self._chunk_part == "trailers":
+            self._limit -= at + 1
+            if not line:
+                self._end("")
+        elif line:
+            self._break_off(body, "a chunk is longer than its size")
+        else:
+            self._chunk_part = "size"
+        return rest
+
+    def _begin_chunk(self, body: Body, line: bytes) -> None:
+        size = _CHUNK.fullmatch(line)
+        if size is None:
+            self._break_off(body, f"expected the size of a chunk, found {line[:40]!r}")
+            return
+        digits = size[1].lstrip(b"0")
+        self._left = _ENDLESS if len(digits) > 15 else int(digits or b"0", 16)
+        self._chunk_part = "data" if self._left else "trailers"
+
+    def _break_off(self, body: Body, fault: str) -> None:
+        """End a body whose chunks go wrong: with what came before, or as a failure if that is nothing."""
+        self._protocol.force_close()
+        if not body.total_bytes:
+            self._is_done = True
+            body.set_exception(FramingError(message=fault))
+        else:
+            self._end("" if self._chunk_part == "trailers" else "unspecified")
+
+    def _end(self, cut: Truncated) -> None:
+        self._is_done = True
+        if self._body is not None:
+            self._body.cut = cut
+            self._body.feed_eof()
+
+
+def _message(header: bytes) -> tuple[Message, bool]:
+    """Return status and fields, and whether every line was as it should be."""
+    first, _, rest = _FOLD.sub(b" ", header).partition(b"\n")  # lines may go on, in the way of old
+    status = _STATUS.fullmatch(first.rstrip(b"\r"))
+    if status is None:
+        raise FramingError(message=f"expected a status line such as 'HTTP/1.1 200 OK', found {first[:80]!r}")
+    fields, is_sound = _fields(rest)
+    major, _, minor = status[1].partition(b".")
+    version = aiohttp.HttpVersion(int(major), int(minor or b"0"))
+    headers = CIMultiDict((name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in fields)
+    said = {word.strip().lower() for value in headers.getall("connection", ()) for word in value.split(",")}
+    closes = "close" in said or (version <= aiohttp.HttpVersion10 and "keep-alive" not in said)
+    reason = (status[3] or b"").strip().decode("utf-8", "surrogateescape")
+    proxy = CIMultiDictProxy(headers)
+    return Message(version, int(status[2]), reason, proxy, tuple(fields), closes), is_sound
+
+
+def _fields(header: bytes) -> tuple[list[Field], bool]:
+    """Return the fields of a header's lines, and whether all of them were some; others are left out."""
+    lines = [text for line in header.split(b"\n") if (text := line.rstrip(b"\r"))]
+    read = [_field(line) for line in lines]
+    fields = [field for field in read if field is not None]
+    if len(lines) >= FIELDS:
+        raise HeaderTooLongError(message=f"the header has {FIELDS} fields or more")
+    return fields, len(fields) == len(lines) and not any(_BLANK_COLON.match(line) for line in lines)
+
+
+def _field(line: bytes) -> Field | None:
+    name, colon, value = line.partition(b":")
+    name = name.rstrip(_BLANK)
+    if not colon or not _TOKEN.fullmatch(name) or b"\r" in value or b"\0" in value:
+        return None
+    return name, value.strip(_BLANK)
+
+
+def _framing(message: Message) -> tuple[bool, int | None]:
+    """Return whether the body comes in chunks, else its length; None where the connection's end is its end.
+
+    As RFC 9112, section 6.3. Raises FramingError for lengths that contradict each other.
+    """
+    if message.code in _BODILESS:
+        return False, 0
+    codings = _listed(message, "transfer-encoding")
+    if codings and codings[-1].lower() == "chunked":
+        return True, None
+    if any(coding.lower() != "identity" for coding in codings):
+        return False, None
+    lengths = {length.lstrip("0") or "0" for length in _listed(message, "content-length")}
+    if len(lengths) > 1:
+        said = ", ".join(sorted(lengths))[:80]
+        raise FramingError(code=message.code, message=f"lengths that contradict each other: {said}")
+    for length in lengths:
+        if length.isascii() and length.isdigit():
+            return False, _ENDLESS if len(length) > 18 else int(length)
+    return False, None
+
+
+def _listed(message: Message, name: str) -> list[str]:
+    """Return the members of a field that is a list, whether it came once or several times."""
+    values = message.headers.getall(name, ())
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
