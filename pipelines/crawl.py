@@ -19,6 +19,7 @@ from rich.console import Console
 from corpus import dataset, files
 from corpus.crawl import frontier, harvest, journal, layout
 from corpus.crawl.config import Crawl
+from corpus.crawl.connection import check_client
 from corpus.crawl.layout import Plan
 from corpus.crawl.scope import Boundary
 from corpus.crawl.status import Watch
@@ -62,6 +63,7 @@ def run(
             "agent.contact is empty: a crawl says whose it is; give a page or a mail address where the "
             "owners of sites reach you, such as --contact https://example.org/crawler"
         )
+    check_client()
     with stage.alone(folder):
         begun = _begin(folder, _addresses(seeds), earlier)
         boundary = Boundary(begun["seeds"], settings.scope)
@@ -216,6 +218,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
     """
     home = files.join(folder, layout.FRONTIER)
     watch = cache(partial(Watch, folder))  # made when somebody looks: it reads all rounds
+    redirects = partial(_redirects, folder, number, settings.limits.redirects)
     units = [
         stage.plan_unit(
             NAME,
@@ -223,7 +226,14 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
             {},
             bucket["name"],
             (dataset.Input(**bucket["frontier"]), dataset.Input(**bucket["hosts"])),
-            Task(home, bucket["frontier"]["name"], bucket["hosts"]["name"], settings, boundary),
+            Task(
+                home,
+                bucket["frontier"]["name"],
+                bucket["hosts"]["name"],
+                settings,
+                boundary,
+                redirects(dataset.table(home, bucket["frontier"]["name"])),
+            ),
             bucket["due"],
         )
         for bucket in plan["buckets"]
@@ -239,6 +249,13 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
         in_bytes=False,
         say=lambda: watch().look().line(),
     )
+
+
+def _redirects(folder: str, number: int, limit: int, addresses: pa.Table) -> dict[str, str]:
+    """Return the redirects of the rounds before `number` that led to what is due of a bucket's addresses."""
+    columns = ["url", "outcome", "location"]
+    done = (table for one in range(1, number) for table in _tables(folder, one, FETCHES, columns))
+    return frontier.redirects(done, addresses.filter(addresses["due"]), limit)
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from corpus.crawl.fetch import Answer, Failure, Kind, _joined
+from corpus.crawl.failure import Kind
+from corpus.crawl.fetch import Answer, Failure, _joined
 from corpus.warc import digest_of
 
 

@@ -20,7 +20,7 @@ IDLE_CONNECTIONS = 256
 
 PRIVATE = {
     "ClientSession": ("_retry_connection",),
-    "TCPConnector": ("_factory", "_conns", "_loop"),
+    "TCPConnector": ("_factory", "_conns"),
     "ResponseHandler": ("_parser", "_tail", "set_response_params", "connection_lost", "force_close"),
 }
 """What the crawler uses of aiohttp's classes that is no part of its documented interface."""
@@ -47,7 +47,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, header_limit: int, **options: Any) -> None:
         super().__init__(**options)
-        self._factory: Any = partial(_Handler, self._loop, header_limit)
+        self._factory: Any = partial(_Handler, asyncio.get_running_loop(), header_limit)
 
     async def connect(self, *arguments: Any, **options: Any) -> Connection:
         connection = await super().connect(*arguments, **options)

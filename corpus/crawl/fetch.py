@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Self, get_args
+from typing import Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,39 +22,11 @@ from yarl import URL
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.connection import NOBODY, PEER, Connector
-from corpus.crawl.network import Guard, Refused, Unresolved
-from corpus.crawl.response import HeaderTooLongError, Message, Truncated
+from corpus.crawl.failure import Kind, UrlError, explain, has_status
+from corpus.crawl.network import Guard
+from corpus.crawl.response import Truncated
 from corpus.sources.http import BodyError, Response, charset_of, decode_body
 from corpus.warc import digest_of
-
-Kind = Literal[
-    "url",
-    "dns",
-    "network.refused",
-    "connect",
-    "tls",
-    "timeout",
-    "reset",
-    "protocol",
-    "oversized",
-    "bomb",
-    "encoding",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""How a request can fail.
-
-    url              it is no absolute http(s) URL of visible ASCII characters
-    dns              the host has no address; passing where the name server failed or was silent
-    network.refused  none of the host's addresses is in a network that may be reached
-    connect          nobody listens there, or no way leads there; passing
-    tls              no handshake: certificate not valid, trusted or of that name, or no common cipher
-    timeout          one of the three deadlines passed; passing
-    reset            the connection ended before the answer did; passing
-    protocol         what came is not HTTP/1
-    oversized        the header is longer, or has more fields, than is read
-    bomb             the body unpacks to more than the limit
-    encoding         the body is corrupt, or packed in a way that was not offered
-"""
 
 _MIB = 1 << 20
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.8,*/*;q=0.5"
@@ -63,7 +35,17 @@ _VISIBLE = re.compile(r"[!-~]+")
 _PRINTABLE = re.compile(r"[ -~]*")
 _COMMON = frozenset(("", "identity", "gzip", "x-gzip", "deflate"))
 _SINGLE = frozenset(  # fields of which the first counts; the values of others are one list
-    ("content-type", "content-length", "date", "etag", "expires", "last-modified", "location", "retry-after")
+    (
+        "content-type",
+        "content-length",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "refresh",
+        "retry-after",
+    )
 )
 
 
@@ -132,10 +114,6 @@ class Failure:
 
 Wanted = Callable[[int, Mapping[str, str]], bool]
 """Says by status and header fields (lower-case names) whether a body is worth its bytes."""
-
-
-class _UrlError(ValueError):
-    """What was to be fetched is no URL that can be."""
 
 
 class Fetcher:
@@ -222,10 +200,10 @@ class Fetcher:
                     answered = True
                     limit = body_limit or self._body_limit
                     body, content, truncated = await self._read(response, limit, wanted)
-        except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, _UrlError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, BodyError, OSError, UrlError) as error:
             kind, detail, passing = explain(error)
             seconds = time.monotonic() - clock
-            answered = answered or _has_status(error)
+            answered = answered or has_status(error)
             return Failure(url, kind, detail, passing, PEER.get().address, started, seconds, answered)
         assert response.version is not None
         return Answer(
@@ -292,65 +270,19 @@ def stays_packed(fields: Mapping[str, str]) -> bool:
     return all(coding.strip().lower() in _COMMON for coding in codings)
 
 
-def explain(error: Exception) -> tuple[Kind, str, bool]:
-    """Name what ended a request: kind, what was found, whether it may pass."""
-    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(inner, Unresolved):
-        return "dns", _brief(inner), inner.passing
-    kind = _kind(inner, error)
-    return kind, _brief(inner), kind in ("connect", "timeout", "reset")
-
-
-def _kind(inner: Exception, error: Exception) -> Kind:
-    if isinstance(inner, Refused):
-        return "network.refused"
-    if isinstance(inner, (_UrlError, aiohttp.InvalidURL)):
-        return "url"
-    if isinstance(inner, BodyError):
-        return "bomb" if inner.cause == "oversized" else "encoding"
-    if isinstance(inner, TimeoutError):
-        return "timeout"
-    if isinstance(inner, ssl.SSLError) and isinstance(error, aiohttp.ClientConnectorError):
-        return "tls"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "connect"
-    causes = list(_causes(error))
-    if any(isinstance(cause, HeaderTooLongError) for cause in causes):
-        return "oversized"
-    return "protocol" if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)) else "reset"
-
-
-def _has_status(error: Exception) -> bool:
-    """Say whether an answer had begun with a status before it failed."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, Message)
-    return isinstance(error, aiohttp.ClientResponseError) and error.status >= 100
-
-
-def _causes(error: BaseException | None) -> Any:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _brief(error: Exception) -> str:
-    text = " ".join((str(error) or type(error).__name__).split())
-    return text.encode("utf-8", "backslashreplace").decode()[:300]
-
-
 def _target(url: str) -> URL:
     """Check a URL and take its credentials and fragment away; the rest stays as it is written."""
     if not _VISIBLE.fullmatch(url):
-        raise _UrlError("the URL has blanks, control characters or letters beyond ASCII")
+        raise UrlError("the URL has blanks, control characters or letters beyond ASCII")
     try:
         target = URL(url, encoded=True)
         if target.scheme not in ("http", "https") or not target.raw_host:
-            raise _UrlError("expected an absolute URL with http or https")
+            raise UrlError("expected an absolute URL with http or https")
         if target.raw_user is not None or target.raw_password is not None:
             target = target.with_user(None)
         return target.with_fragment(None) if target.raw_fragment else target
     except ValueError as error:
-        raise _UrlError(str(error)) from None
+        raise UrlError(str(error)) from None
 
 
 def _trust() -> ssl.SSLContext:

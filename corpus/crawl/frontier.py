@@ -65,6 +65,27 @@ def keys_of(fetches: pa.Table, outcomes: Sequence[str]) -> Keys:
     return np.unique(_keys(chosen))
 
 
+def redirects(fetches: Iterable[pa.Table], due: pa.Table, limit: int) -> dict[str, str]:
+    """Return the redirects, by the address asked for, that led to what is `due` over `limit` of them at most.
+
+    `fetches` have the columns url, outcome and location [FETCHES] of the rounds that are done.
+    """
+    tables = [table.filter(pc.equal(table["outcome"], "redirect")) for table in fetches]
+    if not tables:
+        return {}
+    known = pa.concat_tables(tables).select(["url", "location"])
+    found: dict[str, str] = {}
+    targets = pc.unique(due["url"])
+    for _ in range(limit):
+        leading = known.filter(pc.is_in(known["location"], value_set=targets))
+        new = {row["url"]: row["location"] for row in leading.to_pylist() if row["url"] not in found}
+        if not new:
+            break
+        found |= new
+        targets = pa.array(list(new), pa.string())
+    return found
+
+
 def _keys(table: pa.Table) -> Keys:
     return np.asarray(table["key"], dtype=np.uint64)
 

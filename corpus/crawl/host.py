@@ -75,7 +75,7 @@ class Host:
 
     def learn(self, status: int, body: bytes, fetched: datetime) -> None:
         """Take note of a robots.txt: its HTTP status (0: it could not be reached) and its body."""
-        self.robots = decide(status or None, body)
+        self.robots = decide(status or None, body, f"{self.name}/")
         self.robots_status, self.robots_body, self.robots_fetched = status, body, fetched
 
     def learn_tdm(self, body: str) -> None:

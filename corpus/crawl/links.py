@@ -66,11 +66,17 @@ def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
     text = decode(body, charset_of(headers.get("content-type", "")))
     reader = _Reader(agent)
     reader.found += _in_field(headers.get("link", ""))
+    reader.found += _refreshed(headers.get("refresh", ""))
     _feed(text.text.encode("utf-8", "replace"), reader)
     base = normalise(reader.base, url) if reader.base else None
     # browsers encode queries in the page's charset, but never in a wide one
     charset = "utf-8" if text.encoding.startswith("utf-") else text.encoding
     return Page(_links(reader.found, url, base or url, charset), reader.directives(), reader.tdm, base or url)
+
+
+def refresh(headers: Mapping[str, str], url: str) -> tuple[Link, ...]:
+    """Return where the Refresh field of an answer from `url` leads, whatever its body is."""
+    return tuple(_links(_refreshed(headers.get("refresh", "")), url, url, "utf-8"))
 
 
 _Found = tuple[str, Via, bool, str]
@@ -127,10 +133,8 @@ class _Reader:
             self._robots.append(content)
         elif name == "tdm-reservation":
             self.tdm = optout.reservation(content) if self.tdm is None else self.tdm
-        elif attributes.get("http-equiv", "").strip().lower() == "refresh" and (
-            refresh := _REFRESH.match(content)
-        ):
-            self.found.append((refresh[1] or refresh[2] or refresh[3] or "", "redirect", False, ""))
+        elif attributes.get("http-equiv", "").strip().lower() == "refresh":
+            self.found += _refreshed(content)
 
     def _base(self, attributes: Mapping[str, str]) -> None:
         self.base = self.base or attributes.get("href", "")
@@ -161,6 +165,12 @@ def _named(href: str, rel: list[str], language: str) -> list[_Found]:
     if "next" in rel or "prev" in rel:
         return [(href, "link", "nofollow" in rel, language)]
     return []
+
+
+def _refreshed(value: str) -> list[_Found]:
+    """Return where a Refresh field, or the meta element of that name, leads."""
+    found = _REFRESH.match(value)
+    return [(found[1] or found[2] or found[3] or "", "redirect", False, "")] if found else []
 
 
 def _in_field(field: str) -> Iterator[_Found]:

@@ -9,7 +9,7 @@ from typing import Any
 from corpus.crawl import optout
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetch import Answer
-from corpus.crawl.links import Link, read
+from corpus.crawl.links import Link, read, refresh
 from corpus.crawl.urls import normalise
 from corpus.sources.http import is_html, media_of
 
@@ -46,13 +46,16 @@ def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool
         return Verdict("failed", "status", str(answer.status))
     media = media_of(answer.headers.get("content-type", ""))
     if media == "other" or (media == "unknown" and not is_html(answer.content)):
-        return Verdict("dropped", "media", answer.headers.get("content-type", "none")[:200])
+        found = answer.headers.get("content-type", "none")[:200]
+        return Verdict("dropped", "media", found, links=refresh(answer.headers, answer.url))
     same = bool(asked["digest"]) and answer.digest == asked["digest"]
     outcome = "unchanged" if same else "kept"
+    detail = f"cut short: {answer.truncated}" if answer.truncated else ""
     if media == "text":
-        return _honoured(Verdict(outcome), answer, settings, reserved)
+        text = Verdict(outcome, detail=detail, links=refresh(answer.headers, answer.url))
+        return _honoured(text, answer, settings, reserved)
     page = read(answer.content, answer.url, answer.headers, settings.agent.name)
-    verdict = Verdict(outcome, links=tuple(page.links))
+    verdict = Verdict(outcome, detail=detail, links=tuple(page.links))
     return _honoured(verdict, answer, settings, reserved, page.directives, page.tdm)
 
 

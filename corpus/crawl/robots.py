@@ -16,7 +16,8 @@ _BLANKS = re.compile(r"[ \t]+")
 _LINE_END = re.compile(r"[\r\n]+")
 # Section 2.2.1; what follows a token, such as a version, does not count.
 _TOKEN = re.compile(r"\*(?=[ \t]|$)|[A-Za-z_-]+")
-_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+# As Java's and Python's parsers read numbers, which those of robots.txt mostly use; also a decimal comma.
+_NUMBER = re.compile(r"\+?(\d{1,9}(?:[.,]\d{0,9})?|[.,]\d{1,9})((?:[eE][+-]?\d{1,2}(?!\d))?)", re.ASCII)
 _ORIGIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?;#]*")
 # Fields by their spellings, with the slips that Google's parser bears too.
 _FIELDS = {
@@ -28,6 +29,9 @@ _FIELDS = {
 }
 
 _ODD = re.compile(r"%([0-9A-Fa-f]{2})?|[^!-~]|[\"<>\\^`{|}]")
+# In a pattern the beginning of an escape before a star or the end stays: /*% is meant for every escape.
+_ODD_IN_PATTERN = re.compile(r"%(?:([0-9A-Fa-f]{2})|(?![0-9A-Fa-f]?(?:\*|\Z)))|[^!-~]|[\"<>\\^`{|}]")
+_HALF = re.compile(r"%[a-f](?=\*|\Z)")
 _RESERVED = re.compile(r"[:/@!'(),\[\]]")  # of RFC 3986, without those that give a query its parts
 
 
@@ -42,7 +46,10 @@ class Pattern:
 
     def __init__(self, written: str) -> None:
         self._is_anchored = written.endswith("$")
-        forms = _forms(written.removesuffix("$").replace("$", "%24"))
+        path = written.removesuffix("$").replace("$", "%24")
+        if self._is_anchored:  # a path that ends with a percent sign, not one that goes on with an escape
+            path = re.sub(r"%([0-9A-Fa-f]?)\Z", r"%25\1", path)
+        forms = _forms(_HALF.sub(lambda half: half[0].upper(), path), _ODD_IN_PATTERN)
         self.length = len(forms[0]) + self._is_anchored
         self._forms = tuple(form.split("*") for form in forms)
 
@@ -83,13 +90,13 @@ def octets(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
 
 
-def _forms(path: str) -> tuple[str, ...]:
+def _forms(path: str, odd: re.Pattern[str] = _ODD) -> tuple[str, ...]:
     """Encode a path or pattern as section 2.2.2 asks, characters being octets, in one or two ways.
 
     Escapes of unreserved characters are undone, what is no URL character is escaped. The second way escapes
     the reserved characters of a query too: the section's own example has them so, but few sites do.
     """
-    plain = _ODD.sub(escape, path)
+    plain = odd.sub(escape, path)
     before, mark, query = plain.partition("?")
     if not query or not _RESERVED.search(query):
         return (plain,)
@@ -141,8 +148,11 @@ class Robots:
         return self._groups.get(agent.lower()) or self._groups.get(_EVERYONE) or _Group()
 
 
-def parse(body: bytes) -> Robots:
-    """Read the first `LIMIT` bytes of a robots.txt; whatever they hold, nothing is raised."""
+def parse(body: bytes, base: str = "") -> Robots:
+    """Read the first `LIMIT` bytes of a robots.txt; whatever they hold, nothing is raised.
+
+    Addresses of sitemaps may be relative to `base`, the address of the site.
+    """
     groups: dict[str, _Group] = {}
     sitemaps: dict[str, None] = {}
     named: list[_Group] = []
@@ -161,9 +171,11 @@ def parse(body: bytes) -> Robots:
                     group.written.append((pattern, name == "allow"))
         elif name == "delay" and (number := _NUMBER.match(value)):
             for group in named:
-                group.delay = max(group.delay or 0.0, float(number[0]))
-        elif name == "sitemap" and (address := normalise(value.encode("latin-1").decode("utf-8", "replace"))):
-            sitemaps[address] = None
+                group.delay = max(group.delay or 0.0, float(number[1].replace(",", ".") + number[2]))
+        elif name == "sitemap" and value:
+            address = normalise(value.encode("latin-1").decode("utf-8", "replace"), base)
+            if address is not None:
+                sitemaps[address] = None
     return Robots(groups, tuple(sitemaps))
 
 
@@ -205,15 +217,15 @@ def _token(value: str) -> str:
     return found[0].lower() if found else ""
 
 
-def decide(status: int | None, body: bytes) -> Robots:
-    """Give the rules that follow from the answer to a robots.txt request (section 2.3.1).
+def decide(status: int | None, body: bytes, base: str = "") -> Robots:
+    """Return the rules that follow from the answer to a request for the robots.txt of `base` (section 2.3.1).
 
     2xx: what it says. 4xx, and 3xx that lead on for more than five hops: there is none, all is allowed. 5xx,
     and None for no answer at all: the site cannot be asked, so nothing is allowed. 429 counts with these: it
     is a 4xx by number, but a server that has had too many requests has not said that it wants more.
     """
     if status is not None and 200 <= status < 300:
-        return parse(body)
+        return parse(body, base)
     if status is not None and 300 <= status < 500 and status != 429:
         return Robots({})
     return parse(b"User-agent: *\nDisallow: /")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from corpus.crawl import journal
 from corpus.crawl.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetch import Answer, Failure, Fetcher, Wanted
-from corpus.crawl.frontier import FINAL
+from corpus.crawl.frontier import AGAIN, FINAL
 from corpus.crawl.host import LONG_AGO, Host
 from corpus.crawl.page import Verdict
 from corpus.crawl.politeness import Pace
@@ -30,18 +30,23 @@ Beat = Callable[[int, int, float], None]
 
 _ARCHIVED = ("kept", "redirect", "unchanged")
 _FOUND = 4_000_000
+_RING = 20  # redirects that a ring has at most; those of limits.redirects are fewer
 _FIELD = 1_000  # characters of a header field that are noted; a longer ETag is none that can be sent back
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a unit is to do: files with what is due and what is known of its hosts, and how to go about it."""
+    """What a unit is to do: files with what is due and what is known of its hosts, and how to go about it.
+
+    `redirects` are those of earlier rounds that led to what is due, by the address that was asked for.
+    """
 
     folder: str
     frontier: str
     hosts: str
     settings: Crawl
     boundary: Boundary
+    redirects: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -49,7 +54,8 @@ class Progress:
     """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
 
     Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` [HOSTS, JSON] as they were noted
-    last, `since` the pages that each gave after that; `end` is the segment and length of the archive by then.
+    last, `since` the pages that each gave after that; `redirects` by address; `end` is the segment and length
+    of the archive by then.
     """
 
     settled: set[int] = field(default_factory=set)
@@ -57,6 +63,7 @@ class Progress:
     found: set[int] = field(default_factory=set)
     hosts: dict[str, Row] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     kept: int = 0
     end: tuple[int, int] = (0, 0)
 
@@ -78,7 +85,10 @@ class Progress:
         if fetch["outcome"] in FINAL:
             self.settled.add(fetch["key"])
             self.kept += fetch["outcome"] == "kept"
-        self.tried[fetch["key"]] = fetch["tries"]
+        if fetch["outcome"] == AGAIN:
+            self.tried[fetch["key"]] = fetch["tries"]
+        elif fetch["outcome"] == "redirect":
+            self.redirects[fetch["url"]] = fetch["location"]
         for link in event["links"]:
             self.meets(link["key"])
         is_page = fetch["outcome"] != "asked" and fetch.get("status") in (200, 304)
@@ -122,6 +132,7 @@ class Unit:
             self._progress = Progress.read(home)
             self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
         self._journal = journal.Journal(home)
+        self._redirects = {**task.redirects, **self._progress.redirects}
         self._paces = self._all_paces()
 
     async def crawl(self, beat: Beat) -> None:
@@ -207,6 +218,16 @@ class Unit:
         """Send one request."""
         return await self._fetcher.get(url, headers, wanted=wanted)
 
+    def leads_back(self, url: str, target: str) -> bool:
+        """Return whether the redirects that are known lead from `target` to `url`."""
+        for _ in range(_RING):
+            if target == url:
+                return True
+            if target not in self._redirects:
+                return False
+            target = self._redirects[target]
+        return False
+
     def note(self, row: Row, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""
         fresh = [link for link in found.rows if self._progress.meets(link["key"])]
@@ -216,6 +237,8 @@ class Unit:
         fetch = _fetch(row, verdict, result, place)
         end = [place.segment, place.end] if place is not None else None
         self._journal.write({"fetch": fetch, "links": fresh, "refused": found.refused, "end": end})
+        if verdict.outcome == "redirect":
+            self._redirects[row["url"]] = verdict.location
         if verdict.outcome in FINAL:
             self._progress.settled.add(row["key"])
             self._progress.kept += verdict.outcome == "kept"
@@ -255,7 +278,8 @@ def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: P
         fetch["digest"] = result.digest if result.content else row.get("digest", "")
         for name, field in (("etag", "etag"), ("modified", "last-modified")):
             value = result.headers.get(field, row.get(name, "") if result.status == 304 else "")
-            fetch[name] = value if len(value) <= _FIELD else ""
+            # of a page that is not whole nothing is noted by which a server could call it unchanged
+            fetch[name] = value if len(value) <= _FIELD and not result.truncated else ""
     if place is not None:
         fetch["file"], fetch["offset"] = place.file, place.offset
     return fetch

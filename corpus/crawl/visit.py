@@ -7,7 +7,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ Row = dict[str, Any]
 
 _HOPS = 5  # RFC 9309, section 2.3.1.2
 _TDM_LIMIT = 1 << 20
+_BUSY = frozenset((429, 503))  # a server that says so has had enough for the time being
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Tools(Protocol):
     def remember(self, host: Host) -> None:
         """Journal what is known of a host."""
 
+    def leads_back(self, url: str, target: str) -> bool:
+        """Return whether the redirects that are known lead from `target` to `url`."""
+
 
 class Visit:
     """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
@@ -72,7 +76,10 @@ class Visit:
         self._tools = tools
         self._settings = tools.settings
         self._pace = tools.pace(next(iter(hosts)))
-        self._failures: Counter[str] = Counter()  # in a row, by origin
+        self._silent: Counter[str] = Counter()  # requests without an answer, in a row, by origin
+        self._busy: Counter[str] = Counter()  # answers that ask for fewer requests, likewise
+        self._unreachable: set[str] = set()  # origins whose robots.txt was asked for often enough
+        self._sitemap_tries: Counter[str] = Counter()
         self._tried: set[int] = set()
 
     async def run(self) -> None:
@@ -85,11 +92,12 @@ class Visit:
                 if await self._step(host):
                     at_work.append(host)
         for host in self._hosts.values():
-            if self._is_down(host):  # counts as a try of each; another round may find the server well
-                cause = "robots.unreachable" if host.robots is None else "host.down"
+            is_unreachable = host.name in self._unreachable
+            if is_unreachable or self._is_down(host):  # a try of each; another round may find the server well
+                cause = "robots.unreachable" if is_unreachable else "host.down"
                 for row in self._queues[host.name]:
                     if row["key"] not in self._tried:
-                        self._again(row, cause, "", None)
+                        self._again(_tried_again(row), cause, "", None)
             host.not_before = self._pace.ready
             self._tools.remember(host)
 
@@ -102,12 +110,22 @@ class Visit:
         # the last page waits for the sitemaps: with nothing due, the host would have no next round for them
         if len(queue) > 1 or (queue and not host.has_sitemaps):
             await self._page(host, queue)
-        if host.has_sitemaps and not self._is_down(host):
+        if host.has_sitemaps and not self._is_left(host):
             await self._sitemap(host)
-        return bool(queue or host.has_sitemaps) and not self._is_down(host)
+        return bool(queue or host.has_sitemaps) and not self._is_left(host)
 
     def _is_down(self, host: Host) -> bool:
-        return self._failures[host.name] > self._settings.politeness.retries
+        """Return whether an origin has not answered for as long as a page would be asked for."""
+        return self._silent[host.name] > self._settings.politeness.retries
+
+    def _is_left(self, host: Host) -> bool:
+        """Return whether an origin is to be left alone for this round: its rules are not to be had, or it is
+        down, or busy all the time.
+
+        An origin that answers is never down: what is not asked for because it is busy counts no try.
+        """
+        is_busy = self._busy[host.name] > self._settings.politeness.retries
+        return is_busy or self._is_down(host) or host.name in self._unreachable
 
     async def _ask(
         self, host: Host, url: str, headers: dict[str, str] | None = None, wanted: Wanted | None = None
@@ -122,19 +140,29 @@ class Visit:
                 await asyncio.sleep((pace.ready - now).total_seconds())
             result = await self._tools.get(url, headers or {}, wanted)
             if isinstance(result, Answer) and result.status not in page.PASSING:
-                self._failures[host.name] = 0
+                self._silent[host.name] = self._busy[host.name] = 0
                 pace.rest(settings, result.seconds)
             elif isinstance(result, Answer) or result.passing:
-                self._failures[host.name] += 1
                 field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
                 told = politeness.retry_after(field, datetime.now(UTC))
-                failures = self._failures[host.name]
+                failures = self._count_failure(host, result)
                 wait = politeness.backoff(settings, failures, told, self._tools.chance)
                 pace.rest(settings, result.seconds, wait)
             elif result.kind != "network.refused":  # of which no server knows
                 pace.rest(settings, result.seconds)
         host.delay_s = self._pace.delay_s
         return result
+
+    def _count_failure(self, host: Host, result: Answer | Failure) -> int:
+        """Count a request that may succeed later; return how many in a row the pause after it is for."""
+        if isinstance(result, Failure) and not result.answered:
+            self._silent[host.name] += 1
+            return self._silent[host.name] + self._busy[host.name]
+        self._silent[host.name] = 0
+        if isinstance(result, Answer) and result.status in _BUSY:
+            self._busy[host.name] += 1
+            return self._busy[host.name]
+        return 1  # a fault of what was asked for, not of the server
 
     # ------------------------------------------------------------ rules
 
@@ -153,12 +181,15 @@ class Visit:
 
     async def _robots(self, host: Host) -> None:
         """Fetch robots.txt by RFC 9309, section 2.3; it stays unknown where the server does not answer."""
-        while not self._is_down(host):
+        cut = ""
+        for _ in range(self._settings.politeness.retries + 1):
             result = await self._redirected(host, f"{host.name}/robots.txt", "robots")
             if isinstance(result, Failure):
                 if not result.passing:
                     self._drop_origin(host, result)
                     return
+            elif _breaks_off(result) and result.digest != cut:
+                cut = result.digest  # rules may be missing; what comes the same again is all there is
             elif result.status not in page.PASSING:
                 # more redirects than allowed mean that there is none
                 status = 404 if result.status in page.REDIRECTS else result.status
@@ -171,6 +202,7 @@ class Visit:
                     host.find_sitemaps((*named, f"{host.name}/sitemap.xml"))
                 self._tools.remember(host)
                 return
+        self._unreachable.add(host.name)
 
     async def _redirected(self, host: Host, url: str, kind: str) -> Answer | Failure:
         """Ask for what is no page, wherever it leads, and note each request."""
@@ -197,20 +229,23 @@ class Visit:
 
     async def _tdm(self, host: Host) -> None:
         """Fetch tdmrep.json; it stays unknown where the server is silent, so that no wish is missed."""
-        url, body = f"{host.name}/.well-known/tdmrep.json", b""
-        while self._refusal(host, url) is None:
+        url, body, cut = f"{host.name}/.well-known/tdmrep.json", b"", ""
+        for _ in range(self._settings.politeness.retries + 1):
+            if self._refusal(host, url) is not None:
+                break
             result = await self._redirected(host, url, "tdm")
             if isinstance(result, Failure):
                 if not result.passing:
                     break
                 if self._is_down(host):
                     return
+            elif _breaks_off(result) and result.digest != cut:
+                cut = result.digest
             elif result.status not in page.PASSING:
                 body = result.content[:_TDM_LIMIT] if result.status == 200 else b""
                 break
-            elif self._is_down(host):
-                self._failures[host.name] = 0  # it answers, but never with this file
-                break
+        else:  # it answers, but never with this file
+            self._busy[host.name] = 0
         host.learn_tdm(body.decode("utf-8", "replace"))
         self._tools.remember(host)
 
@@ -229,7 +264,12 @@ class Visit:
             elif isinstance(result, Answer) and result.status in page.REDIRECTS:
                 target = urls.normalise(result.headers.get("location", ""), result.url)
                 host.find_sitemaps([target] if target is not None else [])
-            self._note(_blank(host, url), Verdict("asked", "sitemap", links=tuple(links)), result)
+            self._sitemap_tries[url] += 1
+            row = {**_blank(host, url), "tries": self._sitemap_tries[url]}
+            self._note(row, Verdict("asked", "sitemap", links=tuple(links)), result)
+            may_pass = result.passing if isinstance(result, Failure) else result.status in page.PASSING
+            if may_pass and self._sitemap_tries[url] <= self._settings.politeness.retries:
+                return  # it stays the next to be read, as a page would be asked for again
         host.sitemaps_read += 1
         self._tools.remember(host)
 
@@ -245,7 +285,7 @@ class Visit:
         known = {"If-None-Match": row["etag"], "If-Modified-Since": row["modified"]}
         conditions = {name: value for name, value in known.items() if value}
         result = await self._ask(host, row["url"], conditions, page.is_wanted)
-        queue.popleft()
+        row = _tried_again(queue.popleft())
         if isinstance(result, Failure) and not result.passing:
             self._note(row, Verdict("failed", result.kind, result.detail), result)
         elif isinstance(result, Failure):
@@ -258,7 +298,11 @@ class Visit:
 
     def _verdict(self, answer: Answer, row: Row, host: Host) -> Verdict:
         try:
-            return page.judge(answer, row, self._settings, host.reserved(row["url"]))
+            verdict = page.judge(answer, row, self._settings, host.reserved(row["url"]))
+            if verdict.outcome == "redirect" and self._tools.leads_back(row["url"], verdict.location):
+                ring = verdict.location[:200]
+                return replace(verdict, outcome="failed", cause="redirect.loop", detail=ring, links=())
+            return verdict
         except Exception as error:  # one page must not end the crawl of all others; what happened is noted
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
@@ -271,12 +315,11 @@ class Visit:
         return None
 
     def _again(self, row: Row, cause: str, detail: str, result: Answer | Failure | None) -> None:
-        """Count a try of an address that may succeed later; put it last in the queue, or give it up."""
+        """Put an address that may succeed later last in the queue, or give it up after so many tries."""
         self._tried.add(row["key"])
-        row = {**row, "tries": row["tries"] + 1}
         last = row["tries"] > self._settings.politeness.retries
         self._note(row, Verdict("failed" if last else "retry", cause, detail), result)
-        if not last and not self._is_down(self._hosts[row["host"]]):
+        if not last and not self._is_left(self._hosts[row["host"]]):
             self._queues[row["host"]].append(row)
 
     def _note(self, row: Row, verdict: Verdict, result: Answer | Failure | None) -> None:
@@ -290,6 +333,9 @@ class Visit:
         for link in links:
             if link.nofollow and "nofollow" in settings.politeness.honour:
                 refused["optout.nofollow"] += 1
+                continue
+            if link.via == "redirect" and row["hops"] >= settings.limits.redirects:
+                refused["redirect.many"] += 1  # a page that leads on by itself, as Refresh does, counts too
                 continue
             depth = row["depth"] + (link.via in ("link", "sitemap"))
             refusal = self._tools.boundary.refusal(link.url, depth)
@@ -312,13 +358,22 @@ class Visit:
 
 
 def _blank(host: Host, url: str) -> Row:
-    """Give a row for an address that the frontier does not hold."""
+    """Return a row for an address that the frontier does not hold, and that is asked for."""
     return {
         "key": urls.key(url),
         "url": url,
         "host": host.name,
         "depth": 0,
-        "tries": 0,
+        "tries": 1,
         "hops": 0,
         "referrer": "",
     }
+
+
+def _tried_again(row: Row) -> Row:
+    return {**row, "tries": row["tries"] + 1}
+
+
+def _breaks_off(answer: Answer) -> bool:
+    """Return whether a file that should be whole ended before its end, so that another try may bring more."""
+    return answer.status == 200 and answer.truncated not in ("", "length")

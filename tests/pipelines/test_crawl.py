@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import web
 from rich.console import Console
+from warcio.archiveiterator import ArchiveIterator
 from web import Exchange, Reply, Site, Web, page, redirect
 
 from corpus import dataset
@@ -513,9 +514,87 @@ def test_redirects_are_followed_up_to_the_limit_and_loops_end(tmp_path: Path) ->
         run(tmp_path, settings(served), *seeds)
     found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path).items()}
     assert found["/there"] == "kept"
-    assert found["/near"] == found["/loop"] == found["/loop2"] == "redirect"
+    assert found["/near"] == found["/loop"] == "redirect"
+    assert found["/loop2"] == "failed redirect.loop"
     assert found["/r5"] == "dropped redirect.many"
     assert "/r6" not in served.paths()
+
+
+@pytest.mark.parametrize("linked", [["/1"], ["/0", "/1"], ["/3", "/1"], ["/1", "/2", "/3"]])
+def test_a_ring_of_redirects_is_recorded_wherever_it_is_entered(tmp_path: Path, linked: list[str]) -> None:
+    ring = {"/1": redirect("/2"), "/2": redirect("/3"), "/3": redirect("/1")}
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html(*linked, "/self", "/0"), **ring}
+    site |= {"/self": redirect("/self"), "/0": redirect("/1")}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    found = {url.removeprefix("http://a.test"): row for url, row in pages(tmp_path).items()}
+    assert outcome(found["/self"]) == "failed redirect.loop"
+    assert sorted(outcome(found[path]) for path in ring) == ["failed redirect.loop", "redirect", "redirect"]
+    assert outcome(found["/0"]) == "redirect"
+    assert max(Counter(served.paths()).values()) == 1
+
+
+SLIPS = {
+    "long": ("Content-Length: 999", b"<p>Merhaba", "cut short: disconnect"),
+    "short": ("Content-Length: 4", b"<p>Merhaba", "cut short: unspecified"),
+    "chunks": ("Transfer-Encoding: chunked", b"a\r\n<p>Merhaba\r\n", "cut short: disconnect"),
+    "twice": ("Content-Length: 10\r\nContent-Length: 10", b"<p>Merhaba", ""),
+    "line": ("PHP Notice:  Undefined index\r\nContent-Length: 10", b"<p>Merhaba", ""),
+}
+
+
+def test_answers_with_slips_are_kept_and_marked_and_no_host_goes_down(tmp_path: Path) -> None:
+    def slip(fields: str, body: bytes) -> Reply:
+        async def reply(exchange: Exchange) -> None:
+            exchange.closing = True
+            await exchange.send(
+                f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{fields}\r\n\r\n".encode() + body
+            )
+
+        return reply
+
+    contrary = slip("Content-Length: 10\r\nContent-Length: 7", b"<p>Merhaba")
+    site: dict[str, Reply] = {f"/{name}": slip(fields, body) for name, (fields, body, _) in SLIPS.items()}
+    site |= {f"/contrary{at}": contrary for at in range(4)} | {"/robots.txt": OPEN, "/good": html()}
+    site |= {"/": html(*site)}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    found = {url.removeprefix("http://a.test/"): row for url, row in pages(tmp_path).items()}
+    assert {outcome(found[name]) for name in (*SLIPS, "good", "")} == {"kept"}
+    assert {name: found[name]["detail"] for name in SLIPS} == {
+        name: said for name, (*_, said) in SLIPS.items()
+    }
+    assert {outcome(found[f"contrary{at}"]) for at in range(4)} == {"failed protocol"}
+    marked = {
+        record.rec_headers["WARC-Target-URI"].rpartition("/")[2]: record.rec_headers["WARC-Truncated"]
+        for path in tmp_path.glob("rounds/*/warc/*.warc.gz")
+        for record in ArchiveIterator(path.open("rb"))
+        if record.rec_headers["WARC-Truncated"]
+    }
+    assert marked == {"long": "disconnect", "short": "unspecified", "chunks": "disconnect"}
+
+
+def test_pages_that_answer_with_an_error_cost_no_other_page(tmp_path: Path) -> None:
+    bad = {f"/{at}": page(status=f"{status} X") for at, status in enumerate([500, 502, 503, 504, 429] * 2)}
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html(*bad, "/z"), "/z": html(), **bad}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), "http://a.test/")
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path).items()}
+    assert found == {"/": "kept", "/z": "kept", **dict.fromkeys(bad, "failed status")}
+    assert {row["tries"] for row in pages(tmp_path).values()} == {1, 2}
+
+
+def test_a_refresh_field_leads_on_whatever_the_body_is(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/a": html(), "/b": html(), "/c": html()}
+    site |= {
+        "/": page("<p>x", refresh="0; url=/a"),
+        "/t": page("x", content_type="text/plain", refresh="5;URL='/b'"),
+    }
+    site |= {"/p": page("x", content_type="image/png", refresh="0;/c")}
+    with Web({"a.test": site}) as served:
+        run(tmp_path, settings(served), *(f"http://a.test{path}" for path in ("/", "/t", "/p")))
+    found = {url.removeprefix("http://a.test"): outcome(row) for url, row in pages(tmp_path).items()}
+    assert found == {**dict.fromkeys(("/", "/t", "/a", "/b", "/c"), "kept"), "/p": "dropped media"}
 
 
 def test_one_body_at_two_addresses_is_stored_for_each(tmp_path: Path) -> None:

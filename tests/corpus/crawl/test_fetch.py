@@ -29,7 +29,8 @@ from web import ALLOW, Exchange, Reply, Site, Web, page, redirect
 
 from corpus.crawl import connection
 from corpus.crawl.config import Agent, Crawl, Limits, Network, Scope
-from corpus.crawl.fetch import KINDS, Answer, Failure, Fetcher
+from corpus.crawl.failure import KINDS
+from corpus.crawl.fetch import Answer, Failure, Fetcher
 from corpus.crawl.response import FIELDS
 
 

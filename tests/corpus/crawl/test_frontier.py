@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.crawl import frontier
@@ -100,6 +100,7 @@ def test_of_two_links_to_one_address_the_more_promising_stays() -> None:
     left=st.integers(0, 60),
     gave=st.dictionaries(st.integers(0, 9), st.integers(0, 30)),
 )
+@settings(deadline=None)
 def test_what_is_due_keeps_to_every_budget_and_nothing_is_lost(
     links: list[tuple[int, int, float]], host_pages: int, round_pages: int, left: int, gave: dict[int, int]
 ) -> None:

@@ -139,10 +139,42 @@ def test_a_query_belongs_to_the_path_and_a_fragment_does_not() -> None:
     assert not robots.allows("https://a.example/x?y=c#z", "derlem")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "matched", "free"),
+    [
+        ("/*%", ["/yasak%20sayfa", "/a/b%C3%BC", "/a%"], ["/yasak", "/"]),
+        ("/arsiv%2", ["/arsiv%2F2024", "/arsiv%20x", "/arsiv%2"], ["/arsiv%3F", "/arsiv/2", "/arsiv"]),
+        ("/a%c", ["/a%C3%BC", "/a%c3%bc"], ["/a%D0%B1", "/ac"]),
+        ("/a%*x", ["/a%20x", "/a%C3%BCyx"], ["/ax", "/a%20"]),
+        ("/*?q=%", ["/ara?q=%C3%BC"], ["/ara?q=u", "/%C3%BC"]),
+        ("/a%$", ["/a%", "/a%25"], ["/a%20", "/a"]),
+        ("/a%zz", ["/a%zz", "/a%25zz"], ["/a"]),
+        ("/a%20", ["/a%20b", "/a b"], ["/a%2", "/a%2F"]),
+    ],
+)
+def test_the_beginning_of_an_escape_in_a_pattern_matches_escapes(
+    pattern: str, matched: list[str], free: list[str]
+) -> None:
+    rules = parse(f"User-agent: *\nDisallow: {pattern}\n".encode())
+    assert [path for path in matched if rules.allows(f"https://a.test{path}", "derlem")] == []
+    assert [path for path in free if not rules.allows(f"https://a.test{path}", "derlem")] == []
+
+
+def test_a_sitemap_may_be_named_relative_to_the_site() -> None:
+    body = b"Sitemap: /harita.xml\nSitemap: site/a.xml\nSitemap: //b.test/c.xml\nSitemap: https://a.test/d.xml\nSitemap:\n"
+    assert parse(body, "https://a.test/").sitemaps == (
+        *("https://a.test/harita.xml", "https://a.test/site/a.xml"),
+        *("https://b.test/c.xml", "https://a.test/d.xml"),
+    )
+
+
 def test_a_wildcard_reaches_over_a_query_with_slashes() -> None:
     robots = parse(b"User-agent: *\nDisallow: /*/print\nDisallow: /git?u=http")
     assert not robots.allows("https://a.example/x?y=/print", "derlem")
     assert not robots.allows("https://a.example/git?u=http%3A%2F%2Fb.example", "derlem")
+
+
+_ASKED = "User-agent: *\nCrawl-delay: "
 
 
 @pytest.mark.parametrize(
@@ -156,6 +188,18 @@ def test_a_wildcard_reaches_over_a_query_with_slashes() -> None:
         ("User-agent: *\nCrawl-delay: 7\nDisallow: /a\nCrawl-delay: 2", "derlem", 7.0),
         ("User-agent: *\nCrawl-delay: 10\n\nUser-agent: derlem\nDisallow: /a", "derlem", None),
         ("User-agent: a\nDisallow: /x\nUser-agent: derlem\nCrawl-delay: 3", "derlem", 3.0),
+        *(
+            (f"User-agent: *\nCrawl-delay: {text}", "derlem", 0.5)
+            for text in (".5", "+.5", "0,5", "5e-1", " .5 s")
+        ),
+        *(
+            (f"User-agent: *\nCrawl-delay: {text}", "derlem", 10.0)
+            for text in ("10.", "+10", "1e1", "10.0E0")
+        ),
+        *(
+            (f"User-agent: *\nCrawl-delay: {text}", "derlem", None)
+            for text in (".", "+", ",", "e1", "-.5", "inf")
+        ),
         ("User-agent: *\nCrawl-delay: soon", "derlem", None),
         ("User-agent: *\nCrawl-delay: -1", "derlem", None),
         ("User-agent: *\nCrawl-delay: 1e400", "derlem", 1.0),

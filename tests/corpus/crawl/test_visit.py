@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -71,6 +72,9 @@ class Bench:
     def remember(self, host: Host) -> None:
         self.remembered[host.name] = host.as_row()
 
+    def leads_back(self, url: str, target: str) -> bool:
+        return target == url
+
     def visit(self, *urls: str) -> Bench:
         """Visit a server of which these addresses are due; what an earlier visit remembered counts."""
         now = datetime.now(UTC)
@@ -128,11 +132,57 @@ def test_an_origin_that_is_down_does_not_take_another_of_its_server_with_it() ->
 
 
 def test_pages_that_fail_on_one_origin_do_not_end_the_visit_of_another() -> None:
-    down = {f"{A}/{at}": answer(f"{A}/{at}", status=503) for at in range(4)}
+    down = {f"{A}/{at}": failure(f"{A}/{at}", "timeout", True) for at in range(4)}
     bench = Bench({**down, f"{S}/1": page(f"{S}/1")})
     bench.visit(*down, f"{S}/1")
     assert bench.outcomes()[f"{S}/1"] == "kept"
-    assert {bench.outcomes()[url] for url in down} == {"retry status", "retry host.down"}
+    assert {bench.outcomes()[url] for url in down} == {"retry timeout", "retry host.down"}
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 408, 425, 599])
+def test_pages_that_answer_with_an_error_do_not_end_the_visit(status: int) -> None:
+    bad = {f"{A}/{at}": answer(f"{A}/{at}", status=status) for at in range(9)}
+    bench = Bench({**bad, f"{A}/good": page(f"{A}/good")}).visit(*bad, f"{A}/good")
+    assert bench.outcomes() == {**dict.fromkeys(bad, "failed status"), f"{A}/good": "kept"}
+
+
+def test_answers_that_break_off_do_not_end_the_visit() -> None:
+    broken = {f"{A}/{at}": replace(failure(f"{A}/{at}", "reset", True), answered=True) for at in range(9)}
+    bench = Bench({**broken, f"{A}/good": page(f"{A}/good")}).visit(*broken, f"{A}/good")
+    assert bench.outcomes() == {**dict.fromkeys(broken, "failed reset"), f"{A}/good": "kept"}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_all_the_time_is_left_and_what_was_not_asked_for_counts_no_try(
+    status: int,
+) -> None:
+    busy = {f"{A}/{at}": answer(f"{A}/{at}", status=status) for at in range(9)}
+    bench = Bench({**busy, f"{A}/good": page(f"{A}/good")}).visit(*busy, f"{A}/good")
+    assert bench.outcomes() == {f"{A}/0": "retry status", f"{A}/1": "retry status"}
+    assert len(bench.asked) == 2 + 2
+
+
+def test_a_try_is_a_request() -> None:
+    replies = iter([answer(A, status=500), page(f"{A}/2")])
+    bench = Bench({f"{A}/1": page(f"{A}/1"), f"{A}/2": lambda _: next(replies)}).visit(f"{A}/1", f"{A}/2")
+    tries = [(row["url"][len(A) :], verdict.outcome, row["tries"]) for row, verdict, _ in bench.noted]
+    assert tries == [
+        *(("/robots.txt", "asked", 1), ("/.well-known/tdmrep.json", "asked", 1)),
+        *(("/1", "kept", 1), ("/2", "retry", 1), ("/2", "kept", 2)),
+    ]
+
+
+def test_a_redirect_that_leads_back_is_a_failure_with_its_cause() -> None:
+    bench = Bench({f"{A}/1": answer(f"{A}/1", status=302, location="/1#x")}).visit(f"{A}/1")
+    assert bench.outcomes() == {f"{A}/1": "failed redirect.loop"}
+    assert [found.rows for _, verdict, found in bench.noted if verdict.cause == "redirect.loop"] == [[]]
+
+
+def test_pages_that_lead_on_by_themselves_end_at_the_limit_of_redirects() -> None:
+    bench = Bench({f"{A}/1": answer(f"{A}/1", b"<p>x", refresh="0; url=/2")}, limits={"redirects": 0})
+    bench.visit(f"{A}/1")
+    (found,) = [found for *_, verdict, found in bench.noted if verdict.outcome == "kept"]
+    assert (found.rows, found.refused) == ([], {"redirect.many": 1})
 
 
 def test_a_page_counts_one_try_when_its_server_goes_down_under_it() -> None:
@@ -170,6 +220,29 @@ def test_an_origin_that_cannot_be_spoken_to_is_settled_by_one_request() -> None:
 def test_a_robots_txt_that_fails_leaves_the_site_alone_and_puts_it_off(status: int) -> None:
     bench = Bench({f"{A}/robots.txt": answer(A, status=status)}).visit(f"{A}/1")
     assert set(bench.asked) == {f"{A}/robots.txt"}
+    assert bench.outcomes() == {f"{A}/1": "retry robots.unreachable"}
+
+
+def broken_off(body: bytes) -> Answer:
+    return replace(answer(f"{A}/robots.txt", body), truncated="disconnect")
+
+
+def test_a_robots_txt_that_breaks_off_is_asked_for_again() -> None:
+    whole = answer(f"{A}/robots.txt", b"User-agent: *\nDisallow: /1\n")
+    replies = iter([broken_off(b"User-agent: *\n"), whole])
+    bench = Bench({f"{A}/robots.txt": lambda _: next(replies)}).visit(f"{A}/1")
+    assert bench.outcomes() == {f"{A}/1": "dropped robots.disallow"}
+
+
+def test_a_robots_txt_that_breaks_off_at_the_same_place_twice_counts() -> None:
+    same = broken_off(b"User-agent: *\nDisallow: /1\n")
+    bench = Bench({f"{A}/robots.txt": same, f"{A}/2": page(f"{A}/2")}).visit(f"{A}/1", f"{A}/2")
+    assert bench.outcomes() == {f"{A}/1": "dropped robots.disallow", f"{A}/2": "kept"}
+
+
+def test_a_robots_txt_that_breaks_off_elsewhere_each_time_leaves_the_site_alone() -> None:
+    length = iter(range(9))
+    bench = Bench({f"{A}/robots.txt": lambda _: broken_off(b"#" * next(length))}).visit(f"{A}/1")
     assert bench.outcomes() == {f"{A}/1": "retry robots.unreachable"}
 
 
@@ -302,6 +375,23 @@ def test_a_sitemap_that_moved_is_found() -> None:
     }
     bench = with_sitemaps([], replies).visit(f"{A}/1")
     assert [link["url"] for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
+
+
+@pytest.mark.parametrize("first", [answer(A, status=503), failure(A, "timeout", True)])
+def test_a_sitemap_that_fails_is_asked_again_as_a_page_would_be(first: Answer | Failure) -> None:
+    replies = iter([first, answer(A, urlset(f"{A}/x"))])
+    bench = with_sitemaps([], {f"{A}/sitemap.xml": lambda _: next(replies), f"{A}/1": page(f"{A}/1")})
+    bench.visit(f"{A}/1")
+    assert [link["url"] for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
+    assert [row["tries"] for row, verdict, _ in bench.noted if verdict.cause == "sitemap"] == [1, 2]
+    assert bench.outcomes() == {f"{A}/1": "kept"}
+
+
+def test_a_sitemap_that_always_fails_is_given_up_as_a_page_would_be() -> None:
+    replies: dict[str, Reply] = {f"{A}/s.xml": answer(A, status=500), f"{A}/1": page(f"{A}/1")}
+    bench = with_sitemaps([f"{A}/s.xml"], replies).visit(f"{A}/1")
+    assert sitemaps_asked(bench) == [f"{A}/s.xml", f"{A}/s.xml", f"{A}/sitemap.xml"]
+    assert bench.outcomes() == {f"{A}/1": "kept"}
 
 
 def test_a_disallowed_sitemap_is_not_asked_for() -> None:
