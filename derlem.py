@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+
+from corpus import interrupt
+
+if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered from here on, during imports too
+    interrupt.answer("stopped")
 
 import typer
 

@@ -132,7 +132,7 @@ def find_edges(
     """
     partitions = -(-_rows(signatures) // ROWS_A_PARTITION) or 1
     place = _pass_folder(folder, number)
-    with options.pipeline(runner) as pipeline:
+    with options.pipeline(runner, folder) as pipeline:
         linked = (
             pipeline
             | beam.Create(range(len(signatures)))
@@ -190,7 +190,7 @@ def resolve_in_rounds(
     upwards only. Raises LinkingError when `MAX_ROUNDS` rounds leave edges that still move.
     """
     labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner)
-    with options.pipeline(runner) as pipeline:
+    with options.pipeline(runner, folder) as pipeline:
         edges = (
             pipeline
             | "Edge files" >> beam.Create([linked.path for linked in found])
@@ -231,7 +231,7 @@ def _label(
     paths = list(edges)
     for number in range(MAX_ROUNDS):
         place = f"rounds/{number:02d}"
-        with options.pipeline(runner) as pipeline:
+        with options.pipeline(runner, folder) as pipeline:
             stars = (
                 pipeline
                 | beam.Create(paths)

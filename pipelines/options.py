@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from corpus import files, interrupt
 from corpus.config import Run
 from corpus.settings import ConfigError
-from pipelines import progress
+from pipelines import workers
 
 LOCAL = "local"
 
@@ -35,44 +36,60 @@ class Runner:
         return self.name == LOCAL
 
 
-def _beam_runner(runner: Runner) -> Any:
+def _beam_runner(runner: Runner, logs: Path | None) -> Any:
     """Make the local runner, or name Beam's. Never "DirectRunner": it first tries to download Prism."""
     if not runner.is_local:
         return runner.name
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-    if runner.workers == 1:
+    if logs is None:
         return FnApiRunner()
-    # `exec`, so that no shell stands between the worker and a signal to its process group; -P, so that a
-    # folder named corpus where the user stands (the usual output) is not taken for the package.
-    command = f"exec {shlex.quote(sys.executable)} -P -m pipelines.worker"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(workers.command(logs)))
 
 
 @contextmanager
-def pipeline(runner: Runner) -> Iterator[beam.Pipeline]:
-    """Open a pipeline; it runs to its end when the block is left without an error."""
-    workers = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
-    options = PipelineOptions([*workers, *runner.flags])
-    usual, threading.excepthook = threading.excepthook, _on_thread_error
-    try:
-        with beam.Pipeline(runner=_beam_runner(runner), options=options) as opened:
-            yield opened
-    finally:
-        threading.excepthook = usual
+def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
+    """Open a pipeline; it runs to its end when the block is left without an error.
+
+    Local workers keep their logs in `folder`, or in the system's temporary folder where that is remote.
+    """
+    asked = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
+    options = PipelineOptions([*asked, *runner.flags])
+    usual = threading.excepthook
+    with ExitStack() as stack:
+        logs = _logs(folder, stack) if runner.is_local and runner.workers > 1 else None
+        if logs is not None:
+            threading.excepthook = _ends_with_worker(logs)
+        stack.callback(setattr, threading, "excepthook", usual)
+        yield stack.enter_context(beam.Pipeline(runner=_beam_runner(runner, logs), options=options))
 
 
-def _on_thread_error(error: threading.ExceptHookArgs) -> None:
-    """End the build when a local worker died: Beam notes it in a thread of its own and waits forever."""
-    if error.thread is not None and error.thread.name == "run_worker":
-        progress.leave(
-            f"stopped: {error.exc_value}; exit code -9 usually means out of memory: try fewer workers\n"
-            f"Finished units are kept; run the same command again to resume.",
-            status=1,
-        )
-    if not isinstance(error.exc_value, grpc.RpcError):  # the other ends of a lost worker's connections
-        threading.__excepthook__(error)
+def _logs(folder: str, stack: ExitStack) -> Path:
+    if not files.is_local(folder):
+        return stack.enter_context(files.scratch("workers"))
+    logs = Path(files.filesystem(folder)[1])
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs
+
+
+def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
+    """Return a hook that ends the build when a local worker died.
+
+    Beam notes it in a thread of its own and waits forever.
+    """
+
+    def hook(error: threading.ExceptHookArgs) -> None:
+        if error.thread is not None and error.thread.name == "run_worker":
+            status = re.search(r"return code (-?\d+)", str(error.exc_value))
+            why = workers.epitaph(int(status[1]), logs) if status else f"stopped: {error.exc_value}"
+            interrupt.leave(
+                f"{why}\nFinished units are kept; run the same command again to resume.", status=1
+            )
+        if not isinstance(error.exc_value, grpc.RpcError):  # the other ends of a lost worker's connections
+            threading.__excepthook__(error)
+
+    return hook
 
 
 def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from corpus import interrupt
 
 _EVERY_S = 0.5
 _LINE_EVERY_S = 60.0  # without a terminal
@@ -108,27 +108,11 @@ class Watch:
 def take_terminal() -> None:
     """Make the terminal ready for a stage, before Beam is imported.
 
-    Beam's notes and traces stay off it: what stops a stage is said once, by its own error. Ctrl-C is answered
-    at once.
+    Beam's notes and traces stay off it: what stops a stage is said once, by its own error.
     """
     logging.getLogger().setLevel(logging.CRITICAL)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGINT, _stop)
-
-
-def _stop(number: int, frame: object) -> None:
-    leave("stopped: what is finished is kept, and the same command goes on", 128 + number)
-
-
-def leave(text: str, status: int) -> NoReturn:
-    """End the process at once with one line on the terminal, as a kill would, which every build survives.
-
-    Unwinding would go through Beam's threads, which may wait for ever for workers that are gone. The workers
-    end by themselves when they see that this process has.
-    """
-    show_cursor = "\x1b[?25h\n" if os.isatty(2) else ""
-    os.write(2, f"{show_cursor}{text}\n".encode())
-    os._exit(status)
+    interrupt.answer("stopped: what is finished is kept, and the same command goes on")
 
 
 @contextmanager

@@ -195,7 +195,7 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
     work, folder = stage.work, stage.folder
     # A worker process takes seconds to start; more of them than units would be for nothing.
     fitting = replace(runner, workers=min(runner.workers, len(pending)))
-    with options.pipeline(fitting) as pipeline:
+    with options.pipeline(fitting, files.join(folder, UNITS)) as pipeline:
         (
             pipeline
             | "units" >> beam.Create(pending)

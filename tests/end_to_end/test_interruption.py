@@ -39,23 +39,33 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A build with two workers, in the middle of its work, from a folder with an output called corpus."""
-    rows = [json.dumps({"url": f"{url}?{n}", "text": text}) for n in range(100) for url, text in texts()]
+def write(folder: Path, copies: int = 100) -> Path:
+    """Write as many inputs as workers, and their configuration; give its path."""
+    rows = [json.dumps({"url": f"{url}?{n}", "text": text}) for n in range(copies) for url, text in texts()]
     sources = []
     for number in range(WORKERS):
-        (tmp_path / f"{number}.jsonl").write_text("\n".join(rows))
+        (folder / f"{number}.jsonl").write_text("\n".join(rows))
         sources.append(f'[[source]]\nname = "s{number}"\nformat = "jsonl"\npaths = ["{number}.jsonl"]\n')
-    (tmp_path / "corpus.toml").write_text("".join(sources))
-    run = subprocess.Popen(
-        [DERLEM[0], "-P", *DERLEM[1:], "build", "corpus.toml", "--workers", str(WORKERS)],
-        cwd=tmp_path,
+    (folder / "corpus.toml").write_text("".join(sources))
+    return folder / "corpus.toml"
+
+
+def start(config: Path, where: Path) -> subprocess.Popen[str]:
+    """Start a build with two workers from a folder, in a process group of its own."""
+    return subprocess.Popen(
+        [DERLEM[0], "-P", *DERLEM[1:], "build", str(config), "--workers", str(WORKERS)],
+        cwd=where,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A build with two workers, in the middle of its work, from a folder with an output called corpus."""
+    run = start(write(tmp_path), tmp_path)
     units = tmp_path / "corpus" / "clean" / "units"
     try:
         until(lambda: run.poll() is not None or len(list(units.glob("*.progress"))) == WORKERS, "at work")
@@ -79,15 +89,68 @@ def test_a_build_whose_worker_was_killed_says_so_and_ends(at_work: subprocess.Po
     os.kill(workers[0], signal.SIGKILL)
     output, _ = at_work.communicate(timeout=LIMIT_S)
     assert at_work.returncode == 1
-    assert "return code -9" in output
+    assert "return code -9 (SIGKILL)" in output
+    assert "memory ran out" in output
     assert "Traceback" not in output
     until(lambda: not any(map(is_alive, workers)), "workers gone", limit=10)
 
 
-def test_ctrl_c_ends_a_build_in_one_line(at_work: subprocess.Popen[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_build_in_one_line(at_work: subprocess.Popen[str], number: signal.Signals) -> None:
     workers = children(at_work.pid)
-    os.killpg(at_work.pid, signal.SIGINT)
+    os.killpg(at_work.pid, number) if number == signal.SIGINT else at_work.send_signal(number)
     output, _ = at_work.communicate(timeout=LIMIT_S)
-    assert at_work.returncode == 128 + signal.SIGINT
+    assert at_work.returncode == 128 + number
     assert output == "stopped: what is finished is kept, and the same command goes on\n"
     until(lambda: not any(map(is_alive, workers)), "workers gone", limit=10)
+
+
+def test_a_worker_that_cannot_import_says_so(tmp_path: Path) -> None:
+    """A module that breaks only in the workers is put before derlem's own by PYTHONPATH."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "grpc.py").write_text(
+        "import sys\nif any('pipelines' in word for word in sys.orig_argv):\n"
+        "    raise ImportError('this grpc is broken')\n"
+        "import importlib\nbefore = sys.path.pop(0) if 'broken' in sys.path[0] else None\n"
+        "sys.path = [path for path in sys.path if 'broken' not in path]\n"
+        "del sys.modules['grpc']\nimport grpc\n"
+    )
+    run = subprocess.run(
+        [DERLEM[0], "-P", *DERLEM[1:], "build", str(write(tmp_path, 1)), "--workers", str(WORKERS)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "broken")},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "ImportError: this grpc is broken" in run.stderr
+    assert "install derlem anew" in run.stderr
+
+
+def answers(pid: int) -> bool:
+    """Say whether a process answers SIGTERM itself: the command's first act."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        pytest.skip("this system has no /proc with the signals of a process")
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.parametrize("moment", ["imports", "workers", "work"])
+def test_ctrl_c_while_a_build_starts_prints_one_line(tmp_path: Path, moment: str) -> None:
+    run = start(write(tmp_path), tmp_path)
+    units = tmp_path / "corpus" / "clean" / "units"
+    reached = {
+        "imports": lambda: answers(run.pid),
+        "workers": lambda: any(units.glob("worker-*.log")),
+        "work": lambda: any(units.glob("*.progress")),
+    }
+    until(reached[moment], moment)
+    os.killpg(run.pid, signal.SIGINT)
+    output, _ = run.communicate(timeout=LIMIT_S)  # until the last worker has closed it
+    assert run.returncode == 128 + signal.SIGINT
+    assert output.startswith("stopped")
+    assert len(output.splitlines()) == 1

@@ -153,7 +153,7 @@ def _start(unit: Unit, device: str, lock: int) -> subprocess.Popen[bytes]:
     _log(unit).parent.mkdir(parents=True, exist_ok=True)
     with _log(unit).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.scaling.cells"],
+            [sys.executable, "-P", "-m", "trainer.scaling.cells"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
