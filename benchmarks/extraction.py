@@ -61,7 +61,7 @@ def main(data: Path) -> None:
     )
     for name, (_, gold) in SETS.items():
         examples = list(pages(data / name))
-        for extractor in ("resiliparse", "trafilatura"):
+        for extractor in sys.argv[2:] or ("resiliparse", "trafilatura"):
             extract("<p>warm", extractor, 60)
             scores, seconds, empty = [], [], 0
             for html, row in examples:

@@ -17,10 +17,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from itertools import pairwise
 from typing import IO, Literal
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLParserException
+from resiliparse.parse.html import HTMLParserException, HTMLTree
+
+from corpus.text import page
 
 Extractor = Literal["resiliparse", "trafilatura"]
 
@@ -38,15 +42,17 @@ _SHALLOW = [
     for depth in ("", "* > ", "* > * > ")
     for element in ("nav", "aside", "footer", "ul:has(> li > a:only-child)")
 ]
-# What the heuristics keep and gold texts lack: without it, F1 on article-extraction-benchmark rises by 0.012
-# at no cost in recall or time (benchmarks/extraction.py).
-_FURNITURE = ['[class*="caption"]', '[class*="breadcrumb"]', '[class*="byline"]', '[class*="newsletter"]']
 # What the heuristics drop and a look without them must drop too: banners that ask for consent are prose.
 _BANNERS = [
     f'[{key}*="{word}" i]' for key in ("id", "class") for word in ("cookie", "consent", "cerez", "kvkk")
 ]
 # Main text below this many characters makes us look whether the heuristics lost an article of more.
 _NEAR_EMPTY = 200
+# Beside more main text than this, captions and the like must be twice as long to be an article.
+_LITTLE = 1000
+# An article that stands twice: at least so many characters, in so long lines, and such a share of the text.
+_COPY, _LONG_LINE, _COPY_SHARE = 200, 40, 0.3
+_COPIES = 3
 _PROSE_LINE = re.compile(r"(?=.{60}).*[.!?…。！？।؟][\"'”’»)\]]?$")
 _EMPTY_ITEM = re.compile(r"(?:[•\-*·|/,]|\d{1,3}\.)\s*\Z")
 _SPACES = re.compile(r"[ \xa0\u2000-\u200a\u202f\u205f]{2,}")
@@ -80,30 +86,40 @@ def extract(html: str, extractor: Extractor = "resiliparse", timeout_s: float = 
 
 
 def _resiliparse(html: str) -> str:
-    text = _plain(html, main=True)
+    try:
+        return _main_or_prose(html)
+    except HTMLParserException as error:
+        raise ExtractionError("error", str(error)) from error
+
+
+def _main_or_prose(html: str) -> str:
+    text = _main(html)
     if len(text) >= _NEAR_EMPTY or len(html) < 4 * _NEAR_EMPTY:
         return text
     prose = "\n".join(
-        line for line in _plain(html, main=False).split("\n") if _PROSE_LINE.match(line.strip())
+        line
+        for line in _plain(page.tree(html), _BANNERS, main=False).split("\n")
+        if _PROSE_LINE.match(line.strip())
     )
     return prose if len(prose) >= max(_NEAR_EMPTY, 2 * len(text)) else text
 
 
-def _plain(html: str, main: bool) -> str:
-    try:
-        text: str = extract_plain_text(
-            _deepened(html) if main else html,
-            main_content=main,
-            preserve_formatting=True,
-            alt_texts=False,
-            comments=False,
-            skip_elements=[*_SHALLOW, *_FURNITURE] if main else _BANNERS,
-        )
-    except TypeError:  # a lone surrogate, which no UTF-8 holds
-        return _plain(html.encode("utf-8", "replace").decode(), main)
-    except HTMLParserException as error:
-        raise ExtractionError("error", str(error)) from error
+def _main(html: str) -> str:
+    tree = page.tree(_deepened(html))
+    furniture = page.mark_furniture(tree)
+    text = _plain(tree, [*_SHALLOW, page.FURNITURE] if furniture else _SHALLOW)
+    if furniture > len(text) * (1 if len(text) < _LITTLE else 2):
+        text = _plain(tree, _SHALLOW)  # what bears such a class is the article
+    if 2 * len(text) < page.prose(tree) and page.shield_article(tree):
+        text = max(text, _plain(tree, _SHALLOW), key=len)
     return text
+
+
+def _plain(tree: HTMLTree, skip: list[str], main: bool = True) -> str:
+    text: str = extract_plain_text(
+        tree, main_content=main, preserve_formatting=True, alt_texts=False, comments=False, skip_elements=skip
+    )
+    return page.unshielded(text)
 
 
 def _deepened(html: str) -> str:
@@ -127,7 +143,31 @@ def _tidy(text: str, keep_indent: bool) -> str:
         line = line.rstrip() if keep_indent else _SPACES.sub(" ", line.strip())
         if line and not _EMPTY_ITEM.match(line.lstrip()):
             lines.append(_CELLS.sub(" | ", line))
-    return "\n".join(lines).strip()
+    return "\n".join(_once(lines)).strip()
+
+
+def _once(lines: list[str]) -> list[str]:
+    """Return the lines without the second copy of an article that stands twice, for phones and for desks.
+
+    Such a page repeats its long lines in their order; what repeats a line more often is left to the filters.
+    """
+    firsts: dict[str, int] = {}
+    copies = []  # for each long line that stood before: where it first stood, where it stands now
+    for at, line in enumerate(lines):
+        first = firsts.setdefault(line, at)
+        if first != at and len(line) >= _LONG_LINE:
+            copies.append((first, at))
+    held = sum(len(lines[at]) for _, at in copies)
+    if held < _COPY or held < _COPY_SHARE * sum(map(len, lines)):
+        return lines
+    times = Counter(first for first, _ in copies)
+    restarts = sum(later < earlier for (earlier, _), (later, _) in pairwise(copies))
+    if max(times.values()) >= _COPIES or restarts >= _COPIES - 1:
+        return lines
+    start, end = copies[0][1], copies[-1][1]
+    while start and firsts[lines[start - 1]] < start - 1:  # its heading and other short lines before
+        start -= 1
+    return [line for at, line in enumerate(lines) if firsts[line] == at or not start <= at <= end]
 
 
 class _Child:
@@ -163,7 +203,8 @@ class _Child:
             self.stop()
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from corpus.text.html import serve; serve()"],
+                # -P: where the user stands is no place to import from, whatever stands there.
+                [sys.executable, "-P", "-c", "from corpus.text.html import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

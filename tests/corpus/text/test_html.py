@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +149,17 @@ def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
     with pytest.raises(ExtractionError) as caught:
         extract(PAGE, "trafilatura", 30)
     assert caught.value.cause == "crash"
+    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
+
+
+def test_a_folder_named_corpus_where_the_user_stands_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
+    module._child.stop()
     assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
 
 
