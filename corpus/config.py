@@ -80,6 +80,9 @@ class Clean(Section):
         description="An input file (or run of small ones) of 100 records or more with a larger unreadable "
         "share stops the stage.",
     )
+    max_unreadable_files: Share = Field(
+        0.0, description="A larger share of input files that cannot be read at all stops the build."
+    )
     language: Language = Language()
     filters: Filters = Filters()
     privacy: Privacy = Privacy()

@@ -13,8 +13,9 @@ from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
 from corpus.settings import ConfigError
-from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
+from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from corpus.sources.inputs import expand
+from pipelines.errors import StageError
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
 
@@ -28,6 +29,8 @@ _BATCH = 64  # items that go through the cleaning steps together
 _BATCH_BYTES = 8 << 20
 _MANY = 100  # records from which a share of unreadable ones means something
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
+_UNREADABLE = "unreadable files"  # topic of the counts, by name
+_NAMED = 10  # files, rules or causes that a message names
 
 
 class TooManyRejectedError(ValueError):
@@ -60,6 +63,7 @@ def plan(config: Config, base: Path) -> Stage:
         units=tuple(units),
         work=partial(clean_unit, config.clean),
         rules=_rules(config.clean),
+        check=partial(_check_stage, config, [unit.task[0].name for unit in units]),
     )
 
 
@@ -79,7 +83,7 @@ def _settings(settings: Clean) -> dict[str, object]:
     """Give all that cleaning reads: the configuration, and what it names (presets, models) by content."""
     chosen = {*settings.filters.presets.values(), settings.filters.default}
     return {
-        **settings.model_dump(mode="json"),
+        **settings.model_dump(mode="json", exclude={"max_unreadable_files"}),  # decides no byte
         "preset_limits": {name: filters.load(name).model_dump(mode="json") for name in sorted(chosen)},
         "models": [files.checksum(str(path)) for path in language.model_paths(settings.language.model)],
     }
@@ -148,13 +152,17 @@ def clean_unit(settings: Clean, unit: Planned, folder: str, beat: Beat) -> Outco
                     if isinstance(item, Skipped):
                         counts.skip(item.kind)
                         continue
+                    if isinstance(item, Unreadable):
+                        counts.note(_UNREADABLE, f"{name} ({item.cause}: {item.detail[:200]})")
+                        continue
                     counts.seen += 1
                     if isinstance(item, Rejected):
                         counts.reject(item.cause)
                         part.reject(item, item.cause, item.detail, source.name, name)
                         continue
                     _settle(next(cleaned), part, counts, (source.name, position, name))
-                share = min(1.0, items[-1].offset / size) if size else 0.0
+                last = items[-1]
+                share = min(1.0, last.offset / size) if size and not isinstance(last, Unreadable) else 0.0
                 beat(counts.seen, counts.kept, (number + share) / len(named))
         _check_rejected(counts, settings.max_rejected, source, unit.name)
     return Outcome(part.files, counts, cleaner.seconds)
@@ -206,3 +214,51 @@ def _check_rejected(counts: Counts, limit: float, source: Source, unit: str) -> 
             f"{source.format}) could not be read, most for {worst!r}; clean.max_rejected allows {limit:.0%}: "
             f"check that the format is right, or raise the limit"
         )
+
+
+def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest) -> None:
+    """Raise StageError where too many files could not be read, or where nothing was kept.
+
+    `sources` are the names of the units' sources.
+    """
+    counts = manifest.counts()
+    unreadable = list(counts.noted.get(_UNREADABLE, ()))
+    files_read = sum(len(unit.inputs) for unit in manifest.units)
+    limit = config.clean.max_unreadable_files
+    if len(unreadable) > limit * files_read:
+        more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+        raise StageError(
+            f"{len(unreadable)} of {files_read} input files could not be read: "
+            f"{'; '.join(unreadable[:_NAMED])}{more}\n"
+            f"clean.max_unreadable_files allows {limit:.0%}: mend or leave out these files, check each source's "
+            f"format, or raise the limit"
+        )
+    for source in dict.fromkeys(sources):
+        own = Counts()
+        for name, unit in zip(sources, manifest.units, strict=True):
+            if name == source:
+                own.add(unit.counts)
+        if own.seen and own.rejected.get("missing-text") == own.seen:
+            raise StageError(_no_text_column(config, source, own.seen))
+    if not counts.kept:
+        raise StageError(f"nothing was kept: {_fates(counts)}")
+
+
+def _no_text_column(config: Config, source: str, seen: int) -> str:
+    column = next(each.text_column for each in config.source if each.name == source)
+    return (
+        f"source {source!r}: text_column {column!r} is a key of none of its {seen} lines; "
+        f"`derlem show {config.output} --rejected` lists the keys that there are"
+    )
+
+
+def _fates(counts: Counts) -> str:
+    """Return in words where all documents went, the most common rule or cause first."""
+    fates = [(number, f"dropped by {rule}") for rule, number in counts.dropped.items()]
+    fates += [(number, f"rejected as {cause}") for cause, number in counts.rejected.items()]
+    fates += [(number, f"skipped as {kind} (not a document)") for kind, number in counts.skipped.items()]
+    if not fates:
+        return "the inputs hold no record"
+    fates.sort(key=lambda fate: (-fate[0], fate[1]))
+    words = ", ".join(f"{number:,} {what}" for number, what in fates[:_NAMED])
+    return f"of {counts.seen:,} documents, {words}"

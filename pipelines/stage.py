@@ -59,7 +59,8 @@ class Stage:
     the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
     belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
     `in_bytes` says whether the units' weights are bytes, of which a rate can be told; `say` gives the line
-    beside the bar of progress, in place of the usual one.
+    beside the bar of progress, in place of the usual one. `check` raises StageError where the finished stage
+    must stop the build; its manifest and report stay to be looked at.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Stage:
     beside: Mapping[str, bytes] = field(default_factory=dict)
     in_bytes: bool = True
     say: Callable[[], str] | None = None
+    check: Callable[[dataset.Manifest], None] | None = None
 
 
 def plan_unit(
@@ -186,6 +188,8 @@ def run(
         dataset.save(stage.folder, manifest)
     sweep.sweep(stage.folder, manifest)
     report.show(summary, console)
+    if stage.check is not None:
+        stage.check(manifest)
     return manifest
 
 

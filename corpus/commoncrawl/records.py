@@ -7,8 +7,8 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from corpus.sources.headers import header_end, parse_fields, target
 from corpus.sources.http import unchunk
-from corpus.sources.records import header_end, parse_fields, target
 from corpus.warc import date, digest_of, fields_block, record
 
 _LIMIT = 1 << 28  # unpacked; Common Crawl cuts bodies at a few MiB, so more is a bomb

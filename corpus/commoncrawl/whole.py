@@ -16,7 +16,8 @@ from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.patience import PassingError, ServerError
 from corpus.commoncrawl.store import MissingError, Store, opened
 from corpus.settings import ConfigError
-from corpus.sources.compression import DamageError, Gzip, Window, inflate
+from corpus.sources.codecs import Gzip
+from corpus.sources.compression import DamageError, Window, inflate
 
 _PATH = re.compile(r"(?:[\w.=+-]+/)*[\w.=+-]+?(\.warc\.wet|\.warc)\.gz")
 _CRAWL = re.compile(r"(?:^|/)crawl-data/([\w-]+)/")

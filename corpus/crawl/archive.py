@@ -13,7 +13,8 @@ from typing import Self
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetch import Answer, stays_packed
-from corpus.sources.compression import DamageError, Gzip, Window, inflate
+from corpus.sources.codecs import Gzip
+from corpus.sources.compression import DamageError, Window, inflate
 from corpus.warc import LINE_BREAKS, Fields, date, fields_block, record
 
 _PROFILE = "http://netpreserve.org/warc/1.1/revisit/"

@@ -1,4 +1,4 @@
-"""One reader for each input format, all yielding the same three kinds of item."""
+"""One reader for each input format, all yielding the same kinds of item."""
 
 from __future__ import annotations
 
@@ -48,7 +48,15 @@ class Skipped:
     kind: str
 
 
-Item = RawDocument | Rejected | Skipped
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file of which nothing could be read: a short stable cause, and what was found; its only item."""
+
+    cause: str
+    detail: str
+
+
+Item = RawDocument | Rejected | Skipped | Unreadable
 Items = Iterator[Item]
 
 _MODULES = {"arrow": "parquet"}  # every other format's reader is the module of its name

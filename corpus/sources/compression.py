@@ -1,19 +1,20 @@
-"""Gzip members and zstd frames: inflated in bounded pieces, and found again after damage."""
+"""Compressed files: their members inflated in bounded pieces, and found again after damage."""
 
 from __future__ import annotations
 
+import os
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import zstandard
+
+from corpus.sources.codecs import LONGEST_WINDOW, Bzip2, Codec, Gzip, Lz4, Xz, Zstd
 
 PIECE = 1 << 16
 """Bytes read at a time, and the order of size of what one step inflates: memory stays at a few of these."""
 
-_ZSTD_SLICE = 512  # a zstd block of 4 bytes may stand for 128 KiB, and its decoder knows no output limit
 _DICTIONARY_LIMIT = 64 << 20
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 
@@ -25,95 +26,6 @@ class DamageError(Exception):
         super().__init__(f"{cause}: {detail}")
         self.cause = cause
         self.detail = detail
-
-
-class Inflater(Protocol):
-    """Decodes one member: `feed` returns what came out and how many bytes of the input it took."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    def feed(self, data: bytes | memoryview) -> tuple[bytes, int]: ...
-
-
-class Codec(Protocol):
-    """A format made of members that can be decoded each on its own."""
-
-    name: str
-    magic: bytes
-    cause: str
-    errors: tuple[type[Exception], ...]
-
-    def begins(self, head: bytes) -> bool: ...
-
-    def open(self) -> Inflater: ...
-
-
-class Deflate:
-    """One deflate stream in the wrapping that zlib's `wbits` names: 31 gzip, 15 zlib, -15 none."""
-
-    def __init__(self, wbits: int) -> None:
-        self._stream = zlib.decompressobj(wbits)
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    def feed(self, data: bytes | memoryview) -> tuple[bytes, int]:
-        out = self._stream.decompress(data, 4 * PIECE)
-        rest = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
-        return out, len(data) - len(rest)
-
-
-class _ZstdFrame:
-    def __init__(self, dictionary: zstandard.ZstdCompressionDict | None) -> None:
-        self._stream = zstandard.ZstdDecompressor(dict_data=dictionary).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    def feed(self, data: bytes | memoryview) -> tuple[bytes, int]:
-        data = data[:_ZSTD_SLICE]
-        out = self._stream.decompress(data)
-        return out, len(data) - (len(self._stream.unused_data) if self._stream.eof else 0)
-
-
-class Gzip:
-    """RFC 1952; only the deflate method exists, so its byte counts as part of the magic."""
-
-    name = "gzip member"
-    magic = b"\x1f\x8b\x08"
-    cause = "bad-gzip-member"
-    errors: tuple[type[Exception], ...] = (zlib.error,)
-
-    def begins(self, head: bytes) -> bool:
-        return head.startswith(self.magic)
-
-    def open(self) -> Inflater:
-        return Deflate(31)
-
-
-class Zstd:
-    """RFC 8878, with the dictionary that a .warc.zst file may carry in a first skippable frame.
-
-    The dictionary's place is fixed by https://iipc.github.io/warc-specifications/specifications/warc-zstd/.
-    """
-
-    name = "zstd frame"
-    magic = b"\x28\xb5\x2f\xfd"
-    cause = "bad-zstd-frame"
-    errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
-
-    def __init__(self, dictionary: bytes = b"") -> None:
-        self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-
-    def begins(self, head: bytes) -> bool:
-        skippable = head[1:4] == _ZSTD_DICTIONARY[1:] and head[0] & 0xF0 == 0x50
-        return head.startswith(self.magic) or skippable
-
-    def open(self) -> Inflater:
-        return _ZstdFrame(self._dictionary)
 
 
 class Window:
@@ -138,9 +50,11 @@ class Window:
         return self._buffer[self._at : self._at + size]
 
     def move(self, size: int) -> None:
-        """Move over `size` bytes that lie ahead."""
+        """Move over `size` bytes that lie ahead, or back where it is negative."""
         self._at += size
         self.offset += size
+        if self._at < 0:
+            self.seek(self.offset)
 
     def skip(self, padding: bytes) -> bool:
         """Move over bytes of `padding`; False when the file ends there."""
@@ -151,10 +65,31 @@ class Window:
                 return True
         return False
 
+    def take(self) -> bytes:
+        """Return some of the bytes ahead and move over them; none only at the end of the file."""
+        piece = self.view(PIECE).tobytes()
+        self.move(len(piece))
+        return piece
+
+    def size(self) -> int:
+        """Return the length of the file in bytes."""
+        size = self._file.seek(0, os.SEEK_END)
+        self.seek(self.offset)
+        return size
+
     def seek(self, offset: int) -> None:
         """Move to a byte of the file."""
         self._file.seek(offset)
         self.offset, self._buffer, self._at = offset, b"", 0
+
+
+_BY_SUFFIX: dict[str, Callable[[], Codec]] = {
+    ".gz": Gzip,
+    ".zst": lambda: Zstd(window=LONGEST_WINDOW),
+    ".lz4": Lz4,
+    ".bz2": Bzip2,
+    ".xz": Xz,
+}
 
 
 def detect(window: Window, path: str) -> Codec | None:
@@ -165,15 +100,15 @@ def detect(window: Window, path: str) -> Codec | None:
     """
     head = window.peek(512)
     if head.startswith(_ZSTD_DICTIONARY):
-        return Zstd(_dictionary(window))
-    for codec in (Gzip(), Zstd()):
+        return Zstd(_dictionary(window), LONGEST_WINDOW)
+    codecs = [make() for make in _BY_SUFFIX.values()]
+    for codec in codecs:
         if codec.begins(head):
             return codec
     if not is_text(head):
-        if path.endswith(".gz"):
-            return Gzip()
-        if path.endswith(".zst"):
-            return Zstd()
+        for suffix, codec in zip(_BY_SUFFIX, codecs, strict=True):
+            if path.endswith(suffix):
+                return codec
     return None
 
 
@@ -204,9 +139,9 @@ def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
     right. Raises DamageError where the bytes are no member, are corrupt, or end too early.
     """
     start = window.offset
-    head = window.peek(4)
+    head = window.peek(10)
     if not codec.begins(head):
-        raise DamageError(codec.cause, f"expected a {codec.name} at byte {start}, found {head!r}")
+        raise DamageError(codec.cause, f"expected a {codec.name} at byte {start}, found {head[:4]!r}")
     inflater = codec.open()
     size = PIECE // 16  # most members are small, and what follows a member in its input is copied
     while not inflater.eof:
@@ -234,25 +169,16 @@ def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[byt
             window.move(max(1, len(ahead) - len(codec.magic) + 1))
             continue
         window.move(at)
-        if begins(_beginning(window, codec)):
+        if begins(codec.beginning(window.peek(codec.reach))):
             return True
         window.move(1)
     return False
 
 
-def _beginning(window: Window, codec: Codec) -> bytes:
-    """Inflate the first bytes of the member ahead, as far as they can be."""
-    try:
-        return codec.open().feed(window.peek(PIECE // 16))[0]
-    except codec.errors:
-        return b""
-
-
 def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
     """Yield the bytes of a whole file, its members in turn; raises DamageError as `inflate` does."""
     if codec is None:
-        while piece := window.view(PIECE).tobytes():
-            window.move(len(piece))
+        while piece := window.take():
             yield piece
         return
     while window.skip(b"\0"):

@@ -11,8 +11,9 @@ from typing import Literal
 import brotli
 import zstandard
 
-from corpus.sources.compression import PIECE, Deflate, Gzip, Inflater, Zstd, is_text
-from corpus.sources.records import header_end, parse_fields
+from corpus.sources.codecs import Deflate, Gzip, Inflater, Zstd
+from corpus.sources.compression import PIECE, is_text
+from corpus.sources.headers import header_end, parse_fields
 
 Media = Literal["html", "text"]
 

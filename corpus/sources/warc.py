@@ -16,7 +16,8 @@ from corpus.sources.http import (
     parse_response,
 )
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.records import HEADER_LIMIT, TYPES, Record, read_records
+from corpus.sources.records import TYPES, read_records
+from corpus.sources.section import HEADER_LIMIT, Record
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -34,7 +35,7 @@ def read(source: Source, path: str) -> Items:
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
         for record in read_records(file, path, limit + HEADER_LIMIT):
-            yield record if isinstance(record, Rejected) else document(record, limit)
+            yield record if not isinstance(record, Record) else document(record, limit)
 
 
 def document(record: Record, limit: int) -> Item:

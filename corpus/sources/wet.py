@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.records import TYPES, Record, read_records
+from corpus.sources.records import TYPES, read_records
+from corpus.sources.section import Record
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -23,7 +24,7 @@ def read(source: Source, path: str) -> Items:
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
         for record in read_records(file, path, limit):
-            yield record if isinstance(record, Rejected) else document(record)
+            yield record if not isinstance(record, Record) else document(record)
 
 
 def document(record: Record) -> Item:

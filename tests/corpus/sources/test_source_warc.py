@@ -12,42 +12,18 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from archives import by_record, page, record, response, zstd_frames
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, Skipped, read
-from corpus.sources.records import Record, read_records
+from corpus.sources import Item, RawDocument, Rejected, Skipped, Unreadable, read
+from corpus.sources.records import read_records
+from corpus.sources.section import Record
 
 
 def source(**more: object) -> Source:
     return Source(**{"name": "t", "format": "warc", "paths": ("x",), **more})  # type: ignore[arg-type]
-
-
-def record(block: bytes, kind: str = "response", length: int | None = None, **headers: str) -> bytes:
-    fields = {
-        "WARC-Type": kind,
-        "WARC-Target-URI": "http://a.example/",
-        "WARC-Date": "2024-05-01T12:00:00Z",
-        "Content-Type": "application/http; msgtype=response",
-        "Content-Length": str(len(block) if length is None else length),
-        **{name.replace("_", "-"): value for name, value in headers.items()},
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-    return b"WARC/1.0\r\n" + head.encode() + b"\r\n" + block + b"\r\n\r\n"
-
-
-def response(
-    body: bytes, status: str = "200 OK", mime: str = "text/html; charset=windows-1254", more: str = ""
-) -> bytes:
-    content_type = f"Content-Type: {mime}\r\n" if mime else ""
-    return f"HTTP/1.1 {status}\r\n{content_type}{more}\r\n".encode() + body
-
-
-def page(number: int, size: int = 40) -> bytes:
-    """A record whose document is told from every other's by its URL and its bytes."""
-    body = f"<html>page {number} ".encode() + b"x" * size
-    return record(response(body), WARC_Target_URI=f"http://a.example/{number}")
 
 
 def items(data: bytes, tmp_path: Path, name: str = "f.warc", **more: object) -> list[Item]:
@@ -123,14 +99,6 @@ def test_angle_brackets_around_a_target_are_removed(tmp_path: Path) -> None:
     assert urls(items(record(response(b"<p>"), WARC_Target_URI="<http://b.example/>"), tmp_path)) == [
         "http://b.example/"
     ]
-
-
-def by_record(records: list[bytes]) -> bytes:
-    return b"".join(gzip.compress(data) for data in records)
-
-
-def zstd_frames(records: list[bytes]) -> bytes:
-    return b"".join(zstandard.compress(data) for data in records)
 
 
 def in_pieces(records: list[bytes]) -> bytes:
@@ -226,20 +194,21 @@ def test_bytes_between_records_are_rejected_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"", gzip.compress(b""), b"filedesc://x.arc 0.0.0.0\n", by_record([b"one", b"two"])],
-    ids=["empty", "empty member", "arc", "no records"],
+    ("data", "cause"),
+    [
+        (b"", "empty"),
+        (gzip.compress(b""), "empty"),
+        (b"filedesc://x.arc 0.0.0.0\n", "not-arc"),
+        (by_record([b"one", b"two"]), "not-warc"),
+        (b"PAR1" + bytes(1000), "not-warc"),
+        (gzip.compress(page(0))[:9], "truncated"),
+        (b"\x1f\x8b\x08" + b"\xff" * 100, "bad-gzip-member"),
+    ],
 )
-def test_a_file_without_records_is_rejected_once(data: bytes, tmp_path: Path) -> None:
-    [rejected] = items(data, tmp_path)
-    assert isinstance(rejected, Rejected)
-    assert (rejected.offset, rejected.cause) == (0, "not-warc")
-
-
-def test_an_arc_file_is_named_as_such(tmp_path: Path) -> None:
-    [rejected] = items(gzip.compress(b"filedesc://x.arc 0.0.0.0 text/plain 76\n"), tmp_path)
-    assert isinstance(rejected, Rejected)
-    assert "ARC" in rejected.detail
+def test_a_file_without_records_is_unreadable(data: bytes, cause: str, tmp_path: Path) -> None:
+    [unreadable] = items(data, tmp_path)
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.cause == cause
 
 
 def test_a_body_over_the_limit_is_rejected_and_the_next_record_read(tmp_path: Path) -> None:
@@ -376,10 +345,12 @@ def test_nothing_in_a_file_makes_the_reader_raise(
         at %= len(data)
         data[at : at + 5] = change
     found = items(bytes(data), tmp_path, "f.warc.gz")
-    assert [item.offset for item in found] == sorted(item.offset for item in found)
+    offsets = [item.offset for item in found if not isinstance(item, Unreadable)]
+    assert offsets == sorted(offsets)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300))
-def test_arbitrary_bytes_are_rejected_not_raised(data: bytes, tmp_path: Path) -> None:
-    assert all(isinstance(item, Rejected) for item in items(data, tmp_path, "f.warc.gz"))
+def test_arbitrary_bytes_are_an_unreadable_file(data: bytes, tmp_path: Path) -> None:
+    [item] = items(data, tmp_path, "f.warc.gz")
+    assert isinstance(item, Unreadable)
