@@ -230,7 +230,7 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
         raise StageError(
             f"{len(unreadable)} of {files_read} input files could not be read: "
             f"{'; '.join(unreadable[:_NAMED])}{more}\n"
-            f"clean.max_unreadable_files allows {limit:.0%}: mend or leave out these files, check each source's "
+            f"clean.max_unreadable_files allows {limit:.0%}: leave these files out, correct their source's "
             f"format, or raise the limit"
         )
     for source in dict.fromkeys(sources):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from corpus import files
 from corpus.settings import ConfigError
+from corpus.sources import Unreadable
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -47,6 +48,33 @@ def _files_of_url(place: str) -> list[str]:
     system, inner = files.filesystem(place)
     names = [inner] if system.isfile(inner) else [name for name in system.glob(inner) if system.isfile(name)]
     return [system.unstrip_protocol(name) for name in names]
+
+
+_BINARY = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"%PDF-": "a PDF document",
+    b"PAR1": "a Parquet table",
+    b"ARROW1": "an Arrow table",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x1f\x9d": "a file of compress",
+    b"LZIP": "an lzip file",
+    b"\x89PNG": "an image",
+    b"SQLite format 3\0": "a SQLite database",
+}
+_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+
+def foreign(head: bytes, by_line: bool) -> Unreadable | None:
+    """Return why a file of these first bytes is not the text, or `by_line` the lines, that it should be."""
+    for magic, what in _BINARY.items():
+        if head.startswith(magic):
+            return Unreadable("not-text", f"it is {what}")
+    if head[257:262] == b"ustar":
+        return Unreadable("not-text", "it is a tar archive; unpack it first")
+    if by_line and head.startswith(_MARKS):
+        return Unreadable("utf-16", "UTF-16 text has no lines of bytes; convert it to UTF-8")
+    return None
 
 
 def lines(pieces: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from corpus import files
-from corpus.sources import Item, Items, RawDocument, Rejected
+from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
 from corpus.sources.compression import DamageError, Window, contents, detect
-from corpus.sources.inputs import MIB, lines, moment
+from corpus.sources.inputs import MIB, foreign, lines, moment
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -22,27 +23,36 @@ def read(source: Source, path: str) -> Items:
 
     Rejected causes: "oversized" (of the line), "bad-utf8", "bad-json", "not-an-object", "missing-text",
     "null-text", "text-not-string"; and once, at the row where reading had to stop, what `compression.inflate`
-    says of a damaged file. Raises OSError where the file system does, never on content.
+    says of a damaged file. A file that is damaged in its first line or begins as no text does is Unreadable.
+    Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
     row = 0
     with files.open_bytes(path) as file:
         window = Window(file)
         try:
-            for _, line in lines(contents(window, detect(window, path)), limit):
+            pieces = contents(window, detect(window, path))
+            head = next(pieces, b"")
+            if strange := foreign(head, by_line=True):
+                yield strange
+                return
+            for _, line in lines(chain([head], pieces), limit):
                 if line is None:
                     yield Rejected(row, "oversized", f"the line has more than {limit} bytes")
                 elif line.strip():
                     yield parse(line, row, source)
                 row += 1
         except DamageError as damage:
+            if row == 0:
+                yield Unreadable(damage.cause, damage.detail)
+                return
             yield Rejected(row, damage.cause, f"{damage.detail}; nothing behind it was read")
 
 
 def parse(line: bytes, row: int, source: Source) -> Item:
     """Turn one line into a document, or say why it is none."""
     try:
-        fields = json.loads(line.decode("utf-8-sig" if row == 0 else "utf-8"))
+        fields = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         return Rejected(row, "bad-utf8", f"{error.reason} at byte {error.start} of the line")
     except RecursionError:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from corpus import files
 from corpus.settings import ConfigError
-from corpus.sources import Item, Items, RawDocument, Rejected
+from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
 from corpus.sources.inputs import MIB, moment
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def read(source: Source, path: str) -> Items:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the file system's; pyarrow's own, of corrupt data, carry no number
-            yield Rejected(row, f"bad-{source.format}", str(error).splitlines()[0][:300])
+            cause, detail = f"bad-{source.format}", (str(error).splitlines() or [""])[0][:300]
+            yield Rejected(row, cause, detail) if row else Unreadable(cause, detail)
 
 
 def _parquet(handle: Any, source: Source, path: str) -> Iterator[Any]:

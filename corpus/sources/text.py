@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from corpus import files
-from corpus.sources import Items, RawDocument, Rejected
+from corpus.sources import Items, RawDocument, Rejected, Unreadable
 from corpus.sources.compression import DamageError, Window, contents, detect
-from corpus.sources.inputs import MIB, lines
+from corpus.sources.inputs import MIB, foreign, lines
 
 if TYPE_CHECKING:
     from corpus.config import Source
-
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read(source: Source, path: str) -> Items:
     """Yield the file, or each line that is not blank, as bytes; `offset` counts bytes of decompressed text.
 
-    Rejected causes: "oversized", "utf-16" for a file that cannot be cut at line-feed bytes, and once, where
-    reading had to stop, what `compression.inflate` says of a damaged file. Raises OSError where the file
-    system does, never on content.
+    Rejected causes: "oversized", and once, where reading had to stop, what `compression.inflate` says of a
+    damaged file. A file that is damaged in its beginning, or cannot be cut into lines where it should be, is
+    Unreadable. Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
         window = Window(file)
-        codec = detect(window, path)
-        at = 0
+        at, found = 0, False
         try:
-            if source.text_unit == "file":
-                yield _whole(contents(window, codec), limit)
+            pieces = contents(window, detect(window, path))
+            head = next(pieces, b"")
+            by_line = source.text_unit == "line"
+            if strange := foreign(head, by_line):
+                yield strange
                 return
-            for at, line in lines(contents(window, codec), limit):
-                if at == 0 and line and line.startswith(_UTF16_MARKS):
-                    yield Rejected(0, "utf-16", "UTF-16 text has no lines of bytes; convert it to UTF-8")
-                    return
+            if not by_line:
+                yield _whole(chain([head], pieces), limit)
+                return
+            for at, line in lines(chain([head], pieces), limit):
+                found = True
                 if line is None:
                     yield Rejected(at, "oversized", f"the line has more than {limit} bytes")
                 elif line.strip():
                     yield RawDocument(line, "text", "", at)
         except DamageError as damage:
+            if not found:
+                yield Unreadable(damage.cause, damage.detail)
+                return
             yield Rejected(at, damage.cause, f"{damage.detail}; nothing behind it was read")
 
 

@@ -50,15 +50,15 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     assert dataset.load(files.join(output, "clean")).counts().kept > 0
 
 
-def test_no_documents_are_a_finished_corpus_that_can_be_looked_into(tmp_path: Path, derlem: Command) -> None:
+def test_a_build_that_keeps_nothing_fails_and_can_be_looked_into(tmp_path: Path, derlem: Command) -> None:
     (tmp_path / "short.jsonl").write_text('{"text": "kısa"}\n')
     (tmp_path / "empty.jsonl").write_bytes(b"")
     (tmp_path / "corpus.toml").write_text('[[source]]\nname = "a"\nformat = "jsonl"\npaths = ["*.jsonl"]\n')
-    derlem("build", tmp_path / "corpus.toml")
-    corpus = tmp_path / "corpus"
-    assert dataset.load(str(corpus / "shards")).counts().seen == 0
-    for command in ("inspect", "show", "clusters", "verify"):
-        derlem(command, corpus)
+    answer = derlem("build", tmp_path / "corpus.toml", check=False)
+    assert answer.returncode == 1
+    assert "nothing was kept: of 1 documents, 1 dropped by gopher.min_words" in answer.stderr
+    for command in (["inspect"], ["show", "--dropped", "gopher"], ["verify"]):
+        derlem(*command, tmp_path / "corpus")
 
 
 def test_files_of_others_in_the_output_stop_the_build_before_any_work(tmp_path: Path) -> None:

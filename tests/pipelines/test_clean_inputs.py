@@ -1,0 +1,109 @@
+"""What the clean stage makes of files that cannot be read: counted, named, and the end of a build."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from archives import page
+from rich.console import Console
+from support import texts
+
+from corpus import dataset
+from corpus.config import parse
+from pipelines import build
+from pipelines.errors import StageError
+from pipelines.options import Runner
+
+QUIET = Console(quiet=True)
+
+
+def run(folder: Path, *sources: dict[str, Any], **clean: Any) -> dataset.Manifest:
+    data = {"output": "out", "source": list(sources), "clean": clean}
+    build.run(parse(data, "test"), folder, Runner(), QUIET, "clean")
+    return dataset.load(str(folder / "out" / "clean"))
+
+
+def source(kind: str, *paths: str, **more: Any) -> dict[str, Any]:
+    return {"name": kind, "format": kind, "paths": list(paths), **more}
+
+
+def write_good(folder: Path) -> None:
+    rows = [json.dumps({"url": url, "text": text}) for url, text in texts()[::8]]
+    (folder / "good.jsonl").write_text("\n".join(rows), encoding="utf-8")
+
+
+UNREADABLE = [
+    ("warc", b"PK\x03\x04" + bytes(300), "not-warc"),
+    ("warc", b"", "empty"),
+    ("warc", gzip.compress(page(0))[:12], "truncated"),
+    ("wet", b"%PDF-1.4 not text\n", "not-warc"),
+    ("jsonl", b"PK\x03\x04" + bytes(300), "not-text"),
+    ("jsonl", '{"text": "x"}'.encode("utf-16"), "utf-16"),
+    ("jsonl", gzip.compress(b'{"text": "x"}\n' * 10)[:15], "truncated"),
+    ("text", b"PK\x03\x04" + bytes(300), "not-text"),
+    ("parquet", b"no table", "bad-parquet"),
+    ("arrow", b"", "bad-arrow"),
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "cause"), UNREADABLE)
+def test_an_unreadable_file_is_named_and_stops_the_build(
+    kind: str, data: bytes, cause: str, tmp_path: Path
+) -> None:
+    write_good(tmp_path)
+    (tmp_path / "bad").write_bytes(data)
+    good = source("jsonl", "good.jsonl")
+    bad = {**source(kind, "bad"), "name": "b"}
+    with pytest.raises(
+        StageError, match=rf"1 of 2 input files could not be read: bad \({cause}: .*"
+    ) as caught:
+        run(tmp_path, good, bad)
+    assert "clean.max_unreadable_files allows 0%" in str(caught.value)
+    counts = run(tmp_path, good, bad, max_unreadable_files=0.5).counts()
+    counts.check("here")
+    assert counts.rejected == {}
+    assert counts.seen == counts.kept + sum(counts.dropped.values()) > 0
+    [name] = counts.noted["unreadable files"]
+    assert name.startswith(f"bad ({cause}")
+
+
+def test_raising_the_limit_does_no_finished_unit_again(tmp_path: Path) -> None:
+    write_good(tmp_path)
+    (tmp_path / "bad").write_bytes(b"no table")
+    sources = source("jsonl", "good.jsonl"), source("parquet", "bad")
+    with pytest.raises(StageError):
+        run(tmp_path, *sources)
+    parts = tmp_path / "out" / "clean" / "parts"
+    before = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
+    run(tmp_path, *sources, max_unreadable_files=1.0)
+    assert {path.name: path.stat().st_mtime_ns for path in parts.iterdir()} == before
+
+
+def test_a_text_column_of_no_line_is_one_clear_message(tmp_path: Path) -> None:
+    write_good(tmp_path)
+    with pytest.raises(
+        StageError, match=r"source 'jsonl': text_column 'govde' is a key of none of its \d+ lines"
+    ):
+        run(tmp_path, source("jsonl", "good.jsonl", text_column="govde"))
+    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "t.parquet")
+    with pytest.raises(StageError, match=r"text_column 'text' is not in .*t.parquet; its columns are 'body'"):
+        run(tmp_path, source("parquet", "t.parquet"))
+
+
+def test_a_build_that_keeps_nothing_names_what_took_all(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "k\u0131sa"}\n{broken\n{"text": "az"}\n')
+    with pytest.raises(
+        StageError, match=r"nothing was kept: of 3 documents, 2 dropped by \S+, 1 rejected as bad-json"
+    ):
+        run(
+            tmp_path, source("jsonl", "a.jsonl"), language={"keep": ["*"], "min_score": 0.0, "min_scores": {}}
+        )
+    (tmp_path / "a.jsonl").write_text("\n")
+    with pytest.raises(StageError, match="nothing was kept: the inputs hold no record"):
+        run(tmp_path, source("jsonl", "a.jsonl"))
