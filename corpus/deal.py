@@ -48,28 +48,35 @@ def deal(
 
     `ids`, `languages` and `sizes` (UTF-8 bytes) are parallel. The result does not depend on their order.
     """
+    if not ids:
+        return Deal((), np.zeros(0, np.int64), np.zeros(0, np.int64))
     keys = np.fromiter((xxhash.xxh3_64_intdigest(i.encode(), seed=seed) for i in ids), np.uint64, len(ids))
-    streams = np.array(
+    names, stream = np.unique(
         [
             f"{language}/{VALIDATION if is_validation(document, validation) else TRAIN}"
             for document, language in zip(ids, languages, strict=True)
         ],
-        dtype=object,
+        return_inverse=True,
     )
-    targets: list[Target] = []
-    target = np.zeros(len(ids), np.int64)
-    place = np.zeros(len(ids), np.int64)
-    for stream in sorted(set(streams)):
-        rows = np.flatnonzero(streams == stream)
-        rows = rows[np.lexsort((np.asarray(ids, dtype=object)[rows].astype(str), keys[rows]))]
-        ends = np.cumsum(sizes[rows])
-        shards = max(1, round(int(ends[-1]) / target_bytes))
-        # A document belongs to the shard in which its first byte falls.
-        numbers = np.minimum((ends - sizes[rows]) * shards // max(1, int(ends[-1])), shards - 1)
-        language, split = stream.split("/")
-        for number in np.unique(numbers):
-            chosen = rows[numbers == number]
-            target[chosen] = len(targets)
-            place[chosen] = np.arange(chosen.size)
-            targets.append(Target(language, split, int(number)))
+    order = np.lexsort((np.array(ids), keys, stream))
+    stream, sizes = stream[order], sizes[order]
+    bounds = np.searchsorted(stream, np.arange(names.size + 1))
+    ends = np.cumsum(sizes)
+    before = np.concatenate([[0], ends])[bounds[:-1]]  # bytes of the streams before each
+    totals = ends[bounds[1:] - 1] - before
+    shards = np.array([max(1, round(int(total) / target_bytes)) for total in totals])
+    # A document belongs to the shard in which its first byte falls.
+    first_byte = ends - sizes - before[stream]
+    number = np.minimum(first_byte * shards[stream] // np.maximum(1, totals)[stream], shards[stream] - 1)
+    starts = np.ones(order.size, dtype=bool)
+    starts[1:] = (stream[1:] != stream[:-1]) | (number[1:] != number[:-1])
+    firsts = np.flatnonzero(starts)
+    shard = np.cumsum(starts) - 1
+    target, place = np.empty_like(order), np.empty_like(order)
+    target[order] = shard
+    place[order] = np.arange(order.size) - firsts[shard]
+    targets = []
+    for first in firsts:
+        language, split = str(names[stream[first]]).split("/")
+        targets.append(Target(language, split, int(number[first])))
     return Deal(tuple(targets), target, place)

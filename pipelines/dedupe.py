@@ -73,26 +73,27 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
     )
     counts = Counts(seen=total)
     sizes: list[NDArray[np.void]] = []
-    removed_path, survivors_path = (f"{kind}-{unit.fingerprint}.arrow" for kind in ("removed", "survivors"))
-    with (
-        dataset.create(folder, removed_path, REMOVED, unit.fingerprint) as removed,
-        dataset.create(folder, survivors_path, SURVIVORS, unit.fingerprint) as survivors,
-    ):
-        for clusters in linking.load_clusters(scratch, copies.resolved):
+    written: list[dataset.File] = []
+    # Each file is sorted by part and row: the shard stage finds a part's rows without reading the rest.
+    for number, clusters in enumerate(linking.load_clusters(scratch, copies.resolved)):
+        names = [f"{kind}-{number:03d}-{unit.fingerprint}.arrow" for kind in ("removed", "survivors")]
+        with dataset.create(folder, names[0], REMOVED, unit.fingerprint) as removed:
             for piece in _pieces(clusters.removals):
                 removed.arrow.write(_removed(piece, store))
+        with dataset.create(folder, names[1], SURVIVORS, unit.fingerprint) as survivors:
             for piece in _pieces(clusters.survivors):
                 survivors.arrow.write(_survivors(piece, store))
-            for kind, number in zip(*np.unique(clusters.removals["kind"], return_counts=True), strict=True):
-                counts.drop(f"{NAME}.{_KINDS[kind]}", int(number))
-            sizes.append(clusters.survivors)
+        assert removed.file is not None
+        assert survivors.file is not None
+        written += [removed.file, survivors.file]
+        for kind, count in zip(*np.unique(clusters.removals["kind"], return_counts=True), strict=True):
+            counts.drop(f"{NAME}.{_KINDS[kind]}", int(count))
+        sizes.append(clusters.survivors)
     counts.kept = total - sum(counts.dropped.values())
     all_sizes = np.concatenate(sizes) if sizes else np.empty(0, dtype=[("copies", "<u4")])
     facts = _facts(copies, all_sizes)
     _check_percolation(int(all_sizes["copies"].max(initial=0)), total, settings, facts)
-    assert removed.file is not None
-    assert survivors.file is not None
-    return Outcome([removed.file, survivors.file], counts, facts=facts)
+    return Outcome(written, counts, facts=facts)
 
 
 def _pieces(rows: NDArray[np.void]) -> list[NDArray[np.void]]:

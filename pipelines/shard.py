@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc as ipc
 from numpy.typing import NDArray
 
-from corpus import dataset, files
+from corpus import dataset, files, spill
 from corpus.config import Config
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
-from corpus.deal import Deal, deal
+from corpus.deal import Deal, Target, deal
 from corpus.schema import SHARD
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
@@ -32,6 +31,7 @@ Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes
 
 _MIB = 1 << 20
+_SPILL_FILES = 64  # scratch files that are open at a time
 _BATCH_BYTES = 4 << 20  # text in one record batch: what a reader holds to show one document
 
 
@@ -54,10 +54,11 @@ def plan(config: Config) -> Stage:
     settings = config.shard.model_dump(mode="json")
     removed, survivors = deduped.files("removed"), deduped.files("survivors")
     who_stays = tuple(dataset.Input(name=f.path, checksum=f.sha256) for f in [*removed, *survivors])
+    all_parts, all_signatures = cleaned.files("documents"), cleaned.files("signatures")
     units = []
     for number, group in enumerate(_groups(cleaned, config.shard)):
-        parts = [cleaned.files("documents")[part] for part in group]
-        signatures = [cleaned.files("signatures")[part] for part in group]
+        parts = [all_parts[part] for part in group]
+        signatures = [all_signatures[part] for part in group]
         task = Task(
             clean,
             dedupe,
@@ -102,32 +103,36 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
     counts = Counts(seen=len(dealt.target))
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     written: list[dataset.File] = []
-    with files.scratch("spill", home) as spill:
-        _spill(task, rows, copies, dealt, spill)
-        for number, target in enumerate(dealt.targets):
-            name = f"{target.split}-{task.group:03d}-{target.number:04d}-{unit.fingerprint}.arrow"
-            with dataset.create(
-                folder,
-                f"{target.language}/{name}",
-                SHARD,
-                unit.fingerprint,
-                language=target.language,
-                split=target.split,
-            ) as slot:
-                for batch in _ordered(spill / f"{number}.arrow", dealt.place[dealt.target == number]):
-                    slot.arrow.write(batch)
-            assert slot.file is not None
-            written.append(slot.file)
-            counts.kept += slot.file.rows
-            counts.note(target.split, target.language, slot.file.rows)
-            beat(counts.seen, counts.kept, (number + 1) / len(dealt.targets))
+    # A scratch file holds the rows of neighbouring shards, so that open files do not grow with the shards.
+    shards = max(1, -(-len(dealt.targets) // _SPILL_FILES))
+    with files.scratch("spill", home) as spilled:
+        _spill(task, rows, copies, dealt.target // shards, spilled)
+        for first in range(0, len(dealt.targets), shards):
+            with spill.read(spilled, first // shards) as reader:
+                for number, batches in _shards(reader, dealt, first, shards):
+                    written.append(_write(task, unit, folder, dealt.targets[number], batches))
+                    counts.kept += written[-1].rows
+                    counts.note(written[-1].split, written[-1].language, written[-1].rows)
+                    beat(counts.seen, counts.kept, (number + 1) / len(dealt.targets))
     return Outcome(written, counts)
+
+
+def _write(
+    task: Task, unit: Planned, folder: str, target: Target, batches: Iterator[pa.Table]
+) -> dataset.File:
+    """Write one shard."""
+    path = f"{target.language}/{target.split}-{task.group:03d}-{target.number:04d}-{unit.fingerprint}.arrow"
+    with dataset.create(
+        folder, path, SHARD, unit.fingerprint, language=target.language, split=target.split
+    ) as slot:
+        for batch in batches:
+            slot.arrow.write(batch)
+    assert slot.file is not None
+    return slot.file
 
 
 def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     """Give each part's surviving rows, their cluster sizes, and where all of them go, in part order."""
-    removed = _by_part(task.dedupe, task.removed, ["part", "row"])
-    clusters = _by_part(task.dedupe, task.survivors, ["part", "row", "copies"])
     rows: Rows = []
     copies: Copies = []
     ids: list[str] = []
@@ -136,10 +141,12 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     for part, _, signatures in task.parts:
         table = dataset.table(task.clean, signatures, ["id", "language", "bytes"])
         stays = np.ones(table.num_rows, dtype=bool)
-        stays[removed["row"][removed["part"] == part]] = False
         size = np.ones(table.num_rows, dtype=np.uint32)
-        mine = clusters["part"] == part
-        size[clusters["row"][mine]] = clusters["copies"][mine]
+        for path in task.removed:
+            stays[_of_part(task.dedupe, path, part, ["row"])["row"]] = False
+        for path in task.survivors:
+            found = _of_part(task.dedupe, path, part, ["row", "copies"])
+            size[found["row"]] = found["copies"]
         rows.append(np.flatnonzero(stays))
         copies.append(size[stays])
         kept = table.filter(pa.array(stays))
@@ -151,22 +158,31 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     return rows, copies, deal(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 
 
-def _by_part(folder: str, paths: tuple[str, ...], columns: list[str]) -> dict[str, NDArray[np.int64]]:
-    tables = [dataset.table(folder, path, columns) for path in paths]
-    return {
-        name: np.concatenate([np.empty(0, np.int64), *(t[name].to_numpy().astype(np.int64) for t in tables)])
-        for name in columns
-    }
+def _of_part(folder: str, path: str, part: int, columns: list[str]) -> dict[str, NDArray[np.int64]]:
+    """Read columns of one part's rows from a file that is sorted by part: only the batches that hold them."""
+    found: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, np.int64)] for name in columns}
+    with dataset.open_arrow(folder, path, ["part", *columns]) as reader:
+        # From the last batch that begins before the part to the first that begins behind it.
+        number = bisect_left(
+            range(reader.num_record_batches),
+            part,
+            key=lambda n: reader.get_batch(n).column("part")[0].as_py(),
+        )
+        for at in range(max(0, number - 1), reader.num_record_batches):
+            batch = reader.get_batch(at)
+            parts = batch.column("part").to_numpy()
+            low, high = np.searchsorted(parts, [part, part + 1])
+            for name in columns:
+                found[name].append(batch.column(name).to_numpy()[low:high].astype(np.int64))
+            if high < batch.num_rows:
+                break
+    return {name: np.concatenate(pieces) for name, pieces in found.items()}
 
 
-def _spill(task: Task, rows: Rows, copies: Copies, dealt: Deal, spill: Path) -> None:
-    """Read every part once and append its surviving rows to one scratch file a shard, in reading order."""
+def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path) -> None:
+    """Read every part once and append each surviving row to the scratch file of its number."""
     schema = SHARD.schema()
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(ipc.new_file(str(spill / f"{number}.arrow"), schema))
-            for number in range(len(dealt.targets))
-        ]
+    with spill.create(folder, int(numbers.max(initial=-1)) + 1, schema) as writer:
         at = 0  # documents of the group read so far
         for (_, path, _), stays, sizes in zip(task.parts, rows, copies, strict=True):
             first = 0  # row of the part at which the batch begins
@@ -175,21 +191,25 @@ def _spill(task: Task, rows: Rows, copies: Copies, dealt: Deal, spill: Path) -> 
                 chosen = batch.take(pa.array(stays[low:high] - first))
                 columns = [*chosen.columns, pa.array(sizes[low:high], pa.uint32())]
                 survivors = pa.RecordBatch.from_arrays(columns, schema=schema)
-                targets = dealt.target[at : at + survivors.num_rows]
-                for number in np.unique(targets):
-                    writers[number].write(survivors.take(pa.array(np.flatnonzero(targets == number))))
+                writer.write(survivors, numbers[at : at + survivors.num_rows])
                 at += survivors.num_rows
                 first += batch.num_rows
 
 
-def _ordered(path: Path, places: NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-    """Read one shard's scratch file and give its rows in their places, in batches of `_BATCH_BYTES`."""
-    with pa.memory_map(str(path)) as source:
-        table = ipc.open_file(source).read_all()
-        order = np.argsort(places)
-        ends = np.cumsum(table["bytes"].to_numpy()[order].astype(np.int64))
-        cuts = np.searchsorted(ends, np.arange(_BATCH_BYTES, int(ends[-1]) + _BATCH_BYTES, _BATCH_BYTES))
-        for rows in np.split(order, cuts[:-1]):
-            if rows.size:
-                yield from table.take(pa.array(rows)).combine_chunks().to_batches()
-    path.unlink()
+def _shards(
+    reader: spill.Reader, dealt: Deal, first: int, shards: int
+) -> Iterator[tuple[int, Iterator[pa.Table]]]:
+    """Yield the shards of one scratch file: their numbers, and their rows in order."""
+    inside = np.flatnonzero((dealt.target >= first) & (dealt.target < first + shards))
+    places = dealt.place[inside]
+    for number, rows in spill.groups(dealt.target[inside]):
+        yield number, _ordered(reader, rows[np.argsort(places[rows])])
+
+
+def _ordered(reader: spill.Reader, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
+    """Read rows of a scratch file in batches of about `_BATCH_BYTES` of text."""
+    ends = np.cumsum(reader.bytes[rows])
+    cuts = np.searchsorted(ends, np.arange(_BATCH_BYTES, int(ends[-1]) + _BATCH_BYTES, _BATCH_BYTES))
+    for piece in np.split(rows, cuts[:-1]):
+        if piece.size:
+            yield reader.take(piece)

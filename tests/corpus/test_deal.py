@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +77,22 @@ def test_shards_are_of_about_the_size_asked_for() -> None:
 def test_the_validation_share_is_met_by_the_hash() -> None:
     chosen = sum(is_validation(f"{i:032x}", 0.01) for i in range(100_000))
     assert 900 < chosen < 1_100
+
+
+@pytest.mark.parametrize("spread", ["languages", "shards"])
+def test_the_time_to_deal_grows_with_the_documents_not_with_the_shards(spread: str) -> None:
+    def spent(number: int) -> float:
+        ids = [f"{i:032x}" for i in range(number)]
+        languages = [f"l{i:05d}_Latn" if spread == "languages" else "tur_Latn" for i in range(number)]
+        sizes = np.full(number, 1_000)
+        start = time.process_time()
+        dealt = deal(ids, languages, sizes, 1, 0.0, 1_000 if spread == "shards" else 10**9)
+        assert len(dealt.targets) == number
+        return time.process_time() - start
+
+    # Sixteen times the documents: 256 times as long where it grows with the square.
+    assert spent(32_000) < 64 * min(spent(2_000) for _ in range(3))
+
+
+def test_no_documents_fill_no_shards() -> None:
+    assert deal([], [], np.zeros(0, np.int64), 1, 0.1, 1_000).targets == ()
