@@ -43,7 +43,11 @@ class Language(Section):
     min_scores: dict[str, Share] = Field(
         default_factory=lambda: {"tur_Latn": 0.7}, description="Other minimum scores, language by language."
     )
-    model: str = Field("", description="Path of another fastText model; empty takes the packaged lid.176.")
+    model: str = Field(
+        "",
+        description="Another fastText model, by its path from the configuration's folder; "
+        "empty takes the packaged lid.176.",
+    )
 
 
 class Filters(Section):
@@ -193,8 +197,15 @@ def parse(data: dict[str, Any], where: str) -> Config:
 
 
 def located(config: Config, base: Path) -> Config:
-    """Give the configuration with its output, where that is a local path, as a path from `base`."""
-    if not files.is_local(config.output):
-        return config
-    output = base / Path(config.output.removeprefix("file://")).expanduser()
-    return config.model_copy(update={"output": str(output)})
+    """Return the configuration with its output and models as paths from `base`, the folder of its file.
+
+    The patterns of sources stay as they are (`corpus.sources.inputs.expand`).
+    """
+    clean, tokenizer = config.clean, config.tokenizer
+    if model := clean.language.model:
+        own = clean.language.model_copy(update={"model": files.located(model, base)})
+        clean = clean.model_copy(update={"language": own})
+    if model := tokenizer.model:
+        tokenizer = tokenizer.model_copy(update={"model": files.located(model, base)})
+    output = files.located(config.output, base)
+    return config.model_copy(update={"output": output, "clean": clean, "tokenizer": tokenizer})

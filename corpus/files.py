@@ -82,7 +82,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     part of a name; elsewhere ConfigError where no URL follows it, since fsspec would read a neighbour's name.
     """
     if is_local(url):
-        return LocalFileSystem(), os.path.abspath(_bare(url))
+        return LocalFileSystem(), os.path.abspath(_without_protocol(url))
     if "::" in url and not _URL.match(url.rpartition("::")[2]):
         raise ConfigError(f"{url!r}: '::' must stand before another URL (zip://a::s3://b.zip); rename it")
     fs, path = fsspec.core.url_to_fs(url)
@@ -94,8 +94,12 @@ def is_local(url: str) -> bool:
     return url.startswith(_OWN) or not _URL.match(url)
 
 
-def _bare(url: str) -> str:
-    """Return a local URL as a path; a path stays as it is."""
+def bare(url: str) -> str:
+    """Return a local URL, or a path from the home folder (`~`), as a path; any other path stays as it is."""
+    return os.path.expanduser(_without_protocol(url))
+
+
+def _without_protocol(url: str) -> str:
     for protocol in _OWN:
         url = url.removeprefix(protocol)
     return url
@@ -108,18 +112,22 @@ def located(url: str, base: str | Path = "") -> str:
     """
     if not is_local(url):
         return url
-    path = os.path.join(base, os.path.expanduser(_bare(url)))
-    if "\0" in path:
-        return path  # no file has such a name; whoever opens it says so
-    plain = os.path.normpath(path)
+    return plain(os.path.join(base, bare(url)))
+
+
+def plain(path: str) -> str:
+    """Return a local path without `.`, `..` and doubled slashes."""
+    short = os.path.normpath(path)
+    if ".." not in path.split("/") or "\0" in path:  # no file has a NUL in its name; whoever opens it says so
+        return short
     # Where a link comes before `..`, the path leads to the neighbours of the link's target.
-    return plain if os.path.realpath(plain) == os.path.realpath(path) else os.path.realpath(path)
+    return short if os.path.realpath(short) == os.path.realpath(path) else os.path.realpath(path)
 
 
 def real(url: str) -> str:
     """Return the one name of a file or folder, however a path or URL to it is written."""
     if is_local(url):
-        return os.path.realpath(_bare(url))
+        return os.path.realpath(_without_protocol(url))
     fs, path = filesystem(url)
     return str(fs.unstrip_protocol(posixpath.normpath(path)))
 

@@ -55,7 +55,9 @@ def say(text: str, style: str | None = None) -> None:
 
 def shortened(url: str) -> str:
     """Return a local path as seen from the working directory."""
-    return os.path.relpath(url) if "://" not in url else url
+    from corpus import files
+
+    return os.path.relpath(files.located(url)) if files.is_local(url) else url
 
 
 def fail(text: str, status: int = 1) -> NoReturn:

@@ -10,7 +10,7 @@ from rich.console import Console
 from corpus import files, filters
 from corpus.config import Config, located
 from corpus.settings import ConfigError
-from corpus.tokenizer import train
+from corpus.tokenizer import FOLDER, MODEL, train
 from pipelines import clean, dedupe, shard, stage, tokenize
 from pipelines.options import Runner
 
@@ -53,7 +53,7 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     config = located(config, base)
     output = config.output
     plans: dict[str, Callable[[], stage.Stage]] = {
-        "clean": lambda: clean.plan(config, base),
+        "clean": lambda: _found(config, base, console),
         "dedupe": lambda: dedupe.plan(config, runner),
         "shard": lambda: shard.plan(config),
         "tokenize": lambda: _trained(config, base, console),
@@ -68,8 +68,14 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     return output
 
 
+def _found(config: Config, base: Path, console: Console) -> stage.Stage:
+    with console.status("clean: looking at the inputs"):
+        return clean.plan(config, base)
+
+
 def _trained(config: Config, base: Path, console: Console) -> stage.Stage:
     if not config.tokenizer.model:
+        files.sweep(files.join(config.output, FOLDER), lambda name: name in (MODEL, train.REPORT))
         with console.status("tokenizer: training"):
             made = train.ensure(config.output, config.tokenizer)
         if made is not None:

@@ -16,8 +16,9 @@ from corpus.settings import ConfigError
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from corpus.sources.inputs import expand
 from pipelines.errors import StageError
+from pipelines.inputs import Checksums
 from pipelines.progress import Beat
-from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "clean"
 VERSION = 2
@@ -25,6 +26,7 @@ VERSION = 2
 # Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
 _SMALL_BYTES = 1 << 20
 _UNIT_BYTES = 8 << 20
+_OWN = (NAME, "dedupe", "shards", "tokens", "tokenizer", "units")  # folders of a build
 _BATCH = 64  # items that go through the cleaning steps together
 _BATCH_BYTES = 8 << 20
 _MANY = 100  # records from which a share of unreadable ones means something
@@ -43,22 +45,27 @@ def plan(config: Config, base: Path) -> Stage:
     Raises ConfigError where a pattern matches nothing, or a file cannot be read or is the build's own.
     """
     settings = _settings(config.clean)
+    folder = files.join(config.output, NAME)
+    known = Checksums(folder)
     units: list[Planned] = []
     for position, source in enumerate(config.source):
         reading = source.model_dump(mode="json", exclude={"paths"})
         own: dict[str, object] = {"clean": settings, "source": reading, "position": position}
         paths = expand(source, str(base))
         _refuse_own(source, paths, config.output)
+        checksums = dict(zip(paths, _checksums(source, paths, known), strict=True))
         for group, weight in _groups(paths):
             named = [(_name(path, base), path) for path in group]
-            inputs = tuple(dataset.Input(name=name, checksum=_checksum(source, path)) for name, path in named)
+            inputs = tuple(dataset.Input(name=name, checksum=checksums[path]) for name, path in named)
             label = named[0][0] if len(named) == 1 else f"{named[0][0]} and {len(named) - 1} more"
             task = (source, position, named)
             units.append(plan_unit(NAME, VERSION, own, label, inputs, task, weight))
+    if not is_foreign(folder):
+        known.save()
     return Stage(
         name=NAME,
         version=VERSION,
-        folder=files.join(config.output, NAME),
+        folder=folder,
         settings=settings,
         units=tuple(units),
         work=partial(clean_unit, config.clean),
@@ -82,8 +89,11 @@ def _rules(settings: Clean) -> tuple[str, ...]:
 def _settings(settings: Clean) -> dict[str, object]:
     """Give all that cleaning reads: the configuration, and what it names (presets, models) by content."""
     chosen = {*settings.filters.presets.values(), settings.filters.default}
+    dump = settings.model_dump(mode="json", exclude={"max_unreadable_files"})  # decides no byte
+    # A model is known by its content: a corpus that moves with its configuration is not cleaned anew.
+    dump["language"]["model"] = Path(settings.language.model).name
     return {
-        **settings.model_dump(mode="json", exclude={"max_unreadable_files"}),  # decides no byte
+        **dump,
         "preset_limits": {name: filters.load(name).model_dump(mode="json") for name in sorted(chosen)},
         "models": [files.checksum(str(path)) for path in language.model_paths(settings.language.model)],
     }
@@ -91,21 +101,22 @@ def _settings(settings: Clean) -> dict[str, object]:
 
 def _refuse_own(source: Source, paths: list[str], output: str) -> None:
     """Raise ConfigError where a source reads what the build itself writes, and may remove."""
-    own = tuple(files.join(output, name, "") for name in (NAME, "dedupe", "shards"))
+    own = tuple(files.join(files.real(files.join(output, name)), "") for name in _OWN)
     for path in paths:
-        if path.startswith(own):
+        folder, _, name = path.rpartition("/")
+        if files.real(path).startswith(own) or files.join(files.real(folder), name).startswith(own):
             raise ConfigError(
                 f"source {source.name!r}: {path} lies in the build's own output {output!r}; "
                 f"name another output"
             )
 
 
-def _checksum(source: Source, path: str) -> str:
+def _checksums(source: Source, paths: list[str], known: Checksums) -> list[str]:
     try:
-        return files.checksum(path)
+        return known.of(paths)
     except OSError as error:
         raise ConfigError(
-            f"source {source.name!r}: {path} cannot be read: {error.strerror or error}"
+            f"source {source.name!r}: {error.filename} cannot be read: {error.strerror}"
         ) from None
 
 
@@ -114,7 +125,7 @@ def _name(path: str, base: Path) -> str:
 
     Bytes of the name that are no UTF-8, as old archives have them, become escapes (`\\udcfe`).
     """
-    if "://" in path:
+    if not files.is_local(path):
         return path
     if os.path.commonpath([path, base]) != os.sep:
         path = Path(os.path.relpath(path, base)).as_posix()

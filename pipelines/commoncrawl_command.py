@@ -93,6 +93,7 @@ def commoncrawl(
     Repeatable options match any of the given values. Finished work is not repeated: after a stop the same
     command resumes. Beam's own options follow after --.
     """
+    from corpus import files
     from corpus.commoncrawl.patience import ServerError
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
@@ -128,7 +129,7 @@ def commoncrawl(
         from pipelines import options
 
         runner = options.choose(Run(), workers, tuple(beam or ()))
-        where = output if "://" in output else os.path.abspath(os.path.expanduser(output))
+        where = files.located(output, os.getcwd())
         folder = shortened(pipeline.run(config, where, paths, runner, console()))
         kind = "wet" if paths and os.path.isdir(f"{folder}/wet") else "warc"
         say(

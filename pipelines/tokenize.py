@@ -41,7 +41,7 @@ def model_url(config: Config, base: Path) -> str:
     named = config.tokenizer.model
     if not named:
         return files.join(config.output, tokenizer.FOLDER, MODEL)
-    return str(base / Path(named.removeprefix("file://")).expanduser()) if files.is_local(named) else named
+    return files.located(named, base)
 
 
 def plan(config: Config, base: Path) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -63,5 +64,7 @@ def home(folder: str, fingerprint: str) -> str:
 
 def archives(folder: str, base: Path) -> str:
     """Give the pattern of a crawl's WARC files, as a configuration in the folder `base` names them."""
-    found = folder if "://" in folder or os.path.isabs(folder) else os.path.relpath(folder, base)
+    found = files.located(folder)
+    if files.is_local(found):  # its name may hold the letters that a glob gives a meaning to
+        found = glob.escape(found if os.path.isabs(found) else os.path.relpath(found, base))
     return files.join(found, ROUNDS, "*", WARC, "*.warc.gz")

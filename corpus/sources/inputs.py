@@ -27,9 +27,10 @@ def expand(source: Source, base: str) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in source.paths:
-        place = pattern if "://" in pattern or os.path.isabs(pattern) else files.join(base, pattern)
-        matches = sorted(_local_files(place) if "://" not in place else _files_of_url(place))
+        is_local = files.is_local(pattern)
+        matches = sorted(_local_files(files.bare(pattern), base) if is_local else _files_of_url(pattern))
         if not matches:
+            place = files.located(pattern, base)
             raise ConfigError(
                 f"source {source.name!r}: paths entry {pattern!r} matches no file (looked for {place!r}, "
                 f"relative paths start from {base!r}); give a file or a glob such as 'folder/*.gz'"
@@ -38,10 +39,13 @@ def expand(source: Source, base: str) -> list[str]:
     return list(found)
 
 
-def _local_files(place: str) -> list[str]:
-    if os.path.isfile(place):  # a name may hold the letters that a glob gives a meaning to
-        return [os.path.normpath(place)]
-    return [os.path.normpath(match) for match in glob.glob(place, recursive=True) if os.path.isfile(match)]
+def _local_files(pattern: str, base: str) -> list[str]:
+    """List the files that a pattern matches; what `base` is called has no meaning to the glob."""
+    literal = os.path.join(base, pattern)
+    if os.path.isfile(literal):  # a name may hold the letters that a glob gives a meaning to
+        return [files.plain(literal)]
+    matches = (os.path.join(base, match) for match in glob.glob(pattern, root_dir=base, recursive=True))
+    return [files.plain(match) for match in matches if os.path.isfile(match)]
 
 
 def _files_of_url(place: str) -> list[str]:

@@ -141,11 +141,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     base = path.resolve().parent
     return study.model_copy(
         update={
-            "output": _located(study.output, base),
-            "corpora": {name: _located(folder, base) for name, folder in study.corpora.items()},
+            "output": files.located(study.output, base),
+            "corpora": {name: files.located(folder, base) for name, folder in study.corpora.items()},
         }
     )
-
-
-def _located(folder: str, base: Path) -> str:
-    return str(base / Path(folder).expanduser()) if files.is_local(folder) else folder
