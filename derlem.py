@@ -75,7 +75,7 @@ def _derlem(
     """Take the options of the program itself."""
 
 
-Workers = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="run.workers", help=WORKERS)]
+Workers = Annotated[int | None, typer.Option(metavar="N", show_default="run.workers", help=WORKERS)]
 
 
 @app.command(rich_help_panel=CORPUS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CORPUS, LOOK, CRAWL, TRAIN, WORTH = "Corpus", "Look", "Crawl", "Train", "Worth"
 
 WORKERS = "Local worker processes."
-Workers = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="1", help=WORKERS)]
+Workers = Annotated[int | None, typer.Option(metavar="N", show_default="1", help=WORKERS)]
 Beam = Annotated[
     list[str] | None, typer.Argument(metavar="-- BEAM OPTIONS", help="Beam's own options, after --.")
 ]

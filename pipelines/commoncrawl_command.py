@@ -28,7 +28,6 @@ def commoncrawl(
         int | None,
         typer.Option(
             metavar="N",
-            min=0,
             show_default="10,000",
             help="Number of pages, drawn from the whole index; 0: all that match.",
         ),
@@ -79,7 +78,7 @@ def commoncrawl(
         str, typer.Option(metavar="WHO", help="A page or mail address where Common Crawl can reach you.")
     ] = "",
     connections: Annotated[
-        int | None, typer.Option(metavar="N", min=1, show_default="4", help="Requests at once, per worker.")
+        int | None, typer.Option(metavar="N", show_default="4", help="Requests at once, per worker.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
