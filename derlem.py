@@ -84,16 +84,21 @@ def init(
     crawl: Annotated[str | None, typer.Option(metavar="DIR", help="A crawl's folder, as its source.")] = None,
 ) -> None:
     """Write a commented configuration to start from."""
+    from corpus import places
     from corpus.crawl.layout import archives
     from corpus.starter import starter
 
+    with _errors():
+        places.writable(str(path.parent), "the folder of FILE")
+        if crawl is not None:
+            places.usable_as(crawl, "--crawl")
     if path.exists():
-        fail(f"{path} exists already; give another name, or move it away first")
+        fail(f"{path} exists already; give another name, or move it away first", status=2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(starter(archives(crawl, path.parent)) if crawl else starter(), encoding="utf-8")
     except OSError as error:
-        fail(f"{path}: cannot be written: {error.strerror}")
+        fail(f"{path}: cannot be written: {error.strerror}", status=2)
     todo = "" if crawl else "name your files under [[source]], then "
     say(f"wrote {path}: {todo}`derlem build {path}`")
 
@@ -139,11 +144,12 @@ def train(path: ConfigFile, overrides: Set = None) -> None:
 
     Does nothing if the existing model was trained from the same shards and settings.
     """
-    from corpus import files
+    from corpus import files, places
     from corpus.config import load, located
 
     with _errors():
         config = located(load(path, overrides or ()), path.resolve().parent)
+        places.writable(config.output, "output")
         from corpus.tokenizer import FOLDER, MODEL
         from corpus.tokenizer.train import ensure
 
@@ -163,11 +169,13 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare tokenizers on validation documents: bytes per token and tokens per word, by language."""
+    from corpus import places
     from corpus.inspect.build import open_build
     from corpus.inspect.render_costs import render_costs
     from corpus.tokenizer.compare import compare as measure
 
     with _errors():
+        places.folder(folder, "DIR")
         costs = measure(open_build(folder).need_shards("compare tokenizers").folder, models)
         if as_json:
             print(json.dumps([cost.as_dict() for cost in costs], ensure_ascii=False))
@@ -192,10 +200,11 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
 @app.command(rich_help_panel=LOOK)
 def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
-    from corpus import dataset, files
+    from corpus import dataset, files, places
     from corpus.crawl.layout import finished_rounds, round_folder
 
     with _errors():
+        places.folder(folder, "DIR")
         stages = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
         stages += [round_folder(folder, number + 1) for number in range(finished_rounds(folder))]
         there = [stage for stage in stages if files.size(stage, dataset.MANIFEST) is not None] or [folder]
@@ -216,10 +225,12 @@ def verify(folder: Folder) -> None:
 @app.command(rich_help_panel=LOOK)
 def inspect(folder: Folder, as_json: AsJson = False) -> None:
     """Show a corpus in numbers: totals, languages, lengths, hosts, and what each stage took out."""
+    from corpus import places
     from corpus.inspect.overview import overview
     from corpus.inspect.render import render_overview
 
     with _errors():
+        places.folder(folder, "DIR")
         found = overview(folder)
         if as_json:
             print(json.dumps(found.as_dict(), ensure_ascii=False))
@@ -255,6 +266,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Read documents: what was kept, what was dropped and why, what could not be read."""
+    from corpus import places
     from corpus.inspect.documents import documents
     from corpus.inspect.render import CHARACTERS, render_documents
 
@@ -263,6 +275,7 @@ def show(
             "--parts cannot be combined with --tokens or --ids: documents are shown from one stage", status=2
         )
     with _errors():
+        places.folder(folder, "DIR")
         found = documents(
             folder,
             language=language,
@@ -290,10 +303,12 @@ def clusters(
     as_json: AsJson = False,
 ) -> None:
     """Show the largest clusters of copies, with the passages in which two members differ."""
+    from corpus import places
     from corpus.inspect.clusters import clusters as find_clusters
     from corpus.inspect.render_clusters import render_clusters
 
     with _errors():
+        places.folder(folder, "DIR")
         found = find_clusters(folder, largest)
         if as_json:
             print(json.dumps(found.as_dict(), ensure_ascii=False))
@@ -316,9 +331,11 @@ def _staged(
     path: Path, overrides: list[str] | None, workers: int | None, beam: list[str] | None
 ) -> tuple[Config, Runner]:
     """Read a configuration, choose what runs it, and make the terminal ready for a stage."""
-    from corpus.config import load
+    from corpus import places
+    from corpus.config import load, located
 
     config = load(path, overrides or ())
+    places.writable(located(config, path.resolve().parent).output, "output")
     from pipelines import progress
 
     progress.take_terminal()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from corpus import files, settings
+from corpus.places import Place
 from corpus.settings import ConfigError, Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -21,7 +22,7 @@ class Source(Section):
     format: Literal["warc", "wet", "jsonl", "parquet", "arrow", "text"] = Field(
         description="How the files are read."
     )
-    paths: tuple[str, ...] = Field(
+    paths: tuple[Place, ...] = Field(
         min_length=1, description="Files or globs: paths (from the configuration's folder) or fsspec URLs."
     )
     text_column: str = Field("text", description="jsonl, parquet, arrow: the column that holds the text.")
@@ -37,7 +38,9 @@ class Language(Section):
     """Which languages are kept, and how sure the identification must be."""
 
     keep: tuple[str, ...] = Field(
-        ("tur_Latn",), description='Codes such as "tur_Latn"; ["*"] keeps every language that is identified.'
+        ("tur_Latn",),
+        min_length=1,
+        description='Codes such as "tur_Latn"; ["*"] keeps every language that is identified.',
     )
     min_score: Share = Field(0.65, description="Documents below this identification score are dropped.")
     min_scores: dict[str, Share] = Field(
@@ -77,7 +80,7 @@ class Clean(Section):
         "resiliparse", description="What takes the main text out of HTML; trafilatura is slower and stricter."
     )
     extractor_timeout_s: float = Field(
-        5.0, gt=0, description="trafilatura: seconds until a page is given up."
+        5.0, gt=0, le=3600, description="trafilatura: seconds until a page is given up."
     )
     max_rejected: Share = Field(
         0.5,
@@ -103,15 +106,22 @@ class Dedupe(Section):
         0.05, description="Stop when one cluster holds more than this share of a corpus of 10,000 or more."
     )
     max_links_in_memory: int = Field(
-        50_000_000, ge=0, description="Links between copies up to which one worker finds the clusters."
+        50_000_000,
+        ge=0,
+        le=1 << 40,
+        description="Links between copies up to which one worker finds the clusters.",
     )
 
 
 class Shard(Section):
     """How the surviving documents are laid out in files."""
 
-    target_mb: float = Field(256.0, gt=0, description="Text in one shard before compression, MiB.")
-    group_mb: float = Field(8192.0, gt=0, description="Text that one worker deals out at a time, MiB.")
+    target_mb: float = Field(
+        256.0, gt=0, le=1 << 20, description="Text in one shard before compression, MiB."
+    )
+    group_mb: float = Field(
+        8192.0, gt=0, le=1 << 30, description="Text that one worker deals out at a time, MiB."
+    )
     validation: Share = Field(0.001, description="Share of clusters that go to the validation split.")
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
@@ -159,9 +169,9 @@ class Run(Section):
 class Config(Section):
     """A corpus: where it comes from, what is done to it, where it goes."""
 
-    output: str = Field(
+    output: Place = Field(
         "corpus",
-        description="Where all goes: a path (from the configuration's folder) or fsspec URL.",
+        description="Output folder: a path (from the configuration's folder) or fsspec URL.",
     )
     source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
     clean: Clean = Clean()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from corpus import files
 from corpus.counts import Counts, CountsError
 from corpus.schema import KINDS, Kind
+from corpus.settings import ConfigError
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -24,6 +25,10 @@ ARCHIVES = ("warc", "wet")
 
 class DatasetError(ValueError):
     """A dataset is missing, unfinished or damaged; the message says where and what to do."""
+
+
+class NotThereError(DatasetError, ConfigError):
+    """What the user named, a dataset or a part of one, is not there."""
 
 
 class _Record(BaseModel):
@@ -180,7 +185,7 @@ def load(folder: str) -> Manifest:
     except ValueError as error:
         raise _damaged(folder, error) from None
     if value is None:
-        raise DatasetError(
+        raise NotThereError(
             f"{folder} has no {MANIFEST}: the stage did not finish, or this is no derlem dataset; "
             f"run the build again and it goes on where it stopped"
         )

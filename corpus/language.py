@@ -116,6 +116,32 @@ def identify(text: str, model: str = "") -> Language:
     return Language(_code(label, script), min(score, 1.0))
 
 
+def labels(model: str = "") -> frozenset[str]:
+    """Return the labels of the models that `identify` asks, lid.176's as ISO 639-3 codes.
+
+    Raises FileNotFoundError where `model` is not there, ValueError where it is not a fastText classifier.
+    """
+    found: set[str] = set()
+    for path in model_paths(model):
+        named, _ = _load(path).predict("a", k=-1, threshold=-1.0)  # below 0: improbable labels too
+        found |= {label.removeprefix("__label__") for label in named}
+    return frozenset(_ISO_639_3.get(label, label) for label in found)
+
+
+def can_give(code: str, model: str = "") -> bool:
+    """Return whether `identify` gives this code to any text."""
+    known = labels(model)
+    name, _, script = code.partition("_")
+    return code == UNKNOWN.code or (
+        bool(script) and (code in known or (name in known and script in _SCRIPTS))
+    )
+
+
+def iso_639_3(tag: str) -> str:
+    """Return the ISO 639-3 code of a language by its tag on the web: tur for tr."""
+    return _ISO_639_3.get(tag, tag)
+
+
 def web_tag(code: str) -> str:
     """Give the tag that pages use for a language (`lang`, `hreflang`) by its ISO 639-3 code: tr for tur."""
     return _TAGS.get(code, code)

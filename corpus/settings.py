@@ -1,15 +1,30 @@
-"""TOML to frozen models: what every configuration shares; a wrong key, type or value names itself."""
+"""TOML to frozen models: what every configuration shares; a wrong key, type or value is named."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+LARGEST = 2**53
+"""The largest number in a configuration: beyond it the numbers of TOML and JSON are not exact."""
+
+# Faults of pydantic in TOML's words.
+_WORDS = (
+    (r"^Value error, ", ""),
+    (r"^Input should be ", "expected "),
+    (r"\ban object$", "a table of keys"),
+    (r"\bvalid array$", "list, in [brackets]"),
+    (r"^(Tuple|List|Dictionary) should have at least (\d+) items? .*", r"expected at least \2"),
+    (r"^(Tuple|List) should have at most (\d+) items? .*", r"expected at most \2"),
+    (r"^String should match pattern '(.*)'$", r"expected a text of the form \1"),
+)
 
 
 class ConfigError(ValueError):
@@ -19,7 +34,7 @@ class ConfigError(ValueError):
 class Section(BaseModel):
     """A table of a configuration: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=Section)
@@ -34,8 +49,10 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise  # the caller knows what the file would be
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder; expected a TOML file") from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, too many digits
+        raise ConfigError(f"{path}: cannot be read as TOML: {_reason(error)}") from None
     return overlay(data, overrides)
 
 
@@ -48,41 +65,100 @@ def overlay(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 def parse(model: type[Model], data: dict[str, Any], where: str) -> Model:
     """Turn the tables of a TOML file into a model; ConfigError lists everything that is wrong."""
+    for key, value in _leaves(data):
+        if isinstance(value, str) and not _is_text(value):
+            raise ConfigError(f"{where}: {key} = {value!r}: expected UTF-8 text")
+        if isinstance(value, int | float) and LARGEST < abs(value) < float("inf"):
+            raise ConfigError(f"{where}: {key} = {value}: expected a number up to {LARGEST:,} (2**53)")
     try:
         # By way of JSON, whose arrays strict validation accepts as tuples.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        lines = [f"  {_fault(model, fault)}" for fault in error.errors()]
+        lines = [f"  {_fault(model, fault)}" for fault in _innermost(error.errors())]
         raise ConfigError("\n".join([f"{where}: the configuration cannot be used:", *lines])) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a TOML file or value, in a line."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values in tables and lists, each with its dotted key; keys count as values of their table."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield key, name
+            yield from _leaves(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{key}.{number}")
+    else:
+        yield key, value
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a text is Unicode: a shell's argument that is not UTF-8 has lone surrogates."""
+    return not re.search("[\ud800-\udfff]", value)
+
+
+def _innermost(faults: Sequence[Any]) -> list[Any]:
+    """Drop the faults of a table or list that only follow from those of its parts."""
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault in faults
+        if not any(
+            len(place) > len(fault["loc"]) and place[: len(fault["loc"])] == fault["loc"] for place in places
+        )
+    ]
 
 
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
+    shown = repr(override if len(override) <= 200 else f"{override[:200]}…")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected key=value, such as --set dedupe.threshold=0.8")
+        raise ConfigError(f"--set {shown}: expected key=value, such as --set dedupe.threshold=0.8")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = _value(text)
     except tomllib.TOMLDecodeError:
         value = text  # a bare word, as a shell leaves it when it takes the quotes away
+    except (ValueError, RecursionError) as error:  # too many digits, too many brackets
+        raise ConfigError(f"--set {shown}: {_reason(error)}") from None
     *tables, last = key.strip().split(".")
     for number, name in enumerate(tables):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {override!r}: {'.'.join(tables[: number + 1])} is not a table of keys")
+            raise ConfigError(f"--set {shown}: {'.'.join(tables[: number + 1])} is not a table of keys")
     data[last] = value
 
 
+def _value(text: str) -> Any:
+    """Read one TOML value; TOMLDecodeError also where more than a value is in the text."""
+    read = tomllib.loads(f"value = {text}")
+    if len(read) != 1:
+        raise tomllib.TOMLDecodeError("more than a value")
+    return read["value"]
+
+
 def _fault(model: type[BaseModel], fault: Any) -> str:
-    """Say one fault that pydantic found: the key, the value, what is allowed."""
+    """Return one fault that pydantic found: the key, the value, what is allowed."""
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key{_suggestion(model, fault['loc'])}"
     if fault["type"] == "missing":
         return f"{key}: missing; it has no default"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"]
+    for pattern, words in _WORDS:
+        message = re.sub(pattern, words, message)
     if not key:
         return str(message)
-    return f"{key} = {json.dumps(fault['input'], ensure_ascii=False, default=str)}: {message}"
+    value = json.dumps(fault["input"], ensure_ascii=False, default=str)
+    value = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan"}.get(value, value)
+    return f"{key} = {value if len(value) <= 200 else f'{value[:200]}…'}: {message}"
 
 
 def _suggestion(section: type[BaseModel], location: tuple[str | int, ...]) -> str:
@@ -95,7 +171,7 @@ def _suggestion(section: type[BaseModel], location: tuple[str | int, ...]) -> st
 
 
 def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
-    """Give the model of a sub-table, also where it is a list of tables."""
+    """Return the model of a sub-table, also where it is a list of tables."""
     annotation: Any = section.model_fields[key].annotation
     inner = getattr(annotation, "__args__", (annotation,))[0]
     return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else section

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from corpus import files, filters
+from corpus import files, filters, language, language_codes, places
 from corpus.config import Config, located
 from corpus.settings import ConfigError
 from corpus.tokenizer import FOLDER, MODEL, train
@@ -28,11 +28,10 @@ def check(config: Config) -> None:
 
     Raises ConfigError naming key, value and what is allowed.
     """
+    places.writable(config.output, "output")
     for preset in (*config.clean.filters.presets.values(), config.clean.filters.default):
         filters.load(preset)
-    model = config.clean.language.model
-    if model and files.size("", model) is None:
-        raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
+    _check_languages(config)
     if files.size(config.output, "__init__.py") is not None:
         raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
     for name in FOLDERS.values():
@@ -42,6 +41,22 @@ def check(config: Config) -> None:
                 f"output = {config.output!r}: {name}/ there holds files that derlem did not write; "
                 f"name another folder, or move them away"
             )
+
+
+def _check_languages(config: Config) -> None:
+    """Raise ConfigError for a language model that is none, and for languages that it cannot give."""
+    chosen, model = config.clean.language, config.clean.language.model
+    try:
+        language.labels(model)
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(f"clean.language.model = {model!r}: {error}; expected a fastText model") from None
+    named = [("clean.language.keep", code) for code in chosen.keep if code != "*"]
+    if "min_scores" in chosen.model_fields_set:  # its default may name languages that a model does not know
+        named += [("clean.language.min_scores", code) for code in chosen.min_scores]
+    if "presets" in config.clean.filters.model_fields_set:
+        named += [("clean.filters.presets", code) for code in config.clean.filters.presets]
+    for key, code in named:
+        language_codes.check(key, code, model)
 
 
 def run(config: Config, base: Path, runner: Runner, console: Console, until: str) -> str:

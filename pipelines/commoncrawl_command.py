@@ -92,7 +92,7 @@ def commoncrawl(
     Repeatable options match any of the given values. Finished work is not repeated: after a stop the same
     command resumes. Beam's own options follow after --.
     """
-    from corpus import files
+    from corpus import files, places
     from corpus.commoncrawl.patience import ServerError
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
@@ -117,7 +117,10 @@ def commoncrawl(
             "agent": {"contact": contact},
             "connections": connections,
         }
+        places.writable(output, "--output")
         config = _config(selection, access, overrides or [])
+        if files.is_local(config.access.base):
+            places.folder(config.access.base, "access.base =")
         if paths and any(selection[key] for key in ("crawl", "languages", "tlds", "domains", "hosts")):
             fail("--paths takes whole files: no language, crawl or place can be chosen", status=2)
         from pipelines import progress

@@ -58,12 +58,14 @@ def crawl(
     operator: it refuses to start without --contact (or agent.contact in CONFIG). `derlem build` reads what
     it wrote.
     """
+    from corpus import places
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
     from pipelines.errors import StageError
 
     with mendable(CountsError, DatasetError, StageError):
         if status is not None:
+            places.folder(status, "--status")
             from corpus.crawl.status import status as summed
 
             _show(summed(status), as_json)
@@ -80,6 +82,11 @@ def crawl(
         loaded = load(config, (*private, *named, *(overrides or ())))
         if output is None:
             fail("name the crawl's folder: --output DIR", status=2)
+        places.writable(output, "--output")
+        if again is not None:
+            places.folder(again, "--again")
+        if as_json:
+            fail("--json: only --status writes JSON", status=2)
         lines = _lines(seeds)
         from pipelines import progress
 

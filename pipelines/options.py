@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from corpus import files, interrupt
+from corpus import files, interrupt, places
 from corpus.config import Run
-from corpus.settings import ConfigError
+from corpus.settings import ConfigError, parse
 from pipelines import workers
 
 LOCAL = "local"
+DATAFLOW = "DataflowRunner"
+REMOTE = (DATAFLOW, "FlinkRunner", "PortableRunner", "SparkRunner")
+"""Beam's runners that can do the work. Direct, Prism and the like first fetch a program from the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +100,65 @@ def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
 def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:
     """Choose the runner: Beam's own `--runner=` flag, else the configuration's; likewise the workers.
 
-    Raises ConfigError for a flag that no Beam option takes: Beam itself would pass over it in silence.
+    Raises ConfigError for what cannot run, and for a flag that is not Beam's: Beam would ignore it.
     """
-    unknown = PipelineOptions(list(flags)).get_all_options(drop_default=True, retain_unknown_options=True)
-    known = PipelineOptions([]).get_all_options()
-    names = [flag.removeprefix("--").partition("=")[0] for flag in flags if flag.startswith("--")]
-    strange = [name for name in names if name not in known and name in unknown]
-    if strange:
-        raise ConfigError(f"--{strange[0]}: not an option of Beam; only Beam's own options follow after --")
-    if "--runner" in flags:
-        raise ConfigError("--runner: write --runner=NAME with an equals sign")
+    _check_flags(flags)
     named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
     rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
-    name = named[-1] if named else settings.runner
-    if name in ("DirectRunner", "PrismRunner"):
-        raise ConfigError(f"runner {name}: it would fetch a program from the network; {LOCAL!r} works here")
-    return Runner(name, workers or settings.workers, rest)
+    name = _known("--runner=", named[-1], rest) if named else _known("run.runner = ", settings.runner, rest)
+    if workers is not None:
+        settings = parse(Run, {"workers": workers}, "--workers")
+    return Runner(name, settings.workers, rest)
+
+
+def _check_flags(flags: tuple[str, ...]) -> None:
+    """Raise ConfigError for words that are not options of Beam, or have values that it does not take."""
+    before = ""
+    for word in flags:
+        if not word.startswith("-") and (not before.startswith("--") or "=" in before):
+            raise ConfigError(
+                f"{word!r}: only Beam's own options follow after --, such as --runner=FlinkRunner"
+            )
+        before = word
+    if "--runner" in flags:
+        raise ConfigError("--runner: write --runner=NAME with an equals sign")
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = PipelineOptions(list(flags))
+            unknown = given.get_all_options(drop_default=True, retain_unknown_options=True)
+    except SystemExit:  # argparse's way to refuse: its usage, then the fault in the last line
+        fault = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise ConfigError(f"Beam's options: {fault}") from None
+    known = PipelineOptions([]).get_all_options()
+    names = [flag.removeprefix("--").partition("=")[0] for flag in flags if flag.startswith("--")]
+    if strange := [name for name in names if name not in known and name in unknown]:
+        raise ConfigError(f"--{strange[0]}: not an option of Beam; only Beam's own options follow after --")
+
+
+def _known(key: str, name: str, flags: tuple[str, ...]) -> str:
+    """Return the name of a runner that works, however its letters are written; ConfigError for any other."""
+    found = next((each for each in (LOCAL, *REMOTE) if name.lower() in (each.lower(), _stem(each))), None)
+    if found is None:
+        known = ", ".join((LOCAL, *REMOTE))
+        why = ": it would fetch a program from the network" if _stem(name) in ("direct", "prism") else ""
+        raise ConfigError(f"{key}{name}: not a runner of derlem{why}; expected one of {known}")
+    if found == DATAFLOW:
+        _check_dataflow(key, flags)
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.lower().removesuffix("runner")
+
+
+def _check_dataflow(key: str, flags: tuple[str, ...]) -> None:
+    """Raise ConfigError where Dataflow could not be started, or its workers would not have this package."""
+    if importlib.util.find_spec("apitools") is None:
+        raise ConfigError(f"{key}{DATAFLOW}: {places.missing_extra('gcp', 'Dataflow and gs:// URLs')}")
+    carriers = ("--sdk_container_image=", "--setup_file=", "--extra_package=")
+    if not any(flag.startswith(carriers) for flag in flags):
+        raise ConfigError(
+            f"{key}{DATAFLOW}: its workers do not have derlem; give them an image that has it, "
+            "--sdk_container_image=IMAGE, or the package itself, --setup_file=FILE or --extra_package=FILE"
+        )

@@ -104,8 +104,10 @@ def alone(output: str) -> Iterator[None]:
     """Hold an output folder for this run; ConfigError where it cannot be written to.
 
     Locally a second run is refused (StageError): each would take the other's half-written files for
-    remains. The lock is the system's, so that it goes however the build ends.
+    remains. The lock is the system's, so that it goes however the build ends. Where nothing was written, no
+    empty folder stays.
     """
+    new = _absent(output)
     try:
         files.write_bytes(output, _PROBE, b"")
         files.remove(output, _PROBE)
@@ -126,6 +128,17 @@ def alone(output: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        with suppress(OSError):  # of a folder that is not empty
+            for folder in new:
+                folder.rmdir()
+
+
+def _absent(output: str) -> list[Path]:
+    """Return the local folders that writing to `output` will make, the innermost first."""
+    if not files.is_local(output):
+        return []
+    folder = Path(files.filesystem(output)[1])
+    return [each for each in (folder, *folder.parents) if not each.exists()]
 
 
 def run(

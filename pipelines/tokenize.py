@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from corpus import dataset, files, tokenizer
 from corpus.config import Config
 from corpus.counts import Counts
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
 from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
@@ -77,7 +77,7 @@ def model(config: Config, base: Path) -> Tokenizer:
     if files.size("", url) is None:
         if config.tokenizer.model:
             raise ConfigError(f"tokenizer.model = {config.tokenizer.model!r}: no such file")
-        raise DatasetError(
+        raise NotThereError(
             f"{url}: there is no model yet; `derlem tokenizer train` makes one, tokenizer.model names another"
         )
     pieces = tokenizer.load(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +59,11 @@ def train(
 
     Under torchrun it uses all ranks: torchrun --nproc-per-node 8 -m derlem train CORPUS -o RUN.
     """
+    from corpus import places
+
     with _errors():
+        places.folder(corpus, "CORPUS")
+        _run_folder(folder)
         from trainer import config, identity, run, selfcheck, trained
 
         loaded = config.load(preset, overrides or ())
@@ -77,6 +82,16 @@ def train(
         if check:
             _say_repeated(selfcheck.repeat(corpus, folder, loaded))
         say(f"done: {shortened(str(folder))}\nnext: derlem generate {shortened(str(folder))} --prompt …")
+
+
+def _run_folder(folder: Path) -> None:
+    """Raise ConfigError unless a run can be written to a folder."""
+    from corpus import places
+    from corpus.settings import ConfigError
+
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(folder)):  # a URL, as pathlib folds it
+        raise ConfigError(f"--output {folder}: a run needs a folder on a local or network disk")
+    places.writable(str(folder), "--output")
 
 
 def _say_repeated(found: list[Repeated]) -> None:
@@ -104,7 +119,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a run's model on the validation documents of any corpus made with the same tokenizer."""
+    from corpus import places
+
     with _errors():
+        places.folder(str(folder), "RUN")
+        places.folder(corpus, "CORPUS")
         from trainer import evaluate as scoring
         from trainer import tokens, trained
         from trainer.metrics import finite
@@ -141,7 +160,10 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search."""
+    from corpus import places
+
     with _errors():
+        places.folder(str(folder), "RUN")
         from corpus import settings
         from trainer import trained
         from trainer.generate import complete, stream
@@ -186,12 +208,16 @@ def export(
     last: Last = 1,
 ) -> None:
     """Write a Hugging Face directory that transformers, vLLM and others load as they are."""
+    from corpus import places
+
     with _errors():
+        places.folder(str(folder), "RUN")
+        places.writable(str(output), "DIR")
+        if dtype not in ("float32", "bfloat16"):
+            fail(f"--dtype {dtype}: expected float32 or bfloat16", status=2)
         from trainer import trained
         from trainer.export import export as write
 
-        if dtype not in ("float32", "bfloat16"):
-            fail(f"--dtype {dtype}: expected float32 or bfloat16", status=2)
         model = trained.open(folder, step, ema=ema, last=last)
         length = model.config.data.length
         write(
@@ -217,10 +243,12 @@ def order(
     as_json: AsJson = False,
 ) -> None:
     """Print the documents that a training step reads, row by row, whether or not it has been run."""
+    from corpus import places
     from corpus.dataset import DatasetError
     from corpus.settings import ConfigError
 
     with mendable(DatasetError):  # not _errors, which waits for torch
+        places.folder(corpus, "CORPUS")
         from trainer import config, tokens
         from trainer.trace import render, trace
 

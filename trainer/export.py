@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer
@@ -231,10 +231,10 @@ model that is trained further must go on learning.
 def _refuse_foreign(folder: Path) -> None:
     """Keep what an export has not written from being replaced."""
     if folder.exists() and not folder.is_dir():
-        raise DatasetError(f"{folder} is a file: expected a folder to write the model to, or none")
+        raise NotThereError(f"{folder} is a file: expected a folder to write the model to, or none")
     foreign = sorted(set(os.listdir(folder)) - set(FILES)) if folder.exists() else []
     if foreign:
-        raise DatasetError(
+        raise NotThereError(
             f"{folder} holds {foreign[0]}, which no export wrote and one would remove: name another folder"
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpus import dataset, files
-from corpus.dataset import Batches, DatasetError, File, Manifest
+from corpus.dataset import Batches, DatasetError, File, Manifest, NotThereError
 from corpus.deal import VALIDATION
 from corpus.tokenizer import Tokenizer
 from trainer.config import Config
@@ -62,14 +62,14 @@ def open(folder: str) -> Tokens:
         if files.size(where, dataset.MANIFEST) is not None:
             break
     else:
-        raise DatasetError(
+        raise NotThereError(
             f"{folder} holds no finished token shards: there is neither {dataset.MANIFEST} nor "
             f"{FOLDER}/{dataset.MANIFEST} in it; `derlem tokenize` makes them from a corpus"
         )
     manifest = dataset.load(where)
     facts = manifest.facts
     if manifest.stage != "tokenize" or "tokenizer" not in facts:
-        raise DatasetError(
+        raise NotThereError(
             f"{where} holds the output of the stage {manifest.stage!r}, not token shards; "
             "`derlem tokenize` makes them from a corpus"
         )
@@ -119,7 +119,7 @@ def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
     if not held:
         found = sorted({file.split for kind in KINDS for file in tokens.manifest.files(kind)})
         hint = f": {HOLD_OUT}" if split == VALIDATION else ""
-        raise DatasetError(
+        raise NotThereError(
             f"{tokens.folder} has no token shard of split {split!r}; there are "
             f"{', '.join(found) or 'none'}{hint}"
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from corpus.crawl.config import Agent
+from corpus.places import usable
 from corpus.settings import Section
 
 MIB = 1 << 20
 KIB = 1 << 10
+_DAY = 86_400
 
 
 class Selection(Section):
@@ -23,7 +25,9 @@ class Selection(Section):
     tlds: tuple[str, ...] = Field((), description="names below these top-level domains")
     domains: tuple[str, ...] = Field((), description="these names and all below them")
     hosts: tuple[str, ...] = Field((), description="these hosts alone")
-    statuses: tuple[int, ...] = Field((200,), min_length=1, description="HTTP status")
+    statuses: tuple[Annotated[int, Field(ge=100, le=999)], ...] = Field(
+        (200,), min_length=1, description="HTTP status"
+    )
     mimes: tuple[str, ...] = Field(
         ("text/html", "application/xhtml+xml"),
         min_length=1,
@@ -92,16 +96,21 @@ class Access(Section):
     index_base: str = Field("https://index.commoncrawl.org", description="its list of crawls, its CDX API")
     agent: Agent = Field(default_factory=Agent, description="who asks; the contact is not required here")
     connections: int = Field(4, ge=1, le=64, description="requests at once, of each worker")
-    requests_per_s: float = Field(10.0, gt=0, description="requests begun in a second, of each worker")
-    tries: int = Field(8, ge=1, description="of one request, in a row")
-    backoff_s: float = Field(10.0, gt=0, description="pause after the first failure; doubles, jittered")
-    max_backoff_s: float = Field(300.0, gt=0, description="the longest such pause; Retry-After too")
-    connect_s: float = Field(20.0, gt=0, description="until there is a connection")
-    idle_s: float = Field(60.0, gt=0, description="between two pieces of an answer")
+    requests_per_s: float = Field(
+        10.0, gt=0, le=1000, description="requests begun in a second, of each worker"
+    )
+    tries: int = Field(8, ge=1, le=1000, description="of one request, in a row")
+    backoff_s: float = Field(
+        10.0, gt=0, le=_DAY, description="pause after the first failure; doubles, jittered"
+    )
+    max_backoff_s: float = Field(300.0, gt=0, le=_DAY, description="the longest such pause; Retry-After too")
+    connect_s: float = Field(20.0, gt=0, le=_DAY, description="until there is a connection")
+    idle_s: float = Field(60.0, gt=0, le=_DAY, description="between two pieces of an answer")
 
     @field_validator("base", "index_base")
     @classmethod
     def _place(cls, value: str) -> str:
+        usable(value)
         scheme = urlsplit(value).scheme if "://" in value else "file"
         if not value or (scheme in ("http", "https") and not urlsplit(value).hostname):
             raise ValueError("expected a URL such as https://data.commoncrawl.org, or a folder")
@@ -117,9 +126,13 @@ class Access(Section):
 class Pieces(Section):
     """In what pieces captures are read and written."""
 
-    unit_mb: float = Field(64.0, gt=0, description="records of one unit of work, which writes one WARC file")
-    gap_kb: float = Field(64.0, ge=0, description="records of a file with no more between are read at once")
-    read_mb: float = Field(8.0, gt=0, description="the longest such read")
+    unit_mb: float = Field(
+        64.0, gt=0, le=1 << 20, description="records of one unit of work, which writes one WARC file"
+    )
+    gap_kb: float = Field(
+        64.0, ge=0, le=1 << 30, description="records of a file with no more between are read at once"
+    )
+    read_mb: float = Field(8.0, gt=0, le=1 << 20, description="the longest such read")
 
     @property
     def unit_bytes(self) -> int:

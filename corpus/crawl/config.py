@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
-from corpus.settings import Section, overlay, parse, read
+from corpus.settings import ConfigError, Section, overlay, parse, read
 
 OptOut = Literal["noindex", "noai", "noimageai", "nofollow", "tdm"]
 OPT_OUTS: tuple[OptOut, ...] = get_args(OptOut)
@@ -87,6 +87,13 @@ class Scope(Section):
     language: str = Field("tur", description="pages that seem to be in it come first; '' for none")
     sitemaps: bool = Field(True, description="read the sitemaps that robots.txt names, and /sitemap.xml")
 
+    @field_validator("language")
+    @classmethod
+    def _code(cls, value: str) -> str:
+        if value and not re.fullmatch("[a-z]{2,3}", value):
+            raise ValueError("expected an ISO 639-3 code such as tur, or '' for none")
+        return value
+
     @field_validator("allow", "deny")
     @classmethod
     def _compiles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -130,6 +137,20 @@ class Network(Section):
         description="'host' or 'host:port' → 'address:port', instead of asking DNS (as curl's --connect-to)",
     )
 
+    @field_validator("resolve")
+    @classmethod
+    def _addresses(cls, values: dict[str, str]) -> dict[str, str]:
+        for value in values.values():
+            address, _, port = value.rpartition(":")
+            try:
+                ipaddress.ip_address(address.strip("[]"))
+                is_port = 0 < int(port) < 65536
+            except ValueError:
+                is_port = False
+            if not is_port:
+                raise ValueError(f"{value!r}: expected address:port, such as 127.0.0.1:8080")
+        return values
+
     @field_validator("allow")
     @classmethod
     def _networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,5 +171,10 @@ class Crawl(Section):
 
 def load(path: Path | None, overrides: tuple[str, ...] = ()) -> Crawl:
     """Read a crawl's TOML file (None: the defaults) under overrides; ConfigError says what is wrong."""
-    data = read(path, overrides) if path is not None else overlay({}, overrides)
+    try:
+        data = read(path, overrides) if path is not None else overlay({}, overrides)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; `derlem crawl --settings` prints one to start from"
+        ) from None
     return parse(Crawl, data, str(path or "crawl"))

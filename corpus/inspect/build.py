@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from corpus import files
-from corpus.dataset import MANIFEST, DatasetError, Manifest, load
+from corpus.dataset import MANIFEST, Manifest, NotThereError, load
 
 # The folder of each stage and the kinds of file that tell it.
 FOLDERS = {
@@ -68,7 +68,7 @@ def open_build(root: str) -> Build:
         for name, telling in FOLDERS.items():
             if kinds & set(telling):
                 return Build(root, **{name: Stage(root, name, manifest)})
-        raise DatasetError(
+        raise NotThereError(
             f"{root} is the folder of stage {manifest.stage!r} with files of kind {sorted(kinds) or 'none'}; "
             f"expected a stage that holds documents ({', '.join(FOLDERS)}) or the output folder of a build"
         )
@@ -78,7 +78,7 @@ def open_build(root: str) -> Build:
         if files.size(folder := files.join(root, name), MANIFEST) is not None
     }
     if not found:
-        raise DatasetError(
+        raise NotThereError(
             f"{root} holds no finished stage: none of {', '.join(f'{name}/{MANIFEST}' for name in FOLDERS)} "
             f"is there; give the output folder of a build, or run the build until its first stage is done"
         )
@@ -88,7 +88,7 @@ def open_build(root: str) -> Build:
 def _need(stage: Stage | None, root: str, name: str, purpose: str) -> Stage:
     if stage is None:
         how = "`derlem build --until tokenize`" if name == "tokens" else f"the build until {name} is done"
-        raise DatasetError(
+        raise NotThereError(
             f"{root} has no finished stage {name}/, which is needed to {purpose}; give the output folder of "
             f"the whole build, or run {how}"
         )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 from corpus.inspect import rows
 from corpus.inspect import tokens as token_shards
 from corpus.inspect.build import Build, Stage, open_build
@@ -114,7 +114,7 @@ def _refuse_contradictions(**options: Any) -> None:
     for name, company in alone.items():
         wrong = [other for other in given if other not in company | {name}]
         if name in given and wrong:
-            raise DatasetError(
+            raise NotThereError(
                 f"{name} and {wrong[0]} cannot be asked for together; "
                 f"{name} goes with {', '.join(sorted(company)) or 'nothing else'}"
             )
@@ -217,7 +217,7 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
     texts = [Place(clean.folder, part_file(files, removal["part"]), removal["row"]) for removal in removals]
     for removal, place, values in zip(removals, texts, rows.read(texts), strict=True):
         if values["id"] != removal["id"]:
-            raise DatasetError(
+            raise NotThereError(
                 f"dedupe/ removed {removal['id']} at part {removal['part']}, row {removal['row']}, but there "
                 f"clean/ has {values['id']}: dedupe was made from an earlier clean; run the build again"
             )
@@ -230,7 +230,7 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
 def part_file(files: list[dataset.File], part: int) -> dataset.File:
     """Give the file of a part by its number; DatasetError where clean has no such part."""
     if part >= len(files):
-        raise DatasetError(
+        raise NotThereError(
             f"dedupe/ speaks of part {part}, but clean/ has {len(files)} parts: dedupe was made from another "
             f"clean; run the build again"
         )
@@ -295,8 +295,8 @@ def _by_id(build: Build, id: str, limit: int, stage: Where | None) -> list[Entry
     return found[:limit]
 
 
-def _no_such_id(id: str, root: str, homes: Sequence[Stage]) -> DatasetError:
-    return DatasetError(
+def _no_such_id(id: str, root: str, homes: Sequence[Stage]) -> NotThereError:
+    return NotThereError(
         f"no document of {root} has an id that begins with {id!r}; looked in "
         f"{', '.join(f'{home.name}/' for home in homes)}; "
         f"an id is 32 hexadecimal digits, and its beginning is enough"
@@ -312,7 +312,7 @@ def _check_rule(build: Build, rule: str) -> None:
     ranked = sorted(known.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{name} {number:,}" for name, number in ranked) or "none"
     missing = "" if build.dedupe is not None else "; there is no dedupe/ stage yet"
-    raise DatasetError(
+    raise NotThereError(
         f"no rule that begins with {rule!r} dropped anything in {build.root}; "
         f"rules that did: {listed}{missing}"
     )
@@ -331,7 +331,7 @@ def _check_language(language: str, pools: Iterator[Pool], build: Build) -> None:
         elif pool.rows is None or len(pool):
             there |= _languages(pool.folder, pool.file)
     if language not in there:
-        raise DatasetError(
+        raise NotThereError(
             f"no document in language {language!r}; there are: {', '.join(sorted(there)) or 'none'}"
         )
 

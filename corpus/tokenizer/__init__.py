@@ -7,7 +7,7 @@ import hashlib
 import sentencepiece as spm
 
 from corpus import files
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 
 FOLDER = "tokenizer"  # below a build's output folder: where the model that it trains lies
 MODEL = "tokenizer.model"  # its name there, and in the folder of token shards
@@ -36,7 +36,7 @@ class Tokenizer:
         try:
             self._pieces.LoadFromSerializedProto(model)
         except RuntimeError as error:
-            raise DatasetError(f"{where} is no SentencePiece model: {str(error).splitlines()[0]}") from None
+            raise NotThereError(f"{where} is no SentencePiece model: {str(error).splitlines()[0]}") from None
         self.vocabulary: int = self._pieces.GetPieceSize()
         self.bos: int = self._pieces.bos_id()  # -1 where the model has none
         self.eos: int = self._pieces.eos_id()
@@ -68,7 +68,7 @@ def load(url: str) -> Tokenizer:
         with files.open_bytes(url) as file:
             model = file.read()
     except OSError as error:
-        raise DatasetError(f"{url}: cannot be read: {error.strerror or error}") from None
+        raise NotThereError(f"{url}: cannot be read: {error.strerror or error}") from None
     return Tokenizer(model, url)
 
 

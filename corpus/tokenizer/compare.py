@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from corpus import dataset, tokenizer
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 from corpus.deal import VALIDATION
 
 TIKTOKEN = "tiktoken:"  # before the name of an encoding of the tiktoken package
@@ -63,7 +63,7 @@ def compare(folder: str, models: list[str]) -> list[Cost]:
         if file.split == VALIDATION:
             shards.setdefault(file.language, []).append(file.path)
     if not shards:
-        raise DatasetError(f"{folder} has no {VALIDATION} split to measure on: raise shard.validation")
+        raise NotThereError(f"{folder} has no {VALIDATION} split to measure on: raise shard.validation")
     return [
         cost for language in sorted(shards) for cost in _measure(folder, language, shards[language], opened)
     ]
@@ -97,9 +97,9 @@ def _tiktoken(name: str) -> _Model:
     try:
         import tiktoken
     except ImportError:
-        raise DatasetError(f"{name}: the package tiktoken is not installed: pip install tiktoken") from None
+        raise NotThereError(f"{name}: the package tiktoken is not installed: pip install tiktoken") from None
     try:
         encoding = tiktoken.get_encoding(name.removeprefix(TIKTOKEN))
     except ValueError as error:
-        raise DatasetError(f"{name}: {str(error).splitlines()[0]}") from None
+        raise NotThereError(f"{name}: {str(error).splitlines()[0]}") from None
     return _Model(name, encoding.n_vocab, encoding.encode_ordinary, encoding.decode)

@@ -13,7 +13,7 @@ import sentencepiece as spm
 
 from corpus import dataset, files
 from corpus.config import Tokenizer as Settings
-from corpus.dataset import DatasetError
+from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
 from corpus.privacy import KINDS
 from corpus.settings import ConfigError
@@ -153,7 +153,7 @@ def balanced(folder: str, size: int, seed: int) -> Iterator[tuple[str, str]]:
             given[language] += len(text.encode())
             yield language, text
     if not any(given.values()):
-        raise DatasetError(f"{folder} holds no text in its {TRAIN} split: there is nothing to train on")
+        raise NotThereError(f"{folder} holds no text in its {TRAIN} split: there is nothing to train on")
 
 
 def _drawn(folder: str, shards: list[str], seed: str) -> Iterator[str]:

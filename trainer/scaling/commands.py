@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +33,19 @@ def scale(
 
     It shows its plan first. Finished cells are not trained again; cells are spread over all GPUs.
     """
-    with _errors():
-        from trainer.run import StoppedError
-        from trainer.scaling import config, plan, render_plan, spread, study
+    from corpus import places
 
-        made = plan.plan(config.load(path, tuple(overrides or ())))
+    with _errors():
+        from trainer.scaling import config
+
+        loaded = config.load(path, tuple(overrides or ()))
+        places.writable(loaded.output, "output")
+        for name, folder in loaded.corpora.items():
+            places.folder(folder, f"corpora.{name} =")
+        from trainer.run import StoppedError
+        from trainer.scaling import plan, render_plan, spread, study
+
+        made = plan.plan(loaded)
         devices = len(spread.devices(made.study.train.run))
         cost = plan.estimate(made, max(1, devices))
         told = plan.foresee(made)
@@ -102,9 +111,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
-    from trainer.scaling.runs import RunsError
-
-    with mendable(RunsError):  # torch stays out
+    with mendable():  # torch stays out
         from trainer.scaling.analysis import fit_table
         from trainer.scaling.render import show
         from trainer.scaling.table import Columns
@@ -146,7 +153,11 @@ def emergence(
     as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts to stdout as JSON.")] = False,
 ) -> None:
     """Tell whether an ability jumps with scale, or only its metric: one set of answers, many metrics."""
+    from corpus import places
+
     with _errors():
+        if output is not None:
+            places.writable(str(output), "--output")
         from trainer.scaling.emergence import command, show
 
         request = command.Request(tuple(task or ()), by, n, most, shots, seed)
@@ -211,13 +222,19 @@ def report(
 
     A study's folder needs no columns; for any other table name them.
     """
-    from trainer.scaling.runs import RunsError
+    from corpus import places
 
-    with mendable(RunsError):  # torch stays out
+    with mendable():  # torch stays out
         from trainer.scaling.report import build
         from trainer.scaling.report.source import STUDY, Asked
         from trainer.scaling.table import Columns
 
+        places.writable(str(page.parent), "the folder of --output")
+        if page.is_dir():
+            fail(f"--output {page}: a folder; name a file, such as {page}/report.html", status=2)
+        for name, value in {"--model": model, "--held": held, "--more": more}.items():
+            if not 0 <= value < math.inf:
+                fail(f"{name} {value}: expected a number, 0 or more", status=2)
         left = dict(each.partition("=")[::2] for each in leave_out or ())
         if not all(left.values()):
             fail("--leave-out: expected RUN=WHY, such as small-3='diverged at step 400'", status=2)
@@ -235,7 +252,6 @@ def _errors() -> AbstractContextManager[None]:
     """Turn errors that a user can fix into one message; others keep their trace."""
     from corpus.dataset import DatasetError
     from trainer.checkpoint import CheckpointError
-    from trainer.scaling.runs import RunsError
     from trainer.scaling.spread import UnitError
 
-    return mendable(DatasetError, CheckpointError, RunsError, UnitError)
+    return mendable(DatasetError, CheckpointError, UnitError)

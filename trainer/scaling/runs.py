@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.settings import ConfigError
 from trainer.scaling.laws import Floats, Logs
 
 
-class RunsError(ValueError):
+class RunsError(ConfigError):
     """Runs that no law may be fitted to: says what was found, in which row, what was expected, what to do."""
 
 

@@ -1,0 +1,103 @@
+"""Places that a user names, a path or a URL: what is wrong with one is told before any work."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import fsspec
+from fsspec.utils import get_protocol
+from pydantic import AfterValidator
+
+from corpus import files
+from corpus.settings import ConfigError
+
+_READ_ONLY = ("http", "https")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
+"""Protocols whose file system is in an extra of this package."""
+
+
+def usable(place: str) -> str:
+    """Return a path or URL that a file system here can open; ValueError says what is wrong with another."""
+    if not place.strip():
+        raise ValueError("empty; expected a path or a URL")
+    if "\0" in place:
+        raise ValueError("expected a path or a URL without NUL characters")
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected a path or a URL in UTF-8") from None
+    if place.startswith("~") and os.path.expanduser(place) == place:
+        raise ValueError("no user of this name; write the folder's whole path")
+    if not files.is_local(place):
+        _installed(get_protocol(place))
+    return place
+
+
+def _installed(protocol: str) -> None:
+    """Load the file system of a protocol, or raise ValueError with what is missing."""
+    if protocol not in fsspec.available_protocols():
+        raise ValueError(
+            f"unknown protocol {protocol!r}; expected a path, or a URL such as gs://, s3://, https://"
+        )
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        raise ValueError(missing_extra(extra, f"{protocol}:// URLs") if extra else str(error)) from None
+
+
+def missing_extra(extra: str, purpose: str) -> str:
+    """Return the advice to install an extra of this package, from an index or in a clone."""
+    return (
+        f"{purpose} need packages that are not installed: pip install 'derlem[{extra}]', "
+        f"or in a clone: pip install -c constraints.txt '.[{extra}]'"
+    )
+
+
+Place = Annotated[str, AfterValidator(usable)]
+"""A path or a URL in a configuration."""
+
+
+def writable(place: str, name: str) -> None:
+    """Raise ConfigError unless `place`, which the user gave as `name`, is or can become a folder to write to.
+
+    Nothing is written; a remote store is only asked for its file system.
+    """
+    usable_as(place, name)
+    if not files.is_local(place):
+        if (protocol := get_protocol(place)) in _READ_ONLY:
+            raise ConfigError(f"{name} = {place!r}: {protocol}:// can only be read; name a folder or a store")
+        return
+    above = folder = _local(place)
+    while not os.path.lexists(above) and os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise ConfigError(f"{name} = {place!r}: {above} is not a folder; name another folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        what = "folder" if above == folder else "folder above it"
+        raise ConfigError(f"{name} = {place!r}: no permission to write in the {what}, {above}")
+
+
+def folder(place: str, name: str) -> None:
+    """Raise ConfigError unless `place`, which the user gave as `name`, is a folder (unless it is remote)."""
+    usable_as(place, name)
+    if not files.is_local(place):
+        return
+    path = _local(place)
+    if not os.path.exists(path):
+        raise ConfigError(f"{name} {place!r}: no such folder")
+    if not os.path.isdir(path):
+        raise ConfigError(f"{name} {place!r}: a file; expected a folder")
+
+
+def usable_as(place: str, name: str) -> None:
+    """Raise ConfigError unless a file system here can open `place`, which the user gave as `name`."""
+    try:
+        usable(place)
+    except ValueError as error:
+        raise ConfigError(f"{name} = {place!r}: {error}") from None
+
+
+def _local(place: str) -> str:
+    return os.path.abspath(files.located(place))
