@@ -118,8 +118,8 @@ def test_init_makes_the_folder_and_says_what_stops_it(tmp_path: Path, derlem: Co
     derlem("init", tmp_path / "my" / "corpus.toml")
     assert (tmp_path / "my" / "corpus.toml").is_file()
     answer = derlem("init", tmp_path / "my" / "corpus.toml" / "below.toml", check=False)
-    assert answer.returncode == 1
-    assert "cannot be written" in answer.stderr
+    assert answer.returncode == 2
+    assert "is not a folder" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
