@@ -80,6 +80,8 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     with stage.alone(output):
         for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
             stage.run(plans[name](), runner, console, folders[number:])
+    if until == tokenize.NAME:
+        _warn(files.join(output, tokenize.FOLDER), console)
     return output
 
 
@@ -105,4 +107,11 @@ def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -
     with stage.alone(config.output):
         planned = tokenize.plan(config, base)
         stage.run(planned, runner, console)
+    _warn(planned.folder, console)
     return planned.folder
+
+
+def _warn(tokens: str, console: Console) -> None:
+    """Tell of a tokenizer that loses text."""
+    if found := tokenize.warning(tokens):
+        console.print(found, style="red", markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pyarrow as pa
 from corpus import dataset
 from corpus.counts import Counts
 from corpus.schema import TOKENS16, Kind
+from corpus.tokenizer.lost import note
+from corpus.tokenizer.train import fit
 
 Batches = Sequence[Sequence[Sequence[int]]]
 """The batches of a shard, each its documents, each its tokens."""
@@ -22,8 +25,12 @@ def write(
     kind: Kind = TOKENS16,
     facts: Mapping[str, object] | None = None,
     validation: Mapping[str, Batches] | None = None,
+    lost: tuple[int, int] | None = None,
 ) -> None:
-    """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE"."""
+    """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE".
+
+    `lost`: documents that do not come back and `<unk>` tokens, noted for the first unit.
+    """
     units = []
     parts = [(split, *shard) for shard in shards.items()]
     parts += [("validation", *shard) for shard in (validation or {}).items()]
@@ -44,14 +51,12 @@ def write(
             for documents in batches:
                 slot.arrow.write_tokens(record_batch(documents, kind, language, source))
         assert slot.file is not None
-        rows = slot.file.rows
+        counts = Counts(seen=slot.file.rows, kept=slot.file.rows)
+        if lost and not units:
+            note(counts, split, language, *lost)
         units.append(
             dataset.Unit(
-                name=f"{name}-{split}",
-                fingerprint=fingerprint,
-                inputs=(),
-                files=(slot.file,),
-                counts=Counts(seen=rows, kept=rows),
+                name=f"{name}-{split}", fingerprint=fingerprint, inputs=(), files=(slot.file,), counts=counts
             )
         )
     known = {"tokenizer": "ab" * 32, "vocabulary": 300, "padded_vocabulary": 384, "eos": 2, "bos": None}
@@ -77,3 +82,9 @@ def record_batch(
         for number, document in enumerate(documents)
     ]
     return pa.RecordBatch.from_pylist(rows, kind.schema())
+
+
+@cache
+def tokenizer() -> bytes:
+    """Return a small model of `derlem tokenizer train`."""
+    return fit(["bir iki üç dört beş altı yedi sekiz dokuz on"] * 9, "unigram", 320)

@@ -47,11 +47,15 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The documents that models are compared by, sorted by language, source and the hash of their ids."""
+    """The documents that models are compared by, sorted by language, source and the hash of their ids.
+
+    `exact`: whether the tokenizer lost nothing of the corpus that they are from.
+    """
 
     documents: tuple[Document, ...]
     vocabulary: int
     bos: bool
+    exact: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -77,7 +81,8 @@ class Score:
     """How a model predicts some documents; `language` and `source` are empty where it is about all of them.
 
     `nll` is in nats over all tokens, `standard_error` that of bits_per_byte over documents (NaN for one),
-    `loss` the mean nll of a token and `perplexity` its exponential: those two depend on the tokenizer.
+    `loss` the mean nll of a token and `perplexity` its exponential: those two depend on the tokenizer. Where
+    the tokenizer lost text, `exact` is false and bits_per_byte too low: what was lost costs nothing.
     """
 
     language: str
@@ -90,6 +95,7 @@ class Score:
     standard_error: float
     loss: float
     perplexity: float
+    exact: bool
 
     @property
     def name(self) -> str:
@@ -166,7 +172,7 @@ def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATI
                 size = held["bytes"][row].as_py()
                 documents[position] = Document(language, source, name, size, ids)
     ordered = tuple(documents[position] for position in range(len(wanted)))
-    return Sample(ordered, tokens.vocabulary, tokens.bos is not None)
+    return Sample(ordered, tokens.vocabulary, tokens.bos is not None, tokens.lost.nothing)
 
 
 def windows(tokens: NDArray[np.int64], length: int) -> NDArray[np.void]:
@@ -358,4 +364,5 @@ def _score(
         standard_error=standard_error(nll[of] / math.log(2), sample.bytes[of], strata[of]),
         loss=loss,
         perplexity=math.exp(loss) if loss < 700 else math.inf,
+        exact=sample.exact,
     )

@@ -18,10 +18,8 @@ def convert(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
     Raises ConfigError for a model that changes text, since `Tokenizer` counts the bytes of the text as it is,
     and for one that is neither unigram nor BPE with bytes to fall back to.
     """
+    check(tokenizer, bos)
     model = read(tokenizer.model)
-    _check(model)
-    if bos and tokenizer.bos < 0:
-        raise ConfigError("the tokenizer cannot be exported: texts are to begin with BOS, and it has none")
     # Blanks stand in the pieces as they are, not as U+2581: so nothing has to be replaced in the text, and a
     # U+2581 of the text is a letter that no piece has, which becomes bytes here as it does in `Tokenizer`.
     names = [piece.text.replace(_SIGN, " ") for piece in model.pieces]
@@ -81,7 +79,9 @@ def merges(pieces: list[tuple[str, float]]) -> list[list[str]]:
     return [[left, right] for _, left, right in found]
 
 
-def _check(model: Model) -> None:
+def check(tokenizer: Tokenizer, bos: bool) -> None:
+    """Raise ConfigError for a tokenizer with which no model can be exported (`convert`)."""
+    model = read(tokenizer.model)
     if model.changes:
         raise ConfigError(
             f"the tokenizer cannot be exported: it changes text before cutting: {', '.join(model.changes)}; "
@@ -95,6 +95,8 @@ def _check(model: Model) -> None:
         raise ConfigError(
             "the tokenizer cannot be exported: it has no pieces for the 256 bytes (byte_fallback)"
         )
+    if bos and tokenizer.bos < 0:
+        raise ConfigError("the tokenizer cannot be exported: texts are to begin with BOS, and it has none")
 
 
 def _added(number: int, name: str, special: bool) -> dict[str, Any]:

@@ -219,7 +219,7 @@ class Line:
         self._steps, self._tokens, self._bytes_per_token = steps, tokens, bytes_per_token
         self._console = console or Console(stderr=True)
         self._every, self._clock, self._last = every, clock, -math.inf
-        self._held_out: float | None = None
+        self._held_out = ""
         self._text = ""
         self._bar = Progress(
             TextColumn("{task.percentage:>5.1f}%"),
@@ -230,9 +230,9 @@ class Line:
         )
         self._task = self._bar.add_task("", total=max(tokens, 1))
 
-    def evaluated(self, bits_per_byte: float) -> None:
-        """Show this bits-per-byte of held-out documents from now on."""
-        self._held_out = bits_per_byte
+    def evaluated(self, bits_per_byte: float, exact: bool = True) -> None:
+        """Show this bits-per-byte of held-out documents from now on; not `exact`: as a lower limit."""
+        self._held_out = f"held out {'' if exact else '>'}{bits_per_byte:.4f} bits/byte"
 
     def update(self, step: int, tokens: int, loss: float, rate: Rate) -> None:
         """Show where the run is: steps and tokens done, the last step's mean loss (nats), the rate."""
@@ -253,8 +253,8 @@ class Line:
         parts = [f"step {step:,}/{self._steps:,}", f"loss {loss:.3f}"]
         if self._bytes_per_token:
             parts[-1] += f" (about {loss / math.log(2) / self._bytes_per_token:.3f} bits/byte)"
-        if self._held_out is not None:
-            parts.append(f"held out {self._held_out:.4f} bits/byte")
+        if self._held_out:
+            parts.append(self._held_out)
         parts.append(f"{_short(rate.tokens_per_second)} tokens/s")
         if rate.mfu is None or rate.mfu_full is None:
             parts.append(f"{rate.tflops:.3g} TFLOP/s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.evaluate import Evaluation
 
 
@@ -18,9 +19,11 @@ def render_scores(found: Evaluation, console: Console) -> None:
             score.name,
             f"{score.documents:,}",
             f"{score.bytes:,}",
-            f"{score.bits_per_byte:.4f}",
+            f"{'' if score.exact else '>'}{score.bits_per_byte:.4f}",
             f"{score.standard_error:.4f}",
             f"{score.loss:.4f}",
             f"{score.perplexity:.4g}",
         )
     console.print(table)
+    if not found.total.exact:
+        console.print(f"bits/byte are {TOO_LOW}", style="red")

@@ -17,7 +17,8 @@ from rich.console import Console
 from corpus import files
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
-from trainer import evaluate, identity, metrics, model, optim, parallel, schedule, tokens
+from corpus.tokenizer.lost import TOO_LOW
+from trainer import evaluate, fast_tokenizer, identity, metrics, model, optim, parallel, schedule, tokens
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
@@ -63,6 +64,8 @@ def train(
         found = files.read_json(str(folder), RESULT)
         if isinstance(found, dict):
             return found if world.first else {}
+        if world.first:
+            _say_of_tokenizer(opened, console)
         run = Run(folder, config, opened, order, world, console)
         resumed = run.begin(branch)
         if world.first:  # not before all could be made: what was wrong may be corrected in the same folder
@@ -133,7 +136,8 @@ class Run:
 
     def go(self, resumed: int | None) -> dict[str, Any]:
         """Train from where the run stands, `resumed` as `begin` gave it, to its end."""
-        bytes_per_token = metrics.bytes_per_token(self.opened.manifest)
+        exact = self.opened.lost.nothing  # else bits per byte would be too low
+        bytes_per_token = metrics.bytes_per_token(self.opened.manifest) if exact else None
         steps, config = self.order.steps, self.config
         with ExitStack() as stack:
             self.metrics = stack.enter_context(self._open_metrics(resumed))
@@ -258,7 +262,7 @@ class Run:
         found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
         scores = {score.name: asdict(score) for score in found.scores}
         self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
-        self.line.evaluated(found.total.bits_per_byte)
+        self.line.evaluated(found.total.bits_per_byte, found.total.exact)
 
     def show(self) -> None:
         """Go on from the configured prompt, for a look; several ranks do not."""
@@ -340,6 +344,26 @@ def open_order(config: Config, opened: Tokens, world: World) -> Order:
                 f"data.batch = {phase.batch}: {world.size} ranks cannot share it evenly; take a multiple"
             )
     return order
+
+
+def _say_of_tokenizer(opened: Tokens, console: Console) -> None:
+    """Say before the training what this tokenizer loses, and whether the model cannot be exported for it."""
+    if not opened.lost.nothing:
+        console.print(
+            f"{opened.lost}; bits per byte will be {TOO_LOW}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+    try:
+        fast_tokenizer.check(Tokenizer(identity.model(opened)), opened.bos is not None)
+    except ConfigError as error:
+        console.print(
+            f"this model will train, but `derlem export` will refuse it: {error}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _checkpoints(folder: Path, config: Config, world: World) -> Checkpoints:

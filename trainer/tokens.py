@@ -13,6 +13,7 @@ from corpus import dataset, files
 from corpus.dataset import Batches, DatasetError, File, Manifest, NotThereError
 from corpus.deal import VALIDATION
 from corpus.tokenizer import Tokenizer
+from corpus.tokenizer.lost import Lost, lost
 from trainer.config import Config
 from trainer.mixture import SMALLEST
 from trainer.order import VERSION, Order, Phase, Stream
@@ -38,7 +39,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token shards that a build finished: `rows` is the padded vocabulary, `tokenizer` its SHA-256."""
+    """Token shards that a build finished: `rows` is the padded vocabulary, `tokenizer` its SHA-256.
+
+    `lost` is what that tokenizer did not keep of the texts: bits per byte are too low where it is anything.
+    """
 
     folder: str
     manifest: Manifest
@@ -47,6 +51,7 @@ class Tokens:
     vocabulary: int
     rows: int
     tokenizer: str
+    lost: Lost
 
 
 Place = tuple[File, int]
@@ -82,6 +87,7 @@ def open(folder: str) -> Tokens:
         vocabulary=_number(facts["vocabulary"]),
         rows=_number(facts["padded_vocabulary"]),
         tokenizer=str(facts["tokenizer"]),
+        lost=lost(manifest.counts()),
     )
 
 

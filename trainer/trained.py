@@ -11,6 +11,7 @@ import torch
 from corpus import files, settings, tokenizer
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
+from corpus.tokenizer.lost import TOO_LOW
 from trainer import average
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
@@ -53,7 +54,8 @@ def described(score: dict[str, Any]) -> str:
     """Say a score of result.json: bits per byte, its standard error where there is one, over how much."""
     error = score["standard_error"]
     around = "" if error is None else f" ± {error:.4f}"
-    return f"{score['bits_per_byte']:.4f}{around} ({score['documents']} held-out documents)"
+    mark = "" if score.get("exact", True) else f"; {TOO_LOW}"  # older results do not say
+    return f"{score['bits_per_byte']:.4f}{around} ({score['documents']} held-out documents{mark})"
 
 
 def open(

@@ -40,6 +40,7 @@ class Tokenizer:
         self.vocabulary: int = self._pieces.GetPieceSize()
         self.bos: int = self._pieces.bos_id()  # -1 where the model has none
         self.eos: int = self._pieces.eos_id()
+        self.unknown: int = self._pieces.unk_id()  # stands for text that no piece has
         self._sign = [self._pieces.PieceToId(piece) for piece in _SIGN_BYTES]
 
     def encode(self, text: str) -> list[int]:

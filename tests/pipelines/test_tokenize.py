@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 import pytest
+import sentencepiece as spm
 from rich.console import Console
 from support import texts, write_shards
 
@@ -20,6 +22,7 @@ from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer, padded
+from corpus.tokenizer.lost import lost
 from corpus.tokenizer.train import fit
 from pipelines import build, tokenize
 from pipelines.errors import StageError
@@ -323,3 +326,57 @@ def test_a_folder_of_other_things_is_left_as_it_was(config: Config, tmp_path: Pa
 
 def test_the_schema_names_what_the_design_names() -> None:
     assert TOKENS16.schema().names == ["tokens", "bytes", "id", "language", "source", "copies"]
+
+
+def own(texts: list[str], **settings: object) -> bytes:
+    """Return a SentencePiece model as its own trainer makes it."""
+    written = io.BytesIO()
+    spm.SentencePieceTrainer.Train(
+        sentence_iterator=iter(texts), model_writer=written, minloglevel=2, **settings
+    )
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model_type": "word", "vocab_size": 100},
+        {"vocab_size": 120},
+        {"model_type": "char", "vocab_size": 40},
+    ],
+)
+def test_documents_that_do_not_come_back_and_unknown_tokens_are_counted_and_told(
+    config: Config, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    model = own([line for text in KEPT for line in text.splitlines()], **settings)
+    files.write_bytes(str(tmp_path / "tokenizer"), MODEL, model)
+    pieces = Tokenizer(model)
+    encoded = {name: [pieces.encode(text) for text in held] for name, held in SHARDS.items()}
+    changed = {
+        name: sum(pieces.decode(ids) != text for ids, text in zip(encoded[name], held, strict=True))
+        for name, held in SHARDS.items()
+    }
+    unknown = {name: sum(ids.count(pieces.unknown) for ids in found) for name, found in encoded.items()}
+    manifest = run(config)
+    noted = manifest.counts().noted
+    assert sum(changed.values()) > 0
+    assert noted["train documents that do not come back"] == {
+        language: changed[f"{language}/train"] for language in ("tur_Latn", "eng_Latn")
+    }
+    assert noted["validation documents that do not come back"] == {"tur_Latn": changed["tur_Latn/validation"]}
+    found = lost(manifest.counts())
+    assert (found.documents, found.changed, found.unknown) == (
+        31,
+        sum(changed.values()),
+        sum(unknown.values()),
+    )
+    told = tokenize.warning(str(tmp_path / "tokens"))
+    assert told is not None
+    assert f"{found.changed} of 31 documents do not come back from their tokens" in told
+    assert f"{found.unknown:,} of {found.tokens:,} tokens are <unk>" in told
+
+
+def test_a_model_that_loses_nothing_is_not_warned_of(config: Config, tmp_path: Path) -> None:
+    manifest = run(config)
+    assert lost(manifest.counts()).nothing
+    assert tokenize.warning(str(tmp_path / "tokens")) is None

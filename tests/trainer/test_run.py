@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -12,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece as spm
 import torch
 from ranks import on_ranks, process
 from rich.console import Console
-from token_shards import write
+from token_shards import tokenizer, write
 
 from corpus import files, settings
 from corpus.dataset import DatasetError
 from corpus.settings import ConfigError
-from corpus.tokenizer import MODEL
-from trainer import identity, metrics, run, selfcheck, tokens
+from corpus.tokenizer import MODEL, Tokenizer
+from trainer import fast_tokenizer, identity, metrics, run, selfcheck, tokens, trained
 from trainer.checkpoint import CheckpointError
 from trainer.config import Config
 from trainer.guard import Decision, Guard
@@ -57,7 +59,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     write(
         folder, {"tur_Latn/web": [documents[:40]]}, facts=facts, validation={"tur_Latn/web": [documents[40:]]}
     )
-    (folder / MODEL).write_bytes(b"a tokenizer, which no test here decodes with")
+    (folder / MODEL).write_bytes(tokenizer())
     return str(folder)
 
 
@@ -97,6 +99,48 @@ def test_a_run_learns_and_says_what_it_did(whole: Path) -> None:
     assert result["evaluation"]["all"]["documents"] == 4
 
 
+def test_a_tokenizer_that_loses_text_is_told_before_the_training_and_marks_every_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [[3, 4, 5, 6, 2]] * 40
+    held = {"tur_Latn/web": [documents[:4]]}
+    corpus, folder = tmp_path / "corpus", tmp_path / "run"
+    write(corpus, {"tur_Latn/web": [documents]}, validation=held, lost=(7, 9))
+    lossy = io.BytesIO()
+    spm.SentencePieceTrainer.Train(
+        sentence_iterator=iter(["bir iki üç", "dört beş"]),
+        model_writer=lossy,
+        model_type="word",
+        vocab_size=8,
+        minloglevel=2,
+    )
+    (corpus / MODEL).write_bytes(lossy.getvalue())
+    torch.set_num_threads(1)
+    result = run.train(str(corpus), folder, made(), Console(stderr=True, width=500))
+    said = capsys.readouterr().err
+    before, _, after = said.partition("parameters,")
+    assert "7 of 44 documents do not come back from their tokens, and 9 of" in before
+    assert "`derlem export` will refuse it: the tokenizer cannot be exported: it changes text" in before
+    assert "held out >" in after
+    assert "about" not in after
+    assert {score["exact"] for score in result["evaluation"].values()} == {False}
+    assert json.loads((folder / "result.json").read_text())["evaluation"]["all"]["exact"] is False
+    assert trained.described(result["evaluation"]["all"]).endswith("; too low: the tokenizer loses text)")
+    with pytest.raises(ConfigError, match="cannot be exported"):
+        fast_tokenizer.convert(Tokenizer(lossy.getvalue()), False)
+
+
+def test_a_tokenizer_that_keeps_all_text_is_no_matter(
+    corpus: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    result = run.train(corpus, tmp_path, made(), Console(stderr=True, width=500))
+    said = capsys.readouterr().err
+    assert "export" not in said
+    assert "too low" not in said
+    assert {score["exact"] for score in result["evaluation"].values()} == {True}
+
+
 def test_a_finished_run_is_not_trained_again(whole: Path, corpus: str) -> None:
     before = (whole / metrics.FILE).stat()
     assert train(corpus, whole)["steps"] == STEPS
@@ -131,7 +175,7 @@ def test_a_look_that_fails_loses_no_result(
 def test_a_run_without_evaluation_and_with_less_than_a_window_to_read_ends(tmp_path: Path) -> None:
     facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
     write(tmp_path / "corpus", {"tur_Latn/web": [[[5, 6, 7, 2]]]}, facts=facts)
-    (tmp_path / "corpus" / MODEL).write_bytes(b"")
+    (tmp_path / "corpus" / MODEL).write_bytes(tokenizer())
     with pytest.raises(DatasetError, match=r"split 'validation'.*shard\.validation.*evaluate\.documents = 0"):
         train(str(tmp_path / "corpus"), tmp_path / "run")
     result = train(str(tmp_path / "corpus"), tmp_path / "run", made(**{"evaluate.documents": 0}))

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.scaling.approaches import Frontier, side_by_side
 from trainer.scaling.descent import HUBER, Objective
+from trainer.scaling.diverged import diverged, reasons
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, TIED, Law
 from trainer.scaling.prediction import order, predict
@@ -111,11 +112,16 @@ def fit_table(
     RunsError if the table is refused.
     """
     table = load(path, columns)
-    analyses = tuple(
-        analyse(name, runs, choose(law, runs), objective, resamples, seed)
-        for name, runs in table.runs.items()
-    )
-    return TableFit(str(path), table.findings, analyses)
+    findings, analyses = list(table.findings), []
+    for name, runs in table.runs.items():
+        chosen = choose(law, runs)
+        absurd, expected = diverged(chosen, runs)
+        findings += [
+            Finding("warn", "diverged", f"row {row + 1} is left out of the fit: {why}")
+            for row, why in zip(np.flatnonzero(absurd), reasons(name, runs, absurd, expected), strict=True)
+        ]
+        analyses.append(analyse(name, runs.take(~absurd), chosen, objective, resamples, seed))
+    return TableFit(str(path), tuple(findings), tuple(analyses))
 
 
 def choose(name: str, runs: Runs) -> Law:

@@ -218,6 +218,7 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
         "loss": every["loss"],
         "bits_per_byte": every["bits_per_byte"],
         "standard_error": every["standard_error"],
+        "exact": every["exact"],
         "languages": {
             name: {key: score[key] for key in ("bits_per_byte", "standard_error")}
             for name, score in scores.items()

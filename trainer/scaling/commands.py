@@ -243,6 +243,7 @@ def report(
         asked = Asked(columns, corpus, seed, law, about, model, held, more, left)
         found = build.report(runs, asked, resamples)
         twin = build.write(found, page)
+        say(found.about)
         for answer in found.answers:
             say(f"{answer.question}\n  {answer.statement}")
         say(f"wrote {shortened(str(page))} and {shortened(str(twin))}")

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.optim import LEARNING_RATES
 from trainer.scaling.cells import Unit, part
 from trainer.scaling.foretell import foretell, predictions
@@ -102,9 +103,10 @@ class _Report:
             return
         self._done += 1
         collect(self._plan)
+        mark = "" if row.get("exact", True) else f" ({TOO_LOW})"
         self._say(
             f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats a token, "
-            f"{row['bits_per_byte']:.4f} bits per byte, {row['epochs']:.2g} epochs"
+            f"{row['bits_per_byte']:.4f} bits per byte{mark}, {row['epochs']:.2g} epochs"
         )
 
     def foretold(self, cell: Cell, name: str) -> None:

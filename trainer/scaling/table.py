@@ -14,8 +14,12 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.laws import Floats
 from trainer.scaling.runs import Runs, RunsError, runs
+
+EXACT = "exact"
+"""The column that says whether a study's tokenizer keeps all text."""
 
 SHOWN = 3
 """Rows that a message names."""
@@ -85,6 +89,8 @@ def load(path: Path, columns: Columns) -> Table:
     refused = [f.message for f in findings if f.severity == "refuse"]
     if refused:
         raise RunsError(f"{path}: " + "; ".join(refused))
+    if EXACT in table.column_names and False in table[EXACT].to_pylist():
+        findings = (*findings, Finding("warn", EXACT, f"bits per byte are {TOO_LOW}"))
     known = {name: values.get(name) for name in ("params", "tokens", "unique", "compute")}
     return Table({name: runs(loss, group=group, **known) for name, loss in losses.items()}, findings)
 
@@ -112,6 +118,8 @@ def check(
         if wrong.any():
             bad = True
             hint = "; an integer that overflowed looks like this" if (column < 0).any() else ""
+            if name in losses and not hint:
+                hint = ": nothing was fitted; a run that diverged has no loss, take its row out"
             yield Finding(
                 "refuse", "finite", f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
             )

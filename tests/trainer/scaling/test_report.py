@@ -551,3 +551,25 @@ def test_gadre_report_ranks_its_corpora() -> None:
     assert ranked.statement.startswith("c4_original")
     assert any("unique tokens" in one.why for one in found.checklist if not one.passed)
     assert STUDY.params == "matmul_parameters"
+
+
+def test_a_study_of_a_tokenizer_that_loses_text_says_so_at_the_top_and_in_its_checks(tmp_path: Path) -> None:
+    lossy = [{**row, "exact": False} for row in cells()]
+    found = build.report(study(tmp_path / "lossy", lossy), resamples=40)
+    assert found.about.endswith("; bits per byte are too low: the tokenizer loses text")
+    assert any("too low" in one for one in found.cannot)
+    check = next(one for one in found.checklist if "across tokenizers" in one.name)
+    assert not check.passed
+    assert "the tokenizer loses text" in check.why
+
+
+def test_a_diverged_run_is_left_out_of_a_report_for_its_reason(tmp_path: Path) -> None:
+    d = np.geomspace(1e8, 1e11, 14)
+    path = table(tmp_path / "runs.csv", np.full(14, 1e8), d, d)
+    lines = path.read_text().splitlines()
+    lines[9] = ",".join([*lines[9].split(",")[:-1], "11.0"])
+    path.write_text("\n".join(lines))
+    found = build.report(path, ALL, resamples=40)
+    page = render(found, "x.json")
+    assert "the run diverged, or the number is wrong" in page
+    assert found.analysis["runs"] == 13

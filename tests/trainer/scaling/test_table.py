@@ -185,3 +185,36 @@ def test_the_law_follows_from_the_columns() -> None:
     assert choose("kaplan", runs(loss, params=n, tokens=d)).name == "kaplan"
     with pytest.raises(RunsError, match="law 'power' is unknown"):
         choose("power", runs(loss, tokens=d))
+
+
+@pytest.mark.parametrize(("row", "loss"), [(39, 9.8), (39, 1e9), (0, 11.0), (17, 4.9), (20, 0.02)])
+def test_a_run_whose_loss_is_absurd_is_named_and_left_out(tmp_path: Path, row: int, loss: float) -> None:
+    table = rows()
+    kept = fit_table(write(tmp_path, {name: v[:row] + v[row + 1 :] for name, v in table.items()}), NAMES)
+    table["loss"][row] = loss
+    found = fit_table(write(tmp_path, table), NAMES, resamples=40)
+    (told,) = (f.message for f in found.findings)
+    assert told.startswith(
+        f"row {row + 1} is left out of the fit: loss is {loss:.4g} where the law of the other"
+    )
+    assert found.analyses[0].runs == 39
+    assert found.analyses[0].fit.parameters == pytest.approx(kept.analyses[0].fit.parameters, rel=1e-6)
+
+
+def test_runs_that_scatter_or_bend_are_not_taken_for_diverged_ones(tmp_path: Path) -> None:
+    for noise in (0.0, 0.05, 0.3):
+        assert fit_table(write(tmp_path, rows(noise)), NAMES, resamples=40).findings == ()
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), None])
+def test_a_run_without_a_loss_is_named_and_nothing_is_fitted(tmp_path: Path, loss: float | None) -> None:
+    table = rows()
+    table["loss"][25] = loss
+    with pytest.raises(RunsError, match=r"row 26 .*nothing was fitted; .* take its row out"):
+        fit_table(write(tmp_path, table, "parquet"), NAMES)
+
+
+def test_bits_per_byte_of_a_tokenizer_that_loses_text_are_told(tmp_path: Path) -> None:
+    table = rows() | {"exact": [True] * 39 + [False]}
+    found = load(write(tmp_path, table), NAMES).findings
+    assert [each.message for each in found] == ["bits per byte are too low: the tokenizer loses text"]

@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.report.answers import answers
 from trainer.scaling.report.checks import cannot, checklist
 from trainer.scaling.report.facts import Report
@@ -69,4 +70,6 @@ def _about(m: Measured) -> str:
         said += f", {count(float(sizes.min()))} to {count(float(sizes.max()))} parameters"
     if tokens is not None:
         said += f", {count(float(tokens.min()))} to {count(float(tokens.max()))} tokens"
+    if not all(row.exact for row in m.source.kept(m.source.about)):
+        said += f"; bits per byte are {TOO_LOW}"
     return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.approaches import parabola_bias
 from trainer.scaling.report.answers import REACH
 from trainer.scaling.report.facts import Answer, Check
@@ -226,6 +227,8 @@ def _languages(m: Measured) -> Check:
         return Check(
             name, False, f"{unit(m.loss)} is not said to be in bits per byte: it depends on the tokenizer"
         )
+    if not all(row.exact for row in m.source.kept(m.source.about)):
+        return Check(name, False, f"bits per byte are {TOO_LOW}")
     return Check(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} apart")
 
 

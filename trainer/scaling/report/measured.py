@@ -11,6 +11,7 @@ from trainer.scaling.analysis import HELD_OUT, Analysis, analyse, choose, repeat
 from trainer.scaling.approaches import Frontier, approach_1, approach_2, approach_3
 from trainer.scaling.conventions import CONVENTIONS
 from trainer.scaling.descent import HUBER, Objective, descend
+from trainer.scaling.diverged import diverged, reasons
 from trainer.scaling.fit import Fit, fit, problem
 from trainer.scaling.laws import CHINCHILLA, Floats
 from trainer.scaling.prediction import Predictions, order, predict
@@ -114,6 +115,12 @@ def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
     loss = source.asked.columns.loss[0]
     made = source.runs(loss)
     law = choose(source.asked.law, made)
+    absurd, expected = diverged(law, made)
+    if absurd.any():
+        why = dict(zip(np.flatnonzero(absurd), reasons(loss, made, absurd, expected), strict=True))
+        names = [row.run for row in source.fitted(loss)]
+        source = source.without({names[row]: said for row, said in why.items()})
+        made = source.runs(loss)
     analysis = analyse(loss, made, law, HUBER, resamples, seed)
     analysis = _on_trunks(analysis, source, made)
     noise, replicates = noise_floor(source.kept(source.about), loss)

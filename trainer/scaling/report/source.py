@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.conventions import CONVENTIONS
 from trainer.scaling.laws import Floats
 from trainer.scaling.runs import Runs, RunsError, runs
-from trainer.scaling.table import Columns, Finding, check, read
+from trainer.scaling.table import EXACT, Columns, Finding, check, read
 from trainer.shape import Shape
 
 FILE = "runs.jsonl"
@@ -59,7 +60,8 @@ class Run:
     `counts` are its parameters and `flops` its training FLOPs by convention, where its shape is known;
     `group` is the unit of resampling, `curve` the trunk on which it lies; `nats` is a study's loss per
     token, `foretold` the hash of what was predicted before it was trained; `scored` are the validation tokens
-    of its loss, `error` is the loss's standard error by their choice, `code` the commit that trained it.
+    of its loss, `error` is the loss's standard error by their choice, `code` the commit that trained it;
+    `exact`: whether its tokenizer keeps all text.
     """
 
     run: str
@@ -84,6 +86,7 @@ class Run:
     folder: str
     group: str
     curve: str
+    exact: bool = True
     left_out: str = ""
 
     @property
@@ -118,6 +121,11 @@ class Source:
     def fitted(self, loss: str) -> list[Run]:
         """Give the rows of the corpus that the report is about, with this loss."""
         return [row for row in self.kept(self.about) if _finite(row.losses.get(loss))]
+
+    def without(self, reasons: Mapping[str, str]) -> Source:
+        """Return the same with these runs left out, each for its reason."""
+        rows = [replace(row, left_out=row.left_out or reasons.get(row.run, "")) for row in self.rows]
+        return replace(self, rows=tuple(rows))
 
     def runs(self, loss: str, whole: bool = False) -> Runs:
         """Give them as columns; `whole`: with those left out that have a loss."""
@@ -171,6 +179,8 @@ def load(path: Path, asked: Asked) -> Source:
     if about not in corpora:
         raise RunsError(f"{file}: no run of corpus {about!r}; there are {', '.join(sorted(set(corpora)))}")
     rows, remarks = _units(rows) if study else (rows, ())
+    if not all(row.exact for row in rows if not row.left_out):
+        remarks = (*remarks, f"bits per byte are {TOO_LOW}")
     digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
     fitted = [i for i, row in enumerate(rows) if row.corpus == about and not row.left_out]
     findings = _findings([rows[i] for i in fitted], [records[i] for i in fitted], columns)
@@ -256,6 +266,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         folder=word("folder") if study else "",
         group=unit,
         curve=unit,
+        exact=record.get(EXACT) is not False,
     )
 
 

@@ -1,0 +1,53 @@
+"""What a tokenizer lost of a corpus: documents that do not come back from their tokens, `<unk>` tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpus.counts import Counts
+from corpus.deal import TRAIN, VALIDATION
+
+TOO_LOW = "too low: the tokenizer loses text"
+"""What stands beside such bits per byte wherever they are shown: what was lost costs nothing."""
+
+_CHANGED, _UNKNOWN = "documents that do not come back", "<unk> tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Of `documents`, so many are `changed` by the way to tokens and back; of `tokens`, so many `unknown`."""
+
+    documents: int
+    changed: int
+    tokens: int
+    unknown: int
+
+    @property
+    def nothing(self) -> bool:
+        """True if every document comes back as it was."""
+        return not self.changed and not self.unknown
+
+    def __str__(self) -> str:
+        return (
+            f"{self.changed:,} of {self.documents:,} documents do not come back from their tokens, and "
+            f"{self.unknown:,} of {self.tokens:,} tokens are <unk>"
+        )
+
+
+def note(counts: Counts, split: str, language: str, changed: int, unknown: int) -> None:
+    """Count what was lost of some documents of a split and language."""
+    counts.note(f"{split} {_CHANGED}", language, changed)
+    counts.note(f"{split} {_UNKNOWN}", language, unknown)
+
+
+def lost(counts: Counts) -> Lost:
+    """Return what the counts of the tokenize stage say was lost."""
+
+    def total(topic: str) -> int:
+        return sum(
+            number
+            for split in (TRAIN, VALIDATION)
+            for number in counts.noted.get(f"{split} {topic}", {}).values()
+        )
+
+    return Lost(counts.kept, total(_CHANGED), total("tokens"), total(_UNKNOWN))
