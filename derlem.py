@@ -85,7 +85,7 @@ def init(
 ) -> None:
     """Write a commented configuration to start from."""
     from corpus import places
-    from corpus.crawl.layout import archives
+    from corpus.crawl.catalogue import sources
     from corpus.starter import starter
 
     with _errors():
@@ -94,9 +94,13 @@ def init(
             places.usable_as(crawl, "--crawl")
     if path.exists():
         fail(f"{path} exists already; give another name, or move it away first", status=2)
+    with _errors():
+        found = sources(crawl, path.parent) if crawl else []
+    if crawl and not found:
+        fail(f"--crawl {crawl}: no crawl is there; expected the --output of derlem crawl or commoncrawl", 2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(starter(archives(crawl, path.parent)) if crawl else starter(), encoding="utf-8")
+        path.write_text(starter(found) if crawl else starter(), encoding="utf-8")
     except OSError as error:
         fail(f"{path}: cannot be written: {error.strerror}", status=2)
     todo = "" if crawl else "name your files under [[source]], then "
@@ -201,17 +205,20 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
 def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files, places
-    from corpus.crawl.layout import finished_rounds, round_folder
+    from corpus.crawl import catalogue
 
     with _errors():
         places.folder(folder, "DIR")
-        stages = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
-        stages += [round_folder(folder, number + 1) for number in range(finished_rounds(folder))]
-        there = [stage for stage in stages if files.size(stage, dataset.MANIFEST) is not None] or [folder]
+        made = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
+        there = [stage for stage in made if files.size(stage, dataset.MANIFEST) is not None]
+        there += catalogue.stages(folder)
         faults = 0
-        for stage in there:
+        advice: dict[str, None] = {}
+        for stage in there or [folder]:
             found = dataset.verify(stage)
             faults += len(found)
+            if found:
+                advice[catalogue.mending(dataset.load(stage).stage)] = None
             for fault in found:
                 say(f"{stage}: {fault}", style="red")
             if not found:
@@ -219,7 +226,7 @@ def verify(folder: Folder) -> None:
                 number = sum(len(unit.files) for unit in manifest.units)
                 say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
         if faults:
-            fail(f"{faults} faults in {folder}; remove the files named above: the next build makes them anew")
+            fail(f"{faults} faults in {folder}; {'; '.join(advice)}")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from corpus.config import Config, Source
+from corpus.crawl.catalogue import Source as Fetched
 from corpus.crawl.config import Crawl
 
 _WIDTH = 100
 
 
-def starter(paths: str = "crawl/*.warc.gz") -> str:
-    """Give a complete configuration with every key at its default and its description above it.
+EXAMPLE = Fetched("warc", ("crawl/*.warc.gz",))
 
-    Its one source are the WARC files that `paths` matches.
+
+def starter(fetched: Sequence[Fetched] = (EXAMPLE,)) -> str:
+    """Return a complete configuration with every key at its default and its description above it.
+
+    Its sources are the files that `fetched` names.
     """
-    source = {"name": "pages", "format": "warc", "paths": [paths]}
     head = [
         "# A derlem corpus. Build it with `derlem build FILE`; every key below shows its default.",
         "# Keys that start with # are optional.",
         "",
     ]
     lines = [*_keys(Config, {}), "", "# Where text comes from; repeat [[source]] for each origin."]
-    lines += ["[[source]]", *_keys(Source, source)]
+    for one in fetched:
+        name = "pages" if one.format == "warc" else "texts"
+        given = {"name": name, "format": one.format, "paths": list(one.paths)}
+        lines += ["[[source]]", *_keys(Source, given), ""]
+    lines.pop()
     lines += _tables(Config, "")
     return "\n".join([*head, *lines]) + "\n"
 

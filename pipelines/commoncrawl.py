@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from corpus.commoncrawl.ranges import Read, in_order, joined
 from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
+from corpus.crawl.catalogue import COMMONCRAWL
 from corpus.schema import REJECTED
 from corpus.settings import ConfigError
 from pipelines import stage
@@ -32,8 +34,9 @@ from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
-NAME = "commoncrawl"
-VERSION = 2
+NAME = COMMONCRAWL
+VERSION = 2  # of the files that captures are copied into
+WHOLE_VERSION = 1  # of files that are fetched whole
 PLANS = "plans"
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
@@ -45,8 +48,16 @@ class TooManyRejectedError(ValueError):
     """Most records of a unit are not what the index says."""
 
 
-def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: Console) -> str:
-    """Fetch a selection of captures, or the files that the list `paths` names; gives the stage's folder.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Where the files are that were fetched, and of which kinds they are: warc, wet."""
+
+    folder: str
+    kinds: tuple[str, ...]
+
+
+def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: Console) -> Fetched:
+    """Fetch a selection of captures, or the files that the list `paths` names.
 
     What is fetched already is not fetched again. Raises ConfigError, StageError and ServerError.
     """
@@ -57,7 +68,8 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: C
         _refuse_loss(planned)
         console.print(said, markup=False, soft_wrap=True)
         stage.run(planned, runner, console)
-    return planned.folder
+    kinds = {unit.task.kind if isinstance(unit.task, whole.Archive) else "warc" for unit in planned.units}
+    return Fetched(planned.folder, tuple(sorted(kinds)))
 
 
 def _refuse_loss(planned: Stage) -> None:
@@ -208,7 +220,7 @@ def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
     units = [
         plan_unit(
             NAME,
-            VERSION,
+            WHOLE_VERSION,
             {},
             archive.path,
             (dataset.Input(name=archive.path, checksum="path"),),
@@ -220,7 +232,9 @@ def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
     folder = files.join(home, f"{crawl}-files")
     work = partial(fetch_file, config.access)
     said = f"{len(archives):,} files of {crawl}"
-    return Stage(NAME, VERSION, folder, {"files": len(archives)}, tuple(units), work), said
+    settings: dict[str, object] = {"files": len(archives)}
+    # how many bytes a file has is only known when it is fetched
+    return Stage(NAME, WHOLE_VERSION, folder, settings, tuple(units), work, in_bytes=False), said
 
 
 def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcome:

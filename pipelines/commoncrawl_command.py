@@ -132,12 +132,14 @@ def commoncrawl(
 
         runner = options.choose(Run(), workers, tuple(beam or ()))
         where = files.located(output, os.getcwd())
-        folder = shortened(pipeline.run(config, where, paths, runner, console()))
-        kind = "wet" if paths and os.path.isdir(f"{folder}/wet") else "warc"
-        say(
-            f"done: {folder}\nnext: name {shlex.quote(f'{folder}/{kind}/*.gz')} under [[source]] with "
-            f'format = "{kind}", then derlem build'
+        fetched = pipeline.run(config, where, paths, runner, console())
+        folder = shortened(fetched.folder)
+        named = ", and ".join(
+            f'{shlex.quote(f"{folder}/{kind}/*.gz")} under a [[source]] with format = "{kind}"'
+            for kind in fetched.kinds
         )
+        begin = f"derlem init corpus.toml --crawl {shlex.quote(shortened(where))}"
+        say(f"done: {folder}\nnext: {begin}, or name {named}; then derlem build")
 
 
 def _config(selection: dict[str, Any], access: dict[str, Any], overrides: list[str]) -> Any:

@@ -67,8 +67,9 @@ def run(
     with stage.alone(folder):
         begun = _begin(folder, _addresses(seeds), earlier)
         boundary = Boundary(begun["seeds"], settings.scope)
+        number = 0
         while True:
-            number = layout.finished_rounds(folder) + 1
+            number = layout.finished_rounds(folder, number) + 1
             plan = _plan(folder, number, settings, begun, runner)
             state = number - 1, plan["pages"], plan["waiting"] + plan["due"]
             if not plan["due"]:
@@ -77,7 +78,12 @@ def run(
                 return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
             said = f"due {plan['due']:,}, hosts {plan['hosts']:,}, waiting {plan['waiting']:,}"
             console.print(f"round {number}: {said}", markup=False)
-            manifest = stage.run(_stage(folder, number, plan, settings, boundary), runner, console)
+            planned = _stage(folder, number, plan, settings, boundary)
+            if lost := layout.gap(folder, number):
+                _check_same(planned, lost)
+                said = f"{lost}: what its unit fetched is asked for again"
+                console.print(said, style="yellow", markup=False, soft_wrap=True)
+            manifest = stage.run(planned, runner, console)
             if not _has_moved(manifest):
                 why = "all hosts that are left ask for a longer pause; run it again later"
                 return Ended(why, number, *state[1:])
@@ -199,7 +205,11 @@ def _tables(folder: str, number: int, kind: Kind, columns: list[str] | None = No
 
 def _kept(folder: str) -> pa.Table:
     """Give the pages of a crawl that were kept, or found unchanged [FETCHES]."""
-    rounds = range(1, layout.finished_rounds(folder) + 1)
+    rounds = range(1, layout.rounds(folder) + 1)
+    if lost := next(filter(None, (layout.gap(folder, number) for number in rounds)), ""):
+        raise dataset.DatasetError(
+            f"{lost}: restore it, or run the crawl of {folder} again, which asks for what is lost"
+        )
     tables = [table for number in rounds for table in _tables(folder, number, FETCHES)]
     if not tables:
         raise ConfigError(f"{folder} holds no finished round of a crawl: nothing to ask for again")
@@ -256,6 +266,16 @@ def _redirects(folder: str, number: int, limit: int, addresses: pa.Table) -> dic
     columns = ["url", "outcome", "location"]
     done = (table for one in range(1, number) for table in _tables(folder, one, FETCHES, columns))
     return frontier.redirects(done, addresses.filter(addresses["due"]), limit)
+
+
+def _check_same(planned: stage.Stage, lost: str) -> None:
+    """Raise DatasetError where a round that lost a file is not made of the units that would be made now.
+
+    All of its files would make way for new ones, also those that are whole.
+    """
+    written = [unit.fingerprint for unit in dataset.load(planned.folder).units]
+    if written != [unit.fingerprint for unit in planned.units]:
+        raise dataset.DatasetError(f"{lost}, and another derlem wrote it: {layout.RESTORE}")
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:

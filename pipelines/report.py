@@ -73,7 +73,8 @@ def show(summary: dict[str, Any], console: Console) -> None:
             continue
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
         console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
-    if seen and not counts["kept"]:
+    is_crawl = summary["stage"] == "crawl"  # of which a round may find nothing but dead links
+    if seen and not counts["kept"] and not is_crawl:
         console.print("nothing was kept: look at the rules above", style="red")
     if summary["silent_rules"]:
         console.print(f"dropped nothing: {', '.join(summary['silent_rules'])}", style="dim")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from pathlib import Path
 from typing import Any
 
 from corpus import dataset, files
@@ -26,12 +23,40 @@ def round_folder(folder: str, number: int) -> str:
     return files.join(folder, ROUNDS, f"{number:04}")
 
 
-def finished_rounds(folder: str) -> int:
-    """Give the number of rounds that are whole."""
+def rounds(folder: str) -> int:
+    """Return the number of rounds that were finished, whatever became of their files since."""
     number = 0
     while files.size(round_folder(folder, number + 1), dataset.MANIFEST) is not None:
         number += 1
     return number
+
+
+def finished_rounds(folder: str, known: int = 0) -> int:
+    """Return the number of rounds that are whole: up to the first that is not, or that has lost a file.
+
+    The first `known` of them are taken for whole.
+    """
+    number = known
+    while files.size(round_folder(folder, number + 1), dataset.MANIFEST) is not None:
+        if gap(folder, number + 1):
+            break
+        number += 1
+    return number
+
+
+def gap(folder: str, number: int) -> str:
+    """Return what a finished round has lost, by the sizes of its files; "" where that is nothing."""
+    home = round_folder(folder, number)
+    if files.size(home, dataset.MANIFEST) is None:
+        return ""
+    for unit in dataset.load(home).units:
+        for file in unit.files:
+            size = files.size(home, file.path)
+            if size is None:
+                return f"{files.join(home, file.path)} is gone"
+            if size != file.bytes:
+                return f"{files.join(home, file.path)} has {size:,} bytes, {file.bytes:,} were written"
+    return ""
 
 
 def begun(folder: str) -> dict[str, Any] | None:
@@ -60,11 +85,3 @@ def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
 def home(folder: str, fingerprint: str) -> str:
     """Give the working folder of a unit of a round's stage folder: journal and open archive."""
     return files.join(folder, UNITS, f"{fingerprint}.work")
-
-
-def archives(folder: str, base: Path) -> str:
-    """Give the pattern of a crawl's WARC files, as a configuration in the folder `base` names them."""
-    found = files.located(folder)
-    if files.is_local(found):  # its name may hold the letters that a glob gives a meaning to
-        found = glob.escape(found if os.path.isabs(found) else os.path.relpath(found, base))
-    return files.join(found, ROUNDS, "*", WARC, "*.warc.gz")

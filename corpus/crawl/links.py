@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from lxml import etree
 from corpus.crawl import optout
 from corpus.crawl.urls import normalise
 from corpus.sources.http import charset_of
-from corpus.text.charset import decode
+from corpus.text.charset import codec_of, decode
 
 LINKS = 5_000
 """Different links that are taken from one page."""
@@ -27,6 +28,7 @@ _PIECE = 1 << 16  # bytes parsed between two looks at the limits
 _REFRESH = re.compile(
     r"\s*+[\d.]*+(?=[;,\s])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|([^\s\"'].*))", re.I | re.S
 )
+_WRITTEN = {"gbk": "gbk", "big5": "big5"}
 _FIELD = re.compile(r"<([^<>]*+)>([^<]*+)")
 _PARAMETER = re.compile(r"""[;\s](rel|hreflang)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", re.I)
 
@@ -69,9 +71,20 @@ def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
     reader.found += _refreshed(headers.get("refresh", ""))
     _feed(text.text.encode("utf-8", "replace"), reader)
     base = normalise(reader.base, url) if reader.base else None
-    # browsers encode queries in the page's charset, but never in a wide one
-    charset = "utf-8" if text.encoding.startswith("utf-") else text.encoding
-    return Page(_links(reader.found, url, base or url, charset), reader.directives(), reader.tdm, base or url)
+    links = _links(reader.found, url, base or url, query_codec(text.encoding))
+    return Page(links, reader.directives(), reader.tdm, base or url)
+
+
+def query_codec(encoding: str) -> str:
+    """Return the Python codec in which browsers send the queries of a page of that encoding (WHATWG name).
+
+    It is the page's own, but never a wide one. Some are read in a larger one than they are written in.
+    """
+    codec = _WRITTEN.get(encoding) or codec_of(encoding) or encoding
+    try:
+        return "utf-8" if encoding.startswith("utf-") else codecs.lookup(codec).name
+    except LookupError:
+        return "utf-8"
 
 
 def refresh(headers: Mapping[str, str], url: str) -> tuple[Link, ...]:

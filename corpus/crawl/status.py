@@ -107,12 +107,13 @@ class Watch:
     def __init__(self, folder: str) -> None:
         """Read the rounds that are finished, and the plan of the one under way."""
         self.status = Status()
-        finished = layout.finished_rounds(folder)
+        finished = layout.rounds(folder)
         for number in range(1, finished + 1):
             self._home = layout.round_folder(folder, number)
             self.status.begin(number, 0, 0)
             for file in dataset.load(self._home).files(FETCHES.name):
-                self._read(file.path)
+                if files.size(self._home, file.path) is not None:  # the crawl's next run sees what is gone
+                    self._read(file.path)
         self.status.is_finished, self.status.due, self.status.waiting = True, 0, 0
         plan = layout.plan(folder, finished + 1)
         if plan is not None:

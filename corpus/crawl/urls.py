@@ -72,7 +72,10 @@ def normalise(url: str, base: str = "", charset: str = "utf-8") -> str | None:
     Parsed as browsers do (WHATWG URL): relative to `base`, dot segments resolved, IDNA host, default port
     left out, all ASCII. Then without fragment, credentials, tracking parameters and session ids of the known
     kinds; escapes as RFC 3986, section 6.2.2, has them. The query keeps its order, which some servers mind.
-    `charset` is that of the page: browsers encode the query of its links in it, and old servers expect so.
+    `charset` is the codec of the page: browsers encode the query of its links in it, old servers expect so.
+
+    No fragment makes another address, neither #! nor #/: no server sees it, and without a browser's scripts
+    what is behind it is the same page, which is fetched once.
     """
     if len(url) > 4 * LONGEST:
         return None

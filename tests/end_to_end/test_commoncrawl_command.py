@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import derlem as front_door
 from corpus import dataset
+from corpus.config import load
 from pipelines import progress
 
 FETCHED = f"commoncrawl/{cc_crawl.CRAWL}"
@@ -147,7 +148,7 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
     status, said = run_in_process(options(server, tmp_path / "crawl"))
     assert status == 0, said
     assert "warc/*.gz" in said
-    assert 'under [[source]] with format = "warc", then derlem build' in said
+    assert 'under a [[source]] with format = "warc"; then derlem build' in said
     (tmp_path / "corpus.toml").write_text(
         'output = "corpus"\n[[source]]\nname = "cc"\nformat = "warc"\n'
         'paths = ["crawl/commoncrawl/*/warc/*.gz"]\n'
@@ -159,6 +160,57 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
     counts = dataset.load(str(tmp_path / "corpus" / "clean")).counts()
     assert counts.seen == counts.kept == fetched.counts().kept > 100
     assert counts.skipped == {"warcinfo": len(fetched.files("warc"))}
+
+
+def test_what_was_fetched_is_named_by_its_kind_wherever_it_lies(
+    server: cc_server.Server, tmp_path: Path
+) -> None:
+    warc = gzip.decompress(
+        (server.root / "crawl-data" / cc_crawl.CRAWL / "warc.paths.gz").read_bytes()
+    ).split()[0]
+    wet = Path(warc.decode().replace("/warc/", "/wet/").replace(".warc.gz", ".warc.wet.gz"))
+    (tmp_path / "root" / wet).parent.mkdir(parents=True)
+    (tmp_path / "root" / wet).write_bytes((server.root / warc.decode()).read_bytes())
+    (tmp_path / "wet.paths").write_text(str(wet))
+    with cc_server.serve(tmp_path / "root") as other:
+        for output in (f"memory://{tmp_path.name}", str(tmp_path / "crawl")):
+            line = ["commoncrawl", "--base", other.url, "--paths", str(tmp_path / "wet.paths"), "-o", output]
+            status, said = run_in_process(line)
+            assert status == 0, said
+            assert f'{cc_crawl.CRAWL}-files/wet/*.gz\' under a [[source]] with format = "wet"; then' in said
+            assert "MB/s" not in said  # how many bytes come is not known before
+    assert run_in_process(options(server, tmp_path / "crawl"))[0] == 0
+    assert run_in_process(["init", str(tmp_path / "corpus.toml"), "--crawl", str(tmp_path / "crawl")])[0] == 0
+    sources = load(tmp_path / "corpus.toml").source
+    assert [(one.name, one.format, len(one.paths)) for one in sources] == [
+        ("pages", "warc", 1),
+        ("texts", "wet", 1),
+    ]
+
+
+def test_what_was_fetched_is_checked_and_what_to_do_is_true(server: cc_server.Server, tmp_path: Path) -> None:
+    line = options(server, tmp_path / "crawl")
+    assert run_in_process(line)[0] == 0
+    status, said = run_in_process(["verify", str(tmp_path / "crawl")])
+    assert (status, said.count("are right")) == (0, 1)
+    victim = next((tmp_path / "crawl" / FETCHED / "warc").iterdir())
+    content = victim.read_bytes()
+    victim.write_bytes(content[:-1] + b"x")
+    status, said = run_in_process(["verify", str(tmp_path / "crawl")])
+    assert status == 1
+    assert "cannot be made anew from anything here" in said
+    assert "remove them and run the `derlem commoncrawl` command" in said
+    victim.unlink()
+    assert run_in_process(line)[0] == 0
+    assert victim.read_bytes() == content
+
+
+def test_a_crawl_that_is_not_there_is_no_source(tmp_path: Path) -> None:
+    for folder in (tmp_path / "absent", tmp_path):
+        status, said = run_in_process(["init", str(tmp_path / "corpus.toml"), "--crawl", str(folder)])
+        assert status == 2
+        assert f"--crawl {folder}: no crawl is there" in said
+        assert not (tmp_path / "corpus.toml").exists()
 
 
 @pytest.mark.parametrize(

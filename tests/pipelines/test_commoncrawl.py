@@ -66,7 +66,7 @@ def config(
 
 def run(given: CommonCrawl, folder: Path | str, paths: str = "", workers: int = 1) -> dataset.Manifest:
     made = commoncrawl.run(given, str(folder), paths, Runner(workers=workers), QUIET)
-    return dataset.load(made)
+    return dataset.load(made.folder)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

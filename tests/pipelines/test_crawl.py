@@ -196,6 +196,50 @@ def test_a_manifest_that_is_gone_is_written_anew_and_nothing_is_fetched_again(tm
     assert len(pages(tmp_path)) == 6 + 1
 
 
+def test_a_file_that_a_finished_round_has_lost_is_fetched_again_and_nothing_else(tmp_path: Path) -> None:
+    site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html("/1"), "/1": html("/2"), "/2": html()}
+    with Web({"a.test": site, "b.test": {"/robots.txt": OPEN, "/": html()}}) as served:
+        loaded = settings(served, limits={"buckets": 2})
+        run(tmp_path, loaded, "http://a.test/", "http://b.test/")
+        before = pages(tmp_path)
+        (archive,) = (tmp_path / "rounds/0002/warc").glob("*.warc.gz")
+        content = archive.read_bytes()
+        archive.write_bytes(content[:-1])
+        served.log.clear()
+        said = StringIO()
+        console = Console(file=said)
+        assert crawl.run(str(tmp_path), loaded, [], Runner(), console).why == "nothing is left to fetch"
+    assert f"{archive} has {len(content) - 1:,} bytes" in said.getvalue()
+    assert "what its unit fetched is asked for again" in said.getvalue()
+    assert served.paths() == ["/1"]
+    assert {url: row["digest"] for url, row in pages(tmp_path).items()} == {
+        url: row["digest"] for url, row in before.items()
+    }
+
+
+def test_a_round_of_another_derlem_that_lost_a_file_loses_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Web(web.village(hosts=1, pages=4)) as served:
+        run(tmp_path, settings(served), "http://www0.test/")
+        (archive,) = (tmp_path / "rounds/0001/warc").glob("*.warc.gz")
+        archive.unlink()
+        left = sorted(tmp_path.rglob("*.arrow"))
+        monkeypatch.setattr(crawl, "VERSION", crawl.VERSION + 1)
+        with pytest.raises(DatasetError, match=r"is gone, and another derlem wrote it: restore it"):
+            run(tmp_path, settings(served))
+    assert sorted(tmp_path.rglob("*.arrow")) == left
+
+
+def test_the_pages_of_a_crawl_that_lost_a_file_are_not_asked_for_by_another(tmp_path: Path) -> None:
+    with Web(web.village(hosts=1, pages=4)) as served:
+        run(tmp_path / "one", settings(served), "http://www0.test/")
+        next((tmp_path / "one").glob("rounds/0001/fetches/*.arrow")).unlink()
+        assert status(str(tmp_path / "one")).round == layout.rounds(str(tmp_path / "one"))
+        with pytest.raises(DatasetError, match="is gone: restore it, or run the crawl of"):
+            run(tmp_path / "two", settings(served), earlier=tmp_path / "one")
+
+
 def test_a_second_crawl_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     first = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(first, fcntl.LOCK_EX)

@@ -54,6 +54,12 @@ def test_a_stage_that_keeps_nothing_says_so() -> None:
     assert "nothing was kept" not in printed(summarise(manifest(COUNTS), (), [], 1.0, 0))
 
 
+def test_a_round_of_a_crawl_may_find_nothing_but_dead_links() -> None:
+    nothing = Counts(seen=2, kept=0, rejected={"status": 2})
+    crawled = manifest(nothing).model_copy(update={"stage": "crawl"})
+    assert "nothing was kept" not in printed(summarise(crawled, (), [], 1.0, None))
+
+
 def test_an_empty_stage_accuses_no_rule() -> None:
     assert summarise(manifest(Counts()), ("c4",), [], 1.0, 0)["silent_rules"] == []
 

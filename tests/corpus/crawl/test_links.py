@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.crawl import links
-from corpus.crawl.links import ELEMENTS, LINKS, Link, Page, read
+from corpus.crawl.links import ELEMENTS, LINKS, Link, Page, query_codec, read
 
 URL = "https://kitaplik.example/bolum/sayfa.html"
 
@@ -148,6 +148,35 @@ def test_the_charset_of_the_page_is_that_of_its_letters() -> None:
     assert urls(html.encode("cp1254"), content_type="text/html; charset=windows-1254") == encoded
     assert urls(html.replace("iso-8859-9", "utf-8")) == ["/%C5%9Fi%C5%9Fli?q=a%C4%9Fa%C3%A7"]
     assert urls('<a href="/ş?q=ş">'.encode("utf-16")) == ["/%C5%9F?q=%C5%9F"]
+
+
+@pytest.mark.parametrize(
+    ("label", "letter", "sent"),
+    [
+        *(("windows-874", "ก", "%A1"), ("tis-620", "ก", "%A1"), ("x-mac-cyrillic", "ж", "%E6")),
+        *(("iso-8859-8-i", "א", "%E0"), ("koi8-u", "ж", "%D6"), ("ibm866", "ж", "%A6")),
+        *(("gb2312", "中", "%D6%D0"), ("gbk", "中", "%D6%D0"), ("gb18030", "中", "%D6%D0")),
+        *(("macintosh", "é", "%8E"), ("big5", "中", "%A4%A4")),
+        *(("shift_jis", "中", "%92%86"), ("euc-jp", "中", "%C3%E6"), ("euc-kr", "中", "%F1%E9")),
+        *(("windows-1254", "ş", "%FE"), ("iso-8859-9", "ş", "%FE"), ("latin1", "é", "%E9")),
+        *(("windows-1254", "中", "%26%2320013%3B"), ("gbk", "ț", "%26%23539%3B")),
+        *(("utf-8", "ж", "%D0%B6"), ("utf-16", "ж", "%D0%B6"), ("none-such", "ж", "%D0%B6")),
+    ],
+)
+def test_a_query_is_sent_in_the_encoding_of_its_page(label: str, letter: str, sent: str) -> None:
+    html = f'<meta charset="{label}"><a href="/?q=&#{ord(letter)};">x</a>'
+    assert urls(html.encode(), content_type="text/html") == [f"/?q={sent}"]
+
+
+def test_every_encoding_of_the_web_has_a_codec_for_queries() -> None:
+    names = """ibm866 iso-8859-2 iso-8859-3 iso-8859-4 iso-8859-5 iso-8859-6 iso-8859-7 iso-8859-8
+        iso-8859-8-i iso-8859-10 iso-8859-13 iso-8859-14 iso-8859-15 iso-8859-16 koi8-r koi8-u macintosh
+        windows-874 windows-1250 windows-1251 windows-1252 windows-1253 windows-1254 windows-1255 windows-1256
+        windows-1257 windows-1258 x-mac-cyrillic gbk gb18030 big5 euc-jp iso-2022-jp shift_jis euc-kr"""
+    assert [name for name in names.split() if query_codec(name) == "utf-8"] == []
+    # of which browsers, too, send queries in UTF-8 (or cannot)
+    wide = ("utf-8", "utf-16le", "utf-16be", "utf-32-le", "replacement")
+    assert {query_codec(name) for name in wide} == {"utf-8"}
 
 
 # ------------------------------------------------------------------------------------------------ opt-outs

@@ -248,3 +248,9 @@ def test_without_a_language_only_the_shape_counts() -> None:
 
 def test_what_a_default_page_is_in_is_not_known() -> None:
     assert priority("https://a.example/x", "x-default", "tur") == priority("https://a.example/x", "", "tur")
+
+
+@pytest.mark.parametrize("fragment", ["#!", "#!/sayfa/1", "#/sayfa/1", "#", "#orada", "#!a#/b"])
+def test_no_fragment_makes_another_address_since_no_server_sees_it(fragment: str) -> None:
+    assert normalise(f"https://a.test/x?y=1{fragment}") == "https://a.test/x?y=1"
+    assert normalise(fragment, "https://a.test/x?y=1") == "https://a.test/x?y=1"
