@@ -115,7 +115,7 @@ def test_every_wanted_record_is_copied_verbatim_and_once(server: cc_server.Serve
     for path in archives(tmp_path):
         check(path)
         first, *records = members(path.read_bytes())
-        assert gzip.decompress(first).startswith(b"WARC/1.0\r\nWARC-Record-ID")
+        assert gzip.decompress(first).startswith(b"WARC/1.0\r\nWARC-Type: warcinfo\r\n")
         copied += records
     assert Counter(copied) == Counter(expected.values())
     assert manifest.counts().seen == manifest.counts().kept == len(expected)
