@@ -119,7 +119,7 @@ class Cleaner:
         document.language, document.language_score = found.code, found.score
         least = wanted.min_scores.get(found.code, wanted.min_score)
         if wanted.keep != ("*",) and found.code not in wanted.keep:
-            document.drop = Drop("language.not_kept", found.score, least)
+            document.drop = Drop("language.not_kept")
         elif found.score < least:
             document.drop = Drop("language.score", found.score, least)
 

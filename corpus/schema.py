@@ -92,8 +92,8 @@ DROPPED = Kind(
     1,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.mean_word_length"),
-        Column("value", pa.float64(), "what was measured"),
-        Column("limit", pa.float64(), "the limit that it broke"),
+        Column("value", pa.float64(), "what was measured; null where no number decided"),
+        Column("limit", pa.float64(), "the limit that it broke; null where no number decided"),
         *_DOCUMENT,
     ),
 )

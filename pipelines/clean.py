@@ -21,7 +21,7 @@ from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "clean"
-VERSION = 2
+VERSION = 3
 
 # Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
 _SMALL_BYTES = 1 << 20
@@ -210,6 +210,8 @@ def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[
     counts.kept += 1
     counts.note("text", "bytes", part.keep(document, source, position, name))
     counts.note("text", "words", document.words)
+    if lost := document.text.count("\ufffd"):
+        counts.note("text", "replacement_characters", lost)  # bytes that no encoding could read
     topics = (("repaired", document.repaired), ("lines", document.lines), ("redacted", document.redacted))
     for topic, names in topics:
         for kind, times in names.items():

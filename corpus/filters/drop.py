@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A rule such as `gopher.mean_word_length`, the document's value and the limit that it broke."""
+    """A rule such as `gopher.mean_word_length`, the document's value and the limit that it broke.
+
+    A rule that no number decided, such as `language.not_kept`, has neither.
+    """
 
     rule: str
-    value: float
-    limit: float
+    value: float | None = None
+    limit: float | None = None
 
 
 def above(rule: str, value: float, limit: float | None) -> Drop | None:

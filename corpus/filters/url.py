@@ -24,7 +24,8 @@ def check(url: str, settings: Filters) -> Drop | None:
         return None
     labels = _host(url).split(".")
     hosts = _hosts(settings.blocked_hosts)
-    for first in range(len(labels)):
+    most = max((host.count(".") + 1 for host in hosts), default=0)
+    for first in range(max(0, len(labels) - most), len(labels)):
         if ".".join(labels[first:]) in hosts:
             return Drop("url.blocked_host", float(len(labels) - first), 0.0)
     read = _spaced(unquote(url)) if settings.blocked_url_words else ""

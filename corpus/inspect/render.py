@@ -225,11 +225,18 @@ def _heading(entry: Entry, number: int, of: int) -> Rule:
     return Rule(Text(" ".join(part for part in parts if part), style="bold"), align="left")
 
 
+def _rule(values: dict[str, Any]) -> str:
+    """Return what dropped a document: the rule with its numbers, or the language where that decided."""
+    if values["value"] is None or values["limit"] is None:
+        return f"{values['rule']}: {values['language']}" if values["language"] else str(values["rule"])
+    return f"{values['rule']}: {values['value']:.4g}, limit {values['limit']:.4g}"
+
+
 def _origin(entry: Entry) -> RenderableType:
     values = entry.values
     lines: list[tuple[str, str]] = []
     if entry.kind == "dropped":
-        lines.append(("dropped by", f"{values['rule']}: {values['value']:.4g}, limit {values['limit']:.4g}"))
+        lines.append(("dropped by", _rule(values)))
     if entry.kind == "removed":
         alike = f", similarity {values['jaccard']:.2f}" if values["jaccard"] is not None else ""
         lines += [("removed by", f"{values['rule']}{alike}"), ("survivor", values["survivor"])]

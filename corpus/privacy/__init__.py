@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from corpus.addresses import is_public
 from corpus.privacy.checks import IBAN_LENGTH, is_card, is_iban, is_tckn, is_vkn
 
 Span = tuple[int, int]
@@ -60,9 +61,9 @@ def _find(text: str, kinds: Sequence[str]) -> list[tuple[int, int, str]]:
 
 
 def _spans(text: str, kind: str, runs: Sequence[Span]) -> Iterator[Span]:
-    if kind in _ADDRESSES:
-        yield from _ADDRESSES[kind](text)
-    else:
+    if kind in _ANYWHERE:
+        yield from _ANYWHERE[kind](text)
+    if kind in _NUMBERS:
         for low, high in runs:
             yield from _NUMBERS[kind](text, low, high)
 
@@ -83,30 +84,41 @@ def _dense_runs(text: str) -> list[Span]:
 # In every pattern, a placeholder beside a number (`|>`) forbids what a digit there would forbid: then
 # replacing one value can not free another, round after round. [0-9], not \d: the classes of `re` that fit a
 # bitmap are scanned several times as fast, and the numbers of other scripts are none of these.
-_BLANK = "[ \u00a0]"
+# Every blank of Unicode, and what is written for a hyphen: dashes, the minus, the full-width form.
+_BLANKS = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_DASHES = "\u2010-\u2015\u2212\ufe58\ufe63\uff0d-"  # the hyphen of ASCII last, as classes of `re` want it
+_BLANK = f"[{_BLANKS}]"
 
 # Ten digits, as near to each other as they stand in any of the numbers below, and how far such a number may
 # reach beyond them. Dates are stepped over: statutes are full of `24/3/2016-6698`.
 _DENSE = re.compile(
-    r"[0-9](?:[0-9]?[/.][0-9]{1,2}[/.][0-9]{4}(?![0-9])|(?P<run>(?:[ \u00a0.()/-]{0,3}[0-9]){9,}))"
+    r"[0-9](?:[0-9]?[/.][0-9]{1,2}[/.][0-9]{4}(?![0-9])"
+    rf"|(?P<run>(?:[{_BLANKS}.()/{_DASHES}]{{0,3}}[0-9]){{9,}}))"
 )
 _BEFORE_RUN, _AFTER_RUN = 16, 40
 
 # RFC 5321 lengths; letters of any script, because domains and addresses have them by now.
+# Two addresses without a blank between them are one match. `git@host:path` names a repository.
 _EMAIL = re.compile(
-    r"(?<![\w.%+-])(?<!\|>)[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@])",
+    r"(?<![\w.%+-])(?<!\|>)[\w.%+-]{1,64}(?:@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}){1,8}(?![^\W_]|@)",
+)
+_REPOSITORY = re.compile(r"(?:git|hg|svn)@", re.IGNORECASE)
+_PATH = re.compile(r"[:/](?=\S)")
+_PROTECTED = re.compile(
+    rf"\[{_BLANK}?e-?(?:mail|posta){_BLANK}{{1,2}}(?:protected|korumalı|korunuyor){_BLANK}?\]", re.IGNORECASE
 )
 _PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|avif)$", re.IGNORECASE)
 
 _IBAN = re.compile(rf"(?<![0-9A-Za-z])(?<!\|>)(?=([A-Za-z]{{2}}){_BLANK}?[0-9]{{2}})", re.ASCII)
-_IBAN_REST = re.compile(r"[ \u00a0-]?[0-9A-Za-z]")
+_IBAN_REST = re.compile(rf"[{_BLANKS}{_DASHES}]?[0-9A-Za-z]")
 
+_BETWEEN, _BESIDE = f"[{_BLANKS}.{_DASHES}]", f"[{_BLANKS}.,{_DASHES}]"
 _CARD = re.compile(
-    r"(?<!\w)(?<![0-9][ .,-])(?<!\|>)(?<!\|>[ .,-])"
+    rf"(?<!\w)(?<![0-9]{_BESIDE})(?<!\|>)(?<!\|>{_BESIDE})"
     r"(?:[0-9]{14,19}"
-    r"|[0-9]{4}([ \u00a0-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,3})?"
-    r"|[0-9]{4}([ \u00a0-])[0-9]{6}\2[0-9]{4,5})"
-    r"(?!\w|[ .,-][0-9]|[ .,-]?<\|)"
+    rf"|[0-9]{{4}}({_BETWEEN})[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}(?:\1[0-9]{{1,3}})?"
+    rf"|[0-9]{{4}}({_BETWEEN})[0-9]{{6}}\2[0-9]{{4,5}})"
+    rf"(?!\w|{_BESIDE}[0-9]|{_BESIDE}?<\|)"
 )
 _TCKN = re.compile(r"(?<!\w)(?<![0-9][.,/])(?<!\|>)(?<!\|>[.,/])[1-9][0-9]{10}(?!\w|[.,][0-9]|[.,]?<\|)")
 
@@ -131,9 +143,20 @@ _PHONE = re.compile(
     )
     \(? (?: 5[0-69][0-9] | (?: 2[1-8] | 3[1-9] | 4[1-8] ) [02468] ) \)?
     GAP [0-9]{3} GAP [0-9]{2} GAP [0-9]{2} (?! [0-9] | [.,][0-9] | <\| )
-    """.replace("GAP", r"(?: [\ \u00a0./-] | \ -\  )?").replace("BLANK", r"[\ \u00a0]"),
+    """.replace("GAP", f"(?: [{_BLANKS}./{_DASHES}] | {_BLANK}[{_DASHES}]{_BLANK} )?").replace(
+        "BLANK", _BLANK
+    ),
     re.VERBOSE,
 )
+# Numbers of other countries, told by + and a code that ITU-T E.164 assigns; North America's have ten digits
+# after it, with areas and exchanges that begin with 2 to 9.
+_FOREIGN = re.compile(
+    rf"(?<![\w+]|[0-9>])\+(?:(?P<america>1)|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[1-58]"
+    r"|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[0578]|9[679])[0-9])"
+    rf"(?P<rest>(?:[{_BLANKS}.()/{_DASHES}]{{0,3}}[0-9]){{7,13}})(?![0-9]|[.,][0-9]|<\|)"
+)
+_AREA = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
+_THOUSANDS = re.compile(rf"\+[0-9]{{1,3}}(?:([.{_BLANKS}])[0-9]{{3}})(?:\1[0-9]{{3}})+")
 _PHONE_BEFORE = re.compile(
     r"(?<![\w|])(?:tel|telefon\w*|gsm|cep|mobil|fa(?:ks|x)|whats ?app|iletişim|santral)\b[^0-9<\n]{0,25}\Z",
     re.IGNORECASE,
@@ -160,8 +183,14 @@ _MONEY = re.compile(r"\s?(?:TL|lira|₺|TRY|USD|EUR|avro|dolar|\$|€)", re.IGNO
 def _emails(text: str) -> Iterator[Span]:
     if "@" in text:
         for match in _EMAIL.finditer(text):
-            if not _PICTURE.search(match[0]):
-                yield match.span()
+            start, end = match.span()
+            if _PICTURE.search(match[0]) or (_REPOSITORY.match(match[0]) and _PATH.match(text, end)):
+                continue
+            if text[end : end + 1] == "_":  # emphasis of Markdown
+                start += len(match[0]) - len(match[0].lstrip("_"))
+            yield start, end
+    if "[" in text:
+        yield from (match.span() for match in _PROTECTED.finditer(text))
 
 
 def _ibans(text: str, low: int, high: int) -> Iterator[Span]:
@@ -197,6 +226,13 @@ def _phones(text: str, low: int, high: int) -> Iterator[Span]:
             yield match.span()
 
 
+def _foreign_phones(text: str) -> Iterator[Span]:
+    for match in _FOREIGN.finditer(text) if "+" in text else ():
+        area = not match["america"] or _AREA.fullmatch(_digits(match["rest"]))
+        if area and not _THOUSANDS.fullmatch(match[0]) and not _MONEY.match(text, match.end()):
+            yield match.span()
+
+
 def _ips(text: str) -> Iterator[Span]:
     for match in _IPV4.finditer(text) if _DOTTED.search(text) else ():
         if _is_public(match[0]) and _is_address_here(text, match):
@@ -224,7 +260,7 @@ def _is_public(address: str) -> bool:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return parsed.is_global and not parsed.is_multicast
+    return is_public(parsed)
 
 
 def _near(text: str, span: Span, before: re.Pattern[str], after: re.Pattern[str] | None = None) -> bool:
@@ -246,7 +282,11 @@ _NUMBERS: dict[str, Callable[[str, int, int], Iterator[Span]]] = {
     "phone": _phones,
     "vkn": _vkns,
 }
-_ADDRESSES: dict[str, Callable[[str], Iterator[Span]]] = {"email": _emails, "ip": _ips}
+_ANYWHERE: dict[str, Callable[[str], Iterator[Span]]] = {
+    "phone": _foreign_phones,
+    "email": _emails,
+    "ip": _ips,
+}
 
 # Every kind, in the order in which they claim characters: what proves most comes first.
-KINDS = (*_NUMBERS, *_ADDRESSES)
+KINDS = tuple(dict.fromkeys((*_NUMBERS, *_ANYWHERE)))

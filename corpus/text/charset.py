@@ -9,7 +9,7 @@ from typing import Literal
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-from corpus.text import turkish
+from corpus.text import mixed, turkish
 
 How = Literal["bom", "http", "meta", "utf-8", "detector", "turkish"]
 
@@ -70,6 +70,7 @@ _TURKISH_BYTES = re.compile(rb"[\xd0\xdd\xde\xf0\xfd\xfe]")
 _CP857_LETTERS = b"\x8d\xa7\x9f\x87\x94\x81\x98\xa6\x9e\x80\x99\x9a"
 _CP857_IN_WORD = re.compile(rb"[A-Za-z][%b]|[%b][A-Za-z]" % (_CP857_LETTERS, _CP857_LETTERS))
 _ASCII = bytes(range(0x80))
+_ASCII_TAG = re.compile(rb"<[!/]?[A-Za-z]{2}")
 # The detector's guesses that pages without a label all but never are: read as the web's commonest instead.
 _UNLIKELY = re.compile(r"cp(?:437|85[0278]|86[0135])|iso8859-(?:3|4|10|13|14|16)\Z")
 
@@ -91,7 +92,11 @@ def decode(payload: bytes, http: str | None = None, html: bool = True) -> Decode
     """
     for mark, wide in _BOMS:
         if payload.startswith(mark):
-            return Decoded(payload[len(mark) :].decode(wide, "replace"), _name(wide), "bom")
+            rest = payload[len(mark) :]
+            if wide == "utf-8" or not _is_narrow(rest):
+                return Decoded(rest.decode(wide, "replace"), _name(wide), "bom")
+            payload = rest
+            break
     text = _utf8(payload)
     if text is not None and not payload.isascii() and b"\0" not in payload:
         # Whatever the labels say: text in another encoding is not valid UTF-8 by chance.
@@ -100,6 +105,8 @@ def decode(payload: bytes, http: str | None = None, html: bool = True) -> Decode
     codec = codec_of(http.strip(" \"'")) if http else None
     if codec is None and html:
         how, codec = "meta", declared(payload)
+    if codec and codec.startswith("utf-16"):
+        codec = None if _is_narrow(payload) else _wide(payload) or codec
     if text is None:
         return _decode_legacy(payload, codec, how)
     if codec and codec.startswith("iso2022"):
@@ -196,11 +203,8 @@ def _not_wide(codec: str | None) -> str | None:
 
 
 def _decode_legacy(payload: bytes, codec: str | None, how: How) -> Decoded:
-    text = payload.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    # UTF-8 that was cut or has a broken character here and there, not another encoding under its name.
-    if beyond_ascii - broken > (2 if codec in (None, "utf-8") else 10) * broken:
+    if _is_utf8_with_other_bytes(payload, codec):
+        text = mixed.decode(payload, mixed.other_codec(payload, codec))
         return Decoded(text, "utf-8", how if codec == "utf-8" else "utf-8")
     if codec is None or codec == "utf-8":
         if wide := _wide(payload):
@@ -222,6 +226,21 @@ def _decode_legacy(payload: bytes, codec: str | None, how: How) -> Decoded:
     if codec.startswith("cp125") or codec == "cp874":
         return Decoded(_single_byte(payload, codec), name, how)
     return Decoded(payload.decode(codec, "replace"), name, how)
+
+
+def _is_utf8_with_other_bytes(payload: bytes, codec: str | None) -> bool:
+    """Return whether the page is UTF-8 but for single bytes or stretches, not another encoding throughout."""
+    text = payload.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    if beyond_ascii - broken > (2 if codec in (None, "utf-8") else 10) * broken:
+        return True
+    return (codec is None or _is_single_byte(codec)) and mixed.has_utf8_words(payload)
+
+
+def _is_single_byte(codec: str) -> bool:
+    """Return whether the codec is UTF-8, or has one byte a character: others look like UTF-8 by chance."""
+    return codec == "utf-8" or len(bytes(range(0x80, 0x100)).decode(codec, "replace")) == 0x80
 
 
 def _single_byte(payload: bytes, codec: str) -> str:
@@ -264,6 +283,14 @@ def _wide(payload: bytes) -> str | None:
     if zeros[1] + zeros[3] > 4 * (zeros[0] + zeros[2]):
         return "utf-16-le"
     return None
+
+
+def _is_narrow(payload: bytes) -> bool:
+    """Return whether the bytes are not UTF-16 or UTF-32, whatever their label: they have blanks or tags."""
+    sample = payload[:4096]
+    if 0 in sample or not sample:
+        return False
+    return bool(_ASCII_TAG.search(sample)) or sample.count(0x20) * 20 > len(sample)
 
 
 def _looks_cp857(payload: bytes) -> bool:

@@ -47,13 +47,29 @@ TOUCHED = re.compile(
 )
 
 
+def _non_starters() -> str:
+    """Return the characters that begin with one of Unicode's canonical combining class above 0."""
+    chars = map(chr, range(_FIRST_MARK, 0x1F000))
+    return "".join(c for c in chars if unicodedata.combining(unicodedata.normalize("NFKD", c)[0]))
+
+
+# Ordering a run of marks takes the square of its length: it is cut by U+034F, which joins nothing and shows
+# nothing, after each 30, as Unicode's stream-safe text format does (UAX 15, section 13). The look for a run
+# beyond the letters of Latin costs most texts nothing.
+_STREAM_SAFE = 30
+_FIRST_MARK = 0x300
+_FAR_RUN = re.compile(f"[^\0-{chr(_FIRST_MARK - 1)}]{{{_STREAM_SAFE + 1}}}")
+_LONG_RUN = re.compile(f"([MARKS]{{{_STREAM_SAFE}}})(?=[MARKS])".replace("MARKS", _non_starters()))
+
+
 def normalize(text: str, counts: Counter[str]) -> str:
     """Bring `text` into that form, and add to `counts` how many characters each rule changed.
 
     The rules, by their names in `counts`: line-end (CR, VT, FF, U+2028/9 become newline), control (C0, DEL,
     soft hyphen, BOM, noncharacters, lone surrogates go; C1 controls become what windows-1252 has there),
     space (tab, no-break and typographic spaces become a space), zero-width (joiners, zero-width spaces and
-    bidi marks go where the script has no use for them), nfc (1 when the text was not in NFC).
+    bidi marks go where the script has no use for them), marks (U+034F put into runs of more than 30 combining
+    marks), nfc (1 when the text was not in NFC).
     """
     touched = set(TOUCHED.findall(text))
     for pattern, by, rule in _RULES if touched else ():
@@ -61,6 +77,10 @@ def normalize(text: str, counts: Counter[str]) -> str:
             text, found = pattern.subn(by, text)
             if found:
                 counts[rule] += found
+    if _FAR_RUN.search(text):
+        text, cuts = _LONG_RUN.subn("\\1\u034f", text)
+        if cuts:
+            counts["marks"] += cuts
     if not unicodedata.is_normalized("NFC", text):
         counts["nfc"] += 1
         text = unicodedata.normalize("NFC", text)

@@ -21,9 +21,10 @@ _FUNCTION_WORDS = frozenset([
 _VOWEL = "aeioöuüâîûý"
 _ALPHABET = re.compile(r"[abcçdefgðhýijklmnoöprsþtuüvyzâîûqwx]+\Z")
 _IMPOSSIBLE = re.compile(rf"(?<![{_VOWEL}])ð|[{_VOWEL}]ý|ý[{_VOWEL}]|[eiouöü][^{_VOWEL}]*ý")
-# Stems and suffixes of Turkish that are none in Icelandic, Faroese, Czech, Slovak and Vietnamese.
+# Stems and suffixes of Turkish that are none in Icelandic, Faroese, Czech, Slovak and Vietnamese; and ü or ç
+# in one word with one of the six letters.
 _SURE = re.compile(
-    r"[üç].*[ðþý]|[ðþý].*[üç]|ýðý|ð[l]?ý|þ[^i]?ý|ý.?þ|lý[kð]|dýð|diðin|dið[ie]\Z|c[ae]ð[ýi]|.dýr|sýz|m[ýi]þ"
+    r"[üç]|ýðý|ð[l]?ý|þ[^i]?ý|ý.?þ|lý[kð]|dýð|diðin|dið[ie]\Z|c[ae]ð[ýi]|.dýr|sýz|m[ýi]þ"
     r"|ýnda|ýný|larý|sýn[ýd]a.|yýl|deðil|doðr|ldu[ðþ]|tiðin|þtýr|ýyor|[ae]þ[lmtk][aeýi]|rþý|eðit"
 )
 _LIKELY = re.compile(

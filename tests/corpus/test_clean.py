@@ -15,6 +15,7 @@ from corpus import dataset
 from corpus.clean import Cleaner, Document
 from corpus.config import Clean, Source
 from corpus.dedup.signature import signature
+from corpus.filters import Drop
 from corpus.part import PartWriter
 from corpus.sources import RawDocument, jsonl
 from corpus.text import html
@@ -103,6 +104,12 @@ def test_a_score_below_the_limit_drops_with_score_and_limit() -> None:
     assert drop is not None
     assert (drop.rule, drop.limit) == ("language.score", 1.0)
     assert 0.9 < drop.value < 1.0
+
+
+def test_a_language_that_is_not_kept_drops_without_a_number_for_none_decided() -> None:
+    document = clean("The library is open every day except on public holidays. " * 9)
+    assert document.drop == Drop("language.not_kept")
+    assert document.language == "eng_Latn"
 
 
 def test_a_blocked_host_drops_with_all_its_subdomains() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -45,6 +46,10 @@ def clean(text: str) -> str:
         ("4540536920 vergi numaralı", "<|vkn|> vergi numaralı"),
         ("85.105.20.3'e bağlan", "<|ip|>'e bağlan"),
         ("5.6.7.8 adresiyle", "<|ip|> adresiyle"),
+        ("_ali.veli@ornek.com_ ya da veli@ornek.com_ adresi", "_<|email|>_ ya da <|email|>_ adresi"),
+        ("ali@ornek.comveli@ornek.com üzerinden", "<|email|> üzerinden"),
+        ("[email protected], [email\u00a0protected]", "<|email|>, <|email|>"),
+        ("kart 4111.1111.1111.1111 ile", "kart <|card|> ile"),
         ("http://9.9.9.9/", "http://<|ip|>/"),
         ("2001:4860:4860::8888 ya da 2a00:1450:4017:80c::200e", "<|ip|> ya da <|ip|>"),
     ],
@@ -70,6 +75,31 @@ def test_turkish_telephones_are_found_as_people_write_them(number: str) -> None:
     assert clean(f"Tel:{number}, faks:{number}") == "Tel:<|phone|>, faks:<|phone|>"
 
 
+BLANKS = [char for char in map(chr, range(0x20, 0x3001)) if unicodedata.category(char) == "Zs"]
+DASHES = ["-", *map(chr, range(0x2010, 0x2016)), "\u2212", "\uff0d"]
+
+
+@pytest.mark.parametrize("sign", [*BLANKS, *DASHES], ids=lambda sign: f"U+{ord(sign):04X}")
+def test_numbers_are_found_with_every_blank_and_dash_between_their_groups(sign: str) -> None:
+    for groups, kind in (
+        ("0532 123 45 67", "phone"),
+        ("4111 1111 1111 1111", "card"),
+        ("3782 822463 10005", "card"),
+        ("TR33 0006 1005 1978 6457 8413 26", "iban"),
+        ("+49 30 1234567", "phone"),
+    ):
+        assert clean(f"Şu {groups.replace(' ', sign)} numara.") == f"Şu <|{kind}|> numara."
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+49 30 1234567", "+1 (415) 555-2671", "+1-415-555-2671", "+44 20 7946 0958", "+33 1 23 45 67 89",
+     "+7 495 123-45-67", "+971 50 123 4567", "+994 (12) 345 67 89", "+49(0)30 1234567", "+14155552671"],
+)  # fmt: skip
+def test_numbers_of_other_countries_are_found_by_their_code(number: str) -> None:
+    assert clean(f"Yurt dışından {number} aranır, {number}.") == "Yurt dışından <|phone|> aranır, <|phone|>."
+
+
 def test_a_telephone_without_its_zero_needs_a_word_that_says_so() -> None:
     assert clean("Telefonu 532 123 45 67, GSM: (533) 765 43 21") == "Telefonu <|phone|>, GSM: <|phone|>"
     assert clean("sıra 532 123 45 67 ve 5321234567") == "sıra 532 123 45 67 ve 5321234567"
@@ -84,12 +114,16 @@ def test_a_telephone_without_its_zero_needs_a_word_that_says_so() -> None:
         "4111 1111 1111 1112, 1111 1111 1111 1111, 1234567812345670, 4111 1111 1111 1111 1111 1111",
         "4540536920 sayılı, vergi numarası 4540536921, 12 4540536920",
         "ip 192.168.1.20, 127.0.0.1, 10.0.0.1, 255.255.255.0, 169.254.1.1, 224.0.0.1, 300.1.1.1, 185.01.2.3",
+        "ip 192.88.99.1, ip 192.0.0.9, ip 100.64.1.1, ip 240.0.0.1",
         "sürüm 1.2.3.4, v120.0.60.109, Sürüm 8.2.1.207, Bölüm 3.2.1.110, 3.2.1.1 Giriş, 1.150.200.250 TL",
         "fe80::1, ::1, 2001:db8::1, std::vector, a::b, 12:30:45, 2024:05:17",
         "24.03.2016 tarihli ve 6698 sayılı Kanun; 29677 sayılı Resmî Gazete; 2/7/2018-KHK-703/82 md.",
         "23/6/20055428130, 0,5321234567, 0.5321234567, 3.14159265358979, 1.234.567.890,50 TL",
         "2024000123, 34.06.2024-118, 4.12.0, 09.30, 813.42, 978-975-08-0294-7, 8690637093814",
         "logo@2x.png @kullanici foo@1.2.3 a@b medium.com/@ali",
+        "git@github.com:kullanici/depo.git, git@github.com:…, ssh://git@gitlab.com/a/b",
+        "+1.250.000.000, +250 000 000 000, +1 150 555 26 71, +1 250 000 000, a+4930123456, +4 500 000 000 TL",
+        "+90 850 222 33 44, 1+4930123456",
         "444 0 123 ve 0850 222 33 44 kurumlarındır",
         "",
     ],
@@ -187,6 +221,7 @@ def test_every_issuer_is_known_by_its_first_digits_and_its_lengths(start: str, l
 SAMPLES = [
     "10000000146", "4540536920", "TR330006100519786457841326", "TR33 0006 1005 1978 6457 8413 26",
     "4111 1111 1111 1111", "4111111111111111", "+90 532 123 45 67", "0212 123 45 67", "(0532) 123 45 67",
+    "+49 30 1234567", "+1 415 555 26 71", "+49", "_", "[email protected]", "git@github.com",
     "a@example.com", "85.105.20.3", "9.9.9.9", "2001:4860:4860::8888", "vergi", "VKN", "tel", "adres",
     "sürüm", "<|vkn|>", "<|phone|>", "<|email|>", "4111", "90", "0", "+", "-", ".", ",", " ", "(",
     ")", "/", "@",

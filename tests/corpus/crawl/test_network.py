@@ -15,10 +15,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from web import ALLOW, Web, page
 
+from corpus.addresses import is_public
 from corpus.crawl import network
 from corpus.crawl.config import Agent, Crawl, Network
 from corpus.crawl.fetch import Answer, Failure, Fetcher
-from corpus.crawl.network import Guard, Refused, Unresolved, is_public, literal
+from corpus.crawl.network import Guard, Refused, Unresolved, literal
 from corpus.settings import ConfigError
 
 AGENT = Agent(contact="https://example.org/tarama")

@@ -113,6 +113,13 @@ def test_a_dropped_document_names_rule_value_and_limit(build: Build) -> None:
     assert "gopher.mean_word_length: 12.5, limit 10" in text
 
 
+def test_a_document_dropped_for_its_language_names_it_and_no_number(build: Build) -> None:
+    found = documents(build(), rule="gopher.mean")
+    entry = found[0]
+    entry.values.update(rule="language.not_kept", value=None, limit=None, language="eng_Latn")
+    assert "dropped by language.not_kept: eng_Latn" in one_line(printed(render_documents, found))
+
+
 def test_a_removed_document_names_its_survivor(build: Build) -> None:
     text = printed(render_documents, documents(build(), rule="dedupe.near"))
     assert "dedupe.near, similarity 0.81" in text

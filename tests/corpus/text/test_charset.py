@@ -69,6 +69,52 @@ def test_a_broken_letter_leaves_utf8_what_it_is_and_a_stray_one_a_labelled_page_
     assert decode(mixed, "iso-8859-1", html=False).text.startswith("café été ")
 
 
+@pytest.mark.parametrize("label", [None, "utf-8", "iso-8859-9", "windows-1252"])
+def test_stretches_of_a_page_that_are_not_utf8_are_read_in_its_other_encoding(label: str | None) -> None:
+    paragraph = f"<p>{TURKISH}</p>"
+    for first, second in ((6, 2), (20, 20), (3, 12)):
+        payload = (paragraph * first).encode() + (paragraph * second).encode("cp1254")
+        decoded = decode(payload, label)
+        assert decoded.text == paragraph * (first + second), (first, second)
+        assert decoded.encoding == "utf-8"
+
+
+def test_single_bytes_of_another_encoding_are_read_within_a_line_and_a_cut_letter_is_not() -> None:
+    line = "Değişik ağaçların gölgesinde şarkı söylediler, ".encode()
+    decoded = decode(b"<p>" + line + "şıklık ".encode("cp1254") + line + "ş".encode()[:1] + b" bitti</p>")
+    assert decoded.text.count("\ufffd") == 1
+    assert "söylediler, şıklık Değişik" in decoded.text
+
+
+LANGUAGES = [
+    ("ru", "cp1251", "Съешь же ещё этих мягких булок"),
+    ("el", "cp1253", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία"),
+    ("pl", "cp1250", "Zażółć gęślą jaźń"),
+    ("fr", "cp1252", "L'été dernier, où étiez-vous"),
+]
+
+
+@pytest.mark.parametrize(("language", "codec", "text"), LANGUAGES)
+def test_the_language_of_a_mixed_page_tells_its_other_encoding(language: str, codec: str, text: str) -> None:
+    head = f'<html lang="{language}"><body>'.encode()
+    payload = head + f"<p>{text}</p>".encode() * 20 + f"<p>{text}</p>".encode(codec)
+    assert decode(payload, "utf-8").text.count(text) == 21
+
+
+@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "utf-16be", "unicode"])
+@pytest.mark.parametrize("codec", ["utf-8", "cp1254", "utf-16-le", "utf-16-be"])
+def test_a_wrong_utf16_label_is_seen_through(label: str, codec: str) -> None:
+    page = f"<html><body><p>{TURKISH}</p>"
+    assert decode(page.encode(codec), label).text == page
+    if codec in ("utf-8", "cp1254"):
+        assert decode(b"\xff\xfe" + page.encode(codec)).text.endswith(page)
+
+
+def test_utf16_without_a_byte_of_ascii_is_believed_its_label() -> None:
+    text = "日本語の文章です。" * 5
+    assert decode(text.encode("utf-16-le"), "utf-16le", html=False).text == text
+
+
 def test_icelandic_that_is_guessed_to_be_turkish_is_read_as_western() -> None:
     text = "Að lokinni sýningu verður móttaka fyrir gesti. " * 2
     assert decode(text.encode("cp1252"), html=False).text == text

@@ -54,3 +54,16 @@ def test_the_result_is_a_fixed_point_in_nfc_that_utf8_can_hold(text: str) -> Non
     assert unicodedata.is_normalized("NFC", once)
     assert normalized(once) == (once, {})
     assert once.encode().decode() == once
+
+
+def test_long_runs_of_marks_are_cut_each_thirty_and_lose_none() -> None:
+    text, counts = normalized("a" + "\u0301" * 100)
+    assert counts == {"marks": 3, "nfc": 1}
+    assert text.count("\u034f") == 3
+    assert unicodedata.normalize("NFD", text).count("\u0301") == 100
+    assert normalized(text) == (text, {})
+
+
+def test_thirty_marks_and_text_far_from_latin_stay_as_they_are() -> None:
+    assert normalized("x" + "\u0323" * 30) == ("x" + "\u0323" * 30, {})
+    assert normalized("日本語の文章です。" * 9) == ("日本語の文章です。" * 9, {})
