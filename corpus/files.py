@@ -267,18 +267,21 @@ def open_bytes(url: str) -> BinaryIO:
     return cast(BinaryIO, fs.open(target, "rb"))
 
 
-def write_bytes(folder: str, path: str, data: bytes) -> Written:
-    """Write one whole file and give its checksum."""
+def write_bytes(folder: str, path: str, data: bytes, sweeps: bool = False) -> Written:
+    """Write one whole file, return its checksum; `sweeps`: remove what killed runs left of it (`sweep`)."""
     with create(folder, path) as pending:
         pending.sink.write(data)
+    if sweeps:
+        above, _, name = path.rpartition("/")
+        sweep(join(folder, above) if above else folder, lambda found: found == name)
     assert pending.written is not None
     return pending.written
 
 
-def write_json(folder: str, path: str, value: Any) -> Written:
+def write_json(folder: str, path: str, value: Any, sweeps: bool = False) -> Written:
     """Write JSON in one canonical form (sorted keys, UTF-8), so that equal values are equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    return write_bytes(folder, path, text.encode() + b"\n")
+    return write_bytes(folder, path, text.encode() + b"\n", sweeps)
 
 
 def read_json(folder: str, path: str) -> Any | None:
@@ -289,6 +292,15 @@ def read_json(folder: str, path: str) -> Any | None:
             return json.load(file)
     except FileNotFoundError:
         return None
+
+
+def names(folder: str) -> set[str]:
+    """Return the names in a folder, none where there is no folder; its own name has no meaning to a glob."""
+    fs, root = filesystem(folder)
+    try:
+        return {str(path).rstrip("/").rpartition("/")[2] for path in fs.ls(root, detail=False)}
+    except FileNotFoundError:
+        return set()
 
 
 def remove(folder: str, path: str) -> None:

@@ -70,10 +70,14 @@ def fail(text: str, status: int = 1) -> NoReturn:
 def mendable(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that a user can fix into one message and exit status 2 (configuration) or 1; others keep
     their trace."""
+    from corpus import files
     from corpus.settings import ConfigError
 
     try:
-        yield
+        with files.told_of_full_disk("a file"):
+            yield
+    except files.DiskFullError as error:
+        fail(str(error))
     except ConfigError as error:
         fail(str(error), status=2)
     except kinds as error:

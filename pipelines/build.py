@@ -10,7 +10,7 @@ from rich.console import Console
 from corpus import files, filters, language, language_codes, places
 from corpus.config import Config, located
 from corpus.settings import ConfigError
-from corpus.tokenizer import FOLDER, MODEL, train
+from corpus.tokenizer import train
 from pipelines import clean, dedupe, shard, stage, tokenize
 from pipelines.options import Runner
 
@@ -92,7 +92,6 @@ def _found(config: Config, base: Path, console: Console) -> stage.Stage:
 
 def _trained(config: Config, base: Path, console: Console) -> stage.Stage:
     if not config.tokenizer.model:
-        files.sweep(files.join(config.output, FOLDER), lambda name: name in (MODEL, train.REPORT))
         with console.status("tokenizer: training"):
             made = train.ensure(config.output, config.tokenizer)
         if made is not None:

@@ -74,11 +74,8 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: C
 
 def _refuse_loss(planned: Stage) -> None:
     """Raise ConfigError where the stage's folder holds what the plan does not: it would be swept away."""
-    fs, root = files.filesystem(planned.folder)
-    units = files.join(root, UNITS)  # listed, not globbed: the output's name may hold the letters of a glob
-    found = {path.rpartition("/")[2] for path in fs.ls(units, detail=False)} if fs.exists(units) else set()
-    named = {f"{unit.fingerprint}.json" for unit in planned.units}
-    if others := {name for name in found if _RECORD.fullmatch(name)} - named:
+    found = {name for name in files.names(files.join(planned.folder, UNITS)) if _RECORD.fullmatch(name)}
+    if others := found - {f"{unit.fingerprint}.json" for unit in planned.units}:
         raise ConfigError(
             f"{planned.folder} holds {len(others)} finished units that this run would not make: another list "
             f"of paths, another pieces.unit_mb or another derlem made them, and what they fetched would be "

@@ -121,7 +121,7 @@ def _begin(folder: str, seeds: list[str], earlier: str) -> dict[str, Any]:
     merged = {**begun, "seeds": list(dict.fromkeys((*begun["seeds"], *seeds)))}
     if earlier and earlier != begun["earlier"]:
         raise ConfigError(f"{folder} holds a crawl already: one that follows {earlier} needs a new folder")
-    files.write_json(folder, layout.BEGUN, merged)
+    files.write_json(folder, layout.BEGUN, merged, sweeps=True)
     return merged
 
 
@@ -160,13 +160,14 @@ def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runn
                 "hosts": _write(home, f"{stem}-hosts.arrow", HOSTS, owners),
             }
         )
-    files.write_json(home, name, plan)
+    files.write_json(home, name, plan, sweeps=True)
     return plan
 
 
 def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dict[str, str]:
     with dataset.create(home, path, kind, files.fingerprint(path)) as slot:
         slot.arrow.write(table.cast(kind.schema()))
+    files.sweep(home, lambda name: name == path)
     assert slot.file is not None
     return {"name": path, "checksum": f"sha256:{slot.file.sha256}"}
 

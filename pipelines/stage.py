@@ -109,9 +109,8 @@ def alone(output: str) -> Iterator[None]:
     """
     new = _absent(output)
     try:
-        files.write_bytes(output, _PROBE, b"")
+        files.write_bytes(output, _PROBE, b"", sweeps=True)
         files.remove(output, _PROBE)
-        files.sweep(output, lambda name: name == _PROBE)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
     if not files.is_local(output):
@@ -196,7 +195,8 @@ def run(
     )
     for path, content in stage.beside.items():
         files.write_bytes(stage.folder, path, content)
-    if pending or before != manifest:  # else the last report still tells how this was made
+    # Where nothing was to do, the last report still tells how this was made.
+    if pending or before != manifest or files.size(stage.folder, dataset.REPORT) is None:
         files.write_json(stage.folder, dataset.REPORT, summary)
         dataset.save(stage.folder, manifest)
     sweep.sweep(stage.folder, manifest)
@@ -227,7 +227,8 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
     beat_path = home / f"{unit.fingerprint}.progress" if home is not None and home.is_dir() else None
     started = time.monotonic()
     try:
-        outcome = work(unit, folder, progress.heartbeat(beat_path))
+        with files.told_of_full_disk(files.join(folder, "")):
+            outcome = work(unit, folder, progress.heartbeat(beat_path))
     except Exception as error:  # the border of the unit: note the cause where the driver finds it
         with suppress(OSError):  # of a full disk, which takes no note either
             records.note_error(folder, unit.name, unit.fingerprint, error)
@@ -246,15 +247,13 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
 
 
 def _finished(stage: Stage) -> dataset.Manifest | None:
-    """Return the stage's manifest where it is that of the planned units and has its report."""
+    """Return the stage's manifest where it is that of the planned units."""
     try:
         manifest = dataset.load(stage.folder)
     except dataset.DatasetError:
         return None
     planned = [unit.fingerprint for unit in stage.units]
-    if [unit.fingerprint for unit in manifest.units] != planned:
-        return None
-    return manifest if files.size(stage.folder, dataset.REPORT) is not None else None
+    return manifest if [unit.fingerprint for unit in manifest.units] == planned else None
 
 
 def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from corpus import files
 from corpus.dataset import NotThereError
 from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
@@ -59,9 +58,9 @@ def export(
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    new.mkdir()
-    try:
+    with files.scratch(f".{folder.name}", folder.parent) as scratch:  # whose remains the next export removes
+        new = scratch / "new"
+        new.mkdir()
         save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})
         _write_json(new / "config.json", config)
         _write_json(new / "generation_config.json", _generation(tokenizer, bos))
@@ -69,13 +68,9 @@ def export(
         _write_json(new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos))
         (new / MODEL).write_bytes(tokenizer.model)
         (new / "README.md").write_text(_card(folder.name, model.shape, tokenizer, length, card), "utf-8")
-        old = folder.with_name(f"{new.name}-old")
         if folder.exists():
-            os.rename(folder, old)
+            os.rename(folder, scratch / "old")
         os.rename(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -72,7 +72,7 @@ def train(
             identity.write(folder, recorded, opened)
         result = run.go(resumed)
         if world.first:
-            files.write_json(str(folder), RESULT, result)
+            files.write_json(str(folder), RESULT, result, sweeps=True)
         run.show()
         return result
     finally:

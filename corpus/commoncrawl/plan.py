@@ -99,9 +99,8 @@ def ensure(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
 
 
 def _crawls(folder: str) -> list[str]:
-    fs, root = files.filesystem(folder)
-    names = [str(path).rpartition("/")[2] for path in fs.glob(files.join(root, "*.json"))]
-    return sorted((name.removesuffix(".json") for name in names), reverse=True)
+    found = [name for name in files.names(folder) if name.endswith(".json")]
+    return sorted((name.removesuffix(".json") for name in found), reverse=True)
 
 
 def _other(folder: str, selection: Selection, there: Selection) -> str:
@@ -129,7 +128,8 @@ def _make(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
         for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH):
             slot.arrow.write(batch)
     written = {"selection": selection.model_dump(mode="json"), "hits": table.num_rows, "said": said}
-    files.write_json(folder, f"{selection.crawl}.json", written)
+    files.sweep(folder, lambda name: name == path)
+    files.write_json(folder, f"{selection.crawl}.json", written, sweeps=True)
     return Plan(
         selection.crawl, folder, table.num_rows
     ), f"{table.num_rows:,} captures of {selection.crawl}; {said}"

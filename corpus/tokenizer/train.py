@@ -25,7 +25,7 @@ PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
 VERSION = 1
 """Goes into a model's name: raise it when the same shards and settings begin to give another model."""
 
-REPORT = "report.json"
+_REPORT = "report.json"
 _MIB = 1 << 20
 # Words end where letters and signs meet, so that no piece is `di.` or `(bkz`; but an apostrophe behind a
 # letter goes with what follows, so that `'nin` is a piece as `nin` is and `Türkiye'nin` costs none more.
@@ -84,9 +84,9 @@ def ensure(output: str, settings: Settings) -> Trained | None:
         "fingerprint": made_from,
         "settings": _settings(settings),
         "sample_bytes": trained.sample,
-        "sha256": files.write_bytes(home, MODEL, trained.model).sha256,
+        "sha256": files.write_bytes(home, MODEL, trained.model, sweeps=True).sha256,
     }
-    files.write_json(home, REPORT, report)
+    files.write_json(home, _REPORT, report, sweeps=True)
     return trained
 
 
@@ -103,7 +103,7 @@ def _fingerprint(shards: str, settings: Settings) -> str:
 
 def _is_done(home: str, made_from: str) -> bool:
     try:
-        report = files.read_json(home, REPORT)
+        report = files.read_json(home, _REPORT)
     except ValueError:  # a damaged report is none
         return False
     if not isinstance(report, dict) or report.get("fingerprint") != made_from:

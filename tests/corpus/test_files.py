@@ -184,3 +184,13 @@ def test_scratch_folders_of_the_dead_go_and_those_of_the_living_stay(tmp_path: P
             assert first.is_dir()
             assert second != first
     assert [path.name for path in tmp_path.iterdir()] == ["test.tmp-notes"]
+
+
+def test_who_writes_a_file_anew_removes_what_killed_runs_left_of_it(tmp_path: Path) -> None:
+    for name in ("a.json.tmp-0123abcd", "b.json.tmp-0123abcd"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    files.write_json(str(tmp_path), "in/a.json", {}, sweeps=True)
+    files.write_json(str(tmp_path / "in"), "c.json", {}, sweeps=True)
+    assert files.names(str(tmp_path / "in")) == {"a.json", "b.json.tmp-0123abcd", "c.json"}
+    assert files.names(str(tmp_path / "none")) == set()

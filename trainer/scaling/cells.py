@@ -186,7 +186,7 @@ def work(unit: Unit, console: Console) -> None:
         branch = Branch(Path(unit.output) / folder, step)
     result = run.train(unit.corpus, unit.path, unit.config, console, branch)
     row = None if unit.facts is None else _row(unit, unit.facts, result)
-    files.write_json(str(unit.path), DONE, {"made_from": unit.fingerprint, "row": row})
+    files.write_json(str(unit.path), DONE, {"made_from": unit.fingerprint, "row": row}, sweeps=True)
 
 
 def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, 
     sample = evaluate.choose(opened, documents, seed)
     found = evaluate.evaluate(model.model, sample, unit.config.data.length, device)
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found.records())
-    files.write_bytes(str(unit.path), DOCUMENTS, lines.encode())
+    files.write_bytes(str(unit.path), DOCUMENTS, lines.encode(), sweeps=True)
     return {score.name: _plain(asdict(score)) for score in found.scores}, sample.digest
 
 

@@ -58,7 +58,7 @@ def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str
     }
     data = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
     name = hashlib.sha256(data).hexdigest()
-    files.write_bytes(str(folder), f"{FOLDER}/{name}.json", data)
+    files.write_bytes(str(folder), f"{FOLDER}/{name}.json", data, sweeps=True)
     return name
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
+from corpus import files
 from corpus.settings import ConfigError
 from trainer import parallel, run, tokens
 from trainer.order import Order
@@ -202,8 +201,8 @@ def _rate(made: Plan, size: Size) -> float:
     world = parallel.start(config.run)
     opened = tokens.open(study.corpora[study.judge])
     order = run.open_order(config, opened, world)
-    with tempfile.TemporaryDirectory() as folder:
-        trial = run.Run(Path(folder), config, opened, order, world, Console(quiet=True))
+    with files.scratch("trial") as folder:
+        trial = run.Run(folder, config, opened, order, world, Console(quiet=True))
         times = []
         with trial.loader() as loader:
             for batches in loader.steps(0, STEPS + 1):

@@ -132,7 +132,7 @@ def _claim(plan: Plan, folder: Path) -> None:
                     "output, or bring its token shards back"
                 )
     found = {"study": plan.study.model_dump(mode="json"), "plan": plan.as_dict()}
-    files.write_json(str(folder), STUDY, found)
+    files.write_json(str(folder), STUDY, found, sweeps=True)
 
 
 def collect(plan: Plan) -> Outcome:
@@ -146,5 +146,5 @@ def collect(plan: Plan) -> Outcome:
             row["prediction"] = foretold.get(row["run"], {}).get("hash")
         tables[name] = tuple(rows)
         text = "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows)
-        files.write_bytes(str(folder), name, text.encode())
+        files.write_bytes(str(folder), name, text.encode(), sweeps=True)
     return Outcome(folder, tables[TABLE], tables[CHECKS], tuple(foretold.values()))

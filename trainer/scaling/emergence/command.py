@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from corpus import files
 from corpus.settings import ConfigError
 from trainer.scaling.emergence import family, outputs, show, survey, verdict
 from trainer.scaling.emergence.verdict import Ability
@@ -66,9 +67,9 @@ def emergence(
         folder.mkdir(parents=True, exist_ok=True)
         outputs.write(rows, folder / ANSWERS)
         plain = json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False, indent=1)
-        (folder / VERDICTS).write_text(plain + "\n", encoding="utf-8")
+        files.write_bytes(str(folder), VERDICTS, f"{plain}\n".encode(), sweeps=True)
         page = show.page(judged, request.scale, folder, begin)
-        (folder / PAGE).write_text(page, encoding="utf-8")
+        files.write_bytes(str(folder), PAGE, page.encode(), sweeps=True)
     return judged
 
 

@@ -87,7 +87,7 @@ def write(family: Family, folder: Path) -> None:
     learnt = {task: list(texts(family, task)) for task in family.tasks}
     model = fit((text for held in learnt.values() for text in held), "bpe", _VOCABULARY)
     pieces = Tokenizer(model)
-    files.write_bytes(str(folder), MODEL, model)
+    files.write_bytes(str(folder), MODEL, model, sweeps=True)
     units = []
     for task, held in learnt.items():
         language, source = _LANGUAGES[task.split("/")[2]], task.replace("/", "-")

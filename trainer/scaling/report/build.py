@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from corpus import files
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.report.answers import answers
 from trainer.scaling.report.checks import cannot, checklist
@@ -54,9 +55,9 @@ def write(found: Report, page: Path) -> Path:
     """Write the page, and its twin with the suffix .json beside it; give the twin's path."""
     twin = page.with_suffix(".json")
     text = json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    twin.write_text(text + "\n", encoding="utf-8")
-    page.write_text(render(found, twin.name), encoding="utf-8")
+    folder = str(page.parent)
+    files.write_bytes(folder, twin.name, f"{text}\n".encode(), sweeps=True)
+    files.write_bytes(folder, page.name, render(found, twin.name).encode(), sweeps=True)
     return twin
 
 

@@ -1,0 +1,39 @@
+"""What a command says when it cannot go on."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+import typer
+
+from corpus.settings import ConfigError
+from corpus.terminal import mendable
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/report.html"),
+            1,
+            "/x/report.html: not written",
+        ),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 1, "a file: not written"),
+        (ConfigError("key = 1: odd"), 2, "key = 1: odd"),
+        (KeyError("known"), 1, "known"),
+    ],
+)
+def test_an_error_that_a_user_can_mend_is_one_message(
+    error: Exception, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, mendable(KeyError):
+        raise error
+    assert ended.value.exit_code == status
+    assert said in capsys.readouterr().err
+
+
+def test_other_errors_keep_their_trace() -> None:
+    with pytest.raises(PermissionError), mendable():
+        raise PermissionError(errno.EACCES, "denied")
