@@ -25,7 +25,9 @@ from corpus.terminal import (
     Group,
     console,
     fail,
+    local,
     mendable,
+    place,
     say,
     shortened,
 )
@@ -50,8 +52,10 @@ tokenizer_app = typer.Typer(
     cls=Group, help="Train a tokenizer and compare it with others.", no_args_is_help=True
 )
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The corpus's TOML file.")]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="A build's output folder (or one stage's).")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=local, help="The corpus's TOML file.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="DIR", parser=place, help="A build's output folder (or one stage's).")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set dedupe.threshold=0.8."),
@@ -80,8 +84,12 @@ Workers = Annotated[int | None, typer.Option(metavar="N", show_default="run.work
 
 @app.command(rich_help_panel=CORPUS)
 def init(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("corpus.toml"),
-    crawl: Annotated[str | None, typer.Option(metavar="DIR", help="A crawl's folder, as its source.")] = None,
+    path: Annotated[Path, typer.Argument(metavar="FILE", parser=local, help="Where to write it.")] = Path(
+        "corpus.toml"
+    ),
+    crawl: Annotated[
+        str | None, typer.Option(metavar="DIR", parser=place, help="A crawl's folder, as its source.")
+    ] = None,
 ) -> None:
     """Write a commented configuration to start from."""
     from corpus import places

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -24,6 +25,22 @@ Beam = Annotated[
     list[str] | None, typer.Argument(metavar="-- BEAM OPTIONS", help="Beam's own options, after --.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for programs.")]
+
+
+def place(text: str) -> str:
+    """Return the path or URL that an argument names, from the working directory."""
+    from corpus import files
+
+    return files.located(text)
+
+
+def local(text: str | Path) -> Path:
+    """Return the path on this machine that an argument names, from the working directory."""
+    from corpus import files
+
+    if not files.is_local(str(text)):
+        raise typer.BadParameter(f"{text}: expected a path on this machine, not a URL")
+    return Path(files.located(str(text)))
 
 
 class Group(TyperGroup):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, say, shortened
+from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, place, say, shortened
 
 app = typer.Typer()
 
@@ -17,7 +17,9 @@ Names = list[str] | None
 
 @app.command(rich_help_panel=CRAWL)
 def commoncrawl(
-    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", parser=place, help="Output folder.")
+    ],
     language: Annotated[
         Names,
         typer.Option(

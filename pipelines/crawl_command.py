@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, say, shortened
+from corpus.terminal import CRAWL, Beam, Workers, console, fail, local, mendable, place, say, shortened
 
 if TYPE_CHECKING:
     from corpus.crawl.status import Status
@@ -20,13 +20,15 @@ app = typer.Typer()
 @app.command(rich_help_panel=CRAWL)
 def crawl(
     seeds: Annotated[
-        Path | None, typer.Argument(metavar="SEEDS", help="A file with one address or host per line.")
+        Path | None,
+        typer.Argument(metavar="SEEDS", parser=local, help="A file with one address or host per line."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="DIR", help="The crawl's folder.")
+        str | None, typer.Option("--output", "-o", metavar="DIR", parser=place, help="The crawl's folder.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="CONFIG", help="A TOML file with the crawl's settings.")
+        Path | None,
+        typer.Option(metavar="CONFIG", parser=local, help="A TOML file with the crawl's settings."),
     ] = None,
     contact: Annotated[
         str | None, typer.Option(metavar="WHO", help="A page or mail address where site owners reach you.")
@@ -40,11 +42,11 @@ def crawl(
         typer.Option(metavar="CIDR", help="Fetch from this private network too, e.g. 10.0.0.0/8."),
     ] = None,
     again: Annotated[
-        str | None, typer.Option(metavar="EARLIER", help="Fetch the pages of this crawl again.")
+        str | None, typer.Option(metavar="EARLIER", parser=place, help="Fetch the pages of this crawl again.")
     ] = None,
     workers: Workers = None,
     status: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Only show the state of the crawl in DIR.")
+        str | None, typer.Option(metavar="DIR", parser=place, help="Only show the state of the crawl in DIR.")
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Only print a CONFIG with every key and its meaning.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import TRAIN, AsJson, Group, console, fail, mendable, say, shortened
+from corpus.terminal import TRAIN, AsJson, Group, console, fail, local, mendable, place, say, shortened
 from trainer.scaling.commands import app as scaling_app
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ app = typer.Typer()
 data_app = typer.Typer(cls=Group, help="Show what a training run reads, and when.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel=TRAIN)
 
-Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help="A build's output folder with token shards.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A training run's folder.")]
+Corpus = Annotated[
+    str, typer.Argument(metavar="CORPUS", parser=place, help="A build's output folder with token shards.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", parser=local, help="A training run's folder.")]
 Preset = Annotated[
     str, typer.Option(metavar="NAME_OR_FILE", help="A packaged configuration (tiny, 124m …), or a TOML file.")
 ]
@@ -44,7 +46,9 @@ Last = Annotated[
 @app.command(rich_help_panel=TRAIN)
 def train(
     corpus: Corpus,
-    folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run's folder.")],
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUN", parser=local, help="The run's folder.")
+    ],
     preset: Preset = "tiny",
     overrides: Set = None,
     branch: Annotated[
@@ -201,7 +205,7 @@ def _say_beyond(model: Trained, texts: list[str]) -> None:
 @app.command(rich_help_panel=TRAIN)
 def export(
     folder: RunFolder,
-    output: Annotated[Path, typer.Argument(metavar="DIR", help="The directory to write.")],
+    output: Annotated[Path, typer.Argument(metavar="DIR", parser=local, help="The directory to write.")],
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="float32 or bfloat16.")] = "bfloat16",
     step: Step = None,
     ema: Ema = False,

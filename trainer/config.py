@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from corpus import settings
+from corpus import files, settings
 from corpus.settings import ConfigError, Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -198,7 +198,7 @@ def load(preset: str, overrides: Sequence[str] = ()) -> Config:
     Raises ConfigError naming file, key, value and what is allowed.
     """
     named = Path(str(_PRESETS / f"{preset}.toml"))
-    path = named if preset in presets() else Path(preset)
+    path = named if preset in presets() else Path(files.located(preset))
     try:
         data = settings.read(path, overrides)
     except FileNotFoundError:

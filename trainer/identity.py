@@ -35,7 +35,7 @@ def branch(text: str) -> Branch:
     folder, at, step = text.rpartition("@")
     if not at or not folder or not step.isdecimal():
         raise ConfigError(f"--branch {text!r}: expected RUN@STEP, such as runs/trunk@4000")
-    return Branch(Path(folder), int(step))
+    return Branch(Path(files.located(folder)), int(step))
 
 
 def check(folder: Path, found: dict[str, Any]) -> None:

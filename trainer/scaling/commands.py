@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from corpus.terminal import WORTH, AsJson, console, fail, mendable, say, shortened
+from corpus.terminal import WORTH, AsJson, console, fail, local, mendable, say, shortened
 
 app = typer.Typer()
 
 
 @app.command(rich_help_panel=WORTH)
 def scale(
-    path: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's TOML file.")],
+    path: Annotated[Path, typer.Argument(metavar="STUDY", parser=local, help="The study's TOML file.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
@@ -69,7 +69,9 @@ def scale(
 
 @app.command(rich_help_panel=WORTH)
 def fit(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet or JSON lines, a run a row.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", parser=local, help="CSV, Parquet or JSON lines, a run a row.")
+    ],
     loss: Annotated[
         list[str], typer.Option(metavar="COLUMN", help="A column of losses; repeatable: one per language.")
     ],
@@ -130,14 +132,19 @@ def fit(
 def emergence(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE", help="Folders of runs, tables of outputs, or a family's TOML."),
+        typer.Argument(
+            metavar="SOURCE", parser=local, help="Folders of runs, tables of outputs, or a family's TOML."
+        ),
     ],
     task: Annotated[
         list[str] | None,
         typer.Option(metavar="TASK", help="Such as addition/3/tr or pairs/harmony; repeatable."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Answers, verdicts, page, pictures.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", parser=local, help="Answers, verdicts, page, pictures."
+        ),
     ] = None,
     by: Annotated[
         str, typer.Option("--scale", metavar="NAME", help="Order models by parameters, tokens, compute …")
@@ -170,9 +177,14 @@ def emergence(
 
 @app.command(rich_help_panel=WORTH)
 def report(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="A study's folder, or a table of runs.")],
+    runs: Annotated[
+        Path, typer.Argument(metavar="RUNS", parser=local, help="A study's folder, or a table of runs.")
+    ],
     page: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PAGE", help="The page; its JSON twin goes beside it.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PAGE", parser=local, help="The page; its JSON twin goes beside it."
+        ),
     ] = Path("report.html"),
     loss: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column of losses; the first is reported on.")
