@@ -42,7 +42,7 @@ def server(crawled: Path) -> Iterator[cc_server.Server]:
 
 def options(server: cc_server.Server, folder: Path, *more: str) -> list[str]:
     """Give the options of the default selection, all of it, in small units and without waiting."""
-    keys = ["access.requests_per_s=10000", "access.backoff_s=0.01", "pieces.unit_mb=0.02", "pieces.gap_kb=0"]
+    keys = ["access.requests_per_s=1000", "access.backoff_s=0.01", "pieces.unit_mb=0.02", "pieces.gap_kb=0"]
     given = ["--base", server.url, "--index-base", server.url, "-o", str(folder), "--limit", "0"]
     return ["commoncrawl", *given, *(part for key in keys for part in ("--set", key)), *more]
 

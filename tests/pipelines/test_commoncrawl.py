@@ -54,7 +54,7 @@ def config(
     access = Access(
         base=base,
         index_base=base,
-        requests_per_s=10_000.0,
+        requests_per_s=1_000.0,
         backoff_s=0.01,
         max_backoff_s=0.05,
         tries=tries,

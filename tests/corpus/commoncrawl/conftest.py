@@ -34,7 +34,7 @@ def access(server: cc_server.Server) -> Access:
     return Access(
         base=server.url,
         index_base=server.url,
-        requests_per_s=10_000.0,
+        requests_per_s=1_000.0,
         backoff_s=0.01,
         max_backoff_s=0.05,
         tries=4,

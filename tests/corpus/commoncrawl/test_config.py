@@ -33,7 +33,7 @@ def test_names_are_written_as_in_the_index() -> None:
         ({"languages": ["tr"]}, "three letters, such as tur"),
         ({"crawl": "../x"}, "expected the name of a crawl"),
         ({"via": "cdx"}, "name a host, a domain or a TLD"),
-        ({"statuses": []}, "at least 1 item"),
+        ({"statuses": []}, "expected at least 1"),
         ({"limits": 3}, "did you mean 'limit'"),
     ],
 )
@@ -44,7 +44,7 @@ def test_what_cannot_be_is_refused_by_name(values: dict[str, object], said: str)
 
 @pytest.mark.parametrize("base", ["https://", ""])
 def test_a_base_is_a_url_or_a_folder(base: str) -> None:
-    with pytest.raises(ConfigError, match="expected a URL"):
+    with pytest.raises(ConfigError, match="expected a (path or a )?URL"):
         parse(Access, {"base": base}, "test")
 
 
