@@ -44,7 +44,7 @@ def test_what_cannot_be_is_refused_by_name(values: dict[str, object], said: str)
 
 @pytest.mark.parametrize("base", ["https://", ""])
 def test_a_base_is_a_url_or_a_folder(base: str) -> None:
-    with pytest.raises(ConfigError, match="expected a (path or a )?URL"):
+    with pytest.raises(ConfigError, match=r"expected a (path or a )?URL"):
         parse(Access, {"base": base}, "test")
 
 
