@@ -16,6 +16,9 @@ PIECE = 1 << 16
 """Bytes read at a time, and the order of size of what one step inflates: memory stays at a few of these."""
 
 _DICTIONARY_LIMIT = 64 << 20
+_MAGIC = 16  # no compression has a longer one
+_FEW = 6  # control characters that damage may put into a text; compressed bytes have four times as many
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 
 
@@ -97,24 +100,42 @@ def detect(window: Window, path: str) -> Codec | None:
 
     Bytes decide, because files are renamed and servers unpack `.gz` on the way. A `.gz` file whose first
     bytes are no text counts as gzip all the same: its beginning is damaged, its later members may be good.
+    So does one that begins as another compression does, but does not decode.
     """
     head = window.peek(512)
     if head.startswith(_ZSTD_DICTIONARY):
         return Zstd(_dictionary(window), LONGEST_WINDOW)
-    codecs = [make() for make in _BY_SUFFIX.values()]
-    for codec in codecs:
-        if codec.begins(head):
+    codecs = {suffix: make() for suffix, make in _BY_SUFFIX.items()}
+    named = next((codec for suffix, codec in codecs.items() if path.endswith(suffix)), None)
+    if named is not None and named.begins(head):
+        return named
+    for codec in codecs.values():
+        if codec.begins(head) and not _misleads(window, codec, named):
             return codec
-    if not is_text(head):
-        for suffix, codec in zip(_BY_SUFFIX, codecs, strict=True):
-            if path.endswith(suffix):
-                return codec
-    return None
+    return None if is_text(head) else named
+
+
+def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
+    """Return whether a file begins as a compression does that its name does not, and is none such."""
+    head = window.peek(codec.reach)
+    if not head.startswith(codec.magic):  # a frame to be passed over; only one that follows tells
+        after = 8 + struct.unpack("<I", head[4:8].ljust(4, b"\0"))[0]
+        return head[after : after + 4] != codec.magic
+    if named is not None:
+        content = codec.beginning(head)
+        return not content or not is_text(content)
+    if len(_CONTROL.findall(head[_MAGIC:256])) > _FEW:
+        return False
+    try:
+        codec.open().feed(head)
+    except codec.errors:
+        return True
+    return False
 
 
 def is_text(head: bytes) -> bool:
     """Say whether bytes could be the beginning of a text: no control characters but the usual ones."""
-    return re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head[:1024]) is None
+    return _CONTROL.search(head[:1024]) is None
 
 
 def _dictionary(window: Window) -> bytes:

@@ -61,9 +61,10 @@ class Warc:
 
 # URL, address, date, media type and length; version 2 of the format has five fields more before the last.
 _REST = rb":[^\r\n]{0,3000}) ([0-9A-Fa-f.:]{3,45}) (\d{8,14}) (\S{1,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
-_LINE = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]{1,15}" + _REST)
-_LINE_START = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{1,15}:\S")
-_SEARCH = re.compile(rb"((?:(?<=\n)[A-Za-z][A-Za-z0-9+.-]{1,15}|https?)" + _REST)
+_SCHEMES = rb"https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn"
+_LINE = re.compile(rb"((?:" + _SCHEMES + rb")" + _REST, re.IGNORECASE)
+_LINE_START = re.compile(rb"(?:" + _SCHEMES + rb"):\S", re.IGNORECASE)
+_SEARCH = re.compile(rb"((?:(?<=\n)(?:" + _SCHEMES + rb")|https?)" + _REST)
 
 
 class Arc:

@@ -271,8 +271,10 @@ class Section:
 
     def _unread_record(self, block: bytes) -> int | None:
         """Put back a block from the beginning of another record in it, and return where that was."""
-        other = self._framing.search(block)
-        if other < 0:
+        # Its header may begin in the block and end behind it.
+        self._fill(self._framing.reach)
+        other = self._framing.search(block + self._ahead[: self._framing.reach])
+        if not 0 <= other < len(block):
             return None
         self._ahead[:0] = block[other:]
         self._position -= len(block) - other
