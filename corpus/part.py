@@ -146,4 +146,5 @@ def _row(document: Document, source: str, file: str) -> dict[str, Any]:
         "bytes": len(document.text.encode("utf-8")),
         "words": document.words,
         "redactions": sum(document.redacted.values()),
+        "truncated": document.raw.truncated,
     }

@@ -63,9 +63,15 @@ _DOCUMENT = (
     Column("bytes", pa.uint32(), "UTF-8 bytes of the text"),
     Column("words", pa.uint32(), "words of the text"),
     Column("redactions", pa.uint32(), "pieces of personal data replaced by placeholders"),
+    Column(
+        "truncated",
+        pa.string(),
+        "why the page is not whole: length, time, disconnect or unspecified, as WARC-Truncated has it; body "
+        "where it ends before its announced length or its encoding does; empty where it is whole",
+    ),
 )
 
-DOCUMENTS = Kind("documents", 1, _DOCUMENT)
+DOCUMENTS = Kind("documents", 2, _DOCUMENT)
 
 SIGNATURES = Kind(
     "signatures",
@@ -89,7 +95,7 @@ SIGNATURES = Kind(
 
 DROPPED = Kind(
     "dropped",
-    1,
+    2,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.mean_word_length"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
@@ -136,7 +142,7 @@ SURVIVORS = Kind(
 
 SHARD = Kind(
     "shard",
-    1,
+    2,
     (
         *_DOCUMENT,
         Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),

@@ -25,7 +25,7 @@ from pipelines.sweep import UNITS
 
 NAME = "shard"
 FOLDER = "shards"
-VERSION = 1
+VERSION = 2
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes

@@ -77,7 +77,9 @@ def _record_fault(record: bytes, hit: Hit) -> Fault | None:
     _, after = header_end(block)
     body = block[after:] if after >= 0 else block
     found = digest(body)
-    if hit.digest not in (found, digest(unchunk(body))):
+    # CC-MAIN-2018-34 has one CRLF too many before each body, which its digests leave out.
+    others = (body.removeprefix(b"\r\n"), unchunk(body), unchunk(body.removeprefix(b"\r\n")))
+    if hit.digest != found and hit.digest not in map(digest, others):
         return Fault("digest", f"the body has SHA-1 {found}, the index says {hit.digest}")
     return None
 

@@ -11,7 +11,7 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.fetch import Answer
 from corpus.crawl.links import Link, read, refresh
 from corpus.crawl.urls import normalise
-from corpus.sources.http import is_html, media_of
+from corpus.sources.http import media_of, page_media
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, *range(500, 600)})
@@ -44,8 +44,8 @@ def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool
         return _honoured(redirect, answer, settings, reserved)
     if answer.status != 200:
         return Verdict("failed", "status", str(answer.status))
-    media = media_of(answer.headers.get("content-type", ""))
-    if media == "other" or (media == "unknown" and not is_html(answer.content)):
+    media = page_media(answer.headers.get("content-type", ""), answer.content)
+    if media is None:
         found = answer.headers.get("content-type", "none")[:200]
         return Verdict("dropped", "media", found, links=refresh(answer.headers, answer.url))
     same = bool(asked["digest"]) and answer.digest == asked["digest"]

@@ -254,6 +254,7 @@ def _origin(entry: Entry) -> RenderableType:
     if "text" in values:
         length = many(values["tokens"], "token") if entry.kind == "tokens" else many(values["words"], "word")
         extra = [f", {many(values['redactions'], 'redaction')}"] if values.get("redactions") else []
+        extra += [f", cut short ({values['truncated']})"] if values.get("truncated") else []
         extra += [f", stands for {values['copies']:,} documents"] if values.get("copies", 1) > 1 else []
         lines.append(("size", f"{length}, {many(values['bytes'], 'byte')}{''.join(extra)}"))
     return labelled(lines)

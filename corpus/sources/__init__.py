@@ -19,7 +19,8 @@ class RawDocument:
     `content` is bytes when the payload is still undecoded (a web page, in which case `charset` is what the
     HTTP header said, if anything) and str when the source has decoded it already (JSONL, Parquet).
     `offset` is where the record starts in its file: a byte offset for WARC, WET and text, a row number for
-    tables and JSON lines.
+    tables and JSON lines. `truncated` is why the content ends too early, as `schema` names it; "" where it is
+    whole.
     """
 
     content: bytes | str
@@ -28,6 +29,7 @@ class RawDocument:
     offset: int
     fetched: datetime | None = None
     charset: str | None = None
+    truncated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
@@ -10,10 +10,11 @@ from corpus.sources.http import (
     BodyError,
     Response,
     charset_of,
-    decode_body,
-    is_html,
     media_of,
+    page_media,
     parse_response,
+    read_body,
+    redirect_of,
 )
 from corpus.sources.inputs import MIB, moment
 from corpus.sources.records import TYPES, read_records
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
 
 def read(source: Source, path: str) -> Items:
-    """Yield what a WARC file (gzip or zstd by record or whole, or plain) holds, in its order.
+    """Yield what a WARC or ARC file holds, plain or compressed (by record or whole), in its order.
 
     Skipped kinds: a record's type where it is no response or resource ("other" for types that the standard
-    does not know), "dns", "status" for a response other than 200, "media" for what is neither HTML nor text.
-    Rejected causes: those of `records.read_records`, "bad-http-header", and those of `http.decode_body`.
-    A record that the crawler itself cut (WARC-Truncated) is kept: its Content-Length is true, and Common
-    Crawl cuts every long page. Raises OSError where the file system does, never on content.
+    does not know), "dns", "status" for a response other than 200, "redirect" for one with a Refresh field
+    that leads elsewhere at once, "media" for what is neither HTML nor text.
+    Rejected causes: those of `records.read_records`, "bad-http-header", and those of `http.read_body`.
+    A body that the crawler cut (WARC-Truncated) or that ends too early is kept as far as it goes and marked:
+    Common Crawl cuts every long page. Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
@@ -61,24 +63,28 @@ def document(record: Record, limit: int) -> Item:
         )
     if response.status != 200:
         return Skipped(record.offset, "status")
+    if redirect_of(response.headers, record.url):
+        return Skipped(record.offset, "redirect")
     return _page(record, response, limit)
 
 
 def _page(record: Record, response: Response, limit: int) -> Item:
     content_type = response.headers.get("content-type", "")
-    media = media_of(content_type)
-    if media == "other":
+    identified = record.headers.get("warc-identified-payload-type", "")
+    if media_of(content_type) == "other" and media_of(identified) != "html":
         return Skipped(record.offset, "media")
     if len(record.block) < record.length:
         return Rejected(
             record.offset, "oversized", f"{record.length} bytes; the limit is {limit}", record.url
         )
     try:
-        body = decode_body(response, limit, cut="warc-truncated" in record.headers)
+        body = read_body(response, limit)
     except BodyError as error:
         return Rejected(record.offset, error.cause, str(error), record.url)
-    if media == "unknown" and not is_html(body):
+    media = page_media(content_type, body.content, identified)
+    if media is None:
         return Skipped(record.offset, "media")
-    known: Literal["html", "text"] = "text" if media == "text" else "html"
     fetched = moment(record.headers.get("warc-date"))
-    return RawDocument(body, known, record.url, record.offset, fetched, charset_of(content_type))
+    truncated = record.headers.get("warc-truncated", "").lower() or ("body" if body.is_cut else "")
+    charset = charset_of(content_type)
+    return RawDocument(body.content, media, record.url, record.offset, fetched, charset, truncated)

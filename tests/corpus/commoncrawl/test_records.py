@@ -122,3 +122,16 @@ def test_the_first_record_depends_on_its_arguments_alone_and_reads_everywhere(tm
     checker = Checker(type("Options", (), {"verbose": False, "inputs": [str(path)]}))
     checker.process_all()
     assert checker.exit_value == 0
+
+
+@pytest.mark.parametrize("sent", [b"<p>x", b"4\r\n<p>x\r\n0\r\n\r\n"])
+def test_a_crlf_too_many_before_the_body_is_no_fault_of_the_record(sent: bytes, capture: Capture) -> None:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n\r\n" + sent
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {capture[1].url}\r\n"
+        f"Content-Length: {len(block)}\r\n\r\n"
+    )
+    data = gzip.compress(head.encode() + block + b"\r\n\r\n")
+    hit = replace(capture[1], length=len(data), digest=digest(b"<p>x"))
+    assert fault(data, hit) is None
+    assert cause((data, replace(hit, digest=digest(b"<p>y")))) == "digest"

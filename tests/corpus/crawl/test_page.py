@@ -102,3 +102,25 @@ def test_every_answer_is_judged_and_can_be_written_down(
     assert pa.array(text, pa.string()).to_pylist() == text
     assert json.loads(json.dumps(text, ensure_ascii=False).encode()) == text
     assert all(len(part) <= 8192 for part in text)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "outcome"),
+    [
+        ("text/html charset=utf-8", b"x", "kept"),
+        ("text/html: charset=utf-8", b"x", "kept"),
+        ('"text/html"', b"x", "kept"),
+        ("text/htm", b"x", "kept"),
+        ("html", b"<!doctype html><p>x", "kept"),
+        ("html", b"x", "dropped"),
+        ("image/png", b"<html>", "dropped"),
+    ],
+)
+def test_a_malformed_type_is_settled_by_the_body(content_type: str, body: bytes, outcome: str) -> None:
+    assert page.is_wanted(200, {"content-type": content_type}) is (content_type != "image/png")
+    assert judged(body=body, content_type=content_type)[0].split()[0] == outcome
+
+
+def test_html_that_is_called_text_is_read_for_its_links() -> None:
+    body = b"<!doctype html><a href='https://a.example/b'>b</a>"
+    assert judged(body=body, content_type="text/plain")[1] == ["https://a.example/b"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import brotli
 import pytest
 import zstandard
 from archives import by_record, page, record, response, zstd_frames
@@ -74,6 +77,8 @@ def test_a_resource_record_is_its_own_body(tmp_path: Path) -> None:
         (record(b"log", kind="resource", WARC_Target_URI="dns:a.example"), "dns"),
         (record(response(b"gone", "404 Not Found")), "status"),
         (record(response(b"", "301 Moved")), "status"),
+        (record(response(b"<p>", more="Refresh: 0; url=/elsewhere\r\n")), "redirect"),
+        (record(response(b"<p>", more="Refresh: 3;URL='http://b.example/'\r\n")), "redirect"),
         (record(response(b"\x89PNG", mime="image/png")), "media"),
         (record(response(b"no markup here", mime="")), "media"),
     ],
@@ -86,6 +91,90 @@ def test_a_page_without_content_type_is_known_by_its_beginning(tmp_path: Path) -
     [document] = items(record(response(b"\n <!DOCTYPE HTML><p>x", mime="")), tmp_path)
     assert isinstance(document, RawDocument)
     assert (document.media, document.charset) == ("html", None)
+
+
+@pytest.mark.parametrize(
+    "value", ["300; url=/elsewhere", "0", "5; url=http://a.example/", "0; url=#top", "x"]
+)
+def test_a_page_that_refreshes_itself_or_later_is_a_page(value: str, tmp_path: Path) -> None:
+    assert len(urls(items(record(response(b"<p>", more=f"Refresh: {value}\r\n")), tmp_path))) == 1
+
+
+BODY = b"<html><p>" + "Liman bugün sakin. ".encode() * 20
+
+
+@pytest.mark.parametrize(
+    ("head", "sent", "truncated"),
+    [
+        ("Content-Length: 5", BODY, ""),
+        ("Content-Length: 99999", BODY, "body"),
+        (f"Content-Length: {len(BODY)}\r\nContent-Length: {len(BODY)}", BODY, ""),
+        ("Content-Length: 12, 12", BODY, ""),
+        ("Content-Length: much", BODY, ""),
+        ("this line has no colon", BODY, ""),
+        (": no name\r\nX\x00Y: \xff", BODY, ""),
+        ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(BODY), BODY), "body"),
+        ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY), ""),
+        ("Transfer-Encoding: chunked", b"%x\r\n%s" % (len(BODY) + 50, BODY), "body"),
+        ("Transfer-Encoding: chunked", BODY, ""),
+    ],
+)
+def test_an_answer_that_lies_about_its_length_keeps_its_body(
+    head: str, sent: bytes, truncated: str, tmp_path: Path
+) -> None:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" + head.encode("latin-1") + b"\r\n\r\n" + sent
+    [document] = items(record(block), tmp_path)
+    assert isinstance(document, RawDocument)
+    assert (document.content, document.truncated) == (BODY, truncated)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_compressed_body_cut_short_gives_its_beginning_marked(coding: str, tmp_path: Path) -> None:
+    page = b"<html>" + random.Random(1).randbytes(300_000).hex().encode()
+    packed = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "br": brotli.compress,
+        "zstd": zstandard.compress,
+    }
+    whole = packed[coding](page)
+    cut = response(whole[: len(whole) * 2 // 3], more=f"Content-Encoding: {coding}\r\n")
+    [document] = items(record(cut), tmp_path)
+    assert isinstance(document, RawDocument)
+    assert isinstance(document.content, bytes)
+    assert len(document.content) > 100_000
+    assert page.startswith(document.content)
+    assert document.truncated == "body"
+
+
+@pytest.mark.parametrize(
+    ("mime", "identified", "body", "media"),
+    [
+        ("text/html charset=utf-8", "", b"x", "html"),
+        ("'text/html'", "", b"x", "html"),
+        ("text/html: charset=utf-8", "", b"x", "html"),
+        ("text/htm", "", b"x", "html"),
+        ("application/xhtml", "", b"x", "html"),
+        ("text/plain", "", b"<!doctype html><p>x", "html"),
+        ("text/plain", "", b"x < y", "text"),
+        ("text/plain", "text/html", b"x", "html"),
+        ("html", "", b"<html>x", "html"),
+        ("html", "", b"x", None),
+        ("utf-8", "", b"<!DOCTYPE html>x", "html"),
+        ("application/octet-stream", "text/html", b"x", "html"),
+        ("application/octet-stream", "", b"<html>", None),
+        ("image/png", "application/xhtml+xml", b"<html>", "html"),
+        ("", "text/plain", b"x", "text"),
+        ("", "text/html", b"x", "html"),
+        ("application/pdf", "application/pdf", b"<html>", None),
+    ],
+)
+def test_the_media_is_decided_by_type_body_and_what_the_archive_identified(
+    mime: str, identified: str, body: bytes, media: str | None, tmp_path: Path
+) -> None:
+    data = record(response(body, mime=mime), WARC_Identified_Payload_Type=identified)
+    [item] = items(data, tmp_path)
+    assert (item.media if isinstance(item, RawDocument) else None) == media
 
 
 def test_xhtml_and_capitals_and_folded_headers_are_understood(tmp_path: Path) -> None:
@@ -273,7 +362,10 @@ def test_a_record_that_the_crawler_cut_is_kept(tmp_path: Path) -> None:
     [kept] = items(record(cut, WARC_Truncated="length"), tmp_path)
     assert isinstance(kept, RawDocument)
     assert kept.content
-    assert causes(items(record(cut), tmp_path)) == [(0, "bad-body-encoding")]
+    assert kept.truncated == "length"
+    [also] = items(record(cut), tmp_path)
+    assert isinstance(also, RawDocument)
+    assert (also.content, also.truncated) == (kept.content, "body")
 
 
 def test_memory_does_not_grow_with_the_file() -> None:
