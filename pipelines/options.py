@@ -152,9 +152,13 @@ def _stem(name: str) -> str:
     return name.lower().removesuffix("runner")
 
 
+def _has_dataflow() -> bool:
+    return importlib.util.find_spec("apitools") is not None
+
+
 def _check_dataflow(key: str, flags: tuple[str, ...]) -> None:
     """Raise ConfigError where Dataflow could not be started, or its workers would not have this package."""
-    if importlib.util.find_spec("apitools") is None:
+    if not _has_dataflow():
         raise ConfigError(f"{key}{DATAFLOW}: {places.missing_extra('gcp', 'Dataflow and gs:// URLs')}")
     carriers = ("--sdk_container_image=", "--setup_file=", "--extra_package=")
     if not any(flag.startswith(carriers) for flag in flags):

@@ -271,8 +271,8 @@ def test_an_override_of_a_port_comes_before_that_of_its_host() -> None:
     "value", ["127.0.0.1", "localhost:80", "127.0.0.1:0", "127.0.0.1:99999", ":80", "", "[::1]"]
 )
 def test_an_override_that_is_none_is_an_error_of_the_configuration(value: str) -> None:
-    with pytest.raises(ConfigError, match="address:port"):
-        Guard(Network(resolve={"a.test": value}))
+    with pytest.raises(ValueError, match="address:port"):
+        Network(resolve={"a.test": value})
 
 
 def test_an_address_cannot_be_overridden() -> None:
