@@ -65,7 +65,6 @@ class Resolved:
     passed_over: str  # .npy of uint64 below the folder
     removed: int
     clusters: int
-    open: int  # documents passed over
     largest: tuple[tuple[float, int], ...]  # (threshold, documents of the largest component)
 
 
@@ -94,8 +93,8 @@ def find_copies(
     documents are linked again, without what was removed, and all decisions are taken anew, until no copies
     are left among the kept.
     """
-    found = first = find_edges(signatures, folder, threshold, urls, runner)
-    passes = 1
+    found = first = again = find_edges(signatures, folder, threshold, urls, runner)
+    passes, before = 1, np.empty(0, np.uint64)
     # A later pass mostly reads over the documents: up to here that takes less time than to start workers.
     few = runner.is_local and _rows(signatures) <= ROWS_A_PARTITION
     later = replace(runner, workers=1) if few else runner
@@ -106,11 +105,11 @@ def find_copies(
         else:
             partitions = -(-links // LINKS_A_PARTITION)
             resolved = resolve_in_rounds(signatures, folder, found, threshold, partitions, runner)
-        passed_over = sum(part.open for part in resolved)
-        if passed_over == 0 or passes == MAX_PASSES:
-            return Copies(first, resolved, passes, passed_over)
-        passes += 1
-        _save_pass(signatures, folder, passes, resolved, urls)
+        gone, unsettled = _unsettled(folder, resolved, before, again, threshold)
+        if unsettled.size == 0 or passes == MAX_PASSES:
+            return Copies(first, resolved, passes, unsettled.size)
+        passes, before = passes + 1, gone
+        _save_pass(signatures, folder, passes, gone, unsettled, urls)
         again = find_edges(signatures, folder, threshold, urls, later, passes)
         if not any(linked.verified for linked in again):
             return Copies(first, resolved, passes, 0)
@@ -151,20 +150,44 @@ def _pass_folder(folder: str, number: int) -> str:
     return files.join(folder, f"pass-{number:02d}")
 
 
-def _save_pass(
-    signatures: Sequence[str], folder: str, number: int, resolved: Iterable[Resolved], urls: bool
-) -> None:
-    """Write down what a later pass compares: of each part who is gone, of each band the buckets."""
-    place, store = _pass_folder(folder, number), _store(tuple(signatures))
+def _unsettled(
+    folder: str,
+    resolved: Iterable[Resolved],
+    before: NDArray[np.uint64],
+    again: Iterable[Linked],
+    threshold: float,
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the removed documents, and the kept ones that may have copies among the kept; both sorted.
+
+    These are documents whose better copies were all removed, where that is new: the last pass linked them,
+    or they had been removed `before` it.
+    """
     removed, passed_over = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for part in resolved:
         removed.append(_load(folder, part.removals)["document"])
         passed_over.append(_load(folder, part.passed_over))
-    gone = np.sort(np.concatenate(removed))
+    kept = np.sort(np.concatenate(passed_over))
+    new = np.isin(kept, before)
+    for linked in again:
+        edges = verified(_load(folder, linked.path), threshold)
+        new |= np.isin(kept, edges["a"]) | np.isin(kept, edges["b"])
+    return np.sort(np.concatenate(removed)), kept[new]
+
+
+def _save_pass(
+    signatures: Sequence[str],
+    folder: str,
+    number: int,
+    gone: NDArray[np.uint64],
+    unsettled: NDArray[np.uint64],
+    urls: bool,
+) -> None:
+    """Write down what a later pass compares: of each part who is gone, of each band the buckets."""
+    place = _pass_folder(folder, number)
     cuts = np.searchsorted(gone, np.arange(len(signatures) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
-    for part_number in range(len(signatures)):
-        _save(place, f"gone/{part_number:06d}.npy", gone[cuts[part_number] : cuts[part_number + 1]])
-    for band, hashes in buckets_of(np.sort(np.concatenate(passed_over)), store, urls):
+    for part in range(len(signatures)):
+        _save(place, f"gone/{part:06d}.npy", gone[cuts[part] : cuts[part + 1]])
+    for band, hashes in buckets_of(unsettled, _store(tuple(signatures)), urls):
         _save(place, f"buckets/{band:02d}.npy", hashes)
 
 
@@ -378,7 +401,7 @@ def _save_clusters(
     largest = tuple(largest_component(edges))
     return Resolved(
         removals, survivors, passed_over,
-        clusters.removals.size, clusters.survivors.size, clusters.passed_over.size, largest,
+        clusters.removals.size, clusters.survivors.size, largest,
     )  # fmt: skip
 
 

@@ -16,7 +16,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from corpus.dedup.signature import BANDS, EMPTY, ROWS
-from corpus.dedup.store import SignatureStore, document_numbers, exact_matrix, signature_matrix
+from corpus.dedup.store import (
+    ROW_BITS,
+    SignatureStore,
+    document_numbers,
+    exact_matrix,
+    signature_matrix,
+)
 from corpus.schema import PERMUTATIONS
 
 EXACT, URL, NEAR = 0, 1, 2
@@ -37,6 +43,7 @@ LEADERS = 64
 SAME_ADDRESS = 0.5
 """Estimated similarity from which two texts of one address are versions of one page, and so copies."""
 
+_UPPER_BITS = 20
 _SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a time
 
 
@@ -102,15 +109,26 @@ def band_blocks(
         exact = np.concatenate([exact_matrix(batch)[:, 0] for batch in batches])
         yield from _partitioned(EXACT_BAND, exact, docs, partitions)
     else:
-        worded &= ~np.isin(docs, again.gone, assume_unique=True)
+        worded[(again.gone & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = False
     hashes = {band: near[:, band] for band in range(BANDS)}
     if urls:
         hashes[URL_BAND] = table["url"].to_numpy()
     for band, values in hashes.items():
         chosen = worded & (values != 0) if band == URL_BAND else worded
         if again is not None:
-            chosen = chosen & np.isin(values, again.buckets(band))
+            chosen = chosen & _among(values, again.buckets(band))
         yield from _partitioned(band, values[chosen], docs[chosen], partitions)
+
+
+def _among(hashes: NDArray[np.uint64], found: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which hashes are among the sorted ones; most differ from them in the upper bits."""
+    upper = np.uint64(64 - _UPPER_BITS)
+    table = np.zeros(1 << _UPPER_BITS, dtype=bool)
+    table[(found >> upper).astype(np.int64)] = True
+    among = table[(hashes >> upper).astype(np.int64)]
+    some = np.flatnonzero(among)
+    among[some] = found[np.searchsorted(found, hashes[some]) % max(1, found.size)] == hashes[some]
+    return among
 
 
 def buckets_of(

@@ -207,3 +207,10 @@ def test_a_pair_linked_in_two_ways_keeps_the_stronger_kind_and_the_larger_simila
     assert merged["kind"].tolist() == [URL, NEAR]
     assert merged["jaccard"].tolist() == pytest.approx([0.8, 0.9])
     assert merge_edges([]).dtype == EDGE
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
+def test_hashes_are_looked_up_among_others(some: list[int], others: list[int]) -> None:
+    hashes = np.array([*some, *others, *(one ^ 1 for one in others)], dtype=np.uint64)
+    found = bands._among(hashes, np.unique(np.array(others, dtype=np.uint64)))
+    assert found.tolist() == [one in others for one in hashes.tolist()]
