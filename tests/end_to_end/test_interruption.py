@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import DERLEM, texts
+from support import DERLEM, final_files, texts
 
 WORKERS = 2
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 def until(true: Callable[[], bool], what: str, limit: float = LIMIT_S) -> None:
@@ -154,3 +154,50 @@ def test_ctrl_c_while_a_build_starts_prints_one_line(tmp_path: Path, moment: str
     assert run.returncode == 128 + signal.SIGINT
     assert output.startswith("stopped")
     assert len(output.splitlines()) == 1
+
+
+def test_modules_where_the_user_stands_are_not_imported_by_workers(tmp_path: Path) -> None:
+    stands = tmp_path / "stands"
+    for name in ("corpus", "pipelines", "trainer", "apache_beam"):
+        (stands / name).mkdir(parents=True)
+        (stands / name / "__init__.py").write_text(f"raise ImportError('{name} of the working directory')\n")
+    for name in ("numpy", "typer", "json", "derlem"):
+        (stands / f"{name}.py").write_text(f"raise ImportError('{name} of the working directory')\n")
+    run = start(write(tmp_path, 1), stands)
+    output, _ = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, output
+    assert (tmp_path / "corpus" / "shards" / "manifest.json").is_file()
+
+
+def left_over(corpus: Path) -> list[str]:
+    """Return what no finished build may leave."""
+    names = [path.name for path in corpus.rglob("*")]
+    endings = (".progress", ".error", ".log")
+    return [name for name in names if ".tmp-" in name or name == ".writable" or name.endswith(endings)]
+
+
+def test_a_build_that_is_killed_in_each_of_its_phases_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """Killed as it writes: no unit done, then one, then within dedupe and shard; at last it finishes."""
+    for name in ("calm", "killed"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, 4)
+    calm, killed = tmp_path / "calm" / "corpus", tmp_path / "killed" / "corpus"
+    moments: list[Callable[[], bool]] = [
+        lambda: any(killed.glob("clean/parts/*.tmp-*")),
+        lambda: any(killed.glob("clean/units/" + "[0-9a-f]" * 16 + ".json")),
+        lambda: (killed / "dedupe" / "units" / "stage.json").exists(),
+        lambda: (killed / "shards" / "units" / "stage.json").exists(),
+    ]
+    for number, reached in enumerate(moments):
+        run = start(tmp_path / "killed" / "corpus.toml", tmp_path)
+        until(lambda run=run, reached=reached: run.poll() is not None or reached(), f"moment {number}")
+        os.kill(run.pid, signal.SIGKILL) if number % 2 else os.killpg(run.pid, signal.SIGKILL)
+        run.communicate(timeout=LIMIT_S)  # until its last worker is gone
+        assert run.returncode == -signal.SIGKILL
+    (killed / ".writable.tmp-0123abcd").touch()
+    for name in ("calm", "killed"):
+        run = start(tmp_path / name / "corpus.toml", tmp_path)
+        output, _ = run.communicate(timeout=LIMIT_S)
+        assert run.returncode == 0, output
+    assert final_files(killed) == final_files(calm)
+    assert left_over(killed) == []
