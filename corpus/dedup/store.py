@@ -36,10 +36,12 @@ class SignatureStore:
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
         self._parts: dict[int, pa.Table] = {}
+        self._opened: dict[int, list[pa.RecordBatch]] = {}
+        self._starts: dict[int, NDArray[np.int64]] = {}
         self._copies: tempfile.TemporaryDirectory[str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"paths": self.paths, "_parts": {}, "_copies": None}
+        return {"paths": self.paths, "_parts": {}, "_opened": {}, "_starts": {}, "_copies": None}
 
     def part(self, number: int) -> pa.Table:
         """Give the table of one part, mapped and not read.
@@ -132,17 +134,25 @@ class SignatureStore:
         rows = (ordered & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
         for part in np.unique(parts):
             first, last = np.searchsorted(parts, [part, part + 1])
-            if rows[last - 1] >= self.part(int(part)).num_rows:
+            starts = self._batch_starts(int(part))
+            if rows[last - 1] >= starts[-1]:
                 raise IndexError(
-                    f"{self.paths[part]}: row {rows[last - 1]} asked for,"
-                    f" but the file has {self.part(int(part)).num_rows} rows"
+                    f"{self.paths[part]}: row {rows[last - 1]} asked for, but the file has {starts[-1]} rows"
                 )
-            start = 0
-            for batch in self.part(int(part)).to_batches():
-                low, high = first + np.searchsorted(rows[first:last], [start, start + batch.num_rows])
-                if low < high:
-                    yield batch, order[low:high], rows[low:high] - start
-                start += batch.num_rows
+            numbers = np.searchsorted(starts, rows[first:last], side="right") - 1
+            # Only the batches that hold some: to look at all of them for each few documents is quadratic.
+            found, cuts = np.unique(numbers, return_index=True)
+            for number, low, high in zip(found, cuts, [*cuts[1:], last - first], strict=True):
+                inside = slice(first + low, first + high)
+                yield self._opened[int(part)][number], order[inside], rows[inside] - starts[number]
+
+    def _batch_starts(self, part: int) -> NDArray[np.int64]:
+        """Return the first row of each record batch of a part, and the number of its rows."""
+        if part not in self._opened:
+            self._opened[part] = self.part(part).to_batches()
+            sizes = [batch.num_rows for batch in self._opened[part]]
+            self._starts[part] = np.cumsum([0, *sizes])
+        return self._starts[part]
 
 
 def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:

@@ -297,3 +297,16 @@ def test_where_the_passes_do_not_suffice_copies_stay_and_are_counted(
     copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
     assert {row[:2] for row in removed_ids(paths, tmp_path, copies.resolved)} == {("001", "000")}
     assert copies.open == 50
+
+
+def test_equal_documents_at_one_address_are_one_cluster_with_few_links(tmp_path: Path) -> None:
+    (row, *_) = crowd(0)
+    number = 2_000
+    rows = [row | {"id": f"{i:05d}", "url": 7} for i in range(number)]
+    paths = write_parts(tmp_path / "parts", rows, [500, 501])
+    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    assert {linked.edges for linked in copies.linked} == {number - 1}
+    (clusters,) = linking.load_clusters(str(tmp_path), copies.resolved)
+    assert clusters.survivors.tolist() == [(0, number)]
+    assert set(clusters.removals["kind"].tolist()) == {EXACT}
+    assert copies.passes == 1

@@ -90,3 +90,15 @@ def test_a_remote_file_is_copied_once_and_read(make_store, make_row) -> None:
     assert np.array_equal(remote.signatures(docs), store.signatures(docs))
     memory.rm("/parts/0.arrow")
     assert remote.columns(docs, ["id"])["id"].to_pylist() == ["far"]
+
+
+def test_a_few_documents_are_read_from_the_batches_that_hold_them(make_store, make_row) -> None:
+    rows = [make_row(id=f"{i}") for i in range(60)]  # twenty batches
+    store = make_store(rows)
+    docs = document_numbers(0, np.array([59, 4, 57, 5]))
+    found = [(places.tolist(), rows.tolist()) for _, places, rows in store._batches(docs)]
+    assert found == [([1, 3], [1, 2]), ([2, 0], [0, 2])]
+    batches = store._opened[0]
+    assert len(batches) == 20
+    store.signatures(docs)
+    assert store._opened[0] is batches  # not made anew for each few documents
