@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import brotli
@@ -17,6 +18,7 @@ from archives import FRAMES, arc_head, arc_record, record, response
 
 from corpus.config import Source
 from corpus.sources import RawDocument, read
+from corpus.sources.framing import Arc, Warc
 
 FORMATS = ("warc", "warc.gz", "warc.zst", "warc.lz4", "arc", "arc.gz")
 """The archives that are damaged in turn: records as they are, and compressed one by one."""
@@ -45,12 +47,31 @@ _HOSTILE = (
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file with a damaged record: its bytes, and the pages of the others by address."""
+    """A file with a damaged record: its bytes, where records start, and the pages of the good by address."""
 
     seed: int
     format: str
     data: bytes
     good: dict[str, bytes]
+    starts: tuple[int, ...]
+    hit: int
+
+    def swallows(self) -> bool:
+        """Return whether the damaged record's length leads, by chance, to the start of a later record.
+
+        Without members such a record is as right as any; nothing could tell that it holds others.
+        """
+        if self.format not in ("warc", "arc"):
+            return False
+        framing = Arc() if self.format == "arc" else Warc()
+        raw = self.data[self.starts[self.hit] :]
+        end, after = framing.header_end(raw)
+        length = framing.fields(raw[: max(end, 0)]).get("content-length", "")
+        if not length.isdecimal():
+            return False
+        rest = raw[after + int(length) :]
+        at = len(self.data) - len(rest.lstrip(b"\r\n"))
+        return at in self.starts[self.hit + 2 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +167,8 @@ def damaged(seed: int) -> Damaged:
         else:
             member = _compress(mutate(raw, chance), format)
         parts.append(member)
-    return Damaged(seed, format, b"".join(parts), good)
+    starts = tuple(accumulate(map(len, parts), initial=0))
+    return Damaged(seed, format, b"".join(parts), good, starts, hit + len(parts) - GOOD - 1)
 
 
 def findings(file: Damaged, folder: Path, limit_mb: float = 1.0) -> list[Finding]:
@@ -167,7 +189,7 @@ def findings(file: Damaged, folder: Path, limit_mb: float = 1.0) -> list[Finding
                 found.setdefault(item.url, []).append(item.content)
     except Exception as error:  # whatever it is, it is what is looked for
         wrong.append(Finding(file.seed, file.format, f"raised {error!r}"))
-    for url, body in file.good.items():
+    for url, body in file.good.items() if not file.swallows() else ():
         # An ARC record is known by its line alone. Behind one that lost its end the address is two in one.
         names = [name for name in found if name == url or (file.format == "arc" and name.endswith(url))]
         if not any(body in found[name] for name in names):

@@ -116,9 +116,10 @@ class Section:
             self._unread_record(block)
             detail = f"Content-Length is {length}, but the record ends after {present} bytes"
             return Rejected(offset, "truncated", detail, url)
-        if not self._record_ends(blank):
+        ends = self._record_ends(blank)
+        if not ends or not (blank or self._part_ends(0)):
             cut_short = self._unread_record(block) is not None
-            if cut_short or not blank:
+            if cut_short or not (blank or ends):
                 if not cut_short:
                     self._seek_record()
                 detail = f"Content-Length is {length}, but no record ends there"
@@ -168,12 +169,12 @@ class Section:
 
     def _record_ends(self, blank: int) -> bool:
         """Return whether the record may end here, `blank` line ends before what follows."""
+        return self._part_ends(blank) or self._framing.begins(self._ahead, blank)
+
+    def _part_ends(self, blank: int) -> bool:
+        """Return whether the section or a member ends `blank` line ends from here."""
         end = self._position + blank
-        return (
-            len(self._ahead) == blank
-            or any(here == end for here, _ in self._members)
-            or self._framing.begins(self._ahead, blank)
-        )
+        return len(self._ahead) == blank or any(here == end for here, _ in self._members)
 
     def _move_to(self, position: int) -> None:
         """Move to any byte of the section."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fuzzing import FORMATS, GOOD, Damaged, damaged, findings
+from fuzzing import FORMATS, GOOD, damaged, findings
 
 EACH = 1_000
 
@@ -21,5 +22,5 @@ def test_a_lost_record_is_found(seed: int, tmp_path: Path) -> None:
     file = damaged(seed)
     assert len(file.good) == GOOD
     absent = {**file.good, "http://absent.example/": b"x"}
-    [finding] = findings(Damaged(file.seed, file.format, file.data, absent), tmp_path)
+    [finding] = findings(replace(file, good=absent), tmp_path)
     assert finding.what == "lost http://absent.example/"
