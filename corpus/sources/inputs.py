@@ -6,6 +6,8 @@ import glob
 import math
 import os
 import re
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -27,25 +29,45 @@ def expand(source: Source, base: str) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in source.paths:
-        is_local = files.is_local(pattern)
-        matches = sorted(_local_files(files.bare(pattern), base) if is_local else _files_of_url(pattern))
+        others: list[str] = []
+        if files.is_local(pattern):
+            matches, others = _local_files(files.bare(pattern), base)
+        else:
+            matches = _files_of_url(pattern)
         if not matches:
             place = files.located(pattern, base)
+            what = f"{_kinds(others)} and no file" if others else "no file"
             raise ConfigError(
-                f"source {source.name!r}: paths entry {pattern!r} matches no file (looked for {place!r}, "
+                f"source {source.name!r}: paths entry {pattern!r} matches {what} (looked for {place!r}, "
                 f"relative paths start from {base!r}); give a file or a glob such as 'folder/*.gz'"
             )
-        found.update(dict.fromkeys(matches))
+        found.update(dict.fromkeys(sorted(matches)))
     return list(found)
 
 
-def _local_files(pattern: str, base: str) -> list[str]:
-    """List the files that a pattern matches; what `base` is called has no meaning to the glob."""
+def _local_files(pattern: str, base: str) -> tuple[list[str], list[str]]:
+    """List the files that a pattern matches, and what else; `base`'s name has no meaning to the glob."""
     literal = os.path.join(base, pattern)
-    if os.path.isfile(literal):  # a name may hold the letters that a glob gives a meaning to
-        return [files.plain(literal)]
-    matches = (os.path.join(base, match) for match in glob.glob(pattern, root_dir=base, recursive=True))
-    return [files.plain(match) for match in matches if os.path.isfile(match)]
+    if os.path.lexists(literal):  # a name may hold the letters that a glob gives a meaning to
+        matches = [literal]
+    else:
+        matches = [os.path.join(base, match) for match in glob.glob(pattern, root_dir=base, recursive=True)]
+    found = [match for match in matches if os.path.isfile(match)]
+    return [files.plain(match) for match in found], sorted(set(matches) - set(found))
+
+
+def _kinds(paths: list[str]) -> str:
+    """Return in words what paths are that are no files."""
+    kinds = Counter(_kind(path) for path in paths)
+    return " and ".join(f"{number} {kind}{'s' * (number > 1)}" for kind, number in sorted(kinds.items()))
+
+
+def _kind(path: str) -> str:
+    if os.path.isdir(path):
+        return "folder"
+    if not os.path.exists(path):
+        return "dangling link"
+    return "pipe" if stat.S_ISFIFO(os.stat(path).st_mode) else "special file"
 
 
 def _files_of_url(place: str) -> list[str]:

@@ -39,7 +39,7 @@ def read(source: Source, path: str) -> Items:
             for _, line in lines(chain([head], pieces), limit):
                 if line is None:
                     yield Rejected(row, "oversized", f"the line has more than {limit} bytes")
-                elif line.strip():
+                elif line.removeprefix(b"\xef\xbb\xbf").strip():
                     yield parse(line, row, source)
                 row += 1
         except DamageError as damage:

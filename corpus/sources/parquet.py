@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -50,7 +51,9 @@ def read(source: Source, path: str) -> Items:
                     for values in _rows(batch.slice(start, _ROWS), source):
                         yield _document(values, row, source, limit)
                         row += 1
-        except (pa.ArrowException, OSError) as error:
+        except _ColumnsError as error:
+            yield Unreadable("columns", str(error))
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the file system's; pyarrow's own, of corrupt data, carry no number
             cause, detail = f"bad-{source.format}", (str(error).splitlines() or [""])[0][:300]
@@ -58,8 +61,23 @@ def read(source: Source, path: str) -> Items:
 
 
 def _parquet(handle: Any, source: Source, path: str) -> Iterator[Any]:
-    file = pq.ParquetFile(handle, buffer_size=MIB, pre_buffer=False, page_checksum_verification=True)
+    try:
+        file = pq.ParquetFile(handle, buffer_size=MIB, pre_buffer=False, page_checksum_verification=True)
+    except UnicodeDecodeError:
+        yield from _parquet_of_odd_names(handle, source, path)
+        return
     yield from file.iter_batches(batch_size=_ROWS, columns=_columns(file.schema_arrow, source, path))
+
+
+def _parquet_of_odd_names(handle: Any, source: Source, path: str) -> Iterator[Any]:
+    """Read a table with a column name that is no UTF-8 anywhere in it, which ParquetFile cannot open."""
+    import pyarrow.dataset as ds  # seldom needed, slow to import
+
+    options = ds.ParquetFragmentScanOptions(pre_buffer=False, page_checksum_verification=True)
+    fragment = ds.ParquetFileFormat(default_fragment_scan_options=options).make_fragment(handle)
+    columns = _columns(fragment.physical_schema, source, path)
+    scanner = fragment.scanner(columns=columns, batch_size=_ROWS, use_threads=False, batch_readahead=0)
+    yield from scanner.to_batches()
 
 
 def _arrow(handle: Any, source: Source, path: str) -> Iterator[Any]:
@@ -68,57 +86,133 @@ def _arrow(handle: Any, source: Source, path: str) -> Iterator[Any]:
     opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
     schema = opened(handle).schema
     handle.seek(0)
-    fields = [schema.get_field_index(name) for name in _columns(schema, source, path)]
+    names = _names(schema)
+    fields = [names.index(name) for name in _columns(schema, source, path)]
     reader = opened(handle, options=pa.ipc.IpcReadOptions(included_fields=fields))
     batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
     for batch in batches:
-        batch.validate(full=True)  # offsets that point outside the data would end the process
-        yield batch
+        yield _validated(batch)
+
+
+def _validated(batch: Any) -> Any:
+    """Return a batch whose offsets lie inside its data, else the process would end; raises ArrowInvalid.
+
+    Where strings are no UTF-8 they come as bytes, all of their column.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        arrays = [
+            column.view(_AS_BYTES[str(column.type)]) if _is_string(column.type) else column
+            for column in batch.columns
+        ]
+        batch = pa.RecordBatch.from_arrays(arrays, names=_names(batch.schema))
+        batch.validate(full=True)
+    return batch
+
+
+class _ColumnsError(ValueError):
+    """A table whose columns cannot be told apart."""
+
+
+def _names(schema: Any) -> list[str]:
+    """Return the names of a schema's columns, "" for those that are no UTF-8."""
+    names = []
+    for number in range(len(schema)):
+        try:
+            names.append(schema.field(number).name)
+        except UnicodeDecodeError:
+            names.append("")
+    return names
 
 
 def _columns(schema: Any, source: Source, path: str) -> list[str]:
-    """Choose the columns to read; the text must be among them and be text."""
-    if source.text_column not in schema.names:
+    """Choose the columns to read; the text must be among them and be text.
+
+    Of several columns of one name none is the URL or the date; of several texts none is the table's.
+    """
+    names = _names(schema)
+    if source.text_column not in names:
         raise ConfigError(
             f"source {source.name!r}: text_column {source.text_column!r} is not in {path}; "
-            f"its columns are {', '.join(map(repr, schema.names))}"
+            f"its columns are {', '.join(map(repr, names))}"
         )
-    kind = schema.field(source.text_column).type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not _is_text(kind):
+    if (number := names.count(source.text_column)) > 1:
+        raise _ColumnsError(f"{number} columns are named {source.text_column!r}, expected one")
+    kind = _plain_type(schema.field(names.index(source.text_column)).type)
+    if not (_is_text(kind) or pa.types.is_null(kind)):
         raise ConfigError(
             f"source {source.name!r}: text_column {source.text_column!r} of {path} holds {kind}, "
             "expected a string or binary column"
         )
     wanted = dict.fromkeys((source.text_column, source.url_column, source.date_column))
-    return [name for name in wanted if name in schema.names]
+    return [name for name in wanted if names.count(name) == 1]
+
+
+def _plain_type(kind: Any) -> Any:
+    """Return what a type's values are: of dictionaries, run-length encodings and extensions."""
+    while True:
+        if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        elif isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        else:
+            return kind
 
 
 def _is_text(kind: Any) -> bool:
-    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return _is_string(kind) or _is_binary(kind)
+
+
+def _is_string(kind: Any) -> bool:
+    return any(getattr(pa.types, f"is_{test}")(kind) for test in ("string", "large_string", "string_view"))
+
+
+def _is_binary(kind: Any) -> bool:
+    tests = ("binary", "large_binary", "binary_view", "fixed_size_binary")
     return any(getattr(pa.types, f"is_{test}")(kind) for test in tests)
 
 
 def _rows(batch: Any, source: Source) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (text, url, date) of each row, None where the table has no such column.
+    """Yield (text, url, date) of each row, None where the table has no such column or value.
 
     Parquet files may hold strings that are no UTF-8; those come as bytes.
     """
-    names = (source.text_column, source.url_column, source.date_column)
     absent = [None] * batch.num_rows
-    yield from zip(
-        *(_values(batch.column(name)) if name in batch.schema.names else absent for name in names),
-        strict=True,
-    )
+    present = _names(batch.schema)
+    columns = []
+    for name, read_column in (
+        (source.text_column, _texts),
+        (source.url_column, _texts),
+        (source.date_column, _moments),
+    ):
+        columns.append(read_column(_plain(batch.column(name))) if name in present else absent)
+    yield from zip(*columns, strict=True)
 
 
-def _values(column: Any) -> list[Any]:
-    if pa.types.is_timestamp(column.type):  # nanoseconds would need pandas
-        column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
+def _plain(column: Any) -> Any:
+    """Return a column's values without dictionary, run lengths or extension."""
+    while True:
+        if isinstance(column.type, pa.BaseExtensionType):
+            column = column.storage
+        elif pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        elif pa.types.is_run_end_encoded(column.type):
+            column = pc.run_end_decode(column)
+        else:
+            return column
+
+
+def _texts(column: Any) -> list[Any]:
+    if not _is_text(column.type):
+        return [None] * len(column)
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:
-        return [_decoded(value) for value in pc.cast(column, pa.large_binary()).to_pylist()]
+        return [_decoded(value) for value in pc.cast(column, _AS_BYTES[str(column.type)]).to_pylist()]
+
+
+_AS_BYTES = {"string": pa.binary(), "large_string": pa.large_binary(), "string_view": pa.binary_view()}
 
 
 def _decoded(value: bytes | None) -> str | bytes | None:
@@ -128,12 +222,50 @@ def _decoded(value: bytes | None) -> str | bytes | None:
         return value
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
+
+
+def _moments(column: Any) -> list[datetime | None]:
+    """Return the moments of a column; None for values that are none, or of no year from 1 to 9999.
+
+    What Arrow stores counts from 1970 in UTC, so that no time zone need be known.
+    """
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        numbers = column.view(pa.int64()).to_pylist()
+        if kind.unit == "ns":
+            return [_after_epoch(number, lambda n: n // 1000) for number in numbers]
+        return [_after_epoch(number, _UNITS[kind.unit].__mul__) for number in numbers]
+    if pa.types.is_date32(kind):
+        return [_after_epoch(day, _DAY_US.__mul__) for day in column.view(pa.int32()).to_pylist()]
+    if pa.types.is_date64(kind):
+        return [_after_epoch(number, (1000).__mul__) for number in column.view(pa.int64()).to_pylist()]
+    if _is_string(kind):
+        return [moment(value) for value in _texts(column)]
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return [moment(value) for value in column.to_pylist()]
+    return [None] * len(column)
+
+
+_DAY_US = 86_400 * 10**6
+
+
+def _after_epoch(number: int | None, microseconds: Callable[[int], int]) -> datetime | None:
+    try:
+        return None if number is None else _EPOCH + timedelta(microseconds=microseconds(number))
+    except OverflowError:
+        return None
+
+
 def _document(values: tuple[Any, Any, Any], row: int, source: Source, limit: int) -> Item:
     text, url, date = values
+    if isinstance(url, bytes):
+        url = _decoded(url)
     url = url if isinstance(url, str) else ""
     if text is None:
         return Rejected(row, "null-text", f"{source.text_column!r} is null", url)
     size = len(text) if isinstance(text, bytes) or len(text) * 4 <= limit else len(text.encode())
     if size > limit:
         return Rejected(row, "oversized", f"{size} bytes of text; the limit is {limit}", url)
-    return RawDocument(text, "text", url, row, moment(date))
+    return RawDocument(text, "text", url, row, date)

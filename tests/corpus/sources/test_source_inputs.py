@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -50,6 +51,32 @@ def test_a_pattern_without_a_file_names_source_pattern_and_base(pattern: str, tm
         expand(source(pattern), str(tmp_path))
     for part in ("haber", pattern, str(tmp_path)):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["kap [v1]", "a*b", "what?", "[x]"])
+def test_a_relative_glob_is_looked_for_in_a_folder_of_any_name(folder: str, tmp_path: Path) -> None:
+    base = tmp_path / folder
+    (base / "deep").mkdir(parents=True)
+    (base / "a.txt").write_text("x")
+    (base / "deep" / "b.txt").write_text("x")
+    assert expand(source("*.txt"), str(base)) == [str(base / "a.txt")]
+    assert expand(source("**/*.txt"), str(base)) == [str(base / "a.txt"), str(base / "deep" / "b.txt")]
+
+
+def test_a_pattern_that_matches_what_is_no_file_says_what(tmp_path: Path) -> None:
+    (tmp_path / "one.gz").symlink_to("nowhere")
+    (tmp_path / "two.gz").mkdir()
+    os.mkfifo(tmp_path / "three.gz")
+    for pattern, what in {
+        "*.gz": "1 dangling link and 1 folder and 1 pipe and no file",
+        "one.gz": "1 dangling link and no file",
+        "two.gz": "1 folder and no file",
+        "three.gz": "1 pipe and no file",
+    }.items():
+        with pytest.raises(ConfigError, match=f"matches {what}"):
+            expand(source(pattern), str(tmp_path))
+    (tmp_path / "four.gz").write_bytes(b"")
+    assert expand(source("*.gz"), str(tmp_path)) == [str(tmp_path / "four.gz")]
 
 
 def test_urls_are_expanded_and_read_by_their_file_system(tmp_path: Path) -> None:

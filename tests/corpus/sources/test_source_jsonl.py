@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import lz4.frame
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -142,3 +146,35 @@ def test_real_files_are_read_to_the_end(shared_data: Callable[[str], Path]) -> N
     found = list(read(Source(name="t", format="jsonl", paths=("x",)), str(path)))
     assert len(found) == 973
     assert all(isinstance(item, RawDocument) for item in found)
+
+
+def test_every_part_of_a_joined_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    part = b'\xef\xbb\xbf{"text": "bir"}\n{"text": "iki"}\n'
+    found = items(part + part, tmp_path)
+    assert [item.content for item in found if isinstance(item, RawDocument)] == ["bir", "iki"] * 2
+    assert items(part + b"\xef\xbb\xbf", tmp_path)[2:] == []
+
+
+@pytest.mark.parametrize(("name", "pack"), [("f.jsonl.bz2", bz2.compress), ("f.jsonl.xz", lzma.compress)])
+def test_bzip2_and_xz_are_read(name: str, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    found = items(pack(DATA) + pack(DATA), tmp_path, name)
+    assert len(found) == 2 * len(ROWS)
+    assert all(isinstance(item, RawDocument) for item in found)
+    [*read_before, last] = items(pack(DATA * 50)[:-30], tmp_path, name)
+    assert all(isinstance(item, RawDocument) for item in read_before)
+    assert isinstance(last, Rejected | Unreadable)
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, lz4.frame.compress])
+def test_bombs_of_every_compression_are_read_in_pieces(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    data = pack(b" " * (64 << 20) + b"\n" + DATA)
+    tracemalloc.start()
+    found = items(data, tmp_path, max_record_mb=1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(found[0], Rejected)
+    assert found[0].cause == "oversized"
+    assert len(found) == 1 + len(ROWS)
+    assert peak < 16 << 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from corpus import files
 from corpus.config import Source
 from corpus.settings import ConfigError
-from corpus.sources import Item, RawDocument, Rejected, read
+from corpus.sources import Item, RawDocument, Rejected, Unreadable, read
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -158,9 +159,10 @@ PACKED = [(kind, write(TABLE)) for kind, write in KINDS]
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
 def test_a_file_cut_short_is_rejected_once(kind: str, data: bytes, share: float, tmp_path: Path) -> None:
     found = items(data[: int(share * len(data))], tmp_path, kind)
-    rejected = [item for item in found if isinstance(item, Rejected)]
+    rejected = [item for item in found if isinstance(item, Rejected | Unreadable)]
     assert [item.cause for item in rejected] == [f"bad-{kind}"]
     assert found[-1] is rejected[0]
+    assert isinstance(found[-1], Unreadable if len(found) == 1 else Rejected)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,7 +176,9 @@ def test_a_flipped_byte_never_raises(
         found = items(bytes(data), tmp_path, packed[0])
     except ConfigError:
         return  # the flip hit the text column's name or type
-    assert sum(isinstance(item, Rejected) and item.cause.startswith("bad-") for item in found) <= 1
+    assert (
+        sum(isinstance(item, Rejected | Unreadable) and item.cause.startswith("bad-") for item in found) <= 1
+    )
 
 
 def test_a_page_with_a_wrong_checksum_is_rejected(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_a_page_with_a_wrong_checksum_is_rejected(tmp_path: Path) -> None:
     pq.write_table(TABLE, out, compression="none", use_dictionary=False, write_page_checksum=True)
     data = out.getvalue().replace("satır 7 ".encode(), "sakız 7 ".encode(), 1)
     [item] = items(data, tmp_path, "parquet")
-    assert isinstance(item, Rejected)
+    assert isinstance(item, Unreadable)
     assert item.cause == "bad-parquet"
 
 
@@ -201,3 +205,117 @@ def test_a_missing_table_raises(tmp_path: Path) -> None:
     for kind in ("parquet", "arrow"):
         with pytest.raises(FileNotFoundError):
             list(read(Source(name="t", format=kind, paths=("x",)), str(tmp_path / "absent")))  # type: ignore[arg-type]
+
+
+def sure(texts: list[str], **columns: pa.Array) -> pa.Table:
+    return pa.table({"text": texts, **columns})
+
+
+ODD_DATES = [
+    pa.array([253402300800000], pa.timestamp("ms")),
+    pa.array([253402300800000], pa.timestamp("ms", "Europe/Istanbul")),
+    pa.array([-(2**62)], pa.timestamp("s")),
+    pa.array([-62135596801], pa.timestamp("s")),
+    pa.array([2**31 - 1], pa.date32()),
+    pa.array([-(2**31)], pa.date32()),
+    pa.array([86_400_000 * 4 * 10**6], pa.date64()),
+    pa.array([1], pa.duration("s")),
+    pa.array([1], pa.time64("us")),
+    pa.array([True]),
+    pa.array([float("nan")]),
+    pa.array([float("-inf")], pa.float16()),
+    pa.array([2**63], pa.uint64()),
+    pa.array([{"a": 1}]),
+    pa.array([[1]]),
+    pa.array([b"2024-05-01"]),
+    pa.array([None], pa.null()),
+    pa.array(["yesterday"], pa.large_string()),
+    pa.array([1]).cast(pa.decimal128(30, 2)),
+]
+
+
+@pytest.mark.parametrize("date", ODD_DATES, ids=lambda array: str(array.type))
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_a_date_that_cannot_be_used_costs_nothing_else(
+    date: pa.Array, kind: str, write: object, tmp_path: Path
+) -> None:
+    try:
+        data = write(sure(["çay"], date=date, url=date))  # type: ignore[operator]
+    except pa.ArrowException:
+        pytest.skip("this format has no such column")
+    [item] = items(data, tmp_path, kind)
+    assert isinstance(item, RawDocument)
+    assert item.content == "çay"
+    assert item.fetched is None or item.fetched.year > 2200
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC+3", "Nowhere/City", "+03:00", "", None])
+def test_an_unknown_time_zone_is_read_as_utc(unit: str, zone: str | None, tmp_path: Path) -> None:
+    value = int(NOON.timestamp()) * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    table = sure(["a"], date=pa.array([value], pa.timestamp(unit, zone)))
+    [item] = items(arrow_file(table), tmp_path, "arrow")
+    assert isinstance(item, RawDocument)
+    assert item.fetched == NOON
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_a_column_null_throughout_rejects_its_rows(kind: str, write: object, tmp_path: Path) -> None:
+    found = items(write(pa.table({"text": pa.array([None, None], pa.null())})), tmp_path, kind)  # type: ignore[operator]
+    assert [item.cause for item in found if isinstance(item, Rejected)] == ["null-text", "null-text"]
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+def test_two_columns_of_one_name_are_an_unreadable_file_where_they_are_the_text(
+    kind: str, write: object, tmp_path: Path
+) -> None:
+    two = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    [item] = items(write(two), tmp_path, kind)  # type: ignore[operator]
+    assert item == Unreadable("columns", "2 columns are named 'text', expected one")
+    other = pa.Table.from_arrays([pa.array(["a"])] * 5, names=["url", "text", "url", "x", "x"])
+    assert items(write(other), tmp_path, kind) == [RawDocument("a", "text", "", 0)]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("kind", "write"), KINDS)
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_column_name_that_is_no_utf8_costs_nothing_else(
+    kind: str, write: object, nested: bool, tmp_path: Path
+) -> None:
+    extra = pa.array([{"elemEnt": [1]}]) if nested else pa.array([1])
+    table = pa.table({"text": ["çay"], "url": ["u:1"], "ok" if nested else "elemEnt": extra})
+    data = write(table)  # type: ignore[operator]
+    assert b"elemEnt" in data
+    found = items(data.replace(b"elemEnt", b"elem\xffnt"), tmp_path, kind)
+    assert found == [RawDocument("çay", "text", "u:1", 0)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pa.array(["çay"], pa.string_view()),
+        pa.array(["çay"]).dictionary_encode(),
+        pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["çay"])),
+        pa.array(["çay".encode()], pa.binary(4)),
+        pa.array(["çay".encode()], pa.binary_view()),
+        pa.array(["çay".encode()], pa.large_binary()),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_every_kind_of_text_and_url_column_is_read(text: pa.Array, tmp_path: Path) -> None:
+    [item] = items(arrow_file(pa.table({"text": text, "url": text})), tmp_path, "arrow")
+    assert isinstance(item, RawDocument)
+    assert item.content in ("çay", "çay".encode())
+    assert item.url == "çay"
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string()], ids=str)
+@pytest.mark.parametrize("write", [arrow_file, arrow_stream])
+def test_a_string_that_is_no_utf8_costs_no_other_row_of_arrow(
+    kind: pa.DataType, write: Callable[[pa.Table], bytes], tmp_path: Path
+) -> None:
+    texts = pa.array([b"\xfeeker", b"su"], pa.binary() if kind == pa.string() else pa.large_binary()).view(
+        kind
+    )
+    found = items(write(pa.table({"text": texts, "url": texts})), tmp_path, "arrow")
+    assert [item.content for item in found if isinstance(item, RawDocument)] == [b"\xfeeker", b"su"]
+    assert [item.url for item in found if isinstance(item, RawDocument)] == ["", "su"]
