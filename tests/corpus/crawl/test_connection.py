@@ -43,6 +43,7 @@ def test_the_client_that_is_installed_has_all() -> None:
     connection.check_client()
 
 
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 @pytest.mark.parametrize(("kind", "name"), USED)
 def test_what_a_client_lacks_is_named_before_anything_is_fetched(
     kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
