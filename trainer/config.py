@@ -24,7 +24,7 @@ class Model(Section):
     """A decoder-only transformer; `depth` sets every size that is not named."""
 
     depth: int = Field(4, ge=1, description="Layers; the width is 64 × depth unless named.")
-    width: int | None = Field(None, ge=16, description="Width of the residual stream.")
+    width: int | None = Field(None, ge=8, description="Width of the residual stream.")
     head: int = Field(64, ge=8, description="Width of an attention head; the heads fill the width.")
     kv_heads: int | None = Field(
         None, ge=1, description="Heads of keys and values, a divisor of the heads; all of them unless named."
