@@ -18,6 +18,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 FIELDS = 256
 """Header fields after which an answer is given up."""
 
+CHUNKS = 100_000
+"""Chunks after which a body is cut: pages have fewer, and each costs time."""
+
 Truncated = Literal["", "length", "time", "disconnect", "unspecified"]
 """Why a body is not whole, as WARC-Truncated has it; "" where it is."""
 
@@ -74,13 +77,16 @@ class ResponseParser:
         self._protocol = protocol
         self._limit = header_limit
         self._timer, self._buffer = timer, buffer
-        self._rest = bytearray()  # of the header, or of the line that is under way between chunks
-        self._header_bytes = 0
+        self._rest = b""  # of the header, or of the line that is under way between chunks
+        self._header_bytes = 0  # of the headers that are read
         self._body: Body | None = None
+        self._parts: list[bytes] = []  # of the body, on their way to it
+        self._has_begun = False  # the body
         self._is_done = False
         self._left: int | None = None  # bytes of the body or chunk that are to come; None: all that come
         self._is_chunked = False
         self._chunk_part: Literal["size", "data", "end", "trailers"] = "size"
+        self._chunks = 0
         self.is_lost = False
         """The connection did not end in order."""
 
@@ -93,19 +99,16 @@ class ResponseParser:
         Raises HttpProcessingError where no answer can be made of what came.
         """
         messages: list[tuple[Message, Any]] = []
-        while data and not self._is_done:
-            data = self._read_body(self._body, data) if self._body else self._read_header(data, messages)
-        if data.strip():
-            self._refuse(data)
+        at = 0
+        while at < len(data) and not self._is_done:
+            if self._body is not None:
+                at = self._read_body(self._body, data, at)
+            else:
+                at = self._read_header(data, at, messages)
+        self._flush()
+        if rest := data[at:].strip():
+            self._refuse(rest)
         return messages, False, b""
-
-    def _refuse(self, data: bytes) -> None:
-        """End a connection over which more comes than the answer: it must not be taken for the next one."""
-        if self._body is not None and not self._is_chunked and not data.startswith(b"HTTP/"):
-            self._body.cut = self._body.cut or "unspecified"  # by a Content-Length that was too small
-        self._protocol.force_close()
-        if self._protocol.transport is not None:
-            self._protocol.transport.close()
 
     def feed_eof(self) -> Message | None:
         """Take note that the connection has ended; return an answer whose header had only begun."""
@@ -113,31 +116,45 @@ class ResponseParser:
             waits = (self._left is not None or self._is_chunked) and self._chunk_part != "trailers"
             self._end("disconnect" if waits or self.is_lost else "")
         elif not self._is_done and _STATUS.match(self._rest) and b"\n" in self._rest:
-            return _message(bytes(self._rest))[0]
+            return _message(self._rest)[0]
         return None
+
+    def _refuse(self, rest: bytes) -> None:
+        """End a connection over which more comes than the answer: it must not be taken for the next one."""
+        if self._body is not None and not self._is_chunked and not rest.startswith(b"HTTP/"):
+            self._body.cut = self._body.cut or "unspecified"  # by a Content-Length that was too small
+        self._protocol.force_close()
+        if self._protocol.transport is not None:
+            self._protocol.transport.close()
 
     # ------------------------------------------------------------ header
 
-    def _read_header(self, data: bytes, messages: list[tuple[Message, Any]]) -> bytes:
-        """Read the header, or more of it; return what follows it."""
-        start = len(self._rest)
-        self._rest += data if start else data.lstrip(b"\r\n")
-        self._header_bytes += len(data)
-        end = _HEADER_END.search(self._rest, max(0, start - 2))
-        after = len(self._rest) - end.end() if end else 0
-        if self._header_bytes - after > self._limit:
+    def _read_header(self, data: bytes, at: int, messages: list[tuple[Message, Any]]) -> int:
+        """Read the header, or more of it, from byte `at`; return the byte behind it."""
+        before = len(self._rest)
+        piece = data[at : at + self._limit + 1]
+        if not before:  # blank lines may stand before an answer
+            stripped = piece.lstrip(b"\r\n")
+            at += len(piece) - len(stripped)
+            self._header_bytes += len(piece) - len(stripped)
+            piece = stripped
+        self._rest += piece
+        end = _HEADER_END.search(self._rest, max(0, before - 2))
+        if self._header_bytes + (end.end() if end else len(self._rest)) > self._limit:
             raise HeaderTooLongError(message=f"the header has more than {self._limit} bytes")
         if end is None:
-            if not b"HTTP/".startswith(bytes(self._rest[:5])):
-                raise FramingError(message=f"expected 'HTTP/', found {bytes(self._rest[:40])!r}")
-            return b""
-        header, data = bytes(self._rest[: end.start() + 1]), bytes(self._rest[end.end() :])
-        self._rest.clear()
-        self._header_bytes -= after
-        message, is_sound = _message(header)
+            if not b"HTTP/".startswith(self._rest[:5]):
+                raise FramingError(message=f"expected 'HTTP/', found {self._rest[:40]!r}")
+            return at + len(piece)
+        header, self._rest = self._rest[: end.start() + 1], b""
+        self._header_bytes += end.end()
+        messages.append(self._begin(*_message(header)))
+        return at + end.end() - before
+
+    def _begin(self, message: Message, is_sound: bool) -> tuple[Message, Any]:
+        """Return the message of a header with its body, which is to be read from here on."""
         if 100 <= message.code < 200 and message.code != 101:
-            messages.append((message, aiohttp.EMPTY_PAYLOAD))
-            return data
+            return message, aiohttp.EMPTY_PAYLOAD
         self._is_chunked, self._left = _framing(message)
         lengths = len(_listed(message, "content-length"))
         is_clear = is_sound and lengths == (0 if self._is_chunked else 1)
@@ -145,82 +162,84 @@ class ResponseParser:
             message = message._replace(should_close=message.should_close or not is_clear)
         if message.code == 101 or (self._left == 0 and not self._is_chunked):
             self._is_done = True
-            messages.append((message, aiohttp.EMPTY_PAYLOAD))
-            return data
+            return message, aiohttp.EMPTY_PAYLOAD
         loop = asyncio.get_running_loop()
         self._body = Body(self._protocol, self._buffer, timer=self._timer, loop=loop)
-        messages.append((message, self._body))
-        return data
+        return message, self._body
 
     # ------------------------------------------------------------ body
 
-    def _read_body(self, body: Body, data: bytes) -> bytes:
-        """Read some of the body; return what follows it, or what is to be read next."""
+    def _read_body(self, body: Body, data: bytes, at: int) -> int:
+        """Read some of the body from byte `at`; return the byte behind that."""
         if self._is_chunked and self._chunk_part != "data":
-            return self._read_line(body, data)
-        if self._left is None:
-            body.feed_data(data)
-            return b""
-        taken, rest = data[: self._left], data[self._left :]
-        body.feed_data(taken)
-        self._left -= len(taken)
-        if not self._left:
-            if self._is_chunked:
+            return self._read_line(body, data, at)
+        end = len(data) if self._left is None else min(at + self._left, len(data))
+        self._parts.append(data[at:end])
+        self._has_begun = True
+        if self._left is not None:
+            self._left -= end - at
+            if not self._left and self._is_chunked:
                 self._chunk_part = "end"
-            else:
-                if rest.strip():
+            elif not self._left:
+                if data[end:].strip():
                     self._protocol.force_close()  # before the connection is given back
                 self._end("")
-        return rest
+        return end
 
-    def _read_line(self, body: Body, data: bytes) -> bytes:
-        """Read the line before a chunk, the line's end behind it, or a trailer; return what follows."""
-        self._rest += data
-        at = self._rest.find(b"\n")
-        longest = self._limit if self._chunk_part == "trailers" else _CHUNK_LINE
-        if (at if at >= 0 else len(self._rest)) > longest:
+    def _read_line(self, body: Body, data: bytes, at: int) -> int:
+        """Read the line before a chunk, the line's end behind it, or a trailer; return the byte behind it."""
+        end = data.find(b"\n", at)
+        line = self._rest + (data[at:] if end < 0 else data[at:end])
+        if len(line) > (self._limit if self._chunk_part == "trailers" else _CHUNK_LINE):
             self._break_off(body, "a line between chunks does not end")
-            return b""
-        if at < 0:
-            # what follows a chunk is its line's end: other bytes are of a chunk whose size was wrong
-            if self._chunk_part == "end" and self._rest != b"\r":
-                self._break_off(body, "a chunk is longer than its size")
-            return b""
-        line, rest = bytes(self._rest[:at]).rstrip(b"\r"), bytes(self._rest[at + 1 :])
-        self._rest.clear()
-        if self._chunk_part == "size":
-            self._begin_chunk(body, line)
+        elif self._chunk_part == "end" and line not in (b"", b"\r"):
+            # other bytes than the end of its line follow a chunk whose size was wrong
+            self._break_off(body, "a chunk is longer than its size")
+        elif end < 0:
+            self._rest = line
+            return len(data)
+        else:
+            self._rest = b""
+            self._take_line(body, line.rstrip(b"\r"))
+        return len(data) if end < 0 else end + 1
+
+    def _take_line(self, body: Body, line: bytes) -> None:
+        if self._chunk_part == "end":
+            self._chunk_part = "size"
         elif self._chunk_part == "trailers":
-            self._limit -= at + 1
+            self._limit -= len(line) + 1
             if not line:
                 self._end("")
-        elif line:
-            self._break_off(body, "a chunk is longer than its size")
         else:
-            self._chunk_part = "size"
-        return rest
-
-    def _begin_chunk(self, body: Body, line: bytes) -> None:
-        size = _CHUNK.fullmatch(line)
-        if size is None:
-            self._break_off(body, f"expected the size of a chunk, found {line[:40]!r}")
-            return
-        digits = size[1].lstrip(b"0")
-        self._left = _ENDLESS if len(digits) > 15 else int(digits or b"0", 16)
-        self._chunk_part = "data" if self._left else "trailers"
+            size = _CHUNK.fullmatch(line)
+            self._chunks += 1
+            if size is None:
+                self._break_off(body, f"expected the size of a chunk, found {line[:40]!r}")
+            elif self._chunks > CHUNKS:
+                self._break_off(body, f"the body has more than {CHUNKS:,} chunks")
+            else:
+                digits = size[1].lstrip(b"0")
+                self._left = _ENDLESS if len(digits) > 15 else int(digits or b"0", 16)
+                self._chunk_part = "data" if self._left else "trailers"
 
     def _break_off(self, body: Body, fault: str) -> None:
         """End a body whose chunks go wrong: with what came before, or as a failure if that is nothing."""
         self._protocol.force_close()
-        if not body.total_bytes:
+        if self._has_begun:
+            self._end("" if self._chunk_part == "trailers" else "unspecified")
+        else:
             self._is_done = True
             body.set_exception(FramingError(message=fault))
-        else:
-            self._end("" if self._chunk_part == "trailers" else "unspecified")
+
+    def _flush(self) -> None:
+        if self._parts and self._body is not None:
+            self._body.feed_data(b"".join(self._parts))
+            self._parts.clear()
 
     def _end(self, cut: Truncated) -> None:
         self._is_done = True
         if self._body is not None:
+            self._flush()
             self._body.cut = cut
             self._body.feed_eof()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.crawl.response import ResponseParser
+from corpus.crawl.response import CHUNKS, ResponseParser
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nMerhaba",
@@ -92,3 +93,24 @@ def test_where_the_pieces_are_cut_does_not_count(parts: list[bytes], cuts: list[
     data = b"HTTP/1.1 200 OK\r\n" + b"".join(parts)
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     assert parsed([data[start:end] for start, end in pairwise(places)]) == parsed([data])
+
+
+def seconds(chunks: int) -> float:
+    """Return the processor time for a body of so many chunks that comes at once, the least of three."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = head + b"1\r\nx\r\n" * chunks + b"0\r\n\r\n"
+    times = []
+    for _ in range(3):
+        begun = time.process_time()
+        assert parsed([answer])[1:] == (b"x" * chunks, "")
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+def test_small_chunks_cost_time_in_proportion() -> None:
+    assert seconds(80_000) < 30 * seconds(8_000)
+
+
+def test_a_body_has_so_many_chunks_and_no_more() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (CHUNKS + 9)
+    assert parsed([answer])[1:] == (b"x" * CHUNKS, "unspecified")
