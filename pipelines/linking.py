@@ -5,11 +5,8 @@ What crosses a shuffle is packed: a value is the bytes of an array of many rows,
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import apache_beam as beam
@@ -21,7 +18,7 @@ from corpus.dedup.bands import EDGE, Again, band_blocks, buckets_of, link, merge
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
 from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
 from corpus.dedup.store import ROW_BITS, SignatureStore
-from pipelines import options
+from pipelines import handover, options
 
 ROWS_A_PARTITION = 4_000_000
 """Documents from which a band is split: 64 MB of hashes and numbers for one worker at a time."""
@@ -96,7 +93,7 @@ def find_copies(
     found = first = again = find_edges(signatures, folder, threshold, urls, runner)
     passes, before = 1, np.empty(0, np.uint64)
     # A later pass mostly reads over the documents: up to here that takes less time than to start workers.
-    few = runner.is_local and _rows(signatures) <= ROWS_A_PARTITION
+    few = runner.is_local and handover.rows_of(signatures) <= ROWS_A_PARTITION
     later = replace(runner, workers=1) if few else runner
     while True:
         links = sum(linked.edges for linked in found)
@@ -129,7 +126,7 @@ def find_edges(
     The files' order gives the parts their numbers. The result is the same on any number of workers. A pass
     after the first (`number`) links what `_save_pass` wrote for it.
     """
-    partitions = -(-_rows(signatures) // ROWS_A_PARTITION) or 1
+    partitions = -(-handover.rows_of(signatures) // ROWS_A_PARTITION) or 1
     place = _pass_folder(folder, number)
     with options.pipeline(runner, folder) as pipeline:
         linked = (
@@ -142,8 +139,8 @@ def find_edges(
             | "Bucket" >> beam.GroupByKey()
             | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder, number)
         )  # fmt: skip
-        _write_list(linked, place, "edges.json")
-    return [Linked(**record) for record in _read_list(place, "edges.json")]
+        handover.write_list(linked, place, "edges.json")
+    return [Linked(**record) for record in handover.read_list(place, "edges.json")]
 
 
 def _pass_folder(folder: str, number: int) -> str:
@@ -164,12 +161,12 @@ def _unsettled(
     """
     removed, passed_over = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for part in resolved:
-        removed.append(_load(folder, part.removals)["document"])
-        passed_over.append(_load(folder, part.passed_over))
+        removed.append(handover.load(folder, part.removals)["document"])
+        passed_over.append(handover.load(folder, part.passed_over))
     kept = np.sort(np.concatenate(passed_over))
     new = np.isin(kept, before)
     for linked in again:
-        edges = verified(_load(folder, linked.path), threshold)
+        edges = verified(handover.load(folder, linked.path), threshold)
         new |= np.isin(kept, edges["a"]) | np.isin(kept, edges["b"])
     return np.sort(np.concatenate(removed)), kept[new]
 
@@ -186,9 +183,9 @@ def _save_pass(
     place = _pass_folder(folder, number)
     cuts = np.searchsorted(gone, np.arange(len(signatures) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
     for part in range(len(signatures)):
-        _save(place, f"gone/{part:06d}.npy", gone[cuts[part] : cuts[part + 1]])
-    for band, hashes in buckets_of(unsettled, _store(tuple(signatures)), urls):
-        _save(place, f"buckets/{band:02d}.npy", hashes)
+        handover.save(place, f"gone/{part:06d}.npy", gone[cuts[part] : cuts[part + 1]])
+    for band, hashes in buckets_of(unsettled, handover.store_of(tuple(signatures)), urls):
+        handover.save(place, f"buckets/{band:02d}.npy", hashes)
 
 
 def resolve_in_memory(
@@ -196,7 +193,7 @@ def resolve_in_memory(
 ) -> list[Resolved]:
     """Resolve the clusters of all edges in this process; their files go below `folder`."""
     edges = load_edges(folder, found)
-    return [_save_clusters(folder, 0, edges, threshold, _store(tuple(signatures)))]
+    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(tuple(signatures)))]
 
 
 def resolve_in_rounds(
@@ -232,19 +229,21 @@ def resolve_in_rounds(
             | "Whole clusters" >> beam.GroupByKey()
             | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold)
         )
-        _write_list(resolved, folder, "clusters.json")
-    return [_resolved(record) for record in _read_list(folder, "clusters.json")]
+        handover.write_list(resolved, folder, "clusters.json")
+    return [_resolved(record) for record in handover.read_list(folder, "clusters.json")]
 
 
 def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
     """Read all edges (EDGE), each pair once, those below the threshold among them."""
-    return merge_edges(_load(folder, linked.path) for linked in found)
+    return merge_edges(handover.load(folder, linked.path) for linked in found)
 
 
 def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Clusters]:
     """Read the clusters of each partition back."""
     for part in resolved:
-        yield Clusters(*(_load(folder, path) for path in (part.removals, part.survivors, part.passed_over)))
+        yield Clusters(
+            *(handover.load(folder, path) for path in (part.removals, part.survivors, part.passed_over))
+        )
 
 
 def _label(
@@ -272,8 +271,8 @@ def _label(
                 | "Small star" >> beam.Map(_small_star, folder, place)
             )
             moved = stars.moved | "Moved" >> beam.Map(lambda count: {"path": "", "moved": count})
-            _write_list((small, moved) | beam.Flatten(), folder, f"{place}/round.json")
-        records = _read_list(folder, f"{place}/round.json")
+            handover.write_list((small, moved) | beam.Flatten(), folder, f"{place}/round.json")
+        records = handover.read_list(folder, f"{place}/round.json")
         paths = [record["path"] for record in records if record["path"]]
         left = sum(record["moved"] for record in records)
         if left == 0:
@@ -290,9 +289,10 @@ def _blocks(
     again = None
     if place:
         again = Again(
-            _load(place, f"gone/{part:06d}.npy"), lambda band: _load(place, f"buckets/{band:02d}.npy")
+            handover.load(place, f"gone/{part:06d}.npy"),
+            lambda band: handover.load(place, f"buckets/{band:02d}.npy"),
         )
-    for band, partition, block in band_blocks(_store(signatures), part, partitions, urls, again):
+    for band, partition, block in band_blocks(handover.store_of(signatures), part, partitions, urls, again):
         yield band * partitions + partition, block.tobytes()
 
 
@@ -304,18 +304,18 @@ def _link(
     folder: str,
     number: int,
 ) -> dict[str, Any]:
-    key, blocks = bucket
+    key, packed = bucket
     band, path = key // partitions, f"pass-{number:02d}/edges/{key:06d}.npy"
-    arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in blocks)
-    links = link(band, arrays, _store(signatures), threshold)
-    _save(folder, path, links.edges)
+    arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in packed)
+    links = link(band, arrays, handover.store_of(signatures), threshold)
+    handover.save(folder, path, links.edges)
     edges, copies = links.edges.size, verified(links.edges, threshold).size
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))
 
 
 def _pairs(folder: str, path: str, threshold: float) -> Pairs:
     """Give the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
-    rows = _load(folder, path)
+    rows = handover.load(folder, path)
     if rows.dtype == EDGE:
         edges = verified(rows, threshold)
         rows = np.stack([edges["b"], edges["a"]], axis=1)
@@ -335,24 +335,24 @@ def _large_star(nodes: Grouped, partitions: int) -> Iterator[Any]:
 
 
 def _small_star(nodes: Grouped, folder: str, place: str) -> dict[str, Any]:
-    key, blocks = nodes
-    rows, moved = small_star(_rows_of(blocks))
+    key, packed = nodes
+    rows, moved = small_star(_rows_of(packed))
     path = f"{place}/{key:06d}.npy"
-    _save(folder, path, rows)
+    handover.save(folder, path, rows)
     return {"path": path, "moved": moved}
 
 
-def _rows_of(blocks: Iterable[bytes]) -> Pairs:
-    return np.concatenate([np.frombuffer(block, np.uint64).reshape(-1, 2) for block in blocks])
+def _rows_of(packed: Iterable[bytes]) -> Pairs:
+    return np.concatenate([np.frombuffer(block, np.uint64).reshape(-1, 2) for block in packed])
 
 
 def _edges_by_node(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
-    edges = verified(_load(folder, path), threshold)
+    edges = verified(handover.load(folder, path), threshold)
     yield from _split_edges(edges["a"], edges, partitions)
 
 
 def _pairs_by_node(path: str, folder: str, partitions: int) -> Iterator[Keyed]:
-    for number, rows in split(_load(folder, path), partitions):
+    for number, rows in split(handover.load(folder, path), partitions):
         yield number, rows.tobytes()
 
 
@@ -378,9 +378,9 @@ def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int)
 def _resolve(
     component: Grouped, signatures: tuple[str, ...], folder: str, threshold: float
 ) -> dict[str, Any]:
-    key, blocks = component
-    edges = merge_edges(np.frombuffer(block, EDGE) for block in blocks)
-    return asdict(_save_clusters(folder, key, edges, threshold, _store(signatures)))
+    key, packed = component
+    edges = merge_edges(np.frombuffer(block, EDGE) for block in packed)
+    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(signatures)))
 
 
 def _resolved(record: dict[str, Any]) -> Resolved:
@@ -394,49 +394,12 @@ def _save_clusters(
     clusters = resolve(edges, threshold, store.ranks)
     check_survivors_stay(clusters)
     removals, survivors = f"clusters/{key:06d}-removals.npy", f"clusters/{key:06d}-survivors.npy"
-    _save(folder, removals, clusters.removals)
+    handover.save(folder, removals, clusters.removals)
     passed_over = f"clusters/{key:06d}-passed-over.npy"
-    _save(folder, survivors, clusters.survivors)
-    _save(folder, passed_over, clusters.passed_over)
+    handover.save(folder, survivors, clusters.survivors)
+    handover.save(folder, passed_over, clusters.passed_over)
     largest = tuple(largest_component(edges))
     return Resolved(
         removals, survivors, passed_over,
         clusters.removals.size, clusters.survivors.size, largest,
     )  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def _store(signatures: tuple[str, ...]) -> SignatureStore:
-    """One store a process, so that a file is mapped, or fetched, once."""
-    return SignatureStore(signatures)
-
-
-def _rows(signatures: Sequence[str]) -> int:
-    store = _store(tuple(signatures))
-    return sum(store.part(number).num_rows for number in range(len(signatures)))
-
-
-def _save(folder: str, path: str, array: NDArray[Any]) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    files.write_bytes(folder, path, buffer.getvalue())
-
-
-def _load(folder: str, path: str) -> NDArray[Any]:
-    filesystem, target = files.filesystem(files.join(folder, path))
-    array: NDArray[Any] = np.load(io.BytesIO(filesystem.cat_file(target)), allow_pickle=False)
-    return array
-
-
-def _write_list(records: Any, folder: str, path: str) -> None:
-    """Write all of a small collection's records as one JSON list, in an order that no scheduling decides."""
-
-    def write(found: list[dict[str, Any]]) -> None:
-        files.write_json(folder, path, sorted(found, key=lambda record: json.dumps(record, sort_keys=True)))
-
-    _ = records | f"List {path}" >> beam.combiners.ToList() | f"Write {path}" >> beam.Map(write)
-
-
-def _read_list(folder: str, path: str) -> list[dict[str, Any]]:
-    records: Any = files.read_json(folder, path)
-    return list(records)
