@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from trainer.scaling.descent import Problem, descend
 from trainer.scaling.fit import Fit, problem
@@ -159,7 +159,7 @@ def profile(fitted: Fit, runs: Runs, name: str, values: Floats, level: float = L
     lowest = ended.value.reshape(len(basins), len(values)).min(axis=0)
     least = min(fitted.value / fitted.objective.scale, float(lowest.min()))
     rise = 2 * (lowest - least) / noise_factor(fitted, task)
-    inside = rise <= stats.chi2.ppf(level, 1)
+    inside = rise <= 2 * special.gammaincinv(0.5, level)  # of chi-squared with one degree of freedom
     interval = _between(fitted.parameters[name], values, inside, level)
     return Profile(name, values, lowest * fitted.objective.scale, rise, interval)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from trainer.scaling.laws import Floats
 from trainer.scaling.report.source import Run, Source
@@ -79,7 +79,7 @@ def _by_cells(drop: Floats) -> Interval:
     mean = float(drop.mean())
     if len(drop) < 2:
         return Interval(mean, None, None)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(drop) - 1) * drop.std(ddof=1) / np.sqrt(len(drop)))
+    half = float(special.stdtrit(len(drop) - 1, (1 + LEVEL) / 2) * drop.std(ddof=1) / np.sqrt(len(drop)))
     return Interval(mean, mean - half, mean + half)
 
 
