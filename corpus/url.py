@@ -13,6 +13,8 @@ _TRACKING = re.compile(
     r"(?i)(?<=[?&])(?:(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid)"
     r"=[^&#]*|sid=[0-9a-z]{16,}(?=[&#]|$))&?"
 )
+# No host has so long a name; normalising it would take time that grows with the square of its length.
+_NO_HOST = re.compile(r"[^/?#]*//[^/?#]{1000}")
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
 # An authority with a dot inside: `http://N/A` and `http://localhost` name no page.
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
@@ -34,6 +36,8 @@ def canonical(url: str) -> str:
     A fragment that begins with `!` or `/` names a page of an application and stays; any other names a place
     in a page and goes. A string that is no address comes back as it is.
     """
+    if _NO_HOST.match(url):
+        return url
     try:
         plain = canonicalize_url(_TRACKING.sub("", url), keep_fragments=True)
     except ValueError:

@@ -12,6 +12,8 @@ from corpus.config import Filters
 from corpus.filters.drop import Drop
 from corpus.text.view import words
 
+_LONGEST_HOST = 2000  # with its scheme, letters of any script; names of DNS have 253 of ASCII
+
 
 def check(url: str, settings: Filters) -> Drop | None:
     """Drop an address of a blocked host (`url.blocked_host`) or with a blocked word (`url.blocked_word`).
@@ -36,7 +38,8 @@ def check(url: str, settings: Filters) -> Drop | None:
 def _host(url: str) -> str:
     """Give the host in lower case and ASCII form; empty where the address has none."""
     try:
-        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+        # All of a longer one would be normalised, in time that grows with the square of its length.
+        host = urlsplit((url if "//" in url else f"//{url}")[:_LONGEST_HOST]).hostname or ""
     except ValueError:
         return ""
     return _ascii(host)

@@ -17,7 +17,6 @@ from resiliparse.parse.html import DocumentNode, ElementNode, HTMLTree, Node, No
 _ATTRIBUTES = 256
 _SMALL = 20_000  # characters in which even such a tag takes no time to speak of
 _ATTRIBUTE = r"[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?+)?+"
-_OVERFULL = re.compile(rf"<[A-Za-z][^\s/>]*+(?:{_ATTRIBUTE}){{{_ATTRIBUTES + 1}}}")
 _TAG = re.compile(
     r"<!--[^-]*+(?:-(?!->)[^-]*+)*+"
     r"|<(?P<raw>script|style)[\s/>][^<]*+(?:<(?!/(?P=raw))[^<]*+)*+"
@@ -44,9 +43,14 @@ _INLINE = frozenset(
 )
 _REPLACED = frozenset({"time", "label", "button"})  # dropped for what they are, not for their attributes
 _TELLING = ("class", "id", "rel", "itemprop", "role", "aria-hidden", "data-ad")
-_SELECTOR = (
-    f":is({', '.join(_BLOCKS)}) :is(time, button), "
-    f":is(p, blockquote, dd) :is({', '.join(f'[{name}]' for name in _TELLING)})"
+# Children and not descendants: for each element of a deep page all that are above it would be looked at.
+_SELECTOR = ", ".join(
+    f"{blocks} > {between}{elements}"
+    for blocks, elements in (
+        (f":is({', '.join(_BLOCKS)})", ":is(time, button)"),
+        (":is(p, blockquote, dd)", f":is({', '.join(f'[{name}]' for name in _TELLING)})"),
+    )
+    for between in ("", "* > ", "* > * > ", "* > * > * > ")
 )
 _HIDDEN = re.compile(
     r"(?:^|\s)(?:(?:is|visually)[_-])?(?:display-none|hidden|invisible|collapsed|h-0|sr-only|"
@@ -67,6 +71,7 @@ _HAS_FURNITURE = re.compile(
     rf"(?<!\S)(?:has|no|with|without|is|show|hide|flag|{'|'.join(_TOPIC_WORDS)})[-_]\S*", re.IGNORECASE
 )
 _SHORT = 600
+_MEASURED = 10_000_000  # characters, beyond which only elements that hold each other get
 FURNITURE = "[data-furniture]"
 
 # An element that holds most of the prose is the article, whatever its class says, but for these.
@@ -106,10 +111,12 @@ def mark_furniture(parsed: HTMLTree) -> int:
 
     A text that several of them hold, as galleries repeat their captions, counts once.
     """
-    held = set()
+    held: set[str] = set()
+    measured = 0
     for element in parsed.document.query_selector_all(_FURNITURE_LOOK).values() if parsed.document else ():
         names = _HAS_FURNITURE.sub("", element.class_name or "")
-        text = element.text or ""
+        text = element.text or "" if measured < _MEASURED else ""
+        measured += len(text)
         part = len(text) <= _SHORT and any(word in names.lower() for word in _FURNITURE_WORDS)
         if part or _IS_FURNITURE.search(names):
             element.setattr("data-furniture", "")
@@ -168,7 +175,7 @@ def unshielded(text: str) -> str:
 
 
 def _few_attributes(page: str) -> str:
-    if len(page) < _SMALL or not _OVERFULL.search(page):
+    if len(page) < _SMALL:
         return page
     pieces, at = [], 0
     for match in _TAG.finditer(page):
@@ -203,9 +210,9 @@ def _shield_labels(parsed: HTMLTree, document: DocumentNode) -> None:
     labels = document.get_elements_by_tag_name("label").values()
     if not labels:
         return
-    fields = {field.getattr("id") for field in document.query_selector_all(_FIELDS).values()}
+    fields = {field.getattr("id") for field in document.query_selector_all(_FIELDS).values()} - {None, ""}
     for label in labels:
-        if label.getattr("for") not in fields - {None, ""} and label.query_selector(_FIELDS) is None:
+        if label.getattr("for") not in fields and label.query_selector(f"label, {_FIELDS}") is None:
             _replace(parsed, label)
 
 
@@ -222,6 +229,8 @@ def _shield_inline(parsed: HTMLTree, element: ElementNode) -> None:
 
 
 def _replace(parsed: HTMLTree, element: ElementNode) -> None:
+    if element.query_selector(element.local_name or "") is not None:
+        return  # nested in itself, as no page means it: moving each with all that it holds takes ever longer
     plain = parsed.create_element("span")
     if isinstance(plain, ElementNode):
         plain.append(*element.child_nodes.values())
