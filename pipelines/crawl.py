@@ -136,7 +136,10 @@ def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runn
     known, hosts = _frontier(folder, number, begun)
     pages = dict(zip(hosts["host"].to_pylist(), hosts["pages"].to_pylist(), strict=True))
     fetched = sum(pages.values())
-    table = frontier.choose(known, pages, settings.limits, settings.limits.pages - fetched)
+    columns = ["host", "outcome", "cause", "status"]
+    last = _tables(folder, number - 1, FETCHES, columns) if number > 1 else []
+    silent = frontier.given_up(last, settings.limits.host_round_pages) if last else set()
+    table = frontier.choose(known, pages, settings.limits, settings.limits.pages - fetched, silent)
     due = table.filter(table["due"])
     plan = {
         "due": len(due),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -138,17 +138,40 @@ def as_outlinks(frontier: pa.Table) -> pa.Table:
     return frontier.select([field.name for field in OUTLINKS.schema()]).cast(OUTLINKS.schema())
 
 
-def choose(frontier: pa.Table, pages: Mapping[str, int], limits: Limits, left: int) -> pa.Table:
-    """Mark what is due in the next round, host by host, best first; give the frontier in that order.
+def given_up(fetches: Iterable[pa.Table], share: int) -> set[str]:
+    """Return the hosts of which addresses were given up in a round, since nobody answered for any of them.
+
+    They are hosts of which some were given up, or more than their `share` of a round was put off, as all is
+    after the first were given up. `fetches` have the columns host, outcome, cause and status [FETCHES].
+    """
+    whole = pa.concat_tables(fetches)
+    unasked = whole.filter(pc.is_in(whole["cause"], value_set=pa.array(["host.down", "robots.unreachable"])))
+    ended = set(unasked.filter(pc.equal(unasked["outcome"], "failed"))["host"].to_pylist())
+    counts = pc.value_counts(unasked["host"]).to_pylist()
+    many = {row["values"] for row in counts if row["counts"] > share}
+    answered = whole.filter(pc.greater(whole["status"], 0))
+    return (ended | many) - set(answered["host"].to_pylist())
+
+
+def choose(
+    frontier: pa.Table,
+    pages: Mapping[str, int],
+    limits: Limits,
+    left: int,
+    silent: Collection[str] = frozenset(),
+) -> pa.Table:
+    """Mark what is due in the next round, host by host, best first; return the frontier in that order.
 
     `pages` are those that each host gave already, `left` those that the crawl may still fetch. Where not
-    all hosts can have their share, each gets its best page before any gets its second.
+    all hosts can have their share, each gets its best page before any gets its second. Of `silent` hosts all
+    is due at once: if they stay silent, it is given up by the same few requests.
     """
     hosts = pc.dictionary_encode(frontier["host"]).combine_chunks()
     codes = np.asarray(hosts.indices, dtype=np.int64)
     names = hosts.dictionary.to_pylist()
     caps = np.array([limits.host_pages - pages.get(name, 0) for name in names], dtype=np.int64)
-    caps = np.clip(caps, 0, limits.host_round_pages)
+    shares = [limits.host_pages if name in silent else limits.host_round_pages for name in names]
+    caps = np.clip(caps, 0, np.array(shares, dtype=np.int64))
     # Hosts by name, so that the order does not hang on how the rows came.
     place = np.empty(len(names), np.int64)
     place[np.argsort(np.array(names, dtype=object), kind="stable")] = np.arange(len(names))

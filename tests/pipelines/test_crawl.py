@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from io import StringIO
@@ -585,6 +586,21 @@ SLIPS = {
     "twice": ("Content-Length: 10\r\nContent-Length: 10", b"<p>Merhaba", ""),
     "line": ("PHP Notice:  Undefined index\r\nContent-Length: 10", b"<p>Merhaba", ""),
 }
+
+
+def test_a_host_that_never_answers_costs_few_requests_however_much_waits_for_it(tmp_path: Path) -> None:
+    seeds = [f"http://dead.test/{number}" for number in range(200)]
+    with Web({}) as served, socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+        closed.close()
+        network = {"resolve": {"dead.test": f"127.0.0.1:{port}"}}
+        loaded = settings(served, network=network, limits={"host_round_pages": 10})
+        ended = run(tmp_path, loaded, *seeds)
+    assert ended.why == "nothing is left to fetch"
+    found = pages(tmp_path)
+    assert len(found) == 200
+    assert {(outcome(row), row["tries"]) for row in found.values()} == {("failed robots.unreachable", 2)}
+    assert len([row for row in rows(tmp_path) if row["outcome"] == "asked"]) == 4 * 2
 
 
 def test_answers_with_slips_are_kept_and_marked_and_no_host_goes_down(tmp_path: Path) -> None:
