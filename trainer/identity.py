@@ -72,9 +72,10 @@ def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
     """Write what the run is to its folder, unless it is there; ConfigError where that cannot be done."""
     try:
         if files.size(str(folder), RUN) is None:
-            files.write_json(str(folder), RUN, found, sweeps=True)
+            files.write_json(str(folder), RUN, found)
         if files.size(str(folder), tokenizer.MODEL) is None:
-            files.write_bytes(str(folder), tokenizer.MODEL, model(opened), sweeps=True)
+            files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
+        files.sweep(str(folder), lambda name: name in (RUN, RESULT, tokenizer.MODEL))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written to: {error.strerror}; name another folder") from None
 

@@ -74,7 +74,7 @@ def train(
             identity.write(folder, recorded, opened)
         result = run.go(resumed)
         if world.first:
-            files.write_json(str(folder), RESULT, result, sweeps=True)
+            files.write_json(str(folder), RESULT, result)
         run.show()
         return result
     finally:
