@@ -13,7 +13,7 @@ demo: .venv/run
 	  --config examples/crawl.toml --set 'network.resolve={"kitaplik.example" = "127.0.0.1:{port}"}'
 	$(BIN)/derlem build examples/corpus.toml --until tokenize
 	$(BIN)/derlem inspect demo/corpus
-	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --check
+	$(BIN)/derlem train demo/corpus --output demo/run --preset tiny --set data.tokens=150_000 --check
 	$(BIN)/derlem scale examples/study.toml
 	$(BIN)/derlem report demo/study --output demo/report.html
 	@echo

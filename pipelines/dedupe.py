@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,13 @@ from corpus.dedup.bands import EXACT, NEAR, URL
 from corpus.dedup.clusters import size_histogram
 from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.schema import REMOVED, SURVIVORS
-from pipelines import linking
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
+
+if TYPE_CHECKING:
+    from pipelines import linking
 
 NAME = "dedupe"
 VERSION = 2
@@ -62,6 +65,8 @@ def plan(config: Config, runner: Runner) -> Stage:
 
 def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, beat: Beat) -> Outcome:
     """Find the copies and write down which documents go and for which kept ones."""
+    from pipelines import linking  # and Beam, which a stage with nothing to do does not wait for
+
     signatures: Sequence[str] = unit.task
     store = SignatureStore(signatures)
     total = sum(store.part(number).num_rows for number in range(len(signatures)))

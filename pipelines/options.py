@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import apache_beam as beam
-import grpc
-from apache_beam.options.pipeline_options import PipelineOptions
+from typing import TYPE_CHECKING, Any
 
 from corpus import files, interrupt, places
 from corpus.config import Run
 from corpus.settings import ConfigError, parse
 from pipelines import workers
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 LOCAL = "local"
 DATAFLOW = "DataflowRunner"
@@ -59,6 +58,9 @@ def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
 
     Local workers keep their logs in `folder`, or in the system's temporary folder where that is remote.
     """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     asked = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
     options = PipelineOptions([*asked, *runner.flags])
     usual = threading.excepthook
@@ -83,6 +85,8 @@ def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
 
     Beam notes it in a thread of its own and waits forever.
     """
+
+    import grpc
 
     def hook(error: threading.ExceptHookArgs) -> None:
         if error.thread is not None and error.thread.name == "run_worker":
@@ -113,6 +117,10 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
 
 def _check_flags(flags: tuple[str, ...]) -> None:
     """Raise ConfigError for words that are not options of Beam, or have values that it does not take."""
+    if not flags:  # nothing to ask Beam about, whose import takes a second
+        return
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     before = ""
     for word in flags:
         if not word.startswith("-") and (not before.startswith("--") or "=" in before):

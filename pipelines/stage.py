@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 from rich.console import Console
 
 from corpus import dataset, files
@@ -209,6 +208,8 @@ def run(
 def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> None:
     if not pending:
         return
+    import apache_beam as beam  # here: it takes a second, which a stage with nothing to do does not wait for
+
     work, folder = stage.work, stage.folder
     # A worker process takes seconds to start; more of them than units would be for nothing.
     fitting = replace(runner, workers=min(runner.workers, len(pending)))
