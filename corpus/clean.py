@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import xxhash
@@ -13,10 +14,25 @@ from numpy.typing import NDArray
 from corpus import filters, language, privacy
 from corpus.config import Clean
 from corpus.dedup.signature import signature
-from corpus.filters import Drop
+from corpus.filters import Drop, gopher
 from corpus.sources import RawDocument
 from corpus.text import charset, html, repair
 from corpus.text.view import TextView, view
+
+
+@dataclass(frozen=True, slots=True)
+class Overtime:
+    """A record that took more processor time than it may, and the step that it was given up after."""
+
+    step: str
+    seconds: float
+    limit: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.1f} s of processor time by the end of step {self.step!r}, "
+            f"clean.record_timeout_s allows {self.limit:g}"
+        )
 
 
 @dataclass(slots=True)
@@ -24,7 +40,8 @@ class Document:
     """A document on its way through the steps, filled as far as it came.
 
     `repaired`, `lines` (that filters took out or changed) and `redacted` count by rule what was done to its
-    text; `drop` says what dropped it, `failure` why no text could be got from it.
+    text; `drop` says what dropped it, `failure` why no text could be got from it. `processor_s` is what its
+    steps took of this thread's processor time.
     """
 
     raw: RawDocument
@@ -38,7 +55,8 @@ class Document:
     view: TextView | None = None
     signature: NDArray[np.uint32] | None = None
     drop: Drop | None = None
-    failure: html.ExtractionError | None = None
+    failure: html.ExtractionError | Overtime | None = None
+    processor_s: float = 0.0
 
     @property
     def id(self) -> str:
@@ -54,6 +72,22 @@ class Document:
     def words(self) -> int:
         """Words of the text as it now is."""
         return (self.view or view(self.text)).words
+
+
+@cache
+def _compile() -> None:
+    """Compile what numba compiles, half a minute at worst, before any record's time is taken."""
+    seen = view("Bir söz.\n\nBir söz.")
+    gopher.quality(seen, gopher.Quality(stop_words=("bir",)))
+    gopher.repetition(
+        seen,
+        gopher.Repetition(
+            max_duplicate_paragraphs=1.0,
+            max_top_ngram_chars=((2, 1.0),),
+            max_duplicate_ngram_chars=((5, 1.0),),
+        ),
+    )
+    signature(seen.folded, seen.word_starts, seen.word_ends)
 
 
 class Cleaner:
@@ -80,15 +114,30 @@ class Cleaner:
         Step by step over all of them, not document by document: a step's tables and models stay in the
         processor's cache, which halves the time of language identification.
         """
+        _compile()
         documents = [Document(raw) for raw in raws]
         going = documents
         for name, step in self._steps.items():
             started = time.perf_counter()
             for document in going:
-                step(document)
+                self._within_limit(name, step, document)
             going = [document for document in going if not document.drop and not document.failure]
             self.seconds[name] += time.perf_counter() - started
         return documents
+
+    def _within_limit(self, name: str, step: Callable[[Document], None], document: Document) -> None:
+        """Take one step, and give the record up where its steps took too long together.
+
+        A step cannot be stopped on its way: regular expressions and native code hold the interpreter, and
+        Beam runs this in a thread that gets no signals. That each step ends soon is for the growth tests to
+        prove; only extraction, whose time can grow with the square, runs in a process that is killed.
+        """
+        started = time.thread_time()
+        step(document)
+        document.processor_s += time.thread_time() - started
+        limit = self._settings.record_timeout_s
+        if document.processor_s > limit and not document.failure:
+            document.failure = Overtime(name, document.processor_s, limit)
 
     def _decode(self, document: Document) -> None:
         raw = document.raw

@@ -82,6 +82,13 @@ class Clean(Section):
     extractor_timeout_s: float = Field(
         5.0, gt=0, le=3600, description="trafilatura: seconds until a page is given up."
     )
+    record_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of processor time after which a record is rejected as `timeout`; they are looked "
+        "at after each step of cleaning.",
+    )
     max_rejected: Share = Field(
         0.5,
         description="An input file (or run of small ones) of 100 records or more with a larger unreadable "

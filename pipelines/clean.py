@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from corpus import dataset, files, filters, language, sources
-from corpus.clean import Cleaner, Document
+from corpus.clean import Cleaner, Document, Overtime
 from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
 from corpus.part import PartWriter
@@ -197,7 +197,8 @@ def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[
     """Write a cleaned document where it belongs, and count it."""
     source, position, name = origin
     if document.failure:
-        cause = f"extractor-{document.failure.cause}"
+        failure = document.failure
+        cause = "timeout" if isinstance(failure, Overtime) else f"extractor-{failure.cause}"
         counts.reject(cause)
         part.reject(document.raw, cause, str(document.failure), source, name)
         return

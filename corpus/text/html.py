@@ -53,6 +53,7 @@ _LITTLE = 1000
 # An article that stands twice: at least so many characters, in so long lines, and such a share of the text.
 _COPY, _LONG_LINE, _COPY_SHARE = 200, 40, 0.3
 _COPIES = 3
+_PARTS = 3  # different lines: one that is there twice is a refrain, or filler
 _PROSE_LINE = re.compile(r"(?=.{60}).*[.!?…。！？।؟][\"'”’»)\]]?$")
 _EMPTY_ITEM = re.compile(r"(?:[•\-*·|/,]|\d{1,3}\.)\s*\Z")
 _SPACES = re.compile(r"[ \xa0\u2000-\u200a\u202f\u205f]{2,}")
@@ -162,7 +163,7 @@ def _once(lines: list[str]) -> list[str]:
         return lines
     times = Counter(first for first, _ in copies)
     restarts = sum(later < earlier for (earlier, _), (later, _) in pairwise(copies))
-    if max(times.values()) >= _COPIES or restarts >= _COPIES - 1:
+    if len(times) < _PARTS or max(times.values()) >= _COPIES or restarts >= _COPIES - 1:
         return lines
     start, end = copies[0][1], copies[-1][1]
     while start and firsts[lines[start - 1]] < start - 1:  # its heading and other short lines before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import dataset
-from corpus.clean import Cleaner, Document
+from corpus.clean import Cleaner, Document, Overtime
 from corpus.config import Clean, Source
 from corpus.dedup.signature import signature
 from corpus.filters import Drop
 from corpus.part import PartWriter
 from corpus.sources import RawDocument, jsonl
-from corpus.text import html
+from corpus.text import html, repair
 from corpus.text.view import view
 
 PROSE = (
@@ -128,6 +129,27 @@ def test_a_failing_extractor_is_a_cause_and_no_exception(monkeypatch: pytest.Mon
     assert document.failure is not None
     assert document.failure.cause == "timeout"
     assert document.drop is None
+
+
+def test_a_record_beyond_its_processor_time_is_given_up_and_the_next_is_cleaned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(text: str) -> repair.Repaired:
+        until = time.thread_time() + (0.3 if text == "yavaş" else 0.0)
+        while time.thread_time() < until:
+            pass
+        return whole(text)
+
+    whole = repair.repair
+    monkeypatch.setattr(repair, "repair", slow)
+    raws = [RawDocument(text, "text", "https://kitaplik.example/", 0) for text in ("yavaş", PROSE)]
+    given_up, kept = cleaner(record_timeout_s=0.25).clean(raws)
+    assert isinstance(given_up.failure, Overtime)
+    assert (given_up.failure.step, given_up.failure.limit) == ("repair", 0.25)
+    assert "clean.record_timeout_s allows 0.25" in str(given_up.failure)
+    assert given_up.signature is None
+    assert kept.failure is None
+    assert kept.signature is not None
 
 
 def test_a_batch_gives_the_same_as_its_documents_alone() -> None:
