@@ -86,8 +86,8 @@ class Clean(Section):
         30.0,
         gt=0,
         le=86_400,
-        description="Seconds of processor time after which a record is rejected as `timeout`; they are looked "
-        "at after each step of cleaning.",
+        description="Seconds of processor time after which a record is rejected as `timeout`; they are "
+        "looked at after each step of cleaning.",
     )
     max_rejected: Share = Field(
         0.5,
