@@ -46,6 +46,8 @@ def check(config: Config) -> None:
 def _check_languages(config: Config) -> None:
     """Raise ConfigError for a language model that is none, and for languages that it cannot give."""
     chosen, model = config.clean.language, config.clean.language.model
+    if model and files.size("", model) is None:
+        raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
     try:
         language.labels(model)
     except (OSError, ValueError, ImportError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import re
@@ -146,14 +147,28 @@ def _check_flags(flags: tuple[str, ...]) -> None:
 
 def _known(key: str, name: str, flags: tuple[str, ...]) -> str:
     """Return the name of a runner that works, however its letters are written; ConfigError for any other."""
+    if "." in name:
+        return _of_module(key, name)
     found = next((each for each in (LOCAL, *REMOTE) if name.lower() in (each.lower(), _stem(each))), None)
     if found is None:
         known = ", ".join((LOCAL, *REMOTE))
         why = ": it would fetch a program from the network" if _stem(name) in ("direct", "prism") else ""
-        raise ConfigError(f"{key}{name}: not a runner of derlem{why}; expected one of {known}")
+        raise ConfigError(
+            f"{key}{name}: not a runner of derlem{why}; expected one of {known}, or a class by its full name"
+        )
     if found == DATAFLOW:
         _check_dataflow(key, flags)
     return found
+
+
+def _of_module(key: str, name: str) -> str:
+    """Return the full name of a runner's class where it can be imported."""
+    module, _, kind = name.rpartition(".")
+    try:
+        getattr(importlib.import_module(module), kind)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{key}{name}: not the full name of a class that is installed: {error}") from None
+    return name
 
 
 def _stem(name: str) -> str:

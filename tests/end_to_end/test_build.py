@@ -97,13 +97,13 @@ def test_a_changed_threshold_leaves_the_cleaned_parts_alone(tmp_path: Path, derl
     derlem("build", path)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "clean" / "parts").iterdir()}
     old = manifest(tmp_path / "corpus", "dedupe")
+    report = (tmp_path / "corpus" / "clean" / "report.json").read_bytes()
     derlem("build", path, "--set", "dedupe.threshold=1.0")
     after = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "clean" / "parts").iterdir()}
     new = manifest(tmp_path / "corpus", "dedupe")
     assert before == after
     assert new.counts().dropped.get("dedupe.near", 0) < old.counts().dropped["dedupe.near"]
-    report = json.loads((tmp_path / "corpus" / "clean" / "report.json").read_text())
-    assert report["units_done_before"] == report["units"]
+    assert (tmp_path / "corpus" / "clean" / "report.json").read_bytes() == report
 
 
 def test_verify_passes_a_whole_corpus_and_names_a_changed_byte(tmp_path: Path, derlem: Command) -> None:
@@ -145,7 +145,7 @@ def test_what_cannot_work_stops_before_any_work(
     [
         (["--regoin=europe"], "--regoin: not an option of Beam"),
         (["--runner", "DataflowRunner"], "write --runner=NAME with an equals sign"),
-        (["--runner=DirectRunner"], "runner DirectRunner: it would fetch a program"),
+        (["--runner=DirectRunner"], "it would fetch a program"),
     ],
 )
 def test_a_beam_option_that_cannot_work_is_refused(

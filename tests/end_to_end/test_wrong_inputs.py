@@ -113,6 +113,7 @@ ROWS: list[Row] = [
     build("clean.filters.default=nope", "nope", "unknown"),
     build("run.runner=NopeRunner", "run.runner = NopeRunner", "local, DataflowRunner, FlinkRunner"),
     (("build", "ok.toml", "--", "--runner=PrismRunner"), ("--runner=PrismRunner", "network", "local")),
+    build("run.runner=none.such.Runner", "run.runner = none.such.Runner", "not the full name of a class"),
     (("build", "ok.toml", "--", "--runner="), ("--runner=", "local, DataflowRunner")),
     (("build", "ok.toml", "--", "--runner", "FlinkRunner"), ("--runner=NAME",)),
     (("build", "ok.toml", "--", "--regoin=x"), ("--regoin", "not an option of Beam")),
