@@ -20,7 +20,8 @@ class Source(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="Short name, carried by every document.")
     format: Literal["warc", "wet", "jsonl", "parquet", "arrow", "text"] = Field(
-        description="How the files are read."
+        description="How the files are read; warc reads ARC too. All but tables may be compressed: gzip, "
+        "zstd, LZ4, bzip2, xz."
     )
     paths: tuple[Place, ...] = Field(
         min_length=1, description="Files or globs: paths (from the configuration's folder) or fsspec URLs."

@@ -60,11 +60,13 @@ class Warc:
 
 
 # URL, address, date, media type and length; version 2 of the format has five fields more before the last.
-_REST = rb":[^\r\n]{0,3000}) ([0-9A-Fa-f.:]{3,45}) (\d{8,14}) (\S{1,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
-_SCHEMES = rb"https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn"
-_LINE = re.compile(rb"((?:" + _SCHEMES + rb")" + _REST, re.IGNORECASE)
-_LINE_START = re.compile(rb"(?:" + _SCHEMES + rb"):\S", re.IGNORECASE)
-_SEARCH = re.compile(rb"((?:(?<=\n)(?:" + _SCHEMES + rb")|https?)" + _REST)
+_SCHEMES = rb"(?:https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn)"
+_REST = rb" ([0-9A-Fa-f.:]{3,45}) (\d{8,14}) (\S{1,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
+_LONGEST_URL = 3000
+_LINE = re.compile(rb"(" + _SCHEMES + rb":[^\r\n]{0,%d})" % _LONGEST_URL + _REST, re.IGNORECASE)
+_LINE_START = re.compile(_SCHEMES + rb":\S", re.IGNORECASE)
+_TAIL = re.compile(_REST)
+_URL_START = re.compile(rb"(?:(?<=\n)" + _SCHEMES + rb"|https?):", re.IGNORECASE)
 
 
 class Arc:
@@ -85,8 +87,14 @@ class Arc:
         return _LINE_START.match(head.lstrip(b"\r\n")) is not None
 
     def search(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> int:
-        found = _SEARCH.search(data, start, len(data) if end is None else end)
-        return found.start() if found else -1
+        # By the line's end, which few other lines have: each "http:" of a page would be tried otherwise.
+        for tail in _TAIL.finditer(data, start, len(data) if end is None else end):
+            at = tail.start()
+            line = max(data.rfind(b"\n", start, at) + 1, data.rfind(b"\r", start, at) + 1)
+            line = max(line, at - _LONGEST_URL, start)
+            if found := _URL_START.search(data, line, at):
+                return found.start()
+        return -1
 
     def header_end(self, data: bytes | bytearray) -> tuple[int, int]:
         end = data.find(b"\n")

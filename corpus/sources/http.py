@@ -190,9 +190,13 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
     reason = "" if openers else f"Content-Encoding {coding!r} is not known"
     for opener in openers:
         try:
-            return _inflate(body, opener, limit)
+            content, ended = _inflate(body, opener, limit)
         except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
             reason = reason or f"Content-Encoding {coding!r}: {error}"
+            continue
+        if not ended and _is_readable(body):  # text can begin as compressed bytes do
+            break
+        return content, ended
     if _is_readable(body):
         return body, True
     raise BodyError("bad-body-encoding", reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,14 +68,14 @@ class Section:
         self._framing = framing
         self._ahead = bytearray()
         self._position = 0
-        self._members: list[tuple[int, int]] = []  # where each member starts: here, and in the file
+        self._members: deque[tuple[int, int]] = deque()  # where each member starts: here, and in the file
         self._rewinds = 0
 
     @property
     def _offset(self) -> int:
         """The place in the file of the byte that comes next, as `Record` defines it."""
         while len(self._members) > 1 and self._members[1][0] <= self._position:
-            del self._members[0]
+            self._members.popleft()
         here, start = self._members[0] if self._members else (self._position, 0)
         return start + self._position - here
 
@@ -182,10 +183,11 @@ class Section:
         self._ahead.clear()
         self._position = position
         while len(self._members) > 1 and self._members[-1][0] > position:
-            del self._members[-1]
+            self._members.pop()
 
     def _strange(self, offset: int) -> Rejected:
         head = bytes(self._ahead[:40])
+        self._drop(1)
         self._seek_record()
         cause = f"not-{self._framing.name.lower()}"
         return Rejected(offset, cause, f"expected {self._framing.expected}, found {head!r}")
