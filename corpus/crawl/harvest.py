@@ -12,6 +12,7 @@ from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.crawl import journal
 from corpus.crawl.layout import WARC
+from corpus.crawl.page import CUT_SHORT
 from corpus.schema import FETCHES, HOSTS, OUTLINKS, Kind
 
 _ROWS = 5_000  # of an Arrow record batch
@@ -61,6 +62,8 @@ def _count(counts: Counts, event: dict[str, Any]) -> None:
         counts.seen += 1
         if outcome == "kept":
             counts.kept += 1
+            if fetch["detail"].startswith(CUT_SHORT):
+                counts.note("cut short", fetch["detail"].removeprefix(CUT_SHORT))
         elif outcome == "dropped":
             counts.drop(cause)
         else:

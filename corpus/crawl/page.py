@@ -17,6 +17,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, *range(500, 600)})
 """Statuses after which the same request may succeed later."""
 
+CUT_SHORT = "cut short: "
+"""Before the reason, by WARC-Truncated's names, in the detail of a page that is not whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -50,7 +53,7 @@ def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool
         return Verdict("dropped", "media", found, links=refresh(answer.headers, answer.url))
     same = bool(asked["digest"]) and answer.digest == asked["digest"]
     outcome = "unchanged" if same else "kept"
-    detail = f"cut short: {answer.truncated}" if answer.truncated else ""
+    detail = f"{CUT_SHORT}{answer.truncated}" if answer.truncated else ""
     if media == "text":
         text = Verdict(outcome, detail=detail, links=refresh(answer.headers, answer.url))
         return _honoured(text, answer, settings, reserved)

@@ -278,8 +278,9 @@ def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: P
         fetch["digest"] = result.digest if result.content else row.get("digest", "")
         for name, field in (("etag", "etag"), ("modified", "last-modified")):
             value = result.headers.get(field, row.get(name, "") if result.status == 304 else "")
-            # of a page that is not whole nothing is noted by which a server could call it unchanged
-            fetch[name] = value if len(value) <= _FIELD and not result.truncated else ""
+            # by it a server could call unchanged what was not whole; what our own limit cut stays so
+            is_whole = result.truncated in ("", "length")
+            fetch[name] = value if len(value) <= _FIELD and is_whole else ""
     if place is not None:
         fetch["file"], fetch["offset"] = place.file, place.offset
     return fetch

@@ -625,6 +625,8 @@ def test_answers_with_slips_are_kept_and_marked_and_no_host_goes_down(tmp_path: 
         name: said for name, (*_, said) in SLIPS.items()
     }
     assert {outcome(found[f"contrary{at}"]) for at in range(4)} == {"failed protocol"}
+    counted = dataset.load(layout.round_folder(str(tmp_path), 2)).counts()
+    assert counted.noted["cut short"] == {"disconnect": 2, "unspecified": 1}
     marked = {
         record.rec_headers["WARC-Target-URI"].rpartition("/")[2]: record.rec_headers["WARC-Truncated"]
         for path in tmp_path.glob("rounds/*/warc/*.warc.gz")

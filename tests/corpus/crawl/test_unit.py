@@ -23,6 +23,7 @@ from corpus.crawl import frontier, harvest, journal
 from corpus.crawl.config import Crawl
 from corpus.crawl.host import Host
 from corpus.crawl.page import Verdict
+from corpus.crawl.response import Truncated
 from corpus.crawl.scope import Boundary
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
 from corpus.crawl.visit import Found, _blank
@@ -242,6 +243,17 @@ def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, note
     row = _blank(Host("http://a.test"), "http://a.test/")
     fetch = _fetch(row, Verdict("kept"), answer(row["url"], etag="e" * length), None)
     assert len(fetch["etag"]) == noted
+
+
+@pytest.mark.parametrize(
+    ("truncated", "noted"),
+    [("", "e"), ("length", "e"), ("disconnect", ""), ("time", ""), ("unspecified", "")],
+)
+def test_no_server_can_call_unchanged_what_was_not_whole(truncated: Truncated, noted: str) -> None:
+    row = _blank(Host("http://a.test"), "http://a.test/")
+    cut = replace(answer(row["url"], b"<p>x", etag="e", last_modified="e"), truncated=truncated)
+    fetch = _fetch(row, Verdict("kept"), cut, None)
+    assert (fetch["etag"], fetch["modified"]) == (noted, noted)
 
 
 def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -> None:
