@@ -51,7 +51,7 @@ _NEAR_EMPTY = 200
 # Beside more main text than this, captions and the like must be twice as long to be an article.
 _LITTLE = 1000
 # An article that stands twice: at least so many characters, in so long lines, and such a share of the text.
-_COPY, _LONG_LINE, _COPY_SHARE = 200, 40, 0.3
+_COPY, _LONG_LINE, _COPY_SHARE = 200, 40, 0.4
 _COPIES = 3
 _PARTS = 3  # different lines: one that is there twice is a refrain, or filler
 _PROSE_LINE = re.compile(r"(?=.{60}).*[.!?…。！？।؟][\"'”’»)\]]?$")
