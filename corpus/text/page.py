@@ -29,7 +29,7 @@ _LONE = re.compile(
     r">[\s\0]*+(?=[^<\s\0])"
     r"(?P<text>(?:[\s\0]|&#?\w{1,32}+;?+)*+[^\s\0<>&]{0,2}+(?:[\s\0]|&#?\w{1,32}+;?+)*+)(?=<|\Z)"
 )
-_BLANKS = "\0 \t\n\r\f\v\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
+_BLANKS = "\0 \t\n\r\f\v"
 _SHIELD = "\ufdd0"  # a noncharacter: no text has it
 _TO_LINK = re.compile(r"<a\b[^<>]*>[\s\0]*\Z", re.IGNORECASE)
 
@@ -188,8 +188,8 @@ def _few_attributes(page: str) -> str:
 def _shielded(page: str) -> str:
     """Return the page with a mark in each text node that Resiliparse would drop as an icon.
 
-    That is ¶, and any three bytes of UTF-8 of which the last is none of ASCII's: `–`, `中`, but also `iş`.
-    Those of the private use areas are icons, and ¶ alone in a link is the link to a heading.
+    That is ¶, and any three bytes of UTF-8 of which the last is not ASCII's: `–`, `中`, `iş`, a full stop with
+    a no-break space. One character of the private use areas is an icon, ¶ alone in a link leads to a heading.
     """
 
     def shield(match: re.Match[str]) -> str:
