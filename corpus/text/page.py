@@ -188,8 +188,8 @@ def _few_attributes(page: str) -> str:
 def _shielded(page: str) -> str:
     """Return the page with a mark in each text node that Resiliparse would drop as an icon.
 
-    That is ¶, and any three bytes of UTF-8 of which the last is not ASCII's: `–`, `中`, `iş`, a full stop with
-    a no-break space. One character of the private use areas is an icon, ¶ alone in a link leads to a heading.
+    That is ¶, and any three bytes of UTF-8 of which the last is not ASCII's: `–`, `中`, `iş`, a stop with a
+    no-break space. One character of the private use areas is an icon, ¶ alone in a link leads to a heading.
     """
 
     def shield(match: re.Match[str]) -> str:
