@@ -45,13 +45,12 @@ def check(folder: Path, found: dict[str, Any]) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; name another one")
-    held = files.read_json(str(folder), RUN)
+    held = read(folder)
     if held is None:
         # A process killed while it wrote the record leaves a temporary file of that name.
         if folder.exists() and not all(path.name.startswith(RUN) for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files, but no run of derlem; name another folder")
         return
-    assert isinstance(held, dict)
     changed = [
         f"{name} was {was}, is {now}"
         for name, (was, now) in _differences(held["config"], found["config"]).items()
@@ -66,6 +65,38 @@ def check(folder: Path, found: dict[str, Any]) -> None:
             "it had"
         )
     tokens.check(held.get("data", ""), found["data"])
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a run, None where the folder holds none; ConfigError for a damaged one."""
+    held = _json(folder, RUN)
+    missing = [name for name in ("config", "data", "bos", "branch") if held is not None and name not in held]
+    if missing:
+        raise ConfigError(
+            f"{folder}/{RUN} is no record of a run: it has no {', '.join(missing)}; bring the file back, or "
+            "name another folder"
+        )
+    return held
+
+
+def result(folder: Path) -> dict[str, Any] | None:
+    """Return the result of a finished run, None before its end; ConfigError for a damaged one."""
+    return _json(folder, RESULT)
+
+
+def _json(folder: Path, name: str) -> dict[str, Any] | None:
+    try:
+        held = files.read_json(str(folder), name)
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"{folder}/{name} is damaged: {error}; bring the file back, or name another folder"
+        ) from None
+    if held is not None and not isinstance(held, dict):
+        raise ConfigError(
+            f"{folder}/{name} holds a {type(held).__name__}, expected an object; bring the file back, or "
+            "name another folder"
+        )
+    return held
 
 
 def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:

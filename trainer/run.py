@@ -35,6 +35,8 @@ from trainer.shape import shape
 from trainer.throughput import CONVENTION, Throughput
 from trainer.tokens import Tokens
 
+_MOST_READ = 32  # times that a step may read a whole corpus: small ones are tried with large batches
+
 
 class StoppedError(Exception):
     """A signal ended the run; its state is on disk, and the same command goes on."""
@@ -63,8 +65,8 @@ def train(
         if world.first:
             identity.check(folder, recorded)
         world.barrier()
-        found = files.read_json(str(folder), RESULT)
-        if isinstance(found, dict):
+        found = identity.result(folder)
+        if found is not None:
             return found if world.first else {}
         if world.first:
             _say_of_tokenizer(opened, console)
@@ -340,7 +342,14 @@ def open_order(config: Config, opened: Tokens, world: World) -> Order:
         order = tokens.order(config, opened)
     except ValueError as error:
         raise ConfigError(f"data: {error}") from None
+    held = sum(int(stream.tokens.sum()) for stream in order.streams)
     for phase in order.phases:
+        if phase.batch * phase.length > _MOST_READ * held:
+            raise ConfigError(
+                f"data.batch = {phase.batch:,}: a step of so many windows of {phase.length:,} tokens would "
+                f"read the corpus, {held:,} tokens, more than {_MOST_READ} times; expected at most "
+                f"{max(1, _MOST_READ * held // phase.length):,}"
+            )
         if phase.batch % world.size:
             raise ConfigError(
                 f"data.batch = {phase.batch}: {world.size} ranks cannot share it evenly; take a multiple"

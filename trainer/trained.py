@@ -12,11 +12,11 @@ from corpus import files, settings, tokenizer
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import average
+from trainer import average, identity
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
-from trainer.identity import CHECKPOINTS, RESULT, RUN
+from trainer.identity import CHECKPOINTS, RUN
 from trainer.model import Transformer, build
 from trainer.shape import shape
 
@@ -73,8 +73,8 @@ def open(
     that one. Raises ConfigError where the folder holds no run, or not what is asked for; CheckpointError
     where a checkpoint is damaged.
     """
-    held = files.read_json(str(folder), RUN)
-    if not isinstance(held, dict):
+    held = identity.read(folder)
+    if held is None:
         raise ConfigError(f"{folder} holds no run: there is no {RUN}; `derlem train` makes one")
     config = settings.parse(Config, held["config"], f"{folder}/{RUN}")
     pieces = tokenizer.load(files.join(str(folder), tokenizer.MODEL))
@@ -104,7 +104,7 @@ def open(
         model=model,
         tokenizer=pieces,
         bos=bool(held["bos"]),
-        result=files.read_json(str(folder), RESULT),
+        result=identity.result(folder),
     )
 
 

@@ -340,6 +340,34 @@ def test_a_run_keeps_out_of_folders_that_hold_something_else(corpus: str, tmp_pa
         train(corpus, tmp_path)
 
 
+def test_a_batch_that_reads_the_corpus_again_and_again_is_refused_before_any_work(
+    corpus: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"data\.batch = 1,000,000: .* expected at most [\d,]+$"):
+        train(corpus, tmp_path / "run", made(**{"data.batch": 1_000_000}))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("run.json", content) for content in ("{", "[]", "{}", "3", '{"config": {}}', "\udcff")),
+        *(("result.json", content) for content in ("{", "[]", "3", "\udcff")),
+    ],
+)
+def test_a_damaged_record_of_a_run_is_named(
+    whole: Path, corpus: str, tmp_path: Path, name: str, content: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / name).write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=rf"{name} .*bring the file back, or name another folder"):
+        train(corpus, folder)
+    if name == "run.json":
+        with pytest.raises(ConfigError, match=rf"{name} .*bring the file back, or name another folder"):
+            trained.open(folder)
+
+
 def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.batch = 8: 3 ranks"):
         run.open_order(made(), tokens.open(corpus), World(0, 3, 0, torch.device("cpu")))

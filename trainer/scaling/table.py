@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,11 +102,17 @@ def read(path: Path) -> pa.Table:
     if path.suffix not in readers:
         raise RunsError(f"{path}: kind {path.suffix or 'none'} is unknown; expected {', '.join(readers)}")
     try:
-        return readers[path.suffix](path)
+        table = readers[path.suffix](path)
     except FileNotFoundError as error:
         raise RunsError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise RunsError(f"{path}: cannot be read: {error}") from error
+    twice = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
+    if twice:
+        raise RunsError(f"{path}: several columns are named {', '.join(twice)}: expected names of their own")
+    if not len(table):
+        raise RunsError(f"{path}: no row at all: expected a run a row")
+    return table
 
 
 def check(

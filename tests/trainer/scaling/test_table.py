@@ -218,3 +218,18 @@ def test_bits_per_byte_of_a_tokenizer_that_loses_text_are_told(tmp_path: Path) -
     table = rows() | {"exact": [True] * 39 + [False]}
     found = load(write(tmp_path, table), NAMES).findings
     assert [each.message for each in found] == ["bits per byte are too low: the tokenizer loses text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("N,D,loss\n", "no row at all"),
+        ("N,D,loss,loss\n1,2,3,4\n", "several columns are named loss"),
+        ("N,D,loss\n1,2,x\n", "row 1, column loss: 'x' is no number"),
+    ],
+)
+def test_a_table_without_rows_or_with_one_name_twice_is_named(tmp_path: Path, body: str, said: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(body)
+    with pytest.raises(RunsError, match=said):
+        load(path, replace(NAMES, run=""))

@@ -238,7 +238,10 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         return "" if not name or record.get(name) is None else str(record[name])
 
     params, tokens = number(columns.params), number(columns.tokens)
-    shape = Shape(**record["shape"]) if study and record.get("shape") else None
+    try:
+        shape = Shape(**record["shape"]) if study and record.get("shape") else None
+    except TypeError as error:
+        raise RunsError(f"row {index + 1}, column shape: no shape of a model: {error}") from None
     length = number("length") if study else float("nan")
     ways = CONVENTIONS.values() if shape is not None else ()
     trunk = word("branch_of").split(" at ")[0] if study else ""
