@@ -201,3 +201,17 @@ def test_a_build_that_is_killed_in_each_of_its_phases_ends_in_the_same_bytes(tmp
         assert run.returncode == 0, output
     assert final_files(killed) == final_files(calm)
     assert left_over(killed) == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_build_that_may_write_no_more_says_so_and_the_next_goes_on(tmp_path: Path, workers: str) -> None:
+    command = [DERLEM[0], "-P", *DERLEM[1:], "build", str(write(tmp_path, 4)), "--workers", workers]
+    limited = ["/bin/sh", "-c", 'ulimit -f 16; exec "$@"', "sh", *command]
+    found = subprocess.run(limited, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert found.returncode == 1
+    assert "not written: File too large; raise the limit on file sizes" in found.stderr
+    assert "Traceback" not in found.stderr
+    if workers == "1":  # another worker may be ended as it writes; the next run removes what it left
+        assert [path for path in tmp_path.rglob("*") if ".tmp-" in path.name] == []
+    subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=True)
+    assert left_over(tmp_path / "corpus") == []
