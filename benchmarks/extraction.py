@@ -1,4 +1,4 @@
-"""How much of a page's main text each extractor finds, and how fast: `extraction.py DATA/html-gold`."""
+"""How much main text each extractor finds, and how fast: `extraction.py DATA/html-gold [EXTRACTOR]`."""
 
 from __future__ import annotations
 
