@@ -174,7 +174,16 @@ class Run:
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
         """Train one step; give what it did, and its share of the peak learning rates."""
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
-        done = self.loop.step(batches, rate)
+        try:
+            done = self.loop.step(batches, rate)
+        except RuntimeError as error:  # torch's OutOfMemoryError is one too
+            if not _out_of_memory(error):
+                raise
+            rows = max(len(batch.lengths) for batch in batches)
+            raise ConfigError(
+                f"run.micro_batch = {self.config.run.micro_batch}: memory ran out with {rows:,} windows at "
+                f"once on a device; set it to {max(1, rows // 2):,} or less"
+            ) from None
         self.step += 1
         return done, rate
 
@@ -391,6 +400,11 @@ def _dtype(config: Config, world: World) -> torch.dtype:
 def _compiled(config: Config, world: World) -> bool:
     wanted = config.run.compile
     return wanted == "always" or (wanted == "auto" and world.device.type == "cuda")
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """True if torch could not allocate memory, on a GPU or in the host's memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _due(step: int, every: int) -> bool:

@@ -28,6 +28,7 @@ from trainer.checkpoint import CheckpointError
 from trainer.config import Config
 from trainer.guard import Decision, Guard
 from trainer.identity import Branch
+from trainer.loop import Loop
 from trainer.parallel import World
 
 STEPS = 12
@@ -366,6 +367,26 @@ def test_a_damaged_record_of_a_run_is_named(
     if name == "run.json":
         with pytest.raises(ConfigError, match=rf"{name} .*bring the file back, or name another folder"):
             trained.open(folder)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_ends_the_run_with_the_key_to_change(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def step(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Loop, "step", step)
+    with pytest.raises(
+        ConfigError, match=r"run\.micro_batch = 0: memory ran out with 8 windows .* set it to 4"
+    ):
+        train(corpus, tmp_path / "run")
 
 
 def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:

@@ -187,10 +187,11 @@ def test_the_law_follows_from_the_columns() -> None:
         choose("power", runs(loss, tokens=d))
 
 
-@pytest.mark.parametrize(("row", "loss"), [(39, 9.8), (39, 1e9), (0, 11.0), (17, 4.9), (20, 0.02)])
+@pytest.mark.parametrize(("row", "loss"), [(39, 1e9), (0, 11.0), (17, 4.9), (20, 0.02)])
 def test_a_run_whose_loss_is_absurd_is_named_and_left_out(tmp_path: Path, row: int, loss: float) -> None:
     table = rows()
-    kept = fit_table(write(tmp_path, {name: v[:row] + v[row + 1 :] for name, v in table.items()}), NAMES)
+    rest = {name: values[:row] + values[row + 1 :] for name, values in table.items()}
+    kept = fit_table(write(tmp_path, rest), NAMES, resamples=40)
     table["loss"][row] = loss
     found = fit_table(write(tmp_path, table), NAMES, resamples=40)
     (told,) = (f.message for f in found.findings)
