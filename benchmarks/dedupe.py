@@ -4,7 +4,7 @@
 
 Signatures are made directly: a copy of Jaccard similarity J shares each of its 112 places with its original
 with probability J, which is what MinHash gives. Planted are pairs at J = 0.6 to 0.9, clusters of 2 to 60
-around one original, exact copies, repeated URLs (half with J = 0.7, half with texts that share nothing) and a
+around one original, exact copies, repeated URLs (half with J = 0.85, half with other texts) and a
 hard group of pages made from one template (J = 0.65 with each other: similar, and not copies). With
 --near-duplicates, a folder with `docs.jsonl.gz` and
 `pairs.tsv` (true similarities of real revisions), recall and precision on it are printed as well.
@@ -78,7 +78,7 @@ def planted(documents: int) -> tuple[Columns, dict[float, NDArray[np.int64]], sl
     signatures[at + 3 * unit : at + 6 * unit] = signatures[at : at + 3 * unit]
     url[at + 7 * unit : at + 8 * unit] = url[at + 6 * unit : at + 7 * unit]
     version = slice(at + 7 * unit, at + 7 * unit + unit // 2)
-    signatures[version] = copies(random, signatures[at + 6 * unit : at + 6 * unit + unit // 2], 0.7)
+    signatures[version] = copies(random, signatures[at + 6 * unit : at + 6 * unit + unit // 2], 0.85)
     lengths = random.integers(500, 5000, documents)
     lengths[at + 3 * unit : at + 6 * unit] = lengths[at : at + 3 * unit]
     mixed = (url.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)

@@ -109,7 +109,9 @@ class Dedupe(Section):
     threshold: float = Field(
         0.75, ge=0.3, le=1.0, description="Estimated Jaccard similarity from which two documents are copies."
     )
-    urls: bool = Field(True, description="Texts of one canonical URL are copies from a similarity of 0.5 on.")
+    urls: bool = Field(
+        True, description="Compare all texts of one canonical URL, whatever their signatures share."
+    )
     max_cluster_share: Share = Field(
         0.05, description="Stop when one cluster holds more than this share of a corpus of 10,000 or more."
     )

@@ -2,8 +2,8 @@
 
 Sixteen bands: 14 of the signature (8 rows each), one of the exact hash, one of the canonical URL's hash. The
 documents with the same hash in a band are a bucket. That two texts have one address makes no copies of them:
-an address such as a site's root holds another text each month. So URL edges are verified like near ones, at a
-lower threshold.
+an address such as a site's root holds another text each month. So URL edges are verified like near ones; what
+the address adds is that its texts are compared even where no band of their signatures is the same.
 """
 
 from __future__ import annotations
@@ -39,9 +39,6 @@ GRID = tuple(round(0.6 + 0.05 * step, 2) for step in range(8))
 
 LEADERS = 64
 """Leaders of one bucket at most: no member is compared with more documents than these."""
-
-SAME_ADDRESS = 0.5
-"""Estimated similarity from which two texts of one address are versions of one page, and so copies."""
 
 _UPPER_BITS = 20
 _SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a time
@@ -167,9 +164,9 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
 
     Members are taken in the store's order of preference. Exact buckets: every member is linked to the first.
     Other buckets: a member is linked to the first leader with which the estimated Jaccard similarity reaches
-    `threshold`, in URL buckets `SAME_ADDRESS`; a member that matches none becomes a leader itself, up to
-    `LEADERS`. In signature buckets it is also joined to its best leader by an edge below the threshold if
-    that reaches the foot of `GRID`: such edges remove nothing and serve the report on the largest component.
+    `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. In signature buckets it
+    is also joined to its best leader by an edge below the threshold if that reaches the foot of `GRID`: such
+    edges remove nothing and serve the report on the largest component.
     """
     hashes, docs = _bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
@@ -184,7 +181,7 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
     if band == EXACT_BAND:
         edges, unlinked = _exact_edges(docs, starts), 0
     elif band == URL_BAND:
-        edges, unlinked = _alike_edges(URL, docs, starts, store, SAME_ADDRESS, SAME_ADDRESS)
+        edges, unlinked = _alike_edges(URL, docs, starts, store, threshold, threshold)
     else:
         edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, min(threshold, GRID[0]))
     sizes = np.diff(np.append(np.flatnonzero(starts), docs.size))

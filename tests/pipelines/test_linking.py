@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpus import files
-from corpus.dedup.bands import EXACT, GRID, NEAR, SAME_ADDRESS, URL, band_hashes
+from corpus.dedup.bands import EXACT, GRID, NEAR, URL, band_hashes
 from corpus.dedup.store import SignatureStore
 from corpus.schema import PERMUTATIONS, SIGNATURES
 from pipelines import linking
@@ -58,7 +58,7 @@ def rows() -> list[dict]:
     for i in range(160, 170):
         made[i + 10]["url"] = made[i]["url"]
         made[i + 10]["signature"] = np.concatenate(
-            [made[i]["signature"][:60], made[i + 10]["signature"][60:]]
+            [made[i]["signature"][:90], made[i + 10]["signature"][90:]]
         )
     return made
 
@@ -223,7 +223,7 @@ def compared(rows: list[dict], urls: bool = True) -> dict[tuple[str, str], set[i
             alike = np.mean(signatures[i] == signatures[j])
             tests = {
                 EXACT: left["exact"] == right["exact"],
-                URL: urls and left["url"] == right["url"] != 0 and alike >= SAME_ADDRESS,
+                URL: urls and left["url"] == right["url"] != 0 and alike >= THRESHOLD,
                 NEAR: alike >= THRESHOLD and bool((hashes[i] == hashes[j]).any()),
             }
             kinds = {kind for kind, holds in tests.items() if holds}

@@ -162,26 +162,26 @@ def test_exact_copies_are_joined_by_the_whole_hash(make_store, make_row) -> None
     assert by_id(store, found(store, EXACT_BAND).edges) == {("a", "c", EXACT, 1.0)}
 
 
-def test_texts_of_one_url_are_linked_where_half_of_them_is_the_same(make_store, make_row) -> None:
+def test_texts_of_one_url_are_linked_from_the_threshold_on(make_store, make_row) -> None:
     base = make_row(id="a", url=7, bytes=9000)
     rows = [
         base,
-        make_row(id="b", url=7, signature=like(base["signature"], 56, 1)),
-        make_row(id="c", url=7, signature=like(base["signature"], 55, 2)),
+        make_row(id="b", url=7, signature=like(base["signature"], 84, 1)),
+        make_row(id="c", url=7, signature=like(base["signature"], 83, 2)),
         make_row(id="d", url=0),
         make_row(id="e", url=0),
     ]
     store = make_store(rows)
-    assert by_id(store, found(store, URL_BAND).edges) == {("a", "b", URL, 0.5)}
+    assert by_id(store, found(store, URL_BAND).edges) == {("a", "b", URL, 0.75)}
 
 
 def test_different_texts_of_one_url_lead_their_own_versions(make_store, make_row) -> None:
     first, second = make_row(id="a", url=7, bytes=9000), make_row(id="b", url=7, bytes=9000)
     rows = [first, second]
-    rows += [make_row(id=f"a{i}", url=7, signature=like(first["signature"], 80, i)) for i in range(3)]
-    rows += [make_row(id=f"b{i}", url=7, signature=like(second["signature"], 80, 9 + i)) for i in range(3)]
+    rows += [make_row(id=f"a{i}", url=7, signature=like(first["signature"], 100, i)) for i in range(3)]
+    rows += [make_row(id=f"b{i}", url=7, signature=like(second["signature"], 100, 9 + i)) for i in range(3)]
     store = make_store(rows)
-    expected = {(x, f"{x}{i}", URL, 0.714) for x in "ab" for i in range(3)}
+    expected = {(x, f"{x}{i}", URL, 0.893) for x in "ab" for i in range(3)}
     assert by_id(store, found(store, URL_BAND).edges) == expected
 
 
