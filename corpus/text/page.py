@@ -47,8 +47,8 @@ _TELLING = ("class", "id", "rel", "itemprop", "role", "aria-hidden", "data-ad")
 _SELECTOR = ", ".join(
     f"{blocks} > {between}{elements}"
     for blocks, elements in (
-        (f":is({', '.join(_BLOCKS)})", ":is(time, button)"),
-        (":is(p, blockquote, dd)", f":is({', '.join(f'[{name}]' for name in _TELLING)})"),
+        (f":is({', '.join(_BLOCKS)}, div)", ":is(time, button)"),
+        (f":is({', '.join(_BLOCKS)})", f":is({', '.join(f'[{name}]' for name in _TELLING)})"),
     )
     for between in ("", "* > ", "* > * > ", "* > * > * > ")
 )

@@ -90,6 +90,16 @@ def test_every_character_of_unicode_comes_out_alone_between_tags() -> None:
         assert text == f"Söz {''.join(some)} biter"
 
 
+@pytest.mark.parametrize("block", ["li", "td", "dd", "blockquote", "h2"])
+def test_sentences_stand_in_other_blocks_too(block: str) -> None:
+    text = "Maç <time>salı</time> günü <a class=twitter>burada</a> oynanır"
+    inner = f"<{block}>{text}</{block}>"
+    wrapped = {"li": f"<ul>{inner}</ul>", "td": f"<table><tr>{inner}</tr></table>", "dd": f"<dl>{inner}</dl>"}
+    out = extract(f"<main><article><p>{PROSE}</p>{wrapped.get(block, inner)}<p>{PROSE}</p></article></main>")
+    assert "Maç salı günü burada oynanır" in out
+    assert "Maç salı günü" in extract(f"<main><div>Maç <time>salı</time> günü</div><p>{PROSE}</p></main>")
+
+
 def test_icons_links_to_headings_and_hidden_text_go() -> None:
     page = (
         f"<main><h1>Başlık<a href='#x'>¶</a></h1><p>{PROSE}<i>\ue000</i></p><p>a <i class=hidden>b</i> c</p>"
