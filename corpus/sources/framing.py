@@ -88,10 +88,12 @@ class Arc:
 
     def search(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> int:
         # By the line's end, which few other lines have: each "http:" of a page would be tried otherwise.
-        for tail in _TAIL.finditer(data, start, len(data) if end is None else end):
-            at = tail.start()
-            line = max(data.rfind(b"\n", start, at) + 1, data.rfind(b"\r", start, at) + 1)
-            line = max(line, at - _LONGEST_URL, start)
+        stop = len(data) if end is None else end
+        at = start - 1
+        while tail := _TAIL.search(data, at + 1, stop):
+            at = tail.start()  # what looks like the end of one line may hold the whole of another
+            reach = max(start, at - _LONGEST_URL)
+            line = max(data.rfind(b"\n", reach, at) + 1, data.rfind(b"\r", reach, at) + 1, reach)
             if found := _URL_START.search(data, line, at):
                 return found.start()
         return -1
