@@ -32,7 +32,7 @@ class Deal:
 
 
 def is_validation(document: str, share: float) -> bool:
-    """Say whether a cluster, named by its survivor's id, belongs to the validation split."""
+    """Return whether a cluster, named by its survivor's id, belongs to the validation split."""
     return xxhash.xxh3_64_intdigest(document.encode(), seed=_SPLIT_SEED) < share * 2.0**64
 
 

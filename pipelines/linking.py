@@ -314,7 +314,7 @@ def _link(
 
 
 def _pairs(folder: str, path: str, threshold: float) -> Pairs:
-    """Give the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
+    """Return the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
     rows = handover.load(folder, path)
     if rows.dtype == EDGE:
         edges = verified(rows, threshold)

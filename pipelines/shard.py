@@ -132,7 +132,7 @@ def _write(
 
 
 def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
-    """Give each part's surviving rows, their cluster sizes, and where all of them go, in part order."""
+    """Return each part's surviving rows, their cluster sizes, and where all of them go, in part order."""
     rows: Rows = []
     copies: Copies = []
     ids: list[str] = []

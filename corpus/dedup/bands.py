@@ -81,7 +81,7 @@ def _band_hashes(signatures, bands, rows):  # type: ignore[no-untyped-def]
 
 
 def band_hashes(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Give the hashes, uint64[n, 14], of the bands of signatures [n, 112]; the band's number is mixed in."""
+    """Return the hashes, uint64[n, 14], of the bands of signatures [n, 112], each mixed with the number."""
     hashes: NDArray[np.uint64] = _band_hashes(np.ascontiguousarray(signatures), BANDS, ROWS)
     return hashes
 
@@ -155,7 +155,7 @@ def _partitioned(
 
 
 def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int64]:
-    """Give the partition of each hash, int64[n]: its upper 32 bits scaled to `partitions` (below 2³¹)."""
+    """Return the partition of each hash, int64[n]: its upper 32 bits scaled to `partitions` (below 2³¹)."""
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
@@ -189,7 +189,7 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
 
 
 def _bucket_members(block: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Give the (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
+    """Return the (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
     order = np.argsort(block[0])
     hashes = block[0][order]
     same = hashes[1:] == hashes[:-1]
@@ -301,7 +301,7 @@ def verified(edges: NDArray[np.void], threshold: float) -> NDArray[np.void]:
 
 
 def merge_edges(pieces: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
-    """Give one EDGE array sorted by (a, b): each pair once with its strongest kind and largest similarity."""
+    """Return one EDGE array sorted by (a, b): each pair once, its strongest kind, its largest similarity."""
     edges = np.concatenate([np.empty(0, EDGE), *pieces])
     edges = edges[np.lexsort((-edges["jaccard"], edges["kind"], edges["b"], edges["a"]))]
     first = np.ones(edges.size, dtype=bool)

@@ -93,7 +93,7 @@ def _rank_ends(
 
 
 def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> list[tuple[float, int]]:
-    """Give (threshold, documents in the largest component) along a grid of thresholds.
+    """Return (threshold, documents in the largest component) along a grid of thresholds.
 
     Exact and URL edges count at every threshold. Edges lead to leaders of buckets and not to every similar
     document, so the sizes are lower bounds away from the threshold that made the edges.
@@ -109,7 +109,7 @@ def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> 
 
 
 def size_histogram(survivors: NDArray[np.void]) -> list[tuple[int, int, int]]:
-    """Give (smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; empty ones left out."""
+    """Return (smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; empty ones left out."""
     classes = np.ceil(np.log2(survivors["copies"])).astype(np.int64)
     return [
         ((1 << (int(k) - 1)) + 1, 1 << int(k), int(count))

@@ -20,14 +20,14 @@ Pairs = NDArray[np.uint64]
 
 
 def component_labels(pairs: Pairs) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Give the documents of the graph in ascending order and the label of each: uint64[n], uint64[n]."""
+    """Return the documents of the graph in ascending order and the label of each: uint64[n], uint64[n]."""
     nodes, ends = np.unique(pairs, return_inverse=True)
     ends = ends.reshape(-1, 2)
     return nodes, nodes[first_of_component(ends[:, 0], ends[:, 1], nodes.size)]
 
 
 def first_of_component(left: Nodes, right: Nodes, size: int) -> Nodes:
-    """Give the smallest node of each node's component, int64[size], in a graph of nodes 0 to size - 1."""
+    """Return the smallest node of each node's component, int64[size], in a graph of nodes 0 to size - 1."""
     graph = coo_array((np.ones(left.size), (left, right)), shape=(size, size))
     count, labels = connected_components(graph, directed=False)
     first = np.full(count, size, dtype=np.int64)
@@ -42,7 +42,7 @@ def first_of_component(left: Nodes, right: Nodes, size: int) -> Nodes:
 
 
 def large_star_input(pairs: Pairs) -> Pairs:
-    """Give (node, neighbour) rows for `large_star`: every edge is seen from both of its ends."""
+    """Return (node, neighbour) rows for `large_star`: every edge is seen from both of its ends."""
     return np.concatenate([pairs, pairs[:, ::-1]])
 
 
@@ -92,7 +92,7 @@ def split(rows: Pairs, partitions: int) -> Iterator[tuple[int, Pairs]]:
 
 
 def _grouped(rows: Pairs) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Give (node, neighbour) of the distinct rows and, beside each, the smallest of node and neighbours."""
+    """Return (node, neighbour) of the distinct rows and, beside each, the smallest of node and neighbours."""
     rows = _distinct(rows)
     node, neighbour = rows[:, 0], rows[:, 1]
     starts = np.ones(node.size, dtype=bool)
@@ -103,7 +103,7 @@ def _grouped(rows: Pairs) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArr
 
 
 def _distinct(rows: Pairs) -> Pairs:
-    """Give the distinct rows, sorted."""
+    """Return the distinct rows, sorted."""
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     keep = np.ones(len(rows), dtype=bool)
     keep[1:] = (rows[1:] != rows[:-1]).any(axis=1)

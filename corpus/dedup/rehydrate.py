@@ -12,7 +12,7 @@ _REPEATS = np.array([1, 2, 3, 5, 8, 1])
 
 
 def repeats(copies: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Give how often to read a document whose cluster had so many copies, as FineWeb2 rehydrates.
+    """Return how often to read a document whose cluster had so many copies, as FineWeb2 rehydrates.
 
     1 → 1, 2 → 2, 3–4 → 3, 5–99 → 5, 100–999 → 8, from 1000 → 1. Raises ValueError for a number of copies
     below one.

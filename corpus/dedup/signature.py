@@ -47,7 +47,7 @@ _A, _B = permutations()
 
 @njit(inline="always")
 def _read32(data, at):  # type: ignore[no-untyped-def]
-    """Give the little-endian 32-bit number at a byte offset.
+    """Return the little-endian 32-bit number at a byte offset.
 
     Unsigned offsets spare Python's rule for negative indices; LLVM then makes one load of the four.
     """
@@ -110,7 +110,7 @@ def _avalanche(h, shift1, prime1, shift2, prime2, shift3):  # type: ignore[no-un
 
 @njit(cache=True)
 def _minima(hashes, a, b):  # type: ignore[no-untyped-def]
-    """Give the signature of premixed shingle hashes.
+    """Return the signature of premixed shingle hashes.
 
     Four hashes go through all permutations at a time: the inner loop then vectorises over permutations, and
     loads and stores of a, b and the minima are paid once for four.
@@ -145,7 +145,7 @@ def _signature(folded, word_starts, word_ends, a, b):  # type: ignore[no-untyped
 def signature(
     folded: NDArray[np.uint8], word_starts: NDArray[np.integer[Any]], word_ends: NDArray[np.integer[Any]]
 ) -> NDArray[np.uint32]:
-    """Give the MinHash signature, uint32[112], of a text's shingles of five words.
+    """Return the MinHash signature, uint32[112], of a text's shingles of five words.
 
     `folded` is the UTF-8 text of the folded words joined by single spaces; word i is
     `folded[word_starts[i]:word_ends[i]]`. A text of one to four words is one shingle; a text without words
@@ -165,5 +165,5 @@ def estimate_jaccard(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDA
 
 
 def s_curve(jaccard: float, bands: int = BANDS, rows: int = ROWS) -> float:
-    """Give the probability that two texts of Jaccard similarity J share a band: 1 - (1 - J^rows)^bands."""
+    """Return the probability that two texts of Jaccard similarity J share a band: 1 - (1 - J^rows)^bands."""
     return float(1.0 - (1.0 - jaccard**rows) ** bands)

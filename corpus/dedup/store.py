@@ -22,7 +22,7 @@ ROW_BITS = 32
 
 
 def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
-    """Give the numbers, uint64[k], of rows of one part."""
+    """Return the numbers, uint64[k], of rows of one part."""
     return (np.uint64(part) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
 
 
@@ -44,7 +44,7 @@ class SignatureStore:
         return {"paths": self.paths, "_parts": {}, "_opened": {}, "_starts": {}, "_copies": None}
 
     def part(self, number: int) -> pa.Table:
-        """Give the table of one part, mapped and not read.
+        """Return the table of one part, mapped and not read.
 
         Raises IndexError for a part that is not in the list, ValueError for a file with other columns.
         """
@@ -73,21 +73,21 @@ class SignatureStore:
         return str(target)
 
     def signatures(self, docs: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        """Give the signatures, uint32[k, 112], of documents."""
+        """Return the signatures, uint32[k, 112], of documents."""
         result = np.empty((docs.size, PERMUTATIONS), dtype=np.uint32)
         for batch, places, rows in self._batches(docs):
             result[places] = signature_matrix(batch)[rows]
         return result
 
     def exact(self, docs: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Give the two halves of the 128-bit exact hashes of documents: uint64[k, 2]."""
+        """Return the two halves of the 128-bit exact hashes of documents: uint64[k, 2]."""
         result = np.empty((docs.size, 2), dtype=np.uint64)
         for batch, places, rows in self._batches(docs):
             result[places] = exact_matrix(batch)[rows]
         return result
 
     def columns(self, docs: NDArray[np.uint64], names: Sequence[str]) -> pa.Table:
-        """Give the named columns of documents, row i for docs[i]."""
+        """Return the named columns of documents, row i for docs[i]."""
         taken, where = [], []
         for batch, places, rows in self._batches(docs):
             taken.append(batch.select(names).take(pa.array(rows)))
@@ -98,7 +98,7 @@ class SignatureStore:
         return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
 
     def ranks(self, docs: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Give the place, int64[k], of each of `docs` (distinct) in the order of preference.
+        """Return the place, int64[k], of each of `docs` (distinct) in the order of preference.
 
         Earlier source first, then the longer text (bytes), the earlier fetch (unknown last), the smaller id;
         the document number decides only between documents of the same id. So the order is that of the
@@ -156,13 +156,13 @@ class SignatureStore:
 
 
 def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:
-    """Give the signatures of a record batch, uint32[rows, 112], without a copy."""
+    """Return the signatures of a record batch, uint32[rows, 112], without a copy."""
     values: NDArray[np.uint32] = batch.column("signature").flatten().to_numpy()
     return values.reshape(-1, PERMUTATIONS)
 
 
 def exact_matrix(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    """Give the exact hashes of a record batch as two big-endian halves, uint64[rows, 2]."""
+    """Return the exact hashes of a record batch as two big-endian halves, uint64[rows, 2]."""
     column = batch.column("exact")
     halves = np.frombuffer(column.buffers()[1], dtype=">u8", count=2 * len(column), offset=16 * column.offset)
     return halves.reshape(-1, 2).astype(np.uint64)

@@ -40,7 +40,7 @@ class Member:
     text: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON."""
+        """Return everything as plain values, ready for JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -61,7 +61,7 @@ class Cluster:
     comparison: Comparison
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON; of the comparison the differing passages."""
+        """Return everything as plain values, ready for JSON; of the comparison the differing passages."""
         return {
             "size": self.size,
             "kinds": self.kinds,
@@ -111,7 +111,7 @@ class Clusters:
     largest: list[Cluster]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON."""
+        """Return everything as plain values, ready for JSON."""
         return {
             "documents": self.documents,
             "removed": self.removed,
@@ -123,7 +123,7 @@ class Clusters:
 
 
 def clusters(root: str, largest: int = 5) -> Clusters:
-    """Give the largest clusters of a build, with the texts of two members of each and where they differ.
+    """Return the largest clusters of a build, with the texts of two members of each and where they differ.
 
     Needs the stages clean and dedupe; DatasetError where one is missing or they do not belong together.
     Memory grows neither with the corpus nor with the size of a cluster.
@@ -172,7 +172,7 @@ class _Members:
 
 
 def _largest(dedupe: Stage, number: int) -> list[_Members]:
-    """Give the largest clusters, still without their removed members."""
+    """Return the largest clusters, still without their removed members."""
     best: list[tuple[int, int, int]] = []
     for file in dedupe.manifest.files("survivors"):
         for batch in dataset.batches(dedupe.folder, file.path, ["copies", "part", "row"]):
