@@ -97,6 +97,7 @@ def init(
     from corpus.starter import starter
 
     with _errors():
+        places.usable_as(str(path), "FILE")
         places.writable(str(path.parent), "the folder of FILE")
         if crawl is not None:
             places.usable_as(crawl, "--crawl")
@@ -339,7 +340,7 @@ def presets(
     from corpus import filters
 
     with _errors():
-        print(filters.source(name) if name else "\n".join(filters.names()))
+        print(filters.source(name) if name is not None else "\n".join(filters.names()))
 
 
 def _staged(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from corpus import files, settings
-from corpus.places import Place
+from corpus.places import OptionalPlace, Place
 from corpus.settings import ConfigError, Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -47,7 +47,7 @@ class Language(Section):
     min_scores: dict[str, Share] = Field(
         default_factory=lambda: {"tur_Latn": 0.7}, description="Other minimum scores, language by language."
     )
-    model: str = Field(
+    model: OptionalPlace = Field(
         "",
         description="Another fastText model, by its path from the configuration's folder; "
         "empty takes the packaged lid.176.",
@@ -139,7 +139,7 @@ class Shard(Section):
 class Tokenizer(Section):
     """How text becomes tokens: by a SentencePiece model, trained on a sample of the shards or given."""
 
-    model: str = Field(
+    model: OptionalPlace = Field(
         "",
         description="Another SentencePiece model (path from the configuration's folder, or URL); empty takes "
         "the one that `derlem tokenizer train` makes from the keys below.",

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from corpus import files
 from corpus.settings import ConfigError
 
+_LONGEST = 255  # bytes of a name, on all usual file systems
 _READ_ONLY = ("http", "https")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
 """Protocols whose file system is in an extra of this package."""
@@ -31,7 +32,14 @@ def usable(place: str) -> str:
         raise ValueError("no user of this name; write the folder's whole path")
     if not files.is_local(place):
         _installed(get_protocol(place))
+    elif any(len(os.fsencode(name)) > _LONGEST for name in place.split("/")):
+        raise ValueError(f"no file system takes a name of more than {_LONGEST} bytes")
     return place
+
+
+def usable_or_none(place: str) -> str:
+    """Return a place as `usable` does, and an empty text, which names none, as it is."""
+    return usable(place) if place else place
 
 
 def _installed(protocol: str) -> None:
@@ -57,6 +65,8 @@ def missing_extra(extra: str, purpose: str) -> str:
 
 Place = Annotated[str, AfterValidator(usable)]
 """A path or a URL in a configuration."""
+OptionalPlace = Annotated[str, AfterValidator(usable_or_none)]
+"""A path or a URL in a configuration, or nothing."""
 
 
 def writable(place: str, name: str) -> None:
@@ -68,6 +78,17 @@ def writable(place: str, name: str) -> None:
     if not files.is_local(place):
         if (protocol := get_protocol(place)) in _READ_ONLY:
             raise ConfigError(f"{name} = {place!r}: {protocol}:// can only be read; name a folder or a store")
+        try:
+            files.filesystem(place)
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            ImportError,
+        ) as error:  # whatever the file system of a URL raises
+            raise ConfigError(
+                f"{name} = {place!r}: cannot be opened: {error}; name a folder or a store"
+            ) from None
         return
     above = folder = _local(place)
     while not os.path.lexists(above) and os.path.dirname(above) != above:

@@ -46,7 +46,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises FileNotFoundError where there is none, and ConfigError naming the file or the override.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise  # the caller knows what the file would be
     except IsADirectoryError:

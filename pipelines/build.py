@@ -46,9 +46,9 @@ def check(config: Config) -> None:
 def _check_languages(config: Config) -> None:
     """Raise ConfigError for a language model that is none, and for languages that it cannot give."""
     chosen, model = config.clean.language, config.clean.language.model
-    if model and files.size("", model) is None:
-        raise ConfigError(f"clean.language.model = {model!r}: no such file; expected a fastText model")
     try:
+        if model and files.size("", model) is None:
+            raise FileNotFoundError("no such file")
         language.labels(model)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"clean.language.model = {model!r}: {error}; expected a fastText model") from None

@@ -109,7 +109,7 @@ def _lines(seeds: Path | None) -> list[str]:
         return []
     try:
         return seeds.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         fail(
             f"{seeds}: cannot be read: {error}; expected a text file with one address or host per line",
             status=2,

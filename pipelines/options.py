@@ -124,7 +124,9 @@ def _check_flags(flags: tuple[str, ...]) -> None:
 
     before = ""
     for word in flags:
-        if not word.startswith("-") and (not before.startswith("--") or "=" in before):
+        if not re.match("--[a-z]", word) and (
+            word.startswith("-") or not before.startswith("--") or "=" in before
+        ):
             raise ConfigError(
                 f"{word!r}: only Beam's own options follow after --, such as --runner=FlinkRunner"
             )
@@ -166,7 +168,7 @@ def _of_module(key: str, name: str) -> str:
     module, _, kind = name.rpartition(".")
     try:
         getattr(importlib.import_module(module), kind)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"{key}{name}: not the full name of a class that is installed: {error}") from None
     return name
 

@@ -76,7 +76,9 @@ def plan(folder: str, number: int) -> Plan | None:
 
 def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] | None = files.read_json(folder, name)
+        found = files.read_json(folder, name)
+        if found is not None and not isinstance(found, dict):
+            raise ValueError("not a table of keys")
     except ValueError as error:
         raise dataset.DatasetError(f"{folder}/{name} is damaged ({error}): {advice}") from None
     return found

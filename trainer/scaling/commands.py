@@ -163,6 +163,8 @@ def emergence(
     from corpus import places
 
     with _errors():
+        for source in sources:
+            places.usable_as(str(source), "SOURCE")
         if output is not None:
             places.writable(str(output), "--output")
         from trainer.scaling.emergence import command, show
@@ -241,6 +243,8 @@ def report(
         from trainer.scaling.report.source import STUDY, Asked
         from trainer.scaling.table import Columns
 
+        places.usable_as(str(runs), "RUNS")
+        places.usable_as(str(page), "--output")
         places.writable(str(page.parent), "the folder of --output")
         if page.is_dir():
             fail(f"--output {page}: a folder; name a file, such as {page}/report.html", status=2)
