@@ -28,6 +28,11 @@ def usable(place: str) -> str:
         place.encode()
     except UnicodeEncodeError:
         raise ValueError("expected a path or a URL in UTF-8") from None
+    scheme, colon, rest = place.partition(":")
+    if colon and not rest.startswith("//") and scheme in fsspec.available_protocols():
+        raise ValueError(f"neither a path nor a URL; a URL begins with {scheme}://")
+    if place.startswith("://") or place == "file://":
+        raise ValueError("a URL without a protocol or a path")
     if place.startswith("~") and os.path.expanduser(place) == place:
         raise ValueError("no user of this name; write the folder's whole path")
     if not files.is_local(place):

@@ -29,9 +29,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for 
 
 def place(text: str) -> str:
     """Return the path or URL that an argument names, from the working directory."""
-    from corpus import files
+    from corpus import files, places
 
-    return files.located(text)
+    try:
+        return files.located(places.usable(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None
 
 
 def local(text: str | Path) -> Path:
@@ -40,7 +43,7 @@ def local(text: str | Path) -> Path:
 
     if not files.is_local(str(text)):
         raise typer.BadParameter(f"{text}: expected a path on this machine, not a URL")
-    return Path(files.located(str(text)))
+    return Path(place(str(text)))
 
 
 class Group(TyperGroup):

@@ -120,6 +120,8 @@ def commoncrawl(
             "connections": connections,
         }
         places.writable(output, "--output")
+        if paths:
+            places.usable_as(paths, "--paths")
         config = _config(selection, access, overrides or [])
         if files.is_local(config.access.base):
             places.folder(config.access.base, "access.base =")

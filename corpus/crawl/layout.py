@@ -61,7 +61,11 @@ def gap(folder: str, number: int) -> str:
 
 def begun(folder: str) -> dict[str, Any] | None:
     """Read what a crawl began with: seeds, an earlier crawl, when; None where there is no crawl."""
-    return _read(folder, BEGUN, "remove it and run the crawl's command again, with its seeds")
+    advice = "remove it and run the crawl's command again, with its seeds"
+    found = _read(folder, BEGUN, advice)
+    if found is not None and "seeds" not in found:
+        raise dataset.DatasetError(f"{folder}/{BEGUN} is damaged (no seeds): {advice}")
+    return found
 
 
 def plan_name(number: int) -> str:
