@@ -28,9 +28,15 @@ from corpus.text import page
 
 Extractor = Literal["resiliparse", "trafilatura"]
 
-# Resiliparse's time grows with the square of the depth of nested blocks: 8,000 <div> take 1.4 s, 100,000 take
-# seven minutes. A page of fewer tags cannot nest deeper; the rare others are read under the time limit.
+# Resiliparse's time grows with the square of the depth of nested elements: 8,000 <div> take 1.4 s, with
+# classes that it looks at 5 s, 100,000 take seven minutes. The rare pages of very many tags, or of fewer that
+# may be so deep, are read under the time limit.
 _TAGS_WITHOUT_GUARD = 10_000
+_TAGS_WITHOUT_LOOK = 3_000  # a page of fewer cannot be deep
+_DEEP = 1_000
+_TAG_NAME = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|hr|img|input|link|meta|source|wbr)\b)([a-z][\w-]*)", re.I
+)
 # Resiliparse takes every <ul> less than three elements below <body> for a menu, and so drops the lists of
 # plain pages. Three more elements switch that off, together with its rules for <nav>, <aside> and <footer>
 # there, which these selectors put back, and lists of links: F1 on tr-libreoffice-help rises by 0.037.
@@ -79,11 +85,30 @@ def extract(html: str, extractor: Extractor = "resiliparse", timeout_s: float = 
     process (Trafilatura, and Resiliparse on pages of very many tags: any other takes it 2 s at the most).
     Raises ExtractionError.
     """
-    if extractor == "trafilatura" or html.count("<") > _TAGS_WITHOUT_GUARD:
+    if extractor == "trafilatura" or _needs_guard(html):
         text = _child.extract(html, extractor, timeout_s)
     else:
         text = _EXTRACTORS[extractor](html)
     return _tidy(text, keep_indent="<pre" in html)
+
+
+def _needs_guard(html: str) -> bool:
+    """Return whether a page has so many tags, or may nest them so deep, that its time needs a limit."""
+    tags = html.count("<")
+    if not _TAGS_WITHOUT_LOOK < tags <= _TAGS_WITHOUT_GUARD:
+        return tags > _TAGS_WITHOUT_GUARD
+    # An end tag closes none of another name. What needs no end tag counts as never closed.
+    opened: Counter[str] = Counter()
+    depth = deepest = 0
+    for end, name in _TAG_NAME.findall(html):
+        if not end:
+            opened[name] += 1
+            depth += 1
+            deepest = max(deepest, depth)
+        elif opened[name]:
+            opened[name] -= 1
+            depth -= 1
+    return deepest > _DEEP
 
 
 def _resiliparse(html: str) -> str:

@@ -140,6 +140,20 @@ def test_a_page_of_many_tags_is_read_under_the_guard() -> None:
     assert text.count("\n") == 5999
 
 
+@pytest.mark.parametrize(
+    "nested", ["<div>", '<div class="caption">', "<div></p>", "<section><br></x>", "<a><b><i><u>"]
+)
+def test_a_page_of_deeply_nested_tags_is_read_under_the_guard(nested: str) -> None:
+    with pytest.raises(ExtractionError) as failed:
+        extract(nested * 4000 + "<p>Kitap", timeout_s=0.0)
+    assert failed.value.cause == "timeout"
+
+
+def test_a_long_page_of_shallow_tags_needs_no_guard() -> None:
+    rows = "<p>Rafta bir <b>kitap</b> daha duruyor.<br>" * 900
+    assert extract(f"<article>{rows}</article>", timeout_s=0.0).count("kitap") == 900
+
+
 def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
     extract(PAGE, "trafilatura", 30)
     process = module._child._process
