@@ -189,6 +189,9 @@ def compare(
 
     with _errors():
         places.folder(folder, "DIR")
+        for model in models:
+            if not model.startswith("tiktoken:"):
+                places.usable_as(model, "MODEL")
         costs = measure(open_build(folder).need_shards("compare tokenizers").folder, models)
         if as_json:
             print(json.dumps([cost.as_dict() for cost in costs], ensure_ascii=False))

@@ -54,6 +54,13 @@ class Group(TyperGroup):
         for command in self.commands.values():
             command.help = _flowing(command.help or "")
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse words that are not UTF-8, which neither text nor JSON can hold."""
+        for word in args:
+            if re.search("[\ud800-\udfff]", word):
+                raise typer.BadParameter(f"{word!r}: expected UTF-8 text")
+        return super().parse_args(ctx, args)
+
 
 def _flowing(text: str) -> str:
     """Return paragraphs as one line each, their brackets marked as text: Rich reads [name] as a style."""

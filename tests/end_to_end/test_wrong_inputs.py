@@ -135,6 +135,9 @@ ROWS: list[Row] = [
     (("tokenizer", "train", "ok.toml", "--set", "tokenizer.vocabulary=1"), ("vocabulary = 1", "512")),
     (("tokenizer", "compare", "folder"), ("MODEL",)),
     (("tokenizer", "compare", "none", "m"), ("DIR 'none'", "no such folder")),
+    (("tokenizer", "compare", "folder", "nope://x"), ("MODEL", "unknown protocol 'nope'")),
+    (("show", "folder", "--find", "a\udcff"), ("a\\udcff", "UTF-8")),
+    (("generate", "folder", "--prompt", "a\udcff"), ("a\\udcff", "UTF-8")),
     (("presets", "fineweb2"), ("'fineweb2'", "fineweb")),
     # init
     (("init", "ok.toml"), ("ok.toml", "exists already")),
