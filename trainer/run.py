@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,18 @@ from corpus import files
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import evaluate, fast_tokenizer, identity, metrics, model, optim, parallel, schedule, tokens
+from trainer import (
+    collector,
+    evaluate,
+    fast_tokenizer,
+    identity,
+    metrics,
+    model,
+    optim,
+    parallel,
+    schedule,
+    tokens,
+)
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
@@ -30,9 +40,10 @@ from trainer.loader import Batch, Loader
 from trainer.loop import Loop, Step
 from trainer.order import Order
 from trainer.parallel import World
+from trainer.result import finished
 from trainer.sampling import Sampling
 from trainer.shape import shape
-from trainer.throughput import CONVENTION, Throughput
+from trainer.throughput import Throughput
 from trainer.tokens import Tokens
 
 _MOST_READ = 32  # times that a step may read a whole corpus: small ones are tried with large batches
@@ -56,7 +67,7 @@ def train(
     give {}. Raises ConfigError, DatasetError or CheckpointError for what a user can mend, StoppedError after
     SIGTERM or Ctrl-C.
     """
-    _freeze_modules()
+    collector.freeze_modules()
     world = parallel.start(config.run)
     try:
         opened = tokens.open(corpus)
@@ -150,7 +161,7 @@ class Run:
             )
             stack.enter_context(self.checkpoints)  # what is being written is finished, whatever happens
             stop = stack.enter_context(parallel.Stop())
-            stack.enter_context(_quiet_memory())
+            stack.enter_context(collector.paused())
             loader = stack.enter_context(self.loader())
             for batches in loader.steps(self.step, steps):
                 done, rate = self.advance(batches)
@@ -169,7 +180,14 @@ class Run:
             self.checkpoints.wait()
         if not self.world.first:
             return {}
-        return self._result()
+        return finished(
+            self.order,
+            self.shape,
+            self.loop.guard,
+            self.throughput,
+            self.sample,
+            metrics.read(self.folder / metrics.FILE),
+        )
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
         """Train one step; give what it did, and its share of the peak learning rates."""
@@ -289,38 +307,6 @@ class Run:
             text = complete(self.bare, pieces, [prompt], sampling, bos)[0]
         self._say(f"\n{prompt}{text}\n")
 
-    def _result(self) -> dict[str, Any]:
-        """Say what was trained on what, and how good it is."""
-        read = self.order.progress(self.order.steps)
-        streams = {
-            stream.name: {
-                "tokens": int(stream.tokens.sum()),
-                "read": int(epochs) * max(int(stream.tokens.sum()) - 1, 0) + int(targets),
-            }
-            for stream, epochs, targets in zip(self.order.streams, read.epochs, read.targets, strict=True)
-        }
-        return {
-            "steps": self.order.steps,
-            "tokens": self.order.tokens(self.order.steps),
-            "unique_tokens": sum(min(each["tokens"], each["read"]) for each in streams.values()),
-            "streams": streams,
-            "shape": asdict(self.shape),
-            "parameters": self.shape.parameters,
-            "matmul_parameters": self.shape.matmul_parameters,
-            "non_embedding_parameters": self.shape.non_embedding_parameters,
-            "skipped": self.loop.guard.skipped,
-            "rollbacks": self.loop.guard.rollbacks,
-            "rate": asdict(self.throughput.whole()),
-            "rate_counts": CONVENTION,
-            "documents": self.sample.digest if self.sample else None,
-            # From the file: a run may be killed between its last evaluation and here.
-            **{
-                line["kind"]: line["scores"]
-                for line in metrics.read(self.folder / metrics.FILE)
-                if line["kind"].startswith("evaluation") and line["step"] == self.order.steps
-            },
-        }
-
     def loader(self) -> Loader:
         """Open what gives this rank's micro-batches."""
         data, world = self.config.data, self.world
@@ -409,20 +395,3 @@ def _out_of_memory(error: RuntimeError) -> bool:
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-@cache
-def _freeze_modules() -> None:
-    """Take what the process has imported out of every later collection: a million objects that all stay."""
-    gc.collect()
-    gc.freeze()
-
-
-@contextmanager
-def _quiet_memory() -> Iterator[None]:
-    """Keep Python's collector from stopping steps: it waits for a save."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -1,0 +1,53 @@
+"""What a finished run says of itself: what was trained on what, how good it is and how fast it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from trainer.evaluate import Sample
+from trainer.guard import Guard
+from trainer.order import Order
+from trainer.shape import Shape
+from trainer.throughput import CONVENTION, Throughput
+
+
+def finished(
+    order: Order,
+    shape: Shape,
+    guard: Guard,
+    throughput: Throughput,
+    sample: Sample | None,
+    logged: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the content of result.json, its scores from the `logged` lines of the metrics."""
+    read = order.progress(order.steps)
+    streams = {
+        stream.name: {
+            "tokens": int(stream.tokens.sum()),
+            "read": int(epochs) * max(int(stream.tokens.sum()) - 1, 0) + int(targets),
+        }
+        for stream, epochs, targets in zip(order.streams, read.epochs, read.targets, strict=True)
+    }
+    return {
+        "steps": order.steps,
+        "tokens": order.tokens(order.steps),
+        "unique_tokens": sum(min(each["tokens"], each["read"]) for each in streams.values()),
+        "streams": streams,
+        "shape": asdict(shape),
+        "parameters": shape.parameters,
+        "matmul_parameters": shape.matmul_parameters,
+        "non_embedding_parameters": shape.non_embedding_parameters,
+        "skipped": guard.skipped,
+        "rollbacks": guard.rollbacks,
+        "rate": asdict(throughput.whole()),
+        "rate_counts": CONVENTION,
+        "documents": sample.digest if sample else None,
+        # Of what was logged: a run may be killed between its last evaluation and here.
+        **{
+            line["kind"]: line["scores"]
+            for line in logged
+            if line["kind"].startswith("evaluation") and line["step"] == order.steps
+        },
+    }
