@@ -43,10 +43,11 @@ def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> li
 def process(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
     """Start function(*arguments), of a module's top level, in a process; it exits with 0 where that returns.
 
-    It is forked from a server that has imported torch and done nothing: quick, and safe beside threads.
+    It is forked from a server that has imported what tests import and done nothing: quick, and safe beside
+    threads.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "trainer.checkpoint", "trainer.optim", "trainer.model"])
+    context.set_forkserver_preload(["pytest", "hypothesis", "trainer.selfcheck", "trainer.scaling.study"])
     started = context.Process(target=_run, args=(_where(function), arguments))
     started.start()
     return started

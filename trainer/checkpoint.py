@@ -110,11 +110,20 @@ class Checkpoints:
         except FileNotFoundError:
             held = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"{self.folder}: no checkpoint of step {step}; there are: {held}") from None
-        except ValueError as error:
+        except OSError as error:
+            raise self._damaged(step, f"{FACTS} cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
             raise self._damaged(step, f"{FACTS} is no JSON ({error})") from None
-        if not isinstance(facts, dict) or not isinstance(facts.get("files"), dict):
-            raise self._damaged(step, f"{FACTS} lists no files")
+        if not isinstance(facts, dict) or not _listed(facts.get("files")):
+            raise self._damaged(step, f"{FACTS} lists no files with lengths and checksums")
         return facts
+
+    def fact(self, step: int, name: str) -> str:
+        """Return a word that a checkpoint was saved with; CheckpointError where it is missing."""
+        found = self.facts(step).get(name)
+        if not isinstance(found, str):
+            raise self._damaged(step, f"{FACTS} has no {name}")
+        return found
 
     def save(self, step: int, state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Copy the state to host memory, then write it in a thread: training may go on at once.
@@ -253,6 +262,14 @@ def _cause(error: BaseException) -> str:
         return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)
     expected = isinstance(error, (CheckpointError, states.StateError, ContentsError))
     return str(error) if expected else f"{type(error).__name__}: {error}"
+
+
+def _listed(held: object) -> bool:
+    """True if that names files, each with a length and a checksum."""
+    return isinstance(held, dict) and all(
+        isinstance(each, dict) and isinstance(each.get("bytes"), int) and isinstance(each.get("xxh3"), str)
+        for each in held.values()
+    )
 
 
 def _checksum(path: Path) -> str:

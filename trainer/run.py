@@ -218,8 +218,7 @@ class Run:
 
     def load(self, checkpoints: Checkpoints, step: int) -> None:
         """Take the state after `step` steps; DatasetError where the data before it are not this run's."""
-        stored = checkpoints.facts(step)
-        tokens.check(str(stored["fingerprint"]), tokens.fingerprint(self.opened, self.order, step))
+        tokens.check(checkpoints.fact(step, "fingerprint"), tokens.fingerprint(self.opened, self.order, step))
         checkpoints.load(step, self._state())
         self.step = step
 

@@ -238,7 +238,7 @@ def check(stored: str, found: str) -> None:
 
     Raises DatasetError naming what has changed, as it was and as it is.
     """
-    was, now = (dict(part.split("=", 1) for part in text.split()) for text in (stored, found))
+    was, now = (dict(part.partition("=")[::2] for part in text.split()) for text in (stored, found))
     changed = [
         f"{meaning} ({name} was {was.get(name, 'missing')}, is {now.get(name, 'missing')})"
         for name, meaning in _MEANINGS.items()

@@ -328,6 +328,41 @@ def test_what_fails_on_one_rank_is_told_on_all(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path).steps() == [1, 3]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "is no JSON"),
+        (b"\xff", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
+        *((text, "lists no files with lengths and checksums") for text in (b"[]", b"3", b"{}")),
+        *(
+            (b'{"files": {"__0_0.distcp": %s}}' % text, "lists no files with lengths and checksums")
+            for text in (b"3", b"{}", b'{"bytes": "10", "xxh3": ""}', b'{"bytes": 10}')
+        ),
+    ],
+)
+def test_a_damaged_list_of_a_checkpoints_files_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    held = Checkpoints(tmp_path)
+    save(held, 1, 2)
+    (held.path(2) / "facts.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"damaged: facts.json {said}.*remove this folder to begin"):
+        held.load(2, small(0))
+
+
+def test_a_checkpoint_that_does_not_say_what_it_belongs_to_is_damaged(tmp_path: Path) -> None:
+    held = Checkpoints(tmp_path)
+    held.save(1, small(1), {"fingerprint": "a=b"})
+    held.wait()
+    assert held.fact(1, "fingerprint") == "a=b"
+    with pytest.raises(CheckpointError, match="damaged: facts.json has no seed"):
+        held.fact(1, "seed")
+    facts = held.path(1) / "facts.json"
+    facts.unlink()
+    facts.mkdir()
+    with pytest.raises(CheckpointError, match="damaged: facts.json cannot be read"):
+        held.fact(1, "fingerprint")
+
+
 def _damaged_on_ranks(world: World, folder: Path) -> str:
     try:
         Checkpoints(folder, world=world).load(1, small(0))

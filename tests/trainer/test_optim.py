@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import pairwise
@@ -14,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from numpy.typing import NDArray
+from ranks import on_ranks
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.fsdp import fully_shard
@@ -31,6 +30,7 @@ from trainer.optim.adafactor import Adafactor
 from trainer.optim.lamb import Lamb
 from trainer.optim.lion import Lion
 from trainer.optim.muon import POLAR_EXPRESS, Muon, orthogonalize
+from trainer.parallel import World
 from trainer.shape import shape
 
 NAMES = ["adamw", "muon", "adafactor", "lion", "lamb"]
@@ -415,16 +415,8 @@ def test_a_model_learns(name: str) -> None:
 # Ranks
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _on_rank(rank: int, world: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
-    mesh = dist.init_device_mesh("cpu", (world,))
+def _on_rank(world: World, folder: str) -> None:
+    mesh = dist.init_device_mesh("cpu", (world.size,))
     for name in NAMES:
         for kind in ("fsdp", "ddp"):
             model = transformer()
@@ -458,15 +450,14 @@ def _on_rank(rank: int, world: int, port: int, folder: str) -> None:
                 {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in state.items()}
                 for state in states
             ]
-            torch.save((norms, *whole), f"{folder}/{name}-{kind}-{rank}")
-    dist.destroy_process_group()
+            torch.save((norms, *whole), f"{folder}/{name}-{kind}-{world.rank}")
 
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train with every optimizer on two ranks, sharded and replicated; give the folder of the results."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(_on_rank, (2, free_port(), str(folder)), nprocs=2)
+    on_ranks(_on_rank, str(folder))
     return folder
 
 

@@ -22,7 +22,7 @@ from trainer.scaling.report import build, words
 from trainer.scaling.report.answers import REACH, vague
 from trainer.scaling.report.compare import compare_all
 from trainer.scaling.report.facts import Answer, Kind, Report
-from trainer.scaling.report.measured import measure
+from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.source import STUDY, Asked, load
 from trainer.scaling.runs import RunsError
@@ -161,9 +161,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path) -> Report:
+def measured(folder: Path) -> Measured:
+    """Fit the study's runs, once for all that is said of them."""
+    return measure(load(folder, Asked()), resamples=100)
+
+
+@pytest.fixture(scope="module")
+def made(measured: Measured) -> Report:
     """Make the study's report."""
-    return build.report(folder, resamples=100)
+    return build.told(measured, "study", resamples=100)
 
 
 def answer(made: Report, words_: str) -> Answer:
@@ -202,8 +208,8 @@ def test_the_point_where_a_model_stops_gaining_is_where_doubling_gives_half_a_pe
     assert "of 2\u00a0B unique tokens" in found.statement
 
 
-def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path) -> None:
-    far = build.report(folder, Asked(more=100 * HELD), resamples=40)
+def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path, measured: Measured) -> None:
+    far = build.told(replace(measured, source=load(folder, Asked(more=100 * HELD))), "study")
     found = answer(far, "the next 200")
     assert not found.known
     assert found.beyond == pytest.approx(101, rel=1e-3)
@@ -224,11 +230,13 @@ def test_a_gain_that_may_be_nothing_is_vague() -> None:
 
 def test_without_repeated_data_the_next_epoch_has_no_answer(tmp_path: Path) -> None:
     n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 5)))
-    found = build.report(table(tmp_path / "runs.csv", n, d, d), ALL, resamples=40)
+    fitted = measure(load(table(tmp_path / "runs.csv", n, d, d), ALL), resamples=40)
+    found = build.told(fitted, "runs.csv")
     assert not answer(found, "epoch").known
     assert "no run saw its data more than once" in answer(found, "epoch").statement
     assert [one.id for one in found.sections if one.id in ("repetition", "languages", "corpora")] == []
-    unknown = build.report(tmp_path / "runs.csv", replace(ALL, columns=replace(ALL.columns, unique="")), 40)
+    asked = replace(ALL, columns=replace(ALL.columns, unique=""))
+    unknown = build.told(replace(fitted, source=load(tmp_path / "runs.csv", asked)), "runs.csv")
     assert "is not given" in answer(unknown, "epoch").statement
 
 
@@ -317,6 +325,30 @@ def test_what_cannot_be_reported_is_refused_in_words(folder: Path, tmp_path: Pat
         load(path, Asked(Columns(("loss",), "N", "d")))
     with pytest.raises(RunsError, match="no loss column"):
         load(path, Asked(Columns((), "n", "d")))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"shape": [4, 128]}, "column shape: no shape of a model"),
+        ({"shape": "wide"}, "column shape: no shape of a model"),
+        ({"shape": {"layers": 4}}, r"column shape\.width: no shape of a model: Field required"),
+        ({"length": None}, "column length: None is no length of windows"),
+        ({"length": 0}, "column length: 0 is no length of windows"),
+        ({"length": "long"}, "column length: 'long' is no number"),
+    ],
+)
+def test_a_row_whose_model_cannot_be_counted_is_named(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RunsError, match=f"row 1, {said}"):
+        load(study(tmp_path, [{**row, **changed} for row in cells()]), Asked())
+
+
+def test_a_size_of_a_shape_that_is_no_number_is_named(tmp_path: Path) -> None:
+    wrong = [{**row, "shape": {**row["shape"], "layers": "four"}} for row in cells()]
+    with pytest.raises(RunsError, match=r"row 1, column shape\.layers: .* valid integer"):
+        load(study(tmp_path, wrong), Asked())
 
 
 def test_the_better_corpus_is_found_cell_by_cell_and_document_by_document(made: Report) -> None:
@@ -553,9 +585,12 @@ def test_gadre_report_ranks_its_corpora() -> None:
     assert STUDY.params == "matmul_parameters"
 
 
-def test_a_study_of_a_tokenizer_that_loses_text_says_so_at_the_top_and_in_its_checks(tmp_path: Path) -> None:
-    lossy = [{**row, "exact": False} for row in cells()]
-    found = build.report(study(tmp_path / "lossy", lossy), resamples=40)
+def test_a_study_of_a_tokenizer_that_loses_text_says_so_at_the_top_and_in_its_checks(
+    folder: Path, measured: Measured, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in folder.joinpath("runs.jsonl").read_text().splitlines()]
+    lossy = study(tmp_path / "lossy", [{**row, "exact": False} for row in rows])
+    found = build.told(replace(measured, source=load(lossy, Asked())), "lossy")
     assert found.about.endswith("; bits per byte are too low: the tokenizer loses text")
     assert any("too low" in one for one in found.cannot)
     check = next(one for one in found.checklist if "across tokenizers" in one.name)

@@ -25,13 +25,18 @@ from trainer.scaling.uncertainty import RESAMPLES
 def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Fit a study's runs, or a table's, and say what they say; RunsError if that cannot be done."""
     m = measure(load(path, asked or Asked()), resamples, seed)
+    return told(m, path.resolve().name, resamples, seed)
+
+
+def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
+    """Return the report of what was measured on the runs of a table of this name."""
     given = answers(m)
     checks = checklist(m, given)
     return Report(
         title="What one more token is worth",
         about=_about(m),
         input={
-            "name": path.resolve().name,
+            "name": name,
             "blake2b": m.source.digest,
             "corpus": m.source.about or "one, not named",
             "loss": unit(m.loss),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.conventions import CONVENTIONS
@@ -31,6 +32,8 @@ STUDY = Columns(
     compute="flops",
 )
 """Where a study's runs.jsonl has what; N counts what a token is multiplied by."""
+
+_SHAPE = TypeAdapter(Shape)
 
 
 @dataclass(frozen=True)
@@ -238,11 +241,10 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         return "" if not name or record.get(name) is None else str(record[name])
 
     params, tokens = number(columns.params), number(columns.tokens)
-    try:
-        shape = Shape(**record["shape"]) if study and record.get("shape") else None
-    except TypeError as error:
-        raise RunsError(f"row {index + 1}, column shape: no shape of a model: {error}") from None
+    shape = _shape(index, record["shape"]) if study and record.get("shape") else None
     length = number("length") if study else float("nan")
+    if shape is not None and not length > 0:
+        raise RunsError(f"row {index + 1}, column length: {record.get('length')!r} is no length of windows")
     ways = CONVENTIONS.values() if shape is not None else ()
     trunk = word("branch_of").split(" at ")[0] if study else ""
     unit = trunk or word(columns.run) or str(index)
@@ -271,6 +273,16 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         curve=unit,
         exact=record.get(EXACT) is not False,
     )
+
+
+def _shape(index: int, stated: object) -> Shape:
+    """Return the shape of a model that a row states; RunsError where that is none."""
+    try:
+        return _SHAPE.validate_python(stated)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["shape", *map(str, first["loc"])])
+        raise RunsError(f"row {index + 1}, column {where}: no shape of a model: {first['msg']}") from None
 
 
 def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
