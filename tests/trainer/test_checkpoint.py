@@ -354,12 +354,12 @@ def test_a_checkpoint_that_does_not_say_what_it_belongs_to_is_damaged(tmp_path: 
     held.save(1, small(1), {"fingerprint": "a=b"})
     held.wait()
     assert held.fact(1, "fingerprint") == "a=b"
-    with pytest.raises(CheckpointError, match="damaged: facts.json has no seed"):
+    with pytest.raises(CheckpointError, match=r"damaged: facts\.json has no seed"):
         held.fact(1, "seed")
     facts = held.path(1) / "facts.json"
     facts.unlink()
     facts.mkdir()
-    with pytest.raises(CheckpointError, match="damaged: facts.json cannot be read"):
+    with pytest.raises(CheckpointError, match=r"damaged: facts\.json cannot be read"):
         held.fact(1, "fingerprint")
 
 
