@@ -1,14 +1,17 @@
-"""Archives that tests make themselves: WARC and ARC records, and every way to compress them."""
+"""Archives that tests make themselves, in every way to compress them, and what was read of them, counted."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import lz4.frame
 import zstandard
+
+from corpus.sources import Item, RawDocument, Skipped, Unreadable
 
 
 def record(block: bytes, kind: str = "response", length: int | None = None, **headers: str) -> bytes:
@@ -80,3 +83,21 @@ FRAMES: dict[str, Callable[[list[bytes]], bytes]] = {
     "warc.xz": xz_streams,
 }
 """How records become a file, by the end of its name."""
+
+
+def kinds(found: Iterable[Item]) -> dict[str, int]:
+    """Count documents by media, skipped records by kind, `!cause` of rejected ones, `?cause` of files."""
+    return Counter(
+        item.media
+        if isinstance(item, RawDocument)
+        else item.kind
+        if isinstance(item, Skipped)
+        else ("?" if isinstance(item, Unreadable) else "!") + item.cause
+        for item in found
+    )
+
+
+def counted(line: str) -> dict[str, int]:
+    """Return the counts that a line such as "html 2 !truncated 1" states."""
+    words = line.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DERLEM, ROOT, Command, final_files, write_input
+from support import DERLEM, ROOT, Command, copy_of, final_files, write_input
 
 from corpus import dataset
 
@@ -92,9 +92,10 @@ def test_a_build_that_was_killed_again_and_again_ends_in_the_same_bytes(
     assert final_files(tmp_path / "corpus") == final_files(built)
 
 
-def test_a_changed_threshold_leaves_the_cleaned_parts_alone(tmp_path: Path, derlem: Command) -> None:
-    path = write_input(tmp_path)
-    derlem("build", path)
+def test_a_changed_threshold_leaves_the_cleaned_parts_alone(
+    built: Path, tmp_path: Path, derlem: Command
+) -> None:
+    path = copy_of(built, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "clean" / "parts").iterdir()}
     old = manifest(tmp_path / "corpus", "dedupe")
     report = (tmp_path / "corpus" / "clean" / "report.json").read_bytes()
@@ -106,9 +107,10 @@ def test_a_changed_threshold_leaves_the_cleaned_parts_alone(tmp_path: Path, derl
     assert (tmp_path / "corpus" / "clean" / "report.json").read_bytes() == report
 
 
-def test_verify_passes_a_whole_corpus_and_names_a_changed_byte(tmp_path: Path, derlem: Command) -> None:
-    path = write_input(tmp_path)
-    derlem("build", path)
+def test_verify_passes_a_whole_corpus_and_names_a_changed_byte(
+    built: Path, tmp_path: Path, derlem: Command
+) -> None:
+    copy_of(built, tmp_path)
     derlem("verify", tmp_path / "corpus")
     victim = next((tmp_path / "corpus" / "shards").rglob("*.arrow"))
     data = bytearray(victim.read_bytes())

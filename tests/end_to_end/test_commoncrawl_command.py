@@ -15,13 +15,10 @@ from pathlib import Path
 import cc_crawl
 import cc_server
 import pytest
-from support import DERLEM, ROOT
-from typer.testing import CliRunner
+from support import DERLEM, ROOT, command
 
-import derlem as front_door
 from corpus import dataset
 from corpus.config import load
-from pipelines import progress
 
 FETCHED = f"commoncrawl/{cc_crawl.CRAWL}"
 
@@ -47,11 +44,10 @@ def options(server: cc_server.Server, folder: Path, *more: str) -> list[str]:
     return ["commoncrawl", *given, *(part for key in keys for part in ("--set", key)), *more]
 
 
-def derlem(*line: str) -> str:
-    """Run a command in a process of its own; give what it says."""
-    done = subprocess.run([*DERLEM, *line], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+def said_by(line: list[str]) -> tuple[int, str]:
+    """Run a command; return its status and what it says, in lines that do not break."""
+    done = command(*line, check=False, columns=1000)
+    return done.returncode, done.stderr
 
 
 def killed(line: list[str], until: Callable[[], bool]) -> None:
@@ -94,7 +90,7 @@ def test_a_killed_fetch_goes_on_and_asks_for_nothing_that_it_has(
         for file in json.loads(record.read_text())["unit"]["files"]
     }
     server.log.clear()
-    assert "as planned" in derlem(*line)
+    assert "as planned" in command(*line).stderr
     after = Counter(request.range for request in server.asked("/segments/"))
     assert server.asked(".parquet") == server.asked("collinfo") == server.asked("paths.gz") == []
     assert {path: (home / path).stat().st_mtime_ns for path in kept} == kept
@@ -105,18 +101,8 @@ def test_a_killed_fetch_goes_on_and_asks_for_nothing_that_it_has(
     # What was asked for twice is of the units that were at work when it was killed.
     largest = max(unit.counts.seen for unit in units)
     assert sum((before & after).values()) <= int(workers) * largest
-    run_in_process(options(server, tmp_path / "whole"))
+    said_by(options(server, tmp_path / "whole"))
     assert contents(folder) == contents(tmp_path / "whole")
-
-
-def run_in_process(line: list[str]) -> tuple[int, str]:
-    """Run a command without the seconds that a process takes; give its status and what it says."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress, "take_terminal", lambda: None)
-        done = CliRunner().invoke(front_door.app, line, env={"COLUMNS": "1000"})
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stderr
 
 
 def test_a_killed_fetch_of_whole_files_goes_on_within_a_file(tmp_path: Path) -> None:
@@ -137,7 +123,7 @@ def test_a_killed_fetch_of_whole_files_goes_on_within_a_file(tmp_path: Path) -> 
         there = size()
         server.throttle_s = 0.0
         server.log.clear()
-        derlem(*line)
+        command(*line)
         assert [request.range for request in server.asked("/segments/")] == [f"bytes={there}-"]
     (fetched,) = folder.glob("commoncrawl/*/warc/*.gz")
     (source,) = root.glob("crawl-data/**/warc/*.gz")
@@ -145,7 +131,7 @@ def test_a_killed_fetch_of_whole_files_goes_on_within_a_file(tmp_path: Path) -> 
 
 
 def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -> None:
-    status, said = run_in_process(options(server, tmp_path / "crawl"))
+    status, said = said_by(options(server, tmp_path / "crawl"))
     assert status == 0, said
     assert "warc/*.gz" in said
     assert 'under a [[source]] with format = "warc"; then derlem build' in said
@@ -155,7 +141,7 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
         '[clean.language]\nkeep = ["*"]\nmin_score = 0.0\nmin_scores = {}\n'
         '[clean.filters]\npresets = {}\ndefault = "none"\n'
     )
-    derlem("build", str(tmp_path / "corpus.toml"), "--until", "clean")
+    command("build", str(tmp_path / "corpus.toml"), "--until", "clean")
     fetched = dataset.load(str(tmp_path / "crawl" / FETCHED))
     counts = dataset.load(str(tmp_path / "corpus" / "clean")).counts()
     assert counts.seen == counts.kept == fetched.counts().kept > 100
@@ -174,12 +160,12 @@ def test_what_was_fetched_is_named_by_its_kind_wherever_it_lies(
     with cc_server.serve(tmp_path / "root") as other:
         for output in (f"memory://{tmp_path.name}", str(tmp_path / "crawl")):
             line = ["commoncrawl", "--base", other.url, "--paths", str(tmp_path / "wet.paths"), "-o", output]
-            status, said = run_in_process(line)
+            status, said = said_by(line)
             assert status == 0, said
             assert f'{cc_crawl.CRAWL}-files/wet/*.gz\' under a [[source]] with format = "wet"; then' in said
             assert "MB/s" not in said  # how many bytes come is not known before
-    assert run_in_process(options(server, tmp_path / "crawl"))[0] == 0
-    assert run_in_process(["init", str(tmp_path / "corpus.toml"), "--crawl", str(tmp_path / "crawl")])[0] == 0
+    assert said_by(options(server, tmp_path / "crawl"))[0] == 0
+    assert said_by(["init", str(tmp_path / "corpus.toml"), "--crawl", str(tmp_path / "crawl")])[0] == 0
     sources = load(tmp_path / "corpus.toml").source
     assert [(one.name, one.format, len(one.paths)) for one in sources] == [
         ("pages", "warc", 1),
@@ -189,24 +175,24 @@ def test_what_was_fetched_is_named_by_its_kind_wherever_it_lies(
 
 def test_what_was_fetched_is_checked_and_what_to_do_is_true(server: cc_server.Server, tmp_path: Path) -> None:
     line = options(server, tmp_path / "crawl")
-    assert run_in_process(line)[0] == 0
-    status, said = run_in_process(["verify", str(tmp_path / "crawl")])
+    assert said_by(line)[0] == 0
+    status, said = said_by(["verify", str(tmp_path / "crawl")])
     assert (status, said.count("are right")) == (0, 1)
     victim = next((tmp_path / "crawl" / FETCHED / "warc").iterdir())
     content = victim.read_bytes()
     victim.write_bytes(content[:-1] + b"x")
-    status, said = run_in_process(["verify", str(tmp_path / "crawl")])
+    status, said = said_by(["verify", str(tmp_path / "crawl")])
     assert status == 1
     assert "cannot be made anew from anything here" in said
     assert "remove them and run the `derlem commoncrawl` command" in said
     victim.unlink()
-    assert run_in_process(line)[0] == 0
+    assert said_by(line)[0] == 0
     assert victim.read_bytes() == content
 
 
 def test_a_crawl_that_is_not_there_is_no_source(tmp_path: Path) -> None:
     for folder in (tmp_path / "absent", tmp_path):
-        status, said = run_in_process(["init", str(tmp_path / "corpus.toml"), "--crawl", str(folder)])
+        status, said = said_by(["init", str(tmp_path / "corpus.toml"), "--crawl", str(folder)])
         assert status == 2
         assert f"--crawl {folder}: no crawl is there" in said
         assert not (tmp_path / "corpus.toml").exists()
@@ -228,21 +214,21 @@ def test_a_crawl_that_is_not_there_is_no_source(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_in_one_message(
     server: cc_server.Server, tmp_path: Path, more: list[str], said: str
 ) -> None:
-    status, found = run_in_process(options(server, tmp_path / "out", *more))
+    status, found = said_by(options(server, tmp_path / "out", *more))
     assert status == 2
     assert said in " ".join(found.split())
 
 
 def test_a_server_that_stays_overloaded_is_one_message_too(server: cc_server.Server, tmp_path: Path) -> None:
     server.always = "503"
-    status, found = run_in_process(options(server, tmp_path / "out", "--set", "access.tries=2"))
+    status, found = said_by(options(server, tmp_path / "out", "--set", "access.tries=2"))
     assert status == 1
     assert "503 Service Unavailable (SlowDown); run the same command again later" in " ".join(found.split())
 
 
 def test_options_say_which_pages(server: cc_server.Server, tmp_path: Path) -> None:
     chosen = ["--language", "eng", "--language", "deu", "--domain", "example.com", "--allow-truncated"]
-    status, found = run_in_process(options(server, tmp_path / "out", *chosen, "--status", "200"))
+    status, found = said_by(options(server, tmp_path / "out", *chosen, "--status", "200"))
     assert status == 0, found
     plan = json.loads((tmp_path / f"out/commoncrawl/plans/{cc_crawl.CRAWL}.json").read_text())["selection"]
     assert (plan["languages"], plan["domains"], plan["truncated"]) == (["eng", "deu"], ["example.com"], True)

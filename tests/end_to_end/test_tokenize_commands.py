@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import Command, final_files, write_input
+from support import Command, copy_of, final_files, write_input
 
 from corpus import dataset
 from corpus.tokenizer import load
@@ -14,7 +14,7 @@ from corpus.tokenizer import load
 
 @pytest.fixture(scope="module")
 def tokenized(tmp_path_factory: pytest.TempPathFactory, derlem: Command) -> Path:
-    """The configuration of a corpus that was built and tokenized."""
+    """The configuration of a corpus that was built and tokenized by one command."""
     path = write_input(tmp_path_factory.mktemp("tokenized"))
     path.write_text(path.read_text() + "[tokenizer]\nvocabulary = 700\n")
     told = derlem("build", path, "--until", "tokenize")
@@ -38,11 +38,10 @@ def test_every_document_of_the_shards_comes_back_from_its_tokens(tokenized: Path
 
 
 def test_a_build_until_tokenize_does_what_the_single_commands_do(
-    tokenized: Path, derlem: Command, tmp_path: Path
+    built: Path, tokenized: Path, derlem: Command, tmp_path: Path
 ) -> None:
-    path = write_input(tmp_path)
+    path = copy_of(built, tmp_path)
     path.write_text(path.read_text() + "[tokenizer]\nvocabulary = 700\n")
-    derlem("build", path)
     assert not (tmp_path / "corpus" / "tokenizer").exists()
     assert "700 pieces" in derlem("tokenizer", "train", path).stderr
     derlem("tokenize", path)
@@ -59,7 +58,8 @@ def test_a_model_of_ones_own_is_looked_for_before_any_work(tmp_path: Path, derle
     own = "tokenizer.model=mine.model"
     told = derlem("build", write_input(tmp_path), "--until", "tokenize", "--set", own, check=False)
     assert told.returncode == 2
-    assert "tokenizer.model = 'mine.model': no such file" in told.stderr
+    looked_for = f"{tmp_path}/mine.model"  # beside the configuration, wherever the user stands
+    assert f"tokenizer.model = {looked_for!r}: no such file" in told.stderr
     assert not (tmp_path / "corpus").exists()
 
 
