@@ -64,7 +64,7 @@ class Damaged:
         if self.format not in ("warc", "arc"):
             return False
         framing = Arc() if self.format == "arc" else Warc()
-        raw = self.data[self.starts[self.hit] :]
+        raw = self.data[self.starts[self.hit] :].lstrip(b"\r\n")
         end, after = framing.header_end(raw)
         length = framing.fields(raw[: max(end, 0)]).get("content-length", "")
         if not length.isdecimal():
