@@ -104,7 +104,7 @@ def detect(window: Window, path: str) -> Codec | None:
     """
     head = window.peek(512)
     if head.startswith(_ZSTD_DICTIONARY):
-        return Zstd(_dictionary(window), LONGEST_WINDOW)
+        return with_dictionary(window, Zstd(window=LONGEST_WINDOW))
     codecs = {suffix: make() for suffix, make in _BY_SUFFIX.items()}
     named = next((codec for suffix, codec in codecs.items() if path.endswith(suffix)), None)
     if named is not None and named.begins(head):
@@ -113,6 +113,16 @@ def detect(window: Window, path: str) -> Codec | None:
         if codec.begins(head) and not _misleads(window, codec, named):
             return codec
     return None if is_text(head) else named
+
+
+def with_dictionary(window: Window, codec: Codec) -> Codec:
+    """Move over the zstd dictionaries that lie ahead; return the codec with the last of them.
+
+    They stand at the head of a file, and inside it where files were joined.
+    """
+    while isinstance(codec, Zstd) and window.peek(4) == _ZSTD_DICTIONARY:
+        codec = Zstd(_dictionary(window), LONGEST_WINDOW)
+    return codec
 
 
 def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
@@ -203,4 +213,6 @@ def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
             yield piece
         return
     while window.skip(b"\0"):
-        yield from inflate(window, codec)
+        codec = with_dictionary(window, codec)
+        if window.peek(1):
+            yield from inflate(window, codec)

@@ -61,7 +61,7 @@ class Warc:
 
 # URL, address, date, media type and length; version 2 of the format has five fields more before the last.
 _SCHEMES = rb"(?:https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn)"
-_REST = rb" ([0-9A-Fa-f.:]{3,45}) (\d{8,14}) (\S{1,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
+_REST = rb" ([0-9A-Fa-f.:]{3,45}|-) (\d{8,17}) (\S{0,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
 _LONGEST_URL = 3000
 _LINE = re.compile(rb"(" + _SCHEMES + rb":[^\r\n]{0,%d})" % _LONGEST_URL + _REST, re.IGNORECASE)
 _LINE_START = re.compile(_SCHEMES + rb":\S", re.IGNORECASE)
@@ -123,6 +123,10 @@ def detect_framing(head: bytes, path: str) -> Framing:
     """Tell WARC from ARC by a file's first bytes; by its name where those are neither's."""
     if Warc().may_begin(head):
         return Warc()
-    if head.startswith(b"filedesc:") or re.search(r"\.arc(\.\w+)?$", path):
+    if (
+        head.startswith(b"filedesc:")
+        or Arc().begins(head.lstrip(b"\r\n"))
+        or re.search(r"\.arc(\.\w+)?$", path)
+    ):
         return Arc()
     return Warc()

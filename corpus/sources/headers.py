@@ -8,12 +8,12 @@ _BLANK_LINE = re.compile(rb"\r?\n[ \t\r]*\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
-def header_end(data: bytes | bytearray) -> tuple[int, int]:
-    """Find the blank line after header lines: where they end and where it does, or (-1, -1).
+def header_end(data: bytes | bytearray, start: int = 0) -> tuple[int, int]:
+    """Find the blank line after header lines from `start` on: where they and it end, or (-1, -1).
 
     A line that holds nothing but blanks and carriage returns is blank, whatever ended the line before it.
     """
-    found = _BLANK_LINE.search(data)
+    found = _BLANK_LINE.search(data, start)
     return found.span() if found else (-1, -1)
 
 

@@ -18,7 +18,7 @@ from corpus.sources.headers import header_end, parse_fields
 
 Media = Literal["html", "text"]
 
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
+_STATUS = re.compile(rb"\s{0,8}(?:HTTP(?:/\d(?:\.\d)?)?|ICY)[ \t]+(\d{3})", re.IGNORECASE)
 _QUOTES = " \t\"'"
 # A media type and what may follow it; anything else is malformed.
 _TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+*-]+|\*/\*)[\s\"']*(?:[;,]|$|charset\b)")
@@ -31,7 +31,7 @@ _MARKUP = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|h1|div|p|br|table|a)[\s>/]",
     re.IGNORECASE | re.DOTALL,
 )
-_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,200})?\r?\n")
+_CHUNK_SIZE = re.compile(rb"[ \t]*(0{0,8}[0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,200})?\r?\n")
 _REFRESH = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?)\s*[;,]?\s*url\s*=\s*(\S.*)", re.IGNORECASE)
 _AT_ONCE_S = 10
 _LINE_END = re.compile(rb"\r?\n")
@@ -64,13 +64,21 @@ class Body:
 
 
 def parse_response(block: bytes) -> Response | None:
-    """Split a response into its parts; None when it does not begin with an HTTP status line."""
+    """Split a response into its parts; None when it does not begin with an HTTP status line.
+
+    Interim answers (100 Continue, 103 Early Hints) before the final one are passed over.
+    """
     status = _STATUS.match(block)
     if status is None:
         return None
-    end, after = header_end(block)
-    head, body = (block[:end], block[after:]) if end >= 0 else (block, b"")
-    return Response(int(status[1]), parse_fields(head), body)
+    at = status.start(1)
+    while True:
+        end, after = header_end(block, at)
+        head, body = (block[at:end], block[after:]) if end >= 0 else (block[at:], b"")
+        final = _STATUS.match(block, after) if status[1].startswith(b"1") and end >= 0 else None
+        if final is None:
+            return Response(int(status[1]), parse_fields(head), body)
+        status, at = final, final.start(1)
 
 
 def media_of(content_type: str) -> Media | Literal["other", "unknown"]:
@@ -135,8 +143,9 @@ def read_body(response: Response, limit: int) -> Body:
     """Undo Transfer-Encoding and Content-Encoding, never holding more than `limit` bytes of a result.
 
     Headers that lie are met often: a body that is not chunked, or readable text that is not compressed, is
-    returned as it is. Of a body that is cut short what is there is returned. Raises BodyError: "oversized",
-    or "bad-body-encoding" for a body that is compressed but corrupt, or in a way that is not known.
+    returned as it is, and one that begins as another compression does is read by that. Of a body that is cut
+    short what is there is returned. Raises BodyError: "oversized", or "bad-body-encoding" for a body that is
+    compressed but corrupt, or in a way that is not known.
     """
     fields, body = response.headers, response.body
     chunked = "chunked" in fields.get("transfer-encoding", "").lower()
@@ -145,8 +154,10 @@ def read_body(response: Response, limit: int) -> Body:
         body, ended = _joined(body)
         is_cut = not ended
     names = ",".join(fields.get(name, "") for name in ("content-encoding", "transfer-encoding"))
-    codings = [coding.strip().lower() for coding in names.split(",")]
+    codings = [coding.partition(";")[0].strip(_QUOTES).lower() for coding in names.split(",")]
     codings = [coding for coding in codings if coding not in ("", "identity", "none", "chunked")]
+    if not codings and (coding := _coding_seen(body)):
+        codings = [coding]
     is_unended = False
     for coding in reversed(codings):
         body, ended = _decode(body, coding, limit)
@@ -187,6 +198,8 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
     if not body:
         return body, True
     openers = _OPENERS.get(coding, ())
+    if (seen := _coding_seen(body)) and seen != coding:
+        openers = (*openers, *_OPENERS[seen])
     reason = "" if openers else f"Content-Encoding {coding!r} is not known"
     for opener in openers:
         try:
@@ -200,6 +213,11 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
     if _is_readable(body):
         return body, True
     raise BodyError("bad-body-encoding", reason)
+
+
+def _coding_seen(body: bytes) -> str:
+    """Return the coding that a body begins as, whatever its headers say; "" where that is none."""
+    return next((coding for coding, magic in _MAGIC.items() if body.startswith(magic)), "")
 
 
 def _is_readable(body: bytes) -> bool:
@@ -252,3 +270,4 @@ _OPENERS: dict[str, tuple[Callable[[], Inflater], ...]] = {
     "zstd": (Zstd().open,),
 }
 _OPENERS["x-gzip"] = _OPENERS["gzip"]
+_MAGIC = {"gzip": Gzip.magic, "zstd": Zstd.magic, "deflate": b"\x78\x9c"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from corpus.sources.inputs import MIB, foreign, lines, moment
 if TYPE_CHECKING:
     from corpus.config import Source
 
+# What may stand between the objects of a line: blanks, byte order marks of joined files, the comma of a list,
+# the NUL of preallocated files and the record separator of RFC 7464.
+_BETWEEN = " \t\r\n\ufeff,\0\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,8 +43,8 @@ def read(source: Source, path: str) -> Items:
             for _, line in lines(chain([head], pieces), limit):
                 if line is None:
                     yield Rejected(row, "oversized", f"the line has more than {limit} bytes")
-                elif line.removeprefix(b"\xef\xbb\xbf").strip():
-                    yield parse(line, row, source)
+                else:
+                    yield from parse(line, row, source)
                 row += 1
         except DamageError as damage:
             if row == 0:
@@ -49,16 +53,49 @@ def read(source: Source, path: str) -> Items:
             yield Rejected(row, damage.cause, f"{damage.detail}; nothing behind it was read")
 
 
-def parse(line: bytes, row: int, source: Source) -> Item:
-    """Turn one line into a document, or say why it is none."""
+def parse(line: bytes, row: int, source: Source) -> Items:
+    """Yield the documents of one line, or why it holds none.
+
+    There are several where files were joined without a line end between them.
+    """
     try:
-        fields = json.loads(line.decode("utf-8-sig"))
+        text = line.decode()
     except UnicodeDecodeError as error:
-        return Rejected(row, "bad-utf8", f"{error.reason} at byte {error.start} of the line")
-    except RecursionError:
-        return Rejected(row, "bad-json", "nested too deeply")
-    except ValueError as error:
-        return Rejected(row, "bad-json", str(error))
+        yield Rejected(row, "bad-utf8", f"{error.reason} at byte {error.start} of the line")
+        return
+    text = text.rstrip(_BETWEEN)
+    at = _after_separators(text, 0)
+    while at < len(text):
+        try:
+            fields, end = _DECODER.raw_decode(text, at)
+        except RecursionError:
+            yield Rejected(row, "bad-json", "nested too deeply")
+            return
+        except ValueError as error:
+            yield Rejected(row, "bad-json", str(error))
+            return
+        yield _document(fields, row, source)
+        if not isinstance(fields, dict):
+            return  # a list of numbers is not a rejection each
+        at = _after_separators(text, end)
+
+
+def _after_separators(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _BETWEEN:
+        at += 1
+    return at
+
+
+def _integer(digits: str) -> int | float:
+    """Return a number of JSON; Python refuses integers of thousands of digits, which are no date either."""
+    return int(digits) if len(digits) < 1000 else math.inf
+
+
+# Tabs and other control characters stand unescaped in the strings of many writers.
+_DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
+def _document(fields: Any, row: int, source: Source) -> Item:
     if not isinstance(fields, dict):
         return Rejected(row, "not-an-object", f"expected a JSON object, found {type(fields).__name__}")
     url = _string(fields.get(source.url_column))

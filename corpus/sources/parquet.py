@@ -129,7 +129,8 @@ def _names(schema: Any) -> list[str]:
 def _columns(schema: Any, source: Source, path: str) -> list[str]:
     """Choose the columns to read; the text must be among them and be text.
 
-    Of several columns of one name none is the URL or the date; of several texts none is the table's.
+    Of several columns of one name none is the URL or the date; of several texts none is the table's. Lists
+    and structures are neither: some that pyarrow wrote it cannot read.
     """
     names = _names(schema)
     if source.text_column not in names:
@@ -146,7 +147,8 @@ def _columns(schema: Any, source: Source, path: str) -> list[str]:
             "expected a string or binary column"
         )
     wanted = dict.fromkeys((source.text_column, source.url_column, source.date_column))
-    return [name for name in wanted if names.count(name) == 1]
+    found = [(name, schema.field(names.index(name)).type) for name in wanted if names.count(name) == 1]
+    return [name for name, kind in found if not pa.types.is_nested(_plain_type(kind))]
 
 
 def _plain_type(kind: Any) -> Any:

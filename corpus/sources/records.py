@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from corpus.sources import Rejected, Unreadable
 from corpus.sources.codecs import Codec
-from corpus.sources.compression import DamageError, Window, detect, find_member, inflate
+from corpus.sources.compression import DamageError, Window, detect, find_member, inflate, with_dictionary
 from corpus.sources.framing import Framing, detect_framing
 from corpus.sources.section import Record, Section
 
@@ -98,6 +98,9 @@ class _Members:
         self._first: bytes | DamageError = b""
         self.ahead = self._window.skip(b"\0\r\n")
         if self.ahead:
+            self._codec = with_dictionary(self._window, self._codec)
+            self.ahead = self._window.peek(1) != b""
+        if self.ahead:
             self._start = self._window.offset
             self._pieces = inflate(self._window, self._codec)
             try:
@@ -107,7 +110,7 @@ class _Members:
 
     def section(self) -> _Run:
         """Return the members up to the next that begins with a record."""
-        return _Run(self, self._start)
+        return _Run(self, self._start, self._codec)
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """Yield (start of the member, bytes) up to the next section; raises DamageError."""
@@ -125,9 +128,10 @@ class _Members:
     def _begins_record(self, content: bytes) -> bool:
         return self.framing.begins(content.lstrip(b"\r\n"))
 
-    def return_to(self, start: int) -> None:
-        """Open again the member that starts at a byte of the file."""
+    def return_to(self, start: int, codec: Codec) -> None:
+        """Open again the member that starts at a byte of the file, by the codec that it had."""
         self._window.seek(start)
+        self._codec = codec
         self._open()
 
     def find_after_damage(self) -> None:
@@ -143,14 +147,15 @@ class _Run:
 
     is_random = False
 
-    def __init__(self, members: _Members, start: int) -> None:
+    def __init__(self, members: _Members, start: int, codec: Codec) -> None:
         self._members = members
         self._start = start
+        self._codec = codec
         self._is_fresh = True
 
     def read(self, position: int) -> Iterator[tuple[int, bytes]]:
         if not self._is_fresh:
-            self._members.return_to(self._start)
+            self._members.return_to(self._start, self._codec)
         self._is_fresh = False
         for start, piece in self._members.read():
             before = min(position, len(piece))

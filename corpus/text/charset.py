@@ -93,7 +93,7 @@ def decode(payload: bytes, http: str | None = None, html: bool = True) -> Decode
     for mark, wide in _BOMS:
         if payload.startswith(mark):
             rest = payload[len(mark) :]
-            if wide == "utf-8" or not _is_narrow(rest):
+            if not (_is_not_utf8(rest) if wide == "utf-8" else _is_narrow(rest)):
                 return Decoded(rest.decode(wide, "replace"), _name(wide), "bom")
             payload = rest
             break
@@ -202,17 +202,37 @@ def _not_wide(codec: str | None) -> str | None:
     return "utf-8" if codec and codec.startswith("utf-16") else codec
 
 
+def _is_not_utf8(payload: bytes) -> bool:
+    """Return whether bytes behind UTF-8's mark are of another encoding; the mark is an included file's."""
+    return _utf8(payload) is None and not _is_utf8_with_other_bytes(payload, "utf-8")
+
+
 def _decode_legacy(payload: bytes, codec: str | None, how: How) -> Decoded:
+    if b"\0" in payload and (wide := _wide(payload)):
+        return Decoded(payload.decode(wide, "replace"), _name(wide), "detector")
     if _is_utf8_with_other_bytes(payload, codec):
         text = mixed.decode(payload, mixed.other_codec(payload, codec))
         return Decoded(text, "utf-8", how if codec == "utf-8" else "utf-8")
+    rest = mixed.without_utf8(payload)
+    decoded = _decode_one(rest, codec, how)
+    if rest == payload:
+        return decoded
+    if decoded.encoding != "windows-1254":  # where two letters may look like one of UTF-8
+        return _decode_one(payload, codec, how)
+    text = mixed.decode_with_utf8(payload, lambda stretch: _single_byte(stretch, "cp1254"))
+    return Decoded(text, decoded.encoding, decoded.how)
+
+
+def _decode_one(payload: bytes, codec: str | None, how: How) -> Decoded:
+    """Decode bytes of a single encoding that is not UTF-8."""
     if codec is None or codec == "utf-8":
-        if wide := _wide(payload):
-            return Decoded(payload.decode(wide, "replace"), _name(wide), "detector")
         if _looks_cp857(payload):
             return Decoded(payload.decode("cp857", "replace"), "ibm857", "turkish")
         how = "detector"
         guess = detect_encoding(payload, html5_compatible=False) or "cp1252"
+        if guess == "utf-8":
+            text = mixed.decode(payload, mixed.other_codec(payload, None))
+            return Decoded(text, "utf-8", how)
         codec = "cp1252" if _UNLIKELY.match(guess) else _WHATWG.get(guess, ("", guess))[1]
     name = _name(codec)
     if (name in _WESTERN or (how == "detector" and name == "windows-1254")) and _TURKISH_BYTES.search(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 # Stretches end where templates put a page together from parts: at tags and line ends.
 _BORDER = re.compile(rb"([<>\r\n]+)")
@@ -12,6 +13,8 @@ _ESCAPED = re.compile("[\udc80-\udcff]+")
 # Two bytes that are an accented Latin letter in UTF-8, between letters of ASCII.
 _IN_WORD = re.compile(rb"[A-Za-z][\xc3-\xc5][\x80-\xbf](?=[A-Za-z])")
 _ENOUGH = 8
+# What Turkish pages have beyond ASCII: Latin letters and signs, and the punctuation of U+2000 and on.
+_LATIN = re.compile("[\0-\x7f\xa0-\u017f\u2000-\u22ff]*")
 _LANGUAGE = re.compile(rb"<html\b[^<>]{0,1000}?\blang\s*=\s*[\"']?([A-Za-z]{2})", re.IGNORECASE)
 _CODECS = {
     "cp1250": "cs hr hu pl ro sk sl sq",
@@ -59,6 +62,23 @@ def other_codec(payload: bytes, label: str | None) -> str:
 def decode(payload: bytes, codec: str) -> str:
     """Decode UTF-8; single bytes and whole stretches that are not UTF-8 are read in `codec`."""
     return "".join(_stretch(stretch, codec) for stretch in _BORDER.split(payload))
+
+
+def without_utf8(payload: bytes) -> bytes:
+    """Return the bytes of a page in another encoding without the stretches that are Latin text in UTF-8."""
+    return b"".join(part for part in _BORDER.split(payload) if not _is_latin_utf8(part))
+
+
+def decode_with_utf8(payload: bytes, other: Callable[[bytes], str]) -> str:
+    """Decode by `other` all but the stretches that are Latin text in UTF-8."""
+    parts = _BORDER.split(payload)
+    return "".join(part.decode() if _is_latin_utf8(part) else other(part) for part in parts)
+
+
+def _is_latin_utf8(stretch: bytes) -> bool:
+    if stretch.isascii() or not _is_utf8(stretch):
+        return False
+    return _LATIN.fullmatch(stretch.decode()) is not None
 
 
 def _stretch(stretch: bytes, codec: str) -> str:

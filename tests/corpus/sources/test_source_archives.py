@@ -239,3 +239,35 @@ def test_very_many_members_in_one_section_take_linear_time(content: bytes, tmp_p
         return time.process_time() - before
 
     assert seconds(40_000) < 40 * seconds(5_000)
+
+
+def with_dictionary(numbers: range, size: int) -> bytes:
+    """A .warc.zst file whose records are compressed by a dictionary, which stands at its head."""
+    samples = [prose(number, size) for number in range(300)]
+    dictionary = zstandard.train_dictionary(4000, samples)
+    head = dictionary.as_bytes()
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary)
+    frames = [compressor.compress(prose(number, size)) for number in numbers]
+    return b"\x5d\x2a\x4d\x18" + len(head).to_bytes(4, "little") + head + b"".join(frames)
+
+
+def test_zstd_files_with_dictionaries_may_be_joined(tmp_path: Path) -> None:
+    plain = FRAMES["warc.zst"]([prose(9)])
+    parts = [with_dictionary(range(3), 50), with_dictionary(range(3, 6), 90), plain]
+    for joined, numbers in ((parts, [0, 1, 2, 3, 4, 5, 9]), (parts[::-1], [9, 3, 4, 5, 0, 1, 2])):
+        found = items(b"".join(joined), tmp_path, "f.warc.zst")
+        assert urls(found) == [f"http://a.example/{number}" for number in numbers]
+        assert causes(found) == []
+
+
+@pytest.mark.parametrize(
+    "change", [(b" 192.0.2.1 ", b" - "), (b"20050607080910", b"20050607080910123"), (b" text/html ", b"  ")]
+)
+def test_arc_lines_with_a_field_left_out_are_read(change: tuple[bytes, bytes], tmp_path: Path) -> None:
+    odd = arc_record(response(b"<html>"), "http://b.example/").replace(*change, 1)
+    found = items(arc_head() + odd + arc_record(response(b"<html>")), tmp_path, "f.arc")
+    assert urls(found) == ["http://b.example/", "http://a.example/"]
+
+
+def test_an_arc_file_without_its_head_is_known_by_its_first_line(tmp_path: Path) -> None:
+    assert urls(items(arc_record(response(b"<html>")), tmp_path, "f.dat")) == ["http://a.example/"]

@@ -206,3 +206,28 @@ def test_a_content_type_says_media_and_charset(content_type: str, media: str, ch
 )
 def test_html_is_known_by_its_beginning(body: bytes, expected: bool) -> None:
     assert is_html(body) is expected
+
+
+@pytest.mark.parametrize(
+    "coding", ["", "identity", "br", "deflate", "gzip", "gzip;q=1.0", '"gzip"', "x-unknown"]
+)
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, zstandard.compress])
+def test_a_body_is_read_by_the_compression_that_it_begins_as(
+    coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body = b"<html>" + b"satir " * 100
+    response = Response(200, {"content-encoding": coding}, compress(body))
+    assert decode_body(response, 10_000) == body
+
+
+@pytest.mark.parametrize("first", ["100 Continue", "103 Early Hints\r\nLink: </a>; rel=preload"])
+def test_interim_answers_are_passed_over(first: str) -> None:
+    block = f"HTTP/1.1 {first}\r\n\r\n".encode() * 2 + b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody"
+    assert parse_response(block) == Response(200, {"a": "b"}, b"body")
+
+
+@pytest.mark.parametrize(
+    "line", ["HTTP/2 200", "http/1.1 200 OK", "HTTP 200 OK", "ICY 200 OK", "\r\nHTTP/1.1 200"]
+)
+def test_a_status_line_may_be_written_in_many_ways(line: str) -> None:
+    assert parse_response(f"{line}\r\nA: b\r\n\r\nbody".encode()) == Response(200, {"a": "b"}, b"body")

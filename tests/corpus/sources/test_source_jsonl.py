@@ -178,3 +178,26 @@ def test_bombs_of_every_compression_are_read_in_pieces(
     assert found[0].cause == "oversized"
     assert len(found) == 1 + len(ROWS)
     assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(
+    "between", ["", " ", "\ufeff", ",", "\r", "\0", "\x1e", ",\n", "\0\n", "\n\ufeff\ufeff"]
+)
+def test_documents_are_read_whatever_joined_their_files(between: str, tmp_path: Path) -> None:
+    objects = [json.dumps({"text": text}) for text in ("bir", "iki", "üç")]
+    found = items((between.join(objects) + between).encode(), tmp_path)
+    assert [item.content for item in found if isinstance(item, RawDocument)] == ["bir", "iki", "üç"]
+    assert len(found) == 3
+
+
+def test_what_follows_a_document_on_its_line_is_rejected_once(tmp_path: Path) -> None:
+    for rest in (b"cut", b'{"text": "y', b" 1 2 3 4", b"[1][2]"):
+        first, second = items(b'{"text": "x"}' + rest, tmp_path)
+        assert isinstance(first, RawDocument)
+        assert isinstance(second, Rejected)
+
+
+def test_an_odd_value_costs_no_document(tmp_path: Path) -> None:
+    number = b'{"text": "a", "date": ' + b"9" * 5000 + b"}\n"
+    found = items(number + b'{"text": "a\tb\0c"}\n', tmp_path)
+    assert found == [RawDocument("a", "text", "", 0), RawDocument("a\tb\0c", "text", "", 1)]

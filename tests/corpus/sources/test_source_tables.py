@@ -319,3 +319,10 @@ def test_a_string_that_is_no_utf8_costs_no_other_row_of_arrow(
     found = items(write(pa.table({"text": texts, "url": texts})), tmp_path, "arrow")
     assert [item.content for item in found if isinstance(item, RawDocument)] == [b"\xfeeker", b"su"]
     assert [item.url for item in found if isinstance(item, RawDocument)] == ["", "su"]
+
+
+@pytest.mark.parametrize("column", ["url", "date"])
+def test_a_list_that_cannot_be_read_costs_no_row_where_no_text_is_in_it(column: str, tmp_path: Path) -> None:
+    lists = pa.array([["a"], None], pa.list_(pa.string(), 1))  # pyarrow writes it and cannot read it
+    found = items(parquet(pa.table({"text": ["bir", "iki"], column: lists})), tmp_path, "parquet")
+    assert found == [RawDocument("bir", "text", "", 0), RawDocument("iki", "text", "", 1)]

@@ -252,3 +252,30 @@ def test_no_language_of_the_udhr_is_taken_for_turkish(shared_data: SharedData) -
             for label in ("iso-8859-1", "utf-8", None):
                 assert decode(payload, label, html=False).text == payload.decode("cp1254")
     assert seen > 100
+
+
+@pytest.mark.parametrize("label", [None, "utf-8", "iso-8859-9", "iso-8859-1"])
+@pytest.mark.parametrize("comment", ["Çok güzel, eline sağlık", "Ş", "ğ — “alıntı”", "© 2020 Köşe"])
+def test_stretches_of_utf8_in_a_page_of_windows_1254_are_read_as_utf8(
+    label: str | None, comment: str
+) -> None:
+    article = f"<p>{TURKISH}</p>" * 3
+    payload = article.encode("cp1254") + f"<div>{comment}</div>".encode() + article.encode("cp1254")
+    assert decode(payload, label).text == f"{article}<div>{comment}</div>{article}"
+
+
+def test_the_mark_of_utf8_does_not_make_another_encoding_utf8() -> None:
+    page = f"<html><body><p>{TURKISH}</p></body>"
+    assert decode(b"\xef\xbb\xbf" + page.encode("cp1254")).text == page
+    assert decode(b"\xef\xbb\xbf" + page.encode() + b"\xff").text == page + "\ufffd"
+
+
+def test_few_bytes_of_another_encoding_are_read_without_a_label() -> None:
+    head, text = "<html><title>Başlık</title>", "Fiyat 5 € – “iyi” "
+    assert decode(head.encode() + (text * 3).encode("cp1254")).text == head + text * 3
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_wide_text_is_seen_behind_a_label_of_single_bytes(codec: str) -> None:
+    page = f"<html><body><p>{TURKISH}</p></body>"
+    assert decode(page.encode(codec), "iso-8859-9").text == page
