@@ -88,20 +88,29 @@ def _dense_runs(text: str) -> list[Span]:
 _BLANKS = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _DASHES = "\u2010-\u2015\u2212\ufe58\ufe63\uff0d-"  # the hyphen of ASCII last, as classes of `re` want it
 _BLANK = f"[{_BLANKS}]"
+_DOTS = "\u00b7\u2022"  # · and •, which stand between the groups of a number on cards
 
 # Ten digits, as near to each other as they stand in any of the numbers below, and how far such a number may
 # reach beyond them. Dates are stepped over: statutes are full of `24/3/2016-6698`.
 _DENSE = re.compile(
     r"[0-9](?:[0-9]?[/.][0-9]{1,2}[/.][0-9]{4}(?![0-9])"
-    rf"|(?P<run>(?:[{_BLANKS}.()/{_DASHES}]{{0,3}}[0-9]){{9,}}))"
+    rf"|(?P<run>(?:[{_BLANKS}.()\[\]/{_DOTS}{_DASHES}]{{0,3}}[0-9]){{9,}}))"
 )
 _BEFORE_RUN, _AFTER_RUN = 16, 40
 
 # RFC 5321 lengths; letters of any script, because domains and addresses have them by now.
 # Two addresses without a blank between them are one match. `git@host:path` names a repository.
+_TOP_DOMAIN = r"(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,24})"
 _EMAIL = re.compile(
-    r"(?<![\w.%+-])(?<!\|>)[\w.%+-]{1,64}(?:@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}){1,8}(?![^\W_]|@)",
+    rf"(?<![\w.%+-])(?<!\|>)[\w.%+-]{{1,64}}(?:[@\uff20](?:[\w-]{{1,63}}\.){{1,8}}{_TOP_DOMAIN}){{1,8}}"
+    r"(?![^\W_]|[@\uff20])",
 )
+# As people write it against machines: `ali [at] ornek (nokta) com`.
+_OPEN, _CLOSE = rf"[(\[{{<]{_BLANK}?", rf"{_BLANK}?[)\]}}>]"
+_SPELLED_AT = re.compile(rf"{_OPEN}(?:[aAeE][tT]|@){_CLOSE}{_BLANK}{{0,2}}")  # without a blank first: fast
+_SPELLED_USER = re.compile(rf"(?<![\w.%+-])(?<!\|>)([\w.%+-]{{1,64}}){_BLANK}{{0,2}}\Z")
+_DOT = rf"(?:\.|{_BLANK}?{_OPEN}(?:dot|nokta|\.){_CLOSE}{_BLANK}?)"
+_SPELLED_HOST = re.compile(rf"(?:[\w-]{{1,63}}{_DOT}){{1,8}}{_TOP_DOMAIN}(?![^\W_])", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(?:git|hg|svn)@", re.IGNORECASE)
 _PATH = re.compile(r"[:/](?=\S)")
 _PROTECTED = re.compile(
@@ -109,10 +118,15 @@ _PROTECTED = re.compile(
 )
 _PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|avif)$", re.IGNORECASE)
 
-_IBAN = re.compile(rf"(?<![0-9A-Za-z])(?<!\|>)(?=([A-Za-z]{{2}}){_BLANK}?[0-9]{{2}})", re.ASCII)
-_IBAN_REST = re.compile(rf"[{_BLANKS}{_DASHES}]?[0-9A-Za-z]")
+_IBAN = re.compile(
+    rf"(?:(?<![0-9A-Za-z])|(?<=(?<![0-9A-Za-z])IBAN))(?<!\|>)"
+    rf"(?=([A-Za-z]{{2}})[{_BLANKS}{_DASHES}]?[0-9]{{2}})",
+    re.ASCII | re.IGNORECASE,
+)
+_IBAN_REST = re.compile(rf"(?:[{_BLANKS}./{_DOTS}{_DASHES}]|{_BLANK}{{2}})?[0-9A-Za-z]")
 
-_BETWEEN, _BESIDE = f"[{_BLANKS}.{_DASHES}]", f"[{_BLANKS}.,{_DASHES}]"
+_BESIDE = f"[{_BLANKS}.,{_DASHES}]"
+_BETWEEN = f"[{_BLANKS}.{_DOTS}{_DASHES}]|{_BLANK}[{_BLANKS}{_DASHES}]{_BLANK}?"
 _CARD = re.compile(
     rf"(?<!\w)(?<![0-9]{_BESIDE})(?<!\|>)(?<!\|>{_BESIDE})"
     r"(?:[0-9]{14,19}"
@@ -120,7 +134,15 @@ _CARD = re.compile(
     rf"|[0-9]{{4}}({_BETWEEN})[0-9]{{6}}\2[0-9]{{4,5}})"
     rf"(?!\w|{_BESIDE}[0-9]|{_BESIDE}?<\|)"
 )
-_TCKN = re.compile(r"(?<!\w)(?<![0-9][.,/])(?<!\|>)(?<!\|>[.,/])[1-9][0-9]{10}(?!\w|[.,][0-9]|[.,]?<\|)")
+# In one piece, `_` for emphasis around it or TC in front of it; or in groups of 3, 3, 3 and 2.
+_TCKN = re.compile(
+    r"(?:(?<!\w)|(?<=(?<!\w)_)|(?<=(?<!\w)TC)|(?<=(?<!\w)TC_)|(?<=(?<!\w)TCKN))"
+    r"(?<![0-9][.,/])(?<!\|>)(?<!\|>[.,/])"
+    rf"(?:[1-9][0-9]{{10}}|(?<![0-9]{_BESIDE})(?<!\|>{_BESIDE})"
+    rf"[1-9][0-9]{{2}}(?P<between>[{_BLANKS}.{_DASHES}])(?:[0-9]{{3}}(?P=between)){{2}}[0-9]{{2}}"
+    rf"(?!{_BESIDE}[0-9]|{_BESIDE}?<\|))"
+    r"(?![^\W_]|_\w|[.,][0-9]|[.,]?<\|)"
+)
 
 _VKN = re.compile(
     rf"(?<!\w)(?<![0-9][.,])(?<!\|>)(?<!\|>[.,])"
@@ -135,15 +157,16 @@ _PHONE = re.compile(
     r"""
     (?: (?P<code>
             \(? (?: \+ | (?<![\w|])00 | (?<![\w>])(?<![0-9>][.,]) ) BLANK? 90 \)? GAP \(? 0? \)? BLANK?
-          | \( 0 GAP
+          | [(\[] 0 GAP
           | (?<![\w>])(?<![0-9>][.,]) 0 (?!\.[0-9]{4}) GAP      # not the decimals of 0.5321234567
         )
       | (?<![\w>])(?<![0-9>][.,])
       | (?=\()
     )
-    \(? (?: 5[0-69][0-9] | (?: 2[1-8] | 3[1-9] | 4[1-8] ) [02468] ) \)?
-    GAP [0-9]{3} GAP [0-9]{2} GAP [0-9]{2} (?! [0-9] | [.,][0-9] | <\| )
-    """.replace("GAP", f"(?: [{_BLANKS}./{_DASHES}] | {_BLANK}[{_DASHES}]{_BLANK} )?").replace(
+    (?P<area> \(? (?: 5[0-69][0-9] | (?: 2[1-8] | 3[1-9] | 4[1-8] ) [02468] ) [)\]]? )
+    GAP (?: [0-9]{3} GAP [0-9]{2} GAP [0-9]{2} | [0-9]{2} GAP [0-9]{2} GAP [0-9]{3} )
+    (?! [0-9] | [.,][0-9] | <\| )
+    """.replace("GAP", f"(?: [./{_DOTS}] | {_BLANK}?[{_DASHES}]{_BLANK}? | {_BLANK}{{1,2}} )?").replace(
         "BLANK", _BLANK
     ),
     re.VERBOSE,
@@ -181,7 +204,7 @@ _MONEY = re.compile(r"\s?(?:TL|lira|₺|TRY|USD|EUR|avro|dolar|\$|€)", re.IGNO
 
 
 def _emails(text: str) -> Iterator[Span]:
-    if "@" in text:
+    if "@" in text or "\uff20" in text:
         for match in _EMAIL.finditer(text):
             start, end = match.span()
             if _PICTURE.search(match[0]) or (_REPOSITORY.match(match[0]) and _PATH.match(text, end)):
@@ -189,6 +212,10 @@ def _emails(text: str) -> Iterator[Span]:
             if text[end : end + 1] == "_":  # emphasis of Markdown
                 start += len(match[0]) - len(match[0].lstrip("_"))
             yield start, end
+    for match in _SPELLED_AT.finditer(text):
+        user = _SPELLED_USER.search(text, max(0, match.start() - 70), match.start())
+        if user and (host := _SPELLED_HOST.match(text, match.end())):
+            yield user.start(), host.end()
     if "[" in text:
         yield from (match.span() for match in _PROTECTED.finditer(text))
 
@@ -211,7 +238,10 @@ def _cards(text: str, low: int, high: int) -> Iterator[Span]:
 
 
 def _tckns(text: str, low: int, high: int) -> Iterator[Span]:
-    yield from (match.span() for match in _TCKN.finditer(text, low, high) if is_tckn(match[0]))
+    for match in _TCKN.finditer(text, low, high):
+        is_ip = match["between"] == "." and _IPV4.match(text, match.start())
+        if not is_ip and is_tckn(_digits(match[0])):
+            yield match.span()
 
 
 def _vkns(text: str, low: int, high: int) -> Iterator[Span]:
@@ -222,7 +252,7 @@ def _vkns(text: str, low: int, high: int) -> Iterator[Span]:
 
 def _phones(text: str, low: int, high: int) -> Iterator[Span]:
     for match in _PHONE.finditer(text, low, high):
-        if match["code"] or _near(text, match.span(), _PHONE_BEFORE):
+        if match["code"] or match["area"][::4] == "()" or _near(text, match.span(), _PHONE_BEFORE):
             yield match.span()
 
 

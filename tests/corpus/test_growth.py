@@ -407,5 +407,5 @@ def test_the_bound_tells_a_quadratic_call() -> None:
         for start in range(len(text)):
             text.find("x", start)
 
-    little, much = (seconds(quadratic, "a" * (10 * length)) for length in (LENGTH, TIMES * LENGTH))
+    little, much = (seconds(quadratic, "a" * (40 * length)) for length in (LENGTH, TIMES * LENGTH))
     assert much > BOUND * max(FLOOR_S, little)

@@ -51,6 +51,19 @@ def clean(text: str) -> str:
         ("[email protected], [email\u00a0protected]", "<|email|>, <|email|>"),
         ("kart 4111.1111.1111.1111 ile", "kart <|card|> ile"),
         ("http://9.9.9.9/", "http://<|ip|>/"),
+        ("ali.veli (at) ornek.com.tr'ye", "<|email|>'ye"),
+        ("ali[at]ornek[nokta]com, veli {@} ornek (dot) com.tr.", "<|email|>, <|email|>."),
+        ("ali\uff20ornek.com adresi", "<|email|> adresi"),
+        ("ali@ornek.xn--p1ai adresi", "<|email|> adresi"),
+        ("100.000.001.46, 100 000 001 46 ve 100-000-001-46", "<|tckn|>, <|tckn|> ve <|tckn|>"),
+        ("TC10000000146, TC_10000000146, TCKN10000000146", "TC<|tckn|>, TC_<|tckn|>, TCKN<|tckn|>"),
+        ("_10000000146_ ve *10000000146*", "_<|tckn|>_ ve *<|tckn|>*"),
+        ("TR33.0006.1005.1978.6457.8413.26, TR-330006100519786457841326", "<|iban|>, <|iban|>"),
+        (
+            "IBANTR330006100519786457841326 ve TR33  0006  1005  1978  6457  8413  26",
+            "IBAN<|iban|> ve <|iban|>",
+        ),
+        ("4111  1111  1111  1111, 4111 - 1111 - 1111 - 1111", "<|card|>, <|card|>"),
         ("2001:4860:4860::8888 ya da 2a00:1450:4017:80c::200e", "<|ip|> ya da <|ip|>"),
     ],
 )
@@ -67,6 +80,8 @@ def test_personal_data_is_replaced_and_its_suffix_stays(text: str, expected: str
         "0532 123 45 67", "0532 1234567", "0532.123.45.67", "0.532.123.45.67", "0 532 123 45 67",
         "(0532) 123 45 67", "0(532)1234567", "0 (212) 123 45 67", "(0 212) 123 45 67",
         "0212-1234567", "0212/123 45 67",
+        "0532  123  45  67", "0532·123·45·67", "0532•123•45•67", "[0532] 123 45 67",
+        "(212) 123 45 67", "0532 12 34 567", "0532- 123 45 67", "0(532)-123-45-67",
         "0 312 123 4567", "0392 223 45 67", "0532 - 123 45 67", "0532\u00a0123\u00a045\u00a067",
     ],
 )  # fmt: skip
@@ -101,7 +116,7 @@ def test_numbers_of_other_countries_are_found_by_their_code(number: str) -> None
 
 
 def test_a_telephone_without_its_zero_needs_a_word_that_says_so() -> None:
-    assert clean("Telefonu 532 123 45 67, GSM: (533) 765 43 21") == "Telefonu <|phone|>, GSM: <|phone|>"
+    assert clean("Telefonu 532 123 45 67, GSM: 533 765 43 21") == "Telefonu <|phone|>, GSM: <|phone|>"
     assert clean("sıra 532 123 45 67 ve 5321234567") == "sıra 532 123 45 67 ve 5321234567"
 
 
@@ -124,6 +139,8 @@ def test_a_telephone_without_its_zero_needs_a_word_that_says_so() -> None:
         "git@github.com:kullanici/depo.git, git@github.com:…, ssh://git@gitlab.com/a/b",
         "+1.250.000.000, +250 000 000 000, +1 150 555 26 71, +1 250 000 000, a+4930123456, +4 500 000 000 TL",
         "+90 850 222 33 44, 1+4930123456",
+        "bak (at) sonra. x (et) y, [at] a.b, ali (at) evde, f(at)x",
+        "192.168.100.50, 100.000.001.47, 100 000 001 47, 1 100 000 001 46, 100 000 001 46 200, a10000000146",
         "444 0 123 ve 0850 222 33 44 kurumlarındır",
         "",
     ],
@@ -198,6 +215,7 @@ def test_iban_lengths_are_those_of_the_registry() -> None:
         assert length == 4 + sum(int(part) for part in re.findall("[0-9]+", structure)), country
 
 
+@settings(deadline=None)
 @given(st.text(DIGITS, min_size=16, max_size=16))
 def test_a_card_has_a_right_luhn_sum(digits: str) -> None:
     assert is_card("4" + digits[1:]) == luhn.is_valid("4" + digits[1:])
