@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import site
 import subprocess
 import sys
 import venv
@@ -43,8 +42,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wheel,
     ]
     subprocess.run([str(part) for part in install], check=True, capture_output=True)
-    # After the wheel's own files, so that the checkout's editable install cannot answer for them.
-    (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    # After the wheel's own files, so that the checkout's editable install cannot answer for them; an
+    # environment may itself borrow another's packages, which are then on the path and no place of its own.
+    borrowed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     return home / "bin" / "derlem"
 
 

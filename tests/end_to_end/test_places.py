@@ -51,7 +51,7 @@ def test_urls_of_this_machine_are_paths(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(tmp_path))
     assert place(f"file://{tmp_path}/x/") == f"{tmp_path}/x"
     assert local("~/x") == tmp_path / "x"
-    assert place("gs://bucket/x") == "gs://bucket/x"
+    assert place("memory://bucket/x") == "memory://bucket/x"
     assert local("a::b") == Path("a::b")
 
 

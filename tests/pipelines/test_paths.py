@@ -14,7 +14,7 @@ from support import texts
 
 from corpus import files, language
 from corpus.config import Config, located, parse
-from corpus.crawl.layout import archives
+from corpus.crawl import catalogue, layout
 from corpus.settings import ConfigError
 from corpus.sources.inputs import expand
 from pipelines import build, clean
@@ -154,11 +154,22 @@ def test_a_crawl_s_archives_are_named_as_the_configuration_sees_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    remote = f"memory://{tmp_path.name}/crawl"
+    fs, root = files.filesystem(remote)
+    fs.pipe_file(f"{root}/{layout.BEGUN}", b"{}")
+    for name in ("crawl", "crawl [1]"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / layout.BEGUN).touch()
+
+    def named(folder: str, base: str) -> tuple[str, ...]:
+        [source] = catalogue.sources(folder, Path(base))
+        return source.paths
+
     rest = "rounds/*/warc/*.warc.gz"
-    assert archives("crawl", Path("my")) == f"../crawl/{rest}"
-    assert archives(f"file://{tmp_path}/crawl", Path("my")) == f"{tmp_path}/crawl/{rest}"
-    assert archives("crawl [1]", Path()) == f"crawl [[]1]/{rest}"
-    assert archives("gs://bucket/crawl", Path("my")) == f"gs://bucket/crawl/{rest}"
+    assert named("crawl", "my") == (f"../crawl/{rest}",)
+    assert named(f"file://{tmp_path}/crawl", "my") == (f"{tmp_path}/crawl/{rest}",)
+    assert named("crawl [1]", "") == (f"crawl [[]1]/{rest}",)
+    assert named(remote, "my") == (f"{remote}/{rest}",)
 
 
 def test_nothing_is_written_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,7 +300,7 @@ def test_a_missing_model_says_how_to_get_one(config: Config, tmp_path: Path) -> 
     (tmp_path / "tokenizer" / MODEL).unlink()
     with pytest.raises(DatasetError, match="`derlem tokenizer train` makes one"):
         run(config)
-    with pytest.raises(ConfigError, match=r"tokenizer\.model = 'other\.model': no such file"):
+    with pytest.raises(ConfigError, match=r"tokenizer\.model = '/\S+/other\.model': no such file"):
         run(config, model="other.model")
 
 

@@ -211,10 +211,11 @@ def sure(texts: list[str], **columns: pa.Array) -> pa.Table:
     return pa.table({"text": texts, **columns})
 
 
+BEFORE_ALL_TIME = pa.array([-(2**62)], pa.timestamp("s"))
 ODD_DATES = [
     pa.array([253402300800000], pa.timestamp("ms")),
     pa.array([253402300800000], pa.timestamp("ms", "Europe/Istanbul")),
-    pa.array([-(2**62)], pa.timestamp("s")),
+    BEFORE_ALL_TIME,
     pa.array([-62135596801], pa.timestamp("s")),
     pa.array([2**31 - 1], pa.date32()),
     pa.array([-(2**31)], pa.date32()),
@@ -234,15 +235,19 @@ ODD_DATES = [
 ]
 
 
-@pytest.mark.parametrize("date", ODD_DATES, ids=lambda array: str(array.type))
-@pytest.mark.parametrize(("kind", "write"), KINDS)
+@pytest.mark.parametrize(
+    ("kind", "write", "date"),
+    [
+        pytest.param(kind, write, date, id=f"{kind}-{date.type}")
+        for kind, write in KINDS
+        for date in ODD_DATES
+        if (kind, date) != ("parquet", BEFORE_ALL_TIME)  # Parquet has milliseconds, which do not reach so far
+    ],
+)
 def test_a_date_that_cannot_be_used_costs_nothing_else(
     date: pa.Array, kind: str, write: object, tmp_path: Path
 ) -> None:
-    try:
-        data = write(sure(["çay"], date=date, url=date))  # type: ignore[operator]
-    except pa.ArrowException:
-        pytest.skip("this format has no such column")
+    data = write(sure(["çay"], date=date, url=date))  # type: ignore[operator]
     [item] = items(data, tmp_path, kind)
     assert isinstance(item, RawDocument)
     assert item.content == "çay"
