@@ -29,7 +29,9 @@ def usable(place: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("expected a path or a URL in UTF-8") from None
     scheme, colon, rest = place.partition(":")
-    if colon and not rest.startswith("//") and scheme in fsspec.available_protocols():
+    if (
+        colon and not rest.startswith(("//", ":")) and scheme in fsspec.available_protocols()
+    ):  # "::" joins URLs
         raise ValueError(f"neither a path nor a URL; a URL begins with {scheme}://")
     if place.startswith("://") or place == "file://":
         raise ValueError("a URL without a protocol or a path")

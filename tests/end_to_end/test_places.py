@@ -52,6 +52,7 @@ def test_urls_of_this_machine_are_paths(tmp_path: Path, monkeypatch: pytest.Monk
     assert place(f"file://{tmp_path}/x/") == f"{tmp_path}/x"
     assert local("~/x") == tmp_path / "x"
     assert place("memory://bucket/x") == "memory://bucket/x"
+    assert place("simplecache::memory://bucket/x") == "simplecache::memory://bucket/x"
     assert local("a::b") == Path("a::b")
 
 

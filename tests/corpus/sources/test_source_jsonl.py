@@ -11,7 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import lz4.frame
+import polars
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -141,11 +143,21 @@ def test_no_bytes_make_the_reader_raise(data: bytes, tmp_path: Path) -> None:
         items(data, tmp_path, name)
 
 
-def test_real_files_are_read_to_the_end(shared_data: Callable[[str], Path]) -> None:
-    path = shared_data("text-tr") / "powerbi-docs.jsonl.zst"
-    found = list(read(Source(name="t", format="jsonl", paths=("x",)), str(path)))
-    assert len(found) == 973
-    assert all(isinstance(item, RawDocument) for item in found)
+def test_what_other_programs_write_is_read_to_the_end(tmp_path: Path) -> None:
+    rows = [
+        {"text": f'{n}. \u2028 \x85 \\ " çay 😀', "url": f"http://a.example/{n}", "date": None, "n": n / 3}
+        for n in range(3000)
+    ]
+    polars.DataFrame(rows).write_ndjson(tmp_path / "polars.jsonl")
+    table = duckdb.read_json(str(tmp_path / "polars.jsonl"), format="newline_delimited")
+    for ending in ("gz", "zst"):
+        table.query("t", f"copy t to '{tmp_path}/duckdb.jsonl.{ending}' (format json)")
+    for name in ("polars.jsonl", "duckdb.jsonl.gz", "duckdb.jsonl.zst"):
+        found = list(read(Source(name="t", format="jsonl", paths=("x",)), str(tmp_path / name)))
+        assert [(item.content, item.url) for item in found if isinstance(item, RawDocument)] == [
+            (row["text"], row["url"]) for row in rows
+        ]
+        assert len(found) == len(rows)
 
 
 def test_every_part_of_a_joined_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
