@@ -207,7 +207,7 @@ def read_log(path: Path) -> list[Entry]:
     return [Entry(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def village(hosts: int = 5, pages: int = 20, size: int = 2_000) -> dict[str, Site]:
+def village(hosts: int = 5, pages: int = 20, size: int = 2_000, branches: int = 2) -> dict[str, Site]:
     """Give well-behaved hosts www0.test, www1.test ...: each a tree of pages, its first naming the next."""
 
     def site(number: int) -> Site:
@@ -217,7 +217,8 @@ def village(hosts: int = 5, pages: int = 20, size: int = 2_000) -> dict[str, Sit
             at = int("0" + exchange.path.strip("/")) if exchange.path.strip("/").isdigit() else 0
             if at >= pages or (exchange.path != "/" and not at):
                 return page("yok", status="404 Not Found")
-            links = [f"/{child}" for child in (2 * at + 1, 2 * at + 2) if child < pages]
+            first = branches * at + 1
+            links = [f"/{child}" for child in range(first, min(first + branches, pages))]
             links += ["/gizli/1", f"http://www{(number + 1) % hosts}.test/"] if at == 0 else []
             text = f"{number}. köyün {at}. sayfası. Burada yazılanlar başka bir yerde yazmaz. "
             body = "".join(f'<p><a href="{link}">sayfa</a>' for link in links) + "<p>" + text

@@ -23,7 +23,7 @@ from corpus import dataset
 from corpus.crawl import layout
 from corpus.crawl.status import status
 
-HOSTS, PAGES = 4, 16  # as `web.village` is told below
+HOSTS, PAGES = 4, 16  # as `web.village` is told below; each branch less is a round, with workers, more
 DELAY_S = 0.05
 KILLS = 2
 
@@ -33,7 +33,7 @@ def served(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """A village served by a process of its own: its port and its log."""
     log = tmp_path / "server.jsonl"
     (tmp_path / "sites.py").write_text(
-        f"import web\n\ndef village():\n    return web.village({HOSTS}, {PAGES})\n"
+        f"import web\n\ndef village():\n    return web.village({HOSTS}, {PAGES}, branches=4)\n"
     )
     server = subprocess.Popen(
         [sys.executable, ROOT / "tests/web.py", "--log", log, "--sites", "sites:village"],
