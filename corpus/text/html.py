@@ -43,11 +43,16 @@ _TAG_NAME = re.compile(
 _DEEPER = "<div><div><div>"
 _BODY = re.compile(r"<body\b[^>]{0,4000}>", re.I)
 _HEAD_END = re.compile(r"</(?:head|title)\s*>", re.I)
+_DEPTHS = ("", "* > ", "* > * > ")
 _SHALLOW = [
-    f"body > div > div > div > {depth}{element}"
-    for depth in ("", "* > ", "* > * > ")
-    for element in ("nav", "aside", "footer", "ul:has(> li > a:only-child)")
+    page.MENUS,
+    *(
+        f"body > div > div > div > {depth}{element}"
+        for depth in _DEPTHS
+        for element in ("nav", "aside", "footer")
+    ),
 ]
+_SHALLOW_LISTS = [f"body > div > div > div > {depth}ul:has(> li > a:only-child)" for depth in _DEPTHS]
 # What the heuristics drop and a look without them must drop too: banners that ask for consent are prose.
 _BANNERS = [
     f'[{key}*="{word}" i]' for key in ("id", "class") for word in ("cookie", "consent", "cerez", "kvkk")
@@ -132,6 +137,7 @@ def _main_or_prose(html: str) -> str:
 
 def _main(html: str) -> str:
     tree = page.tree(_deepened(html))
+    page.mark_menus(tree, _SHALLOW_LISTS)
     furniture = page.mark_furniture(tree)
     text = _plain(tree, [*_SHALLOW, page.FURNITURE] if furniture else _SHALLOW)
     if furniture > len(text) * (1 if len(text) < _LITTLE else 2):

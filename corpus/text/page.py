@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from typing import NamedTuple
 
 from resiliparse.parse.html import DocumentNode, ElementNode, HTMLTree, Node, NodeType
 
@@ -17,9 +18,14 @@ from resiliparse.parse.html import DocumentNode, ElementNode, HTMLTree, Node, No
 _ATTRIBUTES = 256
 _SMALL = 20_000  # characters in which even such a tag takes no time to speak of
 _ATTRIBUTE = r"[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?+)?+"
+# Most tags, several times as fast: with so little between their attributes, they have no thousand of them.
+_USUAL_TAG = (
+    r"<[A-Za-z][^<>\"'=]{0,200}+(?:=(?:\"[^\"]*+\"|'[^']*+'|[^\s<>\"'=]{1,99}+)[^<>\"'=]{0,20}+){0,50}+>"
+)
 _TAG = re.compile(
     r"<!--[^-]*+(?:-(?!->)[^-]*+)*+"
     r"|<(?P<raw>script|style)[\s/>][^<]*+(?:<(?!/(?P=raw))[^<]*+)*+"
+    rf"|{_USUAL_TAG}"
     rf"|(?P<tag><[A-Za-z][^\s/>]*+(?:{_ATTRIBUTE}){{0,{_ATTRIBUTES}}}+)(?P<more>(?:{_ATTRIBUTE})*+)",
     re.IGNORECASE,
 )
@@ -33,7 +39,10 @@ _BLANKS = "\0 \t\n\r\f\v"
 _SHIELD = "\ufdd0"  # a noncharacter: no text has it
 _TO_LINK = re.compile(r"<a\b[^<>]*>[\s\0]*\Z", re.IGNORECASE)
 
-_BLOCKS = ("p", "li", "dd", "dt", "td", "th", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "dt")
+_BLOCKS = ("p", "li", "dd", "td", "th", "blockquote", *_HEADINGS)
+_IS_BLOCK = frozenset(_BLOCKS)
+_BETWEEN = 8  # elements that may stand between an inline element and its block
 _INLINE = frozenset(
     [
         *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn"),
@@ -73,6 +82,7 @@ _HAS_FURNITURE = re.compile(
 _SHORT = 600
 _MEASURED = 10_000_000  # characters, beyond which only elements that hold each other get
 FURNITURE = "[data-furniture]"
+MENUS = "[data-menu]"
 
 # An element that holds most of the prose is the article, whatever its class says, but for these.
 _NO_ARTICLE = re.compile(
@@ -85,7 +95,6 @@ _UP = 4  # how far above its paragraphs an article's own element is
 _DEEP = 50  # ancestors looked at
 _LONG_BLOCK = 10_000
 _SENTENCE = 40  # characters beside an element that make its block more than a date or a name
-_BLOCK = ", ".join(_BLOCKS)
 _FIELDS = "input, select, textarea, button, meter, output, progress"
 
 
@@ -101,8 +110,12 @@ def tree(page: str) -> HTMLTree:
         for element in parsed.document.query_selector_all(_TOPICS).values():
             if element.hasattr("class"):
                 element.class_name = _TOPIC.sub("", element.class_name or "")
+        for quote in parsed.document.query_selector_all("blockquote[class]").values():
+            if not _is_hidden(quote):  # posts of social networks too are part of what quotes them
+                quote.delattr("class")
+        blocks: dict[ElementNode, _Block] = {}
         for element in parsed.document.query_selector_all(_SELECTOR).values():
-            _shield_inline(parsed, element)
+            _shield_inline(parsed, element, blocks)
     return parsed
 
 
@@ -122,6 +135,19 @@ def mark_furniture(parsed: HTMLTree) -> int:
             element.setattr("data-furniture", "")
             held.add(text.strip())
     return sum(map(len, held))
+
+
+def mark_menus(parsed: HTMLTree, selectors: list[str]) -> None:
+    """Mark the lists, of those that `selectors` find, whose text is mostly links, for the selector MENUS."""
+    measured = 0
+    for element in (
+        parsed.document.query_selector_all(", ".join(selectors)).values() if parsed.document else ()
+    ):
+        length = len(element.text or "") if measured < _MEASURED else 0
+        measured += length
+        links = element.query_selector_all("li > a:only-child").values() if length else ()
+        if 2 * sum(len(link.text or "") for link in links) >= length:
+            element.setattr("data-menu", "")
 
 
 def prose(parsed: HTMLTree) -> int:
@@ -216,10 +242,17 @@ def _shield_labels(parsed: HTMLTree, document: DocumentNode) -> None:
             _replace(parsed, label)
 
 
-def _shield_inline(parsed: HTMLTree, element: ElementNode) -> None:
+class _Block(NamedTuple):
+    """Whether a paragraph or the like begins or ends in words of its own, and the length of its text."""
+
+    has_words: bool
+    length: int
+
+
+def _shield_inline(parsed: HTMLTree, element: ElementNode, blocks: dict[ElementNode, _Block]) -> None:
     """Take from an element that is part of a sentence what would cost it its place there."""
     name = element.local_name or ""
-    if not (name in _INLINE or "-" in name) or _is_hidden(element) or not _in_sentence(element):
+    if not (name in _INLINE or "-" in name) or _is_hidden(element) or not _in_sentence(element, blocks):
         return
     if name in _REPLACED:
         _replace(parsed, element)
@@ -244,18 +277,31 @@ def _is_hidden(element: ElementNode) -> bool:
     return element.getattr("aria-hidden") == "true" and any(map(str.isalnum, element.text or ""))
 
 
-def _in_sentence(element: ElementNode) -> bool:
-    """Return whether text stands beside the element, or enough of it in the same block."""
-    if _has_words(element.prev) or _has_words(element.next):
+def _in_sentence(element: ElementNode, blocks: dict[ElementNode, _Block]) -> bool:
+    """Return whether text stands beside the element, or enough of it in the same block.
+
+    A heading that is a button unfolds what it is the heading of.
+    """
+    before, after = element.prev, element.next
+    if _has_words(before) or _has_words(after):
         return True
-    block = element.closest(_BLOCK)
-    if block is None:
+    block = element.parent_element
+    if before is None and after is None and block is not None and block.local_name in _IS_BLOCK:
+        return element.local_name == "button" and block.local_name in _HEADINGS  # it is all of its block
+    for _ in range(_BETWEEN):
+        if block is None or block.local_name in _IS_BLOCK:
+            break
+        block = block.parent_element
+    if block is None or block.local_name not in _IS_BLOCK:
         return False
-    if _has_words(block.first_child) or _has_words(block.last_child):
+    if element.local_name == "button" and block.local_name in _HEADINGS:
         return True
-    length = len(block.text or "")
+    if block not in blocks:
+        edges = block.first_child, block.last_child
+        blocks[block] = _Block(any(map(_has_words, edges)), len(block.text or ""))
+    has_words, length = blocks[block]
     # In a long block it is a small part: thousands of elements must not each be measured.
-    return length >= _LONG_BLOCK or length - len(element.text or "") >= _SENTENCE
+    return has_words or length >= _LONG_BLOCK or length - len(element.text or "") >= _SENTENCE
 
 
 def _has_words(node: Node | None) -> bool:

@@ -160,3 +160,26 @@ def test_attributes_beyond_those_that_any_page_has_do_not_cost_its_text() -> Non
     many = " ".join(f"a{n}=1 b{n}='>'" for n in range(20_000))
     script = "<script>if (a<b) { " + "söz " * 1000 + " }</script><!-- a <b " + "söz " * 1000 + " -->"
     assert extract(f"<main>{script}<p {many}>{PROSE}</p></main>" + " " * 20_000) == PROSE.strip()
+
+
+def test_a_list_whose_items_hold_a_link_each_is_no_menu() -> None:
+    items = "<li>Bu madde <a href=/x>bağlantı</a> ile sürer.</li><li>İkincisi <a href=/y>o</a> da kalır.</li>"
+    text = extract(f"<html><body><p>{PROSE}</p><ul>{items}</ul></body></html>")
+    assert "• Bu madde bağlantı ile sürer.\n• İkincisi o da kalır." in text
+
+
+@pytest.mark.parametrize("heading", ["h2", "h3", "dt"])
+def test_a_heading_that_unfolds_its_answer_stays(heading: str) -> None:
+    question = f"<{heading}><button class=btn>Ne zaman gelir?</button></{heading}>"
+    text = extract(f"<body><article><p>{PROSE}</p>{question}<div>{PROSE}</div></article></body>")
+    assert "Ne zaman gelir?" in text
+
+
+@pytest.mark.parametrize("name", ["twitter-tweet", "instagram-media", "share-quote", "social"])
+def test_a_quote_stays_whatever_its_class(name: str) -> None:
+    quote = f'<blockquote class="{name}"><p>Bugün hava çok kirli.</p>— Vali (@vali)</blockquote>'
+    text = extract(f"<body><article><p>{PROSE}</p>{quote}<p>{PROSE}</p></article></body>")
+    assert "Bugün hava çok kirli.\n— Vali (@vali)" in text
+    assert "hava" not in extract(
+        f"<body><article><p>{PROSE}</p>{quote.replace(name, 'hidden')}</article></body>"
+    )
