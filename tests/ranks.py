@@ -6,11 +6,13 @@ import importlib.util
 import inspect
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,13 +45,14 @@ def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> li
 def process(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
     """Start function(*arguments), of a module's top level, in a process; it exits with 0 where that returns.
 
-    It is forked from a server that has imported what tests import and done nothing: quick, and safe beside
-    threads.
+    It is forked from a server that has imported what tests need and has no threads: quick and safe.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "hypothesis", "trainer.selfcheck", "trainer.scaling.study"])
+    context.set_forkserver_preload(["preloaded"])
     started = context.Process(target=_run, args=(_where(function), arguments))
-    started.start()
+    with pytest.MonkeyPatch.context() as patch:  # the server does not know pytest's paths
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        started.start()
     return started
 
 
@@ -73,6 +76,7 @@ def _find(where: tuple[str, str]) -> Callable[..., Any]:
 
 def _run(where: tuple[str, str], arguments: tuple[Any, ...]) -> None:
     """Call a function, in its process."""
+    assert "preloaded" in sys.modules
     torch.set_num_threads(1)
     _find(where)(*arguments)
 

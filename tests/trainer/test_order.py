@@ -107,8 +107,9 @@ def test_a_stream_is_read_in_one_order_whatever_cuts_it(run: tuple[list[Stream],
     for number, made in enumerate(streams):
         mine = [(epoch, position) for s, epoch, position in seen if s == number]
         alone = Order([made], [Phase(1, {made.name: 1}, chunk, 1)], seed)
-        expected = ((e, p) for _, e, p in read(alone.samples(0, 0, len(mine) + 1)))
-        assert mine == list(itertools.islice(expected, len(mine)))
+        epochs = mine[-1][0] + 1 if mine else 0  # each has a short window at most
+        expected = read(alone.samples(0, 0, len(mine) // chunk + epochs + 1))
+        assert mine == [(epoch, position) for _, epoch, position in expected[: len(mine)]]
 
 
 @settings(deadline=None, max_examples=50)

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -200,11 +201,12 @@ def _train_slowly(corpus: str, folder: str) -> None:
         os._exit(128 + stopped.signal)
 
 
-def _until(folder: Path, lines: int) -> None:
-    """Wait until a run has logged so many lines."""
+def _until(training: BaseProcess, folder: Path, lines: int) -> None:
+    """Wait until a run in a process has logged so many lines."""
     end = time.monotonic() + 60
     file = folder / metrics.FILE
     while not file.exists() or file.read_bytes().count(b"\n") < lines:
+        assert training.is_alive(), "the run failed"
         assert time.monotonic() < end, "the run did not begin"
         time.sleep(0.002)
 
@@ -215,7 +217,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
 ) -> None:
     folder = tmp_path / "run"
     training = process(_train_slowly, corpus, str(folder))
-    _until(folder, lines)
+    _until(training, folder, lines)
     training.kill()
     training.join()
     assert not (folder / "result.json").exists()
@@ -228,7 +230,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
 def test_sigterm_saves_and_leaves(whole: Path, corpus: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     training = process(_train_slowly, corpus, str(folder))
-    _until(folder, 2)
+    _until(training, folder, 2)
     assert training.pid is not None
     os.kill(training.pid, signal.SIGTERM)
     training.join()
