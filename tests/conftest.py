@@ -1,4 +1,4 @@
-"""What every test may use: the shared sample data by path, skipped with a clear message where absent."""
+"""What every test may use: the shared sample data by path, and a machine that trusts no authority."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("DERLEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name gzip's bytes by their argument: they hold the second in which they were made.
+
+    Workers of pytest-xdist that collected in different seconds would refuse to run.
+    """
+    return argname if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """Give the path of a folder or file of the sample data, or skip the test."""
+    """Return what finds a folder or file of the sample data, or skips the test where it is absent."""
 
     def find(name: str) -> Path:
         path = SHARED / name
@@ -25,3 +33,12 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def no_authorities(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust nobody; besides, the machine's list of authorities takes longer to read than a test lasts."""
+    folder = tmp_path_factory.mktemp("authorities")
+    (folder / "none.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))

@@ -30,6 +30,8 @@ from pipelines import crawl
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
+pytestmark = pytest.mark.usefixtures("no_authorities")
+
 CONTACT = "https://kitaplik.example/iletisim"
 ROBOTS = "text/plain"
 

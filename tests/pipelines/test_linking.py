@@ -219,12 +219,14 @@ def compared(rows: list[dict], urls: bool = True) -> dict[tuple[str, str], set[i
     hashes = band_hashes(signatures)
     pairs: dict[tuple[str, str], set[int]] = {}
     for i, left in enumerate(rows):
+        measures = np.mean(signatures == signatures[i], axis=1)
+        in_a_band = (hashes == hashes[i]).any(axis=1)
         for j, right in enumerate(rows[:i]):
-            alike = np.mean(signatures[i] == signatures[j])
+            alike = measures[j]
             tests = {
                 EXACT: left["exact"] == right["exact"],
                 URL: urls and left["url"] == right["url"] != 0 and alike >= THRESHOLD,
-                NEAR: alike >= THRESHOLD and bool((hashes[i] == hashes[j]).any()),
+                NEAR: alike >= THRESHOLD and bool(in_a_band[j]),
             }
             kinds = {kind for kind, holds in tests.items() if holds}
             if kinds:

@@ -33,14 +33,7 @@ from corpus.crawl.failure import KINDS
 from corpus.crawl.fetch import Answer, Failure, Fetcher
 from corpus.crawl.response import FIELDS
 
-
-@pytest.fixture(autouse=True)
-def _no_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust nobody; besides, the machine's list of authorities takes longer to read than a test lasts."""
-    (tmp_path / "none.pem").touch()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-
+pytestmark = pytest.mark.usefixtures("no_authorities")
 
 AGENT = Agent(contact="https://example.org/tarama")
 BROKEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
