@@ -93,6 +93,10 @@ _NO_ARTICLE = re.compile(
 _PROSE = 60  # characters of a paragraph that is prose
 _UP = 4  # how far above its paragraphs an article's own element is
 _DEEP = 50  # ancestors looked at
+_ENDS = (".", "!", "?", ";", "。", "।", "؟")
+_TEASER = "ul, div, img, h1, h2, h3, h4, h5, h6"  # what lists of other articles have in their items
+_LINKED = 3  # lists of which more than a third is links are menus
+_A_LINK = 100  # what a link counts for beside its characters
 _LONG_BLOCK = 10_000
 _SENTENCE = 40  # characters beside an element that make its block more than a date or a name
 _FIELDS = "input, select, textarea, button, meter, output, progress"
@@ -113,6 +117,7 @@ def tree(page: str) -> HTMLTree:
         for quote in parsed.document.query_selector_all("blockquote[class]").values():
             if not _is_hidden(quote):  # posts of social networks too are part of what quotes them
                 quote.delattr("class")
+        _shield_lists(parsed, parsed.document)
         blocks: dict[ElementNode, _Block] = {}
         for element in parsed.document.query_selector_all(_SELECTOR).values():
             _shield_inline(parsed, element, blocks)
@@ -240,6 +245,25 @@ def _shield_labels(parsed: HTMLTree, document: DocumentNode) -> None:
     for label in labels:
         if label.getattr("for") not in fields and label.query_selector(f"label, {_FIELDS}") is None:
             _replace(parsed, label)
+
+
+def _shield_lists(parsed: HTMLTree, document: DocumentNode) -> None:
+    """Unlink what is linked in lists of sentences: a fifth of links makes a list a menu otherwise."""
+    measured = 0
+    for element in document.get_elements_by_tag_name("ul").values():
+        last = element.last_element_child
+        ending = (last.text or "").rstrip() if last is not None and measured < _MEASURED else ""
+        measured += len(ending)
+        if not ending.endswith(_ENDS):
+            continue
+        items = [(item.text or "").rstrip() for item in element.children.values()]
+        links = element.query_selector_all("a").values()
+        length, linked = sum(map(len, items)), sum(len(link.text or "") for link in links)
+        measured += length + linked + _A_LINK * (len(items) + len(links))
+        ended = all(item.endswith(_ENDS) and not item.endswith("...") for item in items if item)
+        if _LINKED * linked < length and ended and element.query_selector(_TEASER) is None:
+            for link in links:
+                _replace(parsed, link)
 
 
 class _Block(NamedTuple):

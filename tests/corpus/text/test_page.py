@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -162,10 +163,16 @@ def test_attributes_beyond_those_that_any_page_has_do_not_cost_its_text() -> Non
     assert extract(f"<main>{script}<p {many}>{PROSE}</p></main>" + " " * 20_000) == PROSE.strip()
 
 
-def test_a_list_whose_items_hold_a_link_each_is_no_menu() -> None:
-    items = "<li>Bu madde <a href=/x>bağlantı</a> ile sürer.</li><li>İkincisi <a href=/y>o</a> da kalır.</li>"
-    text = extract(f"<html><body><p>{PROSE}</p><ul>{items}</ul></body></html>")
-    assert "• Bu madde bağlantı ile sürer.\n• İkincisi o da kalır." in text
+@pytest.mark.parametrize("shell", ["<article>{}</article>", "{}"])
+@pytest.mark.parametrize("words", ["", "uzun uzun, herkesin anlayacağı gibi "])
+def test_a_list_of_sentences_with_links_is_no_menu(shell: str, words: str) -> None:
+    items = [f"{n}. madde bir <a href=/{n}>bağlantı</a> ile {words}sürer." for n in ("Bir", "Son")]
+    page = f"<p>{PROSE}</p><ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
+    text = extract(f"<html><body>{shell.format(page)}</body></html>")
+    for item in items:
+        assert f"• {re.sub('<[^>]*>', '', item)}" in text
+    menu = page.replace("madde", "").replace(f" ile {words}sürer.", "")
+    assert "bağlantı" not in extract(f"<html><body>{shell.format(menu)}</body></html>")
 
 
 @pytest.mark.parametrize("heading", ["h2", "h3", "dt"])
