@@ -292,6 +292,8 @@ def read_json(folder: str, path: str) -> Any | None:
             return json.load(file)
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError("lists or objects lie too deep in each other") from None
 
 
 def names(folder: str) -> set[str]:

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from corpus import files, tokenizer
 from corpus.settings import ConfigError
 from trainer import tokens
@@ -70,18 +72,58 @@ def check(folder: Path, found: dict[str, Any]) -> None:
 def read(folder: Path) -> dict[str, Any] | None:
     """Return the record of a run, None where the folder holds none; ConfigError for a damaged one."""
     held = _json(folder, RUN)
-    missing = [name for name in ("config", "data", "bos", "branch") if held is not None and name not in held]
-    if missing:
-        raise ConfigError(
-            f"{folder}/{RUN} is no record of a run: it has no {', '.join(missing)}; bring the file back, or "
-            "name another folder"
-        )
+    if held is not None:
+        _validate(_Record, held, f"{folder}/{RUN} is no record of a run")
     return held
 
 
 def result(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished run, None before its end; ConfigError for a damaged one."""
-    return _json(folder, RESULT)
+    held = _json(folder, RESULT)
+    if held is not None:
+        _validate(_Result, held, f"{folder}/{RESULT} is no result of a run")
+    return held
+
+
+class _Origin(BaseModel):
+    folder: str
+    step: int
+
+
+class _Record(BaseModel):
+    """What is read of run.json."""
+
+    config: dict[str, Any]
+    data: str
+    bos: bool
+    branch: _Origin | None
+
+
+class _Score(BaseModel):
+    bits_per_byte: float
+    standard_error: float | None
+    documents: int
+
+
+class _Result(BaseModel):
+    """What is read of result.json, but for the numbers of studies."""
+
+    steps: int
+    tokens: int
+    unique_tokens: int
+    streams: dict[str, dict[str, int]]
+    evaluation: dict[str, _Score] = {}
+
+
+def _validate(kind: type[BaseModel], held: dict[str, Any], said: str) -> None:
+    try:
+        kind.model_validate(held)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{said}: {key}: {first['msg']}; bring the file back, or name another folder"
+        ) from None
 
 
 def _json(folder: Path, name: str) -> dict[str, Any] | None:

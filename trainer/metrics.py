@@ -72,21 +72,40 @@ class Journal:
 
 def _up_to(path: Path, step: int) -> Iterator[str]:
     """Give the lines of steps up to one; a line that a kill cut off is of none."""
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for line in file:
-            try:
-                written = json.loads(line)["step"]
-            except (ValueError, KeyError, TypeError):
-                continue
-            if line.endswith("\n") and written <= step:
-                yield line
+    for line in _lines(path):
+        written = _values(line)
+        if written is not None and line.endswith("\n") and written["step"] <= step:
+            yield line
 
 
 def read(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Read a metrics.jsonl, only lines of one kind where given."""
-    with path.open(encoding="utf-8", newline="\n") as file:
-        lines = [json.loads(line) for line in file]
+    lines = []
+    for number, text in enumerate(_lines(path), 1):
+        line = _values(text)
+        if line is None:
+            raise ConfigError(f"{path}, line {number}: no kind and step of a run; bring the file back")
+        lines.append(line)
     return [line for line in lines if kind is None or line["kind"] == kind]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a metrics.jsonl; ConfigError where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            yield from file
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; bring the file back") from None
+
+
+def _values(line: str) -> dict[str, Any] | None:
+    """Return what a line says; None for one that no run has written."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    written = isinstance(found, dict) and isinstance(found.get("kind"), str)
+    return found if written and isinstance(found.get("step"), int) else None
 
 
 def finite(value: object) -> object:

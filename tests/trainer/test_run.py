@@ -34,6 +34,8 @@ from trainer.parallel import World
 
 STEPS = 12
 VOCABULARY = 50
+DEEP = "[" * 100_000
+COUNTED = '"steps": 12, "tokens": 1536, "unique_tokens": 1000, "streams": {}'
 
 
 def made(**changes: Any) -> Config:
@@ -354,8 +356,12 @@ def test_a_batch_that_reads_the_corpus_again_and_again_is_refused_before_any_wor
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *(("run.json", content) for content in ("{", "[]", "{}", "3", '{"config": {}}', "\udcff")),
-        *(("result.json", content) for content in ("{", "[]", "3", "\udcff")),
+        *(("run.json", content) for content in ("{", "[]", "{}", "3", '{"config": {}}', "\udcff", DEEP)),
+        ("run.json", '{"config": {}, "data": "", "bos": false, "branch": "trunk@4"}'),
+        ("run.json", '{"config": {}, "data": 5, "bos": false, "branch": null}'),
+        *(("result.json", content) for content in ("{", "[]", "{}", "3", "\udcff", DEEP)),
+        ("result.json", f'{{{COUNTED}, "evaluation": {{"all": {{"documents": 4}}}}}}'),
+        ("result.json", f'{{{COUNTED}, "evaluation": {{"all": "good"}}}}'),
     ],
 )
 def test_a_damaged_record_of_a_run_is_named(
@@ -389,6 +395,33 @@ def test_memory_that_runs_out_ends_the_run_with_the_key_to_change(
         ConfigError, match=r"run\.micro_batch = 0: memory ran out with 8 windows .* set it to 4"
     ):
         train(corpus, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "3", DEEP, '{"kind": "train"}', '{"kind": "train", "step": "1"}', '{"step": 1}', "\udcff"]
+)
+def test_a_damaged_line_of_a_runs_metrics_is_named_and_left_out_where_a_run_goes_on(
+    whole: Path, corpus: str, tmp_path: Path, line: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    logged = (folder / metrics.FILE).read_bytes()
+    (folder / metrics.FILE).write_bytes(line.encode(errors="surrogateescape") + b"\n" + logged)
+    with pytest.raises(ConfigError, match=r"metrics\.jsonl, line 1: no kind and step"):
+        metrics.read(folder / metrics.FILE)
+    (folder / "result.json").unlink()
+    train(corpus, folder)
+    assert (folder / metrics.FILE).read_bytes() == logged
+
+
+def test_metrics_that_are_no_file_are_named(whole: Path, corpus: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "result.json").unlink()
+    (folder / metrics.FILE).unlink()
+    (folder / metrics.FILE).mkdir()
+    with pytest.raises(ConfigError, match=r"metrics\.jsonl: cannot be read: Is a directory"):
+        train(corpus, folder)
 
 
 def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
