@@ -28,7 +28,8 @@ _CHARSET = re.compile(r"""charset\s*[=:]\s*["']?([^\s"';,]+)""", re.IGNORECASE)
 _MARKUP = re.compile(
     # The comments without a way back: to try every split of a thousand of them would take for ever.
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?(?><!--.{0,2000}?-->\s*)*+"
-    rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|h1|div|p|br|table|a)[\s>/]",
+    rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|link|base|iframe|h[1-6]|div|p|br|table|a|b|i"
+    rb"|article|main|section|header|footer|nav|form|ul|ol|dl|span|font|center|img|strong|em|pre|blockquote)[\s>/]",
     re.IGNORECASE | re.DOTALL,
 )
 _CHUNK_SIZE = re.compile(rb"[ \t]*(0{0,8}[0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,200})?\r?\n")

@@ -231,3 +231,13 @@ def test_interim_answers_are_passed_over(first: str) -> None:
 )
 def test_a_status_line_may_be_written_in_many_ways(line: str) -> None:
     assert parse_response(f"{line}\r\nA: b\r\n\r\nbody".encode()) == Response(200, {"a": "b"}, b"body")
+
+
+@pytest.mark.parametrize(
+    "tag", ["article", "main", "section", "h2", "ul", "blockquote", "span", "strong", "link"]
+)
+def test_html_without_its_head_is_known_by_its_first_element(tag: str) -> None:
+    assert is_html(f"\n<!-- x -->\n<{tag} class=y>z".encode())
+    assert is_html(f"<{tag}>z".encode())
+    assert not is_html(f"<{tag}z>z".encode())
+    assert not is_html(f"a <{tag}>z".encode())
