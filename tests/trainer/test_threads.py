@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,26 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
-from trainer import threads as module
-from trainer.threads import Threads
-
-ROOT = Path(__file__).parents[2]
-# A loader of remote tokens whose network went silent, told to stop by Ctrl-C.
-SILENT = """
-import sys, time
-sys.path[:0] = ["tests"]
+from ranks import process
 from token_shards import write
+
 from corpus import files
+from trainer import threads as module
 from trainer import tokens
 from trainer.loader import Loader
-write("memory://t", {"tur_Latn/web": [[[5, 6, 2]] * 30]})
-opened = tokens.open("memory://t")
-order = tokens.Order(tokens.streams(opened), [tokens.Phase(1, {"tur_Latn/web": 1}, 8, 2)], 0)
-files.read_range = lambda *_: (print("reading", flush=True), time.sleep(600))
-with Loader(opened, order, cache=sys.argv[1]) as loader:
-    next(loader.steps(0, 5))
-"""
+from trainer.threads import Threads
 
 
 def test_calls_are_done_in_order_and_errors_reach_who_asks() -> None:
@@ -98,19 +86,32 @@ def test_nothing_of_a_call_is_kept() -> None:
     threads.close()
 
 
+def _read_what_never_comes(folder: Path) -> None:
+    """Load remote tokens whose network went silent."""
+    with (folder / "errors").open("wb") as errors:
+        os.dup2(errors.fileno(), sys.stderr.fileno())
+
+    def silent(*_: object) -> bytes:
+        (folder / "reading").touch()
+        time.sleep(600)
+        return b""
+
+    write("memory://t", {"tur_Latn/web": [[[5, 6, 2]] * 30]})
+    opened = tokens.open("memory://t")
+    order = tokens.Order(tokens.streams(opened), [tokens.Phase(1, {"tur_Latn/web": 1}, 8, 2)], 0)
+    files.read_range = silent
+    with Loader(opened, order, cache=str(folder / "cache")) as loader:
+        next(loader.steps(0, 5))
+
+
 def test_ctrl_c_ends_a_process_whose_network_is_silent(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SILENT, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "reading\n"
-    process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, errors = process.communicate(timeout=180)
-    assert "KeyboardInterrupt" in errors
-    assert time.monotonic() - began < 20
-    assert list(tmp_path.iterdir()) == []
+    reading = process(_read_what_never_comes, tmp_path)
+    while not (tmp_path / "reading").exists():
+        assert reading.is_alive(), (tmp_path / "errors").read_text()
+        time.sleep(0.01)
+    assert reading.pid is not None
+    os.kill(reading.pid, signal.SIGINT)
+    reading.join(20)
+    assert reading.exitcode == 1
+    assert "KeyboardInterrupt" in (tmp_path / "errors").read_text()
+    assert list((tmp_path / "cache").iterdir()) == []
