@@ -7,11 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from corpus import files, tokenizer
 from corpus.settings import ConfigError
-from trainer import tokens
+from trainer import records, tokens
 from trainer.config import Config
 from trainer.order import Order
 from trainer.tokens import Tokens
@@ -71,18 +71,12 @@ def check(folder: Path, found: dict[str, Any]) -> None:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return the record of a run, None where the folder holds none; ConfigError for a damaged one."""
-    held = _json(folder, RUN)
-    if held is not None:
-        _validate(_Record, held, f"{folder}/{RUN} is no record of a run")
-    return held
+    return records.read(folder, RUN, _Record)
 
 
 def result(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished run, None before its end; ConfigError for a damaged one."""
-    held = _json(folder, RESULT)
-    if held is not None:
-        _validate(_Result, held, f"{folder}/{RESULT} is no result of a run")
-    return held
+    return records.read(folder, RESULT, _Result)
 
 
 class _Origin(BaseModel):
@@ -113,32 +107,6 @@ class _Result(BaseModel):
     unique_tokens: int
     streams: dict[str, dict[str, int]]
     evaluation: dict[str, _Score] = {}
-
-
-def _validate(kind: type[BaseModel], held: dict[str, Any], said: str) -> None:
-    try:
-        kind.model_validate(held)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"{said}: {key}: {first['msg']}; bring the file back, or name another folder"
-        ) from None
-
-
-def _json(folder: Path, name: str) -> dict[str, Any] | None:
-    try:
-        held = files.read_json(str(folder), name)
-    except (ValueError, OSError) as error:
-        raise ConfigError(
-            f"{folder}/{name} is damaged: {error}; bring the file back, or name another folder"
-        ) from None
-    if held is not None and not isinstance(held, dict):
-        raise ConfigError(
-            f"{folder}/{name} holds a {type(held).__name__}, expected an object; bring the file back, or "
-            "name another folder"
-        )
-    return held
 
 
 def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from corpus import files
-from trainer import metrics
+from trainer import metrics, records
 from trainer.config import Config
 from trainer.identity import RUN, Branch
 from trainer.scaling.config import Study
@@ -26,6 +27,13 @@ DONE = "done.json"
 DOCUMENTS = "documents.jsonl"
 """In a cell's folder: the bits of every validation document, to compare models in pairs."""
 RUNS = "runs"
+
+
+class _Done(BaseModel):
+    """What a finished unit's folder says."""
+
+    made_from: str
+    row: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,12 @@ class Unit:
     @property
     def done(self) -> bool:
         """Tell whether it is finished, and was made from what is asked for."""
-        held = files.read_json(str(self.path), DONE)
-        return isinstance(held, dict) and held["made_from"] == self.fingerprint
+        held = records.read(self.path, DONE, _Done)
+        return held is not None and held["made_from"] == self.fingerprint
 
     def row(self) -> dict[str, Any] | None:
         """Give a finished cell's line of the table."""
-        held = files.read_json(str(self.path), DONE) if self.done else None
+        held = records.read(self.path, DONE, _Done) if self.done else None
         return None if held is None else held["row"]
 
     def dump(self) -> str:

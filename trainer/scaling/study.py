@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
 from corpus.tokenizer.lost import TOO_LOW
+from trainer import records
 from trainer.optim import LEARNING_RATES
 from trainer.scaling.cells import Unit, part
 from trainer.scaling.foretell import foretell, predictions
@@ -121,10 +123,24 @@ class _Report:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+class _Content(BaseModel):
+    content: str
+
+
+class _Planned(BaseModel):
+    corpora: dict[str, _Content]
+
+
+class _Begun(BaseModel):
+    """What is read of study.json."""
+
+    plan: _Planned
+
+
 def _claim(plan: Plan, folder: Path) -> None:
     """Write what the study is, or compare the corpora with those it began with."""
-    held = files.read_json(str(folder), STUDY)
-    if isinstance(held, dict):
+    held = records.read(folder, STUDY, _Begun)
+    if held is not None:
         for name, facts in held["plan"]["corpora"].items():
             if name in plan.marks and facts["content"] != plan.marks[name]:
                 raise ConfigError(

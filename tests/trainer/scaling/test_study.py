@@ -299,6 +299,23 @@ def test_other_settings_do_not_go_on_in_a_studys_folder(
         done(asked(corpora, whole.folder, **{"train.optimizer.matrix_lr": 0.5}))
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", "{}", "null", "[]", '{"plan": {"corpora": {"clean": 3}}}', "\0" * 9]
+)
+@pytest.mark.parametrize("name", [study.STUDY, DONE])
+def test_a_damaged_record_of_a_study_is_named(
+    whole: study.Outcome, corpora: dict[str, str], name: str, content: str
+) -> None:
+    path = whole.folder / (whole.rows[0]["folder"] if name == DONE else "") / name
+    before = path.read_text()
+    path.write_text(content)
+    try:
+        with pytest.raises(ConfigError, match=rf"{name} .*bring the file back"):
+            done(asked(corpora, whole.folder))
+    finally:
+        path.write_text(before)
+
+
 def test_another_corpus_does_not_go_on_in_a_studys_folder(
     whole: study.Outcome, corpora: dict[str, str]
 ) -> None:
