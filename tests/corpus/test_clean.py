@@ -196,7 +196,7 @@ def test_what_was_done_to_a_text_is_counted_by_rule() -> None:
 
 def test_half_a_surrogate_pair_reaches_no_file(tmp_path: Path) -> None:
     line = json.dumps({"text": PROSE.replace("ıhlamur", "ıhla\ud800mur"), "url": "http://a.example/\udfff"})
-    item = jsonl.parse(line.encode(), 0, Source(name="t", format="jsonl", paths=("x",)))
+    [item] = jsonl.parse(line.encode(), 0, Source(name="t", format="jsonl", paths=("x",)))
     assert isinstance(item, RawDocument)
     raws = [item, RawDocument(page(PROSE.replace("ıhlamur", "&#xD800;")), "html", "", 1)]
     with PartWriter(str(tmp_path), "f") as part:
