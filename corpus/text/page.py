@@ -96,7 +96,8 @@ _DEEP = 50  # ancestors looked at
 _ENDS = (".", "!", "?", ";", "。", "।", "؟")
 _TEASER = "ul, div, img, h1, h2, h3, h4, h5, h6"  # what lists of other articles have in their items
 _LINKED = 3  # lists of which more than a third is links are menus
-_A_LINK = 100  # what a link counts for beside its characters
+_LOOKS = 5  # times that a page's length is looked at for lists
+_A_LINK = 20  # what a link counts for beside its characters
 _LONG_BLOCK = 10_000
 _SENTENCE = 40  # characters beside an element that make its block more than a date or a name
 _FIELDS = "input, select, textarea, button, meter, output, progress"
@@ -117,7 +118,7 @@ def tree(page: str) -> HTMLTree:
         for quote in parsed.document.query_selector_all("blockquote[class]").values():
             if not _is_hidden(quote):  # posts of social networks too are part of what quotes them
                 quote.delattr("class")
-        _shield_lists(parsed, parsed.document)
+        _shield_lists(parsed, parsed.document, _LOOKS * len(page))
         blocks: dict[ElementNode, _Block] = {}
         for element in parsed.document.query_selector_all(_SELECTOR).values():
             _shield_inline(parsed, element, blocks)
@@ -247,12 +248,15 @@ def _shield_labels(parsed: HTMLTree, document: DocumentNode) -> None:
             _replace(parsed, label)
 
 
-def _shield_lists(parsed: HTMLTree, document: DocumentNode) -> None:
-    """Unlink what is linked in lists of sentences: a fifth of links makes a list a menu otherwise."""
+def _shield_lists(parsed: HTMLTree, document: DocumentNode, limit: int) -> None:
+    """Unlink what is linked in lists of sentences: a fifth of links makes a list a menu otherwise.
+
+    `limit` is the characters looked at: lists in lists hold the same text again and again.
+    """
     measured = 0
     for element in document.get_elements_by_tag_name("ul").values():
         last = element.last_element_child
-        ending = (last.text or "").rstrip() if last is not None and measured < _MEASURED else ""
+        ending = (last.text or "").rstrip() if last is not None and measured < limit else ""
         measured += len(ending)
         if not ending.endswith(_ENDS):
             continue
