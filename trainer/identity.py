@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpus import files, tokenizer
+from corpus.dataset import DatasetError
 from corpus.settings import ConfigError
 from trainer import records, tokens
 from trainer.config import Config
@@ -122,9 +123,16 @@ def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
 
 
 def model(opened: Tokens) -> bytes:
-    """Give the tokenizer that made the tokens."""
-    with files.open_bytes(files.join(opened.folder, tokenizer.MODEL)) as file:
-        return file.read()
+    """Return the tokenizer that made the tokens; DatasetError where it cannot be read."""
+    path = files.join(opened.folder, tokenizer.MODEL)
+    try:
+        with files.open_bytes(path) as file:
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DatasetError(
+            f"{path}: {error.strerror or 'no such file'}: it came with the tokens; bring it back, or run "
+            "`derlem tokenize` again"
+        ) from None
 
 
 def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:

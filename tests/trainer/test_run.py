@@ -303,6 +303,16 @@ def test_another_corpus_or_branch_is_refused_also_where_there_is_no_checkpoint(
         train(corpus, whole, branch=Branch(tmp_path / "trunk", 4))
 
 
+def test_a_corpus_without_its_tokenizer_is_named(corpus: str, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    (tmp_path / "corpus" / MODEL).unlink()
+    with pytest.raises(DatasetError, match=rf"{MODEL}: No such file .* run `derlem tokenize` again"):
+        train(str(tmp_path / "corpus"), tmp_path / "run")
+    (tmp_path / "corpus" / MODEL).mkdir()
+    with pytest.raises(DatasetError, match=rf"{MODEL}: Is a directory"):
+        train(str(tmp_path / "corpus"), tmp_path / "run")
+
+
 def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(ConfigError, match="heads must fill the width"):
