@@ -81,6 +81,8 @@ _SEQUENCE = re.compile("|".join(sorted(map(re.escape, _SEQUENCES), key=len, reve
 _SURE = re.compile("[ÄÅ][\x9e\x9f°±žŸ]")
 _OWN_LETTERS = frozenset("ğĞıİşŞ")
 _OWN = re.compile("([ğĞıİşŞ]+)")
+# Before a mark that may follow a word, Ç, Ö and Ü are that word's: `“BÜYÜK MAÇ”` is not the UTF-8 of `MAǔ`.
+_BEFORE_MARK = re.compile("([ğĞıİşŞ]+|[ÇÖÜçöü](?=[“”‘’«»‹›„‚…–—•©®™°§¹²³ºª´¨·€±½¼¾\u00a0]))")
 
 _LETTERS_OF_MARK = {"¸": "cCsS", "˘": "gG", "˙": "Iiı", "¨": "oOuU", "ˆ": "aAiıuU"}
 _AFTER = re.compile("|".join(f"(?:[{letters}]{mark})" for mark, letters in _LETTERS_OF_MARK.items()))
@@ -133,6 +135,7 @@ def _look(text: str) -> tuple[int, bool]:
 
 def _mojibake(text: str, counts: Counter[str]) -> str:
     vouched = _SURE.search(text)
+    own = _OWN if vouched else _BEFORE_MARK
     lines = text.split("\n")
     for number, line in enumerate(lines):
         if not _SUSPECT.search(line):
@@ -142,7 +145,7 @@ def _mojibake(text: str, counts: Counter[str]) -> str:
         # Letters that only Turkish has are not mojibake, and ftfy must not see them beside what it takes for
         # some: `üç”şeklinde` would become `ü町eklinde` by way of windows-1250.
         mended = "".join(
-            ftfy.fix_encoding(part, _FTFY) if _SUSPECT.search(part) else part for part in _OWN.split(mended)
+            ftfy.fix_encoding(part, _FTFY) if _SUSPECT.search(part) else part for part in own.split(mended)
         )
         if mended != line:
             counts["mojibake"] += max(1, found)

@@ -115,6 +115,13 @@ CLEAN = st.text(
 )
 
 
+@pytest.mark.parametrize("letter", "ÇÖÜçöü")
+@pytest.mark.parametrize("mark", "“”‘’«»‹›„‚…–—•©®™°§¹²³´€")
+def test_a_turkish_letter_before_a_mark_is_its_word_s(letter: str, mark: str) -> None:
+    for text in (f"BÜYÜK MA{letter}{mark} dedi.", f"“{letter}{mark} harfi", f"ma{letter}{mark}… bitti"):
+        assert repair(text).text == text
+
+
 @given(CLEAN)
 def test_no_turkish_text_changes(text: str) -> None:
     assert repair(text).text == text
