@@ -30,7 +30,7 @@ WORDS = ("göl", "yağmur", "çiçek", "şehir", "ırmak", "öğretmen", "ağaç
 
 
 def site(host: int) -> dict[bytes, bytes]:
-    """Give the answers of a host by path."""
+    """Return the answers of a host by path."""
     chance = random.Random(host)
     found = {b"/robots.txt": b"User-agent: *\nDisallow: /gizli\n"}
     for page in range(PAGES):
@@ -45,7 +45,7 @@ def site(host: int) -> dict[bytes, bytes]:
 
 
 def address(host: int) -> str:
-    """Give the loopback address of a host."""
+    """Return the loopback address of a host."""
     return f"127.0.1.{host + 1}"
 
 

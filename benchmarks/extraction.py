@@ -25,7 +25,7 @@ SETS = {  # folder -> (key of the page's name, key of its main text)
 
 
 def pages(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    """Give each page of a set as decoded HTML with its gold row."""
+    """Yield each page of a set as decoded HTML with its gold row."""
     key, _ = SETS[folder.name]
     with tarfile.open(folder / "pages.tar.gz") as tar:
         payloads = {m.name: file.read() for m in tar if m.isfile() and (file := tar.extractfile(m))}

@@ -27,7 +27,7 @@ WARM = 20
 
 
 def correctness(folder: str, preset: str, device: torch.device) -> tuple[float, float]:
-    """Give the relative difference of the loss and the cosine of the gradients, bfloat16 to float32."""
+    """Return the relative difference of the loss and the cosine of the gradients, bfloat16 to float32."""
     settings = config.load(preset, ["data.batch=2"])
     opened = tokens.open(folder)
     with Loader(opened, tokens.order(settings, opened)) as loader:

@@ -25,7 +25,7 @@ RESAMPLES = 400
 
 
 def simulated(seed: int) -> Runs:
-    """Give 240 runs of the law with a seeded noise."""
+    """Return 240 runs of the law with a seeded noise."""
     sizes = np.repeat(np.geomspace(5e7, 1.5e10, 16), 15)
     ratios = np.tile(np.geomspace(2, 300, 15), 16)
     made = runs(np.ones(240), params=sizes, tokens=sizes * ratios)

@@ -152,7 +152,7 @@ print(json.dumps([numpy.diff(times, axis=0).tolist(), reading.index_bytes]))
 
 
 def fresh(folder: Path, step: int) -> tuple[np.ndarray, int]:
-    """Give medians over new processes, ms [laps, 2] by clock and by processor, and the index in bytes.
+    """Return medians over new processes, ms [laps, 2] by clock and by processor, and the index in bytes.
 
     The laps are the manifest, streams, order, loader, first batch and that of another step.
     """

@@ -65,7 +65,7 @@ def phases() -> list:  # type: ignore[type-arg]
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Give the median time of a call, after one that warms up."""
+    """Return the median time of a call, after one that warms up."""
     times = []
     for _ in range(REPEATS + 1):
         start = time.perf_counter()
@@ -75,7 +75,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def fresh(step: int) -> list[float]:
-    """Give the medians over new processes of the times that FRESH prints."""
+    """Return the medians over new processes of the times that FRESH prints."""
     runs = []
     for _ in range(REPEATS):
         run = subprocess.run(

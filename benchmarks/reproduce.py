@@ -48,7 +48,7 @@ def columns(path: Path) -> dict[str, list[str]]:
 
 
 def numbers(table: dict[str, list[str]], name: str) -> NDArray[np.float64]:
-    """Give a column as numbers."""
+    """Return a column as numbers."""
     return np.array([float(value) for value in table[name]])
 
 

@@ -36,7 +36,7 @@ Encode = Callable[[str], list[int]]
 
 
 def documents(folder: Path) -> tuple[list[str], list[str]]:
-    """Give the texts to train on and those held out."""
+    """Return the texts to train on and those held out."""
     import zstandard
 
     train: list[str] = []

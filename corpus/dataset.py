@@ -92,7 +92,7 @@ class Manifest(_Record):
     beside: dict[str, str] = Field(default_factory=dict)  # SHA-256 of files that belong to the whole stage
 
     def files(self, kind: str) -> list[File]:
-        """Give the files of one kind, in unit order."""
+        """Return the files of one kind, in unit order."""
         return [file for unit in self.units for file in unit.files if file.kind == kind]
 
     def counts(self) -> Counts:
@@ -132,7 +132,7 @@ class ArrowWriter:
         self._writer.close()
 
     def batches(self) -> Batches | None:
-        """Give the places of the batches of tokens; None where there are none."""
+        """Return the places of the batches of tokens; None where there are none."""
         columns = zip(*self._places, strict=True)
         return Batches(**dict(zip(Batches.model_fields, columns, strict=True))) if self._places else None
 

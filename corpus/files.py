@@ -320,7 +320,7 @@ def read_range(url: str, offset: int, length: int) -> bytes:
 
 
 def size(folder: str, path: str) -> int | None:
-    """Give a file's length in bytes; None if it does not exist."""
+    """Return a file's length in bytes; None if it does not exist."""
     fs, target = filesystem(join(folder, path))
     try:
         return int(fs.size(target))

@@ -87,7 +87,7 @@ _APOSTROPHE = re.compile("[ʻʼʹˈ‘’`´]")
 
 
 def identify(text: str, model: str = "") -> Language:
-    """Say which language most of `text` is in.
+    """Return which language most of `text` is in.
 
     The answer comes from at most about 600 characters, taken from four places of the text. Without `model`
     it is lid.176's, corrected for Turkish and its neighbours by `corpus/models/turkic.ftz` (how the two
@@ -143,7 +143,7 @@ def iso_639_3(tag: str) -> str:
 
 
 def web_tag(code: str) -> str:
-    """Give the tag that pages use for a language (`lang`, `hreflang`) by its ISO 639-3 code: tr for tur."""
+    """Return the tag that pages use for a language (`lang`, `hreflang`) by its ISO 639-3 code: tr for tur."""
     return _TAGS.get(code, code)
 
 
@@ -190,7 +190,7 @@ def _script(points: NDArray[np.uint32]) -> tuple[str, int]:
 
 
 def _is_shouted(sample: str, points: NDArray[np.uint32], letters: int) -> bool:
-    """Say whether more than half of the letters are capitals."""
+    """Return whether more than half of the letters are capitals."""
     lowered = sample.replace("İ", "i").lower()
     if len(lowered) != len(sample):
         return False
@@ -286,5 +286,5 @@ def _second_look_path() -> str:
 
 
 def model_paths(model: str = "") -> list[str]:
-    """Give the files that `identify` reads, so that a changed model is known by its content."""
+    """Return the files that `identify` reads, so that a changed model is known by its content."""
     return [model] if model else [_lid176_path(), _second_look_path()]

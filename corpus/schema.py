@@ -33,7 +33,7 @@ class Kind:
     columns: tuple[Column, ...]
 
     def schema(self, fingerprint: str = "") -> pa.Schema:
-        """Give the Arrow schema, stamped with kind, version and the fingerprint of the writing unit."""
+        """Return the Arrow schema, stamped with kind, version and the fingerprint of the writing unit."""
         fields = [pa.field(c.name, c.type, metadata={"meaning": c.meaning}) for c in self.columns]
         stamp = {
             "derlem.kind": self.name,

@@ -40,7 +40,7 @@ def starter(fetched: Sequence[Fetched] = (EXAMPLE,)) -> str:
 
 
 def crawl_starter() -> str:
-    """Give a crawl's configuration with every key at its default and its description above it."""
+    """Return a crawl's configuration with every key at its default and its description above it."""
     head = (
         "# A crawl of derlem: `derlem crawl SEEDS --config FILE -o DIR`; every key below shows its default."
     )
@@ -48,7 +48,7 @@ def crawl_starter() -> str:
 
 
 def resolved(config: Config) -> str:
-    """Give a configuration as TOML with every default written out."""
+    """Return a configuration as TOML with every default written out."""
     data = config.model_dump(mode="json")
     sources = data.pop("source")
     lines = [f"{key} = {_value(value)}" for key, value in data.items() if not isinstance(value, dict)]

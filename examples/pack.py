@@ -84,13 +84,13 @@ class Packed:
 
 
 def paragraphs(fragment: str) -> list[str]:
-    """Give the text of each heading and paragraph of a fragment."""
+    """Return the text of each heading and paragraph of a fragment."""
     found = re.findall(r"<(h[1-6]|p|li)>(.*?)</\1>", fragment, re.DOTALL)
     return [html.unescape(re.sub(r"<[^>]+>", "", inner)).strip() for _, inner in found]
 
 
 def title(fragment: str) -> str:
-    """Give the text of a fragment's first block, "" where there is none."""
+    """Return the text of a fragment's first block, "" where there is none."""
     return next(iter(paragraphs(fragment)), "")
 
 
@@ -160,7 +160,7 @@ def read(page: str) -> str:
 
 
 def rendered(row: Row, date: datetime, links: list[tuple[str, str]]) -> str:
-    """Give the whole page of a row; `links` are address and title of every page of the site."""
+    """Return the whole page of a row; `links` are address and title of every page of the site."""
     fragment = read(row.page) if row.page else ""
     for name in row.change:
         fragment = SHAPES[name](fragment) if name in SHAPES else changed(fragment, name)
@@ -207,7 +207,7 @@ WIRE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 def body(row: Row, date: datetime, links: list[tuple[str, str]]) -> bytes:
-    """Give the body of a row's response before compression for the wire."""
+    """Return the body of a row's response before compression for the wire."""
     if row.type == "image/png":
         return base64.b64decode(
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -218,7 +218,7 @@ def body(row: Row, date: datetime, links: list[tuple[str, str]]) -> bytes:
 
 
 def http(row: Row, content: bytes) -> bytes:
-    """Give a row's HTTP response: status line, headers, body."""
+    """Return a row's HTTP response: status line, headers, body."""
     lines = [f"HTTP/1.1 {row.status}", f"Content-Type: {row.type}{row.header and f'; charset={row.header}'}"]
     for name in row.wire:
         header, apply = WIRE[name]
@@ -236,7 +236,7 @@ def _digest(data: bytes) -> str:
 
 
 def warc(row: Row, fetched: datetime, block: bytes) -> bytes:
-    """Give a row's WARC record, not compressed."""
+    """Return a row's WARC record, not compressed."""
     instant = f"{fetched:%Y-%m-%dT%H:%M:%SZ}"
     media = {
         "response": "application/http; msgtype=response",
@@ -299,7 +299,7 @@ def pages() -> list[str]:
 
 
 def crawl() -> list[Row]:
-    """Give every record in order: the site's pages, then what is found besides them.
+    """Return every record in order: the site's pages, then what is found besides them.
 
     A row of the table without a path of its own stands where its page would; the others follow in order.
     """
@@ -312,7 +312,7 @@ def crawl() -> list[Row]:
 
 
 def packed() -> Iterator[Packed]:
-    """Give every record of the crawl as bytes, each fetched seven seconds after the one before."""
+    """Yield every record of the crawl as bytes, each fetched seven seconds after the one before."""
     links = [(f"/{page}.html", title(read(page))) for page in pages()]
     info = Row(name="warcinfo", path="/", record="warcinfo")
     yield Packed(info, FIRST_FETCH, gzipped(warc(info, FIRST_FETCH, b"software: examples/pack.py\r\n")))
@@ -349,7 +349,7 @@ def write_site(folder: Path) -> None:
 
 
 def tables() -> str:
-    """Give two Markdown tables, as the README shows them: the site by language, and the planted defects."""
+    """Return two Markdown tables, as the README shows them: the site by language, and the planted defects."""
     lines = ["| language | pages | words |", "|---|---|---|"]
     total_pages = total_words = 0
     for language in sorted({page.partition("/")[0] for page in pages()}):
@@ -366,7 +366,7 @@ def tables() -> str:
 
 
 def outcome(row: Row) -> str:
-    """Say in words what must become of a row's record."""
+    """Return in words what must become of a row's record."""
     match row.fate:
         case "kept":
             return "kept, every letter right" if row.whole else "kept"

@@ -27,14 +27,14 @@ ROBOTS = (
 
 
 def rows() -> dict[str, pack.Row]:
-    """Give the rows of the site that a server can serve, by path; of two at one path the later counts."""
+    """Return the rows of the site that a server can serve, by path; of two at one path the later counts."""
     served = [row for row in pack.crawl() if row.record == "response" and not row.damage]
     own = {row.url.removeprefix(pack.HOST): row for row in served if row.url.startswith(pack.HOST)}
     return {path: row for path, row in own.items() if path != "/robots.txt"}
 
 
 def answers() -> dict[str, bytes]:
-    """Give every answer of the site, as bytes, by path."""
+    """Return every answer of the site, as bytes, by path."""
     links = [(f"/{page}.html", pack.title(pack.read(page))) for page in pack.pages()]
     found = {
         path: pack.http(row, pack.body(row, pack.FIRST_FETCH, links)).replace(

@@ -75,7 +75,7 @@ def plan(config: Config, base: Path) -> Stage:
 
 
 def _rules(settings: Clean) -> tuple[str, ...]:
-    """Give the families of rules that these settings put to work."""
+    """Return the families of rules that these settings put to work."""
     chosen = [filters.load(name) for name in (*settings.filters.presets.values(), settings.filters.default)]
     at_work = {
         "url": bool(settings.filters.blocked_hosts or settings.filters.blocked_url_words),
@@ -87,7 +87,7 @@ def _rules(settings: Clean) -> tuple[str, ...]:
 
 
 def _settings(settings: Clean) -> dict[str, object]:
-    """Give all that cleaning reads: the configuration, and what it names (presets, models) by content."""
+    """Return all that cleaning reads: the configuration, and what it names (presets, models) by content."""
     chosen = {*settings.filters.presets.values(), settings.filters.default}
     dump = settings.model_dump(mode="json", exclude={"max_unreadable_files"})  # decides no byte
     # A model is known by its content: a corpus that moves with its configuration is not cleaned anew.

@@ -156,7 +156,7 @@ def _reads(hits: list[Hit], config: CommonCrawl) -> list[Read]:
 
 
 def _ahead(config: CommonCrawl) -> int:
-    """Give how many reads may be under way or waiting to be written; they are what is held in memory."""
+    """Return how many reads may be under way or waiting to be written; they are what is held in memory."""
     return 2 * config.access.connections
 
 
@@ -255,7 +255,7 @@ def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcom
 
 @contextmanager
 def _parts(folder: str, fingerprint: str) -> Iterator[whole.Part]:
-    """Give the place of a file on its way: beside the stage's records, or for the moment on this machine."""
+    """Yield the place of a file on its way: beside the stage's records, or for the moment on this machine."""
     if files.is_local(folder):
         yield whole.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
         return

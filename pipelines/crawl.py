@@ -176,7 +176,7 @@ def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dict[str, str]:
 
 
 def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table, pa.Table]:
-    """Give what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
+    """Return what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
     if number == 1:
         earlier = _kept(begun["earlier"]) if begun["earlier"] else None
         return frontier.from_seeds(begun["seeds"], earlier), HOSTS.schema().empty_table()
@@ -208,7 +208,7 @@ def _tables(folder: str, number: int, kind: Kind, columns: list[str] | None = No
 
 
 def _kept(folder: str) -> pa.Table:
-    """Give the pages of a crawl that were kept, or found unchanged [FETCHES]."""
+    """Return the pages of a crawl that were kept, or found unchanged [FETCHES]."""
     rounds = range(1, layout.rounds(folder) + 1)
     if lost := next(filter(None, (layout.gap(folder, number) for number in rounds)), ""):
         raise dataset.DatasetError(
@@ -300,7 +300,7 @@ def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
 
 @contextmanager
 def _home(folder: str, fingerprint: str) -> Iterator[Path]:
-    """Give a unit's working folder: where it survives a kill, if the stage's folder is on this machine."""
+    """Yield a unit's working folder: where it survives a kill, if the stage's folder is on this machine."""
     if files.is_local(folder):
         yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
         return
@@ -309,7 +309,7 @@ def _home(folder: str, fingerprint: str) -> Iterator[Path]:
 
 
 def _has_moved(manifest: dataset.Manifest) -> bool:
-    """Say whether a round settled or asked for anything."""
+    """Return whether a round settled or asked for anything."""
     counts = manifest.counts()
     return bool(counts.seen or counts.skipped or counts.noted.get("further requests"))
 

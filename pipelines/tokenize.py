@@ -38,7 +38,7 @@ _Group = tuple[str, int]  # a source, and how often its documents should be read
 
 
 def model_url(config: Config, base: Path) -> str:
-    """Say where the configured model lies: the one named, or the one trained from this corpus."""
+    """Return where the configured model lies: the one named, or the one trained from this corpus."""
     named = config.tokenizer.model
     if not named:
         return files.join(config.output, tokenizer.FOLDER, MODEL)
@@ -178,7 +178,7 @@ def _encoded(batch: pa.RecordBatch, rows: list[list[int]], kind: Kind) -> pa.Rec
 
 
 def _groups(batch: pa.RecordBatch, by_copies: bool) -> Iterator[tuple[_Group, pa.RecordBatch]]:
-    """Give the rows of each source and, where asked for, each number of repeats; 0 stands for any number."""
+    """Yield the rows of each source and, where asked for, each number of repeats; 0 stands for any number."""
     copies = batch["copies"].to_numpy()
     times = repeats(copies) if by_copies else np.zeros_like(copies)
     for number in np.unique(times).tolist():

@@ -12,7 +12,7 @@ from corpus.warc import digest_of
 def answer(
     url: str, body: bytes = b"", status: int = 200, fields: tuple[tuple[str, str], ...] = (), **named: str
 ) -> Answer:
-    """Give an answer; `content_type=...` and `fields`, for those that come twice, are header fields."""
+    """Return an answer; `content_type=...` and `fields`, for those that come twice, are header fields."""
     lines = {"content_type": "text/html; charset=utf-8", **named}
     pairs = [*((name.replace("_", "-"), value) for name, value in lines.items()), *fields]
     raw = tuple((name.encode("latin-1"), value.encode("utf-8")) for name, value in pairs)
@@ -36,5 +36,5 @@ def answer(
 
 
 def failure(url: str, kind: Kind, passing: bool) -> Failure:
-    """Give a failure."""
+    """Return a failure."""
     return Failure(url, kind, "", passing, "", datetime.now(UTC), 0.001)

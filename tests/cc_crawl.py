@@ -199,7 +199,7 @@ def _write_warc(root: Path, number: int, made: list[Page]) -> Iterator[dict[str,
 def row(
     page: Page, body: bytes, path: str, offset: int, length: int, segment: str, moment: datetime
 ) -> dict[str, Any]:
-    """Give the index's row of a capture."""
+    """Return the index's row of a capture."""
     parts = urlsplit(page.url)
     labels = [*reversed(page.host.split(".")), None, None, None, None, None]
     suffix = ".".join(page.host.split(".")[-2:]) if labels[1] in ("com", "org") else labels[0]

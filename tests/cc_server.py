@@ -61,7 +61,7 @@ class Server:
         return ""
 
     def asked(self, piece: str = "") -> list[Request]:
-        """Give the requests whose path holds a piece."""
+        """Return the requests whose path holds a piece."""
         return [request for request in self.log if piece in request.path]
 
 

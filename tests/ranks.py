@@ -64,7 +64,7 @@ def _where(function: Callable[..., Any]) -> tuple[str, str]:
 
 
 def _find(where: tuple[str, str]) -> Callable[..., Any]:
-    """Give the function that was named."""
+    """Return the function that was named."""
     spec = importlib.util.spec_from_file_location("of_the_test", where[0])
     assert spec is not None
     assert spec.loader is not None

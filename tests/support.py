@@ -30,7 +30,7 @@ Command = Callable[..., Answer]
 
 
 def texts() -> list[tuple[str, str]]:
-    """Give (URL, text) of the site's pages in Turkish, Azerbaijani and English, and of planted copies."""
+    """Return (URL, text) of the site's pages in Turkish, Azerbaijani and English, and of planted copies."""
     found = []
     for page in sorted(ROOT.glob("examples/site/*/*.html")):
         if page.parent.name in ("tr", "az", "en"):
@@ -133,7 +133,7 @@ def command(*arguments: str | Path, check: bool = True, columns: int = 100) -> A
 
 
 def final_files(corpus: Path) -> dict[str, bytes]:
-    """Give the files of a build that must not depend on how it was run: all but reports and records."""
+    """Return the files of a build that must not depend on how it was run: all but reports and records."""
     return {
         str(path.relative_to(corpus)): path.read_bytes()
         for path in sorted(corpus.rglob("*"))

@@ -44,7 +44,7 @@ def page(body: bytes | str = b"", status: str = "200 OK", **fields: str | None) 
 
 
 def redirect(location: str, status: str = "302 Found") -> bytes:
-    """Give an answer that leads elsewhere."""
+    """Return an answer that leads elsewhere."""
     return page(status=status, location=location)
 
 
@@ -132,11 +132,11 @@ class Web:
 
     @property
     def resolve(self) -> dict[str, str]:
-        """Give what leads a crawl's `network.resolve` here, for every host."""
+        """Return what leads a crawl's `network.resolve` here, for every host."""
         return dict.fromkeys(self._sites, f"127.0.0.1:{self.port}")
 
     def paths(self, host: str | None = None) -> list[str]:
-        """Give the paths that were asked for, in order."""
+        """Return the paths that were asked for, in order."""
         return [entry.path for entry in self.log if host in (None, entry.host)]
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -208,7 +208,7 @@ def read_log(path: Path) -> list[Entry]:
 
 
 def village(hosts: int = 5, pages: int = 20, size: int = 2_000, branches: int = 2) -> dict[str, Site]:
-    """Give well-behaved hosts www0.test, www1.test ...: each a tree of pages, its first naming the next."""
+    """Return well-behaved hosts www0.test, www1.test ...: each a tree of pages, its first naming the next."""
 
     def site(number: int) -> Site:
         def reply(exchange: Exchange) -> Reply:

@@ -47,7 +47,7 @@ def newest(store: Store) -> str:
 
 
 def places(selection: Selection) -> list[tuple[str, str]]:
-    """Give the (url, matchType) of every look-up that a selection needs."""
+    """Return the (url, matchType) of every look-up that a selection needs."""
     below = [(name, "domain") for name in (*selection.tlds, *selection.domains)]
     return below + [(name, "host") for name in selection.hosts]
 
@@ -63,7 +63,7 @@ def pages(store: Store, crawl: str, place: tuple[str, str], selection: Selection
 
 
 def hits(store: Store, crawl: str, place: tuple[str, str], page: int, selection: Selection) -> pa.Table:
-    """Give the captures of one page that fit, as a plan's rows in the index's order."""
+    """Return the captures of one page that fit, as a plan's rows in the index's order."""
     lines = _ask(store, _query(crawl, place, selection, {"page": str(page)}))
     rows = [row for row in map(_row, lines) if row is not None]
     table = pa.Table.from_pylist(rows, _ROW)
@@ -109,7 +109,7 @@ def _query(crawl: str, place: tuple[str, str], selection: Selection, more: dict[
 
 
 def _ask(store: Store, query: str) -> list[dict[str, Any]]:
-    """Give the lines of an answer; none where the server says that it has no captures."""
+    """Return the lines of an answer; none where the server says that it has no captures."""
     try:
         body = store.whole(query)
     except MissingError as error:

@@ -45,7 +45,7 @@ def take(pieces: Iterable[pa.Table], selection: Selection) -> pa.Table:
 
 
 def _drawn(table: pa.Table, seed: int) -> pa.Array:
-    """Give the rows in an order that the seed decides."""
+    """Return the rows in an order that the seed decides."""
     names = zip(table["file"].to_pylist(), table["offset"].to_pylist(), strict=True)
     keys = [xxhash.xxh3_64_intdigest(f"{file}:{offset}".encode(), seed=seed) for file, offset in names]
     return pa.array(np.argsort(np.array(keys, np.uint64), kind="stable"))
@@ -68,7 +68,7 @@ def in_seeded_order(items: Sequence[T], name: Callable[[T], str], seed: int) -> 
 
 
 def columnar(store: Store, selection: Selection, pool: Executor) -> Iterator[pa.Table]:
-    """Give the fitting captures of the columnar index, a row group at a time.
+    """Yield the fitting captures of the columnar index, a row group at a time.
 
     With a limit, files come in a drawn order and give one drawn row group each, then a second, and so on, so
     that no more footers are read than are needed.
@@ -93,7 +93,7 @@ def columnar(store: Store, selection: Selection, pool: Executor) -> Iterator[pa.
 
 
 def from_cdx(store: Store, selection: Selection) -> Iterator[pa.Table]:
-    """Give the fitting captures that the CDX API finds, a page at a time, in a drawn order with a limit."""
+    """Yield the fitting captures that the CDX API finds, a page at a time, in a drawn order with a limit."""
     pages = [
         (place, page)
         for place in cdx.places(selection)

@@ -118,7 +118,7 @@ class Access(Section):
 
     @property
     def user_agent(self) -> str:
-        """Give the User-Agent field: name, version and, where one is given, the contact."""
+        """Return the User-Agent field: name, version and, where one is given, the contact."""
         header = self.agent.header
         return header if self.agent.contact else header.partition(" ")[0]
 

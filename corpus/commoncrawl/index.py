@@ -73,7 +73,7 @@ def footer(store: Store, path: str) -> Footer:
 
 
 def groups(found: Footer, selection: Selection) -> list[int]:
-    """Give the row groups that statistics do not rule out; ConfigError where a column is missing."""
+    """Return the row groups that statistics do not rule out; ConfigError where a column is missing."""
     names = {found.metadata.schema.column(i).path: i for i in range(found.metadata.num_columns)}
     columns.require(names, selection, found.path)
     rules = [(names[name], spans) for name, spans in _spans(selection) if name in names]
@@ -103,7 +103,7 @@ def _spans(selection: Selection) -> list[tuple[str, list[Span]]]:
 
 
 def _surts(host: str) -> Span:
-    """Give the range of SURT keys of a name and all below it.
+    """Return the range of SURT keys of a name and all below it.
 
     After the labels, turned round, comes ")" or ":" and the port, or "," and a further label; the range
     from the first to the last of these holds a few other names too. A leading "www." has no place in a key.
@@ -124,12 +124,12 @@ def _may_hold(column: pq.ColumnChunkMetaData, spans: list[Span]) -> bool:
 
 
 def _comparable(value: object) -> bytes | int:
-    """Give a bound as statistics order it: text by its UTF-8 bytes."""
+    """Return a bound as statistics order it: text by its UTF-8 bytes."""
     return value.encode() if isinstance(value, str) else value  # type: ignore[return-value]
 
 
 def hits(store: Store, found: Footer, group: int, selection: Selection, pool: Executor) -> pa.Table:
-    """Give the captures of a row group that fit, as a plan's rows in the index's order.
+    """Return the captures of a row group that fit, as a plan's rows in the index's order.
 
     First only the columns by which they are chosen are read, and the others where there is any.
     """
@@ -165,7 +165,7 @@ def _read_piece(store: Store, path: str, piece: tuple[int, int]) -> bytes:
 
 
 def _extent(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    """Give where the bytes of a column chunk start, and how many they are."""
+    """Return where the bytes of a column chunk start, and how many they are."""
     start = column.data_page_offset
     if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
         start = column.dictionary_page_offset

@@ -41,7 +41,7 @@ class Plan:
         return [Hit(**row) for row in table.to_pylist()]
 
     def latest(self, first: int, last: int) -> Any:
-        """Give the moment of the latest of the captures `first` to `last` - 1, in UTC."""
+        """Return the moment of the latest of the captures `first` to `last` - 1, in UTC."""
         return max(self._rows(first, last, ["fetched"])["fetched"].to_pylist())
 
     def _rows(self, first: int, last: int, columns: list[str]) -> pa.Table:
@@ -80,7 +80,7 @@ def _checksum(rows: pa.Table) -> str:
 
 
 def ensure(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
-    """Give the plan of a selection, and a line about it: the one that `folder` holds, or a new one.
+    """Return the plan of a selection, and a line about it: the one that `folder` holds, or a new one.
 
     A selection without a crawl is that of the plan that is there, else of the newest crawl. Raises
     ConfigError where the folder has another selection of the same crawl, and where nothing fits.

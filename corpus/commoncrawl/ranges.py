@@ -51,7 +51,7 @@ def cut(start: int, length: int, most: int) -> list[tuple[int, int]]:
 
 
 def in_order(pool: Executor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[tuple[S, T]]:
-    """Give each item with what `work` makes of it, in order, while at most `ahead` of them are at work.
+    """Yield each item with what `work` makes of it, in order, while at most `ahead` of them are at work.
 
     When one fails, or the caller stops, those that have not begun are not begun.
     """

@@ -35,7 +35,7 @@ class Fault:
 
 
 def fault(member: bytes, hit: Hit) -> Fault | None:
-    """Say what is wrong with the bytes that should be a capture's record; None when all is well.
+    """Return what is wrong with the bytes that should be a capture's record; None when all is well.
 
     Causes: truncated (fewer bytes than the index says, or a member or record that goes on), bad-gzip-member,
     bad-length (more than one member, or no record's length), not-warc, not-response, other-url, and digest
@@ -85,7 +85,7 @@ def _record_fault(record: bytes, hit: Hit) -> Fault | None:
 
 
 def digest(body: bytes) -> str:
-    """Give a body's SHA-1 as the index writes it, in base 32."""
+    """Return a body's SHA-1 as the index writes it, in base 32."""
     return digest_of(body).removeprefix("sha1:")
 
 

@@ -257,7 +257,7 @@ def _span(answer: urllib3.BaseHTTPResponse) -> tuple[int, int, int]:
 
 
 def _proxy(base: str) -> str | None:
-    """Give the proxy that the environment names for a URL (http_proxy, https_proxy, no_proxy)."""
+    """Return the proxy that the environment names for a URL (http_proxy, https_proxy, no_proxy)."""
     parts = urllib3.util.parse_url(base)
     if parts.host in (None, "localhost", "127.0.0.1", "[::1]") or proxy_bypass(parts.host):
         return None
@@ -339,7 +339,7 @@ class FileStore:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """Give the exceptions by which file systems say that they want to know who asks."""
+    """Return the exceptions by which file systems say that they want to know who asks."""
     try:
         from botocore.exceptions import NoCredentialsError
     except ImportError:  # without the extra for s3

@@ -81,7 +81,7 @@ class Part:
         self._note = path.with_name(f"{path.name}.note")
 
     def size(self) -> int:
-        """Give how many bytes are there."""
+        """Return how many bytes are there."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def note(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _go_on(store: Store, path: str, part: Part, beat: Beat) -> None:
 
 
 def check(path: Path) -> tuple[int, str]:
-    """Give a gzip file's number of members, which is that of its records, and its SHA-256.
+    """Return a gzip file's number of members, which is that of its records, and its SHA-256.
 
     Raises DamageError where it is not whole.
     """

@@ -206,7 +206,7 @@ def _id() -> str:
 
 
 def _response(answer: Answer, header: bytes, earlier: Earlier | None) -> tuple[str, Fields, bytes]:
-    """Give type, further fields and block of the record that holds an answer."""
+    """Return type, further fields and block of the record that holds an answer."""
     unmodified = answer.status == 304
     if not unmodified and (earlier is None or earlier.digest != answer.digest):
         fields = [("WARC-Payload-Digest", answer.digest)]
@@ -232,7 +232,7 @@ def _protocols(answer: Answer) -> Fields:
 
 
 def _http_header(answer: Answer) -> bytes:
-    """Give the header as sent, made true of the body as it is kept: its framing undone, perhaps cut.
+    """Return the header as sent, made true of the body as it is kept: its framing undone, perhaps cut.
 
     As Common Crawl has it, a field that is no longer true goes by the name X-Crawl-..., and Content-Length
     is that of what follows. Content-Encoding stays where the body is kept packed as it came.

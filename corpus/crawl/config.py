@@ -42,7 +42,7 @@ class Agent(Section):
 
     @property
     def header(self) -> str:
-        """Give the User-Agent field."""
+        """Return the User-Agent field."""
         from importlib.metadata import version
 
         contact = self.contact if "://" in self.contact else f"mailto:{self.contact}"

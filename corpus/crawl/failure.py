@@ -75,7 +75,7 @@ def _kind(inner: Exception, error: Exception) -> Kind:
 
 
 def has_status(error: Exception) -> bool:
-    """Say whether an answer had begun with a status before it failed."""
+    """Return whether an answer had begun with a status before it failed."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return isinstance(error.message, Message)
     return isinstance(error, aiohttp.ClientResponseError) and error.status >= 100

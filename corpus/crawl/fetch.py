@@ -81,16 +81,16 @@ class Answer:
 
     @property
     def media(self) -> str:
-        """Give the media type in lower case, without parameters; "" where the server names none."""
+        """Return the media type in lower case, without parameters; "" where the server names none."""
         return self.headers.get("content-type", "").split(";")[0].split(",")[0].strip().lower()
 
     @property
     def charset(self) -> str | None:
-        """Give the charset that the server names."""
+        """Return the charset that the server names."""
         return charset_of(self.headers.get("content-type", ""))
 
     def values(self, name: str) -> list[str]:
-        """Give the values of a field (name in lower case), one for each time that it was sent."""
+        """Return the values of a field (name in lower case), one for each time that it was sent."""
         wanted = name.encode()
         return [_text(value) for key, value in self.raw_headers if key.lower() == wanted]
 
@@ -165,7 +165,7 @@ class Fetcher:
         await self._guard.close()
 
     async def _turn(self, target: URL) -> asyncio.Semaphore:
-        """Give what keeps requests to one address few: many hosts may be names of one machine."""
+        """Return what keeps requests to one address few: many hosts may be names of one machine."""
         async with self._requests:
             found = await self._guard.resolve(target.raw_host or "", target.port or 0)
         return self._turns[found[0]["host"]]
@@ -261,7 +261,7 @@ class Fetcher:
 
 
 def stays_packed(fields: Mapping[str, str]) -> bool:
-    """Say whether a body is kept packed as it was sent: in codings that every reader of WARC files knows.
+    """Return whether a body is kept packed as it was sent: in codings that every reader of WARC files knows.
 
     Brotli, which some servers send unasked, is not among them: warcio cannot unpack it beside the package
     that most have.
@@ -317,7 +317,7 @@ def _text(value: bytes) -> str:
 
 
 def _is_whole(status: int, fields: dict[str, str], body: bytes, limit: int) -> bool:
-    """Say whether a packed body is whole by its own measure, whatever its Content-Length says."""
+    """Return whether a packed body is whole by its own measure, whatever its Content-Length says."""
     if fields.get("content-encoding", "").strip().lower() in ("", "identity", "none") or not body:
         return False
     try:

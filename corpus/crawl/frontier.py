@@ -24,7 +24,7 @@ _SEED_PRIORITY = 10.0
 
 
 def from_seeds(seeds: Sequence[str], earlier: pa.Table | None = None) -> pa.Table:
-    """Give the first frontier [FRONTIER]: normalised seeds, then what an `earlier` crawl kept [FETCHES].
+    """Return the first frontier [FRONTIER]: normalised seeds, then what an `earlier` crawl kept [FETCHES].
 
     The pages of an earlier crawl are asked for again with what it noted (ETag, date, digest).
     """
@@ -46,7 +46,7 @@ def _row(url: str, *, via: str, depth: int = 0, priority: float = 0.0, **noted: 
 
 
 def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Keys) -> pa.Table:
-    """Give the frontier after a round: what is left of `waiting` [FRONTIER], and new outlinks [OUTLINKS].
+    """Return the frontier after a round: what is left of `waiting` [FRONTIER], and new outlinks [OUTLINKS].
 
     `fetches` [FETCHES] are the round's, `done` the sorted keys of addresses settled in the rounds before it.
     """
@@ -60,7 +60,7 @@ def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Ke
 
 
 def keys_of(fetches: pa.Table, outcomes: Sequence[str]) -> Keys:
-    """Give the sorted keys of the rows with one of these outcomes."""
+    """Return the sorted keys of the rows with one of these outcomes."""
     chosen = fetches.filter(pc.is_in(fetches["outcome"], value_set=pa.array(outcomes)))
     return np.unique(_keys(chosen))
 
@@ -118,7 +118,7 @@ def _with_tries(table: pa.Table, retried: pa.Table) -> pa.Table:
 
 
 def _as_frontier(found: pa.Table) -> pa.Table:
-    """Give outlinks the columns of a frontier: not due, not tried, nothing noted."""
+    """Return outlinks the columns of a frontier: not due, not tried, nothing noted."""
     schema = FRONTIER.schema()
     columns = []
     for field in schema:
@@ -134,7 +134,7 @@ def _as_frontier(found: pa.Table) -> pa.Table:
 
 
 def as_outlinks(frontier: pa.Table) -> pa.Table:
-    """Give addresses of a frontier the columns of outlinks."""
+    """Return addresses of a frontier the columns of outlinks."""
     return frontier.select([field.name for field in OUTLINKS.schema()]).cast(OUTLINKS.schema())
 
 
@@ -200,12 +200,12 @@ def deal(frontier: pa.Table, buckets: int) -> list[pa.Table]:
 
 
 def bucket_of(host: str, buckets: int) -> int:
-    """Give the bucket of a host."""
+    """Return the bucket of a host."""
     return xxhash.xxh3_64_intdigest(domain_of(host).encode()) % buckets
 
 
 def latest(tables: Iterable[pa.Table]) -> pa.Table:
-    """Give the last row of each host [HOSTS] of tables in the order of their rounds."""
+    """Return the last row of each host [HOSTS] of tables in the order of their rounds."""
     whole = pa.concat_tables([HOSTS.schema().empty_table(), *tables])
     hosts = pc.dictionary_encode(whole["host"]).combine_chunks()
     last = np.zeros(len(hosts.dictionary), np.int64)

@@ -92,7 +92,7 @@ def _zero(kind: pa.DataType) -> object:
 
 
 def closed(home: Path) -> list[tuple[str, int]] | None:
-    """Give the WARC files that a unit closed, each with its number of records; None while it is at work."""
+    """Return the WARC files that a unit closed, each with its number of records; None while it is at work."""
     for event in journal.events(home):
         if "closed" in event:
             return [(name, records) for name, records in event["closed"]]

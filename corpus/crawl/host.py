@@ -58,7 +58,7 @@ class Host:
         return host
 
     def as_row(self) -> dict[str, Any]:
-        """Give the host's row [HOSTS]."""
+        """Return the host's row [HOSTS]."""
         return {
             "host": self.name,
             "robots_status": self.robots_status,
@@ -89,7 +89,7 @@ class Host:
             self.tdm, self.tdm_body = None, ""
 
     def reserved(self, url: str) -> bool:
-        """Say whether tdmrep.json reserves an address of this origin."""
+        """Return whether tdmrep.json reserves an address of this origin."""
         return self.tdm is not None and bool(self.tdm.reserved(url[len(self.name) :] or "/"))
 
     def find_sitemaps(self, named: Iterable[str]) -> None:
@@ -110,5 +110,5 @@ class Host:
 
     @property
     def has_sitemaps(self) -> bool:
-        """Say whether sitemaps are left to be read."""
+        """Return whether sitemaps are left to be read."""
         return self.sitemaps_read < len(self.sitemaps)

@@ -19,7 +19,7 @@ Plan = dict[str, Any]
 
 
 def round_folder(folder: str, number: int) -> str:
-    """Give the stage folder of a round, counted from 1."""
+    """Return the stage folder of a round, counted from 1."""
     return files.join(folder, ROUNDS, f"{number:04}")
 
 
@@ -89,5 +89,5 @@ def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
 
 
 def home(folder: str, fingerprint: str) -> str:
-    """Give the working folder of a unit of a round's stage folder: journal and open archive."""
+    """Return the working folder of a unit of a round's stage folder: journal and open archive."""
     return files.join(folder, UNITS, f"{fingerprint}.work")

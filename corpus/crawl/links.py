@@ -170,7 +170,7 @@ def _tokens(attributes: Mapping[str, str]) -> list[str]:
 
 
 def _named(href: str, rel: list[str], language: str) -> list[_Found]:
-    """Give the link of a <link> element or a Link field, if it is one to a page."""
+    """Return the link of a <link> element or a Link field, if it is one to a page."""
     if "canonical" in rel:
         return [(href, "canonical", False, "")]
     if "alternate" in rel and language:
@@ -187,14 +187,14 @@ def _refreshed(value: str) -> list[_Found]:
 
 
 def _in_field(field: str) -> Iterator[_Found]:
-    """Give the links of Link header fields (RFC 8288)."""
+    """Yield the links of Link header fields (RFC 8288)."""
     for target, written in _FIELD.findall(field):
         parameters = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(written)}
         yield from _named(target, parameters.get("rel", "").lower().split(), parameters.get("hreflang", ""))
 
 
 def _links(found: list[_Found], url: str, base: str, charset: str) -> list[Link]:
-    """Give each address once, in the order of the page, without the page itself."""
+    """Return each address once, in the order of the page, without the page itself."""
     links: dict[str, Link] = {}
     known: dict[str, str | None] = {}  # pages repeat themselves, in menus above all
     for href, via, nofollow, hint in found:

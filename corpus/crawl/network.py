@@ -83,7 +83,7 @@ class Guard(AbstractResolver):
         self._pool = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="resolve")
 
     def permits(self, address: Address) -> bool:
-        """Say whether an address may be connected to."""
+        """Return whether an address may be connected to."""
         real = destination(address)
         return is_public(address) or any(address in net or real in net for net in self._allow)
 
@@ -96,7 +96,7 @@ class Guard(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Give a host's permitted addresses; raises Unresolved, Refused."""
+        """Return a host's permitted addresses; raises Unresolved, Refused."""
         name = host.lower().rstrip(".")
         other = self._instead.get(f"{name}:{port}") or self._instead.get(name)
         address = None if other else literal(name)

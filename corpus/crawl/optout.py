@@ -51,7 +51,7 @@ def reservations(values: Iterable[str]) -> bool | None:
 
 
 def found(header: Iterable[str], meta: Iterable[str], tdm: Mapping[str, bool | None]) -> dict[str, str]:
-    """Give each opt-out that was found and where: {"noai": "header", "tdm": "meta"}.
+    """Return each opt-out that was found and where: {"noai": "header", "tdm": "meta"}.
 
     `tdm` has the reservations by place: file, header, meta. Of those that say something the last counts
     (TDMRep, "processing priority").
@@ -84,7 +84,7 @@ class Tdm:
         )
 
     def reserved(self, path: str) -> bool | None:
-        """Say whether mining is reserved for a path with its query; None where the file says nothing.
+        """Return whether mining is reserved for a path with its query; None where the file says nothing.
 
         Locations match as paths of robots.txt do; the first that does counts.
         """

@@ -34,7 +34,7 @@ class Verdict:
 
 
 def is_wanted(status: int, fields: Mapping[str, str]) -> bool:
-    """Say whether a body is worth its bytes: not that of an image or a film, whatever its length."""
+    """Return whether a body is worth its bytes: not that of an image or a film, whatever its length."""
     return status != 200 or media_of(fields.get("content-type", "")) != "other"
 
 

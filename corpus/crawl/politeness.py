@@ -11,7 +11,7 @@ from corpus.crawl.config import Politeness
 
 
 def pause(settings: Politeness, seconds: float, crawl_delay: float) -> float:
-    """Give the pause in seconds after an answer that took `seconds`: as Heritrix, a multiple of its time.
+    """Return the pause in seconds after an answer that took `seconds`: as Heritrix, a multiple of its time.
 
     A `Crawl-delay` of robots.txt lengthens it, up to the configured limit; it never shortens it.
     """
@@ -20,7 +20,7 @@ def pause(settings: Politeness, seconds: float, crawl_delay: float) -> float:
 
 
 def backoff(settings: Politeness, failures: int, retry_after: float | None, chance: random.Random) -> float:
-    """Give the pause after so many failures in a row: doubled, jittered, at least Retry-After."""
+    """Return the pause after so many failures in a row: doubled, jittered, at least Retry-After."""
     doubled: float = settings.backoff_s * 2 ** min(failures - 1, 30)
     jittered = min(doubled, settings.max_backoff_s) * chance.uniform(0.5, 1.0)
     return max(jittered, min(retry_after or 0.0, settings.max_backoff_s))

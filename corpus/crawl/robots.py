@@ -54,7 +54,7 @@ class Pattern:
         self._forms = tuple(form.split("*") for form in forms)
 
     def matches(self, path: UrlPath) -> bool:
-        """Say whether a path with its query begins as the pattern says."""
+        """Return whether a path with its query begins as the pattern says."""
         for form in path.forms:
             for pieces in self._forms:
                 if form.startswith(pieces[0]) and self._fits(pieces, form):
@@ -62,7 +62,7 @@ class Pattern:
         return False
 
     def _fits(self, pieces: list[str], path: str) -> bool:
-        """Say whether the pieces follow each other in a path that begins with the first."""
+        """Return whether the pieces follow each other in a path that begins with the first."""
         first, *rest = pieces
         at = len(first)
         if not rest:
@@ -86,7 +86,7 @@ class UrlPath:
 
 
 def octets(text: str) -> str:
-    """Give a text as octets, a character each, as patterns take it."""
+    """Return a text as octets, a character each, as patterns take it."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
 
 
@@ -133,7 +133,7 @@ class Robots:
         self.sitemaps = sitemaps
 
     def allows(self, url: str, agent: str) -> bool:
-        """Say whether `agent` (a product token) may fetch an address."""
+        """Return whether `agent` (a product token) may fetch an address."""
         path = _ORIGIN.sub("", url, count=1).partition("#")[0]
         if path == "/robots.txt":  # section 2.2.2: implicitly allowed
             return True
@@ -141,7 +141,7 @@ class Robots:
         return next((allow for pattern, allow in self._group(agent).rules if pattern.matches(ready)), True)
 
     def crawl_delay(self, agent: str) -> float | None:
-        """Give the Crawl-delay in seconds that is asked of `agent`, the longest where there are several."""
+        """Return the Crawl-delay in seconds that is asked of `agent`, the longest where there are several."""
         return self._group(agent).delay
 
     def _group(self, agent: str) -> _Group:
@@ -180,7 +180,7 @@ def parse(body: bytes, base: str = "") -> Robots:
 
 
 def _patterns(value: str, allow: bool) -> list[str]:
-    """Give the patterns that a rule stands for: none where it names no path, which disallows nothing."""
+    """Return the patterns that a rule stands for: none where it names no path, which disallows nothing."""
     if not value:
         return []
     folder, slash, name = value.rpartition("/")
@@ -190,7 +190,7 @@ def _patterns(value: str, allow: bool) -> list[str]:
 
 
 def _text(body: bytes) -> str:
-    """Give the file's octets as characters, without the mark that it may begin with, whole or cut short."""
+    """Return the file's octets as characters, without the mark that it may begin with, whole or cut short."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return body.decode("utf-16", "replace").encode("utf-8", "replace").decode("latin-1")
     for size in (3, 2, 1):
@@ -212,7 +212,7 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _token(value: str) -> str:
-    """Give the product token that a user-agent line names, "" where it names none."""
+    """Return the product token that a user-agent line names, "" where it names none."""
     found = _TOKEN.match(value)
     return found[0].lower() if found else ""
 

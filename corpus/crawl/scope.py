@@ -30,7 +30,7 @@ class Boundary:
         self._deny = [re.compile(pattern) for pattern in settings.deny]
 
     def refusal(self, url: str, depth: int) -> str | None:
-        """Say why a normalised address, so many links from a seed, is outside; None where it is inside.
+        """Return why a normalised address, so many links from a seed, is outside; None where it is inside.
 
         scope.depth, scope.host, scope.domain, scope.tld, scope.deny and scope.allow say which setting it was,
         scope.media that the name is that of no page, trap.* what `urls.trap` saw.
@@ -58,5 +58,5 @@ class Boundary:
 
 
 def _name(url: str) -> str:
-    """Give host and port without the scheme and without "www.": most sites lead from one to the other."""
+    """Return host and port without the scheme and without "www.": most sites lead from one to the other."""
     return host_of(url).partition("://")[2].removeprefix("www.")

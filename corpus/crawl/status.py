@@ -65,18 +65,18 @@ class Status:
 
     @property
     def hosts(self) -> int:
-        """Give the number of hosts that were asked."""
+        """Return the number of hosts that were asked."""
         return len(self._hosts)
 
     @property
     def rate(self) -> float:
-        """Give settled addresses a second over the last minute of work."""
+        """Return settled addresses a second over the last minute of work."""
         if len(self._settled) < 2:
             return 0.0
         return len(self._settled) / max(1.0, (max(self._settled) - min(self._settled)) / 1000)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON; what waits is not known between rounds."""
+        """Return plain values, for JSON; what waits is not known between rounds."""
         plain = {"round": self.round, "is_finished": self.is_finished, "hosts": self.hosts}
         counts = {"outcomes": dict(self.outcomes), "causes": dict(self.causes)}
         amounts = {"requests": self.requests, "bytes": self.bytes, "due": self.due}
@@ -142,7 +142,7 @@ class Watch:
 
 
 def _rows(home: str, path: str) -> Iterator[dict[str, Any]]:
-    """Give some columns of a file of FETCHES, times in milliseconds as the journal has them."""
+    """Yield some columns of a file of FETCHES, times in milliseconds as the journal has them."""
     for batch in dataset.batches(home, path, _COLUMNS):
         at = batch.schema.get_field_index("started")
         yield from batch.set_column(at, "started", pc.cast(batch["started"], "int64")).to_pylist()

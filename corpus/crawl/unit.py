@@ -161,7 +161,7 @@ class Unit:
                 group.create_task(visit_one_after_another())
 
     def _servers(self) -> dict[str, list[range]]:
-        """Give the rows of what is due by the name of the server; rows of an origin lie together."""
+        """Return the rows of what is due by the name of the server; rows of an origin lie together."""
         hosts = pc.run_end_encode(self._due["host"].combine_chunks())
         found: dict[str, list[range]] = defaultdict(list)
         start = 0
@@ -171,7 +171,7 @@ class Unit:
         return found
 
     def _rows(self, places: list[range]) -> list[Row]:
-        """Give the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
+        """Return the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
         rows = [row for at in places for row in self._due.slice(at.start, len(at)).to_pylist()]
         tried = self._progress.tried
         return [
@@ -181,7 +181,7 @@ class Unit:
         ]
 
     def _host(self, name: str) -> Host:
-        """Give what is known of a host: from the journal, else from the rounds before."""
+        """Return what is known of a host: from the journal, else from the rounds before."""
         now, settings = datetime.now(UTC), self.settings.politeness
         noted = self._progress.hosts.get(name)
         row = _host_of_json(noted) if noted is not None else None
@@ -192,7 +192,7 @@ class Unit:
         return host
 
     def _all_paces(self) -> dict[str, Pace]:
-        """Give the paces of servers by name, which hold for all origins of each, also those not due now."""
+        """Return the paces of servers by name, which hold for all origins of each, also those not due now."""
         ready: dict[str, datetime] = {}
 
         def wait(host: str, moment: datetime) -> None:
@@ -211,7 +211,7 @@ class Unit:
         return {server: Pace(moment) for server, moment in ready.items()}
 
     def pace(self, url: str) -> Pace:
-        """Give the pace of an address's server, which all visits share."""
+        """Return the pace of an address's server, which all visits share."""
         return self._paces.setdefault(_server(host_of(url)), Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
@@ -262,7 +262,7 @@ class Unit:
 
 
 def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Row:
-    """Give the row [FETCHES] of an outcome, as JSON has it."""
+    """Return the row [FETCHES] of an outcome, as JSON has it."""
     fetch = {name: row[name] for name in ("key", "url", "host", "depth", "tries", "referrer")}
     fetch["outcome"], fetch["cause"], fetch["detail"] = verdict.outcome, verdict.cause, verdict.detail
     fetch["location"], fetch["optouts"] = verdict.location, ", ".join(verdict.optouts)
@@ -287,7 +287,7 @@ def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: P
 
 
 def _facts(row: Row, verdict: Verdict) -> dict[str, object]:
-    """Give the fields of an answer's metadata record, by Heritrix's names where it has them."""
+    """Return the fields of an answer's metadata record, by Heritrix's names where it has them."""
     facts = {"via": row["referrer"], "hopsFromSeed": row["depth"], "outlinks": len(verdict.links)}
     return {**facts, **({"optouts": ", ".join(verdict.optouts)} if verdict.optouts else {})}
 
@@ -297,7 +297,7 @@ def _earlier(row: Row) -> Earlier | None:
 
 
 def _server(host: str) -> str:
-    """Give the name of an origin's server: ports and schemes share it."""
+    """Return the name of an origin's server: ports and schemes share it."""
     return urlsplit(host).hostname or ""
 
 

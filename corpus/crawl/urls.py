@@ -67,7 +67,7 @@ _KNOWN = frozenset(_OTHERS.split())
 
 
 def normalise(url: str, base: str = "", charset: str = "utf-8") -> str | None:
-    """Give the form under which an address is known and fetched; None for what is no http(s) address.
+    """Return the form under which an address is known and fetched; None for what is no http(s) address.
 
     Parsed as browsers do (WHATWG URL): relative to `base`, dot segments resolved, IDNA host, default port
     left out, all ASCII. Then without fragment, credentials, tracking parameters and session ids of the known
@@ -128,13 +128,13 @@ def escape(found: re.Match[str]) -> str:
 
 
 def host_of(url: str) -> str:
-    """Give the origin of a normalised address, `scheme://host[:port]`: the unit of politeness."""
+    """Return the origin of a normalised address, `scheme://host[:port]`: the unit of politeness."""
     end = url.find("/", 8)
     return url if end < 0 else url[:end]
 
 
 def domain_of(host: str) -> str:
-    """Give the registered domain of a host, an origin or a normalised address: kitaplik.com.tr.
+    """Return the registered domain of a host, an origin or a normalised address: kitaplik.com.tr.
 
     By the Public Suffix List, its private part too, so that the owners below github.io stay apart. An IP
     address, a single name and a public suffix are their own domain.
@@ -160,12 +160,12 @@ def _suffixes() -> PublicSuffixList:
 
 
 def key(url: str) -> int:
-    """Give the 64-bit hash (xxh3) that stands for a normalised address."""
+    """Return the 64-bit hash (xxh3) that stands for a normalised address."""
     return xxhash.xxh3_64_intdigest(url.encode())
 
 
 def trap(url: str) -> str | None:
-    """Say why a normalised address looks like one of endlessly many; None where it does not.
+    """Return why a normalised address looks like one of endlessly many; None where it does not.
 
     The reasons: trap.long, trap.deep, trap.repeating, trap.parameters, trap.session, trap.calendar.
     """
@@ -198,7 +198,7 @@ def _repeating(segments: list[str]) -> bool:
 
 
 def priority(url: str, hint: str, language: str) -> float:
-    """Say how early a normalised address should be fetched, higher first, from about -6 to 4.
+    """Return how early a normalised address should be fetched, higher first, from about -6 to 4.
 
     Pages that seem to be in `language` (ISO 639-3; "" for none) come first: by `hint`, the language tag that
     a link gives of its target; by a mark in the address (/tr/, tr.example.org, ?lang=tr); by the country's

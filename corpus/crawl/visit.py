@@ -307,7 +307,7 @@ class Visit:
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
     def _refusal(self, host: Host, url: str) -> str | None:
-        """Give the rule by which a site keeps an address to itself."""
+        """Return the rule by which a site keeps an address to itself."""
         if host.robots is None or not host.robots.allows(url, self._settings.agent.name):
             return "robots.disallow"
         if "tdm" in self._settings.politeness.honour and host.reserved(url):

@@ -12,7 +12,7 @@ __all__ = ["Drop", "Preset", "Rest", "apply", "load", "names", "source", "url"]
 
 
 def apply(view: TextView, preset: Preset) -> Drop | Rest:
-    """Give the text to go on with, or the first rule that drops the document.
+    """Return the text to go on with, or the first rule that drops the document.
 
     The text is that of `view` itself unless C4's rules took lines out of it. The order is FineWeb's, which
     lets the last filter read what C4 left, but quality comes before repetition: what stays is the same, and a

@@ -58,7 +58,7 @@ class C4(Section):
 
 
 def check(seen: TextView, rules: C4) -> Drop | Rest:
-    """Give the page without the lines that the rules take out (`seen` itself where none), or what drops it.
+    """Return the page without the lines that the rules take out (`seen` itself where none), or what drops it.
 
     A page that loses all its lines is dropped as `c4.lines`; lines without their citations are counted as
     `c4.citation`.
@@ -90,7 +90,7 @@ def check(seen: TextView, rules: C4) -> Drop | Rest:
 
 
 def line_rules(seen: TextView, rules: C4) -> Drop | dict[str, NDArray[np.intp]]:
-    """Say which rule takes out which lines (indices), each line under the first that does."""
+    """Return which rule takes out which lines (indices), each line under the first that does."""
     removed: dict[str, NDArray[np.intp]] = {}
     standing = np.ones(seen.lines, dtype=np.bool_)
 
@@ -178,7 +178,7 @@ def _lines_with(
 
 
 def _kept_text(seen: TextView, keep: NDArray[np.bool_]) -> str:
-    """Give the text without the lines that are not kept; indentation and the borders of paragraphs stay."""
+    """Return the text without the lines that are not kept; indentation and the borders of paragraphs stay."""
     pieces: list[str] = []
     before = 0
     border = False

@@ -156,7 +156,7 @@ def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _paragraphs(line_hashes, starts, ends, paragraph_lines):  # type: ignore[no-untyped-def]
-    """Give the hash and the length (a line break between two lines) of each paragraph."""
+    """Return the hash and the length (a line break between two lines) of each paragraph."""
     count = paragraph_lines.size - 1
     hashes = np.empty(count, np.uint64)
     lengths = np.empty(count, np.int32)

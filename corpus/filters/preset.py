@@ -29,7 +29,7 @@ class Preset(Section):
 
 
 def names() -> list[str]:
-    """Give the names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     return sorted(
         entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")
     )
@@ -47,7 +47,7 @@ def source(name: str) -> str:
 
 @cache
 def load(name: str) -> Preset:
-    """Give the preset called `name`; ConfigError where there is none, with the name probably meant."""
+    """Return the preset called `name`; ConfigError where there is none, with the name probably meant."""
     return parse(source(name), name)
 
 

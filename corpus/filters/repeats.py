@@ -42,7 +42,7 @@ def ngrams(hashes: U64, lengths: I32, top: I64, duplicate: I64) -> tuple[I64, I6
 
 @njit(cache=True, inline="always")
 def _slot(keys, stamps, stamp, key):  # type: ignore[no-untyped-def]
-    """Give the place of `key` in an open-addressing table, or the free place where it belongs."""
+    """Return the place of `key` in an open-addressing table, or the free place where it belongs."""
     mask = keys.size - 1
     at = np.int64((key ^ (key >> np.uint64(32))) & np.uint64(mask))
     while stamps[at] == stamp and keys[at] != key:

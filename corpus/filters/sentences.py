@@ -40,7 +40,7 @@ def count_sentences(line: str) -> int:
 
 
 def _goes_on(line: str, stop: int, following: int) -> bool:
-    """Say whether the sentence goes on after the full stop at `stop`; the next word is at `following`."""
+    """Return whether the sentence goes on after the full stop at `stop`; the next word is at `following`."""
     if line[following : following + _NEAR].lstrip(_OPENING)[:1].islower():
         return True
     start = max(0, stop - _NEAR)

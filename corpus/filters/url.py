@@ -36,7 +36,7 @@ def check(url: str, settings: Filters) -> Drop | None:
 
 
 def _host(url: str) -> str:
-    """Give the host in lower case and ASCII form; empty where the address has none."""
+    """Return the host in lower case and ASCII form; empty where the address has none."""
     try:
         # All of a longer one would be normalised, in time that grows with the square of its length.
         host = urlsplit((url if "//" in url else f"//{url}")[:_LONGEST_HOST]).hostname or ""

@@ -13,7 +13,7 @@ from corpus.text.view import U64, TextView, word_hashes
 
 
 def present(view: TextView, words: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Say whether the text has each of `words` (single words, compared folded): [len(words)]."""
+    """Return whether the text has each of `words` (single words, compared folded): [len(words)]."""
     wanted, order = _sorted(words)
     found: Any = _present(view.word_hashes, wanted)
     return np.asarray(found[order])
@@ -21,7 +21,7 @@ def present(view: TextView, words: tuple[str, ...]) -> NDArray[np.bool_]:
 
 @cache
 def _sorted(words: tuple[str, ...]) -> tuple[U64, NDArray[np.intp]]:
-    """Give the different hashes of the words, sorted, and the place of each word among them."""
+    """Return the different hashes of the words, sorted, and the place of each word among them."""
     hashes = np.array([word_hashes(word)[0] for word in words], dtype=np.uint64)
     wanted, order = np.unique(hashes, return_inverse=True)
     return wanted, order

@@ -36,24 +36,24 @@ class Build:
     tokens: Stage | None = None
 
     def stages(self) -> list[Stage]:
-        """Give the stages that are there, in the order in which a build makes them."""
+        """Return the stages that are there, in the order in which a build makes them."""
         there = (self.clean, self.dedupe, self.shards, self.tokens)
         return [stage for stage in there if stage is not None]
 
     def need_clean(self, purpose: str) -> Stage:
-        """Give the clean stage; DatasetError where it is not there."""
+        """Return the clean stage; DatasetError where it is not there."""
         return _need(self.clean, self.root, "clean", purpose)
 
     def need_dedupe(self, purpose: str) -> Stage:
-        """Give the dedupe stage; DatasetError where it is not there."""
+        """Return the dedupe stage; DatasetError where it is not there."""
         return _need(self.dedupe, self.root, "dedupe", purpose)
 
     def need_shards(self, purpose: str) -> Stage:
-        """Give the shard stage; DatasetError where it is not there."""
+        """Return the shard stage; DatasetError where it is not there."""
         return _need(self.shards, self.root, "shards", purpose)
 
     def need_tokens(self, purpose: str) -> Stage:
-        """Give the tokenize stage; DatasetError where it is not there."""
+        """Return the tokenize stage; DatasetError where it is not there."""
         return _need(self.tokens, self.root, "tokens", purpose)
 
 

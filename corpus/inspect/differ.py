@@ -38,7 +38,7 @@ class Comparison:
     cut: bool
 
     def differing(self) -> list[Piece]:
-        """Give the passages that differ."""
+        """Return the passages that differ."""
         return [piece for piece in self.pieces if not piece.same]
 
 
@@ -103,7 +103,7 @@ def _blocks(x: list[int], y: list[int]) -> Iterator[Block]:
 def _anchors(
     x: list[int], i: int, i_end: int, y: list[int], j: int, j_end: int, width: int
 ) -> list[tuple[int, int]]:
-    """Give pairs of positions, rising in both, of runs of `width` that occur once in x and once in y."""
+    """Return pairs of positions, rising in both, of runs of `width` that occur once in x and once in y."""
     in_y = _once(y, j, j_end, width)
     pairs = [(at, in_y[run]) for run, at in _once(x, i, i_end, width).items() if run in in_y]
     return _rising(sorted(pairs))
@@ -118,7 +118,7 @@ def _once(values: list[int], start: int, end: int, width: int) -> dict[tuple[int
 
 
 def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Give the longest subsequence whose second members rise (the first ones do already)."""
+    """Return the longest subsequence whose second members rise (the first ones do already)."""
     tops: list[int] = []  # the smallest end of a rising run of each length
     at: list[int] = []
     before: list[int] = []

@@ -39,7 +39,7 @@ class Entry:
     values: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON; times as ISO 8601."""
+        """Return everything as plain values, ready for JSON; times as ISO 8601."""
         plain = {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in self.values.items()
@@ -61,7 +61,7 @@ def documents(
     find: str | None = None,
     ids: bool = False,
 ) -> list[Entry]:
-    """Give documents of a build's output folder, the first `limit` or `random` ones drawn with a seed.
+    """Return documents of a build's output folder, the first `limit` or `random` ones drawn with a seed.
 
     `stage` is where kept documents are looked for: shards, the parts of clean or token shards; None takes the
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
@@ -153,7 +153,7 @@ def search_pattern(words: str) -> str:
 def _pools(
     stage: Stage, kind: str, conditions: Sequence[Condition], language: str | None = None
 ) -> Iterator[Pool]:
-    """Give the rows of a stage's files; a file that says its language is skipped or taken without a look."""
+    """Yield the rows of a stage's files; a file that says its language is skipped or taken without a look."""
     for file in stage.manifest.files(kind):
         needed = conditions
         if language is not None and file.language:
@@ -164,7 +164,7 @@ def _pools(
 
 
 def _dropped_pools(build: Build, rule: str, conditions: Sequence[Condition]) -> Iterator[Pool]:
-    """Give rows of dropped files, then of removed files whose document fulfils the conditions."""
+    """Yield rows of dropped files, then of removed files whose document fulfils the conditions."""
     clean = build.need_clean("show what was dropped")
     by_rule = Condition("rule", lambda column: pc.starts_with(column, rule))
     if not rule.startswith(DEDUPE):
@@ -228,7 +228,7 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
 
 
 def part_file(files: list[dataset.File], part: int) -> dataset.File:
-    """Give the file of a part by its number; DatasetError where clean has no such part."""
+    """Return the file of a part by its number; DatasetError where clean has no such part."""
     if part >= len(files):
         raise NotThereError(
             f"dedupe/ speaks of part {part}, but clean/ has {len(files)} parts: dedupe was made from another "
@@ -250,7 +250,7 @@ def _from_tokens(
     find: str | None,
     ids: bool,
 ) -> list[Entry]:
-    """Give rows of token shards, decoded."""
+    """Return rows of token shards, decoded."""
     home = build.need_tokens("show tokens")
     pieces = token_shards.model(home)
     conditions = _conditions(language, None)

@@ -73,7 +73,7 @@ class Overview:
     funnel: Funnel
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON."""
+        """Return everything as plain values, ready for JSON."""
         return asdict(self)
 
 
@@ -118,7 +118,7 @@ def overview(root: str, top: int = 10) -> Overview:
 
 
 def hosts_of(urls: pa.Array | pa.ChunkedArray) -> Any:
-    """Give the host of each URL in lower case, empty where there is none."""
+    """Return the host of each URL in lower case, empty where there is none."""
     found = pc.struct_field(pc.extract_regex(urls, pattern=_HOST), "host")
     return pc.ascii_lower(pc.fill_null(found, ""))
 
@@ -223,7 +223,7 @@ class _Scan:
             self.hosts = Counter(dict(ranked[:HOSTS]))
 
     def totals(self) -> tuple[LanguageTotals, ...]:
-        """Give the languages, the one with the most text first."""
+        """Return the languages, the one with the most text first."""
         ranked = sorted(self.languages.items(), key=lambda item: (-item[1].bytes, item[0]))
         return tuple(
             LanguageTotals(

@@ -287,7 +287,7 @@ def _prose(text: str, console: Console, characters: int | None, find: str | None
 
 
 def _start(text: str, characters: int | None, pattern: re.Pattern[str] | None) -> int:
-    """Say where to begin so that what the pattern finds is among so many characters."""
+    """Return where to begin so that what the pattern finds is among so many characters."""
     match = pattern.search(text) if pattern is not None else None
     if characters is None or match is None or match.end() <= characters:
         return 0

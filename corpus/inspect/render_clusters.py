@@ -95,7 +95,7 @@ def _member(member: Member) -> str:
 
 
 def hunks(pieces: Sequence[Piece], passages: int) -> Iterator[Sequence[Piece]]:
-    """Give the first differing passages with the common ones around them, near neighbours in one hunk."""
+    """Yield the first differing passages with the common ones around them, near neighbours in one hunk."""
     differing = [number for number, piece in enumerate(pieces) if not piece.same][:passages]
     start = 0
     for n, number in enumerate(differing):

@@ -38,7 +38,7 @@ class Pool:
         return self.file.rows if self.rows is None else len(self.rows)
 
     def place(self, number: int) -> Place:
-        """Give the place of the pool's row with this number."""
+        """Return the place of the pool's row with this number."""
         return Place(self.folder, self.file, number if self.rows is None else int(self.rows[number]))
 
 
@@ -52,7 +52,7 @@ class Place:
 
 
 def fulfils(batch: pa.RecordBatch | pa.Table, conditions: Sequence[Condition]) -> I64:
-    """Give the row numbers of a batch at which all conditions hold."""
+    """Return the row numbers of a batch at which all conditions hold."""
     mask = np.ones(batch.num_rows, dtype=bool)
     for condition in conditions:
         found = condition.test(batch.column(condition.column))
@@ -61,7 +61,7 @@ def fulfils(batch: pa.RecordBatch | pa.Table, conditions: Sequence[Condition]) -
 
 
 def matching(folder: str, file: File, conditions: Sequence[Condition]) -> Iterator[Pool]:
-    """Give the rows of a file at which all conditions hold, a pool for each record batch.
+    """Yield the rows of a file at which all conditions hold, a pool for each record batch.
 
     Reads only the columns of the conditions, and nothing where there is no condition.
     """
@@ -76,7 +76,7 @@ def matching(folder: str, file: File, conditions: Sequence[Condition]) -> Iterat
 
 
 def first(pools: Iterable[Pool], limit: int) -> list[Place]:
-    """Give the first rows; files behind the last one needed are not opened."""
+    """Return the first rows; files behind the last one needed are not opened."""
     places: list[Place] = []
     for pool in pools:
         places += [pool.place(n) for n in range(min(len(pool), limit - len(places)))]

@@ -53,7 +53,7 @@ def holds(pieces: Tokenizer, pattern: str) -> Condition:
 
 
 def readable(values: dict[str, Any], pieces: Tokenizer, ids: bool) -> dict[str, Any]:
-    """Give a row with its number of `tokens` and its text, and with `ids` and `pieces` where asked for."""
+    """Return a row with its number of `tokens` and its text, and with `ids` and `pieces` where asked for."""
     row: list[int] = values["tokens"]
     shown = {**values, "tokens": len(row), "text": pieces.decode(row)}
     return shown | {"ids": row, "pieces": [pieces.piece(id) for id in row]} if ids else shown

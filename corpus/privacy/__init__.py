@@ -294,7 +294,7 @@ def _is_public(address: str) -> bool:
 
 
 def _near(text: str, span: Span, before: re.Pattern[str], after: re.Pattern[str] | None = None) -> bool:
-    """Say whether a word that explains the number stands just before it or, given `after`, behind."""
+    """Return whether a word that explains the number stands just before it or, given `after`, behind."""
     start, end = span
     return bool(
         before.search(text[max(0, start - 60) : start]) or (after and after.match(text[end : end + 60]))

@@ -41,7 +41,7 @@ _ISSUERS = (
 
 
 def is_tckn(digits: str) -> bool:
-    """Say whether 11 digits are a Turkish identity number, citizens' or foreigners' (98…, 99…).
+    """Return whether 11 digits are a Turkish identity number, citizens' or foreigners' (98…, 99…).
 
     d1 ≠ 0; d10 = 7·(d1+d3+d5+d7+d9) − (d2+d4+d6+d8) mod 10; d11 = d1+…+d10 mod 10.
     """
@@ -52,7 +52,7 @@ def is_tckn(digits: str) -> bool:
 
 
 def is_vkn(digits: str) -> bool:
-    """Say whether 10 digits are a Turkish tax number, by the revenue administration's algorithm."""
+    """Return whether 10 digits are a Turkish tax number, by the revenue administration's algorithm."""
     if len(digits) != 10:
         return False
     total = 0
@@ -63,7 +63,7 @@ def is_vkn(digits: str) -> bool:
 
 
 def is_iban(compact: str) -> bool:
-    """Say whether an account number without blanks has its country's length and ISO 7064 mod 97-10 = 1."""
+    """Return whether an account number without blanks has its country's length and ISO 7064 mod 97-10 = 1."""
     number = compact.upper()
     if IBAN_LENGTH.get(number[:2]) != len(number):
         return False
@@ -71,7 +71,7 @@ def is_iban(compact: str) -> bool:
 
 
 def is_card(digits: str) -> bool:
-    """Say whether the digits have a known issuer's beginning and length, and a right Luhn sum."""
+    """Return whether the digits have a known issuer's beginning and length, and a right Luhn sum."""
     if not any(
         len(digits) in lengths and lowest <= digits[: len(lowest)] <= highest
         for lowest, highest, lengths in _ISSUERS

@@ -41,7 +41,7 @@ class Window:
         self.offset = 0
 
     def view(self, size: int) -> memoryview:
-        """Give up to `size` bytes that lie ahead without moving; none only at the end of the file."""
+        """Return up to `size` bytes that lie ahead without moving; none only at the end of the file."""
         if self._at == len(self._buffer):
             self._buffer, self._at = self._file.read(PIECE), 0
         return memoryview(self._buffer)[self._at : self._at + size]
@@ -96,7 +96,7 @@ _BY_SUFFIX: dict[str, Callable[[], Codec]] = {
 
 
 def detect(window: Window, path: str) -> Codec | None:
-    """Tell how a file is compressed by its first bytes; by its name where those say nothing.
+    """Return how a file is compressed by its first bytes; by its name where those say nothing.
 
     Bytes decide, because files are renamed and servers unpack `.gz` on the way. A `.gz` file whose first
     bytes are no text counts as gzip all the same: its beginning is damaged, its later members may be good.
@@ -144,7 +144,7 @@ def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
 
 
 def is_text(head: bytes) -> bool:
-    """Say whether bytes could be the beginning of a text: no control characters but the usual ones."""
+    """Return whether bytes could be the beginning of a text: no control characters but the usual ones."""
     return _CONTROL.search(head[:1024]) is None
 
 

@@ -119,7 +119,7 @@ def charset_of(content_type: str) -> str | None:
 
 
 def is_html(body: bytes) -> bool:
-    """Say whether a body begins as HTML does."""
+    """Return whether a body begins as HTML does."""
     return _MARKUP.match(body[:4096]) is not None
 
 
@@ -222,7 +222,7 @@ def _coding_seen(body: bytes) -> str:
 
 
 def _is_readable(body: bytes) -> bool:
-    """Say whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
+    """Return whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
     if is_html(body):
         return True
     head = body[:1024]

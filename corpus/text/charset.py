@@ -128,7 +128,7 @@ def _utf8(payload: bytes) -> str | None:
 
 
 def codec_of(label: str) -> str | None:
-    """Give the Python codec that reads what browsers read for a WHATWG label; None for an unknown label."""
+    """Return the Python codec that reads what browsers read for a WHATWG label; None for an unknown label."""
     codec = map_encoding_to_html5(label.strip(" \t\r\n\f"), fallback_utf8=False)
     if codec is None:
         return "mac-cyrillic" if label.strip().lower() in ("x-mac-cyrillic", "x-mac-ukrainian") else None
@@ -136,7 +136,7 @@ def codec_of(label: str) -> str | None:
 
 
 def declared(payload: bytes) -> str | None:
-    """Give the codec that a page declares, in a <meta> or an XML declaration.
+    """Return the codec that a page declares, in a <meta> or an XML declaration.
 
     WHATWG's prescan, over 16 KiB instead of its 1024 bytes: browsers start over when their parser meets a
     later <meta>, and html5lib's vectors want that.
@@ -314,7 +314,7 @@ def _is_narrow(payload: bytes) -> bool:
 
 
 def _looks_cp857(payload: bytes) -> bool:
-    """Say whether the bytes beyond ASCII are DOS Turkish: its letters inside words, ı and ş or ğ often."""
+    """Return whether the bytes beyond ASCII are DOS Turkish: its letters inside words, ı and ş or ğ often."""
     high = payload.translate(None, _ASCII)
     letters = sum(map(high.count, _CP857_LETTERS))
     often = high.count(0x8D) * 8 >= len(high) and (high.count(0x9F) + high.count(0xA7)) * 12 >= len(high)

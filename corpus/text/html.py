@@ -84,7 +84,7 @@ class ExtractionError(Exception):
 
 
 def extract(html: str, extractor: Extractor = "resiliparse", timeout_s: float = 5.0) -> str:
-    """Give the main text of a page, empty where it has none.
+    """Return the main text of a page, empty where it has none.
 
     Menus, comments, link targets and alternative texts are left out. `timeout_s` bounds the work of the child
     process (Trafilatura, and Resiliparse on pages of very many tags: any other takes it 2 s at the most).

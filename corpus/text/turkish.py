@@ -35,7 +35,7 @@ _ENOUGH = 3  # the sum of evidence that convinces: one sure word, or several lik
 
 
 def misread(text: str) -> bool:
-    """Say whether this is Turkish in windows-1254 that was read as windows-1252 (`Ýstanbul ýþýk`).
+    """Return whether this is Turkish in windows-1254 that was read as windows-1252 (`Ýstanbul ýþýk`).
 
     Each distinct word with one of ÐÝÞðýþ speaks for or against by what Turkish phonology allows (vowel
     harmony, no ğ without a vowel before it) and by its stems and suffixes; words with letters that Turkish
@@ -57,7 +57,7 @@ def misread(text: str) -> bool:
 
 
 def foreign(text: str) -> bool:
-    """Say whether any word has an accented Latin letter that Turkish lacks (á é í ó ú æ ä ñ š ...)."""
+    """Return whether any word has an accented Latin letter that Turkish lacks (á é í ó ú æ ä ñ š ...)."""
     return any(map(_foreign, _WORD.findall(text)))
 
 

@@ -136,7 +136,7 @@ def fold(text: str) -> str:
 
 
 def word_hashes(text: str) -> U64:
-    """Give the hash of each word of `text`, to look words up in a `TextView`."""
+    """Return the hash of each word of `text`, to look words up in a `TextView`."""
     return view(text).word_hashes
 
 
@@ -212,7 +212,7 @@ def _mixed(state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _closes(code):  # type: ignore[no-untyped-def]
-    """Say whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
+    """Return whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
     if code < 0x80:
         return code == 0x22 or code == 0x27 or code == 0x29 or code == 0x5D or code == 0x7D
     if code < 0x3000:
@@ -222,13 +222,13 @@ def _closes(code):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _in_number(code):  # type: ignore[no-untyped-def]
-    """Say whether a code point may stand between two digits: . , / :"""
+    """Return whether a code point may stand between two digits: . , / :"""
     return code == 0x2E or code == 0x2C or code == 0x2F or code == 0x3A
 
 
 @njit(cache=True)
 def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
-    """Give the hash and the marks of each line."""
+    """Return the hash and the marks of each line."""
     hashes = np.empty(starts.size, np.uint64)
     marks = np.zeros(starts.size, np.uint8)
     for line in range(starts.size):
@@ -256,7 +256,7 @@ def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
-    """Give the fields of a TextView after `codes`, in their order.
+    """Return the fields of a TextView after `codes`, in their order.
 
     Buffers have the size of the worst case: memory that is never touched is never resident.
     """

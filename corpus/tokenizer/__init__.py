@@ -44,7 +44,7 @@ class Tokenizer:
         self._sign = [self._pieces.PieceToId(piece) for piece in _SIGN_BYTES]
 
     def encode(self, text: str) -> list[int]:
-        """Give the ids of a text, without BOS and EOS."""
+        """Return the ids of a text, without BOS and EOS."""
         head, *rest = text.split(_SIGN)
         ids: list[int] = self._pieces.EncodeAsIds(head)
         for stretch in rest:
@@ -53,12 +53,12 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: list[int]) -> str:
-        """Give the text of ids; control ids give nothing, an id outside of the vocabulary an IndexError."""
+        """Return the text of ids; control ids give nothing, an id outside of the vocabulary an IndexError."""
         text: str = self._pieces.DecodeIds(ids)
         return text
 
     def piece(self, id: int) -> str:
-        """Give a piece as the model writes it, blanks as U+2581."""
+        """Return a piece as the model writes it, blanks as U+2581."""
         text: str = self._pieces.IdToPiece(id)
         return text
 
@@ -74,7 +74,7 @@ def load(url: str) -> Tokenizer:
 
 
 def padded(vocabulary: int) -> int:
-    """Give the rows of the trained model's embedding: the vocabulary, rounded up to a multiple of 128.
+    """Return the rows of the trained model's embedding: the vocabulary, rounded up to a multiple of 128.
 
     Matrices of such a width are multiplied fastest; the rows above the vocabulary are never a target.
     """
@@ -82,5 +82,5 @@ def padded(vocabulary: int) -> int:
 
 
 def fits_uint16(vocabulary: int) -> bool:
-    """Say whether token shards of this vocabulary, padding included, hold 16 bits a token."""
+    """Return whether token shards of this vocabulary, padding included, hold 16 bits a token."""
     return padded(vocabulary) <= _UINT16

@@ -29,16 +29,16 @@ class Cost:
 
     @property
     def bytes_per_token(self) -> float:
-        """Give the mean length of a token; more is cheaper."""
+        """Return the mean length of a token; more is cheaper."""
         return self.bytes / max(1, self.tokens)
 
     @property
     def tokens_per_word(self) -> float:
-        """Give the fertility; words are those of the corpus's `words` column."""
+        """Return the fertility; words are those of the corpus's `words` column."""
         return self.tokens / max(1, self.words)
 
     def as_dict(self) -> dict[str, object]:
-        """Give everything as plain values, ready for JSON."""
+        """Return everything as plain values, ready for JSON."""
         rates = {"bytes_per_token": self.bytes_per_token, "tokens_per_word": self.tokens_per_word}
         return asdict(self) | {name: round(rate, 4) for name, rate in rates.items()}
 

@@ -91,7 +91,7 @@ def ensure(output: str, settings: Settings) -> Trained | None:
 
 
 def _settings(settings: Settings) -> dict[str, object]:
-    """Give the settings that make the model."""
+    """Return the settings that make the model."""
     return settings.model_dump(mode="json", exclude={"model", "bos", "by_copies"})
 
 

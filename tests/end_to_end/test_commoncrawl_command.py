@@ -25,7 +25,7 @@ FETCHED = f"commoncrawl/{cc_crawl.CRAWL}"
 
 @pytest.fixture(scope="module")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a crawl of 200 pages."""
+    """Return the folder of a crawl of 200 pages."""
     root = tmp_path_factory.mktemp("commoncrawl")
     cc_crawl.write(root, cc_crawl.pages(200), warcs=3, indexes=2, group=25)
     return root
@@ -38,7 +38,7 @@ def server(crawled: Path) -> Iterator[cc_server.Server]:
 
 
 def options(server: cc_server.Server, folder: Path, *more: str) -> list[str]:
-    """Give the options of the default selection, all of it, in small units and without waiting."""
+    """Return the options of the default selection, all of it, in small units and without waiting."""
     keys = ["access.requests_per_s=1000", "access.backoff_s=0.01", "pieces.unit_mb=0.02", "pieces.gap_kb=0"]
     given = ["--base", server.url, "--index-base", server.url, "-o", str(folder), "--limit", "0"]
     return ["commoncrawl", *given, *(part for key in keys for part in ("--set", key)), *more]
@@ -62,7 +62,7 @@ def killed(line: list[str], until: Callable[[], bool]) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give all files that a run made, without the records and the report, which hold times."""
+    """Return all files that a run made, without the records and the report, which hold times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def records(folder: Path) -> list[Path]:
-    """Give the records of the units that are finished."""
+    """Return the records of the units that are finished."""
     return list(folder.glob(f"{FETCHED}/units/{'[0-9a-f]' * 16}.json"))
 
 

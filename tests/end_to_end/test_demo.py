@@ -54,7 +54,7 @@ class Demo:
     shards: dict[str, dict[str, Any]]  # id -> row of a shard
 
     def fate(self, name: str) -> tuple[str, str]:
-        """Say what became of a record, and by which rule, cause or kind."""
+        """Return what became of a record, and by which rule, cause or kind."""
         at = self.offsets[name]
         if at in self.rejected:
             return "rejected", self.rejected[at]["cause"]
@@ -68,7 +68,7 @@ class Demo:
         return "kept", ""
 
     def document(self, name: str) -> dict[str, Any]:
-        """Give the row of a kept document."""
+        """Return the row of a kept document."""
         return self.documents[self.offsets[name]]
 
 

@@ -74,7 +74,7 @@ def built(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def fate(path: str, fetched: dict[str, Any], built: dict[str, Any]) -> tuple[str, str]:
-    """Say what became of an address, by the crawl and by the build."""
+    """Return what became of an address, by the crawl and by the build."""
     row, url = fetched[path], serve.SITE + path
     if row["outcome"] != "kept":
         return f"{row['outcome']} {row['cause']}".strip(), ""

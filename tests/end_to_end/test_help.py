@@ -40,7 +40,7 @@ def rendered(path: tuple[str, ...], width: int) -> list[str]:
 
 
 def is_shown(words: str, lines: list[str], width: int) -> bool:
-    """Tell whether `words` stand in consecutive lines, each as full as a column of some width allows."""
+    """Return whether `words` stand in consecutive lines, each as full as a column of some width allows."""
     for number, line in enumerate(lines):
         for at in [found.start() for found in re.finditer(re.escape(words.split()[0]), line)]:
             room = width - at - (2 if line.endswith("│") else 1)

@@ -132,7 +132,7 @@ def test_a_worker_that_cannot_import_says_so(tmp_path: Path) -> None:
 
 
 def answers(pid: int) -> bool:
-    """Say whether a process answers SIGTERM itself: the command's first act."""
+    """Return whether a process answers SIGTERM itself: the command's first act."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -35,7 +35,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a crawl of 200 pages: 3 archives, 2 index files of 4 row groups each."""
+    """Return the folder of a crawl of 200 pages: 3 archives, 2 index files of 4 row groups each."""
     root = tmp_path_factory.mktemp("commoncrawl")
     cc_crawl.write(root, cc_crawl.pages(200), warcs=3, indexes=2, group=25)
     return root
@@ -50,7 +50,7 @@ def server(crawled: Path) -> Iterator[cc_server.Server]:
 def config(
     base: str, unit_mb: float = 0.02, gap_kb: float = 4.0, tries: int = 5, **selection: Any
 ) -> CommonCrawl:
-    """Give settings for small units, without waiting."""
+    """Return settings for small units, without waiting."""
     access = Access(
         base=base,
         index_base=base,
@@ -70,7 +70,7 @@ def run(given: CommonCrawl, folder: Path | str, paths: str = "", workers: int = 
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give all files that a run made, without the records and the report, which hold times."""
+    """Return all files that a run made, without the records and the report, which hold times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -90,7 +90,7 @@ def members(data: bytes) -> list[bytes]:
 
 
 def wanted(root: Path) -> dict[str, bytes]:
-    """Give the records that the default selection takes, by URL, as they lie in the crawl's archives."""
+    """Return the records that the default selection takes, by URL, as they lie in the crawl's archives."""
     lines = json.loads((root / "cdx.json").read_text())
     fitting = [line for line in lines if line.get("languages", "").split(",")[0] == "tur"]
     cut = {}
@@ -229,7 +229,7 @@ def test_the_output_may_be_any_file_system(server: cc_server.Server, tmp_path: P
 
 @pytest.fixture
 def damaged(crawled: Path, tmp_path: Path) -> Path:
-    """Give a copy of the crawl in which a record is damaged, one is another's and a file is cut."""
+    """Return a copy of the crawl in which a record is damaged, one is another's and a file is cut."""
     root = tmp_path / "damaged"
     shutil.copytree(crawled, root)
     lines = [

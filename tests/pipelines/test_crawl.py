@@ -37,7 +37,7 @@ ROBOTS = "text/plain"
 
 
 def settings(served: Web, **sections: dict[str, Any]) -> Crawl:
-    """Give the settings of a crawl of a web on loopback that does not wait."""
+    """Return the settings of a crawl of a web on loopback that does not wait."""
     data: dict[str, dict[str, Any]] = {
         "agent": {"contact": CONTACT},
         "politeness": {"delay_s": 0.0, "factor": 0.0, "backoff_s": 0.01, "retries": 1},
@@ -56,7 +56,7 @@ def run(folder: Path, loaded: Crawl, *seeds: str, earlier: Path | None = None) -
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Give everything that the crawl noted [FETCHES]."""
+    """Return everything that the crawl noted [FETCHES]."""
     found = []
     for number in range(1, layout.finished_rounds(str(folder)) + 1):
         home = layout.round_folder(str(folder), number)
@@ -67,7 +67,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def pages(folder: Path) -> dict[str, dict[str, Any]]:
-    """Give the settled addresses by URL; each is settled once."""
+    """Return the settled addresses by URL; each is settled once."""
     settled = [row for row in rows(folder) if row["outcome"] not in ("asked", "retry")]
     assert max(Counter(row["url"] for row in settled).values(), default=1) == 1
     return {row["url"]: row for row in settled}
@@ -259,7 +259,7 @@ def test_a_second_crawl_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def gaps(served: Web, host: str) -> list[float]:
-    """Give the pauses that a host saw, from the end of an answer to the next request."""
+    """Return the pauses that a host saw, from the end of an answer to the next request."""
     mine = sorted((entry for entry in served.log if entry.host == host), key=lambda entry: entry.begun)
     return [after.begun - before.ended for before, after in pairwise(mine)]
 
@@ -312,7 +312,7 @@ def test_a_slow_answer_lengthens_the_pause(tmp_path: Path) -> None:
 
 
 def fails_at_first(times: int, reply: bytes) -> Callable[[str], Callable[[Exchange], Reply]]:
-    """Give a page that answers `reply` so often before it is found."""
+    """Return a page that answers `reply` so often before it is found."""
     left = {"/busy": times}
 
     def site(exchange: Exchange) -> Reply:
@@ -730,7 +730,7 @@ def test_what_servers_do_wrong_is_told_apart(tmp_path: Path) -> None:
 
 
 def changing(version: int) -> dict[str, Reply]:
-    """Give a site whose pages change in their own ways between two crawls."""
+    """Return a site whose pages change in their own ways between two crawls."""
 
     def tagged(exchange: Exchange) -> Reply:
         if exchange.fields.get("if-none-match") == '"same"':

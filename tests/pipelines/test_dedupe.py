@@ -26,7 +26,7 @@ def config(folder: Path, **settings: Any) -> Config:
 
 
 def rows(signatures: np.ndarray[Any, np.dtype[np.uint32]]) -> list[dict[str, Any]]:
-    """Give documents that differ in everything but what the caller makes alike."""
+    """Return documents that differ in everything but what the caller makes alike."""
     return [
         {
             "id": f"{n:032x}",

@@ -34,7 +34,7 @@ def plan(
 
 
 def writer(done: list[str]) -> stage.Work:
-    """Give a work function that writes one file a unit and notes the unit's name."""
+    """Return a work function that writes one file a unit and notes the unit's name."""
 
     def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
         done.append(unit.name)
@@ -51,7 +51,7 @@ def run(planned: stage.Stage) -> dataset.Manifest:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give all final files, without the records and the report, which hold times."""
+    """Return all final files, without the records and the report, which hold times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

@@ -56,7 +56,7 @@ def run(config: Config, **tokenizer: object) -> dataset.Manifest:
 
 
 def rows(folder: Path, manifest: dataset.Manifest) -> dict[str, list[dict[str, object]]]:
-    """Give the rows of all token shards by "LANGUAGE/SPLIT/SOURCE"."""
+    """Return the rows of all token shards by "LANGUAGE/SPLIT/SOURCE"."""
     found: dict[str, list[dict[str, object]]] = {}
     for unit in manifest.units:
         for file in unit.files:

@@ -15,7 +15,7 @@ from corpus.commoncrawl.config import Access
 
 @pytest.fixture(scope="session")
 def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a crawl of 600 pages: 4 archives, 3 index files of 4 row groups each."""
+    """Return the folder of a crawl of 600 pages: 4 archives, 3 index files of 4 row groups each."""
     root = tmp_path_factory.mktemp("commoncrawl")
     cc_crawl.write(root, cc_crawl.pages(600))
     return root
@@ -30,7 +30,7 @@ def server(crawled: Path) -> Iterator[cc_server.Server]:
 
 @pytest.fixture
 def access(server: cc_server.Server) -> Access:
-    """Give what reads from the server at once, and tries again soon."""
+    """Return what reads from the server at once, and tries again soon."""
     return Access(
         base=server.url,
         index_base=server.url,
@@ -44,6 +44,6 @@ def access(server: cc_server.Server) -> Access:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Give four threads."""
+    """Return four threads."""
     with ThreadPoolExecutor(4) as threads:
         yield threads

@@ -18,7 +18,7 @@ from corpus.schema import HITS
 
 
 def piece(*places: tuple[str, int]) -> pa.Table:
-    """Give a piece of an index with captures at these places."""
+    """Return a piece of an index with captures at these places."""
     rows = [
         {"url": f"https://{file}/{offset}", "file": file, "offset": offset, "fetched": datetime.now(UTC)}
         for file, offset in places

@@ -28,7 +28,7 @@ from corpus.settings import ConfigError
 
 
 def found(store: Store, selection: Selection, pool: Executor) -> pa.Table:
-    """Give what the index gives, row group by row group."""
+    """Return what the index gives, row group by row group."""
     tables = [HITS.schema().empty_table()]
     for path in index.paths(store, cc_crawl.CRAWL):
         footer = index.footer(store, path)
@@ -39,7 +39,7 @@ def found(store: Store, selection: Selection, pool: Executor) -> pa.Table:
 
 
 def expected(root: Path, selection: Selection) -> list[str]:
-    """Give the URLs that fit by reading every row, each rule written out anew."""
+    """Return the URLs that fit by reading every row, each rule written out anew."""
     fitting = []
     for row in ds.dataset(root / "cc-index", format="parquet").to_table().to_pylist():
         languages = (row["content_languages"] or "").split(",")
@@ -61,7 +61,7 @@ def expected(root: Path, selection: Selection) -> list[str]:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a crawl with other statuses, media types, cut pages, ports, odd hosts and no language."""
+    """Return a crawl with other statuses, media types, cut pages, ports, odd hosts and no language."""
     made = cc_crawl.pages(240)
     for number, page in enumerate(made):
         page.status = 404 if number % 7 == 0 else 200

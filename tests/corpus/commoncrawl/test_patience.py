@@ -33,7 +33,7 @@ def patience(**values: float) -> tuple[Patience, Clock]:
 def failing(
     times: int, after_s: float = 0.0, progress: bool = False, answered: bool = True
 ) -> Callable[[], str]:
-    """Give a request that fails so many times and then does not."""
+    """Return a request that fails so many times and then does not."""
     left = [times]
 
     def once() -> str:

@@ -26,7 +26,7 @@ Capture = tuple[bytes, Hit]
 
 @pytest.fixture
 def capture(server: cc_server.Server) -> Capture:
-    """Give a capture's bytes and what the index says of it."""
+    """Return a capture's bytes and what the index says of it."""
     line = json.loads((server.root / "cdx.json").read_text())[0]
     offset, length = int(line["offset"]), int(line["length"])
     data = (server.root / line["filename"]).read_bytes()[offset : offset + length]

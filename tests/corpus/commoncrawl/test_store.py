@@ -152,7 +152,7 @@ def test_a_stream_of_other_content_begins_at_its_beginning(server: cc_server.Ser
 
 @pytest.fixture(params=["http", "folder", "memory"])
 def base(request: pytest.FixtureRequest, server: cc_server.Server) -> str:
-    """Give the same crawl's base in three kinds of places."""
+    """Return the same crawl's base in three kinds of places."""
     if request.param == "http":
         return server.url
     if request.param == "folder":

@@ -23,7 +23,7 @@ def beat(share: float) -> None:
 
 @pytest.fixture
 def path(server: cc_server.Server) -> str:
-    """Give the path of an archive."""
+    """Return the path of an archive."""
     return str(min(server.root.glob("crawl-data/**/warc/*.gz")).relative_to(server.root))
 
 

@@ -65,7 +65,7 @@ def answer(body: bytes = HTML, **fields: Any) -> Answer:
 
 
 def limited(size: int) -> Crawl:
-    """Give a crawl whose WARC files end at a size in bytes."""
+    """Return a crawl whose WARC files end at a size in bytes."""
     return CRAWL.model_copy(update={"limits": Limits(warc_mb=size / (1 << 20))})
 
 
@@ -89,7 +89,7 @@ def records(path: Path) -> list[tuple[str, dict[str, str], bytes]]:
 
 
 def of_kind(path: Path, kind: str) -> tuple[dict[str, str], bytes]:
-    """Give fields and block of the one record of a kind."""
+    """Return fields and block of the one record of a kind."""
     ((_, fields, block),) = [record for record in records(path) if record[0] == kind]
     return fields, block
 

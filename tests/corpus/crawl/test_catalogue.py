@@ -22,7 +22,7 @@ def finished(home: str, kind: str, name: str, content: bytes = b"x" * 9) -> None
 
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
-    """Give a folder into which all three kinds of fetches went."""
+    """Return a folder into which all three kinds of fetches went."""
     home = str(tmp_path / "crawl")
     files.write_json(home, layout.BEGUN, {})
     finished(layout.round_folder(home, 1), "warc", "a.warc.gz")

@@ -41,7 +41,7 @@ KIB = 1024
 
 
 def crawl(web: Web, **limits: float) -> Crawl:
-    """Give the settings of a crawl of a test's web, its limits tiny."""
+    """Return the settings of a crawl of a test's web, its limits tiny."""
     tiny = {"body_mb": 0.0625, "header_kb": 8.0, "connect_s": 2.0, "idle_s": 2.0, "total_s": 4.0}
     network = Network(allow=ALLOW, resolve=web.resolve)
     return Crawl(agent=AGENT, network=network, limits=Limits.model_validate({**tiny, **limits}))

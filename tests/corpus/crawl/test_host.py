@@ -19,7 +19,7 @@ NAME = "https://a.example"
 
 
 def again(host: Host, now: datetime = NOW) -> Host:
-    """Give a host as the next round has it."""
+    """Return a host as the next round has it."""
     table = pa.Table.from_pylist([host.as_row()], HOSTS.schema())
     return Host.from_row(table.to_pylist()[0], DAY, now)
 

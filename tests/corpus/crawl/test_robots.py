@@ -21,7 +21,7 @@ CASES = tomllib.loads((Path(__file__).parent / "robots_cases.toml").read_text(en
 
 
 def expectations() -> list[object]:
-    """Give (robots.txt, product token, URL, whether it may be fetched) of every case."""
+    """Return (robots.txt, product token, URL, whether it may be fetched) of every case."""
     found: list[object] = []
     for number, case in enumerate(CASES):
         body = case["robots"].encode("latin-1" if case.get("octets") else "utf-8")
@@ -290,7 +290,7 @@ TopSites = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def top_sites(shared_data: Callable[[str], Path]) -> TopSites:
-    """Give the robots.txt of 2,136 much visited sites by host."""
+    """Return the robots.txt of 2,136 much visited sites by host."""
     with tarfile.open(shared_data("robots/protego-top-sites/robots.tar.gz")) as archive:
         files = [member for member in archive.getmembers() if member.isfile()]
         return {Path(file.name).name: archive.extractfile(file).read() for file in files}  # type: ignore[union-attr]

@@ -34,7 +34,7 @@ FINGERPRINT = "0123456789abcdef"
 
 
 def task(folder: Path, served: Web) -> Task:
-    """Give a unit that is to fetch every page of a village, as a crawl's first round would."""
+    """Return a unit that is to fetch every page of a village, as a crawl's first round would."""
     politeness = {"delay_s": 0.0, "factor": 0.0, "backoff_s": 0.01}
     data = {
         "agent": {"contact": "a@kitaplik.example"},
@@ -62,14 +62,14 @@ def work(given: Task, home: Path) -> None:
 
 
 def gathered(home: Path, folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Give the rows of FETCHES, and those of HOSTS by host."""
+    """Return the rows of FETCHES, and those of HOSTS by host."""
     made, _ = harvest.gather(home, str(folder), "u", FINGERPRINT)
     tables = {file.kind: dataset.table(str(folder), file.path).to_pylist() for file in made}
     return tables["fetches"], {row["host"]: row for row in tables["hosts"]}
 
 
 def settled(home: Path) -> set[str]:
-    """Give the pages that a unit's journal holds."""
+    """Return the pages that a unit's journal holds."""
     fetches = (event["fetch"] for event in journal.events(home) if "fetch" in event)
     return {fetch["url"] for fetch in fetches if fetch["outcome"] == "kept"}
 
@@ -188,7 +188,7 @@ def test_archives_that_a_kill_left_half_moved_are_found(tmp_path: Path) -> None:
 
 
 def unit_with(tmp_path: Path, known: list[dict[str, Any]]) -> Unit:
-    """Give a unit of http://www0.test, ... of whose hosts `known` [columns of HOSTS] is known."""
+    """Return a unit of http://www0.test, ... of whose hosts `known` [columns of HOSTS] is known."""
     with Web({}) as served:
         given = task(tmp_path, served)
     blank = Host("").as_row()

@@ -91,7 +91,7 @@ class Bench:
         return self
 
     def outcomes(self) -> dict[str, str]:
-        """Give what became of each page last."""
+        """Return what became of each page last."""
         pages = [(row["url"], verdict) for row, verdict, _ in self.noted if verdict.outcome != "asked"]
         return {url: f"{verdict.outcome} {verdict.cause}".strip() for url, verdict in pages}
 

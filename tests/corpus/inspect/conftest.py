@@ -198,7 +198,7 @@ def _shards(folder: Path) -> None:
 
 @cache
 def model() -> Tokenizer:
-    """Give a tokenizer trained on the parts."""
+    """Return a tokenizer trained on the parts."""
     return Tokenizer(fit([row["text"] for part in PARTS for row in part] * 3, "unigram", 400))
 
 

@@ -28,7 +28,7 @@ SPACING = dict(
 
 
 def read_as(text: str, codec: str) -> str:
-    """Give UTF-8 read byte by byte, as browsers do: bytes without a meaning become controls."""
+    """Return UTF-8 read byte by byte, as browsers do: bytes without a meaning become controls."""
     return "".join(bytes((b,)).decode(codec, "ignore") or chr(b) for b in text.encode())
 
 
