@@ -45,7 +45,7 @@ Seen = Documents | Tensor
 
 
 def seen(documents: Documents, dtype: torch.dtype) -> Seen:
-    """Give documents as `attend` takes them on their device, for activations of `dtype`.
+    """Return documents as `attend` takes them on their device, for activations of `dtype`.
 
     Flash attention over packed documents, for CUDA and half precision alone, takes them as they are;
     elsewhere a mask is made, once for all layers.

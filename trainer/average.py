@@ -56,7 +56,7 @@ class Ema:
             self.weights[name].copy_(held)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the averaged weights by name and how many updates they hold."""
+        """Return the averaged weights by name and how many updates they hold."""
         return {"weights": dict(self.weights), "count": torch.tensor(self._count)}
 
     @torch.no_grad()

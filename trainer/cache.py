@@ -73,7 +73,7 @@ def _check(data: bytes, length: int, checksum: str) -> None:
 
 
 def user_folder() -> str:
-    """Give the user's own folder for batches."""
+    """Return the user's own folder for batches."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return str(Path(base) / "derlem" / "batches")
 

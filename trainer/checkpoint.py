@@ -87,22 +87,22 @@ class Checkpoints:
                 raise
 
     def steps(self) -> list[int]:
-        """Give the steps of finished checkpoints, ascending."""
+        """Return the steps of finished checkpoints, ascending."""
         if not self.folder.is_dir():
             return []
         named = [path for path in self.folder.iterdir() if re.fullmatch(r"\d{10,}", path.name)]
         return sorted(int(path.name) for path in named if (path / FACTS).exists())
 
     def latest(self) -> int | None:
-        """Give the step of the latest finished checkpoint."""
+        """Return the step of the latest finished checkpoint."""
         return max(self.steps(), default=None)
 
     def path(self, step: int) -> Path:
-        """Give the folder of a step's checkpoint."""
+        """Return the folder of a step's checkpoint."""
         return self.folder / f"{step:010d}"
 
     def facts(self, step: int) -> dict[str, Any]:
-        """Give what a checkpoint says of itself: the facts it was saved with, its step, versions and files.
+        """Return what a checkpoint says of itself: the facts it was saved with, its step, versions and files.
 
         Raises CheckpointError where there is none, or it is damaged.
         """
@@ -189,7 +189,7 @@ class Checkpoints:
             raise CheckpointError(f"it takes {size:,} bytes")
 
     def _hashes(self, folder: Path) -> dict[str, dict[str, Any]]:
-        """Give length and checksum of the files that this rank wrote, which are in the page cache still."""
+        """Return length and checksum of the files that this rank wrote, which are in the page cache still."""
         mine = [path for path in folder.iterdir() if path.name.startswith(f"__{self._rank}_")]
         if self._rank == 0:
             mine.append(folder / contents.NAME)
@@ -227,13 +227,13 @@ class Checkpoints:
                 raise self._damaged(step, f"{name} has checksum {found}, not {expected['xxh3']}")
 
     def _damaged(self, step: int, what: str) -> CheckpointError:
-        """Say what is wrong with a checkpoint, and which one can be used instead."""
+        """Return what is wrong with a checkpoint, and which one can be used instead."""
         earlier = [each for each in self.steps() if each < step]
         rest = f"go on from step {earlier[-1]}" if earlier else "begin anew: there is no earlier one"
         return CheckpointError(f"{self.path(step)}: damaged: {what}; remove this folder to {rest}")
 
     def _free(self) -> str:
-        """Say how much room is left."""
+        """Return how much room is left."""
         try:
             return f"{shutil.disk_usage(self.folder).free:,} bytes are free"
         except OSError as error:
@@ -257,7 +257,7 @@ class Checkpoints:
 
 
 def _cause(error: BaseException) -> str:
-    """Say in one line what failed: of torch's report over several ranks, the first."""
+    """Return in one line what failed: of torch's report over several ranks, the first."""
     if isinstance(error, CheckpointException):
         rank, (first, _) = next(iter(sorted(error.failures.items())))
         return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)

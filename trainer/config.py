@@ -186,7 +186,7 @@ class Config(Section):
 
 
 def presets() -> list[str]:
-    """Give the names of the packaged presets."""
+    """Return the names of the packaged presets."""
     return sorted(
         path.name.removesuffix(".toml") for path in _PRESETS.iterdir() if path.name.endswith(".toml")
     )

@@ -67,12 +67,12 @@ class Sample:
 
     @cached_property
     def bytes(self) -> NDArray[np.int64]:
-        """Give the bytes of each document."""
+        """Return the bytes of each document."""
         return np.array([document.bytes for document in self.documents], np.int64)
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
-        """Give the number of tokens that each document's bits are of: all but BOS, which is no text."""
+        """Return the number of tokens that each document's bits are of: all but BOS, which is no text."""
         return np.array([document.tokens.size - self.bos for document in self.documents], np.int64)
 
 
@@ -99,7 +99,7 @@ class Score:
 
     @property
     def name(self) -> str:
-        """Give "tur_Latn/books", "tur_Latn", "*/books" or "all"."""
+        """Return "tur_Latn/books", "tur_Latn", "*/books" or "all"."""
         if not self.source:
             return self.language or "all"
         return f"{self.language or '*'}/{self.source}"
@@ -118,11 +118,11 @@ class Evaluation:
 
     @property
     def total(self) -> Score:
-        """Give the score of all documents together."""
+        """Return the score of all documents together."""
         return self.scores[0]
 
     def records(self) -> Iterator[dict[str, object]]:
-        """Give every document's own numbers, so that models can be compared in pairs."""
+        """Yield every document's own numbers, so that models can be compared in pairs."""
         for document, tokens, nll in zip(self.sample.documents, self.sample.tokens, self.nll, strict=True):
             yield {
                 "language": document.language,
@@ -226,11 +226,11 @@ class _Plan:
 
     @cached_property
     def segments(self) -> int:
-        """Give the most segments of a row, padding included."""
+        """Return the most segments of a row, padding included."""
         return max((len(row) for row in self.rows), default=0) + 1
 
     def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor, NDArray[np.int64]]:
-        """Give inputs and targets (int64[count, length]), cu_seqlens (int32, of one size for all batches),
+        """Return inputs and targets (int64[count, length]), cu_seqlens (int32, of one size for all batches),
         and each target's window (-1 where it is not scored). Rows after the last are padding."""
         inputs = np.zeros((count, self.length), np.int64)
         targets = np.full((count, self.length), -100, np.int64)
@@ -308,7 +308,7 @@ def evaluate(
 def standard_error(
     bits: NDArray[np.float64], bytes: NDArray[np.int64], strata: NDArray[np.int64] | None = None
 ) -> float:
-    """Give the standard error of sum(bits) / sum(bytes) over documents; NaN for fewer than two.
+    """Return the standard error of sum(bits) / sum(bytes) over documents; NaN for fewer than two.
 
     The variance of the combined ratio estimate, linearised (Cochran, Sampling Techniques, 3rd edition 1977,
     chapter 6): bits and bytes of one document go together, and documents were drawn in each stratum by

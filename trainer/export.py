@@ -74,7 +74,7 @@ def export(
 
 
 def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Give the weights under the names that Llama's and Qwen3's code in `transformers` has for them."""
+    """Return the weights under the names that Llama's and Qwen3's code in `transformers` has for them."""
     shape, named = model.shape, {}
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     for name, weight in model.state_dict().items():

@@ -13,7 +13,7 @@ _SIGN = "\u2581"
 
 
 def convert(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
-    """Give the content of tokenizer.json; with `bos`, it puts the BOS piece in front of every text.
+    """Return the content of tokenizer.json; with `bos`, it puts the BOS piece in front of every text.
 
     Raises ConfigError for a model that changes text, since `Tokenizer` counts the bytes of the text as it is,
     and for one that is neither unigram nor BPE with bytes to fall back to.
@@ -65,7 +65,7 @@ def convert(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
 
 
 def merges(pieces: list[tuple[str, float]]) -> list[list[str]]:
-    """Give the pairs of pieces whose union is a piece, the best union first, from (piece, score).
+    """Return the pairs of pieces whose union is a piece, the best union first, from (piece, score).
 
     SentencePiece scores the union and takes the leftmost of equals; merges score the pair, so that of pairs
     with equal unions the one with the longer left part goes first: it is further left in a run of one letter.

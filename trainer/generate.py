@@ -56,7 +56,7 @@ def generate(
 def complete(
     model: Transformer, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, bos: bool
 ) -> list[str]:
-    """Give the texts that go on from prompts, without them; `bos` as the model was trained.
+    """Return the texts that go on from prompts, without them; `bos` as the model was trained.
 
     Raises ConfigError for an empty prompt where there is no BOS.
     """
@@ -68,7 +68,7 @@ def complete(
 def stream(
     model: Transformer, tokenizer: Tokenizer, prompt: str, sampling: Sampling, bos: bool
 ) -> Iterator[str]:
-    """Give what `complete` does for one prompt, piece by piece as it is made; of a beam all at the end."""
+    """Yield what `complete` does for one prompt, piece by piece as it is made; of a beam all at the end."""
     if sampling.method == "beam":
         yield from complete(model, tokenizer, [prompt], sampling, bos)
         return
@@ -87,7 +87,7 @@ def stream(
 
 
 def controls(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Give the ids that are no text: unknown and control pieces, all but EOS."""
+    """Return the ids that are no text: unknown and control pieces, all but EOS."""
     kinds = enumerate(piece.kind for piece in read(tokenizer.model).pieces)
     return tuple(id for id, kind in kinds if kind in (UNKNOWN, CONTROL) and id != tokenizer.eos)
 
@@ -101,7 +101,7 @@ def steps(
     eos: int,
     never: Collection[int] = (),
 ) -> Iterator[list[tuple[int, int]]]:
-    """Give (number of the prompt, id) of all texts that still go on, step by step; EOS is a text's last.
+    """Yield (number of the prompt, id) of all texts that still go on, step by step; EOS is a text's last.
 
     For every method but beam, which knows its first token when it knows its last.
     """
@@ -166,7 +166,7 @@ class Reader:
         self.last = self.states[torch.arange(len(prompts), device=self.device), lengths - 1]
 
     def logits(self) -> Tensor:
-        """Give the logits float32 [rows, vocabulary] of the next token, penalised and biased."""
+        """Return the logits float32 [rows, vocabulary] of the next token, penalised and biased."""
         return penalise(self.model.logits(self.last), self.seen, self.penalty) + self.bias
 
     def read(self, ids: Tensor) -> None:
@@ -175,7 +175,7 @@ class Reader:
         self.seen = self.seen.scatter(1, ids[:, None], True)
 
     def select(self, index: Tensor) -> Reader:
-        """Give a reader of these rows, int64 [n]; a row may come several times."""
+        """Return a reader of these rows, int64 [n]; a row may come several times."""
         chosen = copy.copy(self)
         chosen.cache, chosen.seen, chosen.last = self.cache.select(index), self.seen[index], self.last[index]
         return chosen

@@ -45,7 +45,7 @@ class Decision:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Give the Euclidean norm of all gradients together, the same on every rank; waits for no device."""
+    """Return the Euclidean norm of all gradients together, the same on every rank; waits for no device."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
@@ -63,7 +63,7 @@ class Guard:
 
     @property
     def rollback(self) -> bool:
-        """Tell whether `patience` steps in a row were left out."""
+        """Return whether `patience` steps in a row were left out."""
         return self._row >= self._patience
 
     def check(self, loss: Tensor | float, parameters: Iterable[nn.Parameter]) -> Decision:
@@ -105,7 +105,7 @@ class Guard:
         self._norms.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Give tensors of fixed shapes: norms float64 [128], NaN where there is none yet, and counts."""
+        """Return tensors of fixed shapes: norms float64 [128], NaN where there is none yet, and counts."""
         norms = torch.full((WINDOW,), math.nan, dtype=torch.float64)
         norms[: len(self._norms)] = torch.tensor(list(self._norms), dtype=torch.float64)
         return {"norms": norms, "counts": torch.tensor([self._row, self.skipped, self.rollbacks])}
@@ -116,7 +116,7 @@ class Guard:
         self._row, self.skipped, self.rollbacks = state["counts"].tolist()
 
     def _limit(self) -> float:
-        """Give the norm above which the next step is left out."""
+        """Return the norm above which the next step is left out."""
         if not self._outlier or len(self._norms) < WINDOW // 2:
             return math.inf
         return fmean(self._norms) + self._outlier * pstdev(self._norms)

@@ -136,7 +136,7 @@ def model(opened: Tokens) -> bytes:
 
 
 def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
-    """Say what a run is: everything that it computes follows from this."""
+    """Return what a run is: everything that it computes follows from this."""
     return {
         "config": config.model_dump(mode="json"),
         "corpus": opened.folder,
@@ -155,7 +155,7 @@ def _origin(record: dict[str, Any]) -> str:
 
 
 def _differences(was: object, now: object, name: str = "") -> dict[str, tuple[object, object]]:
-    """Give the keys whose values differ, dotted."""
+    """Return the keys whose values differ, dotted."""
     if isinstance(was, dict) and isinstance(now, dict):
         found: dict[str, tuple[object, object]] = {}
         for key in sorted(was.keys() | now.keys()):

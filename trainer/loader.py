@@ -133,7 +133,7 @@ class Loader:
 
     @property
     def index_bytes(self) -> int:
-        """Give the memory that grows with the number of batches, the order's included."""
+        """Return the memory that grows with the number of batches, the order's included."""
         return self._maps.index_bytes + self._order.index_bytes
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class Loader:
         self._threads.close()
 
     def steps(self, first: int, end: int) -> Iterator[tuple[Batch, ...]]:
-        """Give the rank's micro-batches of the steps first … end - 1, one step after the other.
+        """Yield the rank's micro-batches of the steps first … end - 1, one step after the other.
 
         A step's batches are the caller's until the next step is asked for: then their memory is used again,
         once the copies that were begun on the current CUDA stream have ended. Raises what reading raises:
@@ -259,7 +259,7 @@ class _Slot:
             self.lengths, self.ends = self._empty(torch.int32, rows), self._empty(torch.bool, rows)
 
     def starts(self, number: int, capacity: int) -> Tensor:
-        """Give room for the starts of a micro-batch, and one more."""
+        """Return room for the starts of a micro-batch, and one more."""
         found = self._starts.get(number)
         if found is None or found.numel() != capacity + 1:
             found = self._starts[number] = self._empty(torch.int32, capacity + 1)

@@ -82,13 +82,13 @@ class Maps:
 
     @property
     def index_bytes(self) -> int:
-        """Give the memory that grows with the number of batches."""
+        """Return the memory that grows with the number of batches."""
         columns = self._file, self._offset, self._length, self._documents, self._tokens, self._checksum
         return sum(column.nbytes for column in (*columns, self._values, self._limits))
 
     @property
     def bytes(self) -> int:
-        """Give the size of all batches."""
+        """Return the size of all batches."""
         return int(self._length.sum(dtype=np.int64))
 
     def check(self, streams: Sequence[Stream]) -> None:
@@ -105,7 +105,7 @@ class Maps:
             )
 
     def sources(self, segments: NDArray[np.void]) -> tuple[NDArray[np.void], list[pa.Buffer]]:
-        """Say where the tokens of segments (`trainer.order.SEGMENT`) lie: SOURCE[segments].
+        """Return where the tokens of segments (`trainer.order.SEGMENT`) lie: SOURCE[segments].
 
         The addresses hold while the buffers that come with them are kept. Waits for what must be fetched.
         Raises DatasetError for what is missing or damaged, StoppedError when closed meanwhile.
@@ -137,7 +137,7 @@ class Maps:
             self._open.clear()
 
     def _mapped(self, wanted: list[int]) -> list[pa.Buffer]:
-        """Give the maps of files or remote batches, in their order."""
+        """Return the maps of files or remote batches, in their order."""
         with self._lock:
             found = {number: self._open.get(number) for number in wanted}
             absent = [number for number, buffer in found.items() if buffer is None]

@@ -71,7 +71,7 @@ class Journal:
 
 
 def _up_to(path: Path, step: int) -> Iterator[str]:
-    """Give the lines of steps up to one; a line that a kill cut off is of none."""
+    """Yield the lines of steps up to one; a line that a kill cut off is of none."""
     for line in _lines(path):
         written = _values(line)
         if written is not None and line.endswith("\n") and written["step"] <= step:
@@ -109,7 +109,7 @@ def _values(line: str) -> dict[str, Any] | None:
 
 
 def finite(value: object) -> object:
-    """Give nested values with None for numbers that JSON does not have: NaN, infinities."""
+    """Return nested values with None for numbers that JSON does not have: NaN, infinities."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -213,7 +213,7 @@ def open_metrics(
 
 
 def bytes_per_token(manifest: Manifest, split: str = "train") -> float | None:
-    """Give the mean bytes of text in a token of a corpus, as its stage counted; None where it did not."""
+    """Return the mean bytes of text in a token of a corpus, as its stage counted; None where it did not."""
     noted = manifest.counts().noted
     tokens = sum(noted.get(f"{split} tokens", {}).values())
     return sum(noted.get(f"{split} bytes", {}).values()) / tokens if tokens else None
@@ -268,7 +268,7 @@ class Line:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def text(self, step: int, tokens: int, loss: float, rate: Rate) -> str:
-        """Say in one line where the run is."""
+        """Return in one line where the run is."""
         parts = [f"step {step:,}/{self._steps:,}", f"loss {loss:.3f}"]
         if self._bytes_per_token:
             parts[-1] += f" (about {loss / math.log(2) / self._bytes_per_token:.3f} bits/byte)"

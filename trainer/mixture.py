@@ -42,7 +42,7 @@ class Mixture:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Give the share of each stream, as dealt: weights over their sum, rounded to 2⁻²⁸."""
+        """Return the share of each stream, as dealt: weights over their sum, rounded to 2⁻²⁸."""
         return np.diff(self.edges) / _UNIT
 
 
@@ -72,7 +72,7 @@ def mixture(weights: Sequence[float], key: int) -> Mixture:
 
 
 def deal(mix: Mixture, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give (stream, number) of the samples first … first + count - 1: number k is the stream's k-th.
+    """Return (stream, number) of the samples first … first + count - 1: number k is the stream's k-th.
 
     Costs the samples asked for and at most two blocks, wherever they lie. Raises ValueError beyond `MOST`.
     """
@@ -94,7 +94,7 @@ def dealt(mix: Mixture, samples: int) -> NDArray[np.int64]:
 
 
 def _rounded(mix: Mixture, samples: int) -> NDArray[np.int64]:
-    """Give the running sum over streams of the samples that each has had, at the end of a block."""
+    """Return the running sum over streams of the samples that each has had, at the end of a block."""
     return (mix.edges * samples + _UNIT // 2) // _UNIT
 
 

@@ -57,7 +57,7 @@ class Transformer(nn.Module):
     def hidden(
         self, tokens: Tensor, documents: Documents | None = None, cache: Cache | None = None
     ) -> Tensor:
-        """Give the states [B, T, width] after the last norm, of `tokens` int64 [B, T].
+        """Return the states [B, T, width] after the last norm, of `tokens` int64 [B, T].
 
         They lie in `documents`, or go on with what `cache` holds, one document a row, and join it there.
         """
@@ -78,7 +78,7 @@ class Transformer(nn.Module):
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Give the logits float32 [..., rows] of states; capped; rows of padding are minus infinity."""
+        """Return the logits float32 [..., rows] of states; capped; rows of padding are minus infinity."""
         logits = functional.linear(hidden.float(), self.output.float())
         if self.shape.soft_cap:
             logits = self.shape.soft_cap * torch.tanh(logits / self.shape.soft_cap)
@@ -177,7 +177,7 @@ class Linear(nn.Linear):
 
 
 def _rotation(positions: Tensor, shape: Shape) -> Rotation:
-    """Give cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
+    """Return cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
 
     Computed for each micro-batch, which costs next to nothing: no table that is too short, lost when a model
     is made without memory and then given some, or rounded when it is cast.

@@ -73,7 +73,7 @@ class Phase:
 
     @property
     def steps(self) -> int:
-        """Give the number of steps that hold its tokens."""
+        """Return the number of steps that hold its tokens."""
         return -(-self.tokens // (self.length * self.batch))
 
 
@@ -95,7 +95,7 @@ def fingerprint(streams: Sequence[Stream]) -> str:
 
 
 def rank_rows(batch: int, rank: int, world: int) -> range:
-    """Give the rows of a global batch that one of `world` ranks reads: an even share, in order, none twice.
+    """Return the rows of a global batch that one of `world` ranks reads: an even share, in order, none twice.
 
     Raises ValueError unless 0 ≤ rank < world.
     """
@@ -143,12 +143,12 @@ class Order:
 
     @property
     def index_bytes(self) -> int:
-        """Give the memory that grows with the number of batches."""
+        """Return the memory that grows with the number of batches."""
         return self._bounds.nbytes
 
     @property
     def steps(self) -> int:
-        """Give the steps that hold the tokens of all phases."""
+        """Return the steps that hold the tokens of all phases."""
         return int(self._first_step[-1]) + self.phases[-1].steps
 
     def tokens(self, step: int) -> int:
@@ -158,18 +158,18 @@ class Order:
         return sum(p.steps * p.batch * p.length for p in before) + samples * self.phases[number].length
 
     def locate(self, step: int) -> tuple[int, int]:
-        """Give the phase of a step and the number of that phase's samples before the step."""
+        """Return the phase of a step and the number of that phase's samples before the step."""
         if step < 0:
             raise ValueError(f"step {step}: steps count from 0")
         number = int(np.searchsorted(self._first_step, step, side="right")) - 1
         return number, (step - int(self._first_step[number])) * self.phases[number].batch
 
     def progress(self, step: int) -> Progress:
-        """Say how far each stream has been read when a step begins."""
+        """Return how far each stream has been read when a step begins."""
         return self._after(*self.locate(step))
 
     def windows(self, step: int, rank: int = 0, world: int = 1, steps: int = 1) -> NDArray[np.void]:
-        """Give the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row.
+        """Return the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row.
 
         Then those of the steps after it, `steps` in all, as if its phase never ended: together is faster.
         """
@@ -182,7 +182,7 @@ class Order:
     def samples(
         self, phase: int, first: int, count: int, mine: NDArray[np.int64] | None = None
     ) -> NDArray[np.void]:
-        """Give the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended.
+        """Return the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended.
 
         Of these only the ones numbered in `mine`, where it is given.
         """
@@ -230,7 +230,7 @@ class Order:
         return whole
 
     def _after(self, phase: int, samples: int) -> Progress:
-        """Say how far streams have been read after so many samples of a phase."""
+        """Return how far streams have been read after so many samples of a phase."""
         length, begin = self.phases[phase].length, self._begins[phase]
         count = dealt(self._mixtures[phase], samples)
         per_epoch = np.maximum(-(-self._targets // length), 1)  # a stream without targets is never read

@@ -49,7 +49,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Tell whether this rank writes what is written once."""
+        """Return whether this rank writes what is written once."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class World:
         return sums
 
     def agree(self, flag: bool) -> bool:
-        """Tell whether any rank has the flag: all get the same answer, without waiting for a device."""
+        """Return whether any rank has the flag: all get the same answer, without waiting for a device."""
         if self.size == 1:
             return flag
         found = torch.tensor(int(flag), dtype=torch.int32)
@@ -92,7 +92,7 @@ def start(run: config.Run) -> World:
 
 
 def ranks() -> int:
-    """Give the number of ranks that torchrun started, without joining them; raises as `start` does."""
+    """Return the number of ranks that torchrun started, without joining them; raises as `start` does."""
     return _launched(os.environ)[1]
 
 
@@ -103,7 +103,7 @@ def finish(world: World) -> None:
 
 
 def kind(run: config.Run, world: World) -> Kind:
-    """Say how a model will be wrapped: one rank is alone, whatever the configuration says."""
+    """Return how a model will be wrapped: one rank is alone, whatever the configuration says."""
     if world.size == 1:
         return "alone"
     return "fsdp" if run.parallel == "fsdp" else "ddp"
@@ -168,7 +168,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Tell whether a signal came."""
+        """Return whether a signal came."""
         return self.signal is not None
 
     def __enter__(self) -> Stop:
@@ -228,12 +228,12 @@ def _device(wanted: str, local_rank: int) -> torch.device:
 
 
 def _loopback() -> str:
-    """Give the name of the interface that is this machine alone."""
+    """Return the name of the interface that is this machine alone."""
     return next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "lo")
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
-    """Give the modules that are compiled, computed again and gathered one by one."""
+    """Return the modules that are compiled, computed again and gathered one by one."""
     blocks = model.blocks
     assert isinstance(blocks, nn.ModuleList)
     return list(blocks)
@@ -281,7 +281,7 @@ def _fsdp(model: nn.Module, blocks: list[nn.Module], world: World) -> None:
 
 
 def _shared(model: nn.Module) -> set[tuple[str, ...]]:
-    """Give the names of parameters that are one."""
+    """Return the names of parameters that are one."""
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)

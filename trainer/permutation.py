@@ -35,7 +35,7 @@ def derive(*parts: int | str) -> int:
 def permute(
     index: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike = 0
 ) -> NDArray[np.int64]:
-    """Give the place of each index in the permutation of [0, n) that a 64-bit key and its epoch choose.
+    """Return the place of each index in the permutation of [0, n) that a 64-bit key and its epoch choose.
 
     `n`, `key` and `epoch` are numbers, or arrays as long as `index`. Raises ValueError for an index outside
     [0, n) and for n beyond 2⁶⁰.
@@ -46,7 +46,7 @@ def permute(
 def unpermute(
     place: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike = 0
 ) -> NDArray[np.int64]:
-    """Give the index that `permute` sends to each place."""
+    """Return the index that `permute` sends to each place."""
     return _apply(place, n, key, epoch, back=True)
 
 
@@ -70,7 +70,7 @@ def _part(values: NDArray[Any], which: slice | NDArray[np.int64]) -> NDArray[Any
 
 
 def _epoch_keys(key: NDArray[np.uint64], epoch: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Give the key of each epoch: outputs of SplitMix64 (Steele et al., OOPSLA 2014) from `key` on."""
+    """Return the key of each epoch: outputs of SplitMix64 (Steele et al., OOPSLA 2014) from `key` on."""
     with np.errstate(over="ignore"):
         z = key + np.uint64(_GOLDEN) * (epoch.astype(np.uint64) + np.uint64(1))
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -61,7 +61,7 @@ def read(model: bytes) -> Model:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Give (number, value) of a protobuf message's fields: integers, and bytes for everything else."""
+    """Yield (number, value) of a protobuf message's fields: integers, and bytes for everything else."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

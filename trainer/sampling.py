@@ -112,7 +112,7 @@ def truncate(logits: Tensor, top_k: int = 0, top_p: float = 1.0, min_p: float = 
 
 
 def draws(prompts: Sequence[Sequence[int]], seed: int, number: int) -> np.ndarray:
-    """Give uniform numbers of [0, 1) for each prompt: float64 [prompts, number].
+    """Return uniform numbers of [0, 1) for each prompt: float64 [prompts, number].
 
     They hang on the seed, the prompt, and how many equal ones come before it: not on what else is made at the
     same time, nor on how many are asked for.
@@ -127,7 +127,7 @@ def draws(prompts: Sequence[Sequence[int]], seed: int, number: int) -> np.ndarra
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Give the ids that uniform numbers [B] choose from softmax(logits [B, V]), by its running sum: [B].
+    """Return the ids that uniform numbers [B] choose from softmax(logits [B, V]), by its running sum: [B].
 
     In order of ids, so that a rounding error in a logit moves the borders a little and changes hardly a draw.
     """

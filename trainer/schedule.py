@@ -35,7 +35,7 @@ class Rates:
 
     @property
     def stable(self) -> int:
-        """Give the tokens after which it falls: where a branch leaves its trunk."""
+        """Return the tokens after which it falls: where a branch leaves its trunk."""
         return self.total - self.decay
 
     def at(self, tokens: float) -> float:
@@ -47,7 +47,7 @@ class Rates:
         return self.floor + (1.0 - self.floor) * _fall(self.shape, (tokens - self.stable) / self.decay)
 
     def step(self, begin: int, end: int) -> float:
-        """Give the rate of the step that trains on the tokens begin … end of the run."""
+        """Return the rate of the step that trains on the tokens begin … end of the run."""
         return self.at((begin + end) / 2)
 
 
@@ -70,7 +70,7 @@ def rates(schedule: config.Schedule, total: int, *, warmup: int | None = None) -
 
 
 def _fall(shape: str, share: float) -> float:
-    """Give how much is left, from 1 to 0, after a share of the decay.
+    """Return how much is left, from 1 to 0, after a share of the decay.
 
     1-sqrt: Hägele et al. 2024, arXiv 2405.18392 §3, where it beats a linear cooldown.
     """

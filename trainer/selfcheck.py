@@ -26,7 +26,7 @@ class Repeated:
 
     @property
     def difference(self) -> float:
-        """Give |again - logged| as a share of the logged loss, which is None if it was not finite."""
+        """Return |again - logged| as a share of the logged loss, which is None if it was not finite."""
         if self.logged is None:
             return math.inf if math.isfinite(self.again) else 0.0
         return abs(self.again - self.logged) / abs(self.logged or 1.0)

@@ -99,7 +99,7 @@ def flops(shape: Shape, keys: float) -> float:
 
 
 def _hidden(activation: str, width: int) -> int:
-    """Give both activations 8·width² parameters: relu2 has two matrices, swiglu three, in round sizes."""
+    """Return both activations 8·width² parameters: relu2 has two matrices, swiglu three, in round sizes."""
     if activation == "relu2":
         return 4 * width
     return _up(-(-8 * width // 3), 64 if width < 1024 else 128)

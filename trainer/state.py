@@ -35,7 +35,7 @@ class StateError(Exception):
 
 
 def collect(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the tensors and values of a state, by name: not copies, so that they can be loaded into."""
+    """Return the tensors and values of a state, by name: not copies, so that they can be loaded into."""
     return {name: _content(part, state) for name, part in state.items()}
 
 
@@ -131,7 +131,7 @@ class _Planner(DefaultLoadPlanner):
 
 
 def _description(value: Any) -> str:
-    """Say what a value is, of memory or of a checkpoint's table of contents."""
+    """Return what a value is, of memory or of a checkpoint's table of contents."""
     match value:
         case None:
             return "nothing"
@@ -143,7 +143,7 @@ def _description(value: Any) -> str:
 
 
 def _content(part: Any, state: Mapping[str, Any]) -> Any:
-    """Give the tensors and values of one part."""
+    """Return the tensors and values of one part."""
     if isinstance(part, nn.Module):
         return _once(part)
     if _optimizers(part):
@@ -158,7 +158,7 @@ def _content(part: Any, state: Mapping[str, Any]) -> Any:
 
 
 def _once(module: nn.Module) -> dict[str, Any]:
-    """Give a module's parameters and buffers by name; one with two names (tied weights) by the first."""
+    """Return a module's parameters and buffers by name; one with two names (tied weights) by the first."""
     content = module.state_dict()  # asked first: FSDP goes back to its shards
     first = {name for name, _ in module.named_parameters()}
     every = {name for name, _ in module.named_parameters(remove_duplicate=False)}
@@ -166,12 +166,12 @@ def _once(module: nn.Module) -> dict[str, Any]:
 
 
 def _optimizers(part: Any) -> bool:
-    """Tell whether a part is a list of optimizers."""
+    """Return whether a part is a list of optimizers."""
     return isinstance(part, list) and all(isinstance(each, Optimizer) for each in part)
 
 
 def _names(state: Mapping[str, Any]) -> dict[Tensor, str]:
-    """Give the names of the parameters of a state's module."""
+    """Return the names of the parameters of a state's module."""
     modules = [part for part in state.values() if isinstance(part, nn.Module)]
     assert len(modules) == 1, "optimizers are saved and loaded beside the module whose parameters they change"
     return {parameter: name for name, parameter in modules[0].named_parameters()}

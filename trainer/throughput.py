@@ -60,7 +60,7 @@ _OTHERWISE = {"MIG", "GRID", "LAPTOP", "MAX", "D", "TI", "SUPER"}  # a part of a
 
 
 def peak(device: str, dtype: str) -> float | None:
-    """Give the FLOP/s of dense products that the maker states for a device of this name, in this dtype.
+    """Return the FLOP/s of dense products that the maker states for a device of this name, in this dtype.
 
     None where it is not known, for float32 too: better no share of the peak than one of another device's.
     """
@@ -151,12 +151,12 @@ class Throughput:
             self._last += self._clock() - begin
 
     def recent(self) -> Rate:
-        """Give the rate of the steps since this was last asked."""
+        """Return the rate of the steps since this was last asked."""
         sums, self._recent = self._recent, _Sums()
         return self._rate(sums)
 
     def whole(self) -> Rate:
-        """Give the rate of all steps but the first `warmup`, while kernels compile and caches fill."""
+        """Return the rate of all steps but the first `warmup`, while kernels compile and caches fill."""
         return self._rate(self._whole)
 
     def _rate(self, sums: _Sums) -> Rate:

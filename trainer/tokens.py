@@ -97,7 +97,7 @@ def _number(value: object) -> int:
 
 
 def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
-    """Give the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order.
+    """Return the streams of a split, sorted by name: "tur_Latn/books", its batches in the manifest's order.
 
     Shards made by copies give a stream for each number of repeats: "tur_Latn/books x3".
     """
@@ -108,7 +108,7 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
 
 
 def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
-    """Say where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
+    """Return where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
     return [
         [(file, number) for file in held for number in range(len(_batches(file).tokens))]
         for held in by_stream(tokens, split).values()

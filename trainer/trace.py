@@ -43,14 +43,14 @@ class Row:
     passages: tuple[Passage, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, ready for JSON."""
+        """Return everything as plain values, ready for JSON."""
         return asdict(self)
 
 
 def trace(
     tokens: Tokens, order: Order, step: int, rank: int = 0, world: int = 1, split: str = "train"
 ) -> list[Row]:
-    """Say what the rows of a step read that one of `world` ranks has, row by row.
+    """Return what the rows of a step read that one of `world` ranks has, row by row.
 
     A row's passages together are its length + 1 tokens: its inputs and, behind them, its last target. Reads
     the ids and document lengths of the record batches concerned; where they are mapped, nothing else is
@@ -93,7 +93,7 @@ def _open(
 
 
 def _passages(batch: pa.RecordBatch, first: int, end: int) -> Iterator[Passage]:
-    """Give what the tokens first … end - 1 of a record batch are of its documents."""
+    """Yield what the tokens first … end - 1 of a record batch are of its documents."""
     bounds = batch["tokens"].offsets.to_numpy()
     bounds = bounds - bounds[0]
     low, high = np.searchsorted(bounds, [first, end - 1], side="right")

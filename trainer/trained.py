@@ -35,12 +35,12 @@ class Trained:
 
     @property
     def window(self) -> int:
-        """Give the tokens of the longest window that it was trained on."""
+        """Return the tokens of the longest window that it was trained on."""
         data = self.config.data
         return max([data.length, *(phase.length or 0 for phase in data.phases)])
 
     def facts(self) -> dict[str, str]:
-        """Say what it was trained on and how good it is, for people."""
+        """Return what it was trained on and how good it is, for people."""
         found = {"steps": f"{self.step:,}", "windows a step": f"{self.config.data.batch:,}"}
         if self.result is not None:
             found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them different"
@@ -109,7 +109,7 @@ def open(
 
 
 def _chosen(folder: Path, steps: list[int], step: int | None, last: int) -> list[int]:
-    """Give the steps of the checkpoints to load, the last one the latest or that of the step asked for."""
+    """Return the steps of the checkpoints to load, the last one the latest or that of the step asked for."""
     if not steps:
         raise ConfigError(f"{folder} has no finished checkpoint yet")
     until = steps[-1] if step is None else step

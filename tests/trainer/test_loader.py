@@ -73,7 +73,7 @@ def kept(batches: tuple[Batch, ...]) -> list[tuple[object, ...]]:
 
 
 def rows(batches: tuple[Batch, ...]) -> list[tuple[object, ...]]:
-    """Give inputs, targets and document numbers of each row, wherever micro-batches are cut."""
+    """Return inputs, targets and document numbers of each row, wherever micro-batches are cut."""
     found: list[tuple[object, ...]] = []
     for batch in batches:
         inputs, targets, held = unpack(batch, "cpu")

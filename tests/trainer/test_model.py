@@ -41,7 +41,7 @@ def lively(variant: str = "plain") -> Transformer:
 
 
 def example(starts: tuple[int, ...] = (0, 10, 24, 48, 49, 60)) -> tuple[Tensor, Documents, Tensor]:
-    """Give tokens, documents and targets of three rows of 24; some targets are masked."""
+    """Return tokens, documents and targets of three rows of 24; some targets are masked."""
     random = torch.Generator().manual_seed(1)
     tokens, targets = torch.randint(VOCABULARY, (2, ROWS, LENGTH), generator=random)
     targets[0, [3, 9]] = IGNORED

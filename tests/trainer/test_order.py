@@ -33,7 +33,7 @@ def one(tokens: Sequence[int], length: int, seed: int = 0, chunk: int | None = N
 
 
 def read(windows: NDArray[np.void]) -> list[tuple[int, int, int]]:
-    """Give every target that windows read, as (stream, epoch, position), in order."""
+    """Return every target that windows read, as (stream, epoch, position), in order."""
     return [
         (int(w["stream"]), int(w["epoch"]), position)
         for w in windows

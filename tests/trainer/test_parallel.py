@@ -70,7 +70,7 @@ def gradients(
     recompute: bool = False,
     steps: int = 1,
 ) -> Arrays:
-    """Give the gradients of a step's batch by name, of the last of some steps of gradient descent."""
+    """Return the gradients of a step's batch by name, of the last of some steps of gradient descent."""
     bare = model(dtype, tied=tied)
     wrapped = parallel.wrap(bare, world, how, compiled=compiled, recompute=recompute)
     inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())

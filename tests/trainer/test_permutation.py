@@ -28,7 +28,7 @@ LARGE = [585180403018, 29532098907, 128034419498, 244398327439]
 
 
 def chi_square(values: NDArray[np.int64], n: int) -> float:
-    """Give by how many standard deviations the counts of values in equal bins of [0, n) miss chance."""
+    """Return by how many standard deviations the counts of values in equal bins of [0, n) miss chance."""
     counts = np.bincount(values * BINS // n, minlength=BINS)
     expected = values.size / BINS
     statistic = float(((counts - expected) ** 2 / expected).sum())

@@ -75,7 +75,7 @@ class Training:
         return total
 
     def bits(self) -> dict[str, NDArray[Any]]:
-        """Give every tensor of the state by name, whole."""
+        """Return every tensor of the state by name, whole."""
         return flat(state.collect(self.state))
 
 

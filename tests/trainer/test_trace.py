@@ -63,7 +63,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
 
 @pytest.fixture(scope="module")
 def documents(opened: Tokens) -> dict[str, dict[str, object]]:
-    """Give every document by its id."""
+    """Return every document by its id."""
     return {
         row["id"]: row
         for file in opened.manifest.files("tokens16")

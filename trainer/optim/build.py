@@ -100,7 +100,7 @@ def build(
 
 
 def describe(found: Sequence[Group]) -> list[str]:
-    """Give a line about each group, to print when a run begins."""
+    """Return a line about each group, to print when a run begins."""
     return [str(each) for each in found]
 
 
@@ -147,7 +147,7 @@ def _configured(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 def _part(name: str) -> str:
-    """Give the part of the model that a parameter belongs to; "blocks.x.y" is a matrix of all blocks."""
+    """Return the part of the model that a parameter belongs to; "blocks.x.y" is a matrix of all blocks."""
     plain = _WRAPPERS.sub("", name).removesuffix(".weight")
     if plain in ("embedding", "head"):
         return plain
@@ -162,7 +162,7 @@ def _part(name: str) -> str:
 
 
 def _rows(model: nn.Module, part: str) -> tuple[int, ...]:
-    """Give the rows of the matrices that are fused in one parameter, which Muon treats each on its own."""
+    """Return the rows of the matrices that are fused in one parameter, which Muon treats each on its own."""
     shape = getattr(model, "shape")  # noqa: B009 (nn.Module types attributes as tensors)
     if part == "attention.qkv":
         return (shape.heads * shape.head, shape.kv_heads * shape.head, shape.kv_heads * shape.head)

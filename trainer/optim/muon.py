@@ -109,7 +109,7 @@ class Muon(Optimizer):
         torch._foreach_add_(weights, mine.unbind(), alpha=-members["lr"])
 
     def _direction(self, stack: Tensor, like: Tensor) -> Tensor:
-        """Give the updates of a rate of 1 for matrices [n, rows, cols], computed by all ranks together."""
+        """Return the updates of a rate of 1 for matrices [n, rows, cols], computed by all ranks together."""
         rows, columns = stack.shape[1:]
         wide = stack if rows <= columns else stack.mT
         group = like.device_mesh.get_group() if isinstance(like, DTensor) else self._group

@@ -8,7 +8,7 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 
 
 def local(tensor: Tensor) -> Tensor:
-    """Give this rank's part of a tensor; changes to it change the tensor."""
+    """Return this rank's part of a tensor; changes to it change the tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -45,7 +45,7 @@ def own(stack: Tensor, like: Tensor) -> Tensor:
 
 
 def _behind(like: DTensor) -> list[Shard | Replicate]:
-    """Give the placements of a stack of tensors placed as `like` is."""
+    """Return the placements of a stack of tensors placed as `like` is."""
     return [Shard(each.dim + 1) if isinstance(each, Shard) else Replicate() for each in like.placements]
 
 

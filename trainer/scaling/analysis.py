@@ -42,7 +42,7 @@ class HeldOut:
     half_width: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return dict(vars(self))
 
 
@@ -63,11 +63,11 @@ class Analysis:
 
     @property
     def fit(self) -> Fit:
-        """Give the law's own fit."""
+        """Return the law's own fit."""
         return next(iter(self.fits.values()))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "loss": self.loss,
             "runs": self.runs,
@@ -91,7 +91,7 @@ class TableFit:
     analyses: tuple[Analysis, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "path": self.path,
             "findings": [one.as_dict() for one in self.findings],
@@ -143,12 +143,12 @@ def choose(name: str, runs: Runs) -> Law:
 
 
 def repeated(runs: Runs) -> Any:
-    """Say which runs saw some of their data more than once [n]."""
+    """Return which runs saw some of their data more than once [n]."""
     return repeats(runs.columns["tokens"], runs.columns["unique"])
 
 
 def repeats(tokens: Any, unique: Any) -> Any:
-    """Say where tokens are more than the unique ones, numbers or arrays; a few at the end do not count."""
+    """Return where tokens are more than the unique ones, numbers or arrays; a few at the end do not count."""
     return tokens > 1.001 * unique
 
 

@@ -31,13 +31,13 @@ class Frontier:
     why: str = ""
 
     def optimum(self, compute: float) -> tuple[float, float]:
-        """Give the parameters and the tokens that are best for a compute in FLOPs."""
+        """Return the parameters and the tokens that are best for a compute in FLOPs."""
         return float(np.exp(self.log_n + self.a * np.log(compute))), float(
             np.exp(self.log_d + self.b * np.log(compute))
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()
         }
@@ -163,7 +163,7 @@ def approach_2(runs: Runs) -> Frontier:
 
 
 def approach_3(parameters: Mapping[str, float], runs: int = 0) -> Frontier:
-    """Give the optimum of L = E + A/N^alpha + B/D^beta under C = 6·N·D (Hoffmann et al., equation 4)."""
+    """Return the optimum of L = E + A/N^alpha + B/D^beta under C = 6·N·D (Hoffmann et al., equation 4)."""
     alpha, beta = parameters["alpha"], parameters.get("beta", parameters["alpha"])
     if alpha <= 0 or beta <= 0:
         return _nothing(3, f"alpha {alpha:.3g}, beta {beta:.3g}: an exponent of zero has no optimum")
@@ -173,7 +173,7 @@ def approach_3(parameters: Mapping[str, float], runs: int = 0) -> Frontier:
 
 
 def side_by_side(runs: Runs, fitted: Fit) -> tuple[Frontier, Frontier, Frontier]:
-    """Give all three approaches on the same runs; one that the data do not allow says why."""
+    """Return all three approaches on the same runs; one that the data do not allow says why."""
     return approach_1(runs), approach_2(runs), approach_3(fitted.parameters, fitted.runs)
 
 

@@ -55,7 +55,7 @@ class Unit:
 
     @property
     def path(self) -> Path:
-        """Give its folder."""
+        """Return its folder."""
         return Path(self.output) / self.folder
 
     @property
@@ -69,12 +69,12 @@ class Unit:
 
     @property
     def done(self) -> bool:
-        """Tell whether it is finished, and was made from what is asked for."""
+        """Return whether it is finished, and was made from what is asked for."""
         held = records.read(self.path, DONE, _Done)
         return held is not None and held["made_from"] == self.fingerprint
 
     def row(self) -> dict[str, Any] | None:
-        """Give a finished cell's line of the table."""
+        """Return a finished cell's line of the table."""
         held = records.read(self.path, DONE, _Done) if self.done else None
         return None if held is None else held["row"]
 
@@ -140,7 +140,7 @@ def _unit(
 
 
 def configured(study: Study, trunk: Trunk, steps: int, *, cooled: bool) -> Config:
-    """Give the configuration of a run of so many steps: of a cell with its decay, of a trunk with none."""
+    """Return the configuration of a run of so many steps: of a cell with its decay, of a trunk with none."""
     train, size = study.train, trunk.size
     tokens = steps * size.batch * train.data.length
     schedule = {"warmup": size.warmup / tokens if size.warmup < tokens else 1.0}
@@ -243,7 +243,7 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
 
 
 def _spent(unit: Unit) -> tuple[float, float]:
-    """Give the seconds of all steps that made the cell, its trunk's too, and the operations done in them.
+    """Return the seconds of all steps that made the cell, its trunk's too, and the operations done in them.
 
     Operations count attended keys, as the metrics do; six digits of them do not depend on the clock.
     """

@@ -125,7 +125,7 @@ class Study(Section):
 
     @property
     def judge(self) -> str:
-        """Give the name of the corpus whose validation documents score all models."""
+        """Return the name of the corpus whose validation documents score all models."""
         return self.validation or next(iter(self.corpora))
 
 

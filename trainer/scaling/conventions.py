@@ -82,5 +82,5 @@ CONVENTIONS: dict[str, Convention] = {
 
 
 def six_nd(params: Floats, tokens: Floats) -> Floats:
-    """Give 6·N·D, in floating point: as an integer it overflows 63 bits above 9.2e18."""
+    """Return 6·N·D, in floating point: as an integer it overflows 63 bits above 9.2e18."""
     return np.asarray(6.0 * params.astype(float) * tokens.astype(float))

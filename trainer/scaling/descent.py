@@ -45,7 +45,7 @@ class Objective:
 
     @property
     def scale(self) -> float:
-        """Give what the objective is divided by, so that its size is about the number of runs."""
+        """Return what the objective is divided by, so that its size is about the number of runs."""
         return self.delta**2 if np.isfinite(self.delta) else 1e-4
 
     def describe(self) -> str:
@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def free(self) -> Floats:
-        """Give 1 for a parameter that is fitted and 0 for one that is held [p]."""
+        """Return 1 for a parameter that is fitted and 0 for one that is held [p]."""
         return np.array([name not in self.held for name in self.law.parameters], dtype=float)
 
     def centred(self, theta: Floats) -> Floats:
@@ -90,7 +90,7 @@ class Problem:
         return self.law.rescale(theta, {column: -shift for column, shift in self.centres.items()})
 
     def values(self, theta: Floats, weights: Floats) -> Floats:
-        """Give the scaled objective [m] at centred parameters [m, p]."""
+        """Return the scaled objective [m] at centred parameters [m, p]."""
         rows = max(1, CHUNK // (len(self.log_loss) * len(self.law.parameters)))
         out = [
             self._penalty(theta[i : i + rows], weights if len(weights) == 1 else weights[i : i + rows])[0]
@@ -99,7 +99,7 @@ class Problem:
         return np.concatenate(out)
 
     def system(self, theta: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        """Give the scaled objective [m], its gradient [m, p] and Gauss–Newton matrix [m, p, p]."""
+        """Return the scaled objective [m], its gradient [m, p] and Gauss–Newton matrix [m, p, p]."""
         value, pull, stiff, slopes = self._penalty(theta, weights)
         gradient = (slopes @ pull[:, :, None])[:, :, 0]
         return value, gradient, (slopes * stiff[:, None, :]) @ slopes.transpose(0, 2, 1)
@@ -244,12 +244,12 @@ class Frame:
         return cls(theta, axes, gradient[0] @ axes, (lower, upper))
 
     def place(self, z: Floats) -> Floats:
-        """Give centred parameters [m, p] at coordinates [m, k], inside the bounds."""
+        """Return centred parameters [m, p] at coordinates [m, k], inside the bounds."""
         clipped = np.clip(self.origin + z @ self.axes.T, *self.bounds)
         return np.where(self.axes.any(axis=1), clipped, self.origin)
 
     def steps(self, problem: Problem, weights: Floats) -> Floats:
-        """Give Newton's step [m, k] under every damping, and longer ones: down also where it bends down."""
+        """Return Newton's step [m, k] under every damping, and longer ones: down also where it bends down."""
         nudges = NUDGE * self.axes.T
         slopes = problem.system(self.origin + np.vstack([nudges, -nudges]), weights)[1] @ self.axes
         curvature = (slopes[: len(nudges)] - slopes[len(nudges) :]) / (2 * NUDGE)

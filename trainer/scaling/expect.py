@@ -41,7 +41,7 @@ class Expectation:
     why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**vars(self), "ranges": {name: vars(found) for name, found in self.ranges.items()}}
 
 

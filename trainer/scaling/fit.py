@@ -66,21 +66,21 @@ class Fit:
 
     @property
     def theta(self) -> Floats:
-        """Give the parameters [p] in the law's order."""
+        """Return the parameters [p] in the law's order."""
         return np.array([self.parameters[name] for name in self.law.parameters])
 
     @property
     def derived(self) -> dict[str, float]:
-        """Give the numbers that papers print: E, A, B, the exponents of the compute-optimal N and D."""
+        """Return the numbers that papers print: E, A, B, the exponents of the compute-optimal N and D."""
         return self.law.derived(self.parameters)
 
     def predict(self, runs: Runs | Mapping[str, float]) -> Floats:
-        """Give the loss [n] of runs, or [1] of one described by its columns."""
+        """Return the loss [n] of runs, or [1] of one described by its columns."""
         logs = runs.logs() if isinstance(runs, Runs) else {k: np.log([float(v)]) for k, v in runs.items()}
         return np.exp(self.law.log_loss(self.theta, logs))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, for JSON."""
+        """Return everything as plain values, for JSON."""
         return {
             "law": self.law.name,
             "formula": self.law.formula,
@@ -172,7 +172,7 @@ def fit(
 
 
 def gradient_norm(task: Problem, theta: Floats, weights: Floats) -> float:
-    """Give sqrt(gᵀ M⁻¹ g) over the parameters that can move: how far from rest, in units of uncertainty."""
+    """Return sqrt(gᵀ M⁻¹ g) over the parameters that can move: how far from rest, in units of uncertainty."""
     _, gradient, matrix = task.system(theta[None], weights)
     lower, upper = np.array(task.law.bounds).T
     inside = np.flatnonzero((task.free > 0) & (theta > lower) & (theta < upper))

@@ -63,7 +63,7 @@ def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Runs:
-    """Give rows of runs.jsonl as columns; cells of one trunk share its noise, so they are one group."""
+    """Return rows of runs.jsonl as columns; cells of one trunk share its noise, so they are one group."""
     column = {name: np.array([row[name] for row in rows], float) for name in _COLUMNS.values()}
     return runs(
         np.array([row[LOSS] for row in rows], float),

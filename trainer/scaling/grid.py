@@ -47,7 +47,7 @@ class Size:
 
     @property
     def name(self) -> str:
-        """Give "d4w256": depth and width."""
+        """Return "d4w256": depth and width."""
         return f"d{self.shape.layers}w{self.shape.width}"
 
 
@@ -94,7 +94,7 @@ class Cell:
 
     @property
     def compute(self) -> float:
-        """Give 6·N·D."""
+        """Return 6·N·D."""
         return 6.0 * self.trunk.size.shape.matmul_parameters * self.tokens
 
 
@@ -171,7 +171,7 @@ def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Siz
 
 
 def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
-    """Give each multiple's steps: whole numbers in the multiples' ratio, whose decay begins on a step."""
+    """Return each multiple's steps: whole numbers in the multiples' ratio, whose decay begins on a step."""
     parts = {m: Fraction(m).limit_denominator(1000) for m in sorted(study.tokens.multiples)}
     whole = math.lcm(*(part.denominator for part in parts.values()))
     decay = Fraction(study.train.schedule.decay).limit_denominator(100)

@@ -55,19 +55,19 @@ class Law:
     """(coefficient, exponent, column) of laws that are a sum of powers and a constant."""
 
     def index(self, name: str) -> int:
-        """Give a parameter's position; ValueError if the law has none of that name."""
+        """Return a parameter's position; ValueError if the law has none of that name."""
         if name not in self.parameters:
             known = ", ".join(self.parameters)
             raise ValueError(f"law {self.name} has no parameter {name!r}; it has {known}")
         return self.parameters.index(name)
 
     def derived(self, parameters: Mapping[str, float]) -> dict[str, float]:
-        """Give the numbers that papers print, by label, of parameters by name."""
+        """Return the numbers that papers print, by label, of parameters by name."""
         out = {label: float(np.exp(parameters[name])) for label, name in self.exponentials.items()}
         return out | self.more(parameters)
 
     def log_loss(self, theta: Floats, logs: Logs) -> Floats:
-        """Give ln loss [n] at one parameter vector [p], or [m, n] at several [m, p]."""
+        """Return ln loss [n] at one parameter vector [p], or [m, n] at several [m, p]."""
         values = self.evaluate(np.atleast_2d(theta), logs)[0]
         return values if theta.ndim == 2 else values[0]
 
@@ -82,7 +82,7 @@ class Law:
         return out
 
     def starts(self) -> Floats:
-        """Give the whole start grid [k, p], in the units of the columns."""
+        """Return the whole start grid [k, p], in the units of the columns."""
         return np.array(list(itertools.product(*(self.grid[name] for name in self.parameters))))
 
 
@@ -153,7 +153,7 @@ def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
 
 
 def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Floats, Floats]:
-    """Give ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen held) and ln R*."""
+    """Return ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen held) and ln R*."""
     r = np.exp(log_r)
     ratio = np.exp(np.minimum(seen - unique, 700.0))
     x = np.maximum(ratio - 1, 0.0) / r

@@ -52,13 +52,13 @@ class Plan:
 
     @property
     def last(self) -> tuple[Cell, ...]:
-        """Give the largest cells, of every corpus and seed: they are predicted before they are trained."""
+        """Return the largest cells, of every corpus and seed: they are predicted before they are trained."""
         main = [cell for cell in self.cells() if cell.trunk.unique is None]
         most = max(cell.compute for cell in main)
         return tuple(cell for cell in main if cell.compute == most)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything as plain values, for JSON."""
+        """Return everything as plain values, for JSON."""
         return {
             "corpora": {
                 name: {"tokens": self.held[name], "content": self.marks[name]} for name in self.study.corpora
@@ -111,7 +111,7 @@ class Estimate:
     price: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -145,7 +145,7 @@ def _held(order: Order) -> int:
 
 
 def planned(made: Plan, corpus: str) -> Runs:
-    """Give the runs of a corpus as columns, their losses unknown (1)."""
+    """Return the runs of a corpus as columns, their losses unknown (1)."""
     found = [cell for cell in made.cells() if cell.trunk.corpus == corpus]
     return runs(
         np.ones(len(found)),
@@ -156,7 +156,7 @@ def planned(made: Plan, corpus: str) -> Runs:
 
 
 def foresee(made: Plan) -> Expectation:
-    """Say what the cells of one corpus would tell."""
+    """Return what the cells of one corpus would tell."""
     return expect(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 

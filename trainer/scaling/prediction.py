@@ -39,22 +39,22 @@ class Predictions:
     possible: float
 
     def coverage(self, loss: Floats) -> float:
-        """Give the share of measured losses [n] that lie inside."""
+        """Return the share of measured losses [n] that lie inside."""
         return float(((self.lower <= loss) & (loss <= self.upper)).mean())
 
     @property
     def half_width(self) -> Floats:
-        """Give half the interval over the prediction [n]."""
+        """Return half the interval over the prediction [n]."""
         return (self.upper - self.lower) / (2 * self.loss)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         out = {k: getattr(self, k).tolist() for k in ("loss", "lower", "upper", "ratio")}
         return out | {"level": self.level, "scores": self.scores, "possible_level": self.possible}
 
 
 def order(runs: Runs, by: str) -> Floats:
-    """Give what runs are ordered by [n]: "compute" (6·N·D) or a column."""
+    """Return what runs are ordered by [n]: "compute" (6·N·D) or a column."""
     if by == "compute":
         return runs.compute()
     if by not in runs.columns:
@@ -87,7 +87,7 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: 
 
 
 def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
-    """Give the misses |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
+    """Return the misses |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
     law = fitted.law
     key = order(runs, by)
     free = len(law.parameters) - len(fitted.held)
@@ -107,13 +107,13 @@ def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
 
 
 def conformal(misses: Floats, level: float) -> float:
-    """Give the ⌈(m + 1)·level⌉-th smallest of m misses, or the largest where m is too small for that."""
+    """Return the ⌈(m + 1)·level⌉-th smallest of m misses, or the largest where m is too small for that."""
     rank = int(np.ceil((len(misses) + 1) * level))
     return float(np.sort(misses)[min(rank, len(misses)) - 1])
 
 
 def _ask(task: Problem, theta: Floats, targets: Runs) -> tuple[Floats, Floats]:
-    """Give ln loss [n] at targets and their distance [n]: 1 + leverage, at most 1 + FARTHEST.
+    """Return ln loss [n] at targets and their distance [n]: 1 + leverage, at most 1 + FARTHEST.
 
     The leverage is the standard error of the law there in units of one run's noise.
     """

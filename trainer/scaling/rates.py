@@ -26,12 +26,12 @@ class Checked:
 
     @property
     def best(self) -> float:
-        """Give the factor of the lowest loss."""
+        """Return the factor of the lowest loss."""
         return min(self.losses, key=lambda factor: self.losses[factor])
 
     @property
     def better(self) -> bool:
-        """Say whether another factor's loss is lower than the formula's beyond noise."""
+        """Return whether another factor's loss is lower than the formula's beyond noise."""
         gain = float(np.log(self.losses[1.0] / self.losses[self.best]))
         return gain > max(LEAST, CLEAR * self.noise)
 
@@ -60,7 +60,7 @@ def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
 
 
 def floor(rows: Sequence[Row]) -> tuple[float, int]:
-    """Give the standard deviation of ln loss between seeds of one cell, and from how many differences."""
+    """Return the standard deviation of ln loss between seeds of one cell, and from how many differences."""
     groups: dict[tuple[object, ...], list[float]] = {}
     for row in rows:
         key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])

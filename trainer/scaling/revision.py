@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def revision(folder: Path = Path(__file__).parent) -> str:
-    """Give the commit that a folder's files are of, with "-dirty" if changed since; empty if unknown."""
+    """Return the commit that a folder's files are of, with "-dirty" if changed since; empty if unknown."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)

@@ -31,19 +31,19 @@ class Runs:
         return len(self.loss)
 
     def logs(self) -> Logs:
-        """Give the natural logarithm of every column."""
+        """Return the natural logarithm of every column."""
         return {name: np.log(column) for name, column in self.columns.items()}
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Runs:
-        """Give some rows, by index or by mask."""
+        """Return some rows, by index or by mask."""
         return Runs({k: v[rows] for k, v in self.columns.items()}, self.loss[rows], self.group[rows])
 
     def with_loss(self, loss: Floats) -> Runs:
-        """Give the same runs with other losses."""
+        """Return the same runs with other losses."""
         return Runs(self.columns, loss, self.group)
 
     def compute(self) -> Floats:
-        """Give the training FLOPs [n]: as counted, or 6·N·D; without one of the two, 6 times the other."""
+        """Return the training FLOPs [n]: as counted, or 6·N·D; without one of the two, 6 times the other."""
         if "compute" in self.columns:
             return self.columns["compute"]
         product = np.full(len(self), 6.0)

@@ -34,7 +34,7 @@ class UnitError(Exception):
 
 
 def devices(run: config.Run) -> list[str]:
-    """Give the GPUs that a study may use, as CUDA_VISIBLE_DEVICES names them; none: it runs on the CPU."""
+    """Return the GPUs that a study may use, as CUDA_VISIBLE_DEVICES names them; none: it runs on the CPU."""
     if run.device == "cpu" or not torch.cuda.is_available():
         if run.device == "cuda":
             raise ConfigError('train.run.device = "cuda": there is no GPU that torch can use')

@@ -15,7 +15,7 @@ KEPT = 12
 
 
 def starts(task: Problem, grid: bool = True) -> Floats:
-    """Give all starts [k, p] in the columns' own units; without `grid` only a few, for many quick fits."""
+    """Return all starts [k, p] in the columns' own units; without `grid` only a few, for many quick fits."""
     law = task.law
     if law.powers:
         projected = task.raw(project(law, task.logs, task.log_loss))
@@ -25,7 +25,7 @@ def starts(task: Problem, grid: bool = True) -> Floats:
 
 
 def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:
-    """Give starts [kept, p] by variable projection (Golub and Pereyra 1973).
+    """Return starts [kept, p] by variable projection (Golub and Pereyra 1973).
 
     With its exponents fixed a sum of powers is linear in its coefficients, which non-negative least squares
     of the relative error finds at once; here over a grid of exponents, the best of all subsets of terms.

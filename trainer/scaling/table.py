@@ -58,7 +58,7 @@ class Finding:
     message: str
 
     def as_dict(self) -> dict[str, str]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 

@@ -31,16 +31,16 @@ class Interval:
 
     @property
     def determined(self) -> bool:
-        """Say whether the data limit the value on both sides."""
+        """Return whether the data limit the value on both sides."""
         return self.lower is not None and self.upper is not None
 
     def holds(self, value: float) -> bool:
-        """Say whether a value lies inside; an open side is no limit."""
+        """Return whether a value lies inside; an open side is no limit."""
         above = self.lower is None or value >= self.lower
         return above and (self.upper is None or value <= self.upper)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, null for an open side."""
+        """Return plain values, null for an open side."""
         ends = {"estimate": self.estimate, "lower": self.lower, "upper": self.upper, "level": self.level}
         return {**ends, "determined": self.determined}
 
@@ -58,12 +58,12 @@ class Bootstrap:
     clusters: int
 
     def interval(self, name: str, level: float = LEVEL) -> Interval:
-        """Give a parameter's percentile interval, open where enough resamples ran away."""
+        """Return a parameter's percentile interval, open where enough resamples ran away."""
         k = self.fit.law.index(name)
         return _percentile(self.fit.parameters[name], self.samples[:, k], self.runaway[:, k], level)
 
     def derived(self, level: float = LEVEL) -> dict[str, Interval]:
-        """Give the intervals of the numbers that papers print."""
+        """Return the intervals of the numbers that papers print."""
         law = self.fit.law
         named = [dict(zip(law.parameters, row, strict=True)) for row in self.samples.tolist()]
         drawn = [law.derived(row) for row in named]
@@ -76,7 +76,7 @@ class Bootstrap:
         return out
 
     def predictions(self, runs: Runs | Mapping[str, float], level: float = LEVEL) -> tuple[Floats, Floats]:
-        """Give the percentile band [n] of the law's curve: what refits say, without the noise of a run."""
+        """Return the percentile band [n] of the law's curve: what refits say, without the noise of a run."""
         logs = runs.logs() if isinstance(runs, Runs) else {k: np.log([float(v)]) for k, v in runs.items()}
         curves = np.exp(self.fit.law.log_loss(self.samples, logs))
         tail = (1 - level) / 2
@@ -84,13 +84,13 @@ class Bootstrap:
         return low, high
 
     def correlation(self) -> Floats:
-        """Give the correlations [p, p] of the parameters; zero for one that is held."""
+        """Return the correlations [p, p] of the parameters; zero for one that is held."""
         spread = self.samples.std(axis=0)
         centred = (self.samples - self.samples.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         return np.asarray(centred.T @ centred / len(centred))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         free = [name for name in self.fit.law.parameters if name not in self.fit.held]
         return {
             "method": "percentile bootstrap over runs, each resample restarted from every basin",
@@ -118,7 +118,7 @@ class Profile:
     interval: Interval
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         out = {"name": self.name, "interval": self.interval.as_dict()}
         return out | {k: getattr(self, k).tolist() for k in ("values", "objective", "rise")}
 
@@ -178,7 +178,7 @@ def around(fitted: Fit, draws: Bootstrap, name: str, points: int = 25) -> Floats
 
 
 def noise_factor(fitted: Fit, task: Problem) -> float:
-    """Give E ψ² / E ψ′ of the scaled objective: how its rise compares with half a chi-square.
+    """Return E ψ² / E ψ′ of the scaled objective: how its rise compares with half a chi-square.
 
     ψ is the penalty's derivative. E ψ′ of Huber's penalty counts residuals below delta, too few to count, so
     it comes from the residuals' density at zero, in a window that shrinks with their number.
@@ -205,7 +205,7 @@ def _percentile(estimate: float, values: Floats, runaway: Floats, level: float) 
 
 
 def _between(estimate: float, values: Floats, inside: Floats, level: float) -> Interval:
-    """Give the hull of the values inside, open where it reaches the first or last value."""
+    """Return the hull of the values inside, open where it reaches the first or last value."""
     where = np.flatnonzero(inside)
     if not len(where):
         return Interval(estimate, estimate, estimate, level)

@@ -18,7 +18,7 @@ LAW = {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.28}
 
 
 def losses(made: Runs, law: dict[str, float]) -> Runs:
-    """Give runs the law's losses."""
+    """Return runs the law's losses."""
     theta = np.array([law[name] for name in CHINCHILLA.parameters])
     return made.with_loss(np.exp(CHINCHILLA.log_loss(theta, made.logs())))
 

@@ -48,7 +48,7 @@ ALL = Asked(Columns(("loss",), "n", "d", "u", "run"))
 
 
 def law(params: Any, tokens: Any, unique: Any) -> Any:
-    """Give the losses that runs would have without noise."""
+    """Return the losses that runs would have without noise."""
     logs = {
         k: np.log(np.asarray(v, float))
         for k, v in (("params", params), ("tokens", tokens), ("unique", unique))
@@ -59,7 +59,7 @@ def law(params: Any, tokens: Any, unique: Any) -> Any:
 def cell(
     width: int, tokens: float, unique: float, seed: int, corpus: str, worse: float = 0.0
 ) -> dict[str, Any]:
-    """Give a line of runs.jsonl: the law's loss with noise, on a corpus that is `worse` by a share."""
+    """Return a line of runs.jsonl: the law's loss with noise, on a corpus that is `worse` by a share."""
     sizes = shape(Model(depth=4, width=width), 4096)
     rng = np.random.default_rng([width, int(tokens) % 2**31, int(unique) % 2**31, seed, len(corpus)])
     bits = float(law([sizes.matmul_parameters], [tokens], [unique])[0])
@@ -99,7 +99,7 @@ def cell(
 
 
 def cells(corpus: str = "web", worse: float = 0.0) -> list[dict[str, Any]]:
-    """Give a whole study's lines: five sizes, four budgets, seeds at the smallest size, epochs at two."""
+    """Return a whole study's lines: five sizes, four budgets, seeds at the smallest size, epochs at two."""
     main = [
         cell(width, tokens, tokens, seed, corpus, worse)
         for width in WIDTHS
@@ -178,7 +178,7 @@ def answer(made: Report, words_: str) -> Answer:
 
 
 def truth(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    """Give how much the law says that the loss falls from one (N, D, U) to another."""
+    """Return how much the law says that the loss falls from one (N, D, U) to another."""
     return float((law(*([v] for v in before)) - law(*([v] for v in after)))[0])
 
 
@@ -462,7 +462,7 @@ KINDS: tuple[Kind, ...] = ("number", "percent", "count", "power", "plain")
 
 
 def said(value: object) -> set[str]:
-    """Give every way in which a twin's values may be written."""
+    """Return every way in which a twin's values may be written."""
     if isinstance(value, dict):
         out = set().union(*(said(each) for each in value.values())) if value else set()
         if "level" in value and "estimate" in value:

@@ -85,7 +85,7 @@ class Browser:
             self.events.append(self._next())
 
     def tell(self, script: str) -> Any:
-        """Give what a script says."""
+        """Return what a script says."""
         found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -253,13 +253,13 @@ def test_dark_is_dark_and_paper_is_white(browser: Browser, page: Path) -> None:
 
 
 def luminance(colour: str) -> float:
-    """Give the relative luminance of rgb(r, g, b) (WCAG 2)."""
+    """Return the relative luminance of rgb(r, g, b) (WCAG 2)."""
     parts = [float(v) / 255 for v in re.findall(r"[\d.]+", colour)[:3]]
     bent = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
     return 0.2126 * bent[0] + 0.7152 * bent[1] + 0.0722 * bent[2]
 
 
 def contrast(one: str, other: str) -> float:
-    """Give the contrast of two colours (WCAG 2): 1 to 21."""
+    """Return the contrast of two colours (WCAG 2): 1 to 21."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)

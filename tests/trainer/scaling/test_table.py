@@ -92,7 +92,7 @@ def test_losses_of_two_tokenizers_are_refused(tmp_path: Path) -> None:
 
 
 def warned(folder: Path, table: Rows, names: Columns) -> dict[str, str]:
-    """Give the warnings of a table by check."""
+    """Return the warnings of a table by check."""
     return {f.check: f.message for f in load(write(folder, table), names).findings}
 
 

@@ -48,7 +48,7 @@ class _Read:
 
 
 def digits(tokenizer: Tokenizer) -> dict[int, str]:
-    """Give the ids of pieces that are one digit, with or without a blank in front, and which digit."""
+    """Return the ids of pieces that are one digit, with or without a blank in front, and which digit."""
     found = {}
     for id, piece in enumerate(read(tokenizer.model).pieces):
         text = piece.text.removeprefix("\u2581")
@@ -124,7 +124,7 @@ def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) ->
 
 
 def write(trained: Trained, prompts: Sequence[str], tokens: int) -> list[str]:
-    """Give what the model writes after each prompt, greedily: the number there, or else the first line."""
+    """Return what the model writes after each prompt, greedily: the number there, or else the first line."""
     pieces = trained.tokenizer
     never = controls(pieces)
     sampling = Sampling(method="greedy", tokens=tokens)
@@ -222,5 +222,5 @@ def _text(tokenizer: Tokenizer, prompt: str, ending: str, bos: bool) -> _Text:
 
 
 def _room(items: Sequence[Item]) -> int:
-    """Give the tokens that a model may write: the longest answer, a blank, and a few too many digits."""
+    """Return the tokens that a model may write: the longest answer, a blank, and a few too many digits."""
     return max(len(target) for item in items for target in item.targets) + 3

@@ -75,7 +75,7 @@ def find(x: Floats, y: Floats, noise: Floats, seed: int = 0, simulations: int = 
 
 
 def _held_out(smooth: _Family, broken: _Family, y: Floats, noise: Floats) -> tuple[float, int]:
-    """Give how much less the broken curves miss sizes held out, and how many sizes that is over.
+    """Return how much less the broken curves miss sizes held out, and how many sizes that is over.
 
     Where the others put the jump into the gap that the size left, the broken curve does not say on which
     side the size lies: it counts for neither.
@@ -105,7 +105,7 @@ class _Family:
         return weighted, left * (size > 1e-9 * size[:, :1])[:, None]
 
     def misses(self, y: Floats) -> Floats:
-        """Give [B] the squared misses, in units of noise, of the best curve of each of y [B, S]."""
+        """Return [B] the squared misses, in units of noise, of the best curve of each of y [B, S]."""
         _, bases = self._bases(np.ones(y.shape[1], np.bool_))
         scaled = y * self.root
         sides = bases.transpose(2, 1, 0)  # [P, S, M]
@@ -116,7 +116,7 @@ class _Family:
         return np.asarray((scaled**2).sum(1) - np.concatenate(best))
 
     def fit(self, y: Floats, keep: NDArray[np.bool_]) -> tuple[Floats, int, Floats]:
-        """Give the best curve [S] for y [S] at the sizes kept, its design's number and coefficients [P]."""
+        """Return the best curve [S] for y [S] at the sizes kept, its design's number and coefficients [P]."""
         weighted, bases = self._bases(keep)
         scaled = y * self.root * keep
         number = int(((scaled @ bases) ** 2).sum(1).argmax())
@@ -124,13 +124,13 @@ class _Family:
         return self.designs[number] @ found, number, found
 
     def jump(self, y: Floats, keep: NDArray[np.bool_]) -> tuple[int, float]:
-        """Give the last size below the jump of the best broken curve, and by how much it jumps."""
+        """Return the last size below the jump of the best broken curve, and by how much it jumps."""
         _, number, found = self.fit(y, keep)
         return int((self.designs[number, :, 3] == 0).sum()) - 1, float(found[3])
 
 
 def _shapes(x: Floats, widths: Sequence[float], midpoints: int) -> Floats:
-    """Give shapes [M, S] that go from 0 to 1 over the sizes, monotone and wide; `midpoints` a width."""
+    """Return shapes [M, S] that go from 0 to 1 over the sizes, monotone and wide; `midpoints` a width."""
     step = float(np.median(np.diff(x)))
     span = float(x[-1] - x[0])
     made = [((x - x[0]) / span)[None]]
@@ -154,7 +154,7 @@ def _smooth(x: Floats) -> Floats:
 
 
 def _broken(x: Floats) -> Floats:
-    """Give designs of a smooth curve with a jump, and of two lines: [M, S, 4], the jump's column last."""
+    """Return designs of a smooth curve with a jump, and of two lines: [M, S, 4], the jump's column last."""
     shapes = _shapes(x, (3.0, 8.0), _COARSE)
     line, one = (x - x[0]) / (x[-1] - x[0]), np.ones_like(x)
     made = []
@@ -167,7 +167,7 @@ def _broken(x: Floats) -> Floats:
 
 
 def holm(values: list[float]) -> list[float]:
-    """Give p-values corrected for how many there are (Holm 1979), in their order."""
+    """Return p-values corrected for how many there are (Holm 1979), in their order."""
     order = sorted(range(len(values)), key=values.__getitem__)
     corrected, highest = [0.0] * len(values), 0.0
     for rank, number in enumerate(order):

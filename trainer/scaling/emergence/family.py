@@ -71,7 +71,7 @@ def make(family: Family, folder: Path, console: Console) -> Path:
 
 
 def texts(family: Family, task: str) -> Iterator[str]:
-    """Give the texts to learn a task from: a question and its answer, without examples in front."""
+    """Yield the texts to learn a task from: a question and its answer, without examples in front."""
     name = task.split("/")[0]
     if name not in tasks.OPERATIONS:
         raise ConfigError(f"tasks: {task} cannot be learnt here; expected {' or '.join(tasks.OPERATIONS)}")

@@ -59,7 +59,7 @@ def draw(ability: Ability, scale: str) -> str:
 
 
 def _independent(ability: Ability) -> list[tuple[float, float]]:
-    """Give the mean of models of each scale."""
+    """Return the mean of models of each scale."""
     held: dict[float, list[float]] = {}
     for point in ability.points:
         if point.independent is not None:
@@ -68,7 +68,7 @@ def _independent(ability: Ability) -> list[tuple[float, float]]:
 
 
 def _models(ability: Ability, name: str) -> list[tuple[float, float]]:
-    """Give each model's own value, where there are several of a size."""
+    """Return each model's own value, where there are several of a size."""
     if all(size.models == 1 for size in ability.sizes):
         return []
     return [(point.scale, point.metrics[name].value) for point in ability.points]

@@ -16,7 +16,7 @@ _PIECES = re.compile(r"[0-9]|[^\W0-9_]+|[^\w\s]|_")
 
 
 def exact_match(prediction: str, targets: Sequence[str]) -> float:
-    """Give 1 where the prediction is one of the right answers, as written; else 0."""
+    """Return 1 where the prediction is one of the right answers, as written; else 0."""
     return float(prediction in targets)
 
 
@@ -33,7 +33,7 @@ def digits_right(prediction: str, target: str) -> list[bool]:
 
 
 def digit_accuracy(prediction: str, target: str) -> float:
-    """Give the share of the target's digits that are right; ValueError for a target without digits."""
+    """Return the share of the target's digits that are right; ValueError for a target without digits."""
     right = digits_right(prediction, target)
     if not right:
         raise ValueError(f"target {target!r} has no digit")
@@ -41,7 +41,7 @@ def digit_accuracy(prediction: str, target: str) -> float:
 
 
 def no_digit_more(prediction: str, target: str) -> bool:
-    """Say whether the prediction has no digit beyond the target's places."""
+    """Return whether the prediction has no digit beyond the target's places."""
     return sum(each in _DIGITS for each in prediction) <= sum(each in _DIGITS for each in target)
 
 
@@ -62,30 +62,30 @@ def edit_distance(said: Sequence[Hashable], wanted: Sequence[Hashable]) -> float
 
 
 def choice_probabilities(option_nats: Sequence[float]) -> list[float]:
-    """Give p(option | one of the options): probabilities over the vocabulary, made to sum to 1."""
+    """Return p(option | one of the options): probabilities over the vocabulary, made to sum to 1."""
     highest = max(option_nats)
     shares = [math.exp(nats - highest) for nats in option_nats]
     return [share / sum(shares) for share in shares]
 
 
 def brier(probabilities: Sequence[float], gold: int) -> float:
-    """Give Brier's score over all options, Σ (p - 1[gold])²: 0 is best, 2 is worst (Brier 1950)."""
+    """Return Brier's score over all options, Σ (p - 1[gold])²: 0 is best, 2 is worst (Brier 1950)."""
     return sum((p - (k == gold)) ** 2 for k, p in enumerate(probabilities))
 
 
 def target_brier(probabilities: Sequence[float], gold: int) -> float:
-    """Give (1 - p of the right option)²: 0 is best, 1 is worst (Schaeffer et al. 2023)."""
+    """Return (1 - p of the right option)²: 0 is best, 1 is worst (Schaeffer et al. 2023)."""
     return (1 - probabilities[gold]) ** 2
 
 
 def choice_grade(option_nats: Sequence[float], gold: int) -> float:
-    """Give 1 where the right option is the likeliest, 1 / m where m share that, else 0."""
+    """Return 1 where the right option is the likeliest, 1 / m where m share that, else 0."""
     best = max(option_nats)
     return (option_nats[gold] == best) / sum(nats == best for nats in option_nats)
 
 
 def log_sum(nats: Sequence[float]) -> float:
-    """Give ln of the sum of probabilities: several right answers help each other (BIG-bench#468)."""
+    """Return ln of the sum of probabilities: several right answers help each other (BIG-bench#468)."""
     highest = max(nats)
     if highest == -math.inf:
         return highest
@@ -93,12 +93,12 @@ def log_sum(nats: Sequence[float]) -> float:
 
 
 def wrong_mass(option_nats: Sequence[float], gold: int) -> float:
-    """Give the probability, over the vocabulary, of all wrong options together."""
+    """Return the probability, over the vocabulary, of all wrong options together."""
     return sum(math.exp(nats) for k, nats in enumerate(option_nats) if k != gold)
 
 
 def independent_match(outputs: Sequence[Output]) -> float | None:
-    """Give the exact match that independent digits would have: the product of the digits' accuracies.
+    """Return the exact match that independent digits would have: the product of the digits' accuracies.
 
     For targets of each length by itself, place by place; the last factor is the share of predictions with no
     digit too many. Above it, measured exact match says that digits are right and wrong together.
@@ -298,7 +298,7 @@ SHARP = ("exact_match", "choice_grade")
 
 
 def emergence_score(values: Sequence[float]) -> float:
-    """Give the emergence score of values in the order of scale (2206.04615; 2304.15004).
+    """Return the emergence score of values in the order of scale (2206.04615; 2304.15004).
 
     sign(argmax - argmin) · (max - min) / √(median of squared steps): large where one step makes the change.
     Infinite where more than half of the steps are 0 and another is not, 0 where all are. At least two values.
@@ -316,7 +316,7 @@ def emergence_score(values: Sequence[float]) -> float:
 
 
 def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Give Wilson's interval (1927) of a share, 95 % unless z says otherwise; ValueError for n < 1."""
+    """Return Wilson's interval (1927) of a share, 95 % unless z says otherwise; ValueError for n < 1."""
     if n < 1:
         raise ValueError("Wilson's interval needs at least one answer")
     share = successes / n

@@ -55,7 +55,7 @@ def facts(ability: Ability) -> str:
 
 
 def rows(ability: Ability, scale: str) -> Iterator[list[str]]:
-    """Give a table's rows, a column a size: first the sizes, then every metric's mean over their models."""
+    """Yield a table's rows, a column a size: first the sizes, then every metric's mean over their models."""
     sizes = ability.sizes
     own = [[point for point in ability.points if point.scale == size.scale] for size in sizes]
     yield [scale, *(short(size.scale) for size in sizes)]

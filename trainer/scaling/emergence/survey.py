@@ -97,7 +97,7 @@ def survey(
 
 
 def _open(folders: Sequence[Path], scale: str) -> Iterator[tuple[str, float, Trained]]:
-    """Give the name, scale and model of each run; a name is the path below what the folders share."""
+    """Yield the name, scale and model of each run; a name is the path below what the folders share."""
     found = runs(folders)
     names = {path: path.name for path in found}
     if len(set(names.values())) < len(found):
@@ -135,7 +135,7 @@ def _plan(
 
 
 def _remarks(models: Sequence[tuple[str, float, Trained]], scale: str) -> list[str]:
-    """Say what about the models makes their outputs less than comparable."""
+    """Return what about the models makes their outputs less than comparable."""
     found = []
     tokenizers = {model.tokenizer.sha256: (name, model.tokenizer) for name, _, model in models}
     for name, pieces in tokenizers.values():

@@ -165,7 +165,7 @@ def make(task: str, n: int, seed: int = 0, shots: int = 2) -> list[Item]:
 
 
 def names() -> list[str]:
-    """Give the names of all tasks."""
+    """Return the names of all tasks."""
     sums = [f"{o}/{d}/{language}" for o in OPERATIONS for d in DIGITS for language in LANGUAGES]
     choices = [f"choice-{o}/2/{language}" for o in OPERATIONS for language in LANGUAGES]
     return [*sums, *choices, *(f"pairs/{name}" for name in turkish.PHENOMENA)]
@@ -186,7 +186,7 @@ def pairs(operation: str, digits: int, n: int, seed: int = 0) -> list[tuple[int,
 
 
 def solve(operation: str, a: int, b: int) -> int:
-    """Give the answer."""
+    """Return the answer."""
     return a + b if operation == "addition" else a * b
 
 
@@ -204,7 +204,7 @@ def carries(a: int, b: int) -> tuple[int, ...]:
 
 
 def enough(expected: float, least: int = 200, most: int = 5000, sure: float = 0.95) -> tuple[int, int]:
-    """Give (n to take, n needed) so that a model which is right with this probability is seen to be so.
+    """Return (n to take, n needed) so that a model which is right with this probability is seen to be so.
 
     Needed is the smallest n with at least one right answer in `sure` of all tests: 1 - (1 - expected)^n.
     With fewer, a zero says nothing. Taken is that within [least, most].
@@ -241,7 +241,7 @@ def _examples(
 
 
 def _options(operation: str, a: int, b: int, chance: random.Random) -> tuple[list[int], int]:
-    """Give four numbers of as many digits, in seeded order, and which of them is the answer.
+    """Return four numbers of as many digits, in seeded order, and which of them is the answer.
 
     Wrong ones are what mistakes give (a carry forgotten or too many, a digit off), then neighbours.
     """
@@ -269,5 +269,5 @@ def _lettered(operation: str, language: str, a: int, b: int, right: int, chance:
 
 
 def _random(name: str) -> random.Random:
-    """Give a generator that depends on a name alone, the same on every machine."""
+    """Return a generator that depends on a name alone, the same on every machine."""
     return random.Random(hashlib.sha256(name.encode()).digest())

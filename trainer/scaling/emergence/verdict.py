@@ -95,7 +95,7 @@ class Ability:
     remarks: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -113,7 +113,7 @@ def judge(outputs: Iterable[Output], seed: int = 0) -> list[Ability]:
 
 
 def points(rows: Sequence[Output]) -> list[Point]:
-    """Give every model's means of all metrics that its outputs of one task allow, by scale, then name."""
+    """Return every model's means of all metrics that its outputs of one task allow, by scale, then name."""
     by_model: dict[str, list[Output]] = defaultdict(list)
     for row in rows:
         by_model[row.model].append(row)
@@ -184,7 +184,7 @@ def _first(task: str, made: Sequence[Point], names: Sequence[str]) -> str:
 
 
 def _chance(rows: Sequence[Output], sharp: str) -> float | None:
-    """Give the mean sharp metric of guessing."""
+    """Return the mean sharp metric of guessing."""
     if sharp == "choice_grade":
         return float(np.mean([1 / len(row.options) for row in rows if row.options]))
     known = [row.chance for row in rows if row.chance is not None]
@@ -228,7 +228,7 @@ def _decided(ability: Ability) -> Ability:
 
 
 def _decide(a: Ability) -> tuple[Kind, str]:
-    """Say what a task's curves allow to say."""
+    """Return what a task's curves allow to say."""
     floor = max(a.chance or 0.0, a.resolution)
     if all(size.lower <= floor for size in a.sizes):
         return "absent", (
@@ -266,7 +266,7 @@ def _decide(a: Ability) -> tuple[Kind, str]:
 
 
 def _reason(a: Ability, upwards: bool, apart: bool, where: str) -> str:
-    """Say why a task's smooth metric is not called broken."""
+    """Return why a task's smooth metric is not called broken."""
     assert a.p is not None
     assert a.gain is not None
     if a.p >= LEVEL:
@@ -279,6 +279,6 @@ def _reason(a: Ability, upwards: bool, apart: bool, where: str) -> str:
 
 
 def _looks_emergent(a: Ability, floor: float) -> bool:
-    """Say whether the sharp metric alone would be called emergent: near chance for two sizes or more, then
+    """Return whether the sharp metric alone would be called emergent: near chance for two sizes or more, then
     clearly above (Wei et al. 2022, 2206.07682)."""
     return all(size.lower <= floor for size in a.sizes[:2]) and a.sizes[-1].lower > floor

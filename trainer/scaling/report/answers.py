@@ -38,7 +38,7 @@ class Point:
     said: str
 
     def at(self, tokens: float, unique: float | None = None, params: float | None = None) -> dict[str, float]:
-        """Give the columns of a run with so many tokens, fresh unless `unique` says otherwise."""
+        """Return the columns of a run with so many tokens, fresh unless `unique` says otherwise."""
         return {
             "params": self.params if params is None else params,
             "tokens": tokens,
@@ -66,7 +66,7 @@ def answers(m: Measured) -> tuple[Answer, ...]:
 
 
 def point(m: Measured) -> Point:
-    """Give the model and corpus that the answers are about."""
+    """Return the model and corpus that the answers are about."""
     columns, asked = m.runs.columns, m.source.asked
     params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
     unique = asked.unique or float(columns["unique"].max())
@@ -75,7 +75,7 @@ def point(m: Measured) -> Point:
 
 
 def beyond(m: Measured, run: dict[str, float]) -> float:
-    """Give a run's compute over that of the largest run fitted, both as 6·N·D (6·D where N is one)."""
+    """Return a run's compute over that of the largest run fitted, both as 6·N·D (6·D where N is one)."""
     product, largest = 1.0, np.ones(len(m.runs))
     for name in ("params", "tokens"):
         if name in m.runs.columns and np.isfinite(run[name]):
@@ -84,7 +84,7 @@ def beyond(m: Measured, run: dict[str, float]) -> float:
 
 
 def vague(found: Interval) -> bool:
-    """Say whether an interval of a gain is open, reaches zero, or spans more than a factor of VAGUE."""
+    """Return whether an interval of a gain is open, reaches zero, or spans more than a factor of VAGUE."""
     if found.lower is None or found.upper is None or found.lower <= 0:
         return True
     return found.upper > VAGUE * found.lower
@@ -185,7 +185,7 @@ def reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interv
 
 
 def _missing(m: Measured, here: Point) -> Answer:
-    """Say how many fresh tokens are missing for a loss that is lower by WANTED."""
+    """Return how many fresh tokens are missing for a loss that is lower by WANTED."""
     less = percent(WANTED)
     question = f"How many more tokens would lower the loss by {less}?"
     now, drawn = m.surface.losses(*(np.array([value]) for value in (here.params, here.unique, here.unique)))

@@ -38,13 +38,13 @@ class _Scale:
         return math.log(max(value, 1e-300)) if self.axis.log else value
 
     def ticks(self, most: int) -> list[float]:
-        """Give the numbers to write: tens, 1-2-5, or even steps, as the range asks."""
+        """Return the numbers to write: tens, 1-2-5, or even steps, as the range asks."""
         if self.axis.log and self.high / self.low >= 8:
             return _log_ticks(self.low, self.high, most)
         return _even_ticks(self.low, self.high, most)
 
     def written(self, most: int) -> list[tuple[float, str]]:
-        """Give the ticks with what is written at them."""
+        """Return the ticks with what is written at them."""
         ticks = self.ticks(most)
         step = min((b - a for a, b in itertools.pairwise(ticks)), default=abs(ticks[0]) if ticks else 1.0)
         return [(t, tick(t, step or 1.0, self.axis.kind)) for t in ticks]
@@ -77,7 +77,7 @@ def draw(chart: Chart, name: str) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """Give the key of a chart as a list; empty for one of several small ones, or one kind of thing."""
+    """Return the key of a chart as a list; empty for one of several small ones, or one kind of thing."""
     held: dict[str, list[str]] = {}
     for each in chart.lines:
         held.setdefault(each.label, []).append(
@@ -145,7 +145,7 @@ def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") 
 
 
 def _range(chart: Chart) -> tuple[float, float]:
-    """Give the range of y: all lines and dots, and bands as far as they do not squeeze them."""
+    """Return the range of y: all lines and dots, and bands as far as they do not squeeze them."""
     kept = [y for each in (*chart.lines, *chart.dots) for y in each.y]
     kept += [mark.at for mark in chart.marks if mark.to is None]
     low, high = min(kept), max(kept)

@@ -243,7 +243,7 @@ def _reach(answers: tuple[Answer, ...]) -> Check:
 
 
 def _bias(m: Measured) -> str:
-    """Say how far a parabola's lowest point is off on a surface such as the one fitted."""
+    """Return how far a parabola's lowest point is off on a surface such as the one fitted."""
     second = next((one for one in m.analysis.approaches if one.approach == 2 and not one.why), None)
     if second is None or m.fresh is None:
         return ""

@@ -75,7 +75,7 @@ def _compute(row: Run) -> float:
 
 
 def _by_cells(drop: Floats) -> Interval:
-    """Give Student's interval of the mean over cells; open for one cell."""
+    """Return Student's interval of the mean over cells; open for one cell."""
     mean = float(drop.mean())
     if len(drop) < 2:
         return Interval(mean, None, None)

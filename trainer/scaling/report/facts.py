@@ -145,7 +145,7 @@ class Report:
     analysis: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON; null for what is no finite number."""
+        """Return plain values, for JSON; null for what is no finite number."""
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 
 

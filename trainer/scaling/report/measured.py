@@ -32,14 +32,14 @@ class Surface:
     draws: Bootstrap
 
     def losses(self, params: Floats, tokens: Floats, unique: Floats) -> tuple[Floats, Floats]:
-        """Give the losses [n], and those of every refit [b, n]."""
+        """Return the losses [n], and those of every refit [b, n]."""
         given = {"params": params, "tokens": tokens, "unique": np.minimum(unique, tokens)}
         logs = {name: np.log(np.asarray(given[name], dtype=float)) for name in self.fit.law.columns}
         law = self.fit.law
         return np.exp(law.log_loss(self.fit.theta, logs)), np.exp(law.log_loss(self.draws.samples, logs))
 
     def gain(self, before: Mapping[str, float], after: Mapping[str, float]) -> Interval:
-        """Give how much the loss falls from one (params, tokens, unique) to another."""
+        """Return how much the loss falls from one (params, tokens, unique) to another."""
         points = {name: np.array([before[name], after[name]]) for name in ("params", "tokens", "unique")}
         value, refits = self.losses(**points)
         return interval(float(value[0] - value[1]), refits[:, 0] - refits[:, 1])
@@ -98,7 +98,7 @@ class Measured:
 
     @property
     def repeats(self) -> bool:
-        """Say whether the law knows repeated data."""
+        """Return whether the law knows repeated data."""
         return "unique" in self.analysis.fit.law.columns
 
 
@@ -152,7 +152,7 @@ def _on_trunks(analysis: Analysis, source: Source, made: Runs) -> Analysis:
 
 
 def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
-    """Give the standard deviation of ln loss between runs that differ in nothing but their seed, and on how
+    """Return the standard deviation of ln loss between runs that differ in nothing but their seed, and on how
     many such runs it rests; None where there are none."""
     groups: dict[tuple[float, float, float], list[float]] = {}
     for row in rows:
@@ -165,7 +165,7 @@ def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
 
 
 def _fresh(analysis: Analysis, made: Runs, resamples: int, seed: int) -> Surface | None:
-    """Give the surface of N and D on fresh data, from which the compute-optimal sizes come."""
+    """Return the surface of N and D on fresh data, from which the compute-optimal sizes come."""
     if not analysis.approaches:
         return None
     if analysis.fit.law is CHINCHILLA:
@@ -226,7 +226,7 @@ def main_loss(source: Source) -> str:
 
 
 def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
-    """Give the least and the most of what each parameter becomes when one run is left out."""
+    """Return the least and the most of what each parameter becomes when one run is left out."""
     clusters = made.clusters()
     task = problem(found.law, made, found.objective, found.held)
     weights = (clusters[None, :] != np.arange(clusters.max() + 1)[:, None]).astype(float)
@@ -270,7 +270,7 @@ def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: in
 
 
 def _base(found: Fit, inner: Runs) -> dict[str, float]:
-    """Give what a two-step fit holds, from the runs that it may know."""
+    """Return what a two-step fit holds, from the runs that it may know."""
     if not found.held:
         return {}
     base = fit(CHINCHILLA, inner.take(~repeated(inner)), found.objective, descents=DESCENTS)

@@ -140,7 +140,7 @@ def _table(table: Table) -> str:
 
 
 def _scroll(caption: str, head: str, rows: str, note: str, tall: bool = False) -> str:
-    """Give a table that scrolls by itself where the screen is too narrow for it."""
+    """Return a table that scrolls by itself where the screen is too narrow for it."""
     style = "scroll tall" if tall else "scroll"
     return (
         f'<div class="{style}" role="region" aria-label="{escape(caption)}" tabindex="0">'

@@ -357,7 +357,7 @@ def _sizes(runs: Runs) -> Floats:
 
 
 def _rank(a: Floats, b: Floats) -> float:
-    """Give Spearman's correlation; 0 where one is constant."""
+    """Return Spearman's correlation; 0 where one is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1])

@@ -21,7 +21,7 @@ BEYOND = (1.0, 10.0, 100.0)
 
 
 def sections(m: Measured) -> tuple[Section, ...]:
-    """Give the page's parts in order; those about which the data say nothing are not there."""
+    """Return the page's parts in order; those about which the data say nothing are not there."""
     every = (_law(m), _residuals(m), _optimum(m), _held_out(m), _repeated(m), _languages(m), _corpora(m))
     return (*(one for one in every if one is not None), _sensitivity(m), _runs(m))
 

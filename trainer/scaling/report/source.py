@@ -94,7 +94,7 @@ class Run:
 
     @property
     def epochs(self) -> float:
-        """Give how often it saw its unique tokens."""
+        """Return how often it saw its unique tokens."""
         return self.tokens / self.unique
 
 
@@ -113,7 +113,7 @@ class Source:
     foretold: Mapping[str, Mapping[str, Any]]
 
     def kept(self, corpus: str | None = None) -> list[Run]:
-        """Give the rows that are fitted, of one corpus or all."""
+        """Return the rows that are fitted, of one corpus or all."""
         return [row for row in self.rows if not row.left_out and corpus in (None, row.corpus)]
 
     @property
@@ -122,7 +122,7 @@ class Source:
         return sorted({row.corpus for row in self.kept()})
 
     def fitted(self, loss: str) -> list[Run]:
-        """Give the rows of the corpus that the report is about, with this loss."""
+        """Return the rows of the corpus that the report is about, with this loss."""
         return [row for row in self.kept(self.about) if _finite(row.losses.get(loss))]
 
     def without(self, reasons: Mapping[str, str]) -> Source:
@@ -131,7 +131,7 @@ class Source:
         return replace(self, rows=tuple(rows))
 
     def runs(self, loss: str, whole: bool = False) -> Runs:
-        """Give them as columns; `whole`: with those left out that have a loss."""
+        """Return them as columns; `whole`: with those left out that have a loss."""
         if not whole:
             return as_runs(self.fitted(loss), loss)
         own = [row for row in self.rows if row.corpus == self.about]
@@ -214,7 +214,7 @@ def _names(table: pa.Table) -> str:
 
 
 def _records(table: pa.Table) -> list[dict[str, Any]]:
-    """Give rows with dotted names, their shape as it was."""
+    """Return rows with dotted names, their shape as it was."""
     flat = _flat(table).to_pylist()
     if "shape" in table.column_names:
         for record, shape in zip(flat, table["shape"].to_pylist(), strict=True):
