@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -182,7 +183,7 @@ def load(folder: str) -> Manifest:
     """Read a stage's manifest; DatasetError where there is none or derlem cannot read it."""
     try:
         value = files.read_json(folder, MANIFEST)
-    except ValueError as error:
+    except (ValueError, IsADirectoryError) as error:
         raise _damaged(folder, error) from None
     if value is None:
         raise NotThereError(
@@ -198,7 +199,7 @@ def load(folder: str) -> Manifest:
         raise _damaged(folder, error) from None
 
 
-def _damaged(folder: str, error: ValueError) -> DatasetError:
+def _damaged(folder: str, error: Exception) -> DatasetError:
     first = str(error).splitlines()[0]
     return DatasetError(
         f"{folder}/{MANIFEST} is damaged ({first}): run the build again, which writes it anew from its units"
@@ -217,15 +218,29 @@ def open_arrow(
     """Open an Arrow IPC file: memory-mapped locally, streamed from elsewhere.
 
     Where columns are named, the others are neither read nor decompressed; they come in the file's order.
+    Raises DatasetError where the file is gone or damaged.
     """
     url = files.join(folder, path)
     fs, target = files.filesystem(url)
-    if files.is_local(url):
-        with pa.memory_map(target) as source:
-            yield _reader(source, columns)
-    else:
-        with fs.open(target, "rb") as source:
-            yield _reader(source, columns)
+    with _told_of_damage(url):
+        source = pa.memory_map(target) if files.is_local(url) else fs.open(target, "rb")
+    with source:
+        with _told_of_damage(url):
+            reader = _reader(source, columns)
+        yield reader
+
+
+@contextmanager
+def _told_of_damage(url: str) -> Iterator[None]:
+    """Raise DatasetError with what to do where a file of a stage is gone, damaged or not readable."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError) as error:
+        cause = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise DatasetError(
+            f"{url}: {cause}; expected the Arrow file that the manifest names: remove it and run its stage "
+            "again, or put it back (`derlem verify` names every such file)"
+        ) from error
 
 
 def _reader(source: object, columns: list[str] | None) -> ipc.RecordBatchFileReader:
@@ -240,7 +255,8 @@ def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterato
     """Read an Arrow file batch by batch, only the named columns where given."""
     with open_arrow(folder, path, columns) as reader:
         for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
+            with _told_of_damage(files.join(folder, path)):
+                batch = reader.get_batch(number)
             yield batch.select(columns) if columns is not None else batch
 
 
@@ -251,7 +267,9 @@ def read_batch(folder: str, file: File, number: int) -> pa.RecordBatch:
     """
     assert file.batches is not None
     index = file.batches
-    data = files.read_range(files.join(folder, file.path), index.offset[number], index.length[number])
+    url = files.join(folder, file.path)
+    with _told_of_damage(url):
+        data = files.read_range(url, index.offset[number], index.length[number])
     found = xxhash.xxh3_64_hexdigest(data)
     if found != index.xxh3[number]:
         raise DatasetError(
@@ -263,7 +281,7 @@ def read_batch(folder: str, file: File, number: int) -> pa.RecordBatch:
 
 def table(folder: str, path: str, columns: list[str] | None = None) -> pa.Table:
     """Read an Arrow file whole, only the named columns where given."""
-    with open_arrow(folder, path, columns) as reader:
+    with open_arrow(folder, path, columns) as reader, _told_of_damage(files.join(folder, path)):
         whole = reader.read_all()
     return whole.select(columns) if columns is not None else whole
 

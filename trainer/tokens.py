@@ -58,6 +58,9 @@ Place = tuple[File, int]
 """A record batch: its file, and its number there."""
 
 
+_FACTS = ("eos", "bos", "vocabulary", "padded_vocabulary")  # what the manifest says of the tokenizer
+
+
 def open(folder: str) -> Tokens:
     """Open a folder of token shards by its manifest: the shards' own, or the output folder of a build.
 
@@ -77,6 +80,11 @@ def open(folder: str) -> Tokens:
         raise NotThereError(
             f"{where} holds the output of the stage {manifest.stage!r}, not token shards; "
             "`derlem tokenize` makes them from a corpus"
+        )
+    if absent := [name for name in _FACTS if name not in facts]:
+        raise dataset.DatasetError(
+            f"{files.join(where, dataset.MANIFEST)} does not say {', '.join(absent)}: it is damaged; "
+            "remove it and run `derlem tokenize` again"
         )
     bos = facts["bos"]
     return Tokens(

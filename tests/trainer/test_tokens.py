@@ -46,6 +46,16 @@ def test_a_folder_without_shards_names_the_command_that_makes_them(tmp_path: Pat
         tokens.open(str(tmp_path))
 
 
+@pytest.mark.parametrize("fact", ["eos", "bos", "vocabulary", "padded_vocabulary"])
+def test_a_manifest_that_says_too_little_of_its_tokenizer_is_told(fact: str, tmp_path: Path) -> None:
+    write(tmp_path, SHARDS)
+    manifest = dataset.load(str(tmp_path))
+    facts = {name: value for name, value in manifest.facts.items() if name != fact}
+    dataset.save(str(tmp_path), manifest.model_copy(update={"facts": facts}))
+    with pytest.raises(DatasetError, match=f"does not say {fact}: it is damaged"):
+        tokens.open(str(tmp_path))
+
+
 def test_streams_are_sorted_by_name_and_hold_their_batches_in_order(tmp_path: Path) -> None:
     write(tmp_path, SHARDS)
     opened = tokens.open(str(tmp_path))
