@@ -134,7 +134,8 @@ def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
     if named is not None:
         content = codec.beginning(head)
         return not content or not is_text(content)
-    if len(_CONTROL.findall(head[_MAGIC:256])) > _FEW:
+    # What looks binary is compressed, unless a record's own words are to be read in it.
+    if len(_CONTROL.findall(head[_MAGIC:256])) > _FEW and b"\nWARC-" not in head:
         return False
     try:
         codec.open().feed(head)

@@ -271,3 +271,14 @@ def test_arc_lines_with_a_field_left_out_are_read(change: tuple[bytes, bytes], t
 
 def test_an_arc_file_without_its_head_is_known_by_its_first_line(tmp_path: Path) -> None:
     assert urls(items(arc_record(response(b"<html>")), tmp_path, "f.dat")) == ["http://a.example/"]
+
+
+@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00"])
+def test_a_plain_file_whose_damaged_start_looks_compressed_loses_one_record(
+    magic: bytes, tmp_path: Path
+) -> None:
+    noise = random.Random(3).randbytes(400)
+    first = record(response(noise))
+    found = items(magic + b"RC" + first[4:40] + noise + first[40:] + page(1) + page(2), tmp_path)
+    assert urls(found) == ["http://a.example/1", "http://a.example/2"]
+    assert len(causes(found)) == 1
