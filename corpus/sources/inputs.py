@@ -25,8 +25,7 @@ MIB = 1 << 20
 def expand(source: Source, base: str) -> list[str]:
     """List a source's files: its patterns in their order, each one's matches sorted, every file once.
 
-    Relative paths start from the folder `base`. Raises ConfigError when a pattern matches no file, or
-    one whose name is not UTF-8.
+    Relative paths start from the folder `base`. Raises ConfigError when a pattern matches no file.
     """
     found: dict[str, None] = {}
     for pattern in source.paths:
@@ -43,20 +42,7 @@ def expand(source: Source, base: str) -> list[str]:
                 f"relative paths start from {base!r}); give a file or a glob such as 'folder/*.gz'"
             )
         found.update(dict.fromkeys(sorted(matches)))
-    if odd := next((path for path in found if not _is_utf8(path)), None):
-        raise ConfigError(
-            f"source {source.name!r}: the name of {os.fsencode(odd)!r} is not UTF-8, and each document is "
-            "written with the name of its file; rename it"
-        )
     return list(found)
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _local_files(pattern: str, base: str) -> tuple[list[str], list[str]]:

@@ -157,13 +157,3 @@ def test_naming_the_reader_imports_no_decoder() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
-
-
-def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    name = os.path.join(os.fsencode(tmp_path), b"k\xff.jsonl")
-    try:
-        Path(os.fsdecode(name)).write_bytes(b"")
-    except OSError:
-        pytest.skip("this file system has names in UTF-8 only")
-    with pytest.raises(ConfigError, match=r"k\\xff\.jsonl.*not UTF-8.*rename"):
-        expand(source("*.jsonl"), str(tmp_path))
