@@ -281,7 +281,8 @@ def write_bytes(folder: str, path: str, data: bytes, sweeps: bool = False) -> Wr
 def write_json(folder: str, path: str, value: Any, sweeps: bool = False) -> Written:
     """Write JSON in one canonical form (sorted keys, UTF-8), so that equal values are equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    return write_bytes(folder, path, text.encode() + b"\n", sweeps)
+    # Half a surrogate pair stands for a byte of a file's name that is no UTF-8; JSON has an escape for it.
+    return write_bytes(folder, path, text.encode("utf-8", "backslashreplace") + b"\n", sweeps)
 
 
 def read_json(folder: str, path: str) -> Any | None:

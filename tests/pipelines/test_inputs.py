@@ -97,3 +97,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         Checksums(str(tmp_path)).of([str(tmp_path / "none")])
     assert caught.value.filename == str(tmp_path / "none")
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_whose_name_is_not_utf8_is_remembered(tmp_path: Path, hashed: list[str]) -> None:
+    name = os.fsdecode(b"k\xff.jsonl")
+    (tmp_path / name).write_bytes(b"{}")
+    assert checksums(tmp_path, name) == checksums(tmp_path, name)
+    assert hashed == [name]
