@@ -33,7 +33,7 @@ def expand(source: Source, base: str) -> list[str]:
         if files.is_local(pattern):
             matches, others = _local_files(files.bare(pattern), base)
         else:
-            matches = _files_of_url(pattern)
+            matches = _files_of_url(pattern, source.name)
         if not matches:
             place = files.located(pattern, base)
             what = f"{_kinds(others)} and no file" if others else "no file"
@@ -70,10 +70,17 @@ def _kind(path: str) -> str:
     return "pipe" if stat.S_ISFIFO(os.stat(path).st_mode) else "special file"
 
 
-def _files_of_url(place: str) -> list[str]:
-    system, inner = files.filesystem(place)
-    names = [inner] if system.isfile(inner) else [name for name in system.glob(inner) if system.isfile(name)]
-    return [system.unstrip_protocol(name) for name in names]
+def _files_of_url(place: str, source: str) -> list[str]:
+    try:
+        system, inner = files.filesystem(place)
+        found = [inner] if system.isfile(inner) else filter(system.isfile, system.glob(inner))
+        return [system.unstrip_protocol(name) for name in found]
+    except (OSError, ValueError, TypeError, ImportError) as error:  # whatever the store's library raises
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"source {source!r}: paths entry {place!r} cannot be listed ({first}); check the URL, and that "
+            "its store can be reached from here"
+        ) from None
 
 
 _BINARY = {

@@ -157,3 +157,12 @@ def test_naming_the_reader_imports_no_decoder() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "url", ["zip://a.jsonl", "zip://a.jsonl::file://{here}/no.zip", "zip://*::file://{here}"]
+)
+def test_a_store_that_cannot_be_listed_is_named(url: str, tmp_path: Path) -> None:
+    place = url.format(here=tmp_path)
+    with pytest.raises(ConfigError, match=r"source 'haber': paths entry 'zip://.* cannot be listed"):
+        expand(source(place), str(tmp_path))
