@@ -120,13 +120,15 @@ class Arc:
 
 
 def detect_framing(head: bytes, path: str) -> Framing:
-    """Tell WARC from ARC by a file's first bytes; by its name where those are neither's."""
+    """Return WARC or ARC, by a file's first bytes, then by its name, then by its first line.
+
+    An ARC file may have lost its head, but a WARC file may begin with a damaged record that holds any line.
+    """
+    named = re.search(r"\.(warc|arc)(\.\w+)*$", path)
     if Warc().may_begin(head):
         return Warc()
-    if (
-        head.startswith(b"filedesc:")
-        or Arc().begins(head.lstrip(b"\r\n"))
-        or re.search(r"\.arc(\.\w+)?$", path)
-    ):
+    if head.startswith(b"filedesc:"):
         return Arc()
-    return Warc()
+    if named is not None:
+        return Arc() if named[1] == "arc" else Warc()
+    return Arc() if Arc().begins(head.lstrip(b"\r\n")) and b"\nWARC-" not in head else Warc()

@@ -282,3 +282,16 @@ def test_a_plain_file_whose_damaged_start_looks_compressed_loses_one_record(
     found = items(magic + b"RC" + first[4:40] + noise + first[40:] + page(1) + page(2), tmp_path)
     assert urls(found) == ["http://a.example/1", "http://a.example/2"]
     assert len(causes(found)) == 1
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_warc_file_whose_damaged_start_is_a_line_of_arc_loses_one_record(name: str, tmp_path: Path) -> None:
+    line = b"http://a.example/ 1.1.1.1 20200101000000 text/html 5\n"
+    data = FRAMES[name]([line + page(0)[20:], page(1), page(2)])
+    assert urls(items(data, tmp_path, f"f.{name}"))[-2:] == ["http://a.example/1", "http://a.example/2"]
+
+
+def test_a_file_named_neither_way_is_told_by_its_first_line_and_its_fields(tmp_path: Path) -> None:
+    line = b"http://a.example/ 1.1.1.1 20200101000000 text/html 5\n"
+    assert urls(items(line + page(0)[20:] + page(1), tmp_path, "f.bin"))[-1:] == ["http://a.example/1"]
+    assert urls(items(arc_record(response(b"<p>Liman")), tmp_path, "f.bin")) == ["http://a.example/"]
