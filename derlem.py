@@ -79,7 +79,10 @@ def _derlem(
     """Take the options of the program itself."""
 
 
-Workers = Annotated[int | None, typer.Option(metavar="N", show_default="run.workers", help=WORKERS)]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", show_default="run.workers, else the processors there are", help=WORKERS),
+]
 
 
 @app.command(rich_help_panel=CORPUS)

@@ -173,7 +173,12 @@ class Run(Section):
     runner: str = Field(
         "local", description='"local" (in-process or multi-processing by `workers`) or a Beam runner\'s name.'
     )
-    workers: int = Field(1, ge=1, le=512, description="Local worker processes.")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description="Local worker processes; unset takes as many as there are processors.",
+    )
 
 
 class Config(Section):

@@ -101,7 +101,9 @@ def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:
     selection = config.selection.model_copy(update={"crawl": written.crawl})
     settings: dict[str, object] = {"selection": selection.model_dump(mode="json")}
     folder = files.join(home, written.crawl)
-    return Stage(NAME, VERSION, folder, settings, tuple(units), partial(fetch_captures, config)), said
+    return Stage(
+        NAME, VERSION, folder, settings, tuple(units), partial(fetch_captures, config), worker_bytes=1
+    ), said
 
 
 def fetch_captures(config: CommonCrawl, unit: Planned, folder: str, beat: Beat) -> Outcome:
@@ -231,7 +233,7 @@ def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
     said = f"{len(archives):,} files of {crawl}"
     settings: dict[str, object] = {"files": len(archives)}
     # how many bytes a file has is only known when it is fetched
-    return Stage(NAME, WHOLE_VERSION, folder, settings, tuple(units), work, in_bytes=False), said
+    return Stage(NAME, WHOLE_VERSION, folder, settings, tuple(units), work, worker_bytes=0), said
 
 
 def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcome:

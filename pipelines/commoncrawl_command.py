@@ -134,7 +134,7 @@ def commoncrawl(
         from pipelines import commoncrawl as pipeline
         from pipelines import options
 
-        runner = options.choose(Run(), workers, tuple(beam or ()))
+        runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
         where = files.located(output, os.getcwd())
         fetched = pipeline.run(config, where, paths, runner, console())
         folder = shortened(fetched.folder)

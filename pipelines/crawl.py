@@ -260,7 +260,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
         settings=settings.model_dump(mode="json"),
         units=tuple(units),
         work=crawl_bucket,
-        in_bytes=False,
+        worker_bytes=0,
         say=lambda: watch().look().line(),
     )
 

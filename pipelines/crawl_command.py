@@ -97,7 +97,7 @@ def crawl(
         from pipelines import crawl as pipeline
         from pipelines import options
 
-        runner = options.choose(Run(), workers, tuple(beam or ()))
+        runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
         ended = pipeline.run(output, loaded, lines, runner, console(), again or "")
         folder = shortened(output)
         say(f"{ended.why}: pages {ended.pages:,}, rounds {ended.rounds}, waiting {ended.waiting:,}")

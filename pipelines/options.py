@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import math
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpus import files, interrupt, places
+from corpus import interrupt, places
 from corpus.config import Run
 from corpus.settings import ConfigError, parse
 from pipelines import workers
@@ -25,6 +27,10 @@ LOCAL = "local"
 DATAFLOW = "DataflowRunner"
 REMOTE = (DATAFLOW, "FlinkRunner", "PortableRunner", "SparkRunner")
 """Beam's runners that can do the work. Direct, Prism and the like first fetch a program from the network."""
+
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MOST = 512  # workers, as the configuration allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +72,12 @@ def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
     options = PipelineOptions([*asked, *runner.flags])
     usual = threading.excepthook
     with ExitStack() as stack:
-        logs = _logs(folder, stack) if runner.is_local and runner.workers > 1 else None
+        has_workers = runner.is_local and runner.workers > 1
+        logs = stack.enter_context(workers.logs_beside(folder)) if has_workers else None
         if logs is not None:
             threading.excepthook = _ends_with_worker(logs)
         stack.callback(setattr, threading, "excepthook", usual)
         yield stack.enter_context(beam.Pipeline(runner=_beam_runner(runner, logs), options=options))
-
-
-def _logs(folder: str, stack: ExitStack) -> Path:
-    if not files.is_local(folder):
-        return stack.enter_context(files.scratch("workers"))
-    logs = Path(files.filesystem(folder)[1])
-    logs.mkdir(parents=True, exist_ok=True)
-    return logs
 
 
 def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
@@ -113,7 +112,24 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
     name = _known("--runner=", named[-1], rest) if named else _known("run.runner = ", settings.runner, rest)
     if workers is not None:
         settings = parse(Run, {"workers": workers}, "--workers")
-    return Runner(name, settings.workers, rest)
+    return Runner(name, settings.workers or cores(), rest)
+
+
+def cores() -> int:
+    """Return how many processors this process may use, as its affinity and its control group allow."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _MOST, quota(_CGROUP))))
+
+
+def quota(group: Path) -> float:
+    """Return the processors that a control group may use (version 2, then 1); infinity without a limit."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (group / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = ((group / "cpu" / f"cpu.cfs_{each}_us").read_text() for each in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    return math.inf
 
 
 def _check_flags(flags: tuple[str, ...]) -> None:

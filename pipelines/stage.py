@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.settings import ConfigError
-from pipelines import options, progress, records, report, sweep
+from pipelines import options, pool, progress, records, report, sweep, workers
 from pipelines.errors import StageError
 from pipelines.sweep import UNITS
 
@@ -57,9 +58,10 @@ class Stage:
     sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
     the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
     belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
-    `in_bytes` says whether the units' weights are bytes, of which a rate can be told; `say` gives the line
-    beside the bar of progress, in place of the usual one. `check` raises StageError where the finished stage
-    must stop the build; its manifest and report stay to be looked at.
+    `worker_bytes` is the weight that makes a local worker process worth its start; 0 where the units' weights
+    are no bytes, of which a rate could be told, and each unit is worth one. `say` gives the line beside the
+    bar of progress, in place of the usual one. `check` raises StageError where the finished stage must stop
+    the build; its manifest and report stay to be looked at.
     """
 
     name: str
@@ -71,7 +73,7 @@ class Stage:
     spread: bool = True
     rules: tuple[str, ...] = ()
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    in_bytes: bool = True
+    worker_bytes: int = 4 << 20
     say: Callable[[], str] | None = None
     check: Callable[[dataset.Manifest], None] | None = None
 
@@ -171,6 +173,8 @@ def run(
             else:
                 for unit in pending:
                     _do(unit, stage.folder, stage.work)
+    except pool.WorkerDiedError as error:
+        raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         raise StageError(_explain(stage, pending, error)) from error
     made = [records.read(stage.folder, unit.name, unit.fingerprint) for unit in stage.units]
@@ -190,7 +194,7 @@ def run(
         stage.rules,
         [record for record in made if record["unit"]["fingerprint"] in fresh],
         time.monotonic() - started,
-        sum(unit.weight for unit in pending) if stage.in_bytes else None,
+        sum(unit.weight for unit in pending) if stage.worker_bytes else None,
     )
     for path, content in stage.beside.items():
         files.write_bytes(stage.folder, path, content)
@@ -206,20 +210,27 @@ def run(
 
 
 def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> None:
-    if not pending:
-        return
-    import apache_beam as beam  # here: it takes a second, which a stage with nothing to do does not wait for
+    """Do the pending units where the runner says: by Beam, by local worker processes, or here."""
+    pending = sorted(pending, key=lambda unit: -unit.weight)  # the last to end is then a small one
+    do = partial(_do, folder=stage.folder, work=stage.work)
+    if pending and not runner.is_local:
+        import apache_beam as beam  # here: it takes a second, which no local stage waits for
 
-    work, folder = stage.work, stage.folder
-    # A worker process takes seconds to start; more of them than units would be for nothing.
-    fitting = replace(runner, workers=min(runner.workers, len(pending)))
-    with options.pipeline(fitting, files.join(folder, UNITS)) as pipeline:
-        (
-            pipeline
-            | "units" >> beam.Create(pending)
-            | "spread" >> beam.Reshuffle()
-            | stage.name >> beam.Map(_do, folder, work)
-        )
+        with options.pipeline(runner, files.join(stage.folder, UNITS)) as pipeline:
+            pipeline | "units" >> beam.Create(pending) | beam.Reshuffle() | stage.name >> beam.Map(do)
+    elif (number := useful_workers(stage, pending, runner.workers)) > 1:
+        with workers.logs_beside(files.join(stage.folder, UNITS)) as logs:
+            pool.run(do, pending, number, logs)
+    else:
+        for unit in pending:
+            do(unit)
+
+
+def useful_workers(stage: Stage, pending: list[Planned], most: int) -> int:
+    """Return how many worker processes are worth their start, at most as many as there are units."""
+    if stage.worker_bytes:
+        most = min(most, sum(unit.weight for unit in pending) // stage.worker_bytes)
+    return min(most, len(pending))
 
 
 def _do(unit: Planned, folder: str, work: Work) -> str:

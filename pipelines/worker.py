@@ -1,4 +1,4 @@
-"""A local worker process: Beam's own, whose stderr is its log, and which ends with the one who started it."""
+"""A local worker process, whose stderr is its log, and which ends with the one who started it."""
 
 import faulthandler
 import logging
@@ -19,15 +19,38 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _serve(number: int) -> None:
+    """Do the units that come by a connection until it is closed; answer each with None or its error."""
+    from multiprocessing.connection import Connection
+
+    connection = Connection(number)
+    do = connection.recv()
+    while True:
+        try:
+            unit = connection.recv()
+        except EOFError:
+            return
+        error = None
+        try:
+            do(unit)
+        except Exception as raised:  # whatever the work raises stops the stage, not this process
+            error = f"{type(raised).__name__}: {raised}"
+        connection.send(error)
+
+
 if __name__ == "__main__":
-    # All before Beam's import, which takes seconds and warns of absent Google packages.
+    # All before the imports of the work, which take seconds; Beam's warns of absent Google packages.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver answers it
     faulthandler.enable()  # where a library crashes, the log says in which line
-    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    parent, *connection = map(int, sys.argv[1:])
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging.disable(
         logging.CRITICAL
     )  # a unit notes its own error for the driver; Beam would write it as well
 
-    from apache_beam.runners.worker import sdk_worker_main
+    if connection:
+        _serve(*connection)
+    else:
+        from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+        sdk_worker_main.main(sys.argv)

@@ -7,7 +7,11 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from corpus import files
 
 _LINES = 8  # of what a dead worker said last
 _BYTES = 1 << 14  # at the end of its log
@@ -39,15 +43,30 @@ _SAID = (
 _STATUSES = dict.fromkeys((126, 127), "Python could not be started: see whether it is still installed")
 
 
+@contextmanager
+def logs_beside(folder: str) -> Iterator[Path]:
+    """Open the local folder for the logs of workers: `folder`, or a temporary one where that is remote."""
+    if not files.is_local(folder):
+        with files.scratch("workers") as logs:
+            yield logs
+        return
+    logs = Path(files.filesystem(folder)[1])
+    logs.mkdir(parents=True, exist_ok=True)
+    yield logs
+
+
 def command(logs: Path) -> str:
-    """Return the shell command of a worker process, whose stderr goes into the folder `logs`."""
+    """Return the shell command of a worker process, whose stderr goes into the folder `logs`.
+
+    The shell's own arguments become the worker's.
+    """
     for path in logs.glob("worker-*.log"):
         if _LOG.fullmatch(path.name):
             path.unlink(missing_ok=True)
     # `exec`, so that no shell stands between the worker and a signal to its process group, and $$ is its
     # number; Ctrl-C reaches that group, and the driver answers it; -P, so that a folder named corpus in the
     # working directory (the usual output) is not taken for the package.
-    python = f"exec {shlex.quote(sys.executable)} -P -m pipelines.worker {os.getpid()}"
+    python = f'exec {shlex.quote(sys.executable)} -P -m pipelines.worker {os.getpid()} "$@"'
     return f"trap '' INT; {python} 2>{shlex.quote(str(logs))}/worker-$$.log"
 
 

@@ -17,7 +17,6 @@ import typer
 from typer.testing import CliRunner
 
 from corpus.commoncrawl.config import CommonCrawl
-from corpus.config import Run
 from derlem import app
 
 ROOT = typer.main.get_command(app)
@@ -101,7 +100,6 @@ def test_no_metavar_has_brackets_of_its_own_and_every_default_is_told(path: tupl
         ("commoncrawl", "limit", "10,000", f"{CommonCrawl().selection.limit:,}"),
         ("commoncrawl", "status", "200", str(CommonCrawl().selection.statuses[0])),
         ("commoncrawl", "connections", "4", str(CommonCrawl().access.connections)),
-        ("crawl", "workers", "1", str(Run().workers)),
     ],
 )
 def test_a_default_that_the_configuration_holds_is_the_one_told(

@@ -14,6 +14,7 @@ import pytest
 from support import DERLEM, command, final_files, texts
 
 WORKERS = 2
+WORTH = 5 << 20
 LIMIT_S = 120
 
 
@@ -40,8 +41,12 @@ def is_alive(pid: int) -> bool:
 
 
 def write(folder: Path, copies: int = 100) -> Path:
-    """Write as many inputs as workers, and their configuration; give its path."""
-    rows = [json.dumps({"url": f"{url}?{n}", "text": text}) for n in range(copies) for url, text in texts()]
+    """Write as many inputs as workers, each worth a worker by its bytes, and their configuration.
+
+    Return its path. Most bytes are a blank line, which takes no time.
+    """
+    rows = [" " * WORTH]
+    rows += [json.dumps({"url": f"{url}?{n}", "text": text}) for n in range(copies) for url, text in texts()]
     sources = []
     for number in range(WORKERS):
         (folder / f"{number}.jsonl").write_text("\n".join(rows))
@@ -110,12 +115,12 @@ def test_a_signal_ends_a_build_in_one_line(at_work: subprocess.Popen[str], numbe
 def test_a_worker_that_cannot_import_says_so(tmp_path: Path) -> None:
     """A module that breaks only in the workers is put before derlem's own by PYTHONPATH."""
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "grpc.py").write_text(
+    (tmp_path / "broken" / "pyarrow.py").write_text(
         "import sys\nif any('pipelines' in word for word in sys.orig_argv):\n"
-        "    raise ImportError('this grpc is broken')\n"
+        "    raise ImportError('this pyarrow is broken')\n"
         "import importlib\nbefore = sys.path.pop(0) if 'broken' in sys.path[0] else None\n"
         "sys.path = [path for path in sys.path if 'broken' not in path]\n"
-        "del sys.modules['grpc']\nimport grpc\n"
+        "del sys.modules['pyarrow']\nimport pyarrow\n"
     )
     run = subprocess.run(
         [DERLEM[0], "-P", *DERLEM[1:], "build", str(write(tmp_path, 1)), "--workers", str(WORKERS)],
@@ -127,7 +132,7 @@ def test_a_worker_that_cannot_import_says_so(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1
-    assert "ImportError: this grpc is broken" in run.stderr
+    assert "ImportError: this pyarrow is broken" in run.stderr
     assert "install derlem anew" in run.stderr
 
 

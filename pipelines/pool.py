@@ -1,0 +1,92 @@
+"""Local worker processes: each takes the next unit as soon as it is free."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from pipelines import workers
+
+_GRACE_S = 5.0  # for a worker without work to end
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended before its work; the message says how, and what can be done."""
+
+
+class UnitError(RuntimeError):
+    """The work on a unit raised an error; the message is that error's type and text."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def send(self, value: object, logs: Path) -> None:
+        try:
+            self.connection.send(value)
+        except OSError:
+            raise self.died(logs) from None
+
+    def answer(self, logs: Path) -> None:
+        """Take the answer to a unit; raises UnitError or WorkerDiedError."""
+        try:
+            error = self.connection.recv()
+        except (EOFError, OSError):
+            raise self.died(logs) from None
+        if error is not None:
+            raise UnitError(error)
+
+    def died(self, logs: Path) -> WorkerDiedError:
+        return WorkerDiedError(workers.epitaph(self.process.wait(), logs))
+
+
+def run(do: Callable[[Any], object], units: Sequence[Any], number: int, logs: Path) -> None:
+    """Do every unit, in their order, in `number` worker processes, whose stderr goes into the folder `logs`.
+
+    `do` and the units are sent by pickle. Raises UnitError or WorkerDiedError for the first that fails, and
+    ends the other workers at once: a unit writes what it has finished last.
+    """
+    waiting = deque(units)
+    with ExitStack() as stack:
+        command = workers.command(logs)
+        busy: dict[Connection, _Worker] = {}
+        for _ in range(min(number, len(waiting))):
+            worker = stack.enter_context(_started(command))
+            worker.send(do, logs)
+            worker.send(waiting.popleft(), logs)
+            busy[worker.connection] = worker
+        while busy:
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                worker = busy[ready]
+                worker.answer(logs)
+                if waiting:
+                    worker.send(waiting.popleft(), logs)
+                else:  # its memory is free for those still at work
+                    del busy[ready]
+                    ready.close()
+
+
+@contextmanager
+def _started(command: str) -> Iterator[_Worker]:
+    ours, theirs = Pipe()
+    number = theirs.fileno()
+    process = subprocess.Popen(["/bin/sh", "-c", command, "worker", str(number)], pass_fds=(number,))
+    theirs.close()
+    try:
+        yield _Worker(process, ours)
+        ours.close()
+        process.wait(_GRACE_S)
+    finally:
+        ours.close()
+        process.kill()
+        process.wait()
