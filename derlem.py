@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from corpus import interrupt
+from corpus import chain, interrupt
 
 if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered from here on, during imports too
     interrupt.answer("stopped")
@@ -134,7 +134,7 @@ def build(
     path: ConfigFile,
     overrides: Set = None,
     until: Annotated[
-        str, typer.Option(metavar="STAGE", help="The last stage: clean, dedupe, shard or tokenize.")
+        str, typer.Option(metavar="STAGE", help=f"The last stage: {', '.join(chain.names())}.")
     ] = "shard",
     workers: Workers = None,
     beam: Beam = None,
@@ -148,8 +148,8 @@ def build(
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
-        if until not in pipeline.STAGES:
-            fail(f"--until {until}: expected one of {', '.join(pipeline.STAGES)}", status=2)
+        if until not in chain.names():
+            fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
         folder = shortened(pipeline.run(config, path.resolve().parent, runner, console(), until))
         say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
@@ -195,7 +195,7 @@ def compare(
         for model in models:
             if not model.startswith("tiktoken:"):
                 places.usable_as(model, "MODEL")
-        costs = measure(open_build(folder).need_shards("compare tokenizers").folder, models)
+        costs = measure(open_build(folder).need("shard", "compare tokenizers").folder, models)
         if as_json:
             print(json.dumps([cost.as_dict() for cost in costs], ensure_ascii=False))
         else:
@@ -224,7 +224,7 @@ def verify(folder: Folder) -> None:
 
     with _errors():
         places.folder(folder, "DIR")
-        made = [files.join(folder, name) for name in ("clean", "dedupe", "shards", "tokens")]
+        made = [files.join(folder, name) for name in (stage.folder for stage in chain.STAGES)]
         there = [stage for stage in made if files.size(stage, dataset.MANIFEST) is not None]
         there += catalogue.stages(folder)
         faults = 0

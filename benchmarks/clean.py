@@ -29,12 +29,13 @@ import json, sys, tempfile, time
 from pathlib import Path
 from corpus.config import parse
 from pipelines import clean
+from pipelines.stage import Context
 data = {"source": [{"name": "gold", "format": "warc", "paths": [sys.argv[1]]}],
         "clean": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
 config = parse(data, "benchmark")
 for _ in range(2):
     with tempfile.TemporaryDirectory() as folder:
-        unit = clean.plan(config.model_copy(update={"output": folder}), Path("/")).units[0]
+        unit = clean.plan(Context(config.model_copy(update={"output": folder}), Path("/"))).units[0]
         started = time.perf_counter()
         done = clean.clean_unit(config.clean, unit, folder, lambda *_: None)
         seconds = time.perf_counter() - started

@@ -24,7 +24,7 @@ data = {"source": [{"name": "sample", "format": "warc", "paths": [sys.argv[1]]}]
         "clean": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
 with tempfile.TemporaryDirectory() as folder:
     config = parse({**data, "output": folder}, "benchmark")
-    unit = clean.plan(config, Path("/")).units[0]
+    unit = clean.plan(Context(config, Path("/"))).units[0]
     done = clean.clean_unit(config.clean, unit, folder, lambda *_: None)
 print(json.dumps({"records": done.counts.seen, "kept": done.counts.kept, "peak_mb": records.peak_mb()}))
 """

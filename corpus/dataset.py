@@ -12,7 +12,7 @@ import pyarrow.ipc as ipc
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corpus import files
+from corpus import chain, files
 from corpus.counts import Counts, CountsError
 from corpus.schema import KINDS, Kind
 from corpus.settings import ConfigError
@@ -301,31 +301,20 @@ def verify(folder: str) -> list[str]:
             faults.append(str(error))
         for file in unit.files:
             faults += _file_faults(folder, file, unit.fingerprint)
-        faults += _row_faults(unit)
+        faults += _row_faults(manifest.stage, unit)
     return faults
 
 
-def _row_faults(unit: Unit) -> list[str]:
-    """Compare the rows of each kind of file with the count that they must be."""
-    counts = unit.counts
-    dropped, rejected = sum(counts.dropped.values()), sum(counts.rejected.values())
-    expected = {
-        "documents": counts.kept,
-        "signatures": counts.kept,
-        "shard": counts.kept,
-        "tokens16": counts.kept,
-        "tokens32": counts.kept,
-        "dropped": dropped,
-        "removed": dropped,
-        "rejected": rejected,
-    }
+def _row_faults(stage: str, unit: Unit) -> list[str]:
+    """Compare the rows of each kind of file with the count that the chain says they must equal."""
+    expected = chain.find(stage).files if stage in chain.names() else {}
     rows: dict[str, int] = {}
     for file in unit.files:
         rows[file.kind] = rows.get(file.kind, 0) + file.rows
     return [
-        f"unit {unit.name}: {number} rows in its {kind} files, its counts say {expected[kind]}"
-        for kind, number in rows.items()
-        if number != expected.get(kind, number)
+        f"unit {unit.name}: {rows[kind]} rows in its {kind} files, its counts say {said}"
+        for kind, count in expected.items()
+        if kind in rows and rows[kind] != (said := chain.number(unit.counts, count))
     ]
 
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from corpus import files, filters, language, language_codes, places
+from corpus import chain, files, filters, language, language_codes, places
 from corpus.config import Config, located
 from corpus.settings import ConfigError
 from corpus.tokenizer import train
-from pipelines import clean, dedupe, shard, stage, tokenize
+from pipelines import stage, tokenize
 from pipelines.options import Runner
-
-FOLDERS = {
-    clean.NAME: clean.NAME,
-    dedupe.NAME: dedupe.NAME,
-    shard.NAME: shard.FOLDER,
-    tokenize.NAME: tokenize.FOLDER,
-}
-STAGES = tuple(FOLDERS)
 
 
 def check(config: Config) -> None:
@@ -34,7 +27,7 @@ def check(config: Config) -> None:
     _check_languages(config)
     if files.size(config.output, "__init__.py") is not None:
         raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
-    for name in FOLDERS.values():
+    for name in (row.folder for row in chain.STAGES):
         folder = files.join(config.output, name)
         if stage.is_foreign(folder):
             raise ConfigError(
@@ -64,49 +57,50 @@ def _check_languages(config: Config) -> None:
 def run(config: Config, base: Path, runner: Runner, console: Console, until: str) -> str:
     """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
 
-    Before tokenize the tokenizer is trained, unless the configuration names one or the one there was made
-    from these shards and settings. Gives the output folder.
+    Before tokenize the tokenizer is trained, unless the configuration names one or the existing one was made
+    from these shards and settings. Return the output folder.
     """
     config = located(config, base)
     output = config.output
-    plans: dict[str, Callable[[], stage.Stage]] = {
-        "clean": lambda: _found(config, base, console),
-        "dedupe": lambda: dedupe.plan(config, runner),
-        "shard": lambda: shard.plan(config),
-        "tokenize": lambda: _trained(config, base, console),
-    }
-    folders = [files.join(output, name) for name in FOLDERS.values()]
     check(config)
     if until == tokenize.NAME and config.tokenizer.model:
         tokenize.model(config, base)
+    context = stage.Context(config, base, runner)
+    folders = [context.folder(name) for name in chain.names()]
     with stage.alone(output):
-        for number, name in enumerate(STAGES[: STAGES.index(until) + 1], start=1):
-            stage.run(plans[name](), runner, console, folders[number:])
+        for number, row in enumerate(chain.STAGES, start=1):
+            if row.name == tokenize.NAME and not config.tokenizer.model:
+                _train(config, base, console)
+            with console.status(f"{row.name}: looking at the inputs"):
+                planned = plan(row)(context)
+            stage.run(planned, runner, console, folders[number:])
+            if row.name == until:
+                break
     if until == tokenize.NAME:
-        _warn(files.join(output, tokenize.FOLDER), console)
+        _warn(context.folder(tokenize.NAME), console)
     return output
 
 
-def _found(config: Config, base: Path, console: Console) -> stage.Stage:
-    with console.status("clean: looking at the inputs"):
-        return clean.plan(config, base)
+def plan(row: chain.Stage) -> Callable[[stage.Context], stage.Stage]:
+    """Return the function that plans a stage of the chain."""
+    module, _, name = row.plan.partition(":")
+    found: Callable[[stage.Context], stage.Stage] = getattr(import_module(module), name)
+    return found
 
 
-def _trained(config: Config, base: Path, console: Console) -> stage.Stage:
-    if not config.tokenizer.model:
-        with console.status("tokenizer: training"):
-            made = train.ensure(config.output, config.tokenizer)
-        if made is not None:
-            said = made.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
-            console.print(said, markup=False, soft_wrap=True)
-    return tokenize.plan(config, base)
+def _train(config: Config, base: Path, console: Console) -> None:
+    with console.status("tokenizer: training"):
+        made = train.ensure(config.output, config.tokenizer)
+    if made is not None:
+        said = made.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
+        console.print(said, markup=False, soft_wrap=True)
 
 
 def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -> str:
-    """Make token shards of a finished build's shards; gives the folder that holds them."""
+    """Make token shards of a finished build's shards; return the folder that holds them."""
     config = located(config, base)
     with stage.alone(config.output):
-        planned = tokenize.plan(config, base)
+        planned = tokenize.plan(stage.Context(config, base, runner))
         stage.run(planned, runner, console)
     _warn(planned.folder, console)
     return planned.folder

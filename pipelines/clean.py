@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from corpus import dataset, files, filters, language, sources
+from corpus import chain, dataset, files, filters, language, sources
 from corpus.clean import Cleaner, Document, Overtime
 from corpus.config import Clean, Config, Source
 from corpus.counts import Counts
@@ -18,7 +18,8 @@ from corpus.sources.inputs import expand
 from pipelines.errors import StageError
 from pipelines.inputs import Checksums
 from pipelines.progress import Beat
-from pipelines.stage import Outcome, Planned, Stage, is_foreign, plan_unit
+from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
+from pipelines.sweep import UNITS
 
 NAME = "clean"
 VERSION = 3
@@ -26,7 +27,6 @@ VERSION = 3
 # Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
 _SMALL_BYTES = 1 << 20
 _UNIT_BYTES = 8 << 20
-_OWN = (NAME, "dedupe", "shards", "tokens", "tokenizer", "units")  # folders of a build
 _BATCH = 64  # items that go through the cleaning steps together
 _BATCH_BYTES = 8 << 20
 _MANY = 100  # records from which a share of unreadable ones means something
@@ -39,13 +39,14 @@ class TooManyRejectedError(ValueError):
     """More of an input is unreadable than the configuration allows."""
 
 
-def plan(config: Config, base: Path) -> Stage:
-    """Plan the stage: find and name every input. `base` is the configuration file's folder.
+def plan(context: Context) -> Stage:
+    """Plan the stage: find and name every input.
 
     Raises ConfigError where a pattern matches nothing, or a file cannot be read or is the build's own.
     """
+    config, base = context.config, context.base
     settings = _settings(config.clean)
-    folder = files.join(config.output, NAME)
+    folder = context.folder(NAME)
     known = Checksums(folder)
     units: list[Planned] = []
     for position, source in enumerate(config.source):
@@ -101,7 +102,7 @@ def _settings(settings: Clean) -> dict[str, object]:
 
 def _refuse_own(source: Source, paths: list[str], output: str) -> None:
     """Raise ConfigError where a source reads what the build itself writes, and may remove."""
-    own = tuple(files.join(files.real(files.join(output, name)), "") for name in _OWN)
+    own = tuple(files.join(files.real(files.join(output, name)), "") for name in (*chain.folders(), UNITS))
     for path in paths:
         folder, _, name = path.rpartition("/")
         if files.real(path).startswith(own) or files.join(files.real(folder), name).startswith(own):

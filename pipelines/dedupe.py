@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset, files
-from corpus.config import Config
 from corpus.config import Dedupe as Settings
 from corpus.counts import Counts
 from corpus.dedup.bands import EXACT, NEAR, URL
@@ -21,7 +20,7 @@ from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.schema import REMOVED, SURVIVORS
 from pipelines.options import Runner
 from pipelines.progress import Beat
-from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 if TYPE_CHECKING:
@@ -42,22 +41,23 @@ class PercolationError(ValueError):
     """One cluster holds an implausible share of the corpus: unrelated pages are being chained together."""
 
 
-def plan(config: Config, runner: Runner) -> Stage:
-    """Plan the stage from the manifest of clean; DatasetError where it is missing."""
-    clean = files.join(config.output, "clean")
-    signatures = dataset.load(clean).files("signatures")
+def plan(context: Context) -> Stage:
+    """Plan the stage from the manifest of the parts; DatasetError where it is missing."""
+    config = context.config
+    home = context.input_of(NAME, "signatures")
+    signatures = dataset.load(home).files("signatures")
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for file in signatures)
     settings = config.dedupe.model_dump(mode="json")
-    task = tuple(files.join(clean, file.path) for file in signatures)
+    task = tuple(files.join(home, file.path) for file in signatures)
     weight = sum(file.bytes for file in signatures)
     unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
     return Stage(
         name=NAME,
         version=VERSION,
-        folder=files.join(config.output, NAME),
+        folder=context.folder(NAME),
         settings=settings,
         units=(unit,),
-        work=partial(dedupe_unit, config.dedupe, runner),
+        work=partial(dedupe_unit, config.dedupe, context.runner),
         rules=tuple(f"{NAME}.{kind}" for kind in _KINDS.values()),
         spread=False,
     )

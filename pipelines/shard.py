@@ -14,17 +14,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset, files, spill
-from corpus.config import Config
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
 from corpus.deal import Deal, Target, deal
 from corpus.schema import SHARD
 from pipelines.progress import Beat
-from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "shard"
-FOLDER = "shards"
 VERSION = 2
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
@@ -39,7 +37,7 @@ _BATCH_BYTES = 4 << 20  # text in one record batch: what a reader holds to show 
 class Task:
     """What a worker needs: the folders, this group's parts by number, and the files that say who stays."""
 
-    clean: str
+    parts_folder: str
     dedupe: str
     group: int
     parts: tuple[tuple[int, str, str], ...]  # part number, part file, signature file
@@ -47,10 +45,11 @@ class Task:
     survivors: tuple[str, ...]
 
 
-def plan(config: Config) -> Stage:
-    """Plan the stage from the manifests of clean and dedupe; DatasetError where one is missing."""
-    clean, dedupe = files.join(config.output, "clean"), files.join(config.output, "dedupe")
-    cleaned, deduped = dataset.load(clean), dataset.load(dedupe)
+def plan(context: Context) -> Stage:
+    """Plan the stage from the manifests of the parts and of dedupe; DatasetError where one is missing."""
+    config = context.config
+    home, dedupe = context.input_of(NAME, "documents"), context.input_of(NAME, "removed")
+    cleaned, deduped = dataset.load(home), dataset.load(dedupe)
     settings = config.shard.model_dump(mode="json")
     removed, survivors = deduped.files("removed"), deduped.files("survivors")
     who_stays = tuple(dataset.Input(name=f.path, checksum=f.sha256) for f in [*removed, *survivors])
@@ -60,7 +59,7 @@ def plan(config: Config) -> Stage:
         parts = [all_parts[part] for part in group]
         signatures = [all_signatures[part] for part in group]
         task = Task(
-            clean,
+            home,
             dedupe,
             number,
             tuple((p, d.path, s.path) for p, d, s in zip(group, parts, signatures, strict=True)),
@@ -73,7 +72,7 @@ def plan(config: Config) -> Stage:
     return Stage(
         name=NAME,
         version=VERSION,
-        folder=files.join(config.output, FOLDER),
+        folder=context.folder(NAME),
         settings=settings,
         units=tuple(units),
         work=partial(shard_unit, config.shard),
@@ -139,7 +138,7 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     languages: list[str] = []
     sizes: list[NDArray[np.int64]] = []
     for part, _, signatures in task.parts:
-        table = dataset.table(task.clean, signatures, ["id", "language", "bytes"])
+        table = dataset.table(task.parts_folder, signatures, ["id", "language", "bytes"])
         stays = np.ones(table.num_rows, dtype=bool)
         size = np.ones(table.num_rows, dtype=np.uint32)
         for path in task.removed:
@@ -186,7 +185,7 @@ def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], f
         at = 0  # documents of the group read so far
         for (_, path, _), stays, sizes in zip(task.parts, rows, copies, strict=True):
             first = 0  # row of the part at which the batch begins
-            for batch in dataset.batches(task.clean, path):
+            for batch in dataset.batches(task.parts_folder, path):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
                 chosen = batch.take(pa.array(stays[low:high] - first))
                 columns = [*chosen.columns, pa.array(sizes[low:high], pa.uint32())]

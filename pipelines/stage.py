@@ -15,15 +15,34 @@ from typing import Any
 
 from rich.console import Console
 
-from corpus import dataset, files
+from corpus import chain, dataset, files
+from corpus.config import Config
 from corpus.counts import Counts
 from corpus.settings import ConfigError
 from pipelines import options, pool, progress, records, report, sweep, workers
 from pipelines.errors import StageError
+from pipelines.options import Runner
 from pipelines.sweep import UNITS
 
 _PROBE = ".writable"
 _ADVICE = "what was finished is kept: mend the cause and run the same command again"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a stage is planned from: the configuration, the folder of its file, and what runs the work."""
+
+    config: Config
+    base: Path = Path("/")
+    runner: Runner = field(default_factory=Runner)
+
+    def folder(self, name: str) -> str:
+        """Return the folder of the stage called `name`."""
+        return files.join(self.config.output, chain.find(name).folder)
+
+    def input_of(self, name: str, kind: str) -> str:
+        """Return the folder of the nearest stage before `name` that writes files of `kind`."""
+        return self.folder(chain.upstream(name, kind).name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,9 @@ from corpus.settings import ConfigError
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.lost import lost, note
 from pipelines.progress import Beat
-from pipelines.shard import FOLDER as SHARDS
-from pipelines.stage import Outcome, Planned, Stage, plan_unit
+from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "tokenize"
-FOLDER = "tokens"
 VERSION = 2
 
 BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: what a reader fetches at once
@@ -45,14 +43,15 @@ def model_url(config: Config, base: Path) -> str:
     return files.located(named, base)
 
 
-def plan(config: Config, base: Path) -> Stage:
-    """Plan the stage from the shards' manifest and the model; `base` is the folder of the configuration file.
+def plan(context: Context) -> Stage:
+    """Plan the stage from the shards' manifest and the model.
 
     Raises DatasetError where shards or model are missing, ConfigError for a model that ends no document.
     """
-    shards = files.join(config.output, SHARDS)
+    config = context.config
+    shards = context.input_of(NAME, "shard")
     sharded = dataset.load(shards)
-    pieces = model(config, base)
+    pieces = model(config, context.base)
     settings: dict[str, object] = {"bos": config.tokenizer.bos, "by_copies": config.tokenizer.by_copies}
     units = []
     for file in sharded.files("shard"):
@@ -64,7 +63,7 @@ def plan(config: Config, base: Path) -> Stage:
     return Stage(
         name=NAME,
         version=VERSION,
-        folder=files.join(config.output, FOLDER),
+        folder=context.folder(NAME),
         settings=settings,
         units=tuple(units),
         work=partial(tokenize_unit, shards, pieces.model, config.tokenizer.bos, config.tokenizer.by_copies),

@@ -1,24 +1,17 @@
-"""The output folder of a build: which stages are there, and the manifest of each."""
+"""The output folder of a build: its finished stages, and the manifest of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from corpus import files
+from corpus import chain, files
 from corpus.dataset import MANIFEST, Manifest, NotThereError, load
-
-# The folder of each stage and the kinds of file that tell it.
-FOLDERS = {
-    "clean": ("documents", "dropped", "rejected"),
-    "dedupe": ("removed",),
-    "shards": ("shard",),
-    "tokens": ("tokens16", "tokens32"),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A finished stage: where it lies, what it is called in paths shown to people, and its manifest."""
+    """A finished stage: its folder, the folder's name in paths shown to people, and its manifest."""
 
     folder: str
     name: str
@@ -27,69 +20,66 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """The finished stages below one folder, None for those that are not there."""
+    """The finished stages below one folder, by their names in `corpus.chain`, in its order."""
 
     root: str
-    clean: Stage | None = None
-    dedupe: Stage | None = None
-    shards: Stage | None = None
-    tokens: Stage | None = None
+    finished: Mapping[str, Stage] = field(default_factory=dict)
 
     def stages(self) -> list[Stage]:
-        """Return the stages that are there, in the order in which a build makes them."""
-        there = (self.clean, self.dedupe, self.shards, self.tokens)
-        return [stage for stage in there if stage is not None]
+        """Return the finished stages in the order of the chain."""
+        return list(self.finished.values())
 
-    def need_clean(self, purpose: str) -> Stage:
-        """Return the clean stage; DatasetError where it is not there."""
-        return _need(self.clean, self.root, "clean", purpose)
+    def get(self, name: str) -> Stage | None:
+        """Return the stage called `name`, None where it is not finished."""
+        return self.finished.get(name)
 
-    def need_dedupe(self, purpose: str) -> Stage:
-        """Return the dedupe stage; DatasetError where it is not there."""
-        return _need(self.dedupe, self.root, "dedupe", purpose)
+    def need(self, name: str, purpose: str) -> Stage:
+        """Return the stage called `name`; NotThereError, saying what for, where it is not finished."""
+        stage = self.finished.get(name)
+        if stage is None:
+            raise NotThereError(
+                f"{self.root} has no finished stage {chain.find(name).folder}/, which is needed to "
+                f"{purpose}; give the output folder of the whole build, or run `derlem build --until {name}`"
+            )
+        return stage
 
-    def need_shards(self, purpose: str) -> Stage:
-        """Return the shard stage; DatasetError where it is not there."""
-        return _need(self.shards, self.root, "shards", purpose)
+    def last(self, kind: str) -> Stage | None:
+        """Return the last finished stage that writes files of `kind`, None where there is none."""
+        found = self.holding(kind)
+        return found[-1] if found else None
 
-    def need_tokens(self, purpose: str) -> Stage:
-        """Return the tokenize stage; DatasetError where it is not there."""
-        return _need(self.tokens, self.root, "tokens", purpose)
+    def holding(self, kind: str) -> list[Stage]:
+        """Return the finished stages that write files of `kind`, in the order of the chain."""
+        return [self.finished[stage.name] for stage in chain.writes(kind) if stage.name in self.finished]
+
+    def need_last(self, kind: str, purpose: str) -> Stage:
+        """Return the last finished stage that writes files of `kind`; NotThereError where there is none."""
+        return self.last(kind) or self.need(chain.writes(kind)[-1].name, purpose)
 
 
 def open_build(root: str) -> Build:
     """Find the stages of a build's output folder, or take `root` itself as the folder of one stage.
 
-    Raises DatasetError where there is neither.
+    Raises NotThereError where there is neither.
     """
     if files.size(root, MANIFEST) is not None:
         manifest = load(root)
-        kinds = {file.kind for unit in manifest.units for file in unit.files}
-        for name, telling in FOLDERS.items():
-            if kinds & set(telling):
-                return Build(root, **{name: Stage(root, name, manifest)})
-        raise NotThereError(
-            f"{root} is the folder of stage {manifest.stage!r} with files of kind {sorted(kinds) or 'none'}; "
-            f"expected a stage that holds documents ({', '.join(FOLDERS)}) or the output folder of a build"
-        )
+        if manifest.stage not in chain.names():
+            raise NotThereError(
+                f"{root} is the folder of stage {manifest.stage!r}, expected one of "
+                f"{', '.join(chain.names())}, or the output folder of a build"
+            )
+        name = manifest.stage
+        return Build(root, {name: Stage(root, chain.find(name).folder, manifest)})
     found = {
-        name: Stage(folder, name, load(folder))
-        for name in FOLDERS
-        if files.size(folder := files.join(root, name), MANIFEST) is not None
+        stage.name: Stage(folder, stage.folder, load(folder))
+        for stage in chain.STAGES
+        if files.size(folder := files.join(root, stage.folder), MANIFEST) is not None
     }
     if not found:
+        listed = ", ".join(f"{stage.folder}/{MANIFEST}" for stage in chain.STAGES)
         raise NotThereError(
-            f"{root} holds no finished stage: none of {', '.join(f'{name}/{MANIFEST}' for name in FOLDERS)} "
-            f"is there; give the output folder of a build, or run the build until its first stage is done"
+            f"{root} holds no finished stage: none of {listed} exists; give the output folder of a build, "
+            f"or run the build until its first stage is done"
         )
-    return Build(root, **found)
-
-
-def _need(stage: Stage | None, root: str, name: str, purpose: str) -> Stage:
-    if stage is None:
-        how = "`derlem build --until tokenize`" if name == "tokens" else f"the build until {name} is done"
-        raise NotThereError(
-            f"{root} has no finished stage {name}/, which is needed to {purpose}; give the output folder of "
-            f"the whole build, or run {how}"
-        )
-    return stage
+    return Build(root, found)

@@ -125,11 +125,12 @@ class Clusters:
 def clusters(root: str, largest: int = 5) -> Clusters:
     """Return the largest clusters of a build, with the texts of two members of each and where they differ.
 
-    Needs the stages clean and dedupe; DatasetError where one is missing or they do not belong together.
+    Raises DatasetError where dedupe or its parts are missing or do not belong together.
     Memory grows neither with the corpus nor with the size of a cluster.
     """
     build = open_build(root)
-    dedupe, clean = build.need_dedupe("show clusters"), build.need_clean("show the texts of clusters")
+    dedupe = build.need("dedupe", "show clusters")
+    home = build.need_last("documents", "show the texts of clusters")
     facts = _Facts.model_validate(dedupe.manifest.facts)
     counts = dedupe.manifest.counts()
     return Clusters(
@@ -138,7 +139,7 @@ def clusters(root: str, largest: int = 5) -> Clusters:
         clusters=facts.clusters,
         sizes=facts.cluster_sizes,
         along_threshold=facts.largest_component,
-        largest=[_cluster(clean, members) for members in _gather(dedupe, _largest(dedupe, largest))],
+        largest=[_cluster(home, members) for members in _gather(dedupe, _largest(dedupe, largest))],
     )
 
 
@@ -205,25 +206,25 @@ def _gather(dedupe: Stage, found: list[_Members]) -> list[_Members]:
     return found
 
 
-def _cluster(clean: Stage, members: _Members) -> Cluster:
+def _cluster(home: Stage, members: _Members) -> Cluster:
     far = members.least_alike
-    files = clean.manifest.files("documents")
+    files = home.manifest.files("documents")
     part, row = members.places[0]
     places = [
-        Place(clean.folder, part_file(files, part), row),
-        Place(clean.folder, part_file(files, far["part"]), far["row"]),
+        Place(home.folder, part_file(home.name, files, part), row),
+        Place(home.folder, part_file(home.name, files, far["part"]), far["row"]),
     ]
     survivor, other = rows.read(places)
     for document, expected in ((survivor, far["survivor"]), (other, far["id"])):
         if document["id"] != expected:
             raise DatasetError(
-                f"dedupe/ speaks of {expected} where clean/ has {document['id']}: dedupe was made from an "
-                f"earlier clean; run the build again"
+                f"dedupe/ speaks of {expected} where {home.name}/ has {document['id']}: dedupe was made from "
+                f"an earlier state; run the build again"
             )
     return Cluster(
         size=members.size,
         kinds=dict(sorted(members.kinds.items(), key=lambda item: (-item[1], item[0]))),
-        hosts=_hosts(clean, members.places),
+        hosts=_hosts(home, members.places),
         members_looked_up=len(members.places),
         survivor=_member(survivor, "", None),
         other=_member(other, far["kind"], far["jaccard"]),
@@ -237,14 +238,14 @@ def _member(values: dict[str, Any], kind: str, jaccard: float | None) -> Member:
     return Member(kind=kind, jaccard=rounded, **{name: values[name] for name in names})
 
 
-def _hosts(clean: Stage, places: list[tuple[int, int]]) -> list[tuple[str, int]]:
+def _hosts(home: Stage, places: list[tuple[int, int]]) -> list[tuple[str, int]]:
     """Count the hosts of documents, the most frequent first."""
-    files = clean.manifest.files("documents")
+    files = home.manifest.files("documents")
     by_part: dict[int, list[int]] = {}
     for part, row in places:
         by_part.setdefault(part, []).append(row)
     counts: Counter[str] = Counter()
     for part, inside in by_part.items():
-        urls = rows.take(clean.folder, part_file(files, part).path, inside, ["url"]).column("url")
+        urls = rows.take(home.folder, part_file(home.name, files, part).path, inside, ["url"]).column("url")
         counts.update(hosts_of(urls).to_pylist())
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -82,12 +82,13 @@ def documents(
     def choose(pools: Iterator[Pool]) -> list[Place]:
         return rows.first(pools, limit) if random is None else rows.draw(pools, random, seed)
 
-    if stage == "tokens" or (stage is None and build.stages() == [build.tokens]):
+    if stage == "tokens" or (stage is None and build.stages() == [build.get("tokenize")]):
         return _from_tokens(build, choose, language, id, find, ids)
     conditions = _conditions(language, find)
     if rejected:
-        clean = build.need_clean("show rejected records")
-        return _entries(build, choose(_pools(clean, "rejected", ())), "rejected")
+        build.need_last("rejected", "show rejected records")
+        pools = (pool for home in build.holding("rejected") for pool in _pools(home, "rejected", ()))
+        return _entries(build, choose(pools), "rejected")
     if id is not None:
         return _by_id(build, id, limit, stage)
     if rule is not None:
@@ -121,9 +122,9 @@ def _refuse_contradictions(**options: Any) -> None:
 
 
 def _home(build: Build, stage: Where | None) -> tuple[Stage, str]:
-    if stage == "parts" or (stage is None and build.shards is None):
-        return build.need_clean("show documents"), "documents"
-    return build.need_shards("show documents of the shards"), "shard"
+    if stage == "parts" or (stage is None and build.last("shard") is None):
+        return build.need_last("documents", "show documents"), "documents"
+    return build.need_last("shard", "show documents of the shards"), "shard"
 
 
 def _conditions(language: str | None, find: str | None) -> list[Condition]:
@@ -165,28 +166,31 @@ def _pools(
 
 def _dropped_pools(build: Build, rule: str, conditions: Sequence[Condition]) -> Iterator[Pool]:
     """Yield rows of dropped files, then of removed files whose document fulfils the conditions."""
-    clean = build.need_clean("show what was dropped")
+    build.need_last("dropped", "show what was dropped")
     by_rule = Condition("rule", lambda column: pc.starts_with(column, rule))
     if not rule.startswith(DEDUPE):
-        yield from _pools(clean, "dropped", [by_rule, *conditions])
+        for home in build.holding("dropped"):
+            yield from _pools(home, "dropped", [by_rule, *conditions])
     kinds = pa.array([kind for kind in _KINDS if (DEDUPE + kind).startswith(rule)], pa.string())
-    if build.dedupe is not None and len(kinds):
+    dedupe = build.get("dedupe")
+    if dedupe is not None and len(kinds):
+        parts = build.need_last("documents", "show what dedupe removed")
         by_kind = Condition("kind", lambda column: pc.is_in(column, value_set=kinds))
-        for pool in _pools(build.dedupe, "removed", [by_kind]):
-            yield _narrowed(clean, pool, conditions) if conditions and len(pool) else pool
+        for pool in _pools(dedupe, "removed", [by_kind]):
+            yield _narrowed(parts, pool, conditions) if conditions and len(pool) else pool
 
 
-def _narrowed(clean: Stage, pool: Pool, conditions: Sequence[Condition]) -> Pool:
+def _narrowed(home: Stage, pool: Pool, conditions: Sequence[Condition]) -> Pool:
     """Keep the removed rows whose document, read from its part, fulfils the conditions."""
     assert pool.rows is not None
     where = rows.take(pool.folder, pool.file.path, pool.rows, ["part", "row"])
     parts, inside = where.column("part").to_numpy(), where.column("row").to_numpy()
-    files = clean.manifest.files("documents")
+    files = home.manifest.files("documents")
     columns = list(dict.fromkeys(condition.column for condition in conditions))
     keep: list[int] = []
     for part in sorted(set(parts.tolist())):
         mine = (parts == part).nonzero()[0]
-        found = rows.take(clean.folder, files[part].path, inside[mine], columns)
+        found = rows.take(home.folder, files[part].path, inside[mine], columns)
         keep += mine[rows.fulfils(found, conditions)].tolist()
     return Pool(pool.folder, pool.file, pool.rows[sorted(keep)])
 
@@ -210,16 +214,19 @@ def _dropped_entries(build: Build, places: list[Place]) -> list[Entry]:
 
 
 def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
-    clean = build.need_clean("show what dedupe removed")
-    files = clean.manifest.files("documents")
+    home = build.need_last("documents", "show what dedupe removed")
+    files = home.manifest.files("documents")
     entries = []
     removals = rows.read(places)
-    texts = [Place(clean.folder, part_file(files, removal["part"]), removal["row"]) for removal in removals]
+    texts = [
+        Place(home.folder, part_file(home.name, files, removal["part"]), removal["row"])
+        for removal in removals
+    ]
     for removal, place, values in zip(removals, texts, rows.read(texts), strict=True):
         if values["id"] != removal["id"]:
             raise NotThereError(
                 f"dedupe/ removed {removal['id']} at part {removal['part']}, row {removal['row']}, but there "
-                f"clean/ has {values['id']}: dedupe was made from an earlier clean; run the build again"
+                f"{home.name}/ has {values['id']}: dedupe was made from an earlier state; run the build again"
             )
         fate = {"rule": DEDUPE + removal["kind"]}
         fate |= {name: removal[name] for name in ("survivor", "jaccard")}
@@ -227,12 +234,12 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
     return entries
 
 
-def part_file(files: list[dataset.File], part: int) -> dataset.File:
-    """Return the file of a part by its number; DatasetError where clean has no such part."""
+def part_file(home: str, files: list[dataset.File], part: int) -> dataset.File:
+    """Return the file of a part by its number; DatasetError where stage folder `home` has no such part."""
     if part >= len(files):
         raise NotThereError(
-            f"dedupe/ speaks of part {part}, but clean/ has {len(files)} parts: dedupe was made from another "
-            f"clean; run the build again"
+            f"dedupe/ speaks of part {part}, but {home}/ has {len(files)} parts: dedupe was made from an "
+            f"earlier state; run the build again"
         )
     return files[part]
 
@@ -251,7 +258,7 @@ def _from_tokens(
     ids: bool,
 ) -> list[Entry]:
     """Return rows of token shards, decoded."""
-    home = build.need_tokens("show tokens")
+    home = build.need("tokenize", "show tokens")
     pieces = token_shards.model(home)
     conditions = _conditions(language, None)
     conditions += [_begins(id)] if id is not None else []
@@ -281,17 +288,20 @@ def _by_id(build: Build, id: str, limit: int, stage: Where | None) -> list[Entry
             raise _no_such_id(id, build.root, [home])
         return _entries(build, places, "document")
     found: list[Entry] = []
-    if build.dedupe is not None and build.clean is not None:
-        found += _removed_entries(build, rows.first(_pools(build.dedupe, "removed", wanted), limit))
+    dedupe, parts = build.get("dedupe"), build.last("documents")
+    if dedupe is not None and parts is not None:
+        found += _removed_entries(build, rows.first(_pools(dedupe, "removed", wanted), limit))
     gone = {(entry.path, entry.row) for entry in found}
-    if build.shards is not None or build.clean is not None:
+    if build.last("shard") is not None or parts is not None:
         home, kind = _home(build, None)
         kept = _entries(build, rows.first(_pools(home, kind, wanted), limit + len(gone)), "document")
         found = [entry for entry in kept if (entry.path, entry.row) not in gone] + found
-    if build.clean is not None:
-        found += _entries(build, rows.first(_pools(build.clean, "dropped", wanted), limit), "dropped")
+    for dropping in build.holding("dropped"):
+        found += _entries(build, rows.first(_pools(dropping, "dropped", wanted), limit), "dropped")
     if not found:
-        raise _no_such_id(id, build.root, [home for home in build.stages() if home is not build.tokens])
+        raise _no_such_id(
+            id, build.root, [home for home in build.stages() if home is not build.get("tokenize")]
+        )
     return found[:limit]
 
 
@@ -304,14 +314,15 @@ def _no_such_id(id: str, root: str, homes: Sequence[Stage]) -> NotThereError:
 
 
 def _check_rule(build: Build, rule: str) -> None:
-    known = dict(build.need_clean("show what was dropped").manifest.counts().dropped)
-    if build.dedupe is not None:
-        known |= build.dedupe.manifest.counts().dropped
+    build.need_last("dropped", "show what was dropped")
+    known: dict[str, int] = {}
+    for stage in build.stages():
+        known |= stage.manifest.counts().dropped
     if any(name.startswith(rule) for name in known):
         return
     ranked = sorted(known.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{name} {number:,}" for name, number in ranked) or "none"
-    missing = "" if build.dedupe is not None else "; there is no dedupe/ stage yet"
+    missing = "" if build.get("dedupe") is not None else "; there is no dedupe/ stage yet"
     raise NotThereError(
         f"no rule that begins with {rule!r} dropped anything in {build.root}; "
         f"rules that did: {listed}{missing}"
@@ -325,9 +336,9 @@ def _check_language(language: str, pools: Iterator[Pool], build: Build) -> None:
         if pool.file.language:
             there.add(pool.file.language)
         elif pool.file.kind == "removed":
-            clean = build.need_clean("know the languages of removed documents")
-            for file in clean.manifest.files("documents"):
-                there |= _languages(clean.folder, file)
+            home = build.need_last("documents", "know the languages of removed documents")
+            for file in home.manifest.files("documents"):
+                there |= _languages(home.folder, file)
         elif pool.rows is None or len(pool):
             there |= _languages(pool.folder, pool.file)
     if language not in there:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from corpus.counts import CountsError
+from corpus import chain
+from corpus.counts import Counts, CountsError
 from corpus.inspect.build import Build, Stage
 
 
@@ -39,72 +41,78 @@ class Funnel:
 
 
 def funnel(build: Build, copies: int | None = None) -> Funnel:
-    """Count from records to shards over the stages that are there.
+    """Count from records to the last stage, over the stages that are finished.
 
     `copies` is the sum of the column of that name over all shards, where it has been read: it must be the
-    number of documents that clean kept.
+    number of documents that dedupe read.
     """
     steps: list[Step] = []
-    faults = [fault for stage in build.stages() for fault in _unit_faults(stage)]
-    if build.clean is not None:
-        steps += _clean_steps(build.clean)
-        faults += _clean_faults(build.clean)
-    if build.dedupe is not None:
-        counts = build.dedupe.manifest.counts()
+    faults: list[str] = []
+    for row in chain.STAGES:
+        stage = build.get(row.name)
+        if stage is None:
+            continue
+        counts = stage.manifest.counts()
+        faults += [*_unit_faults(stage), *_row_faults(row, stage, counts)]
         if steps:
-            faults += _differ("clean kept", steps[-1].documents, "dedupe read", counts.seen, "dedupe")
-        before = steps.pop() if steps else Step("into dedupe", counts.seen)
-        removed = sum(counts.dropped.values())
-        steps.append(Step(before.name, before.documents, "removed", _losses(counts.dropped)))
-        steps.append(Step("surviving", before.documents - removed))
-        rows = sum(file.rows for file in build.dedupe.manifest.files("removed"))
-        faults += _differ("dedupe removed by its counts", removed, "in its removed files", rows)
-    if build.shards is not None:
-        splits = Counter({"train": 0, "validation": 0})
-        for file in build.shards.manifest.files("shard"):
-            splits[file.split] += file.rows
-        if steps:
-            faults += _differ(steps[-1].name, steps[-1].documents, "in shards", splits.total(), "shards")
-        steps.append(Step("in shards", splits.total(), "of them", _losses(splits)))
-        if build.clean is not None and copies is not None:
-            kept = sum(file.rows for file in build.clean.manifest.files("documents"))
-            faults += _differ("clean kept", kept, "the documents in shards stand for", copies, "shards")
-    if build.tokens is not None:
-        rows = build.tokens.manifest.counts().kept
-        if steps:
-            faults += _differ(steps[-1].name, steps[-1].documents, "in token shards", rows, "tokens")
-        steps.append(Step("in token shards", rows))
+            before = steps.pop()
+            faults += _differ(before.name, before.documents, f"{row.name} read", counts.seen, row.folder)
+            steps += _steps(row, counts, before.name)
+        else:
+            steps += _steps(row, counts, "document records" if counts.skipped else f"into {row.name}")
+        if splits := _splits(stage):
+            last = steps.pop()
+            steps.append(Step(last.name, last.documents, "of them", _losses(splits)))
+    dedupe = build.get("dedupe")
+    if dedupe is not None and copies is not None:
+        seen = dedupe.manifest.counts().seen
+        faults += _differ("dedupe read", seen, "the documents in shards stand for", copies, "shards")
     return Funnel(tuple(steps), tuple(faults))
 
 
-def _losses(counts: dict[str, int]) -> tuple[Loss, ...]:
+def _steps(row: chain.Stage, counts: Counts, name: str) -> list[Step]:
+    """Return what came into a stage under `name`, what it rejected and dropped, and what it kept."""
+    steps = []
+    rejected = sum(counts.rejected.values())
+    if counts.skipped:
+        steps.append(
+            Step("records", counts.seen + sum(counts.skipped.values()), "skipped", _losses(counts.skipped))
+        )
+    if "rejected" in row.files:
+        steps.append(Step(name, counts.seen, "rejected", _losses(counts.rejected)))
+        name = "documents read"
+    if counts.dropped or "dropped" in row.files.values():
+        verb = "removed" if "removed" in row.files else "dropped"
+        steps.append(Step(name, counts.seen - rejected, verb, _losses(counts.dropped)))
+    steps.append(Step(row.kept, counts.kept))
+    return steps
+
+
+def _splits(stage: Stage) -> Counter[str]:
+    """Return the documents of each split in a stage's shards; empty where its files belong to none."""
+    splits: Counter[str] = Counter()
+    for file in stage.manifest.files("shard"):
+        splits[file.split] += file.rows
+    return splits
+
+
+def _losses(counts: Mapping[str, int]) -> tuple[Loss, ...]:
     return tuple(Loss(why, n) for why, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n)
 
 
-def _clean_steps(clean: Stage) -> list[Step]:
-    counts = clean.manifest.counts()
-    rejected, dropped = sum(counts.rejected.values()), sum(counts.dropped.values())
+def _row_faults(row: chain.Stage, stage: Stage, counts: Counts) -> list[str]:
+    """Compare the rows of each kind of a stage's files with the count that they must equal."""
+    rows: Counter[str] = Counter()
+    for file in (file for unit in stage.manifest.units for file in unit.files):
+        rows[file.kind] += file.rows
     return [
-        Step("records", counts.seen + sum(counts.skipped.values()), "skipped", _losses(counts.skipped)),
-        Step("document records", counts.seen, "rejected", _losses(counts.rejected)),
-        Step("documents read", counts.seen - rejected, "dropped", _losses(counts.dropped)),
-        Step("kept by clean", counts.seen - rejected - dropped),
+        fault
+        for kind, number in rows.items()
+        if (count := row.files.get(kind))
+        for fault in _differ(
+            f"{row.name} {count} by its counts", chain.number(counts, count), f"in its {kind} files", number
+        )
     ]
-
-
-def _clean_faults(clean: Stage) -> list[str]:
-    counts = clean.manifest.counts()
-    pairs = (
-        ("documents", counts.kept, "kept"),
-        ("signatures", counts.kept, "kept"),
-        ("dropped", sum(counts.dropped.values()), "dropped"),
-        ("rejected", sum(counts.rejected.values()), "rejected"),
-    )
-    faults = []
-    for kind, number, verb in pairs:
-        rows = sum(file.rows for file in clean.manifest.files(kind))
-        faults += _differ(f"clean {verb} by its counts", number, f"in its {kind} files", rows)
-    return faults
 
 
 def _unit_faults(stage: Stage) -> list[str]:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus import dataset
+from corpus import chain, dataset
+from corpus.counts import Counts
 from corpus.inspect.build import Build, Stage, open_build
 from corpus.inspect.funnel import Funnel, funnel
 from corpus.inspect.tokens import TokenTotals
@@ -111,8 +112,8 @@ def overview(root: str, top: int = 10) -> Overview:
         sources=tuple(scan.sources.most_common(top)),
         redactions=scan.redactions,
         redacted_documents=scan.redacted_documents,
-        noted=build.clean.manifest.counts().noted if build.clean is not None else {},
-        tokens=token_totals(build.tokens) if build.tokens is not None else (),
+        noted=_noted(build),
+        tokens=token_totals(tokens) if (tokens := build.get("tokenize")) is not None else (),
         funnel=funnel(build, scan.copies if kind == "shard" else None),
     )
 
@@ -123,10 +124,18 @@ def hosts_of(urls: pa.Array | pa.ChunkedArray) -> Any:
     return pc.ascii_lower(pc.fill_null(found, ""))
 
 
+def _noted(build: Build) -> dict[str, dict[str, int]]:
+    """Return what the stages up to the parts noted by topic."""
+    total = Counts()
+    for stage in dict.fromkeys(row.name for kind in ("rejected", "dropped") for row in chain.writes(kind)):
+        if found := build.get(stage):
+            total.add(found.manifest.counts())
+    return total.noted
+
+
 def _documents_of(build: Build) -> tuple[Stage | None, str]:
-    if build.shards is not None:
-        return build.shards, "shard"
-    return build.clean, "documents"
+    shards = build.last("shard")
+    return (shards, "shard") if shards is not None else (build.last("documents"), "documents")
 
 
 @dataclass(slots=True)

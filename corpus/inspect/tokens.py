@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import dataset, files, tokenizer
+from corpus import chain, dataset, files, tokenizer
 from corpus.dataset import DatasetError
-from corpus.inspect.build import FOLDERS, Stage
+from corpus.inspect.build import Stage
 from corpus.inspect.rows import Condition
 from corpus.tokenizer import MODEL, Tokenizer
 
-KINDS = FOLDERS["tokens"]
+KINDS = tuple(chain.find("tokenize").files)
 
 
 @dataclass(frozen=True, slots=True)

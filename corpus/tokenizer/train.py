@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sentencepiece as spm
 
-from corpus import dataset, files
+from corpus import chain, dataset, files
 from corpus.config import Tokenizer as Settings
 from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
@@ -75,7 +75,7 @@ def ensure(output: str, settings: Settings) -> Trained | None:
     Gives None, and changes nothing, where the model there was made from these shards and settings. Raises as
     `train` does.
     """
-    home, shards = files.join(output, FOLDER), files.join(output, "shards")
+    home, shards = files.join(output, FOLDER), _shards(output)
     made_from = _fingerprint(shards, settings)
     if _is_done(home, made_from):
         return None
@@ -88,6 +88,10 @@ def ensure(output: str, settings: Settings) -> Trained | None:
     }
     files.write_json(home, _REPORT, report, sweeps=True)
     return trained
+
+
+def _shards(output: str) -> str:
+    return files.join(output, chain.find("shard").folder)
 
 
 def _settings(settings: Settings) -> dict[str, object]:

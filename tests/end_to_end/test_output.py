@@ -12,12 +12,13 @@ import pytest
 from rich.console import Console
 from support import Command, final_files, texts
 
-from corpus import dataset, files
+from corpus import chain, dataset, files
 from corpus.config import parse
 from corpus.settings import ConfigError
 from pipelines import build, clean
 from pipelines.errors import StageError
 from pipelines.options import Runner
+from pipelines.stage import Context
 
 QUIET = Console(quiet=True)
 
@@ -40,7 +41,7 @@ def test_a_build_in_memory_has_the_same_files_as_one_on_disk(tmp_path: Path) -> 
     found = {path[len(root) + 1 :]: fs.cat_file(path) for path in fs.find(root)}
     expected = final_files(Path(local))
     assert {path: found[path] for path in expected} == expected
-    for stage in build.FOLDERS.values():
+    for stage in (row.folder for row in chain.STAGES):
         assert dataset.verify(files.join(remote, stage)) == []
 
 
@@ -102,13 +103,13 @@ def test_an_input_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(files, "checksum", denied)
     with pytest.raises(ConfigError, match=r"ışık ve su\.jsonl cannot be read: Permission denied"):
-        clean.plan(parse(configuration(tmp_path, "out"), "test"), tmp_path)
+        clean.plan(Context(parse(configuration(tmp_path, "out"), "test"), tmp_path))
 
 
 def test_a_file_name_that_is_no_utf_8_is_cleaned_as_any_other(tmp_path: Path) -> None:
     config = parse(configuration(tmp_path, "out"), "test")
     os.rename(tmp_path / "ışık ve su.jsonl", os.fsencode(tmp_path) + b"/\xfd\xfe\xfd.jsonl")
-    (unit,) = clean.plan(config, tmp_path).units
+    (unit,) = clean.plan(Context(config, tmp_path)).units
     assert unit.inputs[0].name == "\\udcfd\\udcfe\\udcfd.jsonl"
     build.run(config, tmp_path, Runner(), QUIET, until="clean")
     assert dataset.load(str(tmp_path / "out" / "clean")).counts().kept > 0

@@ -16,6 +16,7 @@ from corpus.schema import PERMUTATIONS, SIGNATURES
 from pipelines import dedupe, stage
 from pipelines.errors import StageError
 from pipelines.options import Runner
+from pipelines.stage import Context
 
 RANDOM = np.random.default_rng(5)
 
@@ -57,7 +58,7 @@ def write_part(folder: Path, documents: list[dict[str, Any]]) -> None:
 
 
 def run(settings: Config) -> dataset.Manifest:
-    return stage.run(dedupe.plan(settings, Runner()), Runner(), Console(quiet=True))
+    return stage.run(dedupe.plan(Context(settings)), Runner(), Console(quiet=True))
 
 
 def removed(folder: Path, manifest: dataset.Manifest) -> dict[int, dict[str, Any]]:

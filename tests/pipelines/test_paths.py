@@ -19,6 +19,7 @@ from corpus.settings import ConfigError
 from corpus.sources.inputs import expand
 from pipelines import build, clean
 from pipelines.options import Runner
+from pipelines.stage import Context
 
 QUIET = Console(quiet=True)
 
@@ -68,14 +69,14 @@ def test_a_source_in_the_build_s_own_output_is_refused_however_it_is_written(
     (base / "file-link.jsonl").symlink_to(own)
     filled = [text.format(inside, root=tmp_path, up="up") for text in (output, source)]
     with pytest.raises(ConfigError, match="lies in the build's own output"):
-        clean.plan(located(configuration(*filled), base), base)
+        clean.plan(Context(located(configuration(*filled), base), base))
 
 
 def test_a_source_beside_the_build_s_folders_is_an_input(tmp_path: Path) -> None:
     for name in ("o/pages/x.jsonl", "o/x.jsonl", "o-clean/x.jsonl", "clean/x.jsonl"):
         write(tmp_path / name)
     config = configuration("o", "o/pages/*.jsonl", "o/x.jsonl", "o-clean/*", "clean/*")
-    (unit,) = clean.plan(located(config, tmp_path), tmp_path).units
+    (unit,) = clean.plan(Context(located(config, tmp_path), tmp_path)).units
     assert [item.name for item in unit.inputs] == [
         "o/pages/x.jsonl",
         "o/x.jsonl",
@@ -87,7 +88,7 @@ def test_a_source_beside_the_build_s_folders_is_an_input(tmp_path: Path) -> None
 def test_a_remote_source_in_the_build_s_own_output_is_refused() -> None:
     files.write_bytes("memory://own/o", "clean/parts/x.jsonl", b"{}")
     with pytest.raises(ConfigError, match="lies in the build's own output"):
-        clean.plan(configuration("memory://own//o/", "memory://own/o/clean/*/x.jsonl"), Path("/"))
+        clean.plan(Context(configuration("memory://own//o/", "memory://own/o/clean/*/x.jsonl"), Path("/")))
 
 
 def test_all_paths_of_a_configuration_start_from_its_folder(
@@ -113,7 +114,9 @@ def test_a_corpus_that_moves_with_its_configuration_is_not_cleaned_anew(tmp_path
     shutil.copy(language.model_paths()[0], tmp_path / "old" / "mine.ftz")
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     config = configuration("o", "in.jsonl", clean={"language": {"model": "mine.ftz"}})
-    plans = [clean.plan(located(config, tmp_path / name), tmp_path / name) for name in ("old", "new")]
+    plans = [
+        clean.plan(Context(located(config, tmp_path / name), tmp_path / name)) for name in ("old", "new")
+    ]
     assert plans[0].units[0].fingerprint == plans[1].units[0].fingerprint
 
 

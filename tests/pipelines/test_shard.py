@@ -18,6 +18,7 @@ from corpus.config import Config, parse
 from corpus.counts import Counts
 from corpus.schema import DOCUMENTS, REMOVED, SIGNATURES, SURVIVORS, Kind
 from pipelines import shard
+from pipelines.stage import Context
 from pipelines.sweep import UNITS
 
 LANGUAGES = 300
@@ -78,7 +79,7 @@ def shards(folder: Path, manifest: Config) -> dict[str, list[dict[str, Any]]]:
     """Run all units of the stage in this process; the rows of each file written."""
     found = {}
     (folder / "shards" / UNITS).mkdir(parents=True, exist_ok=True)
-    for unit in shard.plan(manifest).units:
+    for unit in shard.plan(Context(manifest)).units:
         outcome = shard.shard_unit(manifest.shard, unit, str(folder / "shards"), lambda *_: None)
         assert outcome.counts.kept == sum(file.rows for file in outcome.files)
         for file in outcome.files:
@@ -141,7 +142,7 @@ def test_planning_reads_the_list_of_parts_as_often_for_many_as_for_few(
     lists = []
     plain = dataset.Manifest.files
     monkeypatch.setattr(dataset.Manifest, "files", lambda self, kind: lists.append(kind) or plain(self, kind))
-    assert len(shard.plan(config(tmp_path, group_mb=1e-9)).units) == number
+    assert len(shard.plan(Context(config(tmp_path, group_mb=1e-9))).units) == number
     assert sorted(lists) == ["documents", "removed", "signatures", "survivors"]
 
 

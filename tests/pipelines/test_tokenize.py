@@ -27,6 +27,7 @@ from corpus.tokenizer.train import fit
 from pipelines import build, tokenize
 from pipelines.errors import StageError
 from pipelines.options import Runner
+from pipelines.stage import Context
 
 KEPT = [text for _, text in texts()][:30]
 SHARDS = {
@@ -312,7 +313,7 @@ def test_a_named_model_is_found_from_the_configurations_folder(
     changed = config.model_copy(
         update={"tokenizer": config.tokenizer.model_copy(update={"model": "mine.model"})}
     )
-    planned = tokenize.plan(changed, tmp_path)
+    planned = tokenize.plan(Context(changed, tmp_path))
     assert [unit.inputs[1].checksum for unit in planned.units] == [Tokenizer(model).sha256] * 3
 
 
