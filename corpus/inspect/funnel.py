@@ -53,13 +53,14 @@ def funnel(build: Build, copies: int | None = None) -> Funnel:
         if stage is None:
             continue
         counts = stage.manifest.counts()
-        faults += [*_unit_faults(stage), *_row_faults(row, stage, counts)]
         if steps:
-            before = steps.pop()
-            faults += _differ(before.name, before.documents, f"{row.name} read", counts.seen, row.folder)
+            before = steps.pop() if "dropped" in row.files.values() else steps[-1]
+            read = f"{row.name} read" if "dropped" in row.files.values() else row.kept
+            faults += _differ(before.name, before.documents, read, counts.seen, row.folder)
             steps += _steps(row, counts, before.name)
         else:
             steps += _steps(row, counts, "document records" if counts.skipped else f"into {row.name}")
+        faults += [*_unit_faults(stage), *_row_faults(row, stage, counts)]
         if splits := _splits(stage):
             last = steps.pop()
             steps.append(Step(last.name, last.documents, "of them", _losses(splits)))
@@ -81,7 +82,7 @@ def _steps(row: chain.Stage, counts: Counts, name: str) -> list[Step]:
     if "rejected" in row.files:
         steps.append(Step(name, counts.seen, "rejected", _losses(counts.rejected)))
         name = "documents read"
-    if counts.dropped or "dropped" in row.files.values():
+    if "dropped" in row.files.values():
         verb = "removed" if "removed" in row.files else "dropped"
         steps.append(Step(name, counts.seen - rejected, verb, _losses(counts.dropped)))
     steps.append(Step(row.kept, counts.kept))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from corpus import dataset, files
+from corpus import chain, dataset, files
 from corpus.counts import Counts, CountsError
 from corpus.schema import REJECTED
 from pipelines import stage
@@ -228,7 +228,12 @@ def test_a_stage_runs_on_any_file_system(tmp_path: Path) -> None:
     assert fs.exists(f"{root}/{stays.files[0].path}")
 
 
-def test_rows_that_are_not_those_of_the_counts_are_a_fault(tmp_path: Path) -> None:
+def test_rows_that_are_not_those_of_the_counts_are_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = chain.Stage("toy", "toy", "nowhere:plan", "toy", "kept by toy", {"rejected": "rejected"})
+    monkeypatch.setattr(chain, "STAGES", (toy,))
+
     def work(unit: stage.Planned, folder: str, beat: Callable[..., None]) -> stage.Outcome:
         outcome = writer([])(unit, folder, beat)
         return stage.Outcome(outcome.files, Counts(seen=1, rejected={"truncated": 1}))

@@ -74,8 +74,9 @@ def test_token_shards_of_fewer_documents_are_noticed(build: Build) -> None:
     manifest = files.read_json(f"{root}/tokens", dataset.MANIFEST)
     manifest["units"][0]["counts"].update(seen=4, kept=4)
     files.write_json(f"{root}/tokens", dataset.MANIFEST, manifest)
-    (fault,) = overview(root).funnel.faults
-    assert fault.startswith("in shards 5, but in token shards 4; tokens/ was probably made from an earlier")
+    between, within = overview(root).funnel.faults
+    assert between.startswith("in shards 5, but in token shards 4; tokens/ was probably made from an earlier")
+    assert within.startswith("tokenize kept by its counts 4, but in its tokens16 files 5")
 
 
 def test_hosts_are_counted_without_regard_to_case(build: Build) -> None:
@@ -135,7 +136,11 @@ def test_the_funnel_goes_from_records_to_shards_and_adds_up(build: Build) -> Non
         ("clean", lambda m: m["units"][0]["files"][2].update(rows=9), "in its dropped files 9"),
         ("dedupe", lambda m: m["units"][0]["counts"].update(seen=9, kept=6), "dedupe read 9"),
         ("dedupe", lambda m: m["units"][0]["files"][0].update(rows=2), "in its removed files 2"),
-        ("shards", lambda m: m["units"][0]["files"].pop(), "surviving 5, but in shards 4"),
+        (
+            "shards",
+            lambda m: m["units"][0]["files"].pop(),
+            "by its counts 5, but in its shard files 4",
+        ),
         ("shards", lambda m: m["units"][0]["files"].pop(), "the documents in shards stand for 7"),
     ],
 )
