@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from corpus.config import Source
+    from corpus.sources.pieces import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ Items = Iterator[Item]
 _MODULES = {"arrow": "parquet"}  # every other format's reader is the module of its name
 
 
-def read(source: Source, path: str) -> Items:
-    """Yield what a file of a source holds, by the reader for the source's format.
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
+    """Yield what a file of a source holds, or a piece of it, by the reader for the source's format.
 
     `path` is a local path or an fsspec URL. Content never raises; a missing file does (OSError), and so does
     a table without the configured text column (ConfigError).
     """
     # Imported here because `derlem --help` must not wait for pyarrow and the decompressors.
     module = import_module(f"corpus.sources.{_MODULES.get(source.format, source.format)}")
-    items: Items = module.read(source, path)
+    items: Items = module.read(source, path) if piece is None else module.read(source, path, piece)
     return items

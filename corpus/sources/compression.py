@@ -207,6 +207,14 @@ def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[byt
     return False
 
 
+def between(window: Window, start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes of a plain file from `start` to before `end`."""
+    window.seek(start)
+    while (left := end - window.offset) > 0 and (piece := window.view(min(PIECE, left)).tobytes()):
+        window.move(len(piece))
+        yield piece
+
+
 def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
     """Yield the bytes of a whole file, its members in turn; raises DamageError as `inflate` does."""
     if codec is None:

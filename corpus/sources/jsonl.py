@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
-from corpus.sources.compression import DamageError, Window, contents, detect
+from corpus.sources.compression import DamageError, Window
 from corpus.sources.inputs import MIB, foreign, lines, moment
+from corpus.sources.pieces import Piece, are_plain_lines, content_of, line_pieces
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -22,7 +23,18 @@ _BETWEEN = " \t\r\n\ufeff,\0\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read(source: Source, path: str) -> Items:
+def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
+    """Cut a plain file at ends of lines.
+
+    A remote one is read whole: to count the rows before its pieces would fetch it twice.
+    """
+    if not files.is_local(path) or (length := files.size("", path) or 0) < 2 * size:
+        return ()
+    with files.open_bytes(path) as file:
+        return line_pieces(file, length, size, counts_rows=True) if are_plain_lines(file, path) else ()
+
+
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield a document a line; blank lines count as rows but are no records. `offset` is the row, from 0.
 
     Rejected causes: "oversized" (of the line), "bad-utf8", "bad-json", "not-an-object", "missing-text",
@@ -31,16 +43,16 @@ def read(source: Source, path: str) -> Items:
     Raises OSError where the file system does, never on content.
     """
     limit = int(source.max_record_mb * MIB)
-    row = 0
+    row = piece.row if piece is not None else 0
     with files.open_bytes(path) as file:
         window = Window(file)
         try:
-            pieces = contents(window, detect(window, path))
-            head = next(pieces, b"")
-            if strange := foreign(head, by_line=True):
+            content = content_of(window, path, piece)
+            head = next(content, b"")
+            if piece is None and (strange := foreign(head, by_line=True)):
                 yield strange
                 return
-            for _, line in lines(chain([head], pieces), limit):
+            for _, line in lines(chain([head], content), limit):
                 if line is None:
                     yield Rejected(row, "oversized", f"the line has more than {limit} bytes")
                 else:

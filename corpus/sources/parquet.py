@@ -16,23 +16,55 @@ from corpus import files
 from corpus.settings import ConfigError
 from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
 from corpus.sources.inputs import MIB, moment
+from corpus.sources.pieces import Piece
 
 if TYPE_CHECKING:
     from corpus.config import Source
 
 _ROWS = 256  # taken into Python at a time
+_SHRUNK = 16  # how many times smaller than its values a file may be
 
 
-def read(source: Source, path: str) -> Items:
+def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
+    """Cut a Parquet file into runs of row groups of about `size` bytes of values."""
+    if source.format != "parquet" or (files.size("", path) or 0) < size // _SHRUNK:
+        return ()
+    with files.open_bytes(path) as file:
+        try:
+            metadata = pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata
+            groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+            facts = [(group.num_rows, group.total_byte_size, _compressed(group)) for group in groups]
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            if _is_of_file_system(error):
+                raise
+            return ()  # the reader tells what is wrong with it
+    pieces: list[Piece] = []
+    row = start = first = held = packed = 0
+    for number, (rows, values, compressed) in enumerate(facts):
+        row, held, packed = row + rows, held + values, packed + compressed
+        if held >= size or number + 1 == len(facts):
+            pieces.append(Piece(start, number + 1, first, packed))
+            start, first, held, packed = number + 1, row, 0, 0
+    return tuple(pieces)
+
+
+def _compressed(group: Any) -> int:
+    """Return the bytes that a row group has in its file."""
+    return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
+
+
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield a document a row of a Parquet file, Arrow IPC file or stream; `offset` is the row, from 0.
 
     Strings come decoded; binary text, and strings that are no UTF-8, as bytes. Rejected causes: "null-text",
-    "oversized", and once, at the row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that
-    is corrupt or incomplete. Raises ConfigError when the table lacks the text column or it holds no text,
-    OSError where the file system does, and nothing else on content.
+    "oversized", and at the row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that is
+    corrupt or incomplete; the next row group of Parquet is read all the same. A file of which no row can be
+    read is Unreadable. Raises ConfigError when the table lacks the text column or it holds no text, OSError
+    where the file system does, and nothing else on content.
     """
     limit = int(source.max_record_mb * MIB)
-    row = 0
+    damaged: list[Rejected] = []  # before the first row
+    found = piece is not None
     with ExitStack() as stack:
         file = stack.enter_context(files.open_bytes(path))
         try:
@@ -43,30 +75,65 @@ def read(source: Source, path: str) -> Items:
                 if files.is_local(path)
                 else pa.PythonFile(file, mode="r")
             )
-            batches = (
-                _parquet(handle, source, path) if source.format == "parquet" else _arrow(handle, source, path)
-            )
-            for batch in batches:
-                for start in range(0, batch.num_rows, _ROWS):
-                    for values in _rows(batch.slice(start, _ROWS), source):
-                        yield _document(values, row, source, limit)
-                        row += 1
+            for row, batches in _runs(handle, source, path, piece):
+                for item in _documents(batches, row, source, limit):
+                    if not found and isinstance(item, Rejected) and item.cause == f"bad-{source.format}":
+                        damaged.append(item)
+                        continue
+                    yield from damaged
+                    damaged.clear()
+                    found = True
+                    yield item
         except _ColumnsError as error:
             yield Unreadable("columns", str(error))
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the file system's; pyarrow's own, of corrupt data, carry no number
-            cause, detail = f"bad-{source.format}", (str(error).splitlines() or [""])[0][:300]
-            yield Rejected(row, cause, detail) if row else Unreadable(cause, detail)
+            if _is_of_file_system(error):
+                raise
+            yield Unreadable(f"bad-{source.format}", _first_line(error))
+        else:
+            if damaged:
+                yield Unreadable(damaged[0].cause, damaged[0].detail)
 
 
-def _parquet(handle: Any, source: Source, path: str) -> Iterator[Any]:
+def _documents(batches: Iterator[Any], row: int, source: Source, limit: int) -> Items:
+    """Yield the documents of batches that must be read in order, `row` the first; the damage is last."""
+    try:
+        for batch in batches:
+            for start in range(0, batch.num_rows, _ROWS):
+                for values in _rows(batch.slice(start, _ROWS), source):
+                    yield _document(values, row, source, limit)
+                    row += 1
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if _is_of_file_system(error):
+            raise
+        yield Rejected(row, f"bad-{source.format}", _first_line(error))
+
+
+def _is_of_file_system(error: Exception) -> bool:
+    """Return whether an error is the file system's; pyarrow's own, of corrupt data, carry no number."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
+
+
+def _runs(handle: Any, source: Source, path: str, piece: Piece | None) -> Iterator[tuple[int, Iterator[Any]]]:
+    """Yield what can be read each on its own: the first row of it, and its batches."""
+    if source.format == "arrow":
+        yield 0, _arrow(handle, source, path)
+        return
     try:
         file = pq.ParquetFile(handle, buffer_size=MIB, pre_buffer=False, page_checksum_verification=True)
     except UnicodeDecodeError:
-        yield from _parquet_of_odd_names(handle, source, path)
+        yield 0, _parquet_of_odd_names(handle, source, path)
         return
-    yield from file.iter_batches(batch_size=_ROWS, columns=_columns(file.schema_arrow, source, path))
+    columns = _columns(file.schema_arrow, source, path)
+    start, end = (piece.start, piece.end) if piece is not None else (0, file.num_row_groups)
+    row = piece.row if piece is not None else 0
+    for number in range(start, end):
+        yield row, file.iter_batches(batch_size=_ROWS, row_groups=[number], columns=columns)
+        row += file.metadata.row_group(number).num_rows
 
 
 def _parquet_of_odd_names(handle: Any, source: Source, path: str) -> Iterator[Any]:

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING
 
 from corpus import files
 from corpus.sources import Items, RawDocument, Rejected, Unreadable
-from corpus.sources.compression import DamageError, Window, contents, detect
+from corpus.sources.compression import DamageError, Window
 from corpus.sources.inputs import MIB, foreign, lines
+from corpus.sources.pieces import Piece, are_plain_lines, content_of, line_pieces
 
 if TYPE_CHECKING:
     from corpus.config import Source
 
 
-def read(source: Source, path: str) -> Items:
+def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
+    """Cut a plain file whose documents are lines at ends of lines."""
+    if source.text_unit != "line" or (length := files.size("", path) or 0) < 2 * size:
+        return ()
+    with files.open_bytes(path) as file:
+        return line_pieces(file, length, size, counts_rows=False) if are_plain_lines(file, path) else ()
+
+
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield the file, or each line that is not blank, as bytes; `offset` counts bytes of decompressed text.
 
     Rejected causes: "oversized", and once, where reading had to stop, what `compression.inflate` says of a
@@ -25,19 +34,20 @@ def read(source: Source, path: str) -> Items:
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
         window = Window(file)
-        at, found = 0, False
+        first = piece.start if piece is not None else 0
+        at, found = first, False
         try:
-            pieces = contents(window, detect(window, path))
-            head = next(pieces, b"")
+            content = content_of(window, path, piece)
+            head = next(content, b"")
             by_line = source.text_unit == "line"
-            if strange := foreign(head, by_line):
+            if piece is None and (strange := foreign(head, by_line)):
                 yield strange
                 return
             if not by_line:
-                yield _whole(chain([head], pieces), limit)
+                yield _whole(chain([head], content), limit)
                 return
-            for at, line in lines(chain([head], pieces), limit):
-                found = True
+            for start, line in lines(chain([head], content), limit):
+                at, found = first + start, True
                 if line is None:
                     yield Rejected(at, "oversized", f"the line has more than {limit} bytes")
                 elif line.strip():

@@ -1,0 +1,99 @@
+"""A large file cut into pieces that are read each on its own, and give together what the whole file gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import pairwise
+from typing import TYPE_CHECKING, BinaryIO
+
+from corpus.sources.compression import PIECE, Window, between, contents, detect
+from corpus.sources.inputs import foreign
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+_BLOCK = 1 << 20
+_CUTTERS = {"jsonl": "jsonl", "text": "text", "parquet": "parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file: its bytes, or the row groups of a table, from `start` to before `end`.
+
+    `row` is the row that it begins with, where rows are counted; `bytes` is how many of the file it holds.
+    """
+
+    start: int
+    end: int
+    row: int
+    bytes: int
+
+
+def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
+    """Cut a file into pieces of about `size` bytes, in its order; none where it must be read whole.
+
+    What a piece holds is decided without decoding the file: lines by their ends, tables by their row groups.
+    Raises OSError where the file system does, and nothing on content.
+    """
+    module = _CUTTERS.get(source.format)
+    if module is None:
+        return ()
+    pieces: tuple[Piece, ...] = import_module(f"corpus.sources.{module}").cut(source, path, size)
+    return pieces if len(pieces) > 1 else ()
+
+
+def line_pieces(file: BinaryIO, length: int, size: int, counts_rows: bool) -> tuple[Piece, ...]:
+    """Cut a plain file of lines: each piece owns the lines that begin in an equal part of the bytes.
+
+    Counting the rows before each piece reads the file once; else only what is around the cuts is read.
+    """
+    number = round(length / size)
+    starts = [0, *_line_starts(file, [length * n // number for n in range(1, number)])]
+    ends = [start for start in starts[1:] if start < length] + [length]
+    ranges = list(pairwise([0, *ends]))
+    rows = _rows_before(file, [start for start, _ in ranges]) if counts_rows else [0] * len(ranges)
+    return tuple(Piece(start, end, row, end - start) for (start, end), row in zip(ranges, rows, strict=True))
+
+
+def are_plain_lines(file: BinaryIO, path: str) -> bool:
+    """Return whether a file is neither compressed nor something else than lines of text."""
+    window = Window(file)
+    return detect(window, path) is None and foreign(window.peek(PIECE), by_line=True) is None
+
+
+def content_of(window: Window, path: str, piece: Piece | None) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a file, or those of a piece of a plain one."""
+    if piece is None:
+        return contents(window, detect(window, path))
+    return between(window, piece.start, piece.end)
+
+
+def _line_starts(file: BinaryIO, targets: list[int]) -> Iterator[int]:
+    """Yield the first start of a line at or after each of some ascending bytes, each once."""
+    last = 0
+    for target in targets:
+        if target <= last:
+            continue
+        at = target - 1
+        file.seek(at)
+        while block := file.read(_BLOCK):
+            if (found := block.find(b"\n")) >= 0:
+                last = at + found + 1
+                yield last
+                break
+            at += len(block)
+        else:
+            return
+
+
+def _rows_before(file: BinaryIO, starts: list[int]) -> Iterator[int]:
+    """Yield how many lines end before each of some ascending bytes."""
+    file.seek(0)
+    at = rows = 0
+    for start in starts:
+        while at < start and (block := file.read(min(_BLOCK, start - at))):
+            rows += block.count(b"\n")
+            at += len(block)
+        yield rows
