@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from corpus import files, settings
+from corpus import files, settings, usercode
 from corpus.places import OptionalPlace, Place
 from corpus.settings import ConfigError, Section
+
+FORMATS = ("warc", "wet", "jsonl", "parquet", "arrow", "text")
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -19,9 +21,10 @@ class Source(Section):
     """Files of one format and origin, read in the order in which the sources are listed."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="Short name, carried by every document.")
-    format: Literal["warc", "wet", "jsonl", "parquet", "arrow", "text"] = Field(
-        description="How the files are read; warc reads ARC too. All but tables may be compressed: gzip, "
-        "zstd, LZ4, bzip2, xz."
+    format: str = Field(
+        description="How the files are read: warc (ARC too), wet, jsonl, parquet, arrow, text, or a function "
+        'of your own as "my_reader.py:read" (docs/sources.md). All but tables may be compressed: gzip, zstd, '
+        "LZ4, bzip2, xz."
     )
     paths: tuple[Place, ...] = Field(
         min_length=1, description="Files or globs: paths (from the configuration's folder) or fsspec URLs."
@@ -33,6 +36,14 @@ class Source(Section):
     max_record_mb: float = Field(
         32.0, gt=0, le=1024, description="A record whose body is larger than this (MiB) is rejected."
     )
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, text: str) -> str:
+        if text not in FORMATS and not usercode.is_spec(text):
+            known = f"{', '.join(map(repr, FORMATS[:-1]))} or {FORMATS[-1]!r}"
+            raise ValueError(f"expected {known}, or a function of your own as 'my_reader.py:read'")
+        return text
 
 
 class Language(Section):

@@ -73,8 +73,12 @@ def _keys(section: type[BaseModel], given: dict[str, Any]) -> list[str]:
         if isinstance(default, BaseModel) or (field.is_required() and name not in given):
             continue
         lines += textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
-        value = _value(given[name] if name in given else _plain(default))
-        lines.append(f"{name} = {value}" if name in given else f"# {name} = {value}")
+        if name in given:
+            lines.append(f"{name} = {_value(given[name])}")
+        else:  # TOML has no value for what is not set
+            lines.append(
+                f"# {name} is not set" if default is None else f"# {name} = {_value(_plain(default))}"
+            )
     return lines
 
 
@@ -101,7 +105,7 @@ def _dump_tables(section: BaseModel, prefix: str) -> list[str]:
             own = {
                 key: item
                 for key, item in value.model_dump(mode="json").items()
-                if not isinstance(getattr(value, key), BaseModel)
+                if item is not None and not isinstance(getattr(value, key), BaseModel)
             }
             lines += ["", f"[{prefix}{name}]", *(f"{key} = {_value(item)}" for key, item in own.items())]
             lines += _dump_tables(value, f"{prefix}{name}.")

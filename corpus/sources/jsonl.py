@@ -110,7 +110,7 @@ _DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
 def _document(fields: Any, row: int, source: Source) -> Item:
     if not isinstance(fields, dict):
         return Rejected(row, "not-an-object", f"expected a JSON object, found {type(fields).__name__}")
-    url = _string(fields.get(source.url_column))
+    url = encodable(fields.get(source.url_column))
     if source.text_column not in fields:
         keys = ", ".join(map(repr, list(fields)[:20]))
         return Rejected(row, "missing-text", f"no key {source.text_column!r} among {keys[:200]}", url)
@@ -118,11 +118,11 @@ def _document(fields: Any, row: int, source: Source) -> Item:
     if not isinstance(text, str):
         cause = "null-text" if text is None else "text-not-string"
         return Rejected(row, cause, f"{source.text_column!r} holds {type(text).__name__}", url)
-    return RawDocument(_string(text), "text", url, row, moment(fields.get(source.date_column)))
+    return RawDocument(encodable(text), "text", url, row, moment(fields.get(source.date_column)))
 
 
-def _string(value: Any) -> str:
-    """Return a string that can be encoded: JSON may hold half of a surrogate pair, UTF-8 may not."""
+def encodable(value: Any) -> str:
+    """Return a string that can be encoded, "" for what is none: half a surrogate pair is no UTF-8."""
     if not isinstance(value, str):
         return ""
     try:

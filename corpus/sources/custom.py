@@ -1,0 +1,72 @@
+"""Files read by a function of the user's own: `format = "my_reader.py:read"`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from corpus.sources import Item, Items, RawDocument, Rejected
+from corpus.sources.inputs import MIB, moment
+from corpus.sources.jsonl import encodable
+from corpus.usercode import UserFunction
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+
+class ReaderError(RuntimeError):
+    """A reader of the user's own failed; the message names it, its line and the file that it read."""
+
+
+def read(source: Source, path: str, reader: UserFunction) -> Items:
+    """Yield a document for each row of `reader(path, source)`; `offset` is the row, from 0.
+
+    A row is a mapping with `text` or `html` (str or bytes), and as it likes `url` and `date`; a value of None
+    counts as absent. Rejected causes: "not-an-object", "missing-text", "null-text", "text-not-string",
+    "text-and-html", "oversized". Raises ReaderError for whatever the function raises, and where it returns
+    what are no rows.
+    """
+    limit = int(source.max_record_mb * MIB)
+    for number, row in enumerate(_rows(source, path, reader)):
+        item = _item(row, number)
+        if isinstance(item, RawDocument) and (size := _bytes(item.content)) > limit:
+            detail = f"{size} bytes of text; the limit is {limit}"
+            item = Rejected(number, "oversized", detail, item.url)
+        yield item
+
+
+def _rows(source: Source, path: str, reader: UserFunction) -> Iterator[Any]:
+    where = f"source {source.name!r}: {reader.spec}"
+    try:
+        rows = reader.load()(path, source)
+        if isinstance(rows, str | bytes | Mapping) or not hasattr(rows, "__iter__"):
+            raise ReaderError(
+                f"{where} returned {type(rows).__name__} for {path}; expected rows, as by yield"
+            )
+        yield from rows
+    except ReaderError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ReaderError(f"{where} failed {reader.place(error)} on {path}") from error
+
+
+def _item(row: Any, number: int) -> Item:
+    if not isinstance(row, Mapping):
+        return Rejected(number, "not-an-object", f"expected a dict, found {type(row).__name__}")
+    url = encodable(row.get("url"))
+    given = [key for key in ("text", "html") if row.get(key) is not None]
+    if len(given) == 2:
+        return Rejected(number, "text-and-html", "expected one of 'text' and 'html'", url)
+    if not given:
+        keys = ", ".join(map(repr, list(row)[:20]))
+        cause = "null-text" if "text" in row or "html" in row else "missing-text"
+        return Rejected(number, cause, f"expected 'text' or 'html', found {keys[:200]}", url)
+    content = row[given[0]]
+    if not isinstance(content, str | bytes):
+        return Rejected(number, "text-not-string", f"{given[0]!r} holds {type(content).__name__}", url)
+    content = encodable(content) if isinstance(content, str) else content
+    return RawDocument(content, "html" if given == ["html"] else "text", url, number, moment(row.get("date")))
+
+
+def _bytes(content: str | bytes) -> int:
+    return len(content if isinstance(content, bytes) else content.encode())
