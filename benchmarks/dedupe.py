@@ -101,7 +101,7 @@ def write(folder: Path, columns: Columns, order: NDArray[np.int64]) -> list[str]
                 pa.binary(16), size, [None, pa.py_buffer(exact.tobytes())]
             ),
             "url": columns["url"][rows],
-            "source": (number % 3).astype(np.uint16),
+            "source": pa.array([f"source-{n % 3}" for n in number]),
             "bytes": columns["bytes"][rows].astype(np.uint32),
             "words": (columns["bytes"][rows] // 8).astype(np.uint32),
             "fetched": pa.nulls(size, schema.field("fetched").type),

@@ -87,11 +87,8 @@ class PartWriter:
         self._stack.__exit__(kind, error, trace)
         self.files = [rows.slot.file for rows in outputs if rows.slot.file is not None]
 
-    def keep(self, document: Document, source: str, position: int, file: str) -> int:
-        """Write a document that stays and its signature; `position` is its source's in the configuration.
-
-        Gives the UTF-8 bytes of its text.
-        """
+    def keep(self, document: Document, source: str, file: str) -> int:
+        """Write a document that stays and its signature; return the UTF-8 bytes of its text."""
         row = _row(document, source, file)
         self._part.add(row)
         self._signatures.add(
@@ -99,7 +96,7 @@ class PartWriter:
                 "id": row["id"],
                 "exact": document.exact,
                 "url": url.url_hash(document.raw.url),
-                "source": position,
+                "source": source,
                 "bytes": row["bytes"],
                 "words": document.words,
                 "fetched": document.raw.fetched,

@@ -75,12 +75,12 @@ DOCUMENTS = Kind("documents", 2, _DOCUMENT)
 
 SIGNATURES = Kind(
     "signatures",
-    1,
+    2,
     (
         Column("id", pa.string(), "id of the document in the same row of the part"),
         Column("exact", pa.binary(16), "128-bit hash of the text"),
         Column("url", pa.uint64(), "64-bit hash of the canonical URL; 0 where there is none"),
-        Column("source", pa.uint16(), "position of the source in the configuration"),
+        Column("source", pa.string(), "name of the source in the configuration"),
         Column("bytes", pa.uint32(), "UTF-8 bytes of the text"),
         Column("words", pa.uint32(), "words of the text"),
         Column("fetched", _INSTANT, "when it was fetched, if the source says so"),

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,15 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=Section)
+
+
+def chosen(section: Section, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return the values of a section that are not its defaults, for the settings that name a unit's work.
+
+    So a new option that nobody uses changes no unit. A default that changes must change the version of the
+    stage, which tests/pipelines/test_defaults.py guards.
+    """
+    return section.model_dump(mode="json", exclude_defaults=True, exclude=set(exclude))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_u
 from pipelines.sweep import UNITS
 
 NAME = "clean"
-VERSION = 3
+VERSION = 4
 
 # Small consecutive input files share a unit: a folder of 100,000 short texts is not 100,000 units.
 _SMALL_BYTES = 1 << 20
@@ -49,9 +49,9 @@ def plan(context: Context) -> Stage:
     folder = context.folder(NAME)
     known = Checksums(folder)
     units: list[Planned] = []
-    for position, source in enumerate(config.source):
+    for source in config.source:
         reading = source.model_dump(mode="json", exclude={"paths"})
-        own: dict[str, object] = {"clean": settings, "source": reading, "position": position}
+        own: dict[str, object] = {"clean": settings, "source": reading}
         paths = expand(source, str(base))
         _refuse_own(source, paths, config.output)
         checksums = dict(zip(paths, _checksums(source, paths, known), strict=True))
@@ -59,7 +59,7 @@ def plan(context: Context) -> Stage:
             named = [(_name(path, base), path) for path in group]
             inputs = tuple(dataset.Input(name=name, checksum=checksums[path]) for name, path in named)
             label = named[0][0] if len(named) == 1 else f"{named[0][0]} and {len(named) - 1} more"
-            task = (source, position, named)
+            task = (source, named)
             units.append(plan_unit(NAME, VERSION, own, label, inputs, task, weight))
     if not is_foreign(folder):
         known.save()
@@ -151,7 +151,7 @@ def _groups(paths: list[str]) -> list[tuple[list[str], int]]:
 
 def clean_unit(settings: Clean, unit: Planned, folder: str, beat: Beat) -> Outcome:
     """Clean every record of a unit's files and write its part."""
-    source, position, named = unit.task
+    source, named = unit.task
     cleaner = Cleaner(settings)
     counts = Counts()
     with PartWriter(folder, unit.fingerprint) as part:
@@ -172,7 +172,7 @@ def clean_unit(settings: Clean, unit: Planned, folder: str, beat: Beat) -> Outco
                         counts.reject(item.cause)
                         part.reject(item, item.cause, item.detail, source.name, name)
                         continue
-                    _settle(next(cleaned), part, counts, (source.name, position, name))
+                    _settle(next(cleaned), part, counts, (source.name, name))
                 last = items[-1]
                 share = min(1.0, last.offset / size) if size and not isinstance(last, Unreadable) else 0.0
                 beat(counts.seen, counts.kept, (number + share) / len(named))
@@ -194,9 +194,9 @@ def _batches(items: Items) -> Iterator[list[Item]]:
         yield batch
 
 
-def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[str, int, str]) -> None:
+def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[str, str]) -> None:
     """Write a cleaned document where it belongs, and count it."""
-    source, position, name = origin
+    source, name = origin
     if document.failure:
         failure = document.failure
         cause = "timeout" if isinstance(failure, Overtime) else f"extractor-{failure.cause}"
@@ -210,7 +210,7 @@ def _settle(document: Document, part: PartWriter, counts: Counts, origin: tuple[
         part.drop(document, document.drop, source, name)
         return
     counts.kept += 1
-    counts.note("text", "bytes", part.keep(document, source, position, name))
+    counts.note("text", "bytes", part.keep(document, source, name))
     counts.note("text", "words", document.words)
     if lost := document.text.count("\ufffd"):
         counts.note("text", "replacement_characters", lost)  # bytes that no encoding could read

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines import linking
 
 NAME = "dedupe"
-VERSION = 2
+VERSION = 3
 
 _KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
 
@@ -47,7 +47,9 @@ def plan(context: Context) -> Stage:
     home = context.input_of(NAME, "signatures")
     signatures = dataset.load(home).files("signatures")
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for file in signatures)
-    settings = config.dedupe.model_dump(mode="json")
+    # Of copies the document of the earlier source stays: the order of the sources decides here alone.
+    sources = tuple(source.name for source in config.source)
+    settings = {**config.dedupe.model_dump(mode="json"), "sources": list(sources)}
     task = tuple(files.join(home, file.path) for file in signatures)
     weight = sum(file.bytes for file in signatures)
     unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
@@ -57,13 +59,15 @@ def plan(context: Context) -> Stage:
         folder=context.folder(NAME),
         settings=settings,
         units=(unit,),
-        work=partial(dedupe_unit, config.dedupe, context.runner),
+        work=partial(dedupe_unit, config.dedupe, sources, context.runner),
         rules=tuple(f"{NAME}.{kind}" for kind in _KINDS.values()),
         spread=False,
     )
 
 
-def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, beat: Beat) -> Outcome:
+def dedupe_unit(
+    settings: Settings, sources: Sequence[str], runner: Runner, unit: Planned, folder: str, beat: Beat
+) -> Outcome:
     """Find the copies and write down which documents go and for which kept ones."""
     from pipelines import linking  # and Beam, which a stage with nothing to do does not wait for
 
@@ -74,7 +78,7 @@ def dedupe_unit(settings: Settings, runner: Runner, unit: Planned, folder: str, 
     runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
     copies = linking.find_copies(
-        signatures, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner
+        signatures, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
     counts = Counts(seen=total)
     sizes: list[NDArray[np.void]] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -82,8 +83,11 @@ def find_copies(
     urls: bool,
     max_links_in_memory: int,
     runner: options.Runner,
+    sources: Sequence[str] = (),
 ) -> Copies:
     """Decide which documents of signature files go, and for which kept ones; files go below `folder`.
+
+    `sources` are the names of the sources, the preferred one first.
 
     A bucket's documents are compared with its leaders only. Where a leader turns out to be a copy of a better
     document, those that were linked to it have to be compared with each other: so the buckets of such
@@ -98,10 +102,10 @@ def find_copies(
     while True:
         links = sum(linked.edges for linked in found)
         if links <= max_links_in_memory:
-            resolved = resolve_in_memory(signatures, folder, found, threshold)
+            resolved = resolve_in_memory(signatures, folder, found, threshold, sources)
         else:
             partitions = -(-links // LINKS_A_PARTITION)
-            resolved = resolve_in_rounds(signatures, folder, found, threshold, partitions, runner)
+            resolved = resolve_in_rounds(signatures, folder, found, threshold, partitions, runner, sources)
         gone, unsettled = _unsettled(folder, resolved, before, again, threshold)
         if unsettled.size == 0 or passes == MAX_PASSES:
             return Copies(first, resolved, passes, unsettled.size)
@@ -189,11 +193,15 @@ def _save_pass(
 
 
 def resolve_in_memory(
-    signatures: Sequence[str], folder: str, found: Iterable[Linked], threshold: float
+    signatures: Sequence[str],
+    folder: str,
+    found: Iterable[Linked],
+    threshold: float,
+    sources: Sequence[str] = (),
 ) -> list[Resolved]:
     """Resolve the clusters of all edges in this process; their files go below `folder`."""
     edges = load_edges(folder, found)
-    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(tuple(signatures)))]
+    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(tuple(signatures)), sources)]
 
 
 def resolve_in_rounds(
@@ -203,6 +211,7 @@ def resolve_in_rounds(
     threshold: float,
     partitions: int,
     runner: options.Runner,
+    sources: Sequence[str] = (),
 ) -> list[Resolved]:
     """Resolve clusters of a graph that is larger than one worker's memory, whole clusters to a partition.
 
@@ -227,7 +236,7 @@ def resolve_in_rounds(
             | beam.CoGroupByKey()
             | "Edges by label" >> beam.FlatMap(_edges_by_label, partitions).with_output_types(Keyed)
             | "Whole clusters" >> beam.GroupByKey()
-            | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold)
+            | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold, tuple(sources))
         )
         handover.write_list(resolved, folder, "clusters.json")
     return [_resolved(record) for record in handover.read_list(folder, "clusters.json")]
@@ -376,11 +385,11 @@ def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int)
 
 
 def _resolve(
-    component: Grouped, signatures: tuple[str, ...], folder: str, threshold: float
+    component: Grouped, signatures: tuple[str, ...], folder: str, threshold: float, sources: tuple[str, ...]
 ) -> dict[str, Any]:
     key, packed = component
     edges = merge_edges(np.frombuffer(block, EDGE) for block in packed)
-    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(signatures)))
+    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(signatures), sources))
 
 
 def _resolved(record: dict[str, Any]) -> Resolved:
@@ -389,9 +398,14 @@ def _resolved(record: dict[str, Any]) -> Resolved:
 
 
 def _save_clusters(
-    folder: str, key: int, edges: NDArray[Any], threshold: float, store: SignatureStore
+    folder: str,
+    key: int,
+    edges: NDArray[Any],
+    threshold: float,
+    store: SignatureStore,
+    sources: Sequence[str],
 ) -> Resolved:
-    clusters = resolve(edges, threshold, store.ranks)
+    clusters = resolve(edges, threshold, partial(store.ranks, sources=sources))
     check_survivors_stay(clusters)
     removals, survivors = f"clusters/{key:06d}-removals.npy", f"clusters/{key:06d}-survivors.npy"
     handover.save(folder, removals, clusters.removals)

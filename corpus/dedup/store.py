@@ -97,16 +97,17 @@ class SignatureStore:
         back = np.argsort(np.concatenate(where))
         return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
 
-    def ranks(self, docs: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def ranks(self, docs: NDArray[np.uint64], sources: Sequence[str] = ()) -> NDArray[np.int64]:
         """Return the place, int64[k], of each of `docs` (distinct) in the order of preference.
 
-        Earlier source first, then the longer text (bytes), the earlier fetch (unknown last), the smaller id;
-        the document number decides only between documents of the same id. So the order is that of the
-        contents and not that of arrival.
+        Earlier of `sources` first (others last), then the longer text (bytes), the earlier fetch (unknown
+        last), the smaller id; the document number decides only between documents of the same id. So the
+        order is that of the contents and not that of arrival.
         """
         by_number = np.argsort(docs)
         table = self.columns(docs[by_number], ["source", "bytes", "fetched"])
-        source = table["source"].to_numpy().astype(np.uint64)
+        place = pc.index_in(table["source"], value_set=pa.array(sources, pa.string()))
+        source = pc.fill_null(place, len(sources)).to_numpy().astype(np.uint64)
         length = table["bytes"].to_numpy().astype(np.uint64)
         packed = (source << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - length)
         fetched = pc.fill_null(table["fetched"].cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()

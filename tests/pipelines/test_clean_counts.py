@@ -22,7 +22,7 @@ PROSE = (
 def counted(document: Document, folder: Path) -> Counts:
     counts = Counts(seen=1)
     with PartWriter(str(folder), "f" * 16) as part:
-        _settle(document, part, counts, ("kaynak", 0, "girdi"))
+        _settle(document, part, counts, ("kaynak", "girdi"))
     counts.check("clean")
     return counts
 

@@ -33,7 +33,7 @@ def rows(signatures: np.ndarray[Any, np.dtype[np.uint32]]) -> list[dict[str, Any
             "id": f"{n:032x}",
             "exact": n.to_bytes(16, "big"),
             "url": n + 1,
-            "source": 0,
+            "source": "a",
             "bytes": 100_000 - n,
             "words": 100,
             "fetched": None,

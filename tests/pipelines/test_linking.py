@@ -43,7 +43,7 @@ def rows() -> list[dict]:
             "id": f"doc{i:03d}",
             "exact": random.bytes(16),
             "url": int(random.integers(1, 1 << 63)) * 2,
-            "source": i % 2,
+            "source": ("a", "b")[i % 2],
         }
         row |= {"bytes": 100 + i % 7, "words": 50, "fetched": None, "language": "tur_Latn"}
         made.append(row | {"signature": signature})
@@ -204,7 +204,7 @@ def chained(seed: int) -> list[dict]:
             "id": f"doc{i:03d}",
             "exact": random.bytes(16),
             "url": int(random.integers(0, 20)),
-            "source": 0,
+            "source": "a",
         }
         row |= {"bytes": int(random.integers(100, 9000)), "words": 50, "fetched": None}
         made.append(row | {"language": "tur_Latn", "signature": signature})
@@ -273,7 +273,7 @@ def crowd(members: int) -> list[dict]:
         changed = np.arange(13) * 8 + (i + np.arange(13)) % 8  # one place of each other band
         signature[changed] = draw()[changed]
         signatures.append(signature)
-    row = {"url": 0, "source": 0, "words": 50, "fetched": None, "language": "tur_Latn"}
+    row = {"url": 0, "source": "a", "words": 50, "fetched": None, "language": "tur_Latn"}
     return [
         row | {"id": f"{i:03d}", "exact": random.bytes(16), "bytes": 9000 - i, "signature": signature}
         for i, signature in enumerate(signatures)

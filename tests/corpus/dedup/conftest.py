@@ -24,7 +24,7 @@ def row(**values: Any) -> dict[str, Any]:
         "id": name,
         "exact": random.bytes(16),
         "url": 0,
-        "source": 0,
+        "source": "web",
         "bytes": 1000,
         "words": 150,
         "fetched": None,

@@ -35,19 +35,21 @@ def test_no_documents_give_empty_columns(make_store, make_row) -> None:
 def test_the_order_of_preference_is_source_length_fetch_id(make_store, make_row) -> None:
     early, late = datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
     best_first = [
-        make_row(id="z", source=0, bytes=10, fetched=late),
-        make_row(id="y", source=1, bytes=900, fetched=late),
-        make_row(id="x", source=1, bytes=800, fetched=early),
-        make_row(id="w", source=1, bytes=800, fetched=late),
-        make_row(id="a", source=1, bytes=800),
-        make_row(id="b", source=1, bytes=800),
-        make_row(id="c", source=1, bytes=800),
+        make_row(id="z", source="books", bytes=10, fetched=late),
+        make_row(id="y", source="web", bytes=900, fetched=late),
+        make_row(id="x", source="web", bytes=800, fetched=early),
+        make_row(id="w", source="web", bytes=800, fetched=late),
+        make_row(id="a", source="web", bytes=800),
+        make_row(id="b", source="web", bytes=800),
+        make_row(id="c", source="web", bytes=800),
     ]
     shuffled = [best_first[i] for i in (4, 2, 6, 0, 5, 1, 3)]
     store = make_store(shuffled[:3], shuffled[3:])
     docs = np.concatenate([document_numbers(0, np.arange(3)), document_numbers(1, np.arange(4))])
-    assert store.ranks(docs).tolist() == [4, 2, 6, 0, 5, 1, 3]
-    assert store.ranks(docs[::-1]).tolist() == [3, 1, 5, 0, 6, 2, 4]
+    assert store.ranks(docs, ["books", "web"]).tolist() == [4, 2, 6, 0, 5, 1, 3]
+    assert store.ranks(docs[::-1], ["books", "web"]).tolist() == [3, 1, 5, 0, 6, 2, 4]
+    assert store.ranks(docs, ["books"]).tolist() == [4, 2, 6, 0, 5, 1, 3]  # a source without a place is last
+    assert store.ranks(docs, ["web", "books"]).tolist() == [3, 1, 5, 6, 4, 0, 2]
 
 
 def test_documents_of_one_id_are_ranked_by_number(make_store, make_row) -> None:

@@ -60,7 +60,7 @@ def save(folder: Path, stage: str, units: list[tuple[list[File], Counts]], **fac
 
 def signature(row: Row) -> Row:
     shared = {name: row[name] for name in ("id", "bytes", "words", "fetched", "language")}
-    return {**shared, "exact": b"\0" * 16, "url": 0, "source": 0, "signature": [0] * schema.PERMUTATIONS}
+    return {**shared, "exact": b"\0" * 16, "url": 0, "signature": [0] * schema.PERMUTATIONS}
 
 
 def removal(gone: tuple[int, int, Row], stays: tuple[int, int, Row], kind: str, jaccard: float) -> Row:
