@@ -96,6 +96,10 @@ class Manifest(_Record):
         """Return the files of one kind, in unit order."""
         return [file for unit in self.units for file in unit.files if file.kind == kind]
 
+    def by_unit(self, kind: str) -> dict[str, File]:
+        """Return the file of one kind of each unit that has one, by the unit's fingerprint."""
+        return {unit.fingerprint: file for unit in self.units for file in unit.files if file.kind == kind}
+
     def counts(self) -> Counts:
         """Sum the counts of all units."""
         total = Counts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,23 @@ class Deal:
 def is_validation(document: str, share: float) -> bool:
     """Return whether a cluster, named by its survivor's id, belongs to the validation split."""
     return xxhash.xxh3_64_intdigest(document.encode(), seed=_SPLIT_SEED) < share * 2.0**64
+
+
+def groups(sizes: Mapping[str, int], seed: int, most: float) -> Iterator[tuple[str, list[str]]]:
+    """Yield groups of names of at most `most` bytes, with each its own name; `seed` decides what is together.
+
+    A group is all names whose hash begins with the group's name, in binary digits; one that is too large is
+    cut in two by the next digit. So a name that comes or goes changes its own group and no other.
+    """
+    hashes = {name: f"{xxhash.xxh3_64_intdigest(name.encode(), seed=seed):064b}" for name in sizes}
+    waiting = [("", sorted(sizes, key=lambda name: hashes[name]))]
+    while waiting:
+        group, names = waiting.pop()
+        if len(names) > 1 and len(group) < 64 and sum(sizes[name] for name in names) > most:
+            ones = [name for name in names if hashes[name][len(group)] == "1"]
+            waiting += [(group + "1", ones), (group + "0", names[: len(names) - len(ones)])]
+        elif names:
+            yield group or "all", names
 
 
 def deal(

@@ -116,14 +116,14 @@ REJECTED = Kind(
 
 REMOVED = Kind(
     "removed",
-    2,
+    3,
     (
-        Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
         Column("id", pa.string(), "id of the removed document"),
         Column("kind", pa.string(), "exact, url or near"),
         Column("survivor", pa.string(), "id of the kept document that it is a copy of"),
-        Column("survivor_part", pa.uint32(), "the survivor's part"),
+        Column("survivor_part", pa.string(), "fingerprint of the survivor's part"),
         Column("survivor_row", pa.uint32(), "the survivor's row"),
         Column("jaccard", pa.float32(), "estimated similarity to the survivor"),
     ),
@@ -131,12 +131,35 @@ REMOVED = Kind(
 
 SURVIVORS = Kind(
     "survivors",
-    1,
+    2,
     (
-        Column("part", pa.uint32(), "number of the part, in the order of the clean stage's manifest"),
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
         Column("id", pa.string(), "id of a kept document that others were removed for"),
         Column("copies", pa.uint32(), "documents that it stands for, itself included"),
+    ),
+)
+
+
+def _place(kind: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{kind}_path", pa.string(), f"file of kind {kind} that has the part's rows"),
+        Column(f"{kind}_batch", pa.uint32(), "record batch in which they begin"),
+        Column(f"{kind}_row", pa.uint32(), "row of that batch in which they begin"),
+        Column(f"{kind}_rows", pa.uint32(), "how many there are"),
+    )
+
+
+REMOVAL_INDEX = Kind(
+    "removal_index",
+    1,
+    (
+        Column("part", pa.string(), "fingerprint of the part"),
+        Column(
+            "digest", pa.string(), "XXH3-128 of the rows removed, those kept for others, and their copies"
+        ),
+        *_place("removed"),
+        *_place("survivors"),
     ),
 )
 
@@ -285,7 +308,8 @@ HITS = Kind(
 KINDS = {
     kind.name: kind
     for kind in (
-        *(DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, SHARD, TOKENS16, TOKENS32),
+        *(DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
+        *(SHARD, TOKENS16, TOKENS32),
         *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
         HITS,
     )

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset, files
 from corpus.config import Dedupe as Settings
 from corpus.counts import Counts
-from corpus.dedup.bands import EXACT, NEAR, URL
+from corpus.dedup import removals as removal_list
 from corpus.dedup.clusters import size_histogram
-from corpus.dedup.store import ROW_BITS, SignatureStore
-from corpus.schema import REMOVED, SURVIVORS
+from corpus.dedup.removals import KINDS
+from corpus.dedup.store import SignatureStore
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -29,12 +28,17 @@ if TYPE_CHECKING:
 NAME = "dedupe"
 VERSION = 3
 
-_KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
-
 # Below this many documents a large cluster is no sign that the threshold percolates.
 _LARGE_CORPUS = 10_000
 _ROWS_A_WORKER = 50_000  # documents that are linked in the time that a worker takes to start
-_BATCH = 64_000  # rows of a record batch of the removal list
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the work needs: the parts by fingerprint, and the signature file of each."""
+
+    parts: tuple[str, ...]
+    signatures: tuple[str, ...]
 
 
 class PercolationError(ValueError):
@@ -45,13 +49,17 @@ def plan(context: Context) -> Stage:
     """Plan the stage from the manifest of the parts; DatasetError where it is missing."""
     config = context.config
     home = context.input_of(NAME, "signatures")
-    signatures = dataset.load(home).files("signatures")
-    inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for file in signatures)
+    # Sorted, so that the order of the input stage's units means nothing.
+    parts = sorted(dataset.load(home).by_unit("signatures").items())
+    inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
     # Of copies the document of the earlier source stays: the order of the sources decides here alone.
     sources = tuple(source.name for source in config.source)
     settings = {**config.dedupe.model_dump(mode="json"), "sources": list(sources)}
-    task = tuple(files.join(home, file.path) for file in signatures)
-    weight = sum(file.bytes for file in signatures)
+    task = Task(
+        parts=tuple(fingerprint for fingerprint, _ in parts),
+        signatures=tuple(files.join(home, file.path) for _, file in parts),
+    )
+    weight = sum(file.bytes for _, file in parts)
     unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
     return Stage(
         name=NAME,
@@ -60,7 +68,7 @@ def plan(context: Context) -> Stage:
         settings=settings,
         units=(unit,),
         work=partial(dedupe_unit, config.dedupe, sources, context.runner),
-        rules=tuple(f"{NAME}.{kind}" for kind in _KINDS.values()),
+        rules=tuple(f"{NAME}.{kind}" for kind in KINDS.values()),
         spread=False,
     )
 
@@ -71,7 +79,8 @@ def dedupe_unit(
     """Find the copies and write down which documents go and for which kept ones."""
     from pipelines import linking  # and Beam, which a stage with nothing to do does not wait for
 
-    signatures: Sequence[str] = unit.task
+    task: Task = unit.task
+    signatures = task.signatures
     store = SignatureStore(signatures)
     total = sum(store.part(number).num_rows for number in range(len(signatures)))
     useful = min(len(signatures), -(-total // _ROWS_A_WORKER))
@@ -80,69 +89,18 @@ def dedupe_unit(
     copies = linking.find_copies(
         signatures, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
+    clusters = list(linking.load_clusters(scratch, copies.resolved))
+    removals, survivors = [each.removals for each in clusters], [each.survivors for each in clusters]
+    written = removal_list.write(folder, unit.fingerprint, task.parts, store, removals, survivors)
     counts = Counts(seen=total)
-    sizes: list[NDArray[np.void]] = []
-    written: list[dataset.File] = []
-    # Each file is sorted by part and row: the shard stage finds a part's rows without reading the rest.
-    for number, clusters in enumerate(linking.load_clusters(scratch, copies.resolved)):
-        names = [f"{kind}-{number:03d}-{unit.fingerprint}.arrow" for kind in ("removed", "survivors")]
-        with dataset.create(folder, names[0], REMOVED, unit.fingerprint) as removed:
-            for piece in _pieces(clusters.removals):
-                removed.arrow.write(_removed(piece, store))
-        with dataset.create(folder, names[1], SURVIVORS, unit.fingerprint) as survivors:
-            for piece in _pieces(clusters.survivors):
-                survivors.arrow.write(_survivors(piece, store))
-        assert removed.file is not None
-        assert survivors.file is not None
-        written += [removed.file, survivors.file]
-        for kind, count in zip(*np.unique(clusters.removals["kind"], return_counts=True), strict=True):
-            counts.drop(f"{NAME}.{_KINDS[kind]}", int(count))
-        sizes.append(clusters.survivors)
+    for rows in removals:
+        for kind, count in zip(*np.unique(rows["kind"], return_counts=True), strict=True):
+            counts.drop(f"{NAME}.{KINDS[kind]}", int(count))
     counts.kept = total - sum(counts.dropped.values())
-    all_sizes = np.concatenate(sizes) if sizes else np.empty(0, dtype=[("copies", "<u4")])
+    all_sizes = np.concatenate(survivors) if survivors else np.empty(0, dtype=[("copies", "<u4")])
     facts = _facts(copies, all_sizes)
     _check_percolation(int(all_sizes["copies"].max(initial=0)), total, settings, facts)
     return Outcome(written, counts, facts=facts)
-
-
-def _pieces(rows: NDArray[np.void]) -> list[NDArray[np.void]]:
-    return [rows[at : at + _BATCH] for at in range(0, rows.size, _BATCH)]
-
-
-def _part(documents: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    return (documents >> np.uint64(ROW_BITS)).astype(np.uint32)
-
-
-def _row(documents: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    return (documents & np.uint64((1 << ROW_BITS) - 1)).astype(np.uint32)
-
-
-def _ids(documents: NDArray[np.uint64], store: SignatureStore) -> pa.Array:
-    return store.columns(documents, ["id"])["id"].combine_chunks()
-
-
-def _removed(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
-    columns = {
-        "part": _part(rows["document"]),
-        "row": _row(rows["document"]),
-        "id": _ids(rows["document"], store),
-        "kind": [_KINDS[kind] for kind in rows["kind"]],
-        "survivor": _ids(rows["survivor"], store),
-        "survivor_part": _part(rows["survivor"]),
-        "survivor_row": _row(rows["survivor"]),
-        "jaccard": rows["jaccard"],
-    }
-    return pa.RecordBatch.from_pydict(columns, schema=REMOVED.schema())
-
-
-def _survivors(rows: NDArray[np.void], store: SignatureStore) -> pa.RecordBatch:
-    columns = {
-        "part": _part(rows["document"]),
-        "row": _row(rows["document"]),
-        "id": _ids(rows["document"], store),
-        "copies": rows["copies"],
-    }
-    return pa.RecordBatch.from_pydict(columns, schema=SURVIVORS.schema())
 
 
 def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, object]:

@@ -42,6 +42,14 @@ def load(folder: str, path: str) -> NDArray[Any]:
     return array
 
 
+def mapped(folder: str, path: str) -> NDArray[Any]:
+    """Return the array that `save` wrote, where the folder is local without reading it before it is used."""
+    if not files.is_local(folder):
+        return load(folder, path)
+    array: NDArray[Any] = np.load(files.filesystem(files.join(folder, path))[1], mmap_mode="r")
+    return array
+
+
 def write_list(records: Any, folder: str, path: str) -> None:
     """Write all of a small collection's records as one JSON list, in an order that no scheduling decides."""
 

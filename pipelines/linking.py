@@ -251,7 +251,7 @@ def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Cluster
     """Read the clusters of each partition back."""
     for part in resolved:
         yield Clusters(
-            *(handover.load(folder, path) for path in (part.removals, part.survivors, part.passed_over))
+            *(handover.mapped(folder, path) for path in (part.removals, part.survivors, part.passed_over))
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +14,16 @@ from numpy.typing import NDArray
 from corpus import dataset, files, spill
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
-from corpus.deal import Deal, Target, deal
+from corpus.deal import Deal, Target, deal, groups
+from corpus.dedup import removals
+from corpus.dedup.removals import Fate
 from corpus.schema import SHARD
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "shard"
-VERSION = 2
+VERSION = 3
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes
@@ -34,41 +34,44 @@ _BATCH_BYTES = 4 << 20  # text in one record batch: what a reader holds to show 
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part: its file, the file of its signatures, and what dedupe decided of its documents."""
+
+    documents: dataset.File
+    signatures: dataset.File
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker needs: the folders, this group's parts by number, and the files that say who stays."""
+    """What a worker needs: the folders, and the parts of its group, whose name is in those of its shards."""
 
     parts_folder: str
     dedupe: str
-    group: int
-    parts: tuple[tuple[int, str, str], ...]  # part number, part file, signature file
-    removed: tuple[str, ...]
-    survivors: tuple[str, ...]
+    group: str
+    parts: tuple[Part, ...]
 
 
 def plan(context: Context) -> Stage:
-    """Plan the stage from the manifests of the parts and of dedupe; DatasetError where one is missing."""
+    """Plan the stage from the manifests of the parts and of dedupe; DatasetError where one is missing.
+
+    A unit is named by its parts and by what dedupe decided of them alone: it stays as it is when other parts
+    come or go.
+    """
     config = context.config
     home, dedupe = context.input_of(NAME, "documents"), context.input_of(NAME, "removed")
-    cleaned, deduped = dataset.load(home), dataset.load(dedupe)
     settings = config.shard.model_dump(mode="json")
-    removed, survivors = deduped.files("removed"), deduped.files("survivors")
-    who_stays = tuple(dataset.Input(name=f.path, checksum=f.sha256) for f in [*removed, *survivors])
-    all_parts, all_signatures = cleaned.files("documents"), cleaned.files("signatures")
+    sizes, parts = _parts(home, dedupe)
     units = []
-    for number, group in enumerate(_groups(cleaned, config.shard)):
-        parts = [all_parts[part] for part in group]
-        signatures = [all_signatures[part] for part in group]
-        task = Task(
-            home,
-            dedupe,
-            number,
-            tuple((p, d.path, s.path) for p, d, s in zip(group, parts, signatures, strict=True)),
-            tuple(file.path for file in removed),
-            tuple(file.path for file in survivors),
+    for group, names in groups(sizes, config.shard.seed, config.shard.group_mb * _MIB):
+        mine = tuple(parts[name] for name in names)
+        inputs = tuple(
+            dataset.Input(name=part.documents.path, checksum=f"{part.documents.sha256} {part.fate.digest}")
+            for part in mine
         )
-        inputs = (*(dataset.Input(name=f.path, checksum=f.sha256) for f in parts), *who_stays)
-        weight = sum(file.bytes for file in parts)
-        units.append(plan_unit(NAME, VERSION, settings, f"group {number}", inputs, task, weight))
+        weight = sum(part.documents.bytes for part in mine)
+        task = Task(home, dedupe, group, mine)
+        units.append(plan_unit(NAME, VERSION, settings, f"group {group}", inputs, task, weight))
     return Stage(
         name=NAME,
         version=VERSION,
@@ -79,20 +82,23 @@ def plan(context: Context) -> Stage:
     )
 
 
-def _groups(cleaned: dataset.Manifest, settings: Settings) -> list[list[int]]:
-    """Put parts, in a seeded order, into groups of about `group_mb` of text."""
-    order = list(range(len(cleaned.units)))
-    random.Random(settings.seed).shuffle(order)
-    groups: list[list[int]] = []
-    filled = 0.0
-    for part in order:
-        size = cleaned.units[part].counts.noted.get("text", {}).get("bytes", 0)
-        if not groups or filled + size > settings.group_mb * _MIB:
-            groups.append([])
-            filled = 0.0
-        groups[-1].append(part)
-        filled += size
-    return groups
+def _parts(home: str, dedupe: str) -> tuple[dict[str, int], dict[str, Part]]:
+    """Return the bytes of text of each part and the part, by fingerprint."""
+    manifest = dataset.load(home)
+    fates = removals.read_index(dedupe)
+    documents, signatures = manifest.by_unit("documents"), manifest.by_unit("signatures")
+    if documents.keys() != fates.keys():
+        raise dataset.DatasetError(
+            f"{dedupe} was not made from the {len(documents):,} parts in {home}: "
+            f"{len(fates.keys() - documents.keys()):,} of its parts are gone, "
+            f"{len(documents.keys() - fates.keys()):,} are new; run the build again"
+        )
+    sizes = {
+        unit.fingerprint: unit.counts.noted.get("text", {}).get("bytes", 0)
+        for unit in manifest.units
+        if unit.fingerprint in documents
+    }
+    return sizes, {name: Part(documents[name], signatures[name], fates[name]) for name in sizes}
 
 
 def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Outcome:
@@ -120,7 +126,7 @@ def _write(
     task: Task, unit: Planned, folder: str, target: Target, batches: Iterator[pa.Table]
 ) -> dataset.File:
     """Write one shard."""
-    path = f"{target.language}/{target.split}-{task.group:03d}-{target.number:04d}-{unit.fingerprint}.arrow"
+    path = f"{target.language}/{target.split}-{task.group}-{target.number:04d}-{unit.fingerprint}.arrow"
     with dataset.create(
         folder, path, SHARD, unit.fingerprint, language=target.language, split=target.split
     ) as slot:
@@ -137,15 +143,13 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     ids: list[str] = []
     languages: list[str] = []
     sizes: list[NDArray[np.int64]] = []
-    for part, _, signatures in task.parts:
-        table = dataset.table(task.parts_folder, signatures, ["id", "language", "bytes"])
+    for part in task.parts:
+        table = dataset.table(task.parts_folder, part.signatures.path, ["id", "language", "bytes"])
         stays = np.ones(table.num_rows, dtype=bool)
         size = np.ones(table.num_rows, dtype=np.uint32)
-        for path in task.removed:
-            stays[_of_part(task.dedupe, path, part, ["row"])["row"]] = False
-        for path in task.survivors:
-            found = _of_part(task.dedupe, path, part, ["row", "copies"])
-            size[found["row"]] = found["copies"]
+        stays[removals.read(task.dedupe, part.fate.removed, ["row"])["row"]] = False
+        found = removals.read(task.dedupe, part.fate.survivors, ["row", "copies"])
+        size[found["row"]] = found["copies"]
         rows.append(np.flatnonzero(stays))
         copies.append(size[stays])
         kept = table.filter(pa.array(stays))
@@ -157,35 +161,14 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
     return rows, copies, deal(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 
 
-def _of_part(folder: str, path: str, part: int, columns: list[str]) -> dict[str, NDArray[np.int64]]:
-    """Read columns of one part's rows from a file that is sorted by part: only the batches that hold them."""
-    found: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, np.int64)] for name in columns}
-    with dataset.open_arrow(folder, path, ["part", *columns]) as reader:
-        # From the last batch that begins before the part to the first that begins behind it.
-        number = bisect_left(
-            range(reader.num_record_batches),
-            part,
-            key=lambda n: reader.get_batch(n).column("part")[0].as_py(),
-        )
-        for at in range(max(0, number - 1), reader.num_record_batches):
-            batch = reader.get_batch(at)
-            parts = batch.column("part").to_numpy()
-            low, high = np.searchsorted(parts, [part, part + 1])
-            for name in columns:
-                found[name].append(batch.column(name).to_numpy()[low:high].astype(np.int64))
-            if high < batch.num_rows:
-                break
-    return {name: np.concatenate(pieces) for name, pieces in found.items()}
-
-
 def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path) -> None:
     """Read every part once and append each surviving row to the scratch file of its number."""
     schema = SHARD.schema()
     with spill.create(folder, int(numbers.max(initial=-1)) + 1, schema) as writer:
         at = 0  # documents of the group read so far
-        for (_, path, _), stays, sizes in zip(task.parts, rows, copies, strict=True):
+        for part, stays, sizes in zip(task.parts, rows, copies, strict=True):
             first = 0  # row of the part at which the batch begins
-            for batch in dataset.batches(task.parts_folder, path):
+            for batch in dataset.batches(task.parts_folder, part.documents.path):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
                 chosen = batch.take(pa.array(stays[low:high] - first))
                 columns = [*chosen.columns, pa.array(sizes[low:high], pa.uint32())]

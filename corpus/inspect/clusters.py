@@ -146,7 +146,7 @@ def clusters(root: str, largest: int = 5) -> Clusters:
 class _Members:
     """The members of one cluster as they come by: kinds of the removed, places of some, the least alike."""
 
-    def __init__(self, part: int, row: int, size: int) -> None:
+    def __init__(self, part: str, row: int, size: int) -> None:
         self.size = size
         self.kinds: Counter[str] = Counter()
         self.places = [(part, row)]
@@ -174,7 +174,7 @@ class _Members:
 
 def _largest(dedupe: Stage, number: int) -> list[_Members]:
     """Return the largest clusters, still without their removed members."""
-    best: list[tuple[int, int, int]] = []
+    best: list[tuple[int, str, int]] = []
     for file in dedupe.manifest.files("survivors"):
         for batch in dataset.batches(dedupe.folder, file.path, ["copies", "part", "row"]):
             copies = batch.column("copies").to_numpy(zero_copy_only=False)
@@ -187,13 +187,15 @@ def _largest(dedupe: Stage, number: int) -> list[_Members]:
 
 def _gather(dedupe: Stage, found: list[_Members]) -> list[_Members]:
     """Let each cluster take in its removals; DatasetError where they are not as many as its size says."""
-    by_key = {part << 32 | row: members for members in found for part, row in members.places}
-    wanted = np.array(list(by_key), dtype=np.uint64)
+    places = [members.places[0] for members in found]
+    parts = sorted({part for part, _ in places})
+    by_key = {parts.index(part) << 32 | row: each for (part, row), each in zip(places, found, strict=True)}
+    wanted = np.array(list(by_key), dtype=np.int64)
     for file in dedupe.manifest.files("removed") if found else []:
         for batch in dataset.batches(dedupe.folder, file.path):
-            part = batch.column("survivor_part").to_numpy(zero_copy_only=False).astype(np.uint64)
-            row = batch.column("survivor_row").to_numpy(zero_copy_only=False).astype(np.uint64)
-            keys = part << np.uint64(32) | row
+            number = pc.index_in(batch.column("survivor_part"), value_set=pa.array(parts, pa.string()))
+            part = pc.fill_null(number, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            keys = part << 32 | batch.column("survivor_row").to_numpy().astype(np.int64)
             for key in np.unique(keys[np.isin(keys, wanted)]):
                 by_key[int(key)].add(batch.filter(pa.array(keys == key)))
     for members in found:
@@ -208,7 +210,7 @@ def _gather(dedupe: Stage, found: list[_Members]) -> list[_Members]:
 
 def _cluster(home: Stage, members: _Members) -> Cluster:
     far = members.least_alike
-    files = home.manifest.files("documents")
+    files = home.manifest.by_unit("documents")
     part, row = members.places[0]
     places = [
         Place(home.folder, part_file(home.name, files, part), row),
@@ -238,10 +240,10 @@ def _member(values: dict[str, Any], kind: str, jaccard: float | None) -> Member:
     return Member(kind=kind, jaccard=rounded, **{name: values[name] for name in names})
 
 
-def _hosts(home: Stage, places: list[tuple[int, int]]) -> list[tuple[str, int]]:
+def _hosts(home: Stage, places: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Count the hosts of documents, the most frequent first."""
-    files = home.manifest.files("documents")
-    by_part: dict[int, list[int]] = {}
+    files = home.manifest.by_unit("documents")
+    by_part: dict[str, list[int]] = {}
     for part, row in places:
         by_part.setdefault(part, []).append(row)
     counts: Counter[str] = Counter()

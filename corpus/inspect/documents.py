@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -184,13 +184,13 @@ def _narrowed(home: Stage, pool: Pool, conditions: Sequence[Condition]) -> Pool:
     """Keep the removed rows whose document, read from its part, fulfils the conditions."""
     assert pool.rows is not None
     where = rows.take(pool.folder, pool.file.path, pool.rows, ["part", "row"])
-    parts, inside = where.column("part").to_numpy(), where.column("row").to_numpy()
-    files = home.manifest.files("documents")
+    parts, inside = where.column("part").to_numpy(zero_copy_only=False), where.column("row").to_numpy()
+    files = home.manifest.by_unit("documents")
     columns = list(dict.fromkeys(condition.column for condition in conditions))
     keep: list[int] = []
     for part in sorted(set(parts.tolist())):
         mine = (parts == part).nonzero()[0]
-        found = rows.take(home.folder, files[part].path, inside[mine], columns)
+        found = rows.take(home.folder, part_file(home.name, files, part).path, inside[mine], columns)
         keep += mine[rows.fulfils(found, conditions)].tolist()
     return Pool(pool.folder, pool.file, pool.rows[sorted(keep)])
 
@@ -215,7 +215,7 @@ def _dropped_entries(build: Build, places: list[Place]) -> list[Entry]:
 
 def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
     home = build.need_last("documents", "show what dedupe removed")
-    files = home.manifest.files("documents")
+    files = home.manifest.by_unit("documents")
     entries = []
     removals = rows.read(places)
     texts = [
@@ -234,12 +234,12 @@ def _removed_entries(build: Build, places: list[Place]) -> list[Entry]:
     return entries
 
 
-def part_file(home: str, files: list[dataset.File], part: int) -> dataset.File:
-    """Return the file of a part by its number; DatasetError where stage folder `home` has no such part."""
-    if part >= len(files):
+def part_file(home: str, files: Mapping[str, dataset.File], part: str) -> dataset.File:
+    """Return the file of a part by its fingerprint; NotThereError where folder `home` has no such part."""
+    if part not in files:
         raise NotThereError(
-            f"dedupe/ speaks of part {part}, but {home}/ has {len(files)} parts: dedupe was made from an "
-            f"earlier state; run the build again"
+            f"dedupe/ names part {part}, but none of the {len(files)} parts in {home}/ is that one: dedupe "
+            f"was made from an earlier state; run the build again"
         )
     return files[part]
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from corpus import dataset
 from corpus.config import Config, parse
 from corpus.counts import Counts
-from corpus.schema import DOCUMENTS, REMOVED, SIGNATURES, SURVIVORS, Kind
+from corpus.dedup import removals
+from corpus.dedup.clusters import REMOVAL, SURVIVOR
+from corpus.dedup.store import SignatureStore
+from corpus.schema import DOCUMENTS, SIGNATURES, Kind
 from pipelines import shard
 from pipelines.stage import Context
 from pipelines.sweep import UNITS
@@ -39,30 +41,40 @@ def row(columns: Kind, **values: Any) -> dict[str, Any]:
     return {name: values.get(name, plain.get(name, empty[name])) for name in columns.schema().names}
 
 
-def write(folder: str, path: str, kind: Kind, rows: list[dict[str, Any]], batch: int = 7) -> dataset.File:
-    with dataset.create(folder, path, kind, "f") as slot:
-        for at in range(0, len(rows), batch):
-            slot.arrow.write(pa.RecordBatch.from_pylist(rows[at : at + batch], schema=kind.schema()))
+def write(folder: str, path: str, kind: Kind, rows: list[dict[str, Any]], part: str) -> dataset.File:
+    with dataset.create(folder, path, kind, part, compression=None) as slot:
+        for at in range(0, len(rows), 7):
+            slot.arrow.write(pa.RecordBatch.from_pylist(rows[at : at + 7], schema=kind.schema()))
     assert slot.file is not None
     return slot.file
 
 
-def write_stages(folder: Path, parts: list[list[dict[str, Any]]], removed: list[tuple[int, int]]) -> None:
-    """Write a clean stage of documents, and a dedupe stage that removed some for the first one."""
+def write_stages(
+    folder: Path, parts: Sequence[list[dict[str, Any]]], removed: list[tuple[int, int]], first: int = 0
+) -> None:
+    """Write a clean stage of documents, and a dedupe stage that removed some for the first one.
+
+    `first` is the number of the first part, which names it.
+    """
     clean, dedupe = str(folder / "clean"), str(folder / "dedupe")
     units = []
-    for number, documents in enumerate(parts):
+    for number, documents in enumerate(parts, first):
+        name = f"{number:016x}"
         files = tuple(
-            write(clean, f"{kind.name}-{number}.arrow", kind, [row(kind, **values) for values in documents])
+            write(
+                clean, f"{kind.name}-{name}.arrow", kind, [row(kind, **values) for values in documents], name
+            )
             for kind in (DOCUMENTS, SIGNATURES)
         )
         counts = Counts(seen=len(documents), kept=len(documents))
         counts.note("text", "bytes", sum(values["bytes"] for values in documents))
-        units.append(dataset.Unit(name=f"{number}", fingerprint="f", inputs=(), files=files, counts=counts))
+        units.append(dataset.Unit(name=f"{number}", fingerprint=name, inputs=(), files=files, counts=counts))
     dataset.save(clean, dataset.Manifest(stage="clean", version=1, settings={}, units=tuple(units)))
-    gone = [row(REMOVED, part=part, row=place, kind="exact") for part, place in sorted(removed)]
-    stays = [row(SURVIVORS, part=0, row=0, copies=len(removed) + 1)] if removed else []
-    found = (write(dedupe, "r.arrow", REMOVED, gone, 2), write(dedupe, "s.arrow", SURVIVORS, stays))
+    gone = np.array([(part << 32 | place, 0, 0, 1.0) for part, place in sorted(removed)], REMOVAL)
+    stays = np.array([(0, len(removed) + 1)] if removed else [], SURVIVOR)
+    store = SignatureStore([f"{clean}/{unit.files[1].path}" for unit in units])
+    names = [unit.fingerprint for unit in units]
+    found = tuple(removals.write(dedupe, "f", names, store, [gone], [stays]))
     total = sum(map(len, parts))
     counts = Counts(seen=total, kept=total - len(removed), dropped={"dedupe.exact": len(removed)})
     unit = dataset.Unit(name="all parts", fingerprint="f", inputs=(), files=found, counts=counts)
@@ -140,41 +152,62 @@ def test_planning_reads_the_list_of_parts_as_often_for_many_as_for_few(
 ) -> None:
     write_stages(tmp_path, [[document(part)] for part in range(number)], [])
     lists = []
-    plain = dataset.Manifest.files
-    monkeypatch.setattr(dataset.Manifest, "files", lambda self, kind: lists.append(kind) or plain(self, kind))
+    plain = dataset.Manifest.by_unit
+    monkeypatch.setattr(
+        dataset.Manifest, "by_unit", lambda self, kind: lists.append(kind) or plain(self, kind)
+    )
     assert len(shard.plan(Context(config(tmp_path, group_mb=1e-9))).units) == number
-    assert sorted(lists) == ["documents", "removed", "signatures", "survivors"]
+    assert sorted(lists) == ["documents", "signatures"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-@given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 9))
-def test_the_rows_of_a_part_are_found_in_a_file_sorted_by_part(
-    tmp_path: Path, numbers: list[int], batch: int
+@pytest.mark.parametrize("parts", [3, 24])
+def test_a_unit_opens_two_files_of_the_removal_list_for_each_of_its_parts_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
 ) -> None:
-    rows = [row(REMOVED, part=part, row=at) for at, part in enumerate(sorted(numbers))]
-    write(str(tmp_path), "r.arrow", REMOVED, rows, batch)
-    for part in range(14):
-        found = shard._of_part(str(tmp_path), "r.arrow", part, ["row"])["row"]
-        assert found.tolist() == [values["row"] for values in rows if values["part"] == part]
+    monkeypatch.setattr(removals, "_FILE_ROWS", 4)
+    documents = [[document(p * 20 + i) for i in range(20)] for p in range(parts)]
+    write_stages(tmp_path, documents, [(p, i) for p in range(parts) for i in range(1, 6)])
+    settings = config(tmp_path, group_mb=1e-9)
+    units = shard.plan(Context(settings)).units
+    assert len(units) == parts
+    opened: list[str] = []
+    plain = dataset.open_arrow
+    monkeypatch.setattr(
+        dataset, "open_arrow", lambda folder, path, *more: opened.append(path) or plain(folder, path, *more)
+    )
+    (tmp_path / "shards" / UNITS).mkdir(parents=True)
+    shard.shard_unit(settings.shard, units[0], str(tmp_path / "shards"), lambda *_: None)
+    assert sum(path.startswith(("removed", "survivors")) for path in opened) <= 2
 
 
-def test_a_unit_reads_its_own_part_of_the_removal_list_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [row(REMOVED, part=number // 10, row=number % 10) for number in range(4_000)]
-    write(str(tmp_path), "r.arrow", REMOVED, rows, 5)
-    read: list[int] = []
+def test_a_unit_stands_when_other_parts_come(tmp_path: Path) -> None:
+    parts = [[document(p * 20 + i) for i in range(20)] for p in range(30)]
+    settings = config(tmp_path, group_mb=0.003)
+    found = []
+    for first in (1, 0):  # the part that comes is the first one
+        write_stages(tmp_path, parts[first:], [], first)
+        found.append({unit.fingerprint for unit in shard.plan(Context(settings)).units})
+    before, after = found
+    assert len(before) > 5
+    assert len(before - after) <= 1  # the group that it has come to
+    write_stages(tmp_path, parts, [(4, 7)])
+    removed = {unit.fingerprint for unit in shard.plan(Context(settings)).units}
+    assert len(after - removed) == 2  # that of the removed document, and that of the one it was removed for
 
-    class Counted:
-        def __init__(self, reader: pa.ipc.RecordBatchFileReader) -> None:
-            self.reader = reader
-            self.num_record_batches = reader.num_record_batches
 
-        def get_batch(self, number: int) -> pa.RecordBatch:
-            read.append(number)
-            return self.reader.get_batch(number)
+def test_the_order_of_the_parts_means_nothing(tmp_path: Path) -> None:
+    parts = [[document(p * 20 + i) for i in range(20)] for p in range(9)]
+    write_stages(tmp_path, parts, [(4, 7)])
+    settings = config(tmp_path, group_mb=0.003)
+    before = [unit.fingerprint for unit in shard.plan(Context(settings)).units]
+    clean = dataset.load(str(tmp_path / "clean"))
+    dataset.save(str(tmp_path / "clean"), clean.model_copy(update={"units": clean.units[::-1]}))
+    assert [unit.fingerprint for unit in shard.plan(Context(settings)).units] == before
 
-    plain = dataset._reader
-    monkeypatch.setattr(dataset, "_reader", lambda *arguments: Counted(plain(*arguments)))
-    assert np.array_equal(shard._of_part(str(tmp_path), "r.arrow", 333, ["row"])["row"], np.arange(10))
-    assert len(read) <= 10 + 4  # of 800 batches: 10 steps to find the part, 2 that hold it, 2 beside
+
+def test_a_dedupe_of_other_parts_is_refused(tmp_path: Path) -> None:
+    write_stages(tmp_path, [[document(0)], [document(1)]], [])
+    clean = dataset.load(str(tmp_path / "clean"))
+    dataset.save(str(tmp_path / "clean"), clean.model_copy(update={"units": clean.units[:1]}))
+    with pytest.raises(dataset.DatasetError, match="1 of its parts are gone, 0 are new; run the build again"):
+        shard.plan(Context(config(tmp_path)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -45,9 +46,25 @@ def units(manifests: dict[str, dataset.Manifest]) -> dict[str, set[str]]:
     }
 
 
+def removed_from(folder: Path, manifest: dataset.Manifest) -> set[Any]:
+    rows = [
+        dataset.table(str(folder / "out" / "dedupe"), file.path).to_pylist()
+        for file in manifest.files("removed")
+    ]
+    return {row["survivor_part"] for each in rows for row in each if row["kind"] == "exact"}
+
+
 def test_a_source_put_before_others_leaves_every_unit_before_dedupe(tmp_path: Path) -> None:
     first = run(tmp_path, "a", "b")
     second = run(tmp_path, "b", "a")
     third = run(tmp_path, "c", "b", "a")
     assert units(first) == units(second)
     assert all(units(second)[name] < found for name, found in units(third).items())
+
+
+def test_the_document_of_the_earlier_source_stays(tmp_path: Path) -> None:
+    first = removed_from(tmp_path, run(tmp_path, "a", "b")["dedupe"])
+    second = removed_from(tmp_path, run(tmp_path, "b", "a")["dedupe"])
+    assert first
+    assert second
+    assert first.isdisjoint(second)

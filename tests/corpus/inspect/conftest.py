@@ -42,17 +42,22 @@ def page(
     }
 
 
-def write(folder: Path, path: str, kind: schema.Kind, rows: list[Row], **more: str) -> File:
-    with dataset.create(str(folder), path, kind, "0" * 16, **more) as slot:
+def fingerprint(unit: int) -> str:
+    return f"{unit:016x}"
+
+
+def write(folder: Path, path: str, kind: schema.Kind, rows: list[Row], unit: int = 0, **more: str) -> File:
+    stamp = fingerprint(unit)
+    with dataset.create(str(folder), path, kind, stamp, **more) as slot:
         for start in range(0, len(rows), BATCH):
-            slot.arrow.write(pa.RecordBatch.from_pylist(rows[start : start + BATCH], kind.schema("0" * 16)))
+            slot.arrow.write(pa.RecordBatch.from_pylist(rows[start : start + BATCH], kind.schema(stamp)))
     assert slot.file is not None
     return slot.file
 
 
 def save(folder: Path, stage: str, units: list[tuple[list[File], Counts]], **facts: object) -> None:
     made = tuple(
-        Unit(name=f"unit {n}", fingerprint="0" * 16, inputs=(), files=tuple(files), counts=counts)
+        Unit(name=f"unit {n}", fingerprint=fingerprint(n), inputs=(), files=tuple(files), counts=counts)
         for n, (files, counts) in enumerate(units)
     )
     dataset.save(str(folder), Manifest(stage=stage, version=1, settings={}, units=made, facts=facts))
@@ -65,12 +70,12 @@ def signature(row: Row) -> Row:
 
 def removal(gone: tuple[int, int, Row], stays: tuple[int, int, Row], kind: str, jaccard: float) -> Row:
     return {
-        "part": gone[0],
+        "part": fingerprint(gone[0]),
         "row": gone[1],
         "id": gone[2]["id"],
         "kind": kind,
         "survivor": stays[2]["id"],
-        "survivor_part": stays[0],
+        "survivor_part": fingerprint(stays[0]),
         "survivor_row": stays[1],
         "jaccard": jaccard,
     }
@@ -141,8 +146,14 @@ def _clean(folder: Path) -> None:
     units = []
     for number, rows in enumerate(PARTS):
         files = [
-            write(folder, f"parts/{number}.arrow", schema.DOCUMENTS, rows),
-            write(folder, f"signatures/{number}.arrow", schema.SIGNATURES, [signature(row) for row in rows]),
+            write(folder, f"parts/{number}.arrow", schema.DOCUMENTS, rows, number),
+            write(
+                folder,
+                f"signatures/{number}.arrow",
+                schema.SIGNATURES,
+                [signature(row) for row in rows],
+                number,
+            ),
         ]
         counts = Counts(kept=len(rows), skipped={"request": 2})
         if number == 0:
@@ -165,8 +176,8 @@ def _dedupe(folder: Path) -> None:
         removal((0, 1, two), (0, 4, five), "url", 0.1),
     ]
     survivors = [
-        {"part": 0, "row": 0, "id": one["id"], "copies": 3},
-        {"part": 0, "row": 4, "id": five["id"], "copies": 2},
+        {"part": fingerprint(0), "row": 0, "id": one["id"], "copies": 3},
+        {"part": fingerprint(0), "row": 4, "id": five["id"], "copies": 2},
     ]
     counts = Counts(seen=8, kept=5, dropped={"dedupe.exact": 1, "dedupe.near": 1, "dedupe.url": 1})
     written = [

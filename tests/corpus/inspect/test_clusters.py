@@ -33,11 +33,11 @@ def test_the_survivor_stands_beside_the_least_similar_near_copy(build: Build) ->
 
 
 def test_a_near_copy_is_shown_before_any_other_kind() -> None:
-    members = _Members(0, 0, size=4)
-    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0}
+    members = _Members("f", 0, size=4)
+    row = {"id": "a", "survivor": "s", "survivor_part": "f", "survivor_row": 0}
     kinds = [("url", 0.1), ("near", 0.9), ("near", 0.8)]
     removals = [
-        {**row, "part": 0, "row": number, "kind": kind, "jaccard": jaccard}
+        {**row, "part": "f", "row": number, "kind": kind, "jaccard": jaccard}
         for number, (kind, jaccard) in enumerate(kinds, 1)
     ]
     for removal in removals:
@@ -61,12 +61,12 @@ def test_of_a_large_cluster_some_members_are_looked_up(build: Build, monkeypatch
 
 def test_the_members_that_are_looked_up_lie_evenly_over_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.inspect.clusters.MEMBERS", 2)
-    members = _Members(0, 0, size=7)  # every fourth removed one
-    row = {"id": "a", "survivor": "s", "survivor_part": 0, "survivor_row": 0, "part": 0}
+    members = _Members("f", 0, size=7)  # every fourth removed one
+    row = {"id": "a", "survivor": "s", "survivor_part": "f", "survivor_row": 0, "part": "f"}
     removals = [{**row, "row": number, "kind": "exact", "jaccard": 1.0} for number in range(1, 7)]
     for batch in (removals[:3], removals[3:]):
         members.add(pa.RecordBatch.from_pylist(batch, schema.REMOVED.schema()))
-    assert members.places == [(0, 0), (0, 1), (0, 5)]
+    assert members.places == [("f", 0), ("f", 1), ("f", 5)]
 
 
 def test_clusters_are_json(build: Build) -> None:
@@ -83,7 +83,8 @@ def test_a_stage_that_is_missing_is_named(build: Build) -> None:
 def test_a_dedupe_of_another_clean_is_noticed(build: Build) -> None:
     root = build()
     manifest = files.read_json(f"{root}/clean", dataset.MANIFEST)
-    manifest["units"].reverse()
+    first, second = manifest["units"]
+    first["fingerprint"], second["fingerprint"] = second["fingerprint"], first["fingerprint"]
     files.write_json(f"{root}/clean", dataset.MANIFEST, manifest)
     with pytest.raises(DatasetError, match="made from an"):
         clusters(root)
