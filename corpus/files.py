@@ -23,7 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from corpus.settings import ConfigError
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _OWN = ("file://", "local://")  # URLs of this machine's own file system
 _TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{8}")
@@ -369,10 +369,9 @@ def stamp(path: str) -> list[int]:
 
 
 def sha256(url: str) -> str:
-    """Hash a file's content, a mebibyte at a time."""
-    fs, target = filesystem(url)
+    """Hash a file's content, block by block."""
     digest = hashlib.sha256()
-    with fs.open(target, "rb") as file:
+    with open_bytes(url) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -1,21 +1,27 @@
-"""The checksums of a stage's inputs, remembered from one build to the next."""
+"""What a stage's inputs are, remembered from one build to the next: checksums, and how large ones are cut."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from corpus import files
+from corpus.sources.pieces import Piece
 from pipelines.sweep import INPUTS
 
 _AT_ONCE = 8  # files that are hashed, or stores that are asked, side by side
 _SETTLED_NS = 2_000_000_000  # as coarse as the times of a file system may be
 
+_Stamp = list[int]
+
 
 class Checksums:
-    """Names the content of files, and hashes a local one only where it does not look as it did.
+    """Names the content of files, and reads a local one only where it does not look as it did.
 
     What is remembered is in the stage's folder; `save` writes it. Of a file that has just been written
     nothing is: it could change again without a change of its times.
@@ -28,29 +34,71 @@ class Checksums:
         except ValueError:  # damaged: all is hashed again
             found = None
         self._before: dict[str, Any] = found if isinstance(found, dict) else {}
-        self._now: dict[str, list[object]] = {}
+        self._now: dict[str, list[Any]] = {}
+        self._bytes: dict[str, int] = {}
 
-    def of(self, paths: Iterable[str]) -> list[str]:
+    def of(self, paths: Sequence[str]) -> list[str]:
         """Return the checksums of files, in their order. Raises OSError with the name of one that fails."""
+        found = {path: self._remembered(path) for path in paths if files.is_local(path)}
+        unknown = [path for path in paths if not found.get(path)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(self._of, paths))
+            found.update(zip(unknown, pool.map(self._read, unknown), strict=True))
+        return [found[path] for path in paths]
 
-    def _of(self, path: str) -> str:
-        if not files.is_local(path):
-            return files.checksum(path)
+    def bytes(self, path: str) -> int:
+        """Return the length of a file whose checksum was asked for."""
+        if path not in self._bytes:
+            self._bytes[path] = files.size("", path) or 0
+        return self._bytes[path]
+
+    def pieces(self, path: str, key: str, cut: Callable[[], tuple[Piece, ...]]) -> tuple[Piece, ...]:
+        """Return how a file whose checksum was asked for is cut; `key` names what else decides that.
+
+        It is cut again only where the file, or the key, is not that of the last time.
+        """
+        known = self._now.get(path)
+        with suppress(ValueError, TypeError, LookupError):  # damaged: it is cut again
+            if known is not None and known[2:] and known[2][0] == key:
+                return tuple(Piece(*map(int, numbers)) for numbers in known[2][1])
+        pieces = cut()
+        if known is not None:
+            known[2:] = [[key, [[piece.start, piece.end, piece.row, piece.bytes] for piece in pieces]]]
+        return pieces
+
+    def _remembered(self, path: str) -> str:
+        """Return the checksum of a local file that looks as it did; "" where it has to be read."""
+        stamp = self._stamp(path)
+        known = self._before.get(path)
+        if not (isinstance(known, list) and len(known) >= 2 and known[0] == stamp):
+            return ""
+        if _is_settled(stamp):
+            self._now[path] = known
+        return str(known[1])
+
+    def _read(self, path: str) -> str:
         try:
-            stamp = files.stamp(path)
-            known = self._before.get(path)
-            is_known = isinstance(known, list) and len(known) == 2 and known[0] == stamp
-            checksum = str(self._before[path][1]) if is_known else files.checksum(path)
-            settled = time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED_NS
-            if settled and (is_known or files.stamp(path) == stamp):
+            if not files.is_local(path):
+                return files.checksum(path)
+            stamp = self._stamp(path)
+            checksum = files.checksum(path)
+            if _is_settled(stamp) and self._stamp(path) == stamp:
                 self._now[path] = [stamp, checksum]
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), path) from error
         return checksum
 
+    def _stamp(self, path: str) -> _Stamp:
+        """Return what changes with a local file's content, as `files.stamp`, and note its length."""
+        found = os.stat(path)
+        self._bytes[path] = found.st_size
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
     def save(self) -> None:
         """Remember what was asked for, and nothing else."""
         if self._now != self._before:
-            files.write_json(self._folder, INPUTS, self._now)
+            # Not indented, unlike other JSON: a hundred thousand files would take seconds.
+            files.write_bytes(self._folder, INPUTS, json.dumps(self._now, sort_keys=True).encode() + b"\n")
+
+
+def _is_settled(stamp: _Stamp) -> bool:
+    return time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED_NS
