@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from corpus import files
 from corpus.settings import ConfigError
-from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
+from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable, blocks
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.pieces import Piece
+from corpus.sources.pieces import Piece, runs_of
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -26,26 +26,34 @@ _SHRUNK = 16  # how many times smaller than its values a file may be
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a Parquet file into runs of row groups of about `size` bytes of values."""
-    if source.format != "parquet" or (files.size("", path) or 0) < size // _SHRUNK:
+    """Cut a Parquet file into runs of row groups, an Arrow file into runs of batches, of about `size` bytes.
+
+    A row group counts with its values before compression. An Arrow stream is read whole.
+    """
+    if (files.size("", path) or 0) < size // _SHRUNK:
         return ()
     with files.open_bytes(path) as file:
+        handle = pa.PythonFile(file, mode="r")
         try:
-            metadata = pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata
-            groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-            facts = [(group.num_rows, group.total_byte_size, _compressed(group)) for group in groups]
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            if source.format == "arrow":
+                schema, parts = _batches_of(handle)
+            else:
+                opened = pq.ParquetFile(handle)
+                groups = [opened.metadata.row_group(number) for number in range(opened.num_row_groups)]
+                schema = opened.schema_arrow
+                parts = [(group.num_rows, group.total_byte_size, _compressed(group)) for group in groups]
+            _columns(schema, source, path)
+        except (pa.ArrowException, UnicodeDecodeError, OSError, ConfigError, _ColumnsError) as error:
             if _is_of_file_system(error):
                 raise
             return ()  # the reader tells what is wrong with it
-    pieces: list[Piece] = []
-    row = start = first = held = packed = 0
-    for number, (rows, values, compressed) in enumerate(facts):
-        row, held, packed = row + rows, held + values, packed + compressed
-        if held >= size or number + 1 == len(facts):
-            pieces.append(Piece(start, number + 1, first, packed))
-            start, first, held, packed = number + 1, row, 0, 0
-    return tuple(pieces)
+    return runs_of(parts, size)
+
+
+def _batches_of(handle: Any) -> tuple[Any, list[tuple[int, int, int]]]:
+    """Return the schema of an Arrow file and the parts that it can be cut into, none of a stream."""
+    schema = _opened(handle)[0]
+    return schema, [(block.rows, block.bytes, block.bytes) for block in _blocks(handle) or []]
 
 
 def _compressed(group: Any) -> int:
@@ -58,7 +66,7 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
 
     Strings come decoded; binary text, and strings that are no UTF-8, as bytes. Rejected causes: "null-text",
     "oversized", and at the row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that is
-    corrupt or incomplete; the next row group of Parquet is read all the same. A file of which no row can be
+    corrupt or incomplete; the next row group or batch is read all the same. A file of which no row can be
     read is Unreadable. Raises ConfigError when the table lacks the text column or it holds no text, OSError
     where the file system does, and nothing else on content.
     """
@@ -121,7 +129,7 @@ def _first_line(error: Exception) -> str:
 def _runs(handle: Any, source: Source, path: str, piece: Piece | None) -> Iterator[tuple[int, Iterator[Any]]]:
     """Yield what can be read each on its own: the first row of it, and its batches."""
     if source.format == "arrow":
-        yield 0, _arrow(handle, source, path)
+        yield from _arrow(handle, source, path, piece)
         return
     try:
         file = pq.ParquetFile(handle, buffer_size=MIB, pre_buffer=False, page_checksum_verification=True)
@@ -147,18 +155,47 @@ def _parquet_of_odd_names(handle: Any, source: Source, path: str) -> Iterator[An
     yield from scanner.to_batches()
 
 
-def _arrow(handle: Any, source: Source, path: str) -> Iterator[Any]:
-    is_file = handle.read(6) == b"ARROW1"
+def _opened(handle: Any) -> tuple[Any, Any]:
+    """Return the schema of an Arrow file or stream, and what opens it from its start."""
     handle.seek(0)
-    opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
+    opened = pa.ipc.open_file if _is_arrow_file(handle) else pa.ipc.open_stream
     schema = opened(handle).schema
     handle.seek(0)
+    return schema, opened
+
+
+def _is_arrow_file(handle: Any) -> bool:
+    handle.seek(0)
+    head = handle.read(6)
+    handle.seek(0)
+    return bool(head == b"ARROW1")
+
+
+def _blocks(handle: Any) -> list[blocks.Block] | None:
+    """Return the batches of an Arrow file, None where they cannot be told or it is a stream."""
+    found = blocks.find(handle) if _is_arrow_file(handle) else None
+    handle.seek(0)
+    return found
+
+
+def _arrow(
+    handle: Any, source: Source, path: str, piece: Piece | None
+) -> Iterator[tuple[int, Iterator[Any]]]:
+    schema, opened = _opened(handle)
     names = _names(schema)
     fields = [names.index(name) for name in _columns(schema, source, path)]
+    found = _blocks(handle)
     reader = opened(handle, options=pa.ipc.IpcReadOptions(included_fields=fields))
-    batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-    for batch in batches:
-        yield _validated(batch)
+    if found is None:
+        is_file = opened is pa.ipc.open_file
+        batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+        yield 0, map(_validated, batches)
+        return
+    start, end = (piece.start, piece.end) if piece is not None else (0, len(found))
+    row = sum(block.rows for block in found[:start])
+    for number in range(start, end):
+        yield row, (_validated(reader.get_batch(each)) for each in (number,))
+        row += found[number].rows
 
 
 def _validated(batch: Any) -> Any:

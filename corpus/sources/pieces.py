@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from corpus.config import Source
 
 _BLOCK = 1 << 20
-_CUTTERS = {"jsonl": "jsonl", "text": "text", "parquet": "parquet"}
+_CUTTERS = {"jsonl": "jsonl", "text": "text", "parquet": "parquet", "arrow": "parquet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file: its bytes, or the row groups of a table, from `start` to before `end`.
+    """A part of a file: its bytes, or the row groups or batches of a table, from `start` to before `end`.
 
     `row` is the row that it begins with, where rows are counted; `bytes` is how many of the file it holds.
     """
@@ -34,8 +34,8 @@ class Piece:
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
     """Cut a file into pieces of about `size` bytes, in its order; none where it must be read whole.
 
-    What a piece holds is decided without decoding the file: lines by their ends, tables by their row groups.
-    Raises OSError where the file system does, and nothing on content.
+    What a piece holds is decided without decoding the file: lines by their ends, tables by their row
+    groups or batches. Raises OSError where the file system does, and nothing on content.
     """
     module = _CUTTERS.get(source.format)
     if module is None:
@@ -55,6 +55,21 @@ def line_pieces(file: BinaryIO, length: int, size: int, counts_rows: bool) -> tu
     ranges = list(pairwise([0, *ends]))
     rows = _rows_before(file, [start for start, _ in ranges]) if counts_rows else [0] * len(ranges)
     return tuple(Piece(start, end, row, end - start) for (start, end), row in zip(ranges, rows, strict=True))
+
+
+def runs_of(parts: Sequence[tuple[int, int, int]], size: int) -> tuple[Piece, ...]:
+    """Put the parts of a table together into pieces of about `size` bytes.
+
+    Each part is its rows, the bytes that count, and its bytes in the file.
+    """
+    pieces: list[Piece] = []
+    start = row = next_row = held = packed = 0
+    for number, (rows, counted, in_file) in enumerate(parts, start=1):
+        next_row, held, packed = next_row + rows, held + counted, packed + in_file
+        if held >= size or number == len(parts):
+            pieces.append(Piece(start, number, row, packed))
+            start, row, held, packed = number, next_row, 0, 0
+    return tuple(pieces)
 
 
 def are_plain_lines(file: BinaryIO, path: str) -> bool:

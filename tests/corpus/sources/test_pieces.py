@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from corpus import sources
 from corpus.config import Source
-from corpus.sources import Item, Rejected, Unreadable
+from corpus.settings import ConfigError
+from corpus.sources import Item, Rejected, Unreadable, blocks
 from corpus.sources.pieces import Piece, cut
 
 
@@ -121,7 +122,7 @@ def test_a_text_that_is_one_document_is_read_whole(tmp_path: Path) -> None:
     assert cut(source("text"), str(tmp_path / "x"), 10) == ()
 
 
-@pytest.mark.parametrize("kind", ["warc", "wet", "arrow"])
+@pytest.mark.parametrize("kind", ["warc", "wet", "arrow", "parquet"])
 def test_other_formats_are_read_whole(kind: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"WARC/1.0\r\n" * 1000)
     assert cut(source(kind), str(tmp_path / "x"), 10) == ()
@@ -180,7 +181,77 @@ def test_a_damaged_row_group_costs_its_own_rows_only(tmp_path: Path) -> None:
     assert len(items) == 351
 
 
-@given(content=st.binary(max_size=2000), size=SIZES, kind=st.sampled_from(["jsonl", "text", "parquet"]))
+def write_batches(
+    path: Path, lengths: list[int], compression: str | None = None, column: str = "text"
+) -> None:
+    """Write an Arrow file of batches of some numbers of rows."""
+    schema = pa.schema([(column, pa.string()), ("url", pa.string())])
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_file(path, schema, options=options) as writer:
+        for length in lengths:
+            rows = [{column: f"{n} g\u00fcn " * (n % 50), "url": f"http://a.test/{n}"} for n in range(length)]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 300), max_size=8),
+    compression=st.sampled_from([None, "zstd", "lz4"]),
+    size=st.integers(1, 50_000),
+)
+@settings(parent=in_one_folder, max_examples=40)
+def test_batches_of_arrow_are_each_in_one_piece(
+    lengths: list[int], compression: str | None, size: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "x"
+    write_batches(path, lengths, compression)
+    items, pieces = in_pieces(source("arrow"), path, size)
+    assert items == whole(source("arrow"), path)
+    assert len(items) == sum(lengths)
+    assert len(pieces) != 1
+    with path.open("rb") as file:
+        assert [block.rows for block in blocks.find(file) or []] == lengths
+
+
+def test_dictionaries_of_arrow_belong_to_all_pieces(tmp_path: Path) -> None:
+    words = pa.array([f"kelime {n % 7}" for n in range(400)]).dictionary_encode()
+    table = pa.table({"text": words})
+    with pa.ipc.new_file(tmp_path / "x", table.schema) as writer:
+        writer.write_table(table, max_chunksize=50)
+    items, pieces = in_pieces(source("arrow"), tmp_path / "x", 10)
+    assert len(pieces) == 8
+    assert items == whole(source("arrow"), tmp_path / "x")
+    assert len(items) == 400
+
+
+def test_a_stream_of_arrow_is_read_whole(tmp_path: Path) -> None:
+    table = pa.table({"text": ["x"] * 1000})
+    with pa.ipc.new_stream(tmp_path / "x", table.schema) as writer:
+        writer.write_table(table, max_chunksize=50)
+    assert cut(source("arrow"), str(tmp_path / "x"), 10) == ()
+
+
+@given(at=st.lists(st.integers(0, 40_000), min_size=1, max_size=4), value=st.integers(0, 255))
+@settings(parent=in_one_folder, max_examples=100)
+def test_a_damaged_arrow_file_gives_the_same_whole_and_in_pieces(
+    at: list[int], value: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "x"
+    write_batches(path, [50] * 6)
+    data = bytearray(path.read_bytes())
+    for place in at:
+        data[place % len(data)] = value
+    path.write_bytes(data)
+    given_ = source("arrow")
+    try:
+        items = whole(given_, path)
+    except ConfigError:  # its columns have other names now
+        return
+    assert in_pieces(given_, path, 1)[0] == items
+
+
+@given(
+    content=st.binary(max_size=2000), size=SIZES, kind=st.sampled_from(["jsonl", "text", "parquet", "arrow"])
+)
 @in_one_folder
 def test_no_content_makes_a_cut_raise(content: bytes, size: int, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
