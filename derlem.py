@@ -139,7 +139,7 @@ def build(
     workers: Workers = None,
     beam: Beam = None,
 ) -> None:
-    """Run clean, dedupe and shard; with --until tokenize also make a tokenizer and token shards.
+    """Run extract, filter, dedupe and shard; with --until tokenize also make a tokenizer and token shards.
 
     Finished work is not repeated. Beam's own options follow after --, for example
     -- --runner=FlinkRunner --flink_master=HOST:PORT.

@@ -1,4 +1,4 @@
-"""The whole of `clean` on one core beside datatrove's pipeline of the same steps, on the same WARC.
+"""`extract` and `filter` on one core beside datatrove's pipeline of the same steps, on the same WARC.
 
     python benchmarks/clean.py ../shared/data/html-gold --peer-python /path/to/python-with-datatrove
 
@@ -28,10 +28,10 @@ OURS = """
 import json, sys, tempfile, time
 from pathlib import Path
 from corpus.config import parse
-from pipelines import clean
+from pipelines import extract, filter
 from pipelines.stage import Context
 data = {"source": [{"name": "gold", "format": "warc", "paths": [sys.argv[1]]}],
-        "clean": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
+        "filter": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
 config = parse(data, "benchmark")
 for _ in range(2):
     with tempfile.TemporaryDirectory() as folder:

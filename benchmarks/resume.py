@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STAGES = ("clean", "dedupe", "shards")
+STAGES = ("extract", "filter", "dedupe", "shards")
 
 
 def command(config: Path, output: Path, *more: str) -> list[str]:

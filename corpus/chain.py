@@ -33,12 +33,20 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage(
-        name="clean",
-        folder="clean",
-        plan="pipelines.clean:plan",
-        section="clean",
-        kept="kept by clean",
-        files={"documents": "kept", "signatures": "kept", "dropped": "dropped", "rejected": "rejected"},
+        name="extract",
+        folder="extract",
+        plan="pipelines.extract:plan",
+        section="extract",
+        kept="texts",
+        files={"extracted": "kept", "dropped": "dropped", "rejected": "rejected"},
+    ),
+    Stage(
+        name="filter",
+        folder="filter",
+        plan="pipelines.filter:plan",
+        section="filter",
+        kept="kept by filter",
+        files={"documents": "kept", "signatures": "kept", "dropped": "dropped"},
     ),
     Stage(
         name="dedupe",

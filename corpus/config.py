@@ -46,47 +46,8 @@ class Source(Section):
         return text
 
 
-class Language(Section):
-    """Which languages are kept, and how sure the identification must be."""
-
-    keep: tuple[str, ...] = Field(
-        ("tur_Latn",),
-        min_length=1,
-        description='Codes such as "tur_Latn"; ["*"] keeps every language that is identified.',
-    )
-    min_score: Share = Field(0.65, description="Documents below this identification score are dropped.")
-    min_scores: dict[str, Share] = Field(
-        default_factory=lambda: {"tur_Latn": 0.7}, description="Other minimum scores, language by language."
-    )
-    model: OptionalPlace = Field(
-        "",
-        description="Another fastText model, by its path from the configuration's folder; "
-        "empty takes the packaged lid.176.",
-    )
-
-
-class Filters(Section):
-    """Which preset of quality filters each language passes through."""
-
-    presets: dict[str, str] = Field(
-        default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
-        description="Language code to preset name; `derlem presets` lists them with their sources.",
-    )
-    default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
-    blocked_hosts: tuple[str, ...] = Field((), description="Hosts dropped with all their subdomains.")
-    blocked_url_words: tuple[str, ...] = Field((), description="URLs with one of these words are dropped.")
-
-
-class Privacy(Section):
-    """Personal data that is replaced by a typed placeholder."""
-
-    redact: tuple[Literal["email", "ip", "phone", "tckn", "vkn", "iban", "card"], ...] = Field(
-        ("email", "ip", "phone", "tckn", "vkn", "iban", "card"), description="Kinds that are replaced."
-    )
-
-
-class Clean(Section):
-    """From raw records to documents worth keeping."""
+class Extract(Section):
+    """From raw records to texts: what is dear and done once. A changed key extracts everything again."""
 
     extractor: Literal["resiliparse", "trafilatura"] = Field(
         "resiliparse", description="What takes the main text out of HTML; trafilatura is slower and stricter."
@@ -99,18 +60,72 @@ class Clean(Section):
         gt=0,
         le=86_400,
         description="Seconds of processor time after which a record is rejected as `timeout`; they are "
-        "looked at after each step of cleaning.",
+        "looked at after each step.",
     )
     max_rejected: Share = Field(
         0.5,
-        description="An input file (or run of small ones) of 100 records or more with a larger unreadable "
+        description="An input file (or group of small ones) of 100 records or more with a larger unreadable "
         "share stops the stage.",
     )
     max_unreadable_files: Share = Field(
         0.0, description="A larger share of input files that cannot be read at all stops the build."
     )
+    unit_mb: float = Field(
+        64.0,
+        gt=0,
+        le=1 << 20,
+        description="Input of one unit of work, MiB; a larger file is cut where that is possible.",
+    )
+    language_model: OptionalPlace = Field(
+        "",
+        description="Another fastText model, by its path from the configuration's folder; "
+        "empty takes the packaged lid.176.",
+    )
+    blocked_hosts: tuple[str, ...] = Field(
+        (), description="Hosts, with all their subdomains, whose pages are dropped before anything is read."
+    )
+    blocked_url_words: tuple[str, ...] = Field(
+        (), description="URLs with one of these words are dropped before anything is read."
+    )
+
+
+class Language(Section):
+    """Which languages are kept, and how sure the identification must be."""
+
+    keep: tuple[str, ...] = Field(
+        ("tur_Latn",),
+        min_length=1,
+        description='Codes such as "tur_Latn"; ["*"] keeps every language that is identified.',
+    )
+    min_score: Share = Field(0.65, description="Documents below this identification score are dropped.")
+    min_scores: dict[str, Share] = Field(
+        default_factory=lambda: {"tur_Latn": 0.7}, description="Other minimum scores, language by language."
+    )
+
+
+class Privacy(Section):
+    """Personal data that is replaced by a typed placeholder."""
+
+    redact: tuple[Literal["email", "ip", "phone", "tckn", "vkn", "iban", "card"], ...] = Field(
+        ("email", "ip", "phone", "tckn", "vkn", "iban", "card"), description="Kinds that are replaced."
+    )
+
+
+class Filter(Section):
+    """From texts to documents worth keeping: cheap, so that a changed limit costs little."""
+
+    presets: dict[str, str] = Field(
+        default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
+        description="Language code to preset name; `derlem presets` lists them with their sources.",
+    )
+    default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
+    blocked_hosts: tuple[str, ...] = Field(
+        (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."
+    )
+    blocked_url_words: tuple[str, ...] = Field(
+        (), description="URLs with one of these words are dropped; settled ones are cheaper in [extract]."
+    )
     language: Language = Language()
-    filters: Filters = Filters()
     privacy: Privacy = Privacy()
 
 
@@ -200,7 +215,8 @@ class Config(Section):
         description="Output folder: a path (from the configuration's folder) or fsspec URL.",
     )
     source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
-    clean: Clean = Clean()
+    extract: Extract = Extract()
+    filter: Filter = Filter()
     dedupe: Dedupe = Dedupe()
     shard: Shard = Shard()
     tokenizer: Tokenizer = Tokenizer()
@@ -237,11 +253,10 @@ def located(config: Config, base: Path) -> Config:
 
     The patterns of sources stay as they are (`corpus.sources.inputs.expand`).
     """
-    clean, tokenizer = config.clean, config.tokenizer
-    if model := clean.language.model:
-        own = clean.language.model_copy(update={"model": files.located(model, base)})
-        clean = clean.model_copy(update={"language": own})
+    extract, tokenizer = config.extract, config.tokenizer
+    if model := extract.language_model:
+        extract = extract.model_copy(update={"language_model": files.located(model, base)})
     if model := tokenizer.model:
         tokenizer = tokenizer.model_copy(update={"model": files.located(model, base)})
     output = files.located(config.output, base)
-    return config.model_copy(update={"output": output, "clean": clean, "tokenizer": tokenizer})
+    return config.model_copy(update={"output": output, "extract": extract, "tokenizer": tokenizer})

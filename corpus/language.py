@@ -266,7 +266,7 @@ def _load(path: str) -> Any:
 
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"{path}: no such language model; clean.language.model takes the path of a fastText classifier "
+            f"{path}: no such language model; extract.language_model takes the path of a fastText classifier "
             "(.bin or .ftz), or nothing for the packaged lid.176"
         )
     return fasttext.load_model(path)

@@ -71,6 +71,18 @@ _DOCUMENT = (
     ),
 )
 
+# The score is exact, since limits are compared with it.
+_OF_FILTER = ("id", "words", "redactions", "language_score")
+
+EXTRACTED = Kind(
+    "extracted",
+    1,
+    (
+        *(column for column in _DOCUMENT if column.name not in _OF_FILTER),
+        Column("language_score", pa.float64(), "how sure the identification is, 0 to 1"),
+    ),
+)
+
 DOCUMENTS = Kind("documents", 2, _DOCUMENT)
 
 SIGNATURES = Kind(
@@ -308,7 +320,7 @@ HITS = Kind(
 KINDS = {
     kind.name: kind
     for kind in (
-        *(DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
+        *(EXTRACTED, DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
         *(SHARD, TOKENS16, TOKENS32),
         *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
         HITS,

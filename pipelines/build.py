@@ -22,7 +22,7 @@ def check(config: Config) -> None:
     Raises ConfigError naming key, value and what is allowed.
     """
     places.writable(config.output, "output")
-    for preset in (*config.clean.filters.presets.values(), config.clean.filters.default):
+    for preset in (*config.filter.presets.values(), config.filter.default):
         filters.load(preset)
     _check_languages(config)
     if files.size(config.output, "__init__.py") is not None:
@@ -38,18 +38,18 @@ def check(config: Config) -> None:
 
 def _check_languages(config: Config) -> None:
     """Raise ConfigError for a language model that is none, and for languages that it cannot give."""
-    chosen, model = config.clean.language, config.clean.language.model
+    chosen, model = config.filter.language, config.extract.language_model
     try:
         if model and files.size("", model) is None:
             raise FileNotFoundError("no such file")
         language.labels(model)
     except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"clean.language.model = {model!r}: {error}; expected a fastText model") from None
-    named = [("clean.language.keep", code) for code in chosen.keep if code != "*"]
+        raise ConfigError(f"extract.language_model = {model!r}: {error}; expected a fastText model") from None
+    named = [("filter.language.keep", code) for code in chosen.keep if code != "*"]
     if "min_scores" in chosen.model_fields_set:  # its default may name languages that a model does not know
-        named += [("clean.language.min_scores", code) for code in chosen.min_scores]
-    if "presets" in config.clean.filters.model_fields_set:
-        named += [("clean.filters.presets", code) for code in config.clean.filters.presets]
+        named += [("filter.language.min_scores", code) for code in chosen.min_scores]
+    if "presets" in config.filter.model_fields_set:
+        named += [("filter.presets", code) for code in config.filter.presets]
     for key, code in named:
         language_codes.check(key, code, model)
 

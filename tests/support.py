@@ -57,7 +57,7 @@ def write_input(folder: Path) -> Path:
     path = folder / "corpus.toml"
     path.write_text(
         f'output = "corpus"\n{sources}'
-        '[clean.language]\nkeep = ["tur_Latn", "azj_Latn", "eng_Latn"]\n'
+        '[filter.language]\nkeep = ["tur_Latn", "azj_Latn", "eng_Latn"]\n'
         "[shard]\nvalidation = 0.1\ntarget_mb = 0.05\n",
         encoding="utf-8",
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from urllib.parse import unquote, urlsplit
 
-from corpus.config import Filters
+from corpus.config import Extract, Filter
 from corpus.filters.drop import Drop
 from corpus.text.view import words
 
 _LONGEST_HOST = 2000  # with its scheme, letters of any script; names of DNS have 253 of ASCII
 
 
-def check(url: str, settings: Filters) -> Drop | None:
+def check(url: str, settings: Extract | Filter) -> Drop | None:
     """Drop an address of a blocked host (`url.blocked_host`) or with a blocked word (`url.blocked_word`).
 
     The value is the number of labels of the blocked host, or of blocked words found; the limit is 0. A word

@@ -63,7 +63,7 @@ def documents(
 ) -> list[Entry]:
     """Return documents of a build's output folder, the first `limit` or `random` ones drawn with a seed.
 
-    `stage` is where kept documents are looked for: shards, the parts of clean or token shards; None takes the
+    `stage` is where kept documents are looked for: shards, parts (of filter) or token shards; None takes the
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
     and pieces of token shards. `rule` asks instead for what was dropped by the rules that begin so;
     `dedupe.exact`, `dedupe.url` and `dedupe.near` are rules too. `id` is an id or its beginning, looked for

@@ -70,7 +70,7 @@ def render_documents(
 
 
 def _print_totals(found: Overview, console: Console) -> None:
-    where = "in shards" if found.stage == "shards" else "kept by clean, copies not yet removed"
+    where = "in shards" if found.stage == "shards" else "kept by filter, copies not yet removed"
     say(
         console,
         f"{many(found.documents, 'document')} {where}: {found.words:,} words, {size(found.bytes)} of text, "

@@ -44,7 +44,7 @@ def test_every_key_is_described_in_the_model() -> None:
 def test_a_minimal_file_is_enough(path: Path) -> None:
     config = load(path)
     assert config.source[0].name == "a"
-    assert config.clean.language.keep == ("tur_Latn",)
+    assert config.filter.language.keep == ("tur_Latn",)
 
 
 def test_a_loaded_configuration_cannot_be_changed(path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_loaded_configuration_cannot_be_changed(path: Path) -> None:
 
 def test_the_starting_file_is_a_valid_configuration_with_the_defaults() -> None:
     started = parse(tomllib.loads(starter()), "starter")
-    assert started.clean == parse(tomllib.loads(MINIMAL), "minimal").clean
+    assert started.filter == parse(tomllib.loads(MINIMAL), "minimal").filter
 
 
 def test_the_commented_keys_of_the_starting_file_are_valid_too() -> None:
@@ -67,7 +67,7 @@ def test_the_commented_keys_of_the_starting_file_are_valid_too() -> None:
 
 
 def test_the_resolved_file_says_the_same_as_its_source(path: Path) -> None:
-    config = load(path, ["dedupe.threshold=0.8", 'clean.language.keep=["*"]'])
+    config = load(path, ["dedupe.threshold=0.8", 'filter.language.keep=["*"]'])
     text = resolved(config)
     assert parse(tomllib.loads(text), "resolved") == config
     assert "threshold = 0.8" in text
@@ -80,7 +80,7 @@ def test_the_resolved_file_says_the_same_as_its_source(path: Path) -> None:
         ("dedupe.threshold=1.5", r"dedupe\.threshold = 1\.5: .*less than or equal to 1"),
         ("dedupe.threshold=high", r'dedupe\.threshold = "high": .*valid number'),
         ("run.workers=true", r"run\.workers = true: .*valid integer"),
-        ('clean.extractor="lynx"', r"clean\.extractor = \"lynx\": .*'resiliparse' or 'trafilatura'"),
+        ('extract.extractor="lynx"', r"extract\.extractor = \"lynx\": .*'resiliparse' or 'trafilatura'"),
         ("threshold", r"expected key=value"),
         ("output.name=1", r"unknown|valid string"),
     ],

@@ -201,7 +201,7 @@ def test_a_model_that_says_nothing_leaves_the_language_unknown(monkeypatch: pyte
 
 def test_a_missing_model_is_named_with_its_key(tmp_path: Path) -> None:
     path = str(tmp_path / "absent.bin")
-    with pytest.raises(FileNotFoundError, match=r"absent\.bin.*clean\.language\.model"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.bin.*extract\.language_model"):
         identify(TURKISH, path)
 
 

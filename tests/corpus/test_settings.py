@@ -132,7 +132,7 @@ def test_faults_of_two_sources_are_both_told() -> None:
 
 @given(st.text(max_size=40))
 def test_no_text_of_an_override_does_more_than_to_be_refused(text: str) -> None:
-    for override in (text, f"dedupe.threshold={text}", f"{text}=1", f"clean.{text}={text}"):
+    for override in (text, f"dedupe.threshold={text}", f"{text}=1", f"filter.{text}={text}"):
         with suppress(ConfigError):
             settings.parse(Config, settings.overlay({"source": [SOURCE]}, [override]), "corpus.toml")
 

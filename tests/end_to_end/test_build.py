@@ -27,15 +27,18 @@ def rows_of(corpus: Path, stage: str, kind: str) -> list[dict[str, Any]]:
 
 
 def test_counts_add_up_from_stage_to_stage(built: Path) -> None:
-    clean, dedupe, shards = (manifest(built, name).counts() for name in ("clean", "dedupe", "shards"))
-    assert clean.seen > 80
-    assert dedupe.seen == clean.kept
+    extract, filtered, dedupe, shards = (
+        manifest(built, name).counts() for name in ("extract", "filter", "dedupe", "shards")
+    )
+    assert extract.seen > 80
+    assert filtered.seen == extract.kept
+    assert dedupe.seen == filtered.kept
     assert shards.seen == dedupe.kept
     assert shards.kept == shards.seen
 
 
 def test_planted_copies_are_removed_and_told_apart(built: Path) -> None:
-    urls = {row["id"]: row["url"] for row in rows_of(built, "clean", "documents")}
+    urls = {row["id"]: row["url"] for row in rows_of(built, "filter", "documents")}
     kinds = {(urls[row["id"]], row["kind"]) for row in rows_of(built, "dedupe", "removed")}
     copies = {(url, "exact") for url in urls.values() if url.endswith("?kopya")}
     # An exact copy of equal length may stay for its original: only the id decides between them.
@@ -96,15 +99,15 @@ def test_a_changed_threshold_leaves_the_cleaned_parts_alone(
     built: Path, tmp_path: Path, derlem: Command
 ) -> None:
     path = copy_of(built, tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "clean" / "parts").iterdir()}
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "filter" / "documents").iterdir()}
     old = manifest(tmp_path / "corpus", "dedupe")
-    report = (tmp_path / "corpus" / "clean" / "report.json").read_bytes()
+    report = (tmp_path / "corpus" / "filter" / "report.json").read_bytes()
     derlem("build", path, "--set", "dedupe.threshold=1.0")
-    after = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "clean" / "parts").iterdir()}
+    after = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpus" / "filter" / "documents").iterdir()}
     new = manifest(tmp_path / "corpus", "dedupe")
     assert before == after
     assert new.counts().dropped.get("dedupe.near", 0) < old.counts().dropped["dedupe.near"]
-    assert (tmp_path / "corpus" / "clean" / "report.json").read_bytes() == report
+    assert (tmp_path / "corpus" / "filter" / "report.json").read_bytes() == report
 
 
 def test_verify_passes_a_whole_corpus_and_names_a_changed_byte(
@@ -125,8 +128,8 @@ def test_verify_passes_a_whole_corpus_and_names_a_changed_byte(
     ("override", "message"),
     [
         ('source=[{name="a",format="jsonl",paths=["none-*.jsonl"]}]', "matches no file"),
-        ("clean.filters.default=fineweb3", "unknown; did you mean 'fineweb'?"),
-        ("clean.language.model=none.bin", "no such file"),
+        ("filter.default=fineweb3", "unknown; did you mean 'fineweb'?"),
+        ("extract.language_model=none.bin", "no such file"),
         ("output=/proc/corpus", "cannot be written to"),
         ("dedupe.treshold=0.8", "did you mean 'threshold'?"),
     ],
@@ -139,7 +142,7 @@ def test_what_cannot_work_stops_before_any_work(
     assert answer.returncode == 2
     assert message in answer.stderr.replace("\n", " ")
     assert "Traceback" not in answer.stderr
-    assert not (tmp_path / "corpus" / "clean").exists()
+    assert not (tmp_path / "corpus" / "filter").exists()
 
 
 @pytest.mark.parametrize(
@@ -166,8 +169,8 @@ def test_garbage_is_rejected_with_its_cause_and_too_much_of_it_stops_the_stage(
     answer = derlem("build", path, check=False)
     assert answer.returncode == 1
     assert "300 of 300 records of pages-0.jsonl" in answer.stderr.replace("\n", " ")
-    derlem("build", path, "--set", "clean.max_rejected=1.0")
-    assert sum(manifest(tmp_path / "corpus", "clean").counts().rejected.values()) == 300
+    derlem("build", path, "--set", "extract.max_rejected=1.0")
+    assert sum(manifest(tmp_path / "corpus", "extract").counts().rejected.values()) == 300
 
 
 def shards(built: Path) -> list[str]:

@@ -138,12 +138,12 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
     (tmp_path / "corpus.toml").write_text(
         'output = "corpus"\n[[source]]\nname = "cc"\nformat = "warc"\n'
         'paths = ["crawl/commoncrawl/*/warc/*.gz"]\n'
-        '[clean.language]\nkeep = ["*"]\nmin_score = 0.0\nmin_scores = {}\n'
-        '[clean.filters]\npresets = {}\ndefault = "none"\n'
+        '[filter.language]\nkeep = ["*"]\nmin_score = 0.0\nmin_scores = {}\n'
+        '[filter]\npresets = {}\ndefault = "none"\n'
     )
-    command("build", str(tmp_path / "corpus.toml"), "--until", "clean")
+    command("build", str(tmp_path / "corpus.toml"), "--until", "filter")
     fetched = dataset.load(str(tmp_path / "crawl" / FETCHED))
-    counts = dataset.load(str(tmp_path / "corpus" / "clean")).counts()
+    counts = dataset.load(str(tmp_path / "corpus" / "filter")).counts()
     assert counts.seen == counts.kept == fetched.counts().kept > 100
     assert counts.skipped == {"warcinfo": len(fetched.files("warc"))}
 

@@ -86,11 +86,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory, derlem: Callable[..., object]
         at += len(item.member)
     return Demo(
         folder=corpus,
-        counts=dataset.load(str(corpus / "clean")).counts(),
+        counts=dataset.load(str(corpus / "extract")).counts(),
         offsets=offsets,
-        documents=_rows(corpus / "clean", "documents", "offset"),
-        dropped=_rows(corpus / "clean", "dropped", "offset"),
-        rejected=_rows(corpus / "clean", "rejected", "offset"),
+        documents=_rows(corpus / "filter", "documents", "offset"),
+        dropped=_rows(corpus / "extract", "dropped", "offset")
+        | _rows(corpus / "filter", "dropped", "offset"),
+        rejected=_rows(corpus / "extract", "rejected", "offset"),
         removed=_rows(corpus / "dedupe", "removed", "id"),
         shards=_rows(corpus / "shards", "shard", "id"),
     )
@@ -160,7 +161,8 @@ def test_records_that_are_no_documents_are_counted_by_kind(demo: Demo) -> None:
 def test_every_record_is_accounted_for(demo: Demo) -> None:
     demo.counts.check("the demo")
     assert demo.counts.seen == len([row for row in CRAWL if row.fate != "skipped"])
-    assert demo.counts.kept == len(demo.documents)
+    dropped = len(demo.dropped) - sum(demo.counts.dropped.values())
+    assert demo.counts.kept == len(demo.documents) + dropped
     assert len(demo.shards) == len(demo.documents) - len(demo.removed)
     assert set(demo.shards) | set(demo.removed) == {row["id"] for row in demo.documents.values()}
 
@@ -173,5 +175,5 @@ def test_a_survivor_counts_its_copies(demo: Demo) -> None:
 
 
 def test_the_demo_verifies(demo: Demo) -> None:
-    for stage in ("clean", "dedupe", "shards"):
+    for stage in ("extract", "filter", "dedupe", "shards"):
         assert dataset.verify(str(demo.folder / stage)) == []

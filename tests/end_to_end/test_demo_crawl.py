@@ -60,16 +60,21 @@ def fetched(folder: Path) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def built(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Rows of the build by kind of file and address."""
-    stages = {"documents": "clean", "dropped": "clean", "rejected": "clean", "removed": "dedupe"}
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for kind, stage in stages.items():
+    for kind, stage in (
+        ("documents", "filter"),
+        ("dropped", "extract"),
+        ("dropped", "filter"),
+        ("rejected", "extract"),
+        ("removed", "dedupe"),
+    ):
         home = str(folder / "corpus" / stage)
         rows = [
             row
             for file in dataset.load(home).files(kind)
             for row in dataset.table(home, file.path).to_pylist()
         ]
-        found[kind] = {row.get("url") or row["id"]: row for row in rows}
+        found[kind] = found.get(kind, {}) | {row.get("url") or row["id"]: row for row in rows}
     return found
 
 
@@ -147,6 +152,6 @@ def test_warcio_finds_no_fault(folder: Path) -> None:
 
 def test_a_configuration_for_the_crawl_finds_its_pages(folder: Path) -> None:
     command("init", folder / "own" / "corpus.toml", "--crawl", folder / "crawl")
-    said = command("build", folder / "own" / "corpus.toml", "--until", "clean").stderr
+    said = command("build", folder / "own" / "corpus.toml", "--until", "filter").stderr
     assert "(skipped, not a document: request)" in said
-    assert dataset.load(str(folder / "own" / "corpus" / "clean")).counts().seen == 104
+    assert dataset.load(str(folder / "own" / "corpus" / "extract")).counts().seen == 104

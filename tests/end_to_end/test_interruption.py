@@ -73,7 +73,7 @@ def start(config: Path, where: Path) -> subprocess.Popen[str]:
 def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A build with two workers, in the middle of its work, from a folder with an output called corpus."""
     run = start(write(tmp_path), tmp_path)
-    units = tmp_path / "corpus" / "clean" / "units"
+    units = tmp_path / "corpus" / "extract" / "units"
     try:
         until(lambda: run.poll() is not None or len(list(units.glob("*.progress"))) == WORKERS, "at work")
         assert run.poll() is None, run.stdout.read() if run.stdout else ""
@@ -149,7 +149,7 @@ def answers(pid: int) -> bool:
 @pytest.mark.parametrize("moment", ["imports", "workers", "work"])
 def test_ctrl_c_while_a_build_starts_prints_one_line(tmp_path: Path, moment: str) -> None:
     run = start(write(tmp_path), tmp_path)
-    units = tmp_path / "corpus" / "clean" / "units"
+    units = tmp_path / "corpus" / "extract" / "units"
     reached = {
         "imports": lambda: answers(run.pid),
         "workers": lambda: any(units.glob("worker-*.log")),
@@ -190,8 +190,8 @@ def test_a_build_that_is_killed_in_each_of_its_phases_ends_in_the_same_bytes(tmp
         write(tmp_path / name, 4)
     calm, killed = tmp_path / "calm" / "corpus", tmp_path / "killed" / "corpus"
     moments: list[Callable[[], bool]] = [
-        lambda: any(killed.glob("clean/parts/*.tmp-*")),
-        lambda: any(killed.glob("clean/units/" + "[0-9a-f]" * 16 + ".json")),
+        lambda: any(killed.glob("extract/extracted/*.tmp-*")),
+        lambda: any(killed.glob("extract/units/" + "[0-9a-f]" * 16 + ".json")),
         lambda: (killed / "dedupe" / "units" / "stage.json").exists(),
         lambda: (killed / "shards" / "units" / "stage.json").exists(),
     ]

@@ -15,7 +15,7 @@ from support import Command, final_files, texts
 from corpus import chain, dataset, files
 from corpus.config import parse
 from corpus.settings import ConfigError
-from pipelines import build, clean
+from pipelines import build, extract
 from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.stage import Context
@@ -46,9 +46,9 @@ def test_a_build_in_memory_has_the_same_files_as_one_on_disk(tmp_path: Path) -> 
 
 
 def test_a_file_url_is_a_path(tmp_path: Path) -> None:
-    output = run(tmp_path, f"file://{tmp_path}/out", f"file://{tmp_path}/*.jsonl", until="clean")
+    output = run(tmp_path, f"file://{tmp_path}/out", f"file://{tmp_path}/*.jsonl", until="filter")
     assert output == str(tmp_path / "out")
-    assert dataset.load(files.join(output, "clean")).counts().kept > 0
+    assert dataset.load(files.join(output, "filter")).counts().kept > 0
 
 
 def test_a_build_that_keeps_nothing_fails_and_can_be_looked_into(tmp_path: Path, derlem: Command) -> None:
@@ -84,13 +84,13 @@ def test_a_second_build_into_the_same_output_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="another run is at work here"):
         run(tmp_path, "out")
     os.close(first)
-    run(tmp_path, "out", until="clean")
+    run(tmp_path, "out", until="filter")
 
 
 def test_the_build_s_own_output_is_no_input(tmp_path: Path) -> None:
-    run(tmp_path, "out", until="clean")
+    run(tmp_path, "out", until="filter")
     with pytest.raises(ConfigError, match="lies in the build's own output"):
-        run(tmp_path, "out", "out/clean/parts/*.arrow")
+        run(tmp_path, "out", "out/filter/documents/*.arrow")
 
 
 def test_an_input_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,16 +103,16 @@ def test_an_input_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(files, "checksum", denied)
     with pytest.raises(ConfigError, match=r"ışık ve su\.jsonl cannot be read: Permission denied"):
-        clean.plan(Context(parse(configuration(tmp_path, "out"), "test"), tmp_path))
+        extract.plan(Context(parse(configuration(tmp_path, "out"), "test"), tmp_path))
 
 
 def test_a_file_name_that_is_no_utf_8_is_cleaned_as_any_other(tmp_path: Path) -> None:
     config = parse(configuration(tmp_path, "out"), "test")
     os.rename(tmp_path / "ışık ve su.jsonl", os.fsencode(tmp_path) + b"/\xfd\xfe\xfd.jsonl")
-    (unit,) = clean.plan(Context(config, tmp_path)).units
+    (unit,) = extract.plan(Context(config, tmp_path)).units
     assert unit.inputs[0].name == "\\udcfd\\udcfe\\udcfd.jsonl"
-    build.run(config, tmp_path, Runner(), QUIET, until="clean")
-    assert dataset.load(str(tmp_path / "out" / "clean")).counts().kept > 0
+    build.run(config, tmp_path, Runner(), QUIET, until="filter")
+    assert dataset.load(str(tmp_path / "out" / "filter")).counts().kept > 0
 
 
 def test_init_makes_the_folder_and_says_what_stops_it(tmp_path: Path, derlem: Command) -> None:
@@ -125,17 +125,17 @@ def test_init_makes_the_folder_and_says_what_stops_it(tmp_path: Path, derlem: Co
 
 
 def test_verify_shows_names_with_brackets_as_they_are(tmp_path: Path, derlem: Command) -> None:
-    output = Path(run(tmp_path, "out[red]", until="clean"))
-    next((output / "clean" / "parts").iterdir()).unlink()
+    output = Path(run(tmp_path, "out[red]", until="filter"))
+    next((output / "filter" / "documents").iterdir()).unlink()
     answer = derlem("verify", output, check=False)
     assert answer.returncode == 1
-    assert "out[red]/clean: parts/part-" in answer.stderr
+    assert "out[red]/filter: documents/documents-" in answer.stderr
 
 
 def test_the_manifests_of_a_build_with_another_setting_are_gone_until_it_is_done(tmp_path: Path) -> None:
     output = Path(run(tmp_path, "out"))
-    changed = {**configuration(tmp_path, "out"), "clean": {"language": {"min_score": 0.5}}}
-    build.run(parse(changed, "test"), tmp_path, Runner(), QUIET, until="clean")
-    assert (output / "clean" / "manifest.json").exists()
+    changed = {**configuration(tmp_path, "out"), "filter": {"language": {"min_score": 0.5}}}
+    build.run(parse(changed, "test"), tmp_path, Runner(), QUIET, until="filter")
+    assert (output / "filter" / "manifest.json").exists()
     assert not (output / "dedupe" / "manifest.json").exists()
     assert not (output / "shards" / "manifest.json").exists()

@@ -45,16 +45,16 @@ def rows(signatures: np.ndarray[Any, np.dtype[np.uint32]]) -> list[dict[str, Any
 
 
 def write_part(folder: Path, documents: list[dict[str, Any]]) -> None:
-    """Write a clean stage of one part whose signatures are the documents."""
+    """Write a filter stage of one part whose signatures are the documents."""
     import pyarrow as pa
 
-    clean = str(folder / "clean")
-    with dataset.create(clean, "signatures.arrow", SIGNATURES, "f", compression=None) as slot:
+    parts = str(folder / "filter")
+    with dataset.create(parts, "signatures.arrow", SIGNATURES, "f", compression=None) as slot:
         slot.arrow.write(pa.RecordBatch.from_pylist(documents, schema=SIGNATURES.schema()))
     assert slot.file is not None
     counts = Counts(seen=len(documents), kept=len(documents))
     unit = dataset.Unit(name="a", fingerprint="f", inputs=(), files=(slot.file,), counts=counts)
-    dataset.save(clean, dataset.Manifest(stage="clean", version=1, settings={}, units=(unit,)))
+    dataset.save(parts, dataset.Manifest(stage="filter", version=1, settings={}, units=(unit,)))
 
 
 def run(settings: Config) -> dataset.Manifest:

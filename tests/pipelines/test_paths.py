@@ -17,7 +17,7 @@ from corpus.config import Config, located, parse
 from corpus.crawl import catalogue, layout
 from corpus.settings import ConfigError
 from corpus.sources.inputs import expand
-from pipelines import build, clean
+from pipelines import build, extract
 from pipelines.options import Runner
 from pipelines.stage import Context
 
@@ -36,7 +36,13 @@ def write(path: Path) -> Path:
     return path
 
 
-OWN = ["clean/parts/x.jsonl", "dedupe/x.jsonl", "shards/tur_Latn/x.jsonl", "tokens/x.jsonl"]
+OWN = [
+    "extract/x.jsonl",
+    "filter/documents/x.jsonl",
+    "dedupe/x.jsonl",
+    "shards/tur_Latn/x.jsonl",
+    "tokens/x.jsonl",
+]
 OWN += ["tokenizer/x.jsonl", "units/x.jsonl"]
 
 
@@ -69,14 +75,14 @@ def test_a_source_in_the_build_s_own_output_is_refused_however_it_is_written(
     (base / "file-link.jsonl").symlink_to(own)
     filled = [text.format(inside, root=tmp_path, up="up") for text in (output, source)]
     with pytest.raises(ConfigError, match="lies in the build's own output"):
-        clean.plan(Context(located(configuration(*filled), base), base))
+        extract.plan(Context(located(configuration(*filled), base), base))
 
 
 def test_a_source_beside_the_build_s_folders_is_an_input(tmp_path: Path) -> None:
     for name in ("o/pages/x.jsonl", "o/x.jsonl", "o-clean/x.jsonl", "clean/x.jsonl"):
         write(tmp_path / name)
     config = configuration("o", "o/pages/*.jsonl", "o/x.jsonl", "o-clean/*", "clean/*")
-    (unit,) = clean.plan(Context(located(config, tmp_path), tmp_path)).units
+    (unit,) = extract.plan(Context(located(config, tmp_path), tmp_path)).units
     assert [item.name for item in unit.inputs] == [
         "o/pages/x.jsonl",
         "o/x.jsonl",
@@ -86,9 +92,9 @@ def test_a_source_beside_the_build_s_folders_is_an_input(tmp_path: Path) -> None
 
 
 def test_a_remote_source_in_the_build_s_own_output_is_refused() -> None:
-    files.write_bytes("memory://own/o", "clean/parts/x.jsonl", b"{}")
+    files.write_bytes("memory://own/o", "filter/documents/x.jsonl", b"{}")
     with pytest.raises(ConfigError, match="lies in the build's own output"):
-        clean.plan(Context(configuration("memory://own//o/", "memory://own/o/clean/*/x.jsonl"), Path("/")))
+        extract.plan(Context(configuration("memory://own//o/", "memory://own/o/filter/*/x.jsonl"), Path("/")))
 
 
 def test_all_paths_of_a_configuration_start_from_its_folder(
@@ -99,23 +105,23 @@ def test_all_paths_of_a_configuration_start_from_its_folder(
     model = language.model_paths()[0]
     shutil.copy(model, base / "mine.ftz")
     monkeypatch.chdir("/")
-    named = {"clean": {"language": {"model": "mine.ftz"}}, "tokenizer": {"model": "file://t.model"}}
+    named = {"extract": {"language_model": "mine.ftz"}, "tokenizer": {"model": "file://t.model"}}
     config = located(configuration("../o", "in.jsonl", **named), base)
     assert config.output == str(tmp_path / "o")
-    assert config.clean.language.model == str(base / "mine.ftz")
+    assert config.extract.language_model == str(base / "mine.ftz")
     assert config.tokenizer.model == str(base / "t.model")
     assert located(config, Path("/elsewhere")) == config
-    build.run(config, base, Runner(), QUIET, until="clean")
-    assert (tmp_path / "o" / "clean" / "manifest.json").is_file()
+    build.run(config, base, Runner(), QUIET, until="extract")
+    assert (tmp_path / "o" / "extract" / "manifest.json").is_file()
 
 
 def test_a_corpus_that_moves_with_its_configuration_is_not_cleaned_anew(tmp_path: Path) -> None:
     write(tmp_path / "old" / "in.jsonl")
     shutil.copy(language.model_paths()[0], tmp_path / "old" / "mine.ftz")
     shutil.copytree(tmp_path / "old", tmp_path / "new")
-    config = configuration("o", "in.jsonl", clean={"language": {"model": "mine.ftz"}})
+    config = configuration("o", "in.jsonl", extract={"language_model": "mine.ftz"})
     plans = [
-        clean.plan(Context(located(config, tmp_path / name), tmp_path / name)) for name in ("old", "new")
+        extract.plan(Context(located(config, tmp_path / name), tmp_path / name)) for name in ("old", "new")
     ]
     assert plans[0].units[0].fingerprint == plans[1].units[0].fingerprint
 
@@ -123,9 +129,9 @@ def test_a_corpus_that_moves_with_its_configuration_is_not_cleaned_anew(tmp_path
 @pytest.mark.parametrize("output", ["a::b", "::o", "o::memory", "file::o"])
 def test_two_colons_in_an_output_are_part_of_its_name(tmp_path: Path, output: str) -> None:
     write(tmp_path / "in.jsonl")
-    neighbour = write(tmp_path / output.partition("::")[0] / "clean" / "parts" / "mine.arrow")
-    build.run(configuration(output, "in.jsonl"), tmp_path, Runner(), QUIET, until="clean")
-    assert (tmp_path / output / "clean" / "manifest.json").is_file()
+    neighbour = write(tmp_path / output.partition("::")[0] / "extract" / "extracted" / "mine.arrow")
+    build.run(configuration(output, "in.jsonl"), tmp_path, Runner(), QUIET, until="extract")
+    assert (tmp_path / output / "extract" / "manifest.json").is_file()
     assert sorted(path.name for path in neighbour.parent.iterdir()) == ["mine.arrow"]
 
 
@@ -180,6 +186,6 @@ def test_nothing_is_written_where_the_user_stands(tmp_path: Path, monkeypatch: p
     stands.mkdir()
     write(tmp_path / "in.jsonl")
     monkeypatch.chdir(stands)
-    build.run(configuration("file://o", "in.jsonl"), tmp_path, Runner(), QUIET, until="clean")
+    build.run(configuration("file://o", "in.jsonl"), tmp_path, Runner(), QUIET, until="extract")
     assert os.listdir(stands) == []
-    assert (tmp_path / "o" / "clean").is_dir()
+    assert (tmp_path / "o" / "extract").is_dir()

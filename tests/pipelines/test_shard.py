@@ -52,27 +52,27 @@ def write(folder: str, path: str, kind: Kind, rows: list[dict[str, Any]], part: 
 def write_stages(
     folder: Path, parts: Sequence[list[dict[str, Any]]], removed: list[tuple[int, int]], first: int = 0
 ) -> None:
-    """Write a clean stage of documents, and a dedupe stage that removed some for the first one.
+    """Write a filter stage of documents, and a dedupe stage that removed some for the first one.
 
     `first` is the number of the first part, which names it.
     """
-    clean, dedupe = str(folder / "clean"), str(folder / "dedupe")
+    home, dedupe = str(folder / "filter"), str(folder / "dedupe")
     units = []
     for number, documents in enumerate(parts, first):
         name = f"{number:016x}"
         files = tuple(
             write(
-                clean, f"{kind.name}-{name}.arrow", kind, [row(kind, **values) for values in documents], name
+                home, f"{kind.name}-{name}.arrow", kind, [row(kind, **values) for values in documents], name
             )
             for kind in (DOCUMENTS, SIGNATURES)
         )
         counts = Counts(seen=len(documents), kept=len(documents))
         counts.note("text", "bytes", sum(values["bytes"] for values in documents))
         units.append(dataset.Unit(name=f"{number}", fingerprint=name, inputs=(), files=files, counts=counts))
-    dataset.save(clean, dataset.Manifest(stage="clean", version=1, settings={}, units=tuple(units)))
+    dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units)))
     gone = np.array([(part << 32 | place, 0, 0, 1.0) for part, place in sorted(removed)], REMOVAL)
     stays = np.array([(0, len(removed) + 1)] if removed else [], SURVIVOR)
-    store = SignatureStore([f"{clean}/{unit.files[1].path}" for unit in units])
+    store = SignatureStore([f"{home}/{unit.files[1].path}" for unit in units])
     names = [unit.fingerprint for unit in units]
     found = tuple(removals.write(dedupe, "f", names, store, [gone], [stays]))
     total = sum(map(len, parts))

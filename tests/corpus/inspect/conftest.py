@@ -125,12 +125,14 @@ REJECTED = [
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., str]:
-    """Make a build with its first stages, all three unless told otherwise, and give its folder."""
+    """Make a build with some stages, all up to shards unless told otherwise, and return its folder."""
 
     def make(*stages: str) -> str:
-        stages = stages or ("clean", "dedupe", "shards")
-        if "clean" in stages:
-            _clean(tmp_path / "clean")
+        stages = stages or ("extract", "filter", "dedupe", "shards")
+        if "extract" in stages:
+            _extract(tmp_path / "extract")
+        if "filter" in stages:
+            _filter(tmp_path / "filter")
         if "dedupe" in stages:
             _dedupe(tmp_path / "dedupe")
         if "shards" in stages:
@@ -142,11 +144,25 @@ def build(tmp_path: Path) -> Callable[..., str]:
     return make
 
 
-def _clean(folder: Path) -> None:
+def _extract(folder: Path) -> None:
+    units = []
+    for number, rows in enumerate(PARTS):
+        texts = [*rows, *(DROPPED if number == 0 else [])]
+        files = [write(folder, f"extracted/{number}.arrow", schema.EXTRACTED, texts)]
+        counts = Counts(seen=len(texts), kept=len(texts), skipped={"request": 2})
+        if number == 0:
+            files.append(write(folder, "rejected/0.arrow", schema.REJECTED, REJECTED))
+            counts.reject("truncated")
+            counts.seen += 1
+        units.append((files, counts))
+    save(folder, "extract", units)
+
+
+def _filter(folder: Path) -> None:
     units = []
     for number, rows in enumerate(PARTS):
         files = [
-            write(folder, f"parts/{number}.arrow", schema.DOCUMENTS, rows, number),
+            write(folder, f"documents/{number}.arrow", schema.DOCUMENTS, rows, number),
             write(
                 folder,
                 f"signatures/{number}.arrow",
@@ -155,17 +171,15 @@ def _clean(folder: Path) -> None:
                 number,
             ),
         ]
-        counts = Counts(kept=len(rows), skipped={"request": 2})
+        counts = Counts(kept=len(rows))
         if number == 0:
             files.append(write(folder, "dropped/0.arrow", schema.DROPPED, DROPPED))
-            files.append(write(folder, "rejected/0.arrow", schema.REJECTED, REJECTED))
             for row in DROPPED:
                 counts.drop(row["rule"])
-            counts.reject("truncated")
-        counts.seen = counts.kept + sum(counts.dropped.values()) + sum(counts.rejected.values())
+        counts.seen = counts.kept + sum(counts.dropped.values())
         counts.note("redacted", "email", 4)
         units.append((files, counts))
-    save(folder, "clean", units)
+    save(folder, "filter", units)
 
 
 def _dedupe(folder: Path) -> None:

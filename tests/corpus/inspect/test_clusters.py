@@ -77,15 +77,15 @@ def test_clusters_are_json(build: Build) -> None:
 
 def test_a_stage_that_is_missing_is_named(build: Build) -> None:
     with pytest.raises(DatasetError, match=r"no finished stage dedupe/.*show clusters"):
-        clusters(build("clean"))
+        clusters(build("extract", "filter"))
 
 
-def test_a_dedupe_of_another_clean_is_noticed(build: Build) -> None:
+def test_a_dedupe_of_another_filter_is_noticed(build: Build) -> None:
     root = build()
-    manifest = files.read_json(f"{root}/clean", dataset.MANIFEST)
+    manifest = files.read_json(f"{root}/filter", dataset.MANIFEST)
     first, second = manifest["units"]
     first["fingerprint"], second["fingerprint"] = second["fingerprint"], first["fingerprint"]
-    files.write_json(f"{root}/clean", dataset.MANIFEST, manifest)
+    files.write_json(f"{root}/filter", dataset.MANIFEST, manifest)
     with pytest.raises(DatasetError, match="made from an"):
         clusters(root)
 

@@ -37,7 +37,7 @@ def test_the_first_documents_come_from_the_shards_in_order(build: Build) -> None
 
 
 def test_without_shards_they_come_from_the_parts(build: Build) -> None:
-    assert ids(build("clean"), limit=6) == [1, 2, 3, 4, 5, 6]
+    assert ids(build("extract", "filter"), limit=6) == [1, 2, 3, 4, 5, 6]
     assert ids(build(), stage="parts", limit=6) == [1, 2, 3, 4, 5, 6]
 
 
@@ -82,7 +82,7 @@ def test_dropped_documents_are_found_by_the_beginning_of_the_rule(build: Build) 
     found = documents(build(), rule="gopher")
     assert [entry.values["rule"] for entry in found] == ["gopher.min_words", "gopher.mean_word_length"]
     assert (found[0].kind, found[0].values["value"], found[0].values["limit"]) == ("dropped", 2.0, 50.0)
-    assert found[0].path == "clean/dropped/0.arrow"
+    assert found[0].path == "filter/dropped/0.arrow"
 
 
 def test_what_dedupe_removed_is_shown_with_its_text_and_its_survivor(build: Build) -> None:
@@ -91,7 +91,7 @@ def test_what_dedupe_removed_is_shown_with_its_text_and_its_survivor(build: Buil
     assert entry.values["text"].endswith("Kediler balık bekliyordu.")
     assert int(entry.values["survivor"], 16) == 1
     assert entry.values["jaccard"] == pytest.approx(0.81)
-    assert (entry.path, entry.row) == ("clean/parts/1.arrow", 0)
+    assert (entry.path, entry.row) == ("filter/documents/1.arrow", 0)
 
 
 def test_every_rule_together_gives_everything_that_went(build: Build) -> None:
@@ -126,7 +126,7 @@ def test_the_beginning_of_an_id_is_enough(build: Build) -> None:
 
 
 def test_without_shards_an_id_names_a_removed_document_once(build: Build) -> None:
-    (entry,) = documents(build("clean", "dedupe"), id=f"{6:032x}")
+    (entry,) = documents(build("extract", "filter", "dedupe"), id=f"{6:032x}")
     assert entry.kind == "removed"
 
 
@@ -166,21 +166,21 @@ def test_words_are_looked_for_in_the_text(build: Build) -> None:
 
 
 def test_stages_that_are_missing_are_named(build: Build) -> None:
-    root = build("clean")
+    root = build("extract", "filter")
     with pytest.raises(DatasetError, match="no finished stage shards/"):
         documents(root, stage="shards")
     with pytest.raises(DatasetError, match=r"'dedupe'.*there is no dedupe/ stage yet"):
         documents(root, rule="dedupe")
-    with pytest.raises(DatasetError, match="no finished stage clean/"):
+    with pytest.raises(DatasetError, match="no finished stage filter/"):
         documents(f"{build()}/shards", rule="gopher")
 
 
-def test_a_dedupe_of_another_clean_is_noticed(build: Build) -> None:
+def test_a_dedupe_of_another_filter_is_noticed(build: Build) -> None:
     root = build()
-    manifest = files.read_json(f"{root}/clean", dataset.MANIFEST)
+    manifest = files.read_json(f"{root}/filter", dataset.MANIFEST)
     first, second = manifest["units"]
     first["fingerprint"], second["fingerprint"] = second["fingerprint"], first["fingerprint"]
-    files.write_json(f"{root}/clean", dataset.MANIFEST, manifest)
+    files.write_json(f"{root}/filter", dataset.MANIFEST, manifest)
     with pytest.raises(DatasetError, match="made from an"):
         documents(root, rule="dedupe.exact")
 
@@ -207,7 +207,7 @@ def test_ids_and_pieces_of_tokens_come_on_request(build: Build) -> None:
 
 
 def test_token_shards_are_chosen_by_language_words_id_and_chance(build: Build) -> None:
-    root = build("clean", "shards", "tokens")
+    root = build("extract", "filter", "shards", "tokens")
     assert ids(root, stage="tokens", language="aze_Latn") == [4]
     assert ids(root, stage="tokens", find="TOPRAK KOKAR") == [7]
     assert ids(root, stage="tokens", find="TOPRAK KOKAR", language="deu_Latn") == []
@@ -223,7 +223,7 @@ def test_token_shards_are_chosen_by_language_words_id_and_chance(build: Build) -
 def test_tokens_without_their_tokenizer_are_not_read(build: Build) -> None:
     root = build("tokens")
     with pytest.raises(DatasetError, match=r"no finished stage tokens/.*build --until tokenize"):
-        documents(build("clean") + "/clean", stage="tokens")
+        documents(build("extract", "filter") + "/filter", stage="tokens")
     (Path(root) / "tokens" / MODEL).write_bytes(fit(["ab cd"], "bpe", 300))
     with pytest.raises(DatasetError, match="is not the model that made these tokens"):
         documents(root, stage="tokens")
@@ -250,7 +250,7 @@ def test_an_entry_is_json(build: Build) -> None:
 
 
 def test_rows_come_in_the_order_asked_for(build: Build) -> None:
-    folder = f"{build()}/clean"
+    folder = f"{build()}/filter"
     found = rows.take(folder, "parts/0.arrow", [4, 0, 3, 0], ["id"])
     assert [int(value, 16) for value in found.column("id").to_pylist()] == [5, 1, 4, 1]
     with pytest.raises(DatasetError, match="has 5 rows, row 5 was asked for"):

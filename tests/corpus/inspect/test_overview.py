@@ -32,22 +32,22 @@ def test_totals_are_those_of_the_shards(build: Build) -> None:
 
 
 def test_the_size_on_disk_is_shared_among_languages_and_adds_up(build: Build) -> None:
-    root = build("clean")
+    root = build("extract", "filter")
     found = overview(root)
-    parts = [root + f"/clean/parts/{n}.arrow" for n in (0, 1)]
+    parts = [root + f"/filter/documents/{n}.arrow" for n in (0, 1)]
     assert found.disk_bytes == sum(Path(part).stat().st_size for part in parts)
     assert sum(total.disk_bytes for total in found.languages) == pytest.approx(found.disk_bytes, abs=3)
 
 
-def test_without_shards_the_documents_are_those_that_clean_kept(build: Build) -> None:
-    found = overview(build("clean", "dedupe"))
-    assert (found.stage, found.documents) == ("clean", 8)
+def test_without_shards_the_documents_are_those_that_filter_kept(build: Build) -> None:
+    found = overview(build("extract", "filter", "dedupe"))
+    assert (found.stage, found.documents) == ("filter", 8)
     assert found.funnel.steps[-1].name == "surviving"
     assert found.funnel.faults == ()
 
 
 def test_tokens_are_counted_by_language_source_and_split(build: Build) -> None:
-    found = overview(build("clean", "dedupe", "shards", "tokens"))
+    found = overview(build("extract", "filter", "dedupe", "shards", "tokens"))
     assert found.stage == "shards"
     assert [total.tokens for total in found.tokens] == sorted((t.tokens for t in found.tokens), reverse=True)
     assert {(t.language, t.source, t.split): t.documents for t in found.tokens} == {
@@ -80,7 +80,7 @@ def test_token_shards_of_fewer_documents_are_noticed(build: Build) -> None:
 
 
 def test_hosts_are_counted_without_regard_to_case(build: Build) -> None:
-    found = overview(build("clean"), top=1)
+    found = overview(build("extract", "filter"), top=1)
     assert found.hosts == (("site1.example", 3),)
     assert found.hosts_total == 4  # three hosts, and one document has no URL
 
@@ -103,7 +103,7 @@ def test_of_very_many_hosts_the_rare_are_forgotten_and_their_number_is_bounded(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("corpus.inspect.overview.HOSTS", 1)
-    found = overview(build("clean"), top=9)
+    found = overview(build("extract", "filter"), top=9)
     true = {"site1.example": 3, "site2.example": 2, "site0.example": 2, "": 1}
     assert found.hosts_uncertain > 0
     assert len(found.hosts) < len(true)
@@ -117,7 +117,7 @@ def test_the_funnel_goes_from_records_to_shards_and_adds_up(build: Build) -> Non
         ("records", 17),
         ("document records", 13),
         ("documents read", 12),
-        ("kept by clean", 8),
+        ("kept by filter", 8),
         ("surviving", 5),
         ("in shards", 5),
     ]
@@ -131,9 +131,9 @@ def test_the_funnel_goes_from_records_to_shards_and_adds_up(build: Build) -> Non
 @pytest.mark.parametrize(
     ("stage", "change", "said"),
     [
-        ("clean", lambda m: m["units"][0]["counts"].update(kept=6), "counts do not add up"),
-        ("clean", lambda m: m["units"][0]["files"][0].update(rows=4), "in its documents files 7"),
-        ("clean", lambda m: m["units"][0]["files"][2].update(rows=9), "in its dropped files 9"),
+        ("filter", lambda m: m["units"][0]["counts"].update(kept=6), "counts do not add up"),
+        ("filter", lambda m: m["units"][0]["files"][0].update(rows=4), "in its documents files 7"),
+        ("filter", lambda m: m["units"][0]["files"][2].update(rows=9), "in its dropped files 9"),
         ("dedupe", lambda m: m["units"][0]["counts"].update(seen=9, kept=6), "dedupe read 9"),
         ("dedupe", lambda m: m["units"][0]["files"][0].update(rows=2), "in its removed files 2"),
         (
@@ -154,10 +154,10 @@ def test_numbers_that_disagree_are_named(
     assert any(said in fault for fault in overview(root).funnel.faults)
 
 
-@pytest.mark.parametrize("stage", ["clean", "dedupe", "shards"])
+@pytest.mark.parametrize("stage", ["filter", "dedupe", "shards"])
 def test_one_stage_can_be_looked_at_alone(build: Build, stage: str) -> None:
     found = overview(f"{build()}/{stage}")
-    assert found.documents == {"clean": 8, "dedupe": 0, "shards": 5}[stage]
+    assert found.documents == {"filter": 8, "dedupe": 0, "shards": 5}[stage]
     assert found.funnel.faults == ()
 
 

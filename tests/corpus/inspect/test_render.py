@@ -47,7 +47,7 @@ def test_the_overview_says_what_is_there_and_what_went(build: Build) -> None:
 
 
 def test_tokens_are_a_table_of_the_overview(build: Build) -> None:
-    found = overview(build("clean", "dedupe", "shards", "tokens"))
+    found = overview(build("extract", "filter", "dedupe", "shards", "tokens"))
     text = one_line(printed(render_overview, found))
     total = sum(total.tokens for total in found.tokens)
     assert "tokens of split documents tokens share text bytes/token tur_Latn/web train 2" in text

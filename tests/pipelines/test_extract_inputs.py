@@ -1,4 +1,4 @@
-"""What the clean stage makes of files that cannot be read: counted, named, and the end of a build."""
+"""What the extract stage makes of files that cannot be read: counted, named, and the end of a build."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from pipelines.options import Runner
 QUIET = Console(quiet=True)
 
 
-def run(folder: Path, *sources: dict[str, Any], **clean: Any) -> dataset.Manifest:
-    data = {"output": "out", "source": list(sources), "clean": clean}
-    build.run(parse(data, "test"), folder, Runner(), QUIET, "clean")
-    return dataset.load(str(folder / "out" / "clean"))
+def run(folder: Path, *sources: dict[str, Any], **extract: Any) -> dataset.Manifest:
+    data = {"output": "out", "source": list(sources), "extract": extract}
+    build.run(parse(data, "test"), folder, Runner(), QUIET, "extract")
+    return dataset.load(str(folder / "out" / "extract"))
 
 
 def source(kind: str, *paths: str, **more: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_an_unreadable_file_is_named_and_stops_the_build(
         StageError, match=rf"1 of 2 input files could not be read: bad \({cause}: .*"
     ) as caught:
         run(tmp_path, good, bad)
-    assert "clean.max_unreadable_files allows 0%" in str(caught.value)
+    assert "extract.max_unreadable_files allows 0%" in str(caught.value)
     counts = run(tmp_path, good, bad, max_unreadable_files=0.5).counts()
     counts.check("here")
     assert counts.rejected == {}
@@ -79,7 +79,7 @@ def test_raising_the_limit_does_no_finished_unit_again(tmp_path: Path) -> None:
     sources = source("jsonl", "good.jsonl"), source("parquet", "bad")
     with pytest.raises(StageError):
         run(tmp_path, *sources)
-    parts = tmp_path / "out" / "clean" / "parts"
+    parts = tmp_path / "out" / "extract" / "extracted"
     before = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
     run(tmp_path, *sources, max_unreadable_files=1.0)
     assert {path.name: path.stat().st_mtime_ns for path in parts.iterdir()} == before

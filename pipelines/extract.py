@@ -1,0 +1,252 @@
+"""The extract stage: the records of an input file, or of a group of small ones, become texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from corpus import dataset, files, language
+from corpus.config import Config, Extract, Source
+from corpus.counts import Counts
+from corpus.extract import Extracted, Extractor, Overtime
+from corpus.filter import Document
+from corpus.rows import Rows, UnitFiles
+from corpus.schema import DROPPED, EXTRACTED, REJECTED
+from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
+from pipelines import readings
+from pipelines.errors import StageError
+from pipelines.filter import document_row
+from pipelines.inputs import Checksums
+from pipelines.progress import Beat
+from pipelines.readings import Reading
+from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
+
+NAME = "extract"
+VERSION = 1
+
+_MIB = 1 << 20
+_BATCH = 64  # items that go through the steps together
+_BATCH_BYTES = 8 << 20
+_MANY = 100  # records from which a share of unreadable ones means something
+_BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
+_UNREADABLE = "unreadable files"  # topic of the counts, by name
+_NAMED = 10  # files, rules or causes that a message names
+
+
+class TooManyRejectedError(ValueError):
+    """More of an input is unreadable than the configuration allows."""
+
+
+def plan(context: Context) -> Stage:
+    """Plan the stage: find and name every input.
+
+    Raises ConfigError where a pattern matches nothing, or a file cannot be read or is the build's own.
+    """
+    config, base = context.config, context.base
+    settings = _settings(config.extract)
+    folder = context.folder(NAME)
+    known = Checksums(folder)
+    unit_bytes = int(config.extract.unit_mb * _MIB)
+    units: list[Planned] = []
+    for source in config.source:
+        for found in readings.find(source, base, config.output, known, unit_bytes):
+            own: dict[str, object] = {"extract": settings, "source": found.reading.identity}
+            label = found.reading.label
+            units.append(plan_unit(NAME, VERSION, own, label, found.inputs, found.reading, found.bytes))
+    if not is_foreign(folder):
+        known.save()
+    return Stage(
+        name=NAME,
+        version=VERSION,
+        folder=folder,
+        settings=settings,
+        units=tuple(units),
+        work=partial(extract_unit, config.extract),
+        rules=_rules(config.extract),
+        check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
+    )
+
+
+def _settings(settings: Extract) -> dict[str, object]:
+    """Return all that extraction reads: the configuration, and the models that it names by content."""
+    dump = settings.model_dump(mode="json", exclude={"max_unreadable_files", "unit_mb"})
+    # A model is known by its content: a corpus that moves with its configuration is not extracted anew.
+    dump["language_model"] = Path(settings.language_model).name
+    models = [files.checksum(str(path)) for path in language.model_paths(settings.language_model)]
+    return {**dump, "models": models}
+
+
+def _rules(settings: Extract) -> tuple[str, ...]:
+    """Return the rules, or families of them, that may drop records."""
+    by_url = bool(settings.blocked_hosts or settings.blocked_url_words)
+    return (*(("url",) if by_url else ()), "text.empty")
+
+
+def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Extract the text of every record of a unit's files."""
+    reading: Reading = unit.task
+    source = reading.source
+    extractor = Extractor(settings)
+    counts = Counts()
+    with UnitFiles(folder, unit.fingerprint) as written:
+        sinks = Sinks(written.open(EXTRACTED), written.open(DROPPED), written.open(REJECTED))
+        for number, (name, path) in enumerate(reading.named):
+            size = (files.size("", path) or 0) if source.format in _BY_BYTES and not reading.piece else 0
+            for items in _batches(reading.items(path)):
+                raws = [item for item in items if isinstance(item, RawDocument)]
+                extracted = iter(extractor.extract(raws))
+                for item in items:
+                    if isinstance(item, Skipped):
+                        counts.skip(item.kind)
+                        continue
+                    if isinstance(item, Unreadable):
+                        counts.note(_UNREADABLE, f"{name} ({item.cause}: {item.detail[:200]})")
+                        continue
+                    counts.seen += 1
+                    origin = {"source": source.name, "file": name}
+                    if isinstance(item, Rejected):
+                        sinks.reject(counts, item, item.cause, item.detail, origin)
+                        continue
+                    settle(next(extracted), sinks, counts, origin)
+                last = items[-1]
+                share = min(1.0, last.offset / size) if size and not isinstance(last, Unreadable) else 0.0
+                beat(counts.seen, counts.kept, (number + share) / len(reading.named))
+        _check_rejected(counts, settings.max_rejected, source, unit.name)
+    return Outcome(written.files, counts, extractor.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """The files of a unit."""
+
+    extracted: Rows
+    dropped: Rows
+    rejected: Rows
+
+    def reject(
+        self, counts: Counts, raw: Rejected | RawDocument, cause: str, detail: str, origin: dict[str, Any]
+    ) -> None:
+        """Write down a record that could not be read."""
+        counts.reject(cause)
+        fetched = raw.fetched if isinstance(raw, RawDocument) else None
+        self.rejected.add(
+            {
+                **origin,
+                "cause": cause,
+                "detail": detail,
+                "url": raw.url,
+                "fetched": fetched,
+                "offset": raw.offset,
+            }
+        )
+
+
+def _batches(items: Items) -> Iterator[list[Item]]:
+    """Put items together until they are `_BATCH` or hold `_BATCH_BYTES`."""
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.content) if isinstance(item, RawDocument) else 0
+        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def settle(record: Extracted, sinks: Sinks, counts: Counts, origin: dict[str, Any]) -> None:
+    """Write a record where it belongs, and count it."""
+    if failure := record.failure:
+        cause = "timeout" if isinstance(failure, Overtime) else f"extractor-{failure.cause}"
+        sinks.reject(counts, record.raw, cause, str(failure), origin)
+        return
+    row = _row(record, origin)
+    if drop := record.drop:
+        counts.drop(drop.rule)
+        document = document_row(Document(row, record.text))
+        sinks.dropped.add({**document, "rule": drop.rule, "value": drop.value, "limit": drop.limit})
+        return
+    counts.kept += 1
+    counts.note("languages", record.language)
+    counts.note("extracted", "bytes", row["bytes"])
+    for kind, times in record.repaired.items():
+        counts.note("repaired", kind, times)
+    sinks.extracted.add(row)
+
+
+def _row(record: Extracted, origin: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **origin,
+        "text": record.text,
+        "url": record.raw.url,
+        "fetched": record.raw.fetched,
+        "offset": record.raw.offset,
+        "encoding": record.encoding,
+        "language": record.language,
+        "language_score": record.language_score,
+        "bytes": len(record.text.encode("utf-8")),
+        "truncated": record.raw.truncated,
+    }
+
+
+def _check_rejected(counts: Counts, limit: float, source: Source, unit: str) -> None:
+    rejected = sum(counts.rejected.values())
+    if counts.seen >= _MANY and rejected > limit * counts.seen:
+        worst = max(counts.rejected, key=counts.rejected.__getitem__)
+        raise TooManyRejectedError(
+            f"{rejected} of {counts.seen} records of {unit} (source {source.name!r}, read as "
+            f"{source.format}) could not be read, most for {worst!r}; extract.max_rejected allows "
+            f"{limit:.0%}: check that the format is right, or raise the limit"
+        )
+
+
+def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest) -> None:
+    """Raise StageError where too many files could not be read, or where nothing was kept.
+
+    `sources` are the names of the units' sources.
+    """
+    counts = manifest.counts()
+    unreadable = list(counts.noted.get(_UNREADABLE, ()))
+    files_read = sum(len(unit.inputs) for unit in manifest.units)
+    limit = config.extract.max_unreadable_files
+    if len(unreadable) > limit * files_read:
+        more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+        raise StageError(
+            f"{len(unreadable)} of {files_read} input files could not be read: "
+            f"{'; '.join(unreadable[:_NAMED])}{more}\n"
+            f"extract.max_unreadable_files allows {limit:.0%}: leave these files out, correct their source's "
+            f"format, or raise the limit"
+        )
+    for source in dict.fromkeys(sources):
+        own = Counts()
+        for name, unit in zip(sources, manifest.units, strict=True):
+            if name == source:
+                own.add(unit.counts)
+        if own.seen and own.rejected.get("missing-text") == own.seen:
+            raise StageError(_no_text_column(config, source, own.seen))
+    if not counts.kept:
+        raise StageError(f"nothing was kept: {_fates(counts)}")
+
+
+def _no_text_column(config: Config, source: str, seen: int) -> str:
+    column = next(each.text_column for each in config.source if each.name == source)
+    return (
+        f"source {source!r}: text_column {column!r} is a key of none of its {seen} lines; "
+        f"`derlem show {config.output} --rejected` lists the keys that there are"
+    )
+
+
+def _fates(counts: Counts) -> str:
+    """Return in words where all documents went, the most common rule or cause first."""
+    fates = [(number, f"dropped by {rule}") for rule, number in counts.dropped.items()]
+    fates += [(number, f"rejected as {cause}") for cause, number in counts.rejected.items()]
+    fates += [(number, f"skipped as {kind} (not a document)") for kind, number in counts.skipped.items()]
+    if not fates:
+        return "the inputs hold no record"
+    fates.sort(key=lambda fate: (-fate[0], fate[1]))
+    words = ", ".join(f"{number:,} {what}" for number, what in fates[:_NAMED])
+    return f"of {counts.seen:,} documents, {words}"
