@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus import chain, files
+from corpus.batches import Batches, Digests, Numbers
 from corpus.counts import Counts, CountsError
 from corpus.schema import KINDS, Kind
 from corpus.settings import ConfigError
@@ -41,19 +44,6 @@ class Input(_Record):
 
     name: str
     checksum: str
-
-
-class Batches(_Record):
-    """The record batches of a token shard, column by column: where each lies, what it holds, its checksum.
-
-    So one is read by one ranged read, without the file's footer (`read_batch`).
-    """
-
-    offset: tuple[int, ...]
-    length: tuple[int, ...]
-    documents: tuple[int, ...]
-    tokens: tuple[int, ...]
-    xxh3: tuple[str, ...]  # XXH3-64 of the `length` bytes at `offset`, 16 hexadecimal digits
 
 
 class File(_Record):
@@ -138,8 +128,12 @@ class ArrowWriter:
 
     def batches(self) -> Batches | None:
         """Return the places of the batches of tokens; None where there are none."""
-        columns = zip(*self._places, strict=True)
-        return Batches(**dict(zip(Batches.model_fields, columns, strict=True))) if self._places else None
+        if not self._places:
+            return None
+        *numbers, digests = zip(*self._places, strict=True)
+        offset, length, documents, tokens = (Numbers(Numbers.pack(column)) for column in numbers)
+        xxh3 = Digests(Digests.pack(digests))
+        return Batches(offset=offset, length=length, documents=documents, tokens=tokens, xxh3=xxh3)
 
 
 class Slot:
@@ -186,25 +180,52 @@ def create(
 def load(folder: str) -> Manifest:
     """Read a stage's manifest; DatasetError where there is none or derlem cannot read it."""
     try:
-        value = files.read_json(folder, MANIFEST)
-    except (ValueError, IsADirectoryError) as error:
+        data = files.read_bytes(folder, MANIFEST)
+    except IsADirectoryError as error:
         raise _damaged(folder, error) from None
-    if value is None:
+    if data is None:
         raise NotThereError(
             f"{folder} has no {MANIFEST}: the stage did not finish, or this is no derlem dataset; "
             f"run the build again and it goes on where it stopped"
         )
-    form = value.get("format") if isinstance(value, dict) else None
+    try:
+        with _without_collector():
+            manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        _check_format(folder, _format(data))
+        raise _damaged(folder, error) from None
+    _check_format(folder, manifest.format)
+    return manifest
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Run the block, which makes many objects and no garbage, without a collector that visits them all."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _format(data: bytes) -> object:
+    """Return the format of a manifest that is not one of this derlem's."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):  # damaged, of whatever format
+        return FORMAT
+    return value.get("format") if isinstance(value, dict) else None
+
+
+def _check_format(folder: str, form: object) -> None:
     if form != FORMAT:
         raise DatasetError(f"{folder}/{MANIFEST} has format {form!r}; this derlem reads {FORMAT}")
-    try:
-        return Manifest.model_validate(value)
-    except ValidationError as error:
-        raise _damaged(folder, error) from None
 
 
 def _damaged(folder: str, error: Exception) -> DatasetError:
-    first = str(error).splitlines()[0]
+    first = " ".join(line.strip() for line in str(error).splitlines()[:3])
     return DatasetError(
         f"{folder}/{MANIFEST} is damaged ({first}): run the build again, which writes it anew from its units"
     )
@@ -212,7 +233,7 @@ def _damaged(folder: str, error: Exception) -> DatasetError:
 
 def save(folder: str, manifest: Manifest) -> None:
     """Write the manifest, last of all."""
-    files.write_json(folder, MANIFEST, manifest.model_dump(mode="json"))
+    files.write_bytes(folder, MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
 
 
 @contextmanager

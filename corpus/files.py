@@ -285,6 +285,16 @@ def write_json(folder: str, path: str, value: Any, sweeps: bool = False) -> Writ
     return write_bytes(folder, path, text.encode("utf-8", "backslashreplace") + b"\n", sweeps)
 
 
+def read_bytes(folder: str, path: str) -> bytes | None:
+    """Read a file whole; None if it does not exist."""
+    fs, target = filesystem(join(folder, path))
+    try:
+        data: bytes = fs.cat_file(target)
+    except FileNotFoundError:
+        return None
+    return data
+
+
 def read_json(folder: str, path: str) -> Any | None:
     """Read a JSON file; None if it does not exist, ValueError if it is damaged."""
     fs, target = filesystem(join(folder, path))

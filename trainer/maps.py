@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 from xxhash import xxh3_64_intdigest as xxh3
 
 from corpus import files
-from corpus.dataset import Batches, DatasetError
+from corpus.batches import Batches
+from corpus.dataset import DatasetError
 from corpus.schema import KINDS, token_dtype
 from trainer.cache import Cache, fetch, map_file
 from trainer.gather import SOURCE
@@ -25,6 +25,7 @@ from trainer.threads import Threads
 from trainer.tokens import Tokens, by_stream
 
 FETCHERS = 16  # reads in flight
+_EMPTY = np.empty(0, np.int64)
 _CACHED = 4 * FETCHERS  # batches that a cache must have room for
 _MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
 
@@ -58,7 +59,7 @@ class Maps:
         self._length = _column(places, "length", np.int32)
         self._documents = _column(places, "documents", np.int32)
         self._tokens = _column(places, "tokens", np.int32)
-        checksums = bytes.fromhex("".join(chain.from_iterable(of_file.xxh3 for of_file in places)))
+        checksums = bytes.fromhex("".join(of_file.xxh3.text for of_file in places))
         self._checksum = np.frombuffer(checksums, ">u8")
         # Where its tokens and its documents' limits lie, in bytes from its beginning; 0: not opened yet.
         self._values = np.zeros_like(self._length)
@@ -230,5 +231,4 @@ class Maps:
 
 
 def _column(places: list[Batches], name: str, kind: DTypeLike) -> NDArray[np.int64]:
-    counts = sum(len(of_file.offset) for of_file in places)
-    return np.fromiter(chain.from_iterable(getattr(of_file, name) for of_file in places), kind, counts)
+    return np.concatenate([_EMPTY, *(getattr(of_file, name).array() for of_file in places)]).astype(kind)

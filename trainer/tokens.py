@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus import dataset, files
-from corpus.dataset import Batches, DatasetError, File, Manifest, NotThereError
+from corpus import batches, dataset, files
+from corpus.batches import Batches
+from corpus.dataset import DatasetError, File, Manifest, NotThereError
 from corpus.deal import VALIDATION
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import Lost, lost
@@ -110,7 +111,7 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
     Shards made by copies give a stream for each number of repeats: "tur_Latn/books x3".
     """
     return [
-        Stream(name, np.array([count for file in held for count in _batches(file).tokens], np.int64))
+        Stream(name, np.concatenate([_EMPTY, *(_batches(file).tokens.array() for file in held)]))
         for name, held in by_stream(tokens, split).items()
     ]
 
@@ -118,7 +119,7 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
 def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
     """Return where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
     return [
-        [(file, number) for file in held for number in range(len(_batches(file).tokens))]
+        [(file, number) for file in held for number in range(len(_batches(file).offset))]
         for held in by_stream(tokens, split).values()
     ]
 
@@ -145,11 +146,11 @@ def _stream(file: File) -> str:
 
 
 _LEAST = 2 * SMALLEST  # of a default weight: some above what a mixture refuses, since they are many
-_NONE = Batches(offset=(), length=(), documents=(), tokens=(), xxh3=())
+_EMPTY = np.empty(0, np.int64)
 
 
 def _batches(file: File) -> Batches:
-    return file.batches or _NONE
+    return file.batches or batches.NONE
 
 
 def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
@@ -220,7 +221,7 @@ def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -
     content = hashlib.blake2b(digest_size=16)
     for held in by_stream(tokens, split).values():
         for file in held:
-            content.update("".join(_batches(file).xxh3).encode())
+            content.update(_batches(file).xxh3.text.encode())
     read, before = [], 0
     for phase in order.phases:
         if before >= step:
