@@ -79,6 +79,7 @@ def plan(context: Context) -> Stage:
         settings=settings,
         units=tuple(units),
         work=partial(shard_unit, config.shard),
+        worker_bytes=64 << 20,  # it deals out 30 MB a second
     )
 
 

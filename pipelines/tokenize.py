@@ -68,6 +68,7 @@ def plan(context: Context) -> Stage:
         units=tuple(units),
         work=partial(tokenize_unit, shards, pieces.model, config.tokenizer.bos, config.tokenizer.by_copies),
         beside={MODEL: pieces.model},
+        worker_bytes=8 << 20,
     )
 
 

@@ -36,6 +36,14 @@ def shared_data() -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def eager_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start as many workers as are asked for, however small the work is."""
+    from pipelines import stage
+
+    monkeypatch.setattr(stage, "useful_workers", lambda planned, pending, most: min(most, len(pending)))
+
+
+@pytest.fixture
 def no_authorities(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust nobody; besides, the machine's list of authorities takes longer to read than a test lasts."""
     folder = tmp_path_factory.mktemp("authorities")

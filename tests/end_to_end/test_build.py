@@ -68,6 +68,7 @@ def test_both_splits_are_there_and_share_no_document(built: Path) -> None:
     assert not ids["train"] & ids["validation"]
 
 
+@pytest.mark.usefixtures("eager_workers")
 def test_two_workers_write_the_same_bytes_as_one(built: Path, tmp_path: Path, derlem: Command) -> None:
     path = write_input(tmp_path)
     derlem("build", path, "--workers", "2")

@@ -99,6 +99,7 @@ def test_the_documents_of_a_step_are_printed(tokenized: Path, derlem: Command) -
         assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.usefixtures("eager_workers")
 def test_two_workers_give_the_same_token_shards(tokenized: Path, derlem: Command) -> None:
     tokens = tokenized.parent / "corpus" / "tokens"
     once = final_files(tokens)
