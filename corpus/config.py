@@ -64,8 +64,8 @@ class Extract(Section):
     )
     max_rejected: Share = Field(
         0.5,
-        description="An input file (or group of small ones) of 100 records or more with a larger unreadable "
-        "share stops the stage.",
+        description="An input file (or group of small ones, or piece of a large one) of 100 records or more "
+        "with a larger unreadable share stops the stage.",
     )
     max_unreadable_files: Share = Field(
         0.0, description="A larger share of input files that cannot be read at all stops the build."

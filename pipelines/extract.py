@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import dataset, files, language
-from corpus.config import Config, Extract, Source
+from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.extract import Extracted, Extractor, Overtime
 from corpus.filter import Document
@@ -211,7 +211,8 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
     """
     counts = manifest.counts()
     unreadable = list(counts.noted.get(_UNREADABLE, ()))
-    files_read = sum(len(unit.inputs) for unit in manifest.units)
+    named = zip(sources, manifest.units, strict=True)
+    files_read = len({(source, each.name) for source, unit in named for each in unit.inputs})
     limit = config.extract.max_unreadable_files
     if len(unreadable) > limit * files_read:
         more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
@@ -221,11 +222,10 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
             f"extract.max_unreadable_files allows {limit:.0%}: leave these files out, correct their source's "
             f"format, or raise the limit"
         )
-    for source in dict.fromkeys(sources):
-        own = Counts()
-        for name, unit in zip(sources, manifest.units, strict=True):
-            if name == source:
-                own.add(unit.counts)
+    by_source: dict[str, Counts] = {}
+    for source, unit in zip(sources, manifest.units, strict=True):
+        by_source.setdefault(source, Counts()).add(unit.counts)
+    for source, own in by_source.items():
         if own.seen and own.rejected.get("missing-text") == own.seen:
             raise StageError(_no_text_column(config, source, own.seen))
     if not counts.kept:
@@ -233,9 +233,12 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
 
 
 def _no_text_column(config: Config, source: str, seen: int) -> str:
-    column = next(each.text_column for each in config.source if each.name == source)
+    given = next(each for each in config.source if each.name == source)
+    missing = f"text_column {given.text_column!r} is a key of none of its {seen} lines"
+    if given.format not in FORMATS:
+        missing = f"none of the {seen} rows of {given.format} has a 'text' or 'html'"
     return (
-        f"source {source!r}: text_column {column!r} is a key of none of its {seen} lines; "
+        f"source {source!r}: {missing}; "
         f"`derlem show {config.output} --rejected` lists the keys that there are"
     )
 

@@ -101,6 +101,13 @@ def test_a_reader_that_fails_names_file_and_line(tmp_path: Path, derlem: Command
     assert "Traceback" not in said
 
 
+def test_a_reader_that_yields_no_text_at_all_is_one_message(tmp_path: Path, derlem: Command) -> None:
+    other = "def read(path, source):\n    for line in open(path):\n        yield {'body': line}\n"
+    done = derlem("build", write_own(tmp_path, other), check=False)
+    assert done.returncode == 1
+    assert "rows of my_reader.py:read has a 'text' or 'html'" in " ".join(done.stderr.split())
+
+
 def write_large(folder: Path, unit_mb: float) -> Path:
     """Write a file of lines with a bad one in its middle, and the configuration that cuts it."""
     folder.mkdir()
@@ -135,7 +142,7 @@ def test_a_large_file_is_cut_into_units_that_give_the_same_documents(tmp_path: P
     manifests: list[Any] = [
         dataset.load(str(tmp_path / name / "corpus" / "extract")) for name in ("whole", "cut")
     ]
-    assert [len(manifest.units) for manifest in manifests][0] == 1
+    assert len(manifests[0].units) == 1
     assert len(manifests[1].units) > 4
     assert manifests[0].counts() == manifests[1].counts()
     assert offsets(tmp_path / "cut") == offsets(tmp_path / "whole")
