@@ -200,14 +200,14 @@ def test_the_order_of_the_parts_means_nothing(tmp_path: Path) -> None:
     write_stages(tmp_path, parts, [(4, 7)])
     settings = config(tmp_path, group_mb=0.003)
     before = [unit.fingerprint for unit in shard.plan(Context(settings)).units]
-    clean = dataset.load(str(tmp_path / "clean"))
-    dataset.save(str(tmp_path / "clean"), clean.model_copy(update={"units": clean.units[::-1]}))
+    parts = dataset.load(str(tmp_path / "filter"))
+    dataset.save(str(tmp_path / "filter"), parts.model_copy(update={"units": parts.units[::-1]}))
     assert [unit.fingerprint for unit in shard.plan(Context(settings)).units] == before
 
 
 def test_a_dedupe_of_other_parts_is_refused(tmp_path: Path) -> None:
     write_stages(tmp_path, [[document(0)], [document(1)]], [])
-    clean = dataset.load(str(tmp_path / "clean"))
-    dataset.save(str(tmp_path / "clean"), clean.model_copy(update={"units": clean.units[:1]}))
+    parts = dataset.load(str(tmp_path / "filter"))
+    dataset.save(str(tmp_path / "filter"), parts.model_copy(update={"units": parts.units[:1]}))
     with pytest.raises(dataset.DatasetError, match="1 of its parts are gone, 0 are new; run the build again"):
         shard.plan(Context(config(tmp_path)))

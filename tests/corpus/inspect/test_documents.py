@@ -251,10 +251,10 @@ def test_an_entry_is_json(build: Build) -> None:
 
 def test_rows_come_in_the_order_asked_for(build: Build) -> None:
     folder = f"{build()}/filter"
-    found = rows.take(folder, "parts/0.arrow", [4, 0, 3, 0], ["id"])
+    found = rows.take(folder, "documents/0.arrow", [4, 0, 3, 0], ["id"])
     assert [int(value, 16) for value in found.column("id").to_pylist()] == [5, 1, 4, 1]
     with pytest.raises(DatasetError, match="has 5 rows, row 5 was asked for"):
-        rows.take(folder, "parts/0.arrow", [5])
+        rows.take(folder, "documents/0.arrow", [5])
 
 
 def test_files_behind_the_last_row_needed_are_not_opened() -> None:

@@ -117,13 +117,14 @@ def test_the_funnel_goes_from_records_to_shards_and_adds_up(build: Build) -> Non
         ("records", 17),
         ("document records", 13),
         ("documents read", 12),
+        ("texts", 12),
         ("kept by filter", 8),
         ("surviving", 5),
         ("in shards", 5),
     ]
     for step, following in zip(funnel.steps, funnel.steps[1:], strict=False):
         assert step.documents - sum(loss.documents for loss in step.losses) == following.documents
-    removed = {loss.why: loss.documents for loss in funnel.steps[3].losses}
+    removed = {loss.why: loss.documents for loss in funnel.steps[4].losses}
     assert removed == {"dedupe.exact": 1, "dedupe.near": 1, "dedupe.url": 1}
     assert funnel.faults == ()
 
