@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pyarrow.ipc as ipc
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corpus import chain, files
+from corpus import chain, files, garbage
 from corpus.batches import Batches, Digests, Numbers
 from corpus.counts import Counts, CountsError
 from corpus.schema import KINDS, Kind
@@ -81,6 +80,10 @@ class Manifest(_Record):
     units: tuple[Unit, ...]
     facts: dict[str, object] = Field(default_factory=dict)
     beside: dict[str, str] = Field(default_factory=dict)  # SHA-256 of files that belong to the whole stage
+
+    def as_json(self) -> bytes:
+        """Return what is written of it: equal manifests are equal bytes."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
 
     def files(self, kind: str) -> list[File]:
         """Return the files of one kind, in unit order."""
@@ -189,25 +192,13 @@ def load(folder: str) -> Manifest:
             f"run the build again and it goes on where it stopped"
         )
     try:
-        with _without_collector():
+        with garbage.none():
             manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         _check_format(folder, _format(data))
         raise _damaged(folder, error) from None
     _check_format(folder, manifest.format)
     return manifest
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Run the block, which makes many objects and no garbage, without a collector that visits them all."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _format(data: bytes) -> object:
@@ -233,7 +224,7 @@ def _damaged(folder: str, error: Exception) -> DatasetError:
 
 def save(folder: str, manifest: Manifest) -> None:
     """Write the manifest, last of all."""
-    files.write_bytes(folder, MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    files.write_bytes(folder, MANIFEST, manifest.as_json())
 
 
 @contextmanager

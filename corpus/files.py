@@ -12,18 +12,24 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import fsspec
+import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
 from corpus.settings import ConfigError
 
 _BLOCK = 1 << 16
+_VERSIONS = ("md5Hash", "ETag", "etag", "crc32c")  # what stores call the version of an object
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
+
+Stamp = list[int]
+"""What changes with a file's content; its length comes first."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _OWN = ("file://", "local://")  # URLs of this machine's own file system
 _TEMPORARY = re.compile(r"(.+)\.tmp-[0-9a-f]{8}")
@@ -372,10 +378,44 @@ def remove_abandoned_folders(home: Path, prefix: str) -> None:
                 os.close(handle)
 
 
-def stamp(path: str) -> list[int]:
+def stamp(path: str) -> Stamp:
     """Return what changes with a local file's content: length, times and inode."""
-    found = os.stat(filesystem(path)[1])
+    return _stamp(os.stat(filesystem(path)[1]))
+
+
+def _stamp(found: os.stat_result) -> Stamp:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def listing(folder: str) -> dict[str, Stamp]:
+    """Return all files below a folder by their names from there, each with its stamp, by one listing.
+
+    On a store the stamp is the length and a hash of the version that the store tells.
+    """
+    fs, root = filesystem(folder)
+    if is_local(folder):
+        return dict(_walked(root, ""))
+    fs.invalidate_cache(root)
+    found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+    return {path[len(root) :].lstrip("/"): _stamp_told(info) for path, info in found.items()}
+
+
+def _walked(folder: str, above: str) -> Iterator[tuple[str, Stamp]]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walked(entry.path, f"{above}{entry.name}/")
+        else:
+            with suppress(FileNotFoundError):  # gone meanwhile, or a link to nothing
+                yield above + entry.name, _stamp(entry.stat())
+
+
+def _stamp_told(info: Mapping[str, Any]) -> Stamp:
+    version = next((info[key] for key in (*_VERSIONS, *_TIMES) if info.get(key)), "")
+    return [int(info.get("size") or 0), xxhash.xxh3_64_intdigest(str(version).encode()) >> 1]
 
 
 def sha256(url: str) -> str:
@@ -396,7 +436,7 @@ def checksum(url: str) -> str:
         return f"sha256:{sha256(url)}"
     fs, target = filesystem(url)
     info = fs.info(target)
-    for key in ("md5Hash", "ETag", "etag", "crc32c"):
+    for key in _VERSIONS:
         if info.get(key):
             return f"{key}:{info[key]}"
     return f"sha256:{sha256(url)}"

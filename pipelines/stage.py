@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from corpus import chain, dataset, files
+from corpus import chain, dataset, files, versions
 from corpus.config import Config
 from corpus.counts import Counts
 from corpus.settings import ConfigError
@@ -172,14 +172,20 @@ def run(
     started = time.monotonic()
     if is_foreign(stage.folder):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
-    files.write_json(stage.folder, sweep.CLAIM, {"stage": stage.name})
+    upgrade = _claim(stage)
     sweep.sweep_temporaries(stage.folder, tuple(stage.beside))
-    pending = records.pending(stage.folder, stage.units)
+    known = records.scan(stage.folder)
+    pending = known.pending(stage.units)
     for unit in pending:
         for left in ("error", "progress"):
-            files.remove(stage.folder, f"{UNITS}/{unit.fingerprint}.{left}")
-    before = _finished(stage)
-    if pending or before is None:
+            if (name := f"{UNITS}/{unit.fingerprint}.{left}") in known.listed:
+                files.remove(stage.folder, name)
+    if pending and upgrade:
+        console.print(f"{upgrade}: {len(pending):,} units of {stage.name} are made again", markup=False)
+    manifest = None if pending else _manifest(stage, known.collect(stage.units))
+    written = files.read_bytes(stage.folder, dataset.MANIFEST)
+    is_written = manifest is not None and written == manifest.as_json()
+    if not is_written and not _is_of_these_units(stage, manifest):
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)
     local = runner.is_local and files.is_local(stage.folder)
@@ -196,32 +202,25 @@ def run(
         raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         raise StageError(_explain(stage, pending, error)) from error
-    made = [records.read(stage.folder, unit.name, unit.fingerprint) for unit in stage.units]
-    manifest = dataset.Manifest(
-        stage=stage.name,
-        version=stage.version,
-        settings=stage.settings,
-        units=tuple(dataset.Unit.model_validate(record["unit"]) for record in made),
-        facts={key: value for record in made for key, value in record["facts"].items()},
-        beside={path: hashlib.sha256(content).hexdigest() for path, content in stage.beside.items()},
-    )
+    if manifest is None:
+        known.list_again()
+        manifest = _manifest(stage, known.collect(stage.units))
     for done in manifest.units:
         done.counts.check(f"stage {stage.name}, unit {done.name}")
-    fresh = {unit.fingerprint for unit in pending}
     summary = report.summarise(
         manifest,
         stage.rules,
-        [record for record in made if record["unit"]["fingerprint"] in fresh],
+        [record.model_dump(mode="json") for record in known.collect(pending)],
         time.monotonic() - started,
         sum(unit.weight for unit in pending) if stage.worker_bytes else None,
     )
     for path, content in stage.beside.items():
         files.write_bytes(stage.folder, path, content)
     # Where nothing was to do, the last report still tells how this was made.
-    if pending or before != manifest or files.size(stage.folder, dataset.REPORT) is None:
+    if not is_written or dataset.REPORT not in known.listed:
         files.write_json(stage.folder, dataset.REPORT, summary)
         dataset.save(stage.folder, manifest)
-    sweep.sweep(stage.folder, manifest)
+    sweep.sweep(stage.folder, manifest, known.listed)
     report.show(summary, console)
     if stage.check is not None:
         stage.check(manifest)
@@ -277,20 +276,43 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
     return unit.fingerprint
 
 
-def _finished(stage: Stage) -> dataset.Manifest | None:
-    """Return the stage's manifest where it is that of the planned units."""
+def _claim(stage: Stage) -> str:
+    """Write which stage the folder belongs to; return which libraries were upgraded since the last time."""
+    before: object = None
+    with suppress(ValueError):  # damaged
+        before = files.read_json(stage.folder, sweep.CLAIM)
+    claim: dict[str, object] = {"stage": stage.name}
+    if versions.KEY in stage.settings:
+        claim[versions.KEY] = stage.settings[versions.KEY]
+    files.write_json(stage.folder, sweep.CLAIM, claim)
+    return versions.changed(before, claim) if isinstance(before, dict) else ""
+
+
+def _manifest(stage: Stage, made: Sequence[records.Record]) -> dataset.Manifest:
+    return dataset.Manifest(
+        stage=stage.name,
+        version=stage.version,
+        settings=stage.settings,
+        units=tuple(record.unit for record in made),
+        facts={key: value for record in made for key, value in record.facts.items()},
+        beside={path: hashlib.sha256(content).hexdigest() for path, content in stage.beside.items()},
+    )
+
+
+def _is_of_these_units(stage: Stage, manifest: dataset.Manifest | None) -> bool:
+    """Return whether the stage is finished, and the manifest that is there names the units of this one."""
+    if manifest is None:
+        return False
     try:
-        manifest = dataset.load(stage.folder)
+        before = dataset.load(stage.folder)
     except dataset.DatasetError:
-        return None
-    planned = [unit.fingerprint for unit in stage.units]
-    return manifest if [unit.fingerprint for unit in manifest.units] == planned else None
+        return False
+    return [unit.fingerprint for unit in before.units] == [unit.fingerprint for unit in manifest.units]
 
 
 def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
-    for unit in pending:
-        note = records.error(stage.folder, unit.fingerprint)
-        if note is not None:
-            return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{_ADVICE}"
+    note = records.error(stage.folder, pending)
+    if note is not None:
+        return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{_ADVICE}"
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return f"{stage.name} stopped: {type(error).__name__}: {last}\n{_ADVICE}"

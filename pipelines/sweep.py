@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from corpus import dataset, files
@@ -12,6 +12,7 @@ from corpus import dataset, files
 UNITS = "units"
 CLAIM = f"{UNITS}/stage.json"
 INPUTS = f"{UNITS}/inputs.json"
+INDEX = f"{UNITS}/records.arrow"
 
 # The names that derlem gives: a unit's files, its records, and any of them half written. A folder may hold
 # other files beside them, and those are never touched. Archives that one unit wrote are numbered.
@@ -19,21 +20,24 @@ _FINGERPRINT = "[0-9a-f]{16}"
 _OURS = re.compile(
     rf"(.*[/-])?{_FINGERPRINT}(\.arrow|-\d{{5}}\.warc(\.wet)?\.gz)(\.tmp-[0-9a-f]{{8}})?"
     rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
-    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|(stage|inputs)\.json|worker-\d+\.log).*"
+    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|(stage|inputs)\.json|records\.arrow|worker-\d+\.log).*"
 )
 _TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
 
 
-def sweep(folder: str, manifest: dataset.Manifest) -> None:
-    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills."""
+def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> None:
+    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills.
+
+    `listed` are the names of the files below the folder.
+    """
     fs, root = files.filesystem(folder)
-    keep = {dataset.MANIFEST, dataset.REPORT, CLAIM, INPUTS, *manifest.beside}
+    keep = {dataset.MANIFEST, dataset.REPORT, CLAIM, INPUTS, INDEX, *manifest.beside}
     for unit in manifest.units:
         keep |= {f"{UNITS}/{unit.fingerprint}.json", *(file.path for file in unit.files)}
     emptied = set()
-    for path in fs.find(root):
-        name = path[len(root) :].lstrip("/")
+    for name in listed:
         if name not in keep and _OURS.fullmatch(name):
+            path = files.join(root, name)
             fs.rm_file(path)
             emptied |= {str(parent) for parent in Path(path).parents}
     if files.is_local(folder):
