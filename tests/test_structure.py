@@ -15,14 +15,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
-    "corpus": {"apache_beam", "torch", "pipelines", "trainer", "derlem"},
-    "pipelines": {"torch", "trainer", "derlem"},
-    "trainer": {"apache_beam", "pipelines", "derlem"},
+    "corpus": {"apache_beam", "torch", "typer", "rich", "pipelines", "trainer", "commands", "derlem"},
+    "pipelines": {"torch", "typer", "trainer", "commands", "derlem"},
+    "trainer": {"apache_beam", "typer", "pipelines", "commands", "derlem"},
+    "commands": {"derlem"},
 }
 
 
-OWN = {"derlem", "corpus", "pipelines", "trainer"}
-EXTRAS = {"derlem.py": [], "corpus": [], "pipelines": [], "trainer": ["train"]}
+OWN = {"derlem", "commands", "corpus", "pipelines", "trainer"}
+EXTRAS = {"derlem.py": [], "commands": [], "corpus": [], "pipelines": [], "trainer": ["train"]}
 """What a user installs for each room besides the run dependencies."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset
-from corpus.inspect.formats import row as add
-from corpus.inspect.formats import table
 from trainer.order import Order, rank_rows
 from trainer.tokens import Place, Tokens, places
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +97,3 @@ def _passages(batch: pa.RecordBatch, first: int, end: int) -> Iterator[Passage]:
         id, source, language = (batch[name][row].as_py() for name in ("id", "source", "language"))
         inside = max(first, start) - start, min(end, stop) - 1 - start
         yield Passage(id, source, language, *inside, tokens=stop - start)
-
-
-def render(rows: Sequence[Row], console: Console) -> None:
-    """Print rows as a table, a line for each document; the beginning of its id is enough to show it."""
-    shown = table("stream", "row", "epoch", "tokens", "of", "document")
-    for made in rows:
-        for number, passage in enumerate(made.passages):
-            named = (made.stream, f"{made.row:,}", f"{made.epoch}") if number == 0 else ("", "", "")
-            add(shown, *named, f"{passage.first:,}–{passage.last:,}", f"{passage.tokens:,}", passage.id[:16])
-    console.print(shown)

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 import derlem
-from corpus.terminal import local, place
+from commands.terminal import local, place
 
 
 def parameters(app: typer.Typer) -> Iterator[tuple[str, Any]]:

@@ -14,12 +14,12 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+from commands.scale import app
 from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit
 from trainer import trained
 from trainer.attention import Documents
-from trainer.scaling.commands import app
 from trainer.scaling.emergence import ask, family, outputs, survey, tasks
 from trainer.scaling.emergence.family import Family
 from trainer.trained import Trained

@@ -535,7 +535,7 @@ def test_words_are_as_short_as_the_numbers_allow() -> None:
 
 
 def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
-    from trainer.scaling.commands import app
+    from commands.scale import app
 
     d = np.geomspace(1e8, 1e11, 14)
     path = table(tmp_path / "runs.csv", np.full(14, 1e8), d, d)

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from commands.render.fit import show
 from trainer.scaling.analysis import choose, fit_table
 from trainer.scaling.diverged import diverged
 from trainer.scaling.laws import CHINCHILLA
-from trainer.scaling.render import show
 from trainer.scaling.runs import Runs, RunsError, runs
 from trainer.scaling.table import Columns, bits_per_byte, load
 

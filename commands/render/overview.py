@@ -11,8 +11,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from corpus.inspect.documents import Entry, search_pattern
-from corpus.inspect.formats import (
+from commands.render.formats import (
     bar,
     beginning,
     count,
@@ -26,6 +25,7 @@ from corpus.inspect.formats import (
     size,
     table,
 )
+from corpus.inspect.documents import Entry, search_pattern
 from corpus.inspect.funnel import Funnel
 from corpus.inspect.overview import Overview
 

@@ -11,13 +11,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from commands.render.clusters import hunks, render_clusters
+from commands.render.formats import bar, count, percent, size
+from commands.render.overview import render_documents, render_overview
 from corpus.inspect.clusters import clusters
 from corpus.inspect.differ import compare
 from corpus.inspect.documents import documents
-from corpus.inspect.formats import bar, count, percent, size
 from corpus.inspect.overview import LanguageTotals, overview
-from corpus.inspect.render import render_documents, render_overview
-from corpus.inspect.render_clusters import hunks, render_clusters
 
 Build = Callable[..., str]
 

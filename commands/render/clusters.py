@@ -10,9 +10,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from commands.render.formats import bar, beginning, many, percent, row, safe, say, table
 from corpus.inspect.clusters import Cluster, Clusters, Member, SizeClass
 from corpus.inspect.differ import Piece
-from corpus.inspect.formats import bar, beginning, many, percent, row, safe, say, table
 
 PASSAGES = 8  # differing passages of a pair
 _CONTEXT = 8  # words shown before and after them

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from trainer.commands import _say_beyond
+from commands.train import _say_beyond
 from trainer.config import Config, Data, Phase
 from trainer.trained import Trained
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from corpus.inspect.formats import count, row, say, table
+from commands.render.formats import count, row, say, table
 from corpus.tokenizer.compare import Cost
 
 

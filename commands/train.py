@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import TRAIN, AsJson, Group, console, fail, local, mendable, place, say, shortened
-from trainer.scaling.commands import app as scaling_app
+from commands.scale import app as scaling_app
+from commands.terminal import TRAIN, AsJson, Group, console, fail, local, mendable, place, say, shortened
 
 if TYPE_CHECKING:
     from trainer.selfcheck import Repeated
@@ -117,10 +117,10 @@ def evaluate(
     with _errors():
         places.folder(str(folder), "RUN")
         places.folder(corpus, "CORPUS")
+        from commands.render.scores import render_scores
         from trainer import evaluate as scoring
         from trainer import tokens, trained
         from trainer.metrics import finite
-        from trainer.render import render_scores
 
         model = trained.open(folder, step, ema=ema, last=last)
         opened = tokens.open(corpus)
@@ -242,8 +242,9 @@ def order(
 
     with mendable(DatasetError):  # not _errors, which waits for torch
         places.folder(corpus, "CORPUS")
+        from commands.render.order import render_order
         from trainer import config, tokens
-        from trainer.trace import render, trace
+        from trainer.trace import trace
 
         opened = tokens.open(corpus)
         try:
@@ -256,7 +257,7 @@ def order(
             for row in rows:
                 print(json.dumps(row.as_dict(), ensure_ascii=False))
         else:
-            render(rows, console(stderr=False))
+            render_order(rows, console(stderr=False))
 
 
 app.add_typer(scaling_app)  # its commands follow

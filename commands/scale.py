@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from corpus.terminal import WORTH, AsJson, console, fail, local, mendable, say, shortened
+from commands.terminal import WORTH, AsJson, console, fail, local, mendable, say, shortened
 
 app = typer.Typer()
 
@@ -42,8 +42,9 @@ def scale(
         places.writable(loaded.output, "output")
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
+        from commands.render import plan as shown
         from trainer.run import StoppedError
-        from trainer.scaling import plan, render_plan, spread, study
+        from trainer.scaling import plan, spread, study
 
         made = plan.plan(loaded)
         devices = len(spread.devices(made.study.train.run))
@@ -53,7 +54,7 @@ def scale(
             known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": told.as_dict()}
             print(json.dumps(known, ensure_ascii=False))
         else:
-            render_plan.render(made, cost, told, console(stderr=not only_plan))
+            shown.render(made, cost, told, console(stderr=not only_plan))
         if only_plan:
             return
         try:
@@ -61,7 +62,7 @@ def scale(
         except StoppedError as stopped:
             say("stopped: finished cells are kept; run the same command again to resume")
             raise typer.Exit(128 + stopped.signal) from None
-        render_plan.outcome(made, done, console())
+        shown.outcome(made, done, console())
         if as_json:
             print(json.dumps(done.rows, ensure_ascii=False))
         say(f"done: {shortened(str(done.folder / study.TABLE))}")
@@ -114,8 +115,8 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
     with mendable():  # torch stays out
+        from commands.render.fit import show
         from trainer.scaling.analysis import fit_table
-        from trainer.scaling.render import show
         from trainer.scaling.table import Columns
 
         columns = Columns(

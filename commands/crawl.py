@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpus.terminal import CRAWL, Beam, Workers, console, fail, local, mendable, place, say, shortened
+from commands.terminal import CRAWL, Beam, Workers, console, fail, local, mendable, place, say, shortened
 
 if TYPE_CHECKING:
     from corpus.crawl.status import Status

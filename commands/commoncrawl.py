@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus.terminal import CRAWL, Beam, Workers, console, fail, mendable, place, say, shortened
+from commands.terminal import CRAWL, Beam, Workers, console, fail, mendable, place, say, shortened
 
 app = typer.Typer()
 

@@ -8,8 +8,8 @@ import os
 import pytest
 import typer
 
+from commands.terminal import mendable
 from corpus.settings import ConfigError
-from corpus.terminal import mendable
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""Arguments that several corpus commands take, and the errors that they turn into a message."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.terminal import WORKERS, local, mendable, place
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=local, help="The corpus's TOML file.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="DIR", parser=place, help="A build's output folder (or one stage's).")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set dedupe.threshold=0.8."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", show_default="run.workers, else the processors there are", help=WORKERS),
+]
+
+
+def errors() -> AbstractContextManager[None]:
+    """Turn errors that a user can fix into one message; others keep their trace."""
+    from corpus.counts import CountsError
+    from corpus.dataset import DatasetError
+    from pipelines.errors import StageError
+
+    return mendable(CountsError, DatasetError, StageError)

@@ -1,0 +1,130 @@
+"""The commands that make a corpus; every heavy import happens inside them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.arguments import ConfigFile, Set, Workers, errors
+from commands.terminal import CORPUS, Beam, console, fail, local, place, say, shortened
+from corpus import chain
+
+if TYPE_CHECKING:
+    from corpus.config import Config
+    from pipelines.options import Runner
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=CORPUS)
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE", parser=local, help="Where to write it.")] = Path(
+        "corpus.toml"
+    ),
+    crawl: Annotated[
+        str | None, typer.Option(metavar="DIR", parser=place, help="A crawl's folder, as its source.")
+    ] = None,
+) -> None:
+    """Write a commented configuration to start from."""
+    from corpus import places
+    from corpus.crawl.catalogue import sources
+    from corpus.starter import starter
+
+    with errors():
+        places.usable_as(str(path), "FILE")
+        places.writable(str(path.parent), "the folder of FILE")
+        if crawl is not None:
+            places.usable_as(crawl, "--crawl")
+    if path.exists():
+        fail(f"{path} exists already; give another name, or move it away first", status=2)
+    with errors():
+        found = sources(crawl, path.parent) if crawl else []
+    if crawl and not found:
+        fail(f"--crawl {crawl}: no crawl is there; expected the --output of derlem crawl or commoncrawl", 2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(starter(found) if crawl else starter(), encoding="utf-8")
+    except OSError as error:
+        fail(f"{path}: cannot be written: {error.strerror}", status=2)
+    todo = "" if crawl else "name your files under [[source]], then "
+    say(f"wrote {path}: {todo}`derlem build {path}`")
+
+
+@app.command(rich_help_panel=CORPUS)
+def config(path: ConfigFile, overrides: Set = None) -> None:
+    """Print a configuration with every default written out."""
+    from corpus.config import load
+    from corpus.starter import resolved
+
+    with errors():
+        print(resolved(load(path, overrides or ())), end="")
+
+
+@app.command(rich_help_panel=CORPUS)
+def build(
+    path: ConfigFile,
+    overrides: Set = None,
+    until: Annotated[
+        str, typer.Option(metavar="STAGE", help=f"The last stage: {', '.join(chain.names())}.")
+    ] = "shard",
+    workers: Workers = None,
+    beam: Beam = None,
+) -> None:
+    """Run extract, filter, dedupe and shard; with --until tokenize also make a tokenizer and token shards.
+
+    Finished work is not repeated. Beam's own options follow after --, for example
+    -- --runner=FlinkRunner --flink_master=HOST:PORT.
+    """
+    with errors():
+        config, runner = _staged(path, overrides, workers, beam)
+        from pipelines import build as pipeline
+
+        if until not in chain.names():
+            fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
+        folder = shortened(pipeline.run(config, path.resolve().parent, runner, console(), until))
+        say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
+
+
+@app.command(rich_help_panel=CORPUS)
+def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, beam: Beam = None) -> None:
+    """Make token shards from a finished build's shards.
+
+    It uses the configured tokenizer, or the one trained earlier. Finished work is not repeated.
+    """
+    with errors():
+        config, runner = _staged(path, overrides, workers, beam)
+        from pipelines import build as pipeline
+
+        folder = shortened(pipeline.run_tokenize(config, path.resolve().parent, runner, console()))
+        say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
+
+
+@app.command(rich_help_panel=CORPUS)
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this preset.")] = None,
+) -> None:
+    """List the presets of quality filters, or print one with the source of each number."""
+    from corpus import filters
+
+    with errors():
+        print(filters.source(name) if name is not None else "\n".join(filters.names()))
+
+
+def _staged(
+    path: Path, overrides: list[str] | None, workers: int | None, beam: list[str] | None
+) -> tuple[Config, Runner]:
+    """Read a configuration, choose what runs it, and make the terminal ready for a stage."""
+    from corpus import places
+    from corpus.config import load, located
+
+    config = load(path, overrides or ())
+    places.writable(located(config, path.resolve().parent).output, "output")
+    from pipelines import progress
+
+    progress.take_terminal()
+    from pipelines import options
+
+    return config, options.choose(config.run, workers, tuple(beam or ()))

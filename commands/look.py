@@ -1,0 +1,136 @@
+"""The commands that look into a corpus; every heavy import happens inside them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from commands.arguments import Folder, errors
+from commands.terminal import LOOK, AsJson, console, fail, say
+from corpus import chain
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=LOOK)
+def verify(folder: Folder) -> None:
+    """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
+    from corpus import dataset, files, places
+    from corpus.crawl import catalogue
+
+    with errors():
+        places.folder(folder, "DIR")
+        made = [files.join(folder, name) for name in (stage.folder for stage in chain.STAGES)]
+        there = [stage for stage in made if files.size(stage, dataset.MANIFEST) is not None]
+        there += catalogue.stages(folder)
+        faults = 0
+        advice: dict[str, None] = {}
+        for stage in there or [folder]:
+            found = dataset.verify(stage)
+            faults += len(found)
+            if found:
+                advice[catalogue.mending(dataset.load(stage).stage)] = None
+            for fault in found:
+                say(f"{stage}: {fault}", style="red")
+            if not found:
+                manifest = dataset.load(stage)
+                number = sum(len(unit.files) for unit in manifest.units)
+                say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
+        if faults:
+            fail(f"{faults} faults in {folder}; {'; '.join(advice)}")
+
+
+@app.command(rich_help_panel=LOOK)
+def inspect(folder: Folder, as_json: AsJson = False) -> None:
+    """Show a corpus in numbers: totals, languages, lengths, hosts, and what each stage took out."""
+    from commands.render.overview import render_overview
+    from corpus import places
+    from corpus.inspect.overview import overview
+
+    with errors():
+        places.folder(folder, "DIR")
+        found = overview(folder)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_overview(found, console(stderr=False))
+
+
+@app.command(rich_help_panel=LOOK)
+def show(
+    folder: Folder,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only this language, e.g. tur_Latn.")
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Show N documents drawn at random.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of documents to show (ignored with --random).")
+    ] = 5,
+    dropped: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Documents that RULE dropped: gopher, dedupe.near …")
+    ] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Records that could not be read.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="Cleaned documents before deduplication.")] = False,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Token shards, decoded.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Token shards: pieces with their ids.")] = False,
+    document: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The document of this id.")
+    ] = None,
+    find: Annotated[str | None, typer.Option(metavar="WORDS", help="Documents with these words.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts, however long.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read documents: what was kept, what was dropped and why, what could not be read."""
+    from commands.render.overview import CHARACTERS, render_documents
+    from corpus import places
+    from corpus.inspect.documents import documents
+
+    if parts and (tokens or ids):
+        fail(
+            "--parts cannot be combined with --tokens or --ids: documents are shown from one stage", status=2
+        )
+    with errors():
+        places.folder(folder, "DIR")
+        found = documents(
+            folder,
+            language=language,
+            random=random,
+            seed=seed,
+            limit=limit,
+            stage="tokens" if tokens or ids else "parts" if parts else None,
+            rule=dropped,
+            rejected=rejected,
+            id=document,
+            find=find,
+            ids=ids,
+        )
+        if as_json:
+            for entry in found:
+                print(json.dumps(entry.as_dict(), ensure_ascii=False))
+        else:
+            render_documents(found, console(stderr=False), None if full else CHARACTERS, find)
+
+
+@app.command(rich_help_panel=LOOK)
+def clusters(
+    folder: Folder,
+    largest: Annotated[int, typer.Option(min=1, metavar="N", help="Number of clusters to show.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show the largest clusters of copies, with the passages in which two members differ."""
+    from commands.render.clusters import render_clusters
+    from corpus import places
+    from corpus.inspect.clusters import clusters as find_clusters
+
+    with errors():
+        places.folder(folder, "DIR")
+        found = find_clusters(folder, largest)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_clusters(found, console(stderr=False))

@@ -1,0 +1,21 @@
+"""The rows of a training step, printed for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from commands.render.formats import row as add
+from commands.render.formats import table
+from trainer.trace import Row
+
+
+def render_order(rows: Sequence[Row], console: Console) -> None:
+    """Print rows as a table, a line for each document; the beginning of its id is enough to show it."""
+    shown = table("stream", "row", "epoch", "tokens", "of", "document")
+    for made in rows:
+        for number, passage in enumerate(made.passages):
+            named = (made.stream, f"{made.row:,}", f"{made.epoch}") if number == 0 else ("", "", "")
+            add(shown, *named, f"{passage.first:,}–{passage.last:,}", f"{passage.tokens:,}", passage.id[:16])
+    console.print(shown)
