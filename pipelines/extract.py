@@ -11,8 +11,8 @@ from typing import Any
 from corpus import dataset, files, language
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
-from corpus.extract import Extracted, Extractor, Overtime
-from corpus.filter import Document
+from corpus.extraction import Extracted, Extractor, Overtime
+from corpus.filtering import Document
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable

@@ -10,7 +10,7 @@ import numpy as np
 from corpus import dataset, filters
 from corpus.config import Filter
 from corpus.counts import Counts
-from corpus.filter import Document, Filtering
+from corpus.filtering import Document, Filtering
 from corpus.rows import UnitFiles
 from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, PERMUTATIONS, SIGNATURES
 from corpus.url import url_hash

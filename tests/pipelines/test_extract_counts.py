@@ -8,7 +8,7 @@ from pathlib import Path
 from corpus import dataset
 from corpus.config import Extract, Source
 from corpus.counts import Counts
-from corpus.extract import Extracted, Extractor, Overtime
+from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.rows import UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.sources import RawDocument, jsonl

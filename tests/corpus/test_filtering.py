@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.config import Filter
 from corpus.dedup.signature import signature
-from corpus.filter import Document, Filtering
+from corpus.filtering import Document, Filtering
 from corpus.filters import Drop
 from corpus.text.view import view
 

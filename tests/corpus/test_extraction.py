@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.config import Extract
-from corpus.extract import Extracted, Extractor, Overtime
+from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.sources import RawDocument
 from corpus.text import html, repair
 
