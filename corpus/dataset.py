@@ -26,6 +26,9 @@ ARCHIVES = ("warc", "wet")
 """Kinds of files that are no Arrow: `.warc.gz` and `.warc.wet.gz`, whose rows are their records."""
 
 
+_FIELDS: set[str] = set()
+
+
 class DatasetError(ValueError):
     """A dataset is missing, unfinished or damaged; the message says where and what to do."""
 
@@ -36,6 +39,10 @@ class NotThereError(DatasetError, ConfigError):
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def model_post_init(self, context: object) -> None:
+        """Forget which fields were given: nothing asks for that, and it is half of an object's memory."""
+        object.__setattr__(self, "__pydantic_fields_set__", _FIELDS)
 
 
 class Input(_Record):
@@ -81,9 +88,14 @@ class Manifest(_Record):
     facts: dict[str, object] = Field(default_factory=dict)
     beside: dict[str, str] = Field(default_factory=dict)  # SHA-256 of files that belong to the whole stage
 
-    def as_json(self) -> bytes:
-        """Return what is written of it: equal manifests are equal bytes."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what is written of it, JSON with a unit a line: equal manifests are equal bytes."""
+        head = json.dumps(self.model_dump(mode="json", exclude={"units"}), indent=1, ensure_ascii=False)
+        yield head.removesuffix("\n}").encode() + b',\n "units": ['
+        for number, unit in enumerate(self.units):
+            yield b",\n  " if number else b"\n  "
+            yield unit.model_dump_json().encode()
+        yield b"\n ]\n}\n"
 
     def files(self, kind: str) -> list[File]:
         """Return the files of one kind, in unit order."""
@@ -224,7 +236,19 @@ def _damaged(folder: str, error: Exception) -> DatasetError:
 
 def save(folder: str, manifest: Manifest) -> None:
     """Write the manifest, last of all."""
-    files.write_bytes(folder, MANIFEST, manifest.as_json())
+    with files.create(folder, MANIFEST) as pending:
+        for piece in manifest.pieces():
+            pending.sink.write(piece)
+
+
+def is_saved(folder: str, manifest: Manifest) -> bool:
+    """Return whether the manifest of a folder is this one, to the byte."""
+    try:
+        with files.open_bytes(files.join(folder, MANIFEST)) as file:
+            same = all(file.read(len(piece)) == piece for piece in manifest.pieces())
+            return same and not file.read(1)
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -40,13 +40,16 @@ class Section(BaseModel):
 Model = TypeVar("Model", bound=Section)
 
 
-def chosen(section: Section, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+def changed(
+    section: Section, include: Set[str] | None = None, exclude: Set[str] = frozenset()
+) -> dict[str, Any]:
     """Return the values of a section that are not its defaults, for the settings that name a unit's work.
 
     So a new option that nobody uses changes no unit. A default that changes must change the version of the
     stage, which tests/pipelines/test_defaults.py guards.
     """
-    return section.model_dump(mode="json", exclude_defaults=True, exclude=set(exclude))
+    keys = set(type(section).model_fields if include is None else include) - exclude
+    return section.model_dump(mode="json", exclude_defaults=True, include=keys)
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

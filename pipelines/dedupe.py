@@ -17,6 +17,7 @@ from corpus.dedup import removals as removal_list
 from corpus.dedup.clusters import size_histogram
 from corpus.dedup.removals import KINDS
 from corpus.dedup.store import SignatureStore
+from corpus.settings import changed
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -54,7 +55,7 @@ def plan(context: Context) -> Stage:
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
     # Of copies the document of the earlier source stays: the order of the sources decides here alone.
     sources = tuple(source.name for source in config.source)
-    settings = {**config.dedupe.model_dump(mode="json"), "sources": list(sources)}
+    settings = {**changed(config.dedupe), "sources": list(sources)}
     task = Task(
         parts=tuple(fingerprint for fingerprint, _ in parts),
         signatures=tuple(files.join(home, file.path) for _, file in parts),

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corpus import dataset, files, language
+from corpus import dataset, files, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.filtering import Document
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
+from corpus.settings import changed
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from pipelines import readings
 from pipelines.errors import StageError
@@ -25,11 +26,13 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 1
+VERSION = 2
 
 _MIB = 1 << 20
 _BATCH = 64  # items that go through the steps together
 _BATCH_BYTES = 8 << 20
+# Further libraries that decide what an extractor gives: their versions are in the names of units.
+_EXTRACTORS = {"resiliparse": (), "trafilatura": ("trafilatura", "justext", "lxml")}
 _MANY = 100  # records from which a share of unreadable ones means something
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 _UNREADABLE = "unreadable files"  # topic of the counts, by name
@@ -72,11 +75,13 @@ def plan(context: Context) -> Stage:
 
 def _settings(settings: Extract) -> dict[str, object]:
     """Return all that extraction reads: the configuration, and the models that it names by content."""
-    dump = settings.model_dump(mode="json", exclude={"max_unreadable_files", "unit_mb"})
+    dump = changed(settings, exclude={"max_unreadable_files", "unit_mb"})
     # A model is known by its content: a corpus that moves with its configuration is not extracted anew.
-    dump["language_model"] = Path(settings.language_model).name
+    if settings.language_model:
+        dump["language_model"] = Path(settings.language_model).name
+    libraries = ("fasttext-predict", "ftfy", "resiliparse", *_EXTRACTORS[settings.extractor])
     models = [files.checksum(str(path)) for path in language.model_paths(settings.language_model)]
-    return {**dump, "models": models}
+    return {**dump, "models": models, versions.KEY: versions.of(*libraries)}
 
 
 def _rules(settings: Extract) -> tuple[str, ...]:

@@ -13,13 +13,14 @@ from corpus.counts import Counts
 from corpus.filtering import Document, Filtering
 from corpus.rows import UnitFiles
 from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, PERMUTATIONS, SIGNATURES
+from corpus.settings import changed
 from corpus.url import url_hash
 from pipelines.errors import StageError
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "filter"
-VERSION = 1
+VERSION = 2
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts that go through the filters together
@@ -53,7 +54,7 @@ def _settings(settings: Filter) -> dict[str, object]:
     """Return all that filtering reads: the configuration, and the presets that it names by content."""
     chosen = {*settings.presets.values(), settings.default}
     return {
-        **settings.model_dump(mode="json"),
+        **changed(settings),
         "preset_limits": {name: filters.load(name).model_dump(mode="json") for name in sorted(chosen)},
     }
 

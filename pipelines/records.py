@@ -134,7 +134,11 @@ class Records:
             return False
         if not files.is_local(self.folder):
             return True
-        return all(record.stamps.get(file.path) == self.listed[file.path] for file in record.unit.files)
+        stamps = {file.path: self.listed[file.path] for file in record.unit.files}
+        if record.stamps != stamps:
+            return False
+        record.stamps = stamps  # the objects of the listing, instead of as many of its own
+        return True
 
     def _is_whole(self, fingerprint: str) -> bool:
         """Return whether a unit's files hold what it made: those that look otherwise are read."""

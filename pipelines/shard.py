@@ -18,6 +18,7 @@ from corpus.deal import Deal, Target, deal, groups
 from corpus.dedup import removals
 from corpus.dedup.removals import Fate
 from corpus.schema import SHARD
+from corpus.settings import changed
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
@@ -60,7 +61,7 @@ def plan(context: Context) -> Stage:
     """
     config = context.config
     home, dedupe = context.input_of(NAME, "documents"), context.input_of(NAME, "removed")
-    settings = config.shard.model_dump(mode="json")
+    settings = changed(config.shard)
     sizes, parts = _parts(home, dedupe)
     units = []
     for group, names in groups(sizes, config.shard.seed, config.shard.group_mb * _MIB):

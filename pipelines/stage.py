@@ -183,8 +183,7 @@ def run(
     if pending and upgrade:
         console.print(f"{upgrade}: {len(pending):,} units of {stage.name} are made again", markup=False)
     manifest = None if pending else _manifest(stage, known.collect(stage.units))
-    written = files.read_bytes(stage.folder, dataset.MANIFEST)
-    is_written = manifest is not None and written == manifest.as_json()
+    is_written = manifest is not None and dataset.is_saved(stage.folder, manifest)
     if not is_written and not _is_of_these_units(stage, manifest):
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)

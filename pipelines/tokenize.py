@@ -12,21 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import dataset, files, tokenizer
+from corpus import dataset, files, tokenizer, versions
 from corpus.config import Config
 from corpus.counts import Counts
 from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
 from corpus.dedup.rehydrate import repeats
 from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
-from corpus.settings import ConfigError
+from corpus.settings import ConfigError, changed
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.lost import lost, note
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "tokenize"
-VERSION = 2
+VERSION = 3
 
 BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: what a reader fetches at once
 
@@ -52,7 +52,10 @@ def plan(context: Context) -> Stage:
     shards = context.input_of(NAME, "shard")
     sharded = dataset.load(shards)
     pieces = model(config, context.base)
-    settings: dict[str, object] = {"bos": config.tokenizer.bos, "by_copies": config.tokenizer.by_copies}
+    settings: dict[str, object] = {
+        **changed(config.tokenizer, include={"bos", "by_copies"}),
+        versions.KEY: versions.of("sentencepiece"),
+    }
     units = []
     for file in sharded.files("shard"):
         inputs = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from corpus import chain, dataset, files
+from corpus import chain, dataset, files, versions
 from corpus.counts import Counts, CountsError
 from corpus.schema import REJECTED
 from pipelines import stage
@@ -371,3 +372,18 @@ def test_a_full_disk_that_takes_no_note_of_the_error_either_is_still_named(
 
     with pytest.raises(StageError, match=r"toy stopped: .*\.arrow: not written: No space left on device"):
         run(plan(tmp_path, work, ["a"]))
+
+
+def test_an_upgrade_of_a_library_does_units_again_and_says_so(tmp_path: Path) -> None:
+    done: list[str] = []
+    said = []
+    for version in ("6.3.1", "6.4.0", "6.4.0"):
+        settings: dict[str, object] = {versions.KEY: {"ftfy": version}}
+        given = [dataset.Input(name=name, checksum=name) for name in "ab"]
+        units = tuple(stage.plan_unit("toy", 1, settings, each.name, (each,), each.name, 1) for each in given)
+        planned = stage.Stage("toy", 1, str(tmp_path), settings, units, writer(done), spread=False)
+        console = Console(file=io.StringIO(), width=200)
+        stage.run(planned, Runner(), console)
+        said.append("ftfy 6.3.1 → 6.4.0: 2 units of toy are made again" in console.file.getvalue())
+    assert done == ["a", "b", "a", "b"]
+    assert said == [False, True, False]
