@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from corpus import chain, files
-from corpus.dataset import MANIFEST, Manifest, NotThereError, load
+from corpus.dataset import MANIFEST, Manifest, NotThereError, batches, load
+from corpus.schema import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,33 @@ class Build:
     def holding(self, kind: str) -> list[Stage]:
         """Return the finished stages that write files of `kind`, in the order of the chain."""
         return [self.finished[stage.name] for stage in chain.writes(kind) if stage.name in self.finished]
+
+    def batches(self, kind: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of all files of `kind`, batch by batch, only the named columns where given.
+
+        `kind` is one of `corpus.schema.KINDS`: extracted, documents, dropped, rejected, removed, shard ….
+        Raises NotThereError where no finished stage has such files.
+        """
+        for stage in self._need_holding(kind):
+            for file in stage.manifest.files(kind):
+                yield from batches(stage.folder, file.path, columns)
+
+    def table(self, kind: str, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of all files of `kind` as one table; `polars.from_arrow` takes it. See `batches`."""
+        found = list(self.batches(kind, columns))
+        schema = KINDS[kind].schema()
+        names = schema.names if columns is None else columns
+        return pa.Table.from_batches(found, pa.schema([schema.field(name) for name in names]))
+
+    def _need_holding(self, kind: str) -> list[Stage]:
+        holding = self.holding(kind)
+        if not holding:
+            kinds = dict.fromkeys(kind for stage in chain.STAGES for kind in stage.files)
+            raise NotThereError(
+                f"{self.root} has no files of kind {kind!r}; there are: "
+                f"{', '.join(kind for kind in kinds if self.holding(kind)) or 'none'}"
+            )
+        return holding
 
     def need_last(self, kind: str, purpose: str) -> Stage:
         """Return the last finished stage that writes files of `kind`; NotThereError where there is none."""
