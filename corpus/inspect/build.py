@@ -66,7 +66,7 @@ class Build:
                 yield from batches(stage.folder, file.path, columns)
 
     def table(self, kind: str, columns: list[str] | None = None) -> pa.Table:
-        """Return the rows of all files of `kind` as one table; `polars.from_arrow` takes it. See `batches`."""
+        """Return the rows of all files of `kind` as one table, which Polars takes as it is; see `batches`."""
         found = list(self.batches(kind, columns))
         schema = KINDS[kind].schema()
         names = schema.names if columns is None else columns
