@@ -12,6 +12,9 @@ class CountsError(ValueError):
     """The counts do not add up: a document was lost or counted twice."""
 
 
+_FIELDS: set[str] = set()
+
+
 class Counts(BaseModel):
     """Documents that came in, stayed, were dropped by rule and were rejected by cause.
 
@@ -20,6 +23,10 @@ class Counts(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+
+    def model_post_init(self, context: object) -> None:
+        """Forget which fields were given, which nothing asks for: a corpus has many counts."""
+        object.__setattr__(self, "__pydantic_fields_set__", _FIELDS)
 
     seen: int = 0
     kept: int = 0

@@ -9,9 +9,10 @@ from __future__ import annotations
 import resource
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -52,14 +53,21 @@ class Record(BaseModel):
     stamps: dict[str, list[int]] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a manifest says of a unit."""
+
+    unit: dataset.Unit
+    facts: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Records:
     """The records of a stage, as of one listing of its folder."""
 
     folder: str
     listed: dict[str, files.Stamp]
-    found: dict[str, Record] = field(default_factory=dict)  # by fingerprint, of units that are done
-    _marks: dict[str, str] = field(default_factory=dict)  # of the record files that were read
+    _done: dict[str, Done] = field(default_factory=dict)  # by fingerprint
 
     def pending(self, units: Iterable[_Unit]) -> list[_Unit]:
         """Return the units that are not done: no record, or a file of theirs is gone or has changed.
@@ -68,82 +76,100 @@ class Records:
         was written, or last read. On a remote store the length alone is compared.
         """
         units = list(units)
-        self._read(unit.fingerprint for unit in units)
-        changed = [unit for unit in units if not self._is_as_made(unit.fingerprint)]
+        changed: list[Record] = []
+        with garbage.none():
+            for record in self._read({unit.fingerprint for unit in units}):
+                if self._is_as_made(record):
+                    self._settle(record)
+                else:
+                    changed.append(record)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            whole = list(pool.map(lambda unit: self._is_whole(unit.fingerprint), changed))
-        pending = [unit for unit, is_ in zip(changed, whole, strict=True) if not is_]
-        for unit in pending:
-            self.found.pop(unit.fingerprint, None)
-        return pending
+            for record, is_whole in zip(changed, pool.map(self._is_whole, changed), strict=True):
+                if is_whole:
+                    self._settle(record)
+        return [unit for unit in units if unit.fingerprint not in self._done]
 
-    def list_again(self) -> None:
-        """List the folder again, after work was done there."""
+    def finish(self, units: Sequence[Named]) -> list[Record]:
+        """Return the records of units that were just done; StageError for one that left none."""
         self.listed = files.listing(self.folder)
-
-    def collect(self, units: Iterable[_Unit]) -> list[Record]:
-        """Return the records of units that are all done; StageError for one that left none."""
-        units = list(units)
-        self._read(unit.fingerprint for unit in units if unit.fingerprint not in self.found)
+        found = {record.unit.fingerprint: record for record in self._read({u.fingerprint for u in units})}
         for unit in units:
-            if unit.fingerprint not in self.found:
+            if unit.fingerprint not in found:
                 raise StageError(
                     f"unit {unit.name} left no record in {self.folder}/{UNITS}; run the command again"
                 )
-        return [self.found[unit.fingerprint] for unit in units]
+            self._settle(found[unit.fingerprint])
+        return [found[unit.fingerprint] for unit in units]
 
-    def _read(self, fingerprints: Iterable[str]) -> None:
-        """Read records: from the index where it has them as they are, from their files otherwise."""
-        marks = {
-            fingerprint: _mark(self.listed[path])
-            for fingerprint in fingerprints
-            if (path := _path(fingerprint)) in self.listed
-        }
-        with garbage.none():
-            indexed = _indexed(self.folder, marks) if INDEX in self.listed else {}
-            self.found |= indexed
-            unread = [fingerprint for fingerprint in marks if fingerprint not in indexed]
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                for fingerprint, record in zip(unread, pool.map(self._record, unread), strict=True):
-                    if record is not None:
-                        self.found[fingerprint] = record
-        self._marks |= marks
-        if unread:
-            self._write_index()
+    def done(self, units: Iterable[Named]) -> list[Done]:
+        """Return what is known of units that are all done."""
+        return [self._done[unit.fingerprint] for unit in units]
+
+    def _settle(self, record: Record) -> None:
+        self._done[record.unit.fingerprint] = Done(record.unit, record.facts)
+
+    def _read(self, fingerprints: Set[str]) -> Iterator[Record]:
+        """Yield the records there are: from the index where it has them as they are, or from their files."""
+        unread = {fingerprint for fingerprint in fingerprints if _path(fingerprint) in self.listed}
+        for fingerprint, text in self._indexed():
+            if fingerprint in unread and (record := _parsed(text)) is not None:
+                unread.remove(fingerprint)
+                yield record
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            read = [record for record in pool.map(self._record, sorted(unread)) if record is not None]
+        yield from read
+        if read:
+            self._write_index(read)
 
     def _record(self, fingerprint: str) -> Record | None:
         return _parsed(files.read_bytes(self.folder, _path(fingerprint)) or b"")
 
-    def _write_index(self) -> None:
-        names = list(self.found)
+    def _mark(self, fingerprint: str) -> str:
+        """Return what a record's file looks like; "" where there is none."""
+        return "-".join(map(str, self.listed.get(_path(fingerprint), ())))
+
+    def _indexed(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what the index has of record files that look as they did when they were read for it."""
+        if INDEX not in self.listed:
+            return
+        try:
+            with files.open_bytes(files.join(self.folder, INDEX)) as file, ipc.open_stream(file) as batches:
+                for batch in batches:
+                    for fingerprint, mark, text in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+                        if mark and mark == self._mark(fingerprint):
+                            yield fingerprint, text
+        except (pa.ArrowException, OSError):  # damaged: the records themselves are read
+            return
+
+    def _write_index(self, read: list[Record]) -> None:
+        """Add records to the index, and drop those whose files are no more."""
+        new = {record.unit.fingerprint for record in read}
+        rows = chain(
+            ((name, text) for name, text in self._indexed() if name not in new),
+            ((record.unit.fingerprint, record.model_dump_json().encode()) for record in read),
+        )
         options = ipc.IpcWriteOptions(compression="zstd")
         with (
             files.create(self.folder, INDEX) as pending,
             ipc.new_stream(pending.sink, _SCHEMA, options=options) as writer,
         ):
-            for at in range(0, len(names), _BATCH):
-                some = names[at : at + _BATCH]
-                marks = [self._marks.get(name, "") for name in some]
-                texts = [self.found[name].model_dump_json().encode() for name in some]
-                writer.write_batch(pa.record_batch([some, marks, texts], schema=_SCHEMA))
+            while some := list(islice(rows, _BATCH)):
+                names, texts = zip(*some, strict=True)
+                marks = [self._mark(name) for name in names]
+                writer.write_batch(pa.record_batch([names, marks, texts], schema=_SCHEMA))
 
-    def _is_as_made(self, fingerprint: str) -> bool:
+    def _is_as_made(self, record: Record) -> bool:
         """Return whether a unit's files all look as when it made them."""
-        record = self.found.get(fingerprint)
-        if record is None or not self._has_lengths(record):
+        if not self._has_lengths(record):
             return False
-        if not files.is_local(self.folder):
-            return True
-        stamps = {file.path: self.listed[file.path] for file in record.unit.files}
-        if record.stamps != stamps:
-            return False
-        record.stamps = stamps  # the objects of the listing, instead of as many of its own
-        return True
+        made = record.unit.files
+        return not files.is_local(self.folder) or all(
+            record.stamps.get(file.path) == self.listed[file.path] for file in made
+        )
 
-    def _is_whole(self, fingerprint: str) -> bool:
+    def _is_whole(self, record: Record) -> bool:
         """Return whether a unit's files hold what it made: those that look otherwise are read."""
-        record = self.found.get(fingerprint)
-        if record is None or not self._has_lengths(record):
+        if not self._has_lengths(record):
             return False
         made = record.unit.files
         changed = [file for file in made if record.stamps.get(file.path) != self.listed[file.path]]
@@ -151,7 +177,7 @@ class Records:
             return False
         # Moved or touched: not to be read again by the next run.
         record.stamps = {file.path: self.listed[file.path] for file in made}
-        files.write_json(self.folder, _path(fingerprint), record.model_dump(mode="json"))
+        files.write_json(self.folder, _path(record.unit.fingerprint), record.model_dump(mode="json"))
         return True
 
     def _has_lengths(self, record: Record) -> bool:
@@ -168,24 +194,6 @@ def scan(folder: str) -> Records:
 
 def _path(fingerprint: str) -> str:
     return f"{UNITS}/{fingerprint}.json"
-
-
-def _mark(stamp: files.Stamp) -> str:
-    return "-".join(map(str, stamp))
-
-
-def _indexed(folder: str, marks: Mapping[str, str]) -> dict[str, Record]:
-    """Return the records that the index has of record files that still look as when it was written."""
-    found: dict[str, Record] = {}
-    try:
-        with files.open_bytes(files.join(folder, INDEX)) as file, ipc.open_stream(file) as batches:
-            for batch in batches:
-                for name, mark, text in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    if marks.get(name) == mark and (record := _parsed(text)) is not None:
-                        found[name] = record
-    except (pa.ArrowException, OSError, ValueError):  # damaged: the records themselves are read
-        return {}
-    return found
 
 
 def _parsed(text: bytes) -> Record | None:

@@ -174,7 +174,7 @@ def run(
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
     upgrade = _claim(stage)
     sweep.sweep_temporaries(stage.folder, tuple(stage.beside))
-    known = records.scan(stage.folder)
+    known, fresh = records.scan(stage.folder), list[records.Record]()
     pending = known.pending(stage.units)
     for unit in pending:
         for left in ("error", "progress"):
@@ -182,7 +182,7 @@ def run(
                 files.remove(stage.folder, name)
     if pending and upgrade:
         console.print(f"{upgrade}: {len(pending):,} units of {stage.name} are made again", markup=False)
-    manifest = None if pending else _manifest(stage, known.collect(stage.units))
+    manifest = None if pending else _manifest(stage, known.done(stage.units))
     is_written = manifest is not None and dataset.is_saved(stage.folder, manifest)
     if not is_written and not _is_of_these_units(stage, manifest):
         for folder in (stage.folder, *followers):
@@ -202,14 +202,14 @@ def run(
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         raise StageError(_explain(stage, pending, error)) from error
     if manifest is None:
-        known.list_again()
-        manifest = _manifest(stage, known.collect(stage.units))
+        fresh = known.finish(pending)
+        manifest = _manifest(stage, known.done(stage.units))
     for done in manifest.units:
         done.counts.check(f"stage {stage.name}, unit {done.name}")
     summary = report.summarise(
         manifest,
         stage.rules,
-        [record.model_dump(mode="json") for record in known.collect(pending)],
+        [record.model_dump(mode="json") for record in fresh],
         time.monotonic() - started,
         sum(unit.weight for unit in pending) if stage.worker_bytes else None,
     )
@@ -287,7 +287,7 @@ def _claim(stage: Stage) -> str:
     return versions.changed(before, claim) if isinstance(before, dict) else ""
 
 
-def _manifest(stage: Stage, made: Sequence[records.Record]) -> dataset.Manifest:
+def _manifest(stage: Stage, made: Sequence[records.Done]) -> dataset.Manifest:
     return dataset.Manifest(
         stage=stage.name,
         version=stage.version,
