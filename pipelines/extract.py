@@ -17,7 +17,8 @@ from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.settings import changed
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
-from pipelines import readings
+from corpus.sources.pieces import CutError
+from pipelines import readings, records
 from pipelines.errors import StageError
 from pipelines.filter import document_row
 from pipelines.inputs import Checksums
@@ -48,6 +49,10 @@ def plan(context: Context) -> Stage:
 
     Raises ConfigError where a pattern matches nothing, or a file cannot be read or is the build's own.
     """
+    return _plan(context, frozenset())
+
+
+def _plan(context: Context, uncut: frozenset[str]) -> Stage:
     config, base = context.config, context.base
     settings = _settings(config.extract)
     folder = context.folder(NAME)
@@ -55,7 +60,7 @@ def plan(context: Context) -> Stage:
     unit_bytes = int(config.extract.unit_mb * _MIB)
     units: list[Planned] = []
     for source in config.source:
-        for found in readings.find(source, base, config.output, known, unit_bytes):
+        for found in readings.find(source, base, config.output, known, unit_bytes, uncut):
             own: dict[str, object] = {"extract": settings, "source": found.reading.identity}
             label = found.reading.label
             units.append(plan_unit(NAME, VERSION, own, label, found.inputs, found.reading, found.bytes))
@@ -70,7 +75,14 @@ def plan(context: Context) -> Stage:
         work=partial(extract_unit, config.extract),
         rules=_rules(config.extract),
         check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
+        again=partial(_with_whole_files, context, uncut),
     )
+
+
+def _with_whole_files(context: Context, uncut: frozenset[str]) -> Stage | None:
+    """Plan the stage without cutting files whose pieces turned out to be wrong; None where none did."""
+    wrong = records.errors(context.folder(NAME), CutError) - uncut
+    return _plan(context, uncut | wrong) if wrong else None
 
 
 def _settings(settings: Extract) -> dict[str, object]:

@@ -46,7 +46,7 @@ def plan(context: Context) -> Stage:
         work=partial(filter_unit, config.filter, home),
         rules=_rules(config.filter),
         check=_check_stage,
-        worker_bytes=16 << 20,
+        worker_bytes=8 << 20,
     )
 
 

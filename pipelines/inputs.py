@@ -65,6 +65,11 @@ class Checksums:
             known[2:] = [[key, [[piece.start, piece.end, piece.row, piece.bytes] for piece in pieces]]]
         return pieces
 
+    def keep_whole(self, path: str, key: str) -> None:
+        """Remember that a file whose checksum was asked for cannot be cut after all."""
+        if (known := self._now.get(path)) is not None:
+            known[2:] = [[key, []]]
+
     def _remembered(self, path: str) -> str:
         """Return the checksum of a local file that looks as it did; "" where it has to be read."""
         stamp = self._stamp(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,10 @@ class Input:
     bytes: int
 
 
-def find(source: Source, base: Path, output: str, known: Checksums, unit: int) -> Iterator[Input]:
-    """Yield what the units of a source read, of about `unit` bytes each.
+def find(
+    source: Source, base: Path, output: str, known: Checksums, unit: int, uncut: Container[str] = ()
+) -> Iterator[Input]:
+    """Yield what the units of a source read, of about `unit` bytes each; files of `uncut` are not cut.
 
     Raises ConfigError where a pattern matches nothing, a file cannot be read or is the build's own, or a
     reader of the user's own cannot be loaded.
@@ -85,15 +87,19 @@ def find(source: Source, base: Path, output: str, known: Checksums, unit: int) -
     for group in groups([name for name, _ in named], sizes, unit):
         of_group = tuple(named[index] for index in group)
         inputs = tuple(dataset.Input(name=named[index][0], checksum=checksums[index]) for index in group)
-        cut = _pieces(source, of_group[0][1], known, unit) if len(group) == 1 and reader is None else ()
+        path = of_group[0][1]
+        cut = _pieces(source, path, known, unit, path in uncut) if len(group) == 1 and reader is None else ()
         for piece in cut:
             yield Input(Reading(source, of_group, piece), inputs, piece.bytes)
         if not cut:
             yield Input(Reading(source, of_group, None, reader), inputs, sum(sizes[index] for index in group))
 
 
-def _pieces(source: Source, path: str, known: Checksums, unit: int) -> tuple[Piece, ...]:
+def _pieces(source: Source, path: str, known: Checksums, unit: int, whole: bool) -> tuple[Piece, ...]:
     key = f"{_CUT_VERSION} {source.format} {source.text_unit} {unit}"
+    if whole:
+        known.keep_whole(path, key)
+        return ()
     try:
         return known.pieces(path, key, lambda: pieces.cut(source, path, unit))
     except OSError as error:

@@ -233,6 +233,17 @@ def error(folder: str, units: Iterable[Named]) -> Any:
     return None
 
 
+def errors(folder: str, kind: type[Exception]) -> set[str]:
+    """Return the texts of the errors of a kind that units failed of."""
+    found = set()
+    for name in files.names(files.join(folder, UNITS)):
+        note = files.read_json(folder, f"{UNITS}/{name}") if name.endswith(".error") else None
+        named, _, text = str(note["error"]).partition(": ") if note is not None else ("", "", "")
+        if named == kind.__name__:
+            found.add(text)
+    return found
+
+
 def peak_mb() -> float:
     """Return the most memory that this process has held, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

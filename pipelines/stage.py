@@ -80,7 +80,8 @@ class Stage:
     `worker_bytes` is the weight that makes a local worker process worth its start; 0 where the units' weights
     are no bytes, of which a rate could be told, and each unit is worth one. `say` gives the line beside the
     bar of progress, in place of the usual one. `check` raises StageError where the finished stage must stop
-    the build; its manifest and report stay to be looked at.
+    the build; its manifest and report stay to be looked at. `again` plans the stage anew where the units that
+    failed show that it was planned wrongly.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Stage:
     worker_bytes: int = 4 << 20
     say: Callable[[], str] | None = None
     check: Callable[[dataset.Manifest], None] | None = None
+    again: Callable[[], Stage | None] | None = None
 
 
 def plan_unit(
@@ -200,6 +202,8 @@ def run(
     except pool.WorkerDiedError as error:
         raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
+        if stage.again is not None and (planned := stage.again()) is not None:
+            return run(planned, runner, console, followers)
         raise StageError(_explain(stage, pending, error)) from error
     if manifest is None:
         fresh = known.finish(pending)

@@ -24,11 +24,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a plain file at ends of lines.
-
-    A remote one is read whole: to count the rows before its pieces would fetch it twice.
-    """
-    if not files.is_local(path) or (length := files.size("", path) or 0) < 2 * size:
+    """Cut a plain file at ends of lines."""
+    if (length := files.size("", path) or 0) < 2 * size:
         return ()
     with files.open_bytes(path) as file:
         return line_pieces(file, length, size, counts_rows=True) if are_plain_lines(file, path) else ()

@@ -8,6 +8,7 @@ from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO
 
+from corpus import files
 from corpus.sources.compression import PIECE, Window, between, contents, detect
 from corpus.sources.inputs import foreign
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from corpus.config import Source
 
 _BLOCK = 1 << 20
-_CUTTERS = {"jsonl": "jsonl", "text": "text", "parquet": "parquet", "arrow": "parquet"}
+_CUTTERS = {
+    "jsonl": "jsonl",
+    "text": "text",
+    "parquet": "parquet",
+    "arrow": "parquet",
+    "warc": "members",
+    "wet": "members",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +39,20 @@ class Piece:
     bytes: int
 
 
+class CutError(Exception):
+    """A piece that is none: its file has to be read whole. The message is the file's path."""
+
+
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
     """Cut a file into pieces of about `size` bytes, in its order; none where it must be read whole.
 
     What a piece holds is decided without decoding the file: lines by their ends, tables by their row
-    groups or batches. Raises OSError where the file system does, and nothing on content.
+    groups or batches. Members of archives are guessed, and the reader of a piece raises CutError where the
+    guess was wrong. A remote file is read whole: a plan must not ask a store for more than its list of files.
+    Raises OSError where the file system does, and nothing on content.
     """
     module = _CUTTERS.get(source.format)
-    if module is None:
+    if module is None or not files.is_local(path):
         return ()
     pieces: tuple[Piece, ...] = import_module(f"corpus.sources.{module}").cut(source, path, size)
     return pieces if len(pieces) > 1 else ()

@@ -9,6 +9,7 @@ from corpus.sources import Rejected, Unreadable
 from corpus.sources.codecs import Codec
 from corpus.sources.compression import DamageError, Window, detect, find_member, inflate, with_dictionary
 from corpus.sources.framing import Framing, detect_framing
+from corpus.sources.pieces import CutError, Piece
 from corpus.sources.section import Record, Section
 
 TYPES = frozenset(
@@ -19,20 +20,24 @@ TYPES = frozenset(
 _FIRST = 1 << 10
 
 
-def read_records(file: BinaryIO, path: str, keep: int) -> Iterator[Record | Rejected | Unreadable]:
-    """Yield the records of a file in order, at most `keep` bytes of each block.
+def read_records(
+    file: BinaryIO, path: str, keep: int, piece: Piece | None = None
+) -> Iterator[Record | Rejected | Unreadable]:
+    """Yield the records of a file, or of a piece of it, in order, at most `keep` bytes of each block.
 
     Content never raises: what cannot be read is Rejected, and reading goes on with the next member that
     begins with a record (compressed) or the next line that does (plain). A record is handed out once its
     member's checksum was seen to be right, or more bytes have followed it in the same member.
     Bytes that are no record at all are rejected as "not-warc" or "not-arc", once where the file begins with
     them; a file without the beginning of a record is Unreadable.
+    Raises CutError where a piece is damaged, or does not end where a member does: then what was read of it
+    may be wrong.
     """
     window = Window(file)
     codec = detect(window, path)
     strange: list[Rejected] = []  # what came before the first record
-    found = False
-    for section in _sections(window, codec, path):
+    found = piece is not None and piece.start > 0
+    for section in _sections(window, codec, path, piece):
         for item in section.records(keep):
             if not found and isinstance(item, Rejected) and not section.has_begun:
                 if not strange or not item.cause.startswith("not-"):
@@ -42,23 +47,39 @@ def read_records(file: BinaryIO, path: str, keep: int) -> Iterator[Record | Reje
             strange.clear()
             found = True
             yield item
+    if not found and piece is not None:
+        raise CutError(path)
     if not found:
         first = strange[0] if strange else Rejected(0, "empty", "the file holds nothing")
         yield Unreadable(first.cause, first.detail)
 
 
-def _sections(window: Window, codec: Codec | None, path: str) -> Iterator[Section]:
+def _sections(window: Window, codec: Codec | None, path: str, piece: Piece | None) -> Iterator[Section]:
     """Yield what must be read apart, so that the damage of one cannot reach into the next."""
     if codec is None:
         framing = detect_framing(window.peek(_FIRST), path)
         yield Section(_Plain(window), framing)
         return
     members = _Members(window, codec, path)
+    if piece is not None:
+        yield from _of_piece(members, codec, path, piece)
+        return
     while members.ahead:
         section = Section(members.section(), members.framing)
         yield section
         if section.damage:
             members.find_after_damage()
+
+
+def _of_piece(members: _Members, codec: Codec, path: str, piece: Piece) -> Iterator[Section]:
+    members.return_to(piece.start, codec)
+    while members.start < piece.end:
+        section = Section(members.section(), members.framing)
+        yield section
+        if section.damage:
+            raise CutError(path)
+    if members.start != piece.end:
+        raise CutError(path)
 
 
 class _Plain:
@@ -100,8 +121,8 @@ class _Members:
         if self.ahead:
             self._codec = with_dictionary(self._window, self._codec)
             self.ahead = self._window.peek(1) != b""
+        self.start = self._window.offset
         if self.ahead:
-            self._start = self._window.offset
             self._pieces = inflate(self._window, self._codec)
             try:
                 self._first = next(self._pieces, b"")
@@ -110,17 +131,17 @@ class _Members:
 
     def section(self) -> _Run:
         """Return the members up to the next that begins with a record."""
-        return _Run(self, self._start, self._codec)
+        return _Run(self, self.start, self._codec)
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """Yield (start of the member, bytes) up to the next section; raises DamageError."""
         while self.ahead:
             if isinstance(self._first, DamageError):
-                yield self._start, b""
+                yield self.start, b""
                 raise self._first
-            yield self._start, self._first
+            yield self.start, self._first
             for piece in self._pieces:
-                yield self._start, piece
+                yield self.start, piece
             self._open()
             if isinstance(self._first, DamageError) or self._begins_record(self._first):
                 return
@@ -136,7 +157,7 @@ class _Members:
 
     def find_after_damage(self) -> None:
         """Open the next member behind the damaged one that begins with a record."""
-        if find_member(self._window, self._start + 1, self._codec, self.framing.may_begin):
+        if find_member(self._window, self.start + 1, self._codec, self.framing.may_begin):
             self._open()
         else:
             self.ahead = False

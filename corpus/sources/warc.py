@@ -17,6 +17,7 @@ from corpus.sources.http import (
     redirect_of,
 )
 from corpus.sources.inputs import MIB, moment
+from corpus.sources.pieces import Piece
 from corpus.sources.records import TYPES, read_records
 from corpus.sources.section import HEADER_LIMIT, Record
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from corpus.config import Source
 
 
-def read(source: Source, path: str) -> Items:
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield what a WARC or ARC file holds, plain or compressed (by record or whole), in its order.
 
     Skipped kinds: a record's type where it is no response or resource ("other" for types that the standard
@@ -32,11 +33,12 @@ def read(source: Source, path: str) -> Items:
     that leads elsewhere at once, "media" for what is neither HTML nor text.
     Rejected causes: those of `records.read_records`, "bad-http-header", and those of `http.read_body`.
     A body that the crawler cut (WARC-Truncated) or that ends too early is kept as far as it goes and marked:
-    Common Crawl cuts every long page. Raises OSError where the file system does, never on content.
+    Common Crawl cuts every long page. Raises OSError where the file system does, CutError as
+    `records.read_records`, and nothing else on content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
-        for record in read_records(file, path, limit + HEADER_LIMIT):
+        for record in read_records(file, path, limit + HEADER_LIMIT, piece):
             yield record if not isinstance(record, Record) else document(record, limit)
 
 

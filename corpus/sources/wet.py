@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from corpus import files
 from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
 from corpus.sources.inputs import MIB, moment
+from corpus.sources.pieces import Piece
 from corpus.sources.records import TYPES, read_records
 from corpus.sources.section import Record
 
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
     from corpus.config import Source
 
 
-def read(source: Source, path: str) -> Items:
+def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield the conversion records of a WET file as text documents; other records are Skipped by their type.
 
     The text is UTF-8 by definition; a block that is not stays bytes with the charset "utf-8", so that the
     cleaning stage decodes and counts it. Rejected causes: those of `records.read_records`, and "oversized".
-    Raises OSError where the file system does, never on content.
+    Raises OSError where the file system does, CutError as `records.read_records`, and nothing else on
+    content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
-        for record in read_records(file, path, limit):
+        for record in read_records(file, path, limit, piece):
             yield record if not isinstance(record, Record) else document(record)
 
 

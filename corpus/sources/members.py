@@ -1,0 +1,57 @@
+"""Compressed archives cut where members begin with a record.
+
+Bytes inside of a member may look like the start of another: a page may be an archive itself. So a cut is a
+guess, which the reader of the piece before it proves: it must come to a member's end exactly there. The first
+piece starts at the file's start; so if all pieces are proven, all cuts are right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from corpus import files
+from corpus.sources.codecs import Codec, Gzip, Zstd
+from corpus.sources.compression import Window, detect
+from corpus.sources.framing import Framing, detect_framing
+from corpus.sources.pieces import Piece
+
+if TYPE_CHECKING:
+    from corpus.config import Source
+
+_REACH = 4 << 20  # bytes in which a member's start is looked for; few records are longer
+
+
+def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
+    """Cut a file of gzip or zstd members at the first that begins with a record in each `size` bytes."""
+    length = files.size("", path) or 0
+    if length < 2 * size:
+        return ()
+    with files.open_bytes(path) as file:
+        window = Window(file)
+        codec = detect(window, path)
+        if not isinstance(codec, Gzip | Zstd) or window.offset:  # which had to move over a dictionary
+            return ()
+        framing = detect_framing(codec.beginning(window.peek(codec.reach)), path)
+        number = round(length / size)
+        starts = [0]
+        for target in (length * n // number for n in range(1, number)):
+            found = _member_at(file, max(target, starts[-1] + 1), codec, framing)
+            if found is not None:
+                starts.append(found)
+    ends = [*starts[1:], length]
+    return tuple(Piece(start, end, 0, end - start) for start, end in zip(starts, ends, strict=True))
+
+
+def _member_at(file: BinaryIO, offset: int, codec: Codec, framing: Framing) -> int | None:
+    """Return the first byte from one on where a member seems to begin with a record; None if none is near."""
+    window = Window(file)
+    window.seek(offset)
+    tried = 0
+    for reach in (_REACH >> 6, _REACH):
+        data = window.peek(reach + codec.reach)
+        while (at := data.find(codec.magic, tried, reach)) >= 0:
+            content = codec.beginning(data[at : at + codec.reach])
+            if framing.begins(content.lstrip(b"\r\n")):
+                return offset + at
+            tried = at + 1
+    return None

@@ -1,0 +1,156 @@
+"""Compressed archives in pieces: every piece that is proven is right, and wrong ones are not proven."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import (
+    arc_head,
+    arc_record,
+    by_record,
+    bzip2_streams,
+    lz4_frames,
+    page,
+    plain,
+    record,
+    response,
+    xz_streams,
+    zstd_frames,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpus import sources
+from corpus.config import Source
+from corpus.sources import Item
+from corpus.sources.pieces import CutError, Piece, cut
+
+WARC = Source(name="s", format="warc", paths=("x",))
+
+
+def whole(path: Path, given_: Source = WARC) -> list[Item]:
+    return list(sources.read(given_, str(path)))
+
+
+def in_pieces(path: Path, pieces: tuple[Piece, ...], given_: Source = WARC) -> list[Item] | None:
+    """Return the items of all pieces; None where one of them is not proven."""
+    try:
+        return [item for piece in pieces for item in sources.read(given_, str(path), piece)]
+    except CutError:
+        return None
+
+
+def pages(number: int) -> list[bytes]:
+    draw = random.Random(number)
+    return [page(n, draw.randrange(2000)) for n in range(number)]
+
+
+@pytest.mark.parametrize("pack", [by_record, zstd_frames])
+@pytest.mark.parametrize("size", [300, 2000, 10_000])
+def test_members_are_each_in_one_piece(tmp_path: Path, pack: Any, size: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(pack(pages(200)))
+    pieces = cut(WARC, str(path), size)
+    assert len(pieces) > 2
+    assert sum(piece.bytes for piece in pieces) == path.stat().st_size
+    assert in_pieces(path, pieces) == whole(path)
+    assert len(whole(path)) == 200
+
+
+def test_wet_files_and_arc_files_are_cut_too(tmp_path: Path) -> None:
+    wet = Source(name="s", format="wet", paths=("x",))
+    texts = [record(f"metin {n}".encode() * 20, "conversion") for n in range(100)]
+    (tmp_path / "wet").write_bytes(by_record(texts))
+    pieces = cut(wet, str(tmp_path / "wet"), 1000)
+    assert len(pieces) > 5
+    assert in_pieces(tmp_path / "wet", pieces, wet) == whole(tmp_path / "wet", wet)
+    head = arc_head()
+    arcs = [head, *(arc_record(response(b"<html>%d" % n), f"http://a.example/{n}") for n in range(100))]
+    (tmp_path / "x.arc.gz").write_bytes(by_record(arcs))
+    pieces = cut(WARC, str(tmp_path / "x.arc.gz"), 1000)
+    assert len(pieces) > 5
+    assert in_pieces(tmp_path / "x.arc.gz", pieces) == whole(tmp_path / "x.arc.gz")
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        plain,
+        lz4_frames,
+        bzip2_streams,
+        xz_streams,
+        lambda records: gzip.compress(b"".join(records)),
+        lambda records: b"",
+    ],
+    ids=["plain", "lz4", "bzip2", "xz", "one member", "empty"],
+)
+def test_what_has_no_members_of_records_is_read_whole(tmp_path: Path, pack: Any) -> None:
+    (tmp_path / "x").write_bytes(pack(pages(300)))
+    assert cut(WARC, str(tmp_path / "x"), 500) == ()
+
+
+def stored(data: bytes) -> bytes:
+    """Return a gzip member that holds its content as it is."""
+    packer = zlib.compressobj(0, zlib.DEFLATED, 31)
+    return packer.compress(data) + packer.flush()
+
+
+def test_an_archive_inside_of_a_page_is_never_taken_for_the_file_s_own_records(tmp_path: Path) -> None:
+    """Its members stand in the outer one byte by byte, and a cut falls among them."""
+    evil = [record(response(b"<html>forged"), WARC_Target_URI="http://bank.example/") for _ in range(50)]
+    inner = by_record(evil)
+    outer = [*map(gzip.compress, pages(5)), stored(record(response(inner))), *map(gzip.compress, pages(5))]
+    path = tmp_path / "x"
+    path.write_bytes(b"".join(outer))
+    tried = 0
+    for size in range(100, 3000, 37):
+        pieces = cut(WARC, str(path), size)
+        found = in_pieces(path, pieces) if pieces else None
+        tried += bool(pieces) and found is None
+        assert found is None or found == whole(path)
+    assert tried > 10  # cuts among the forged members were made, and found out
+
+
+def test_records_of_several_members_stay_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    parts = []
+    for each in pages(100):
+        parts += [gzip.compress(each[: len(each) // 2]), gzip.compress(each[len(each) // 2 :])]
+    path.write_bytes(b"".join(parts))
+    pieces = cut(WARC, str(path), 700)
+    assert len(pieces) > 5
+    assert in_pieces(path, pieces) == whole(path)
+
+
+@given(
+    at=st.lists(st.integers(0, 30_000), max_size=3),
+    value=st.integers(0, 255),
+    lost=st.integers(0, 300),
+    size=st.integers(200, 5000),
+    frames=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+def test_a_damaged_archive_in_pieces_is_the_whole_or_not_proven(
+    at: list[int], value: int, lost: int, size: int, frames: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.warc.gz"
+    data = bytearray((zstd_frames if frames else by_record)(pages(60)))
+    for place in at:
+        data[place % len(data)] = value
+    path.write_bytes(data[: len(data) - lost])
+    pieces = cut(WARC, str(path), size)
+    found = in_pieces(path, pieces)
+    assert not pieces or found is None or found == whole(path)
+
+
+def test_padding_and_line_ends_between_members_belong_to_no_piece(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\r\n".join(map(gzip.compress, pages(50))) + b"\0" * 700)
+    pieces = cut(WARC, str(path), 700)
+    assert len(pieces) > 3
+    assert in_pieces(path, pieces) == whole(path)
