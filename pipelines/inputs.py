@@ -23,8 +23,8 @@ _Stamp = list[int]
 class Checksums:
     """Names the content of files, and reads a local one only where it does not look as it did.
 
-    What is remembered is in the stage's folder; `save` writes it. Of a file that has just been written
-    nothing is: it could change again without a change of its times.
+    What is remembered is in the stage's folder; `save` writes it. A file that has just been written is hashed
+    again the next time: it could change without a change of its times.
     """
 
     def __init__(self, folder: str) -> None:
@@ -76,8 +76,7 @@ class Checksums:
         known = self._before.get(path)
         if not (isinstance(known, list) and len(known) >= 2 and known[0] == stamp):
             return ""
-        if _is_settled(stamp):
-            self._now[path] = known
+        self._now[path] = known
         return str(known[1])
 
     def _read(self, path: str) -> str:
@@ -86,8 +85,10 @@ class Checksums:
                 return files.checksum(path)
             stamp = self._stamp(path)
             checksum = files.checksum(path)
-            if _is_settled(stamp) and self._stamp(path) == stamp:
-                self._now[path] = [stamp, checksum]
+            is_known = _is_settled(stamp) and self._stamp(path) == stamp
+            before = self._before.get(path)
+            cuts = before[2:] if isinstance(before, list) and before[1:2] == [checksum] else []
+            self._now[path] = [stamp if is_known else [], checksum, *cuts]
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), path) from error
         return checksum

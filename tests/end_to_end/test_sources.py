@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from archives import record, response
 from support import Command, texts
 
 from corpus import dataset
@@ -148,3 +151,46 @@ def test_a_large_file_is_cut_into_units_that_give_the_same_documents(tmp_path: P
     assert offsets(tmp_path / "cut") == offsets(tmp_path / "whole")
     assert len(offsets(tmp_path / "cut")) == 8 * len(texts()) + 1
     assert rows_of(tmp_path / "cut") == rows_of(tmp_path / "whole")
+
+
+def stored(data: bytes) -> bytes:
+    """Return a gzip member that holds its content as it is."""
+    packer = zlib.compressobj(0, zlib.DEFLATED, 31)
+    return packer.compress(data) + packer.flush()
+
+
+def write_archive(folder: Path, unit_mb: float, forged: bool) -> Path:
+    """Write an archive of pages; in one of them lies another archive, which a cut takes for records."""
+    folder.mkdir()
+    made = []
+    for url, text in texts():
+        body = f"<html><p>{text}</p>".replace("\n", "</p><p>").encode()
+        made.append(record(response(body, mime="text/html; charset=utf-8"), WARC_Target_URI=url))
+    members = list(map(gzip.compress, made))
+    if forged:
+        inner = record(response(b"<html><p>forged</p>"), WARC_Target_URI="http://bank.example/")
+        members.insert(len(members) // 2, stored(record(response(gzip.compress(inner) * 500))))
+    (folder / "x.warc.gz").write_bytes(b"".join(members))
+    (folder / "corpus.toml").write_text(
+        f'[[source]]\nname = "s"\nformat = "warc"\npaths = ["x.warc.gz"]\n[extract]\nunit_mb = {unit_mb}\n'
+    )
+    return folder / "corpus.toml"
+
+
+@pytest.mark.usefixtures("eager_workers")
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("forged", [False, True])
+def test_an_archive_is_cut_at_members_or_read_whole_where_a_cut_was_wrong(
+    tmp_path: Path, derlem: Command, forged: bool, workers: str
+) -> None:
+    derlem("build", write_archive(tmp_path / "whole", 64, forged), "--until", "extract")
+    path = write_archive(tmp_path / "cut", 0.01, forged)
+    done = derlem("build", path, "--until", "extract", "--workers", workers)
+    whole, cut = (dataset.load(str(tmp_path / name / "corpus" / "extract")) for name in ("whole", "cut"))
+    assert len(whole.units) == 1
+    assert (len(cut.units) == 1) == forged
+    assert cut.counts() == whole.counts()
+    assert offsets(tmp_path / "cut") == offsets(tmp_path / "whole")
+    assert "stopped" not in done.stderr
+    assert not list((tmp_path / "cut").rglob("*.error"))
+    assert f", {len(cut.units)} done before" in derlem("build", path, "--until", "extract").stderr

@@ -169,3 +169,21 @@ def test_the_build_s_own_output_is_no_input(tmp_path: Path, way: str) -> None:
     given = source(paths=(f"out/{way}",))
     with pytest.raises(ConfigError, match="lies in the build's own output"):
         found(tmp_path, given)
+
+
+def test_a_file_that_cannot_be_cut_after_all_is_not_cut_again_until_it_changes(tmp_path: Path) -> None:
+    write_lines(tmp_path, 1000)
+    path = str(tmp_path / "in" / "x.jsonl")
+
+    def units(uncut: set[str]) -> int:
+        known = Checksums(str(tmp_path / "out"))
+        made = list(readings.find(source("jsonl"), tmp_path, str(tmp_path / "out"), known, UNIT, uncut))
+        known.save()
+        return len(made)
+
+    assert units(set()) > 1
+    assert units({path}) == 1
+    assert units(set()) == 1
+    with open(path, "a") as file:
+        file.write('{"text": "one more"}\n')
+    assert units(set()) > 1
