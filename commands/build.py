@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.arguments import ConfigFile, Set, Workers, errors
-from commands.terminal import CORPUS, Beam, console, fail, local, place, say, shortened
+from commands.terminal import CORPUS, Beam, Terminal, fail, local, place, say, shortened
 from corpus import chain
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def build(
 
         if until not in chain.names():
             fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
-        folder = shortened(pipeline.run(config, path.resolve().parent, runner, console(), until))
+        folder = shortened(pipeline.run(config, path.resolve().parent, runner, Terminal(), until))
         say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
 
 
@@ -98,7 +98,7 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
-        folder = shortened(pipeline.run_tokenize(config, path.resolve().parent, runner, console()))
+        folder = shortened(pipeline.run_tokenize(config, path.resolve().parent, runner, Terminal()))
         say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
 
 

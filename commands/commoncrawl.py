@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.terminal import CRAWL, Beam, Workers, console, fail, mendable, place, say, shortened
+from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, mendable, place, say, shortened
 
 app = typer.Typer()
 
@@ -136,7 +136,7 @@ def commoncrawl(
 
         runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
         where = files.located(output, os.getcwd())
-        fetched = pipeline.run(config, where, paths, runner, console())
+        fetched = pipeline.run(config, where, paths, runner, Terminal())
         folder = shortened(fetched.folder)
         named = ", and ".join(
             f'{shlex.quote(f"{folder}/{kind}/*.gz")} under a [[source]] with format = "{kind}"'

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.terminal import CRAWL, Beam, Workers, console, fail, local, mendable, place, say, shortened
+from commands.terminal import (
+    CRAWL,
+    Beam,
+    Terminal,
+    Workers,
+    console,
+    fail,
+    local,
+    mendable,
+    place,
+    say,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from corpus.crawl.status import Status
@@ -98,7 +110,7 @@ def crawl(
         from pipelines import options
 
         runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
-        ended = pipeline.run(output, loaded, lines, runner, console(), again or "")
+        ended = pipeline.run(output, loaded, lines, runner, Terminal(), again or "")
         folder = shortened(output)
         say(f"{ended.why}: pages {ended.pages:,}, rounds {ended.rounds}, waiting {ended.waiting:,}")
         say(f"next: derlem init corpus.toml --crawl {shlex.quote(folder)}")

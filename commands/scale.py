@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.terminal import WORTH, AsJson, console, fail, local, mendable, say, shortened
+from commands.terminal import WORTH, AsJson, Terminal, console, fail, local, mendable, say, shortened
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def scale(
         if only_plan:
             return
         try:
-            done = study.scale(made, console())
+            done = study.scale(made, Terminal())
         except StoppedError as stopped:
             say("stopped: finished cells are kept; run the same command again to resume")
             raise typer.Exit(128 + stopped.signal) from None
@@ -168,14 +168,15 @@ def emergence(
             places.usable_as(str(source), "SOURCE")
         if output is not None:
             places.writable(str(output), "--output")
-        from trainer.scaling.emergence import command, show
+        from commands.render.abilities import render_abilities
+        from trainer.scaling.emergence import command
 
         request = command.Request(tuple(task or ()), by, n, most, shots, seed)
-        judged = command.emergence(sources, request, output, console())
+        judged = command.emergence(sources, request, output, Terminal())
         if as_json:
             print(json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False))
         else:
-            show.show(judged, console(stderr=False), by)
+            render_abilities(judged, console(stderr=False), by)
 
 
 @app.command(rich_help_panel=WORTH)

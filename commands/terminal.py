@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,6 +14,9 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from corpus.teller import Bar
 
 
 # The panels of `derlem --help`, in the order in which a user needs them.
@@ -109,3 +112,47 @@ def mendable(*kinds: type[Exception]) -> Iterator[None]:
         fail(str(error), status=2)
     except kinds as error:
         fail(str(error))
+
+
+class Terminal:
+    """The person at the terminal, told by a Rich console: on stderr unless another is given."""
+
+    def __init__(self, to: Console | None = None) -> None:
+        self._console = to or console()
+
+    @property
+    def draws(self) -> bool:
+        return self._console.is_terminal
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        return self._console.status(text)
+
+    @contextmanager
+    def bar(self, name: str, total: float, stays: bool = False) -> Iterator[Bar]:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (
+            *([TextColumn("[bold]{task.fields[name]}")] if name else []),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.description}", markup=False),
+            *([] if stays else [TimeRemainingColumn()]),
+        )
+        with Progress(*columns, console=self._console, transient=not stays) as drawn:
+            yield _Bar(drawn, drawn.add_task("", total=total, name=name))
+
+    def report(self, summary: Mapping[str, Any]) -> None:
+        from commands.render.stage import render_stage
+
+        render_stage(summary, self._console)
+
+
+class _Bar:
+    def __init__(self, drawn: Progress, task: TaskID) -> None:
+        self._drawn, self._task = drawn, task
+
+    def update(self, done: float, text: str) -> None:
+        self._drawn.update(self._task, completed=done, description=text)

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.scale import app as scaling_app
-from commands.terminal import TRAIN, AsJson, Group, console, fail, local, mendable, place, say, shortened
+from commands.terminal import (
+    TRAIN,
+    AsJson,
+    Group,
+    Terminal,
+    console,
+    fail,
+    local,
+    mendable,
+    place,
+    say,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from trainer.selfcheck import Repeated
@@ -74,7 +86,7 @@ def train(
         if check:
             selfcheck.one_process()
         try:
-            result = run.train(corpus, folder, loaded, console(), begin)
+            result = run.train(corpus, folder, loaded, Terminal(), begin)
         except run.StoppedError as stopped:
             say(str(stopped))
             raise typer.Exit(128 + stopped.signal) from None

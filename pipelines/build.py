@@ -6,11 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from rich.console import Console
-
 from corpus import chain, files, filters, language, language_codes, places
 from corpus.config import Config, located
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from corpus.tokenizer import train
 from pipelines import stage, tokenize
 from pipelines.options import Runner
@@ -54,7 +53,7 @@ def _check_languages(config: Config) -> None:
         language_codes.check(key, code, model)
 
 
-def run(config: Config, base: Path, runner: Runner, console: Console, until: str) -> str:
+def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) -> str:
     """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
 
     Before tokenize the tokenizer is trained, unless the configuration names one or the existing one was made
@@ -70,14 +69,14 @@ def run(config: Config, base: Path, runner: Runner, console: Console, until: str
     with stage.alone(output):
         for number, row in enumerate(chain.STAGES, start=1):
             if row.name == tokenize.NAME and not config.tokenizer.model:
-                _train(config, base, console)
-            with console.status(f"{row.name}: looking at the inputs"):
+                _train(config, base, teller)
+            with teller.waiting(f"{row.name}: looking at the inputs"):
                 planned = plan(row)(context)
-            stage.run(planned, runner, console, folders[number:])
+            stage.run(planned, runner, teller, folders[number:])
             if row.name == until:
                 break
     if until == tokenize.NAME:
-        _warn(context.folder(tokenize.NAME), console)
+        _warn(context.folder(tokenize.NAME), teller)
     return output
 
 
@@ -88,25 +87,25 @@ def plan(row: chain.Stage) -> Callable[[stage.Context], stage.Stage]:
     return found
 
 
-def _train(config: Config, base: Path, console: Console) -> None:
-    with console.status("tokenizer: training"):
+def _train(config: Config, base: Path, teller: Teller) -> None:
+    with teller.waiting("tokenizer: training"):
         made = train.ensure(config.output, config.tokenizer)
     if made is not None:
         said = made.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
-        console.print(said, markup=False, soft_wrap=True)
+        teller.say(said)
 
 
-def run_tokenize(config: Config, base: Path, runner: Runner, console: Console) -> str:
+def run_tokenize(config: Config, base: Path, runner: Runner, teller: Teller) -> str:
     """Make token shards of a finished build's shards; return the folder that holds them."""
     config = located(config, base)
     with stage.alone(config.output):
         planned = tokenize.plan(stage.Context(config, base, runner))
-        stage.run(planned, runner, console)
-    _warn(planned.folder, console)
+        stage.run(planned, runner, teller)
+    _warn(planned.folder, teller)
     return planned.folder
 
 
-def _warn(tokens: str, console: Console) -> None:
+def _warn(tokens: str, teller: Teller) -> None:
     """Tell of a tokenizer that loses text."""
     if found := tokenize.warning(tokens):
-        console.print(found, style="red", markup=False, soft_wrap=True)
+        teller.say(found, style="red")

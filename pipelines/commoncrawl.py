@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-from rich.console import Console
 
 from corpus import dataset, files
 from corpus.commoncrawl import plan as plans
@@ -28,6 +27,7 @@ from corpus.counts import Counts
 from corpus.crawl.catalogue import COMMONCRAWL
 from corpus.schema import REJECTED
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from pipelines import stage
 from pipelines.options import Runner
 from pipelines.progress import Beat
@@ -56,18 +56,18 @@ class Fetched:
     kinds: tuple[str, ...]
 
 
-def run(config: CommonCrawl, output: str, paths: str, runner: Runner, console: Console) -> Fetched:
+def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Teller) -> Fetched:
     """Fetch a selection of captures, or the files that the list `paths` names.
 
     What is fetched already is not fetched again. Raises ConfigError, StageError and ServerError.
     """
     home = files.join(output, NAME)
     with stage.alone(output):
-        with console.status("looking for what to fetch"):
+        with teller.waiting("looking for what to fetch"):
             planned, said = list_files(config, home, paths) if paths else plan(config, home)
         _refuse_loss(planned)
-        console.print(said, markup=False, soft_wrap=True)
-        stage.run(planned, runner, console)
+        teller.say(said)
+        stage.run(planned, runner, teller)
     kinds = {unit.task.kind if isinstance(unit.task, whole.Archive) else "warc" for unit in planned.units}
     return Fetched(planned.folder, tuple(sorted(kinds)))
 

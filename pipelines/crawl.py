@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
 
 from corpus import dataset, files
 from corpus.crawl import frontier, harvest, journal, layout
@@ -27,6 +26,7 @@ from corpus.crawl.unit import Task, Unit
 from corpus.crawl.urls import normalise
 from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from pipelines import options, stage
 from pipelines.progress import Beat
 
@@ -50,7 +50,7 @@ def run(
     settings: Crawl,
     seeds: Sequence[str],
     runner: options.Runner,
-    console: Console,
+    teller: Teller,
     earlier: str = "",
 ) -> Ended:
     """Crawl into `folder`, or go on with the crawl there, until a limit is reached or nothing is left.
@@ -77,13 +77,13 @@ def run(
             if number > settings.limits.rounds:
                 return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
             said = f"due {plan['due']:,}, hosts {plan['hosts']:,}, waiting {plan['waiting']:,}"
-            console.print(f"round {number}: {said}", markup=False)
+            teller.say(f"round {number}: {said}")
             planned = _stage(folder, number, plan, settings, boundary)
             if lost := layout.gap(folder, number):
                 _check_same(planned, lost)
                 said = f"{lost}: what its unit fetched is asked for again"
-                console.print(said, style="yellow", markup=False, soft_wrap=True)
-            manifest = stage.run(planned, runner, console)
+                teller.say(said, style="yellow")
+            manifest = stage.run(planned, runner, teller)
             if not _has_moved(manifest):
                 why = "all hosts that are left ask for a longer pause; run it again later"
                 return Ended(why, number, *state[1:])

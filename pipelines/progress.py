@@ -12,10 +12,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
 from corpus import interrupt
+from corpus.teller import Teller
 
 _EVERY_S = 0.5
 _LINE_EVERY_S = 60.0  # without a terminal
@@ -120,7 +118,7 @@ def shown(
     stage: str,
     folder: Path | None,
     weights: dict[str, int],
-    console: Console,
+    teller: Teller,
     say: Callable[[], str] | None = None,
 ) -> Iterator[None]:
     """Tell the progress of a stage's pending units until the block ends; `say` gives the line of it.
@@ -143,35 +141,23 @@ def shown(
         rate = now.seen / passed
         return f"{now.units}/{len(weights)} units  {now.seen:,} in  {now.kept:,} kept  {rate:,.0f}/s"
 
-    drawn = _bar(console) if console.is_terminal and watch is not None else None
+    is_drawn = teller.draws and watch is not None
     stop = threading.Event()
+    total = max(1, sum(weights.values()))
+    with teller.bar(stage, total) if is_drawn else nullcontext() as bar:
 
-    def tell() -> None:
-        task = drawn.add_task(stage, total=max(1, sum(weights.values())), text="") if drawn else None
-        while not stop.wait(_LINE_EVERY_S if drawn is None else _EVERY_S):
-            now = watch.look() if watch is not None else Standing()
-            if drawn is None or task is None:
-                console.print(f"{stage}: {line(now)}", markup=False, soft_wrap=True)
-            else:
-                drawn.update(task, completed=now.weight, text=line(now))
+        def tell() -> None:
+            while not stop.wait(_LINE_EVERY_S if bar is None else _EVERY_S):
+                now = watch.look() if watch is not None else Standing()
+                if bar is None:
+                    teller.say(f"{stage}: {line(now)}")
+                else:
+                    bar.update(now.weight, line(now))
 
-    thread = threading.Thread(target=tell, daemon=True)
-    with drawn or nullcontext():
+        thread = threading.Thread(target=tell, daemon=True)
         thread.start()
         try:
             yield
         finally:
             stop.set()
             thread.join()
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )

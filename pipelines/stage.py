@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from corpus import chain, dataset, files, versions
 from corpus.config import Config
 from corpus.counts import Counts
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from pipelines import options, pool, progress, records, report, sweep, workers
 from pipelines.errors import StageError
 from pipelines.options import Runner
@@ -163,7 +162,7 @@ def _absent(output: str) -> list[Path]:
 
 
 def run(
-    stage: Stage, runner: options.Runner, console: Console, followers: Sequence[str] = ()
+    stage: Stage, runner: options.Runner, teller: Teller, followers: Sequence[str] = ()
 ) -> dataset.Manifest:
     """Do a stage's pending units and write its manifest and report; finished units are not done again.
 
@@ -183,7 +182,7 @@ def run(
             if (name := f"{UNITS}/{unit.fingerprint}.{left}") in known.listed:
                 files.remove(stage.folder, name)
     if pending and upgrade:
-        console.print(f"{upgrade}: {len(pending):,} units of {stage.name} are made again", markup=False)
+        teller.say(f"{upgrade}: {len(pending):,} units of {stage.name} are made again")
     manifest = None if pending else _manifest(stage, known.done(stage.units))
     is_written = manifest is not None and dataset.is_saved(stage.folder, manifest)
     if not is_written and not _is_of_these_units(stage, manifest):
@@ -193,7 +192,7 @@ def run(
     watched = Path(files.filesystem(stage.folder)[1]) / UNITS if local else None
     try:
         weights = {unit.fingerprint: unit.weight for unit in pending}
-        with progress.shown(stage.name, watched, weights, console, stage.say):
+        with progress.shown(stage.name, watched, weights, teller, stage.say):
             if stage.spread:
                 _spread(stage, pending, runner)
             else:
@@ -224,7 +223,7 @@ def run(
         files.write_json(stage.folder, dataset.REPORT, summary)
         dataset.save(stage.folder, manifest)
     sweep.sweep(stage.folder, manifest, known.listed)
-    report.show(summary, console)
+    teller.report(summary)
     if stage.check is not None:
         stage.check(manifest)
     return manifest

@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
     "corpus": {"apache_beam", "torch", "typer", "rich", "pipelines", "trainer", "commands", "derlem"},
-    "pipelines": {"torch", "typer", "trainer", "commands", "derlem"},
-    "trainer": {"apache_beam", "typer", "pipelines", "commands", "derlem"},
+    "pipelines": {"torch", "typer", "rich", "trainer", "commands", "derlem"},
+    "trainer": {"apache_beam", "typer", "rich", "pipelines", "commands", "derlem"},
     "commands": {"derlem"},
 }
 

@@ -7,17 +7,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from corpus.dataset import Manifest
 from corpus.settings import ConfigError
+from corpus.teller import SILENT, Bar, Teller
 from trainer.throughput import Rate
 
 FILE = "metrics.jsonl"
@@ -231,23 +230,17 @@ class Line:
         steps: int,
         tokens: int,
         bytes_per_token: float | None,
-        console: Console | None = None,
+        teller: Teller = SILENT,
         every: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._steps, self._tokens, self._bytes_per_token = steps, tokens, bytes_per_token
-        self._console = console or Console(stderr=True)
+        self._teller = teller
         self._every, self._clock, self._last = every, clock, -math.inf
         self._held_out = ""
         self._text = ""
-        self._bar = Progress(
-            TextColumn("{task.percentage:>5.1f}%"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.description}", markup=False),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=max(tokens, 1))
+        self._drawing = ExitStack()
+        self._bar: Bar | None = None
 
     def evaluated(self, bits_per_byte: float, exact: bool = True) -> None:
         """Show this bits-per-byte of held-out documents from now on; not `exact`: as a lower limit."""
@@ -256,16 +249,17 @@ class Line:
     def update(self, step: int, tokens: int, loss: float, rate: Rate) -> None:
         """Show where the run is: steps and tokens done, the last step's mean loss (nats), the rate."""
         self._text = self.text(step, tokens, loss, rate)
-        self._bar.update(self._task, completed=tokens, description=self._text)
+        if self._bar is not None:
+            self._bar.update(tokens, self._text)
         now = self._clock()
-        if not self._console.is_terminal and now - self._last >= self._every:
+        if self._bar is None and now - self._last >= self._every:
             self._last = now
             self.note(self._text)
             self._text = ""
 
     def note(self, text: str) -> None:
         """Print a line of its own."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._teller.say(text)
 
     def text(self, step: int, tokens: int, loss: float, rate: Rate) -> str:
         """Return in one line where the run is."""
@@ -286,14 +280,15 @@ class Line:
         return " · ".join(parts)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._teller.draws:
+            self._bar = self._drawing.enter_context(self._teller.bar("", max(self._tokens, 1), stays=True))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
-        if self._text and not self._console.is_terminal:
+        self._drawing.close()
+        if self._text and self._bar is None:
             self.note(self._text)  # the last step, whatever the time
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
+from corpus.teller import SILENT, Teller
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import (
@@ -58,7 +58,7 @@ class StoppedError(Exception):
 
 
 def train(
-    corpus: str, folder: Path, config: Config, console: Console, branch: Branch | None = None
+    corpus: str, folder: Path, config: Config, teller: Teller, branch: Branch | None = None
 ) -> dict[str, Any]:
     """Train as configured on the token shards of `corpus`, into `folder`; give result.json's content.
 
@@ -80,8 +80,8 @@ def train(
         if found is not None:
             return found if world.first else {}
         if world.first:
-            _say_of_tokenizer(opened, console)
-        run = Run(folder, config, opened, order, world, console)
+            _say_of_tokenizer(opened, teller)
+        run = Run(folder, config, opened, order, world, teller)
         resumed = run.begin(branch)
         if world.first:  # not before all could be made: what was wrong may be corrected in the same folder
             identity.write(folder, recorded, opened)
@@ -98,10 +98,10 @@ class Run:
     """A run under way: what its steps change, and where it writes."""
 
     def __init__(
-        self, folder: Path, config: Config, opened: Tokens, order: Order, world: World, console: Console
+        self, folder: Path, config: Config, opened: Tokens, order: Order, world: World, teller: Teller
     ) -> None:
         self.folder, self.config, self.opened, self.order, self.world = folder, config, opened, order, world
-        self.console = console if world.first else Console(quiet=True)
+        self.teller = teller if world.first else SILENT
         self.shape = shape(config.model, opened.vocabulary)
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
         self.dtype = _dtype(config, world)
@@ -157,7 +157,7 @@ class Run:
         with ExitStack() as stack:
             self.metrics = stack.enter_context(self._open_metrics(resumed))
             self.line = stack.enter_context(
-                metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.console)
+                metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.teller)
             )
             stack.enter_context(self.checkpoints)  # what is being written is finished, whatever happens
             stop = stack.enter_context(parallel.Stop())
@@ -327,7 +327,7 @@ class Run:
         return metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.teller.say(text)
 
 
 def open_order(config: Config, opened: Tokens, world: World) -> Order:
@@ -351,24 +351,14 @@ def open_order(config: Config, opened: Tokens, world: World) -> Order:
     return order
 
 
-def _say_of_tokenizer(opened: Tokens, console: Console) -> None:
+def _say_of_tokenizer(opened: Tokens, teller: Teller) -> None:
     """Say before the training what this tokenizer loses, and whether the model cannot be exported for it."""
     if not opened.lost.nothing:
-        console.print(
-            f"{opened.lost}; bits per byte will be {TOO_LOW}",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
+        teller.say(f"{opened.lost}; bits per byte will be {TOO_LOW}", style="red")
     try:
         fast_tokenizer.check(Tokenizer(identity.model(opened)), opened.bos is not None)
     except ConfigError as error:
-        console.print(
-            f"this model will train, but `derlem export` will refuse it: {error}",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
+        teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
 
 
 def _checkpoints(folder: Path, config: Config, world: World) -> Checkpoints:

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from trainer import metrics, parallel, tokens
 from trainer.config import Config
 from trainer.run import Run, open_order
@@ -47,7 +46,7 @@ def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
     one_process()
     world = parallel.start(config.run)
     opened = tokens.open(corpus)
-    run = Run(folder, config, opened, open_order(config, opened, world), world, Console(quiet=True))
+    run = Run(folder, config, opened, open_order(config, opened, world), world, SILENT)
     steps = run.checkpoints.steps()
     if len(steps) < 2:
         raise ConfigError(

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from support import Command, final_files, texts
 
 from corpus import chain, dataset, files
 from corpus.config import parse
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from pipelines import build, extract
 from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.stage import Context
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 def configuration(folder: Path, output: str, paths: str = "*.jsonl") -> dict[str, Any]:

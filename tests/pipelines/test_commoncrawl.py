@@ -19,18 +19,18 @@ import cc_server
 import fsspec
 import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
-from rich.console import Console
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from corpus import dataset
 from corpus.commoncrawl.config import Access, CommonCrawl, Pieces, Selection
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from pipelines import commoncrawl, stage
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from rich.console import Console
 from warcio.archiveiterator import ArchiveIterator
 from web import Exchange, Reply, Site, Web, page, redirect
 
+from commands.terminal import Terminal
 from corpus import dataset
 from corpus.crawl import layout
 from corpus.crawl.config import Crawl
@@ -51,7 +52,7 @@ def settings(served: Web, **sections: dict[str, Any]) -> Crawl:
 
 
 def run(folder: Path, loaded: Crawl, *seeds: str, earlier: Path | None = None) -> crawl.Ended:
-    console = Console(file=StringIO())
+    console = Terminal(Console(file=StringIO()))
     return crawl.run(str(folder), loaded, seeds, Runner(), console, str(earlier) if earlier else "")
 
 
@@ -210,7 +211,7 @@ def test_a_file_that_a_finished_round_has_lost_is_fetched_again_and_nothing_else
         archive.write_bytes(content[:-1])
         served.log.clear()
         said = StringIO()
-        console = Console(file=said)
+        console = Terminal(Console(file=said))
         assert crawl.run(str(tmp_path), loaded, [], Runner(), console).why == "nothing is left to fetch"
     assert f"{archive} has {len(content) - 1:,} bytes" in said.getvalue()
     assert "what its unit fetched is asked for again" in said.getvalue()

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from corpus import dataset, files
 from corpus.config import Config, parse
 from corpus.counts import Counts
 from corpus.schema import PERMUTATIONS, SIGNATURES
+from corpus.teller import SILENT
 from pipelines import dedupe, stage
 from pipelines.errors import StageError
 from pipelines.options import Runner
@@ -58,7 +58,7 @@ def write_part(folder: Path, documents: list[dict[str, Any]]) -> None:
 
 
 def run(settings: Config) -> dataset.Manifest:
-    return stage.run(dedupe.plan(Context(settings)), Runner(), Console(quiet=True))
+    return stage.run(dedupe.plan(Context(settings)), Runner(), SILENT)
 
 
 def removed(folder: Path, manifest: dataset.Manifest) -> dict[int, dict[str, Any]]:

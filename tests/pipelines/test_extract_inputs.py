@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archives import page
-from rich.console import Console
 from support import texts
 
 from corpus import dataset
 from corpus.config import parse
+from corpus.teller import SILENT
 from pipelines import build
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 def run(folder: Path, *sources: dict[str, Any], **extract: Any) -> dataset.Manifest:

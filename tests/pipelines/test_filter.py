@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from corpus import dataset
 from corpus.config import Config, parse
 from corpus.counts import Counts
 from corpus.schema import EXTRACTED
+from corpus.teller import SILENT
 from pipelines import filter, stage
 from pipelines.errors import StageError
 from pipelines.options import Runner
@@ -55,7 +55,7 @@ def write(folder: Path, texts: list[str]) -> None:
 def run(folder: Path, **settings: Any) -> dataset.Manifest:
     source = {"name": "web", "format": "jsonl", "paths": ["x"]}
     config: Config = parse({"output": str(folder), "source": [source], "filter": settings}, "test")
-    return stage.run(filter.plan(Context(config)), Runner(), Console(quiet=True))
+    return stage.run(filter.plan(Context(config)), Runner(), SILENT)
 
 
 def test_letters_that_no_encoding_could_read_are_counted(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from support import texts
 
 from corpus import files, language
@@ -17,11 +16,12 @@ from corpus.config import Config, located, parse
 from corpus.crawl import catalogue, layout
 from corpus.settings import ConfigError
 from corpus.sources.inputs import expand
+from corpus.teller import SILENT
 from pipelines import build, extract
 from pipelines.options import Runner
 from pipelines.stage import Context
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 def configuration(output: str, *paths: str, **more: Any) -> Config:

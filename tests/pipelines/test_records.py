@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from rich.console import Console
 
 from corpus import dataset, files
 from corpus.counts import Counts
+from corpus.teller import SILENT
 from pipelines import stage, sweep
 from pipelines.options import Runner
 
@@ -33,7 +33,7 @@ def run(folder: Path, done: list[str]) -> dataset.Manifest:
     inputs = [dataset.Input(name=name, checksum=name) for name in ("a", "b")]
     units = tuple(stage.plan_unit("toy", 1, {}, each.name, (each,), each, 1) for each in inputs)
     planned = stage.Stage("toy", 1, str(folder), {}, units, work, spread=False)
-    return stage.run(planned, Runner(), Console(quiet=True))
+    return stage.run(planned, Runner(), SILENT)
 
 
 def flip(path: Path) -> None:
@@ -149,7 +149,7 @@ def on_store(folder: str, names: Sequence[str], done: list[str]) -> dataset.Mani
     inputs = [dataset.Input(name=name, checksum=name) for name in names]
     units = tuple(stage.plan_unit("toy", 1, {}, each.name, (each,), each, 1) for each in inputs)
     planned = stage.Stage("toy", 1, folder, {}, units, work, spread=False)
-    return stage.run(planned, Runner(), Console(quiet=True))
+    return stage.run(planned, Runner(), SILENT)
 
 
 def test_to_find_that_nothing_is_to_do_asks_a_store_as_often_for_many_units_as_for_few(

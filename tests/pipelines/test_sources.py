@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from corpus import dataset
 from corpus.config import Config, parse
+from corpus.teller import SILENT
 from pipelines import build
 from pipelines.options import Runner
 
@@ -34,7 +33,7 @@ def config(folder: Path, *names: str) -> Config:
 
 
 def run(folder: Path, *names: str) -> dict[str, dataset.Manifest]:
-    output = build.run(config(folder, *names), folder, Runner(), Console(quiet=True), "dedupe")
+    output = build.run(config(folder, *names), folder, Runner(), SILENT, "dedupe")
     return {path.parent.name: dataset.load(str(path.parent)) for path in Path(output).glob("*/manifest.json")}
 
 

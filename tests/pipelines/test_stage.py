@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from commands.terminal import Terminal
 from corpus import chain, dataset, files, versions
 from corpus.counts import Counts, CountsError
 from corpus.schema import REJECTED
+from corpus.teller import SILENT
 from pipelines import stage
 from pipelines.errors import StageError
 from pipelines.options import Runner
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 def plan(
@@ -383,7 +385,7 @@ def test_an_upgrade_of_a_library_does_units_again_and_says_so(tmp_path: Path) ->
         units = tuple(stage.plan_unit("toy", 1, settings, each.name, (each,), each.name, 1) for each in given)
         planned = stage.Stage("toy", 1, str(tmp_path), settings, units, writer(done), spread=False)
         console = Console(file=io.StringIO(), width=200)
-        stage.run(planned, Runner(), console)
+        stage.run(planned, Runner(), Terminal(console))
         said.append("ftfy 6.3.1 → 6.4.0: 2 units of toy are made again" in console.file.getvalue())
     assert done == ["a", "b", "a", "b"]
     assert said == [False, True, False]

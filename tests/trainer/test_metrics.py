@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from commands.terminal import Terminal
 from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
 from corpus.settings import ConfigError
@@ -225,7 +226,7 @@ def test_bytes_of_a_token_are_those_that_the_stage_counted() -> None:
 
 
 def test_the_line_names_what_its_numbers_are() -> None:
-    line = Line(5000, 10_000_000, 4.0, Console(file=io.StringIO()))
+    line = Line(5000, 10_000_000, 4.0, Terminal(Console(file=io.StringIO())))
     assert line.text(1200, 2_400_000, 4 * math.log(2), RATE) == (
         "step 1,200/5,000 · loss 2.773 (about 1.000 bits/byte) · 612 k tokens/s · "
         "MFU 46.9% (whole windows 53.8%) · data wait 0.0% · 0:00:12 left"
@@ -235,15 +236,15 @@ def test_the_line_names_what_its_numbers_are() -> None:
 
 
 def test_an_unknown_device_shows_tokens_and_operations_only() -> None:
-    text = Line(10, 10_000, None, Console(file=io.StringIO())).text(5, 5_000, 2.0, UNKNOWN)
+    text = Line(10, 10_000, None, Terminal(Console(file=io.StringIO()))).text(5, 5_000, 2.0, UNKNOWN)
     assert text == "step 5/10 · loss 2.000 · 2 k tokens/s · 0.0123 TFLOP/s · data wait 25.0% · 0:00:02 left"
     stopped = Rate(0, 0, 0.0, 0.0, 0.0, None, None, 0.0)
-    assert "left" not in Line(10, 10, None, Console(file=io.StringIO())).text(5, 5, math.nan, stopped)
+    assert "left" not in Line(10, 10, None).text(5, 5, math.nan, stopped)
 
 
 def test_without_a_terminal_there_is_a_plain_line_now_and_then() -> None:
     out, now = io.StringIO(), [0.0]
-    with Line(50, 50, None, Console(file=out, width=40), every=10.0, clock=lambda: now[0]) as line:
+    with Line(50, 50, None, Terminal(Console(file=out, width=40)), every=10.0, clock=lambda: now[0]) as line:
         for step in range(1, 51):
             line.update(step, step, 2.0, UNKNOWN)
             now[0] += 1.0
@@ -254,12 +255,12 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then() -> None:
 
 def test_on_a_terminal_the_line_is_drawn_over_itself_and_notes_stay() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=160, _environ={})
+    console = Terminal(Console(file=out, force_terminal=True, width=160, _environ={}))
     with Line(50, 50, None, console, every=0.0) as line:
         line.update(25, 25, 2.0, UNKNOWN)
         line.note("skipped [step] 7")
     text = out.getvalue()
-    assert "50.0%" in text
+    assert "50%" in text
     assert "skipped [step] 7" in text
     assert "step 25/50" in text
     assert "\x1b[" in text

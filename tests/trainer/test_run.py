@@ -20,9 +20,11 @@ from ranks import on_ranks, process
 from rich.console import Console
 from token_shards import tokenizer, write
 
+from commands.terminal import Terminal
 from corpus import files, settings
 from corpus.dataset import DatasetError
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer, identity, metrics, run, selfcheck, tokens, trained
 from trainer.checkpoint import CheckpointError
@@ -69,7 +71,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def train(corpus: str, folder: Path, config: Config | None = None, branch: Branch | None = None) -> Any:
     torch.set_num_threads(1)
-    return run.train(corpus, folder, config or made(), Console(quiet=True), branch)
+    return run.train(corpus, folder, config or made(), SILENT, branch)
 
 
 def losses(folder: Path) -> list[float]:
@@ -120,7 +122,7 @@ def test_a_tokenizer_that_loses_text_is_told_before_the_training_and_marks_every
     )
     (corpus / MODEL).write_bytes(lossy.getvalue())
     torch.set_num_threads(1)
-    result = run.train(str(corpus), folder, made(), Console(stderr=True, width=500))
+    result = run.train(str(corpus), folder, made(), Terminal(Console(stderr=True, width=500)))
     said = capsys.readouterr().err
     before, _, after = said.partition("parameters,")
     assert "7 of 44 documents do not come back from their tokens, and 9 of" in before
@@ -138,7 +140,7 @@ def test_a_tokenizer_that_keeps_all_text_is_no_matter(
     corpus: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.set_num_threads(1)
-    result = run.train(corpus, tmp_path, made(), Console(stderr=True, width=500))
+    result = run.train(corpus, tmp_path, made(), Terminal(Console(stderr=True, width=500)))
     said = capsys.readouterr().err
     assert "export" not in said
     assert "too low" not in said
@@ -256,7 +258,7 @@ def _on_rank(world: World, corpus: str, folder: str, parallel: str) -> None:
     config = made(**{"run.parallel": parallel})
     opened = tokens.open(corpus)
     order = run.open_order(config, opened, world)
-    run.Run(Path(folder), config, opened, order, world, Console(quiet=True)).go(None)
+    run.Run(Path(folder), config, opened, order, world, SILENT).go(None)
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])

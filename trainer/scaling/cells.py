@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
 
 from corpus import files
+from corpus.teller import Silent, Teller
 from trainer import metrics, records
 from trainer.config import Config
 from trainer.identity import RUN, Branch
@@ -184,7 +184,7 @@ def _facts(study: Study, cell: Cell) -> dict[str, Any]:
     }
 
 
-def work(unit: Unit, console: Console) -> None:
+def work(unit: Unit, teller: Teller) -> None:
     """Train a unit, score it if it is a cell, and say that it is done. Raises what `run.train` raises."""
     from trainer import run
 
@@ -192,7 +192,7 @@ def work(unit: Unit, console: Console) -> None:
     if unit.branch is not None:
         folder, step = unit.branch
         branch = Branch(Path(unit.output) / folder, step)
-    result = run.train(unit.corpus, unit.path, unit.config, console, branch)
+    result = run.train(unit.corpus, unit.path, unit.config, teller, branch)
     row = None if unit.facts is None else _row(unit, unit.facts, result)
     files.write_json(str(unit.path), DONE, {"made_from": unit.fingerprint, "row": row}, sweeps=True)
 
@@ -283,11 +283,18 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
+class _Log(Silent):
+    """A teller of a process without a terminal: its lines go to the log that is its stderr."""
+
+    def say(self, text: str, style: str = "") -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
 if __name__ == "__main__":
     from trainer.run import StoppedError
 
     try:
-        work(read(sys.stdin.read()), Console(stderr=True))
+        work(read(sys.stdin.read()), _Log())
     except StoppedError as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.signal)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from trainer import parallel, run, tokens
 from trainer.order import Order
 from trainer.parallel import World
@@ -202,7 +202,7 @@ def _rate(made: Plan, size: Size) -> float:
     opened = tokens.open(study.corpora[study.judge])
     order = run.open_order(config, opened, world)
     with files.scratch("trial") as folder:
-        trial = run.Run(folder, config, opened, order, world, Console(quiet=True))
+        trial = run.Run(folder, config, opened, order, world, SILENT)
         times = []
         with trial.loader() as loader:
             for batches in loader.steps(0, STEPS + 1):

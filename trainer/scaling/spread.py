@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from trainer import config
 from trainer.parallel import Stop
 from trainer.run import StoppedError
@@ -67,7 +67,7 @@ def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finish
         return
     with Stop(), _heard() as signals:
         for unit in open_units:
-            work(unit, Console(quiet=True))
+            work(unit, SILENT)
             finished(unit)
             if number := signals():
                 raise StoppedError(number, 0)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
 
 from corpus import files
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import records
 from trainer.optim import LEARNING_RATES
@@ -39,7 +39,7 @@ class Outcome:
     predictions: tuple[dict[str, Any], ...]
 
 
-def scale(plan: Plan, console: Console) -> Outcome:
+def scale(plan: Plan, teller: Teller) -> Outcome:
     """Do a planned study, or what is left of it; the same call goes on where it was stopped.
 
     The learning rates are checked before all sizes but the smallest are trained, the largest cells predicted
@@ -52,7 +52,7 @@ def scale(plan: Plan, console: Console) -> Outcome:
         on = devices(plan.study.train.run)
         every = plan.units((*plan.checks, *plan.trunks))
         last = {name for cell in plan.last for name in (cell.name, part(cell))}
-        report = _Report(plan, console, every)
+        report = _Report(plan, teller, every)
         beside = [unit for unit in plan.units((*plan.checks, *_beside(plan))) if unit.name not in last]
         spread(beside, on, lock, report.finished)
         _refuse(plan, collect(plan))
@@ -92,8 +92,8 @@ def _refuse(plan: Plan, done: Outcome) -> None:
 class _Report:
     """Writes the tables anew, and a line, whenever a unit is finished."""
 
-    def __init__(self, plan: Plan, console: Console, every: Sequence[Unit]) -> None:
-        self._plan, self._console = plan, console
+    def __init__(self, plan: Plan, teller: Teller, every: Sequence[Unit]) -> None:
+        self._plan, self._teller = plan, teller
         self._cells = sum(unit.facts is not None for unit in every)
         self._done = sum(unit.facts is not None and unit.done for unit in every)
         if self._done:
@@ -120,7 +120,7 @@ class _Report:
         self._say(f"predicted before it is trained: {cell.name}: {text}; SHA-256 {name}")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._teller.say(text)
 
 
 class _Content(BaseModel):

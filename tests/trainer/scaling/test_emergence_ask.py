@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import sentencepiece as spm
 import torch
-from rich.console import Console
 from typer.testing import CliRunner
 
 from commands.scale import app
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit
 from trainer import trained
@@ -51,7 +51,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(file: Path) -> Path:
     """The runs of a trained family of two sizes and two seeds."""
     torch.set_num_threads(1)
-    return family.make(family.load(file), file.parent / "family", Console(quiet=True))
+    return family.make(family.load(file), file.parent / "family", SILENT)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_items_longer_than_the_models_windows_are_refused(model: Trained) -> Non
 
 
 def test_the_number_of_items_follows_what_the_smallest_model_can_do(runs: Path) -> None:
-    console = Console(quiet=True)
+    console = SILENT
     found = survey.survey([runs], ["addition/2/tr", "pairs/harmony"], console, most=210, shots=0)
     numbers, pairs = found.plans
     assert numbers.n == 210 < numbers.needed

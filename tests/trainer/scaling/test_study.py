@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 from ranks import process
-from rich.console import Console
 from token_shards import write
 
 from corpus import settings
 from corpus.settings import ConfigError
+from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import run
@@ -33,7 +33,7 @@ from trainer.scaling.config import Study
 from trainer.scaling.plan import plan
 from trainer.scaling.spread import UnitError, alone, spread
 
-QUIET = Console(quiet=True)
+QUIET = SILENT
 
 
 def asked(corpora: dict[str, str], output: Path, **changes: Any) -> Study:

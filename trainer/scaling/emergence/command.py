@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from corpus import files
 from corpus.settings import ConfigError
-from trainer.scaling.emergence import family, outputs, show, survey, verdict
+from corpus.teller import Teller
+from trainer.scaling.emergence import family, outputs, page, survey, verdict
 from trainer.scaling.emergence.verdict import Ability
 
 TABLES = (".jsonl", ".parquet", ".csv")
@@ -33,7 +32,7 @@ class Request:
 
 
 def emergence(
-    sources: Sequence[Path], request: Request, folder: Path | None, console: Console
+    sources: Sequence[Path], request: Request, folder: Path | None, teller: Teller
 ) -> list[Ability]:
     """Judge tables of outputs, or ask the finished runs in folders, or train and ask a TOML file's family.
 
@@ -46,16 +45,16 @@ def emergence(
         learnt = family.load(sources[0])
         home = sources[0].parent / learnt.output
         folder = folder or home
-        trained = family.make(learnt, home, console)
+        trained = family.make(learnt, home, teller)
         asked = Request(tasks=learnt.tasks, scale=request.scale, n=learnt.held_out, shots=0, seed=learnt.seed)
-        found = _ask([trained], asked, console)
+        found = _ask([trained], asked, teller)
         begin = _begin(found, f"derlem emergence {sources[0].name}")
         rows = found.outputs
     elif suffixes <= set(TABLES):
         rows = [row for source in sources for row in outputs.read(source)]
         outputs.check(rows)
     elif suffixes == {""}:
-        found = _ask(sources, request, console)
+        found = _ask(sources, request, teller)
         begin, rows = _begin(found, "derlem emergence"), found.outputs
     else:
         raise ConfigError(
@@ -68,16 +67,16 @@ def emergence(
         outputs.write(rows, folder / ANSWERS)
         plain = json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False, indent=1)
         files.write_bytes(str(folder), VERDICTS, f"{plain}\n".encode(), sweeps=True)
-        page = show.page(judged, request.scale, folder, begin)
-        files.write_bytes(str(folder), PAGE, page.encode(), sweeps=True)
+        written = page.page(judged, request.scale, folder, begin)
+        files.write_bytes(str(folder), PAGE, written.encode(), sweeps=True)
     return judged
 
 
-def _ask(folders: Sequence[Path], request: Request, console: Console) -> survey.Survey:
+def _ask(folders: Sequence[Path], request: Request, teller: Teller) -> survey.Survey:
     found = survey.survey(
         folders,
         request.tasks or TASKS,
-        console,
+        teller,
         scale=request.scale,
         n=request.n,
         most=request.most,
@@ -85,7 +84,7 @@ def _ask(folders: Sequence[Path], request: Request, console: Console) -> survey.
         seed=request.seed,
     )
     for remark in found.remarks:
-        console.print(remark, style="yellow", markup=False, soft_wrap=True)
+        teller.say(remark, style="yellow")
     return found
 
 

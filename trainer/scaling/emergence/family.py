@@ -8,12 +8,12 @@ from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field
-from rich.console import Console
 
 from corpus import dataset, files, settings
 from corpus.counts import Counts
 from corpus.schema import TOKENS16
 from corpus.settings import ConfigError, Section
+from corpus.teller import Teller
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.train import fit
 from trainer import run
@@ -56,7 +56,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Family:
         raise ConfigError(f"{path}: no such file; examples/emergence.toml is one") from None
 
 
-def make(family: Family, folder: Path, console: Console) -> Path:
+def make(family: Family, folder: Path, teller: Teller) -> Path:
     """Write the sums and train all models; what is there already stays. Give the folder of the runs."""
     corpus = folder / TOKENS
     if files.size(str(corpus), dataset.MANIFEST) is None:
@@ -66,7 +66,7 @@ def make(family: Family, folder: Path, console: Console) -> Path:
             model = family.train.model.model_copy(update={"depth": size.depth, "width": size.width})
             config = family.train.model_copy(update={"model": model, "seed": seed})
             name = f"depth{size.depth}-width{size.width}-seed{seed}"
-            run.train(str(corpus), folder / RUNS / name, config, console)
+            run.train(str(corpus), folder / RUNS / name, config, teller)
     return folder / RUNS
 
 

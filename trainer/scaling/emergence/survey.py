@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from corpus.settings import ConfigError
+from corpus.teller import Teller
 from trainer import trained
 from trainer.identity import RESULT, RUN
 from trainer.scaling.emergence import tasks
@@ -68,7 +67,7 @@ def runs(folders: Sequence[Path]) -> list[Path]:
 def survey(
     folders: Sequence[Path],
     wanted: Sequence[str],
-    console: Console,
+    teller: Teller,
     *,
     scale: str = "parameters",
     n: int | None = None,
@@ -87,12 +86,12 @@ def survey(
     for task in wanted:
         plan = _plan(task, models[0], n, most, shots, seed)
         plans.append(plan)
-        console.print(plan.describe(), markup=False, soft_wrap=True)
+        teller.say(plan.describe())
     for name, size, model in models:
         for plan in plans:
             items = tasks.make(plan.task, plan.n, seed, shots)
             outputs += answer(model, items, name, size)
-        console.print(f"asked {name} ({size:,.0f} {scale})", markup=False, soft_wrap=True)
+        teller.say(f"asked {name} ({size:,.0f} {scale})")
     return Survey(outputs, plans, remarks)
 
 

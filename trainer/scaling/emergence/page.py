@@ -1,44 +1,21 @@
-"""What a person sees of judged tasks: tables in the terminal, a page of Markdown with its pictures."""
+"""Judged tasks for a person: their numbers as rows, and a page of Markdown with its pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from trainer.scaling.emergence.figure import draw, short
 from trainer.scaling.emergence.scores import METRICS
 from trainer.scaling.emergence.verdict import Ability
 
-_VERDICTS = {
+VERDICTS = {
     "emergent": "emergent",
     "metric": "the metric jumps, not the ability",
     "smooth": "no jump",
     "absent": "not measurable",
     "unclear": "cannot be told",
 }
-
-
-def show(abilities: Sequence[Ability], console: Console, scale: str) -> None:
-    """Print each task's numbers, size by size, and what they allow to say."""
-    for ability in abilities:
-        console.print(f"{ability.task}: {facts(ability)}", markup=False, soft_wrap=True)
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        first, *others = rows(ability, scale)
-        for head in first:
-            number = head is not first[0]
-            table.add_column(
-                head, justify="right" if number else "left", no_wrap=number, min_width=6 if number else None
-            )
-        for row in others:
-            table.add_row(*row)
-        console.print(table)
-        console.print(f"{_VERDICTS[ability.kind]}: {ability.why}\n", markup=False, soft_wrap=True)
-        for remark in ability.remarks:
-            console.print(f"  {remark}", markup=False, soft_wrap=True)
 
 
 def facts(ability: Ability) -> str:
@@ -82,7 +59,7 @@ def page(abilities: Sequence[Ability], scale: str, folder: Path, begin: str = ""
         parts += [
             f"## {ability.task}\n",
             f"![{ability.sharp} and {ability.smooth} over {scale}]({name})\n",
-            f"**{_VERDICTS[ability.kind]}**: {ability.why}\n",
+            f"**{VERDICTS[ability.kind]}**: {ability.why}\n",
             f"{facts(ability)}.\n",
             "| " + " | ".join(first) + " |",
             "|---|" + "--:|" * (len(first) - 1),

@@ -6,15 +6,16 @@ from typing import Any
 
 from rich.console import Console
 
+from commands.render.stage import render_stage
 from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
-from pipelines.report import show, summarise
+from pipelines.report import summarise
 
 
 def manifest(counts: Counts) -> Manifest:
     unit = Unit(name="a", fingerprint="f", inputs=(), files=(), counts=counts)
     return Manifest(
-        stage="clean", version=1, settings={}, units=(unit,), facts={"remarks": ["1,200 clusters"]}
+        stage="filter", version=1, settings={}, units=(unit,), facts={"remarks": ["1,200 clusters"]}
     )
 
 
@@ -24,7 +25,7 @@ def record(counts: Counts, peak: float = 10.0) -> Any:
 
 def printed(summary: dict[str, Any], width: int = 80) -> str:
     console = Console(record=True, width=width, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-    show(summary, console)
+    render_stage(summary, console)
     return console.export_text()
 
 
