@@ -202,7 +202,7 @@ def run(
         raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         if stage.again is not None and (planned := stage.again()) is not None:
-            return run(planned, runner, console, followers)
+            return run(planned, runner, teller, followers)
         raise StageError(_explain(stage, pending, error)) from error
     if manifest is None:
         fresh = known.finish(pending)
