@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,9 +62,9 @@ class Counts(BaseModel):
             *((self.noted.setdefault(topic, {}), names) for topic, names in other.noted.items()),
         ]
         for mine, theirs in pairs:
-            total = Counter(mine) + Counter(theirs)
-            mine.clear()
-            mine.update(total)
+            for name, number in theirs.items():
+                if number:
+                    mine[name] = mine.get(name, 0) + number
 
     def check(self, where: str) -> None:
         """Raise CountsError unless seen = kept + dropped + rejected."""

@@ -174,8 +174,8 @@ def run(
     if is_foreign(stage.folder):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
     upgrade = _claim(stage)
-    sweep.sweep_temporaries(stage.folder, tuple(stage.beside))
     known, fresh = records.scan(stage.folder), list[records.Record]()
+    sweep.sweep_temporaries(stage.folder, known.listed, tuple(stage.beside))
     pending = known.pending(stage.units)
     for unit in pending:
         for left in ("error", "progress"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from corpus import dataset, files
@@ -30,7 +30,7 @@ def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> Non
 
     `listed` are the names of the files below the folder.
     """
-    fs, root = files.filesystem(folder)
+    root = files.filesystem(folder)[1]
     keep = {dataset.MANIFEST, dataset.REPORT, CLAIM, INPUTS, INDEX, *manifest.beside}
     for unit in manifest.units:
         keep |= {f"{UNITS}/{unit.fingerprint}.json", *(file.path for file in unit.files)}
@@ -38,7 +38,7 @@ def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> Non
     for name in listed:
         if name not in keep and _OURS.fullmatch(name):
             path = files.join(root, name)
-            fs.rm_file(path)
+            files.remove(folder, name)
             emptied |= {str(parent) for parent in Path(path).parents}
     if files.is_local(folder):
         for directory, _, _ in os.walk(root, topdown=False):
@@ -47,19 +47,16 @@ def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> Non
                 os.rmdir(directory)
 
 
-def sweep_temporaries(folder: str, beside: tuple[str, ...] = ()) -> None:
-    """Remove what killed workers were writing, before new ones need its place on the disk; locally only."""
+def sweep_temporaries(folder: str, listed: Iterable[str], beside: tuple[str, ...] = ()) -> None:
+    """Remove what killed workers were writing, before new ones need its place on the disk; locally only.
+
+    `listed` are the names of the files below the folder.
+    """
     if not files.is_local(folder):
         return
     root = files.filesystem(folder)[1]
-    for path in _walked(root):
-        name = os.path.relpath(path, root)
-        whole = name.rpartition(".tmp-")[0]
-        if _TEMPORARY.fullmatch(name) and (_OURS.fullmatch(name) or whole in beside):
-            files.remove_abandoned(path)
+    for name in listed:
+        whole, is_temporary, _ = name.rpartition(".tmp-")
+        if is_temporary and _TEMPORARY.fullmatch(name) and (_OURS.fullmatch(name) or whole in beside):
+            files.remove_abandoned(Path(root, name))
     files.remove_abandoned_folders(Path(root, UNITS), "spill.tmp-")
-
-
-def _walked(root: str) -> Iterator[Path]:
-    for directory, _, names in os.walk(root):
-        yield from (Path(directory, name) for name in names)
