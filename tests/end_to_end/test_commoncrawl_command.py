@@ -145,7 +145,8 @@ def test_a_build_takes_it_from_there(server: cc_server.Server, tmp_path: Path) -
     fetched = dataset.load(str(tmp_path / "crawl" / FETCHED))
     counts = dataset.load(str(tmp_path / "corpus" / "filter")).counts()
     assert counts.seen == counts.kept == fetched.counts().kept > 100
-    assert counts.skipped == {"warcinfo": len(fetched.files("warc"))}
+    read = dataset.load(str(tmp_path / "corpus" / "extract")).counts()
+    assert read.skipped == {"warcinfo": len(fetched.files("warc"))}
 
 
 def test_what_was_fetched_is_named_by_its_kind_wherever_it_lies(
