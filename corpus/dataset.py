@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +27,7 @@ ARCHIVES = ("warc", "wet")
 
 
 _FIELDS: set[str] = set()
+_UNITS, _UNITS_END = b',\n "units": [\n', b"\n ]\n}\n"  # around the units of a manifest, each a line
 
 
 class DatasetError(ValueError):
@@ -91,11 +92,10 @@ class Manifest(_Record):
     def pieces(self) -> Iterator[bytes]:
         """Yield what is written of it, JSON with a unit a line: equal manifests are equal bytes."""
         head = json.dumps(self.model_dump(mode="json", exclude={"units"}), indent=1, ensure_ascii=False)
-        yield head.removesuffix("\n}").encode() + b',\n "units": ['
+        yield head.removesuffix("\n}").encode() + _UNITS
         for number, unit in enumerate(self.units):
-            yield b",\n  " if number else b"\n  "
-            yield unit.model_dump_json().encode()
-        yield b"\n ]\n}\n"
+            yield (b",\n" if number else b"") + unit.model_dump_json().encode()
+        yield _UNITS_END
 
     def files(self, kind: str) -> list[File]:
         """Return the files of one kind, in unit order."""
@@ -205,12 +205,35 @@ def load(folder: str) -> Manifest:
         )
     try:
         with garbage.none():
-            manifest = Manifest.model_validate_json(data)
+            manifest = _parsed(data)
     except ValidationError as error:
         _check_format(folder, _format(data))
         raise _damaged(folder, error) from None
     _check_format(folder, manifest.format)
     return manifest
+
+
+def _parsed(data: bytes) -> Manifest:
+    """Return the manifest that JSON holds, read a unit at a time where it is laid out so by `pieces`.
+
+    As a whole, the tree that JSON is would take as much memory as the units.
+    """
+    begin = data.find(_UNITS)
+    if begin >= 0 and data.endswith(_UNITS_END):
+        with suppress(ValidationError):  # written by hand, or damaged
+            manifest = Manifest.model_validate_json(data[:begin] + _UNITS + _UNITS_END)
+            units = tuple(map(Unit.model_validate_json, _lines(data, begin + len(_UNITS))))
+            return manifest.model_copy(update={"units": units})
+    return Manifest.model_validate_json(data)
+
+
+def _lines(data: bytes, start: int) -> Iterator[bytes]:
+    """Yield the lines of the units from `start` on, without their commas; one is copied at a time."""
+    last = len(data) - len(_UNITS_END)
+    while start < last:
+        end = data.find(b"\n", start)
+        yield data[start:end].removesuffix(b",")
+        start = end + 1
 
 
 def _format(data: bytes) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from support import write_shards
 
 from corpus import dataset
+from corpus.counts import Counts
 
 
 def gone(path: Path) -> None:
@@ -54,3 +56,52 @@ def test_a_folder_in_place_of_the_manifest_is_told(shards: Path) -> None:
     a_folder(shards / dataset.MANIFEST)
     with pytest.raises(dataset.DatasetError, match=r"manifest\.json is damaged"):
         dataset.load(str(shards))
+
+
+def made(units: int) -> dataset.Manifest:
+    """Return a manifest of units whose names are hard on JSON."""
+    return dataset.Manifest(
+        stage="toy",
+        version=1,
+        settings={"units": [], "name": ',\n "units": [\n'},
+        units=tuple(
+            dataset.Unit(
+                name=f'ı,\n{number}\n ]\n}}\n "{{',
+                fingerprint=f"{number:016x}",
+                inputs=(dataset.Input(name="a\n", checksum="b"),),
+                files=(dataset.File(kind="warc", path="x\n,", rows=1, bytes=2, sha256="c"),),
+                counts=Counts(seen=1, kept=1),
+            )
+            for number in range(units)
+        ),
+        facts={"remarks": ["\n ]\n}\n"]},
+    )
+
+
+@pytest.mark.parametrize("units", [0, 1, 3])
+def test_a_manifest_comes_back_however_its_json_is_laid_out(tmp_path: Path, units: int) -> None:
+    manifest = made(units)
+    dataset.save(str(tmp_path), manifest)
+    assert dataset.load(str(tmp_path)) == manifest
+    assert dataset.is_saved(str(tmp_path), manifest)
+    path = tmp_path / dataset.MANIFEST
+    for indent in (None, 1, 2):
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
+        assert dataset.load(str(tmp_path)) == manifest
+        assert not dataset.is_saved(str(tmp_path), manifest)
+
+
+def test_a_manifest_names_a_unit_a_line(tmp_path: Path) -> None:
+    dataset.save(str(tmp_path), made(3))
+    lines = (tmp_path / dataset.MANIFEST).read_text().splitlines()
+    assert [line.startswith('{"name":') for line in lines].count(True) == 3
+
+
+def test_a_cut_manifest_is_damaged(tmp_path: Path) -> None:
+    dataset.save(str(tmp_path), made(3))
+    path = tmp_path / dataset.MANIFEST
+    data = path.read_bytes()
+    for length in range(0, len(data) - 1, 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(dataset.DatasetError, match="is damaged"):
+            dataset.load(str(tmp_path))
