@@ -29,8 +29,10 @@ class UnitError(RuntimeError):
 class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
+    at: str = ""  # the unit that it has, by name
 
-    def send(self, value: object, logs: Path) -> None:
+    def send(self, value: object, logs: Path, name: str = "") -> None:
+        self.at = name
         try:
             self.connection.send(value)
         except OSError:
@@ -46,31 +48,44 @@ class _Worker:
             raise UnitError(error)
 
     def died(self, logs: Path) -> WorkerDiedError:
-        return WorkerDiedError(workers.epitaph(self.process.wait(), logs))
+        why = workers.epitaph(self.process.wait(), logs)
+        return WorkerDiedError(f"{why}\nits unit was {self.at}" if self.at else why)
 
 
-def run(do: Callable[[Any], object], units: Sequence[Any], number: int, logs: Path) -> None:
+def run(
+    do: Callable[[Any], object],
+    units: Sequence[Any],
+    number: int,
+    logs: Path,
+    name: Callable[[Any], str] = str,
+) -> None:
     """Do every unit, in their order, in `number` worker processes, whose stderr goes into the folder `logs`.
 
-    `do` and the units are sent by pickle. Raises UnitError or WorkerDiedError for the first that fails, and
-    ends the other workers at once: a unit writes what it has finished last.
+    `do` and the units are sent by pickle; `name` names a unit in messages. Raises UnitError or
+    WorkerDiedError for the first that fails, and ends the other workers at once: a unit writes what it has
+    finished last.
     """
     waiting = deque(units)
+
+    def give(worker: _Worker) -> None:
+        unit = waiting.popleft()
+        worker.send(unit, logs, name(unit))
+
     with ExitStack() as stack:
         command = workers.command(logs)
-        busy: dict[Connection, _Worker] = {}
-        for _ in range(min(number, len(waiting))):
-            worker = stack.enter_context(_started(command))
+        # All are started before any is waited for, as the first to be sent something large would be.
+        started = [stack.enter_context(_started(command)) for _ in range(min(number, len(units)))]
+        for worker in started:
             worker.send(do, logs)
-            worker.send(waiting.popleft(), logs)
-            busy[worker.connection] = worker
+            give(worker)
+        busy = {worker.connection: worker for worker in started}
         while busy:
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 worker = busy[ready]
                 worker.answer(logs)
                 if waiting:
-                    worker.send(waiting.popleft(), logs)
+                    give(worker)
                 else:  # its memory is free for those still at work
                     del busy[ready]
                     ready.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
             pipeline | "units" >> beam.Create(pending) | beam.Reshuffle() | stage.name >> beam.Map(do)
     elif (number := useful_workers(stage, pending, runner.workers)) > 1:
         with workers.logs_beside(files.join(stage.folder, UNITS)) as logs:
-            pool.run(do, pending, number, logs)
+            pool.run(do, pending, number, logs, attrgetter("name"))
     else:
         for unit in pending:
             do(unit)

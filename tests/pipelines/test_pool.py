@@ -68,6 +68,7 @@ def test_a_worker_that_dies_says_why(tmp_path: Path, code: str, said: list[str])
     with pytest.raises(pool.WorkerDiedError) as died:
         pool.run(exec, ["pass", code, "pass"], 2, tmp_path)
     assert [words for words in said if words not in str(died.value)] == []
+    assert str(died.value).endswith(f"\nits unit was {code}")
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
