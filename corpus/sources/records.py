@@ -30,8 +30,8 @@ def read_records(
     member's checksum was seen to be right, or more bytes have followed it in the same member.
     Bytes that are no record at all are rejected as "not-warc" or "not-arc", once where the file begins with
     them; a file without the beginning of a record is Unreadable.
-    Raises CutError where a piece is damaged, or does not end where a member does: then what was read of it
-    may be wrong.
+    Raises CutError where a piece does not end where the reading of the whole file would begin the next
+    section: then what was read of it may be wrong.
     """
     window = Window(file)
     codec = detect(window, path)
@@ -73,12 +73,13 @@ def _sections(window: Window, codec: Codec | None, path: str, piece: Piece | Non
 
 def _of_piece(members: _Members, codec: Codec, path: str, piece: Piece) -> Iterator[Section]:
     members.return_to(piece.start, codec)
-    while members.start < piece.end:
+    while members.ahead and members.start < piece.end:
         section = Section(members.section(), members.framing)
         yield section
         if section.damage:
-            raise CutError(path)
-    if members.start != piece.end:
+            members.find_after_damage()
+    end = members.start if members.ahead else members.length
+    if end != piece.end or members.codec is not codec:  # another dictionary is in force from here on
         raise CutError(path)
 
 
@@ -110,7 +111,7 @@ class _Members:
 
     def __init__(self, window: Window, codec: Codec, path: str) -> None:
         self._window = window
-        self._codec = codec
+        self.codec = codec
         self._open()
         first = self._first if isinstance(self._first, bytes) else b""
         self.framing: Framing = detect_framing(first, path)
@@ -119,19 +120,24 @@ class _Members:
         self._first: bytes | DamageError = b""
         self.ahead = self._window.skip(b"\0\r\n")
         if self.ahead:
-            self._codec = with_dictionary(self._window, self._codec)
+            self.codec = with_dictionary(self._window, self.codec)
             self.ahead = self._window.peek(1) != b""
         self.start = self._window.offset
         if self.ahead:
-            self._pieces = inflate(self._window, self._codec)
+            self._pieces = inflate(self._window, self.codec)
             try:
                 self._first = next(self._pieces, b"")
             except DamageError as damage:
                 self._first = damage
 
+    @property
+    def length(self) -> int:
+        """The length of the file."""
+        return self._window.size()
+
     def section(self) -> _Run:
         """Return the members up to the next that begins with a record."""
-        return _Run(self, self.start, self._codec)
+        return _Run(self, self.start, self.codec)
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """Yield (start of the member, bytes) up to the next section; raises DamageError."""
@@ -152,12 +158,12 @@ class _Members:
     def return_to(self, start: int, codec: Codec) -> None:
         """Open again the member that starts at a byte of the file, by the codec that it had."""
         self._window.seek(start)
-        self._codec = codec
+        self.codec = codec
         self._open()
 
     def find_after_damage(self) -> None:
         """Open the next member behind the damaged one that begins with a record."""
-        if find_member(self._window, self.start + 1, self._codec, self.framing.may_begin):
+        if find_member(self._window, self.start + 1, self.codec, self.framing.may_begin):
             self._open()
         else:
             self.ahead = False

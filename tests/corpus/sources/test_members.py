@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from archives import (
     arc_head,
     arc_record,
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 
 from corpus import sources
 from corpus.config import Source
-from corpus.sources import Item
+from corpus.sources import Item, Rejected
 from corpus.sources.pieces import CutError, Piece, cut
 
 WARC = Source(name="s", format="warc", paths=("x",))
@@ -154,3 +155,33 @@ def test_padding_and_line_ends_between_members_belong_to_no_piece(tmp_path: Path
     pieces = cut(WARC, str(path), 700)
     assert len(pieces) > 3
     assert in_pieces(path, pieces) == whole(path)
+
+
+@pytest.mark.parametrize("pack", [by_record, zstd_frames])
+def test_damage_within_a_piece_and_a_lost_end_leave_the_cuts_right(tmp_path: Path, pack: Any) -> None:
+    path = tmp_path / "x.warc.gz"
+    data = bytearray(pack(pages(200)))
+    data[len(data) // 3] ^= 0xFF
+    path.write_bytes(data[:-100])
+    pieces = cut(WARC, str(path), 5000)
+    assert len(pieces) > 3
+    items = whole(path)
+    assert sum(isinstance(item, Rejected) for item in items) >= 2
+    assert in_pieces(path, pieces) == items
+
+
+def test_a_dictionary_that_joined_files_bring_along_is_noticed(tmp_path: Path) -> None:
+    """From it on all frames need it, which a piece after it would not know."""
+    records = pages(100)
+    dictionary = zstandard.train_dictionary(4000, [*records] * 10)
+    packer = zstandard.ZstdCompressor(dict_data=dictionary)
+    content = dictionary.as_bytes()
+    skippable = b"\x5d\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+    path = tmp_path / "x.warc.zst"
+    path.write_bytes(zstd_frames(records) + skippable + b"".join(map(packer.compress, records)))
+    assert len(whole(path)) == 200
+    found = in_pieces(path, cut(WARC, str(path), 8000))
+    assert found is None or found == whole(path)
+    start = tmp_path / "y.warc.zst"
+    start.write_bytes(skippable + b"".join(map(packer.compress, records)))
+    assert cut(WARC, str(start), 3000) == ()
