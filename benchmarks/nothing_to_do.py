@@ -17,10 +17,9 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from corpus import dataset, files
 from corpus.counts import Counts
+from corpus.teller import SILENT
 from pipelines import progress, stage
 from pipelines.options import Runner
 
@@ -84,7 +83,7 @@ def measure(folder: Path, units: int, made_each: int) -> None:
     """Run the stage once and print seconds and memory."""
     planned = plan(folder, units, made_each)
     began, processor = time.perf_counter(), time.process_time()
-    stage.run(planned, Runner(), Console(quiet=True))
+    stage.run(planned, Runner(), SILENT)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"| {units:,} | {wall:.1f} | {processor:.1f} | {peak:,.0f} |", flush=True)
