@@ -24,10 +24,10 @@ Workers = Annotated[
 ]
 
 
-def errors() -> AbstractContextManager[None]:
+def errors(*more: type[Exception]) -> AbstractContextManager[None]:
     """Turn errors that a user can fix into one message; others keep their trace."""
     from corpus.counts import CountsError
     from corpus.dataset import DatasetError
     from pipelines.errors import StageError
 
-    return mendable(CountsError, DatasetError, StageError)
+    return mendable(CountsError, DatasetError, StageError, *more)

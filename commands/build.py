@@ -21,11 +21,12 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=CORPUS)
 def init(
-    path: Annotated[Path, typer.Argument(metavar="FILE", parser=local, help="Where to write it.")] = Path(
+    path: Annotated[Path, typer.Argument(metavar="FILE", parser=local, help="The file to write.")] = Path(
         "corpus.toml"
     ),
     crawl: Annotated[
-        str | None, typer.Option(metavar="DIR", parser=place, help="A crawl's folder, as its source.")
+        str | None,
+        typer.Option(metavar="DIR", parser=place, help="Use the pages of this crawl as the source."),
     ] = None,
 ) -> None:
     """Write a commented configuration to start from."""

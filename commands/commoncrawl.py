@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, mendable, place, say, shortened
+from commands.arguments import errors
+from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, place, say, shortened
 
 app = typer.Typer()
 
@@ -35,15 +36,20 @@ def commoncrawl(
         ),
     ] = None,
     crawl: Annotated[
-        str, typer.Option(metavar="NAME", show_default="the newest", help="Such as CC-MAIN-2024-22.")
+        str,
+        typer.Option(
+            metavar="NAME", show_default="the newest", help="A crawl of Common Crawl, e.g. CC-MAIN-2024-22."
+        ),
     ] = "",
     tld: Annotated[
-        Names, typer.Option(metavar="NAME", help="Only pages below this top-level domain.")
+        Names, typer.Option(metavar="NAME", help="Top-level domain of the pages, e.g. tr.")
     ] = None,
     domain: Annotated[
-        Names, typer.Option(metavar="NAME", help="Only pages of this domain and its subdomains.")
+        Names, typer.Option(metavar="NAME", help="Domain of the pages; includes its subdomains.")
     ] = None,
-    host: Annotated[Names, typer.Option(metavar="NAME", help="Only pages of this host.")] = None,
+    host: Annotated[
+        Names, typer.Option(metavar="NAME", help="Host of the pages, without its subdomains.")
+    ] = None,
     status: Annotated[
         list[int] | None, typer.Option(metavar="N", show_default="200", help="HTTP status.")
     ] = None,
@@ -51,7 +57,7 @@ def commoncrawl(
         Names, typer.Option(metavar="TYPE", show_default="HTML and XHTML", help="Media type as detected.")
     ] = None,
     allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Also pages that Common Crawl truncated.")
+        bool, typer.Option("--allow-truncated", help="Include pages that Common Crawl truncated.")
     ] = False,
     via: Annotated[
         str,
@@ -69,12 +75,12 @@ def commoncrawl(
         typer.Option(
             metavar="URL",
             show_default="its own",
-            help="Where Common Crawl's files are; a local copy will do.",
+            help="URL of Common Crawl's files, or the folder of a local copy.",
         ),
     ] = None,
     index_base: Annotated[
         str | None,
-        typer.Option(metavar="URL", show_default="its own", help="Where its CDX API is."),
+        typer.Option(metavar="URL", show_default="its own", help="URL of Common Crawl's CDX API."),
     ] = None,
     contact: Annotated[
         str, typer.Option(metavar="WHO", help="A page or mail address where Common Crawl can reach you.")
@@ -84,7 +90,7 @@ def commoncrawl(
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VAL", help="Any other key, such as access.tries=3."),
+        typer.Option("--set", metavar="KEY=VAL", help="Override a key, e.g. --set access.tries=3."),
     ] = None,
     workers: Workers = None,
     beam: Beam = None,
@@ -96,11 +102,8 @@ def commoncrawl(
     """
     from corpus import files, places
     from corpus.commoncrawl.patience import ServerError
-    from corpus.counts import CountsError
-    from corpus.dataset import DatasetError
-    from pipelines.errors import StageError
 
-    with mendable(CountsError, DatasetError, StageError, ServerError):
+    with errors(ServerError):
         selection: dict[str, Any] = {
             "crawl": crawl,
             "languages": [] if language == ["all"] else language,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.arguments import errors
 from commands.terminal import (
     CRAWL,
     Beam,
@@ -17,7 +18,6 @@ from commands.terminal import (
     console,
     fail,
     local,
-    mendable,
     place,
     say,
     shortened,
@@ -73,11 +73,8 @@ def crawl(
     it wrote.
     """
     from corpus import places
-    from corpus.counts import CountsError
-    from corpus.dataset import DatasetError
-    from pipelines.errors import StageError
 
-    with mendable(CountsError, DatasetError, StageError):
+    with errors():
         if status is not None:
             places.folder(status, "--status")
             from corpus.crawl.status import status as summed

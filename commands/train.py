@@ -100,7 +100,7 @@ def train(
 
 
 def _say_repeated(found: list[Repeated]) -> None:
-    """Say whether repeated steps gave the losses that were logged."""
+    """Report whether repeated steps gave the losses that were logged."""
     worst = max(each.difference for each in found)
     steps = f"steps {found[0].step:,} to {found[-1].step:,}, trained again from a checkpoint"
     if worst == 0:
@@ -194,7 +194,7 @@ def generate(
 
 
 def _say_beyond(model: Trained, texts: list[str]) -> None:
-    """Say once where texts are longer than any window that the model has seen."""
+    """Warn once where texts are longer than any window that the model has seen."""
     longest = max(len(model.tokenizer.encode(text)) for text in texts)
     if longest > model.window:
         say(

@@ -106,6 +106,6 @@ def run_tokenize(config: Config, base: Path, runner: Runner, teller: Teller) -> 
 
 
 def _warn(tokens: str, teller: Teller) -> None:
-    """Tell of a tokenizer that loses text."""
+    """Warn of a tokenizer that loses text."""
     if found := tokenize.warning(tokens):
         teller.say(found, style="red")

@@ -114,7 +114,7 @@ def plan_unit(
 
 
 def is_foreign(folder: str) -> bool:
-    """Say whether a folder holds files but no stage of derlem, so that a stage must not be written there."""
+    """Return whether a folder holds files but no stage of derlem, where a stage must not be written."""
     fs, root = files.filesystem(folder)
     if not fs.exists(root) or fs.exists(files.join(root, UNITS)):
         return False

@@ -90,6 +90,31 @@ def test_imports_run_one_way(package: str) -> None:
     assert {module: names for module, names in wrong.items() if names} == {}
 
 
+@pytest.mark.parametrize("package", ["corpus", "pipelines", "trainer"])
+def test_only_commands_write_to_stdout(package: str) -> None:
+    modules = sorted((ROOT / package).rglob("*.py"))
+    assert modules
+    wrong = {
+        str(m.relative_to(ROOT)): [
+            node.lineno for node in ast.walk(ast.parse(m.read_text())) if _writes_to_stdout(node)
+        ]
+        for m in modules
+    }
+    assert {module: lines for module, lines in wrong.items() if lines} == {}
+
+
+def test_a_write_to_stdout_is_recognised() -> None:
+    source = "print(1)\nsys.stdout.write('a')\nprint(1, file=sys.stderr)\nlog.print(1)"
+    assert [node.lineno for node in ast.walk(ast.parse(source)) if _writes_to_stdout(node)] == [1, 2]
+
+
+def _writes_to_stdout(node: ast.AST) -> bool:
+    """Return whether a node is `print(…)` without a file, or names `sys.stdout`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+        return "file" not in {keyword.arg for keyword in node.keywords}
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.stdout"
+
+
 def test_help_imports_neither_beam_nor_torch() -> None:
     code = (
         "import sys, runpy; sys.argv = ['derlem', '--help']\n"

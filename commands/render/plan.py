@@ -38,7 +38,7 @@ def render(plan: Plan, cost: Estimate, told: Expectation, console: Console) -> N
 
 
 def lines(plan: Plan, cost: Estimate, told: Expectation) -> list[str]:
-    """Say the rest of the plan in words."""
+    """Return the rest of the plan in words."""
     cells, checked = plan.cells(), plan.cells(plan.checks)
     found = [
         f"{len(cells)} cells off {len(plan.trunks)} trunks, {len(checked)} more to check the learning rate; "
