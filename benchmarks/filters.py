@@ -22,8 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("gopher_quality", "gopher_repetition", "c4", "fineweb")
-PRESET = "fineweb2-tur"  # its C4 section is replaced by that of `fineweb`, which datatrove has too
+FAMILIES = ("gopher quality", "gopher repetition", "c4", "fineweb")
+REPETITION = ("gopher.top_", "gopher.duplicate_")
+PRESET = "fineweb2-tur"  # with the C4 section of `fineweb` over it, which datatrove has too
 
 STOP_WORDS = [
     "ve", "bir", "olarak", "bu", "ile", "için", "olan", "da", "de", "tarafından", "sonra", "en", "daha", "ilk"
@@ -55,23 +56,25 @@ def timed(run: Callable[[], Any], rounds: int) -> list[float]:
 
 
 def ours(texts: list[str], rounds: int) -> dict[str, Any]:
-    from corpus.filters import Drop, c4, fineweb, gopher, load
+    from corpus.filters import judge, load
+    from corpus.filters.preset import overlay
     from corpus.text.view import view
 
-    preset = load(PRESET)
-    quality, repetition, lines = preset.gopher_quality, preset.gopher_repetition, preset.fineweb
-    rules = load("fineweb").c4
-    assert quality is not None
-    assert repetition is not None
-    assert lines is not None
-    assert rules is not None
+    english = load("fineweb").content()["c4"]
+    preset = overlay(load(PRESET), {f"c4.{key}": value for key, value in english.items()}, PRESET)
 
     def decide(text: str) -> list[bool]:
-        seen = view(text)
-        first = [gopher.quality(seen, quality), gopher.repetition(seen, repetition)]
-        rest = c4.check(seen, rules)
-        last = fineweb.check(seen if isinstance(rest, Drop) else rest.view, lines)
-        return [drop is not None for drop in first] + [isinstance(rest, Drop), last is not None]
+        values = judge(view(text), preset).values
+        broken = [
+            bound.rule
+            for bound in preset.bounds
+            if values[bound.index] > bound.high or values[bound.index] < bound.low
+        ]
+        repeated = [rule for rule in broken if rule.startswith(REPETITION)]
+        quality = [rule for rule in broken if rule.startswith("gopher.") and rule not in repeated]
+        c4 = [rule for rule in broken if rule.startswith("c4.")]
+        fineweb = [rule for rule in broken if rule.startswith("fineweb.")]
+        return [bool(rules) for rules in (quality, repeated, c4, fineweb)]
 
     decisions = [decide(text) for text in texts]  # compiles
     return {"seconds": timed(lambda: [decide(text) for text in texts], rounds), "dropped": decisions}

@@ -46,7 +46,7 @@ STAGES: tuple[Stage, ...] = (
         plan="pipelines.filter:plan",
         section="filter",
         kept="kept by filter",
-        files={"documents": "kept", "signatures": "kept", "dropped": "dropped"},
+        files={"documents": "kept", "signatures": "kept", "dropped": "dropped", "measured": "seen"},
     ),
     Stage(
         name="dedupe",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from corpus import files, settings, usercode
 from corpus.places import OptionalPlace, Place
@@ -15,6 +15,26 @@ from corpus.settings import ConfigError, Section
 FORMATS = ("warc", "wet", "jsonl", "parquet", "arrow", "text")
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _by_rule(limits: Any) -> Any:
+    """Return limits by language and by the rule's name, whether written `gopher.hashes` or in two tables."""
+    if not isinstance(limits, dict):
+        return limits
+    return {code: _flat(table) if isinstance(table, dict) else table for code, table in limits.items()}
+
+
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        inner = value if isinstance(value, dict) and "." not in name else None
+        for rule, limit in (
+            [(name, value)] if inner is None else ((f"{name}.{k}", v) for k, v in inner.items())
+        ):
+            if rule in found:
+                raise ValueError(f"{rule} is given twice")
+            found[rule] = limit
+    return found
 
 
 class Source(Section):
@@ -116,9 +136,20 @@ class Filter(Section):
 
     presets: dict[str, str] = Field(
         default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
-        description="Language code to preset name; `derlem presets` lists them with their sources.",
+        description="Language code to preset: a name that `derlem presets` lists, or a file of your own "
+        "(my-preset.toml, from the configuration's folder).",
     )
     default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
+    limits: Annotated[dict[str, dict[str, Any]], BeforeValidator(_by_rule)] = Field(
+        default_factory=dict,
+        description='Your own limits over the presets, by language ("*": all) and rule; false switches a '
+        'rule off: { tur_Latn = { "gopher.alphabetic_words" = 0.7 } }. docs/filters.md lists the rules.',
+    )
+    plugins: tuple[str, ...] = Field(
+        (),
+        description="Filters of your own: my_filters.py:function, from the configuration's folder, or the "
+        "name of an entry point (docs/filters.md).",
+    )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."
     )

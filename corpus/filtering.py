@@ -15,35 +15,28 @@ from numpy.typing import NDArray
 from corpus import filters, privacy
 from corpus.config import Filter
 from corpus.dedup.signature import signature
-from corpus.filters import Drop, gopher
+from corpus.filters import Drop, InForce
 from corpus.text.view import TextView, view
 
 
 @dataclass(slots=True)
 class Document:
-    """A document on its way through the filters.
+    """A text on its way through the filters.
 
-    `row` has the columns that extraction wrote (`corpus.schema.EXTRACTED`). `lines` (that filters removed or
-    changed) and `redacted` count by rule what was done to its text; `drop` is the first rule that dropped it.
+    `row` has the columns that extraction wrote (`corpus.schema.EXTRACTED`). `text` is what remains of it,
+    without the lines that were removed and with personal data replaced, whether it is dropped or not;
+    `lines` (that filters removed or changed) and `redacted` count by rule what was done. `drop` is the first
+    rule that drops it, `values` what was measured for each rule in the order of `filters.rule_names`.
     """
 
     row: dict[str, Any]
     text: str
+    view: TextView | None = None
+    values: NDArray[np.float64] | None = None
     lines: dict[str, int] = field(default_factory=dict)
     redacted: dict[str, int] = field(default_factory=dict)
-    view: TextView | None = None
-    signature: NDArray[np.uint32] | None = None
     drop: Drop | None = None
-
-    @property
-    def id(self) -> str:
-        """128-bit hash of URL and text."""
-        return xxhash.xxh3_128_hexdigest(f"{self.row['url']}\n{self.text}".encode())
-
-    @property
-    def exact(self) -> bytes:
-        """128-bit hash of the text alone."""
-        return xxhash.xxh3_128_digest(self.text.encode())
+    signature: NDArray[np.uint32] | None = None
 
     @property
     def words(self) -> int:
@@ -51,29 +44,30 @@ class Document:
         return (self.view or view(self.text)).words
 
 
+def document_id(url: str, text: str) -> str:
+    """Return the 128-bit hash of URL and text, 32 hexadecimal digits."""
+    return xxhash.xxh3_128_hexdigest(f"{url}\n{text}".encode())
+
+
+def exact_hash(text: str) -> bytes:
+    """Return the 128-bit hash of a text alone."""
+    return xxhash.xxh3_128_digest(text.encode())
+
+
 @cache
 def _compile() -> None:
     """Compile what numba compiles, half a minute at worst, before any step's time is taken."""
     seen = view("Bir söz.\n\nBir söz.")
-    gopher.quality(seen, gopher.Quality(stop_words=("bir",)))
-    gopher.repetition(
-        seen,
-        gopher.Repetition(
-            max_duplicate_paragraphs=1.0,
-            max_top_ngram_chars=((2, 1.0),),
-            max_duplicate_ngram_chars=((5, 1.0),),
-        ),
-    )
+    filters.judge(seen, filters.load("fineweb"))
     signature(seen.folded, seen.word_starts, seen.word_ends)
 
 
 class Filtering:
     """The filters with one configuration; `seconds` says where the time went."""
 
-    def __init__(self, settings: Filter) -> None:
+    def __init__(self, settings: Filter, in_force: InForce) -> None:
         self._settings = settings
-        self._presets = {code: filters.load(name) for code, name in settings.presets.items()}
-        self._default = filters.load(settings.default)
+        self._in_force = in_force
         self._steps = {
             "url": self._check_url,
             "language": self._check_language,
@@ -84,15 +78,17 @@ class Filtering:
         self.seconds = dict.fromkeys(self._steps, 0.0)
 
     def filter(self, rows: Sequence[dict[str, Any]]) -> list[Document]:
-        """Take extracted texts through the steps; the result is parallel to `rows`."""
+        """Take extracted texts through the steps; the result is parallel to `rows`.
+
+        Every text takes every step but the signature, whatever drops it, so that what a limit costs can be
+        told without another pass over the texts.
+        """
         _compile()
         documents = [Document(row, row["text"]) for row in rows]
-        going = documents
         for name, step in self._steps.items():
             started = time.perf_counter()
-            for document in going:
+            for document in documents:
                 step(document)
-            going = [document for document in going if not document.drop]
             self.seconds[name] += time.perf_counter() - started
         return documents
 
@@ -100,23 +96,18 @@ class Filtering:
         document.drop = filters.url.check(document.row["url"], self._settings)
 
     def _check_language(self, document: Document) -> None:
-        wanted = self._settings.language
-        code, score = document.row["language"], document.row["language_score"]
-        least = wanted.min_scores.get(code, wanted.min_score)
-        if wanted.keep != ("*",) and code not in wanted.keep:
-            document.drop = Drop("language.not_kept")
-        elif score < least:
-            document.drop = Drop("language.score", score, least)
+        if document.drop is None:
+            code, score = document.row["language"], document.row["language_score"]
+            document.drop = check_language(code, score, self._settings)
 
     def _judge(self, document: Document) -> None:
-        preset = self._presets.get(document.row["language"], self._default)
-        document.view = view(document.text)
-        result = filters.apply(document.view, preset)
-        if isinstance(result, Drop):
-            document.drop = result
-        else:
-            document.view, document.lines = result
-            document.text = document.view.text
+        row = document.row
+        judged = self._in_force.judge(
+            filters.Document(row["text"], row["url"], row["language"], row["source"], row["fetched"])
+        )
+        document.values, document.lines = judged.values, judged.lines
+        document.view, document.text = judged.view, judged.view.text
+        document.drop = document.drop or judged.drop
 
     def _redact(self, document: Document) -> None:
         redacted = privacy.redact(document.text, self._settings.privacy.redact)
@@ -125,5 +116,15 @@ class Filtering:
             document.view = view(document.text)
 
     def _sign(self, document: Document) -> None:
-        seen = document.view or view(document.text)
-        document.signature = signature(seen.folded, seen.word_starts, seen.word_ends)
+        if document.drop is None:
+            seen = document.view or view(document.text)
+            document.signature = signature(seen.folded, seen.word_starts, seen.word_ends)
+
+
+def check_language(code: str, score: float, settings: Filter) -> Drop | None:
+    """Drop a document in a language that is not kept, or below the score that its language needs."""
+    wanted = settings.language
+    least = wanted.min_scores.get(code, wanted.min_score)
+    if wanted.keep != ("*",) and code not in wanted.keep:
+        return Drop("language.not_kept")
+    return Drop("language.score", score, least) if score < least else None

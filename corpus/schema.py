@@ -6,7 +6,8 @@ A file carries its kind, its schema version and its unit's fingerprint in the sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,18 @@ class Kind:
     name: str
     version: int
     columns: tuple[Column, ...]
+    is_open: bool = False  # whether a file may have further columns behind these
+
+    def with_columns(self, columns: Iterable[Column]) -> Kind:
+        """Return the kind of a file of an open kind that has further columns."""
+        return replace(self, columns=(*self.columns, *columns))
+
+    def describes(self, schema: pa.Schema) -> bool:
+        """Return whether a file with this schema is of the kind."""
+        own = self.schema()
+        if self.is_open and len(schema) >= len(own):
+            schema = pa.schema([schema.field(number) for number in range(len(own))])
+        return bool(schema.equals(own))
 
     def schema(self, fingerprint: str = "") -> pa.Schema:
         """Return the Arrow schema, stamped with kind, version and the fingerprint of the writing unit."""
@@ -83,6 +96,20 @@ EXTRACTED = Kind(
     ),
 )
 
+MEASURED = Kind(
+    "measured",
+    1,
+    (
+        Column("source", pa.string(), "name of the source in the configuration"),
+        Column("language", pa.string(), "ISO 639-3 code and script, e.g. tur_Latn"),
+        Column("language_score", pa.float64(), "how sure the identification is, 0 to 1"),
+        Column("words", pa.uint32(), "words that the document has, or would have if it were kept"),
+        Column("rule", pa.string(), "the rule that dropped it; empty where it was kept"),
+    ),
+    is_open=True,  # a column for each rule, by its name: the value that was measured, null for none
+)
+"""Row for row the texts of an extracted file; the columns after these are the rules' values."""
+
 DOCUMENTS = Kind("documents", 2, _DOCUMENT)
 
 SIGNATURES = Kind(
@@ -107,11 +134,12 @@ SIGNATURES = Kind(
 
 DROPPED = Kind(
     "dropped",
-    2,
+    3,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.mean_word_length"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
         Column("limit", pa.float64(), "the limit that it broke; null where no number decided"),
+        Column("reason", pa.string(), "what a filter of the user's own says of it; else empty"),
         *_DOCUMENT,
     ),
 )
@@ -320,7 +348,7 @@ HITS = Kind(
 KINDS = {
     kind.name: kind
     for kind in (
-        *(EXTRACTED, DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
+        *(EXTRACTED, MEASURED, DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
         *(SHARD, TOKENS16, TOKENS32),
         *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
         HITS,

@@ -15,14 +15,13 @@ from pipelines import stage, tokenize
 from pipelines.options import Runner
 
 
-def check(config: Config) -> None:
-    """Find before any work what the models cannot: unknown presets, absent models, an output of others.
+def check(config: Config, base: Path) -> None:
+    """Find before any work what the models cannot: wrong filters, absent models, an output of others.
 
-    Raises ConfigError naming key, value and what is allowed.
+    `base` is the folder of the configuration file. Raises ConfigError naming key, value and what is allowed.
     """
     places.writable(config.output, "output")
-    for preset in (*config.filter.presets.values(), config.filter.default):
-        filters.load(preset)
+    filters.in_force(config.filter, base)
     _check_languages(config)
     if files.size(config.output, "__init__.py") is not None:
         raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
@@ -49,6 +48,7 @@ def _check_languages(config: Config) -> None:
         named += [("filter.language.min_scores", code) for code in chosen.min_scores]
     if "presets" in config.filter.model_fields_set:
         named += [("filter.presets", code) for code in config.filter.presets]
+    named += [("filter.limits", code) for code in config.filter.limits if code != "*"]
     for key, code in named:
         language_codes.check(key, code, model)
 
@@ -61,7 +61,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     """
     config = located(config, base)
     output = config.output
-    check(config)
+    check(config, base)
     if until == tokenize.NAME and config.tokenizer.model:
         tokenize.model(config, base)
     context = stage.Context(config, base, runner)

@@ -12,7 +12,6 @@ from corpus import dataset, files, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.extraction import Extracted, Extractor, Overtime
-from corpus.filtering import Document
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.settings import changed
@@ -20,7 +19,7 @@ from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadab
 from corpus.sources.pieces import CutError
 from pipelines import readings, records
 from pipelines.errors import StageError
-from pipelines.filter import document_row
+from pipelines.filter import dropped_row
 from pipelines.inputs import Checksums
 from pipelines.progress import Beat
 from pipelines.readings import Reading
@@ -184,8 +183,7 @@ def settle(record: Extracted, sinks: Sinks, counts: Counts, origin: dict[str, An
     row = _row(record, origin)
     if drop := record.drop:
         counts.drop(drop.rule)
-        document = document_row(Document(row, record.text))
-        sinks.dropped.add({**document, "rule": drop.rule, "value": drop.value, "limit": drop.limit})
+        sinks.dropped.add(dropped_row(row, drop))
         return
     counts.kept += 1
     counts.note("languages", record.language)

@@ -6,91 +6,87 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from corpus import dataset, filters
 from corpus.config import Filter
 from corpus.counts import Counts
-from corpus.filtering import Document, Filtering
+from corpus.filtering import Document, Filtering, document_id, exact_hash
+from corpus.filters import Drop, InForce
 from corpus.rows import UnitFiles
-from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, PERMUTATIONS, SIGNATURES
+from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, MEASURED, PERMUTATIONS, SIGNATURES, Column
 from corpus.settings import changed
+from corpus.text.view import view
 from corpus.url import url_hash
 from pipelines.errors import StageError
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "filter"
-VERSION = 2
+VERSION = 3
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts that go through the filters together
 _NAMED = 10  # rules that a message names
+_IN_FORCE = frozenset({"presets", "default", "limits", "plugins"})  # keys that come to `InForce.content`
 
 
 def plan(context: Context) -> Stage:
     """Plan the stage: a unit for each unit of extract; DatasetError where its manifest is missing."""
-    config = context.config
+    settings = context.config.filter
     home = context.input_of(NAME, EXTRACTED.name)
-    settings = _settings(config.filter)
+    in_force = filters.in_force(settings, context.base)
+    own: dict[str, object] = {**changed(settings, exclude=_IN_FORCE), "in_force": in_force.content()}
     units = []
     for unit in dataset.load(home).units:
         for file in (file for file in unit.files if file.kind == EXTRACTED.name):
             inputs = (dataset.Input(name=file.path, checksum=file.sha256),)
-            units.append(plan_unit(NAME, VERSION, settings, unit.name, inputs, file, file.bytes))
+            units.append(plan_unit(NAME, VERSION, own, unit.name, inputs, file, file.bytes))
     return Stage(
         name=NAME,
         version=VERSION,
         folder=context.folder(NAME),
-        settings=settings,
+        settings={**own, **in_force.as_settings(changed(settings))},
         units=tuple(units),
-        work=partial(filter_unit, config.filter, home),
-        rules=_rules(config.filter),
+        work=partial(filter_unit, settings, in_force, home),
+        rules=_rules(settings, in_force),
         check=_check_stage,
         worker_bytes=8 << 20,
     )
 
 
-def _settings(settings: Filter) -> dict[str, object]:
-    """Return all that filtering reads: the configuration, and the presets that it names by content."""
-    chosen = {*settings.presets.values(), settings.default}
-    return {
-        **changed(settings),
-        "preset_limits": {name: filters.load(name).model_dump(mode="json") for name in sorted(chosen)},
-    }
-
-
-def _rules(settings: Filter) -> tuple[str, ...]:
+def _rules(settings: Filter, in_force: InForce) -> tuple[str, ...]:
     """Return the families of rules that these settings put to work."""
-    chosen = [filters.load(name) for name in (*settings.presets.values(), settings.default)]
-    at_work = {
-        "url": bool(settings.blocked_hosts or settings.blocked_url_words),
-        "gopher": any(preset.gopher_quality or preset.gopher_repetition for preset in chosen),
-        "c4": any(preset.c4 for preset in chosen),
-        "fineweb": any(preset.fineweb for preset in chosen),
-    }
-    return ("language", *(family for family, works in at_work.items() if works))
+    url = ("url",) if settings.blocked_hosts or settings.blocked_url_words else ()
+    return (*url, "language", *in_force.families())
 
 
-def filter_unit(settings: Filter, home: str, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Filter every text of a unit and write its part."""
+def filter_unit(
+    settings: Filter, in_force: InForce, home: str, unit: Planned, folder: str, beat: Beat
+) -> Outcome:
+    """Filter every text of a unit and write its part, and what was measured of each."""
     file: dataset.File = unit.task
-    filtering = Filtering(settings)
+    filtering = Filtering(settings, in_force)
+    names = filters.rule_names(in_force.default)
+    columns = [Column(name, pa.float64(), "what was measured for this rule") for name in names]
     counts = Counts()
     with UnitFiles(folder, unit.fingerprint) as written:
         part = written.open(DOCUMENTS)
         # Uncompressed, so that dedupe can map it and read a signature by its row.
         signatures = written.open(SIGNATURES, compression=None)
         dropped = written.open(DROPPED)
+        measured = written.open(MEASURED.with_columns(columns))
         for batch in dataset.batches(home, file.path):
             for first in range(0, batch.num_rows, _BATCH):
                 for document in filtering.filter(batch.slice(first, _BATCH).to_pylist()):
                     counts.seen += 1
-                    row = document_row(document)
+                    measured.add(_measured_row(document, names))
                     if drop := document.drop:
                         counts.drop(drop.rule)
-                        dropped.add({**row, "rule": drop.rule, "value": drop.value, "limit": drop.limit})
+                        dropped.add(dropped_row(document.row, drop))
                         continue
                     counts.kept += 1
+                    row = _document_row(document)
                     part.add(row)
                     signatures.add(_signature_row(document, row))
                     _note(counts, document, row)
@@ -98,11 +94,11 @@ def filter_unit(settings: Filter, home: str, unit: Planned, folder: str, beat: B
     return Outcome(written.files, counts, filtering.seconds)
 
 
-def document_row(document: Document) -> dict[str, Any]:
-    """Return a document's columns (`corpus.schema.DOCUMENTS`)."""
+def _document_row(document: Document) -> dict[str, Any]:
+    """Return the columns of a document that is kept (`corpus.schema.DOCUMENTS`)."""
     return {
         **document.row,
-        "id": document.id,
+        "id": document_id(document.row["url"], document.text),
         "text": document.text,
         "bytes": len(document.text.encode("utf-8")),
         "words": document.words,
@@ -110,10 +106,38 @@ def document_row(document: Document) -> dict[str, Any]:
     }
 
 
+def dropped_row(row: dict[str, Any], drop: Drop) -> dict[str, Any]:
+    """Return the columns of a document that is dropped (`corpus.schema.DROPPED`), its text as extracted."""
+    return {
+        **row,
+        "id": document_id(row["url"], row["text"]),
+        "words": view(row["text"]).words,
+        "redactions": 0,
+        "rule": drop.rule,
+        "value": drop.value,
+        "limit": drop.limit,
+        "reason": drop.reason,
+    }
+
+
+def _measured_row(document: Document, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return what was measured of a text (`corpus.schema.MEASURED`); null where a rule has no value."""
+    assert document.values is not None
+    values = [None if value != value else value for value in document.values.tolist()]
+    return {
+        **dict(zip(names, values, strict=True)),
+        "source": document.row["source"],
+        "language": document.row["language"],
+        "language_score": document.row["language_score"],
+        "words": document.words,
+        "rule": document.drop.rule if document.drop else "",
+    }
+
+
 def _signature_row(document: Document, row: dict[str, Any]) -> dict[str, Any]:
     return {
         **row,
-        "exact": document.exact,
+        "exact": exact_hash(document.text),
         "url": url_hash(row["url"]),
         "signature": _EMPTY if document.signature is None else document.signature,
     }

@@ -1,8 +1,8 @@
-"""C4's filter: it takes lines out (menus, notices) and drops pages that are code, filler or hardly prose.
+"""C4's filter: it removes lines (menus, notices) and drops pages that are code, filler or hardly prose.
 
 Source: Raffel et al. 2020, JMLR 21/140, section 2.2, and the reference code in TensorFlow Datasets, which
 differs (5 words a line and 3 sentences against 3 and 5): presets `c4-paper` and `c4-tfds`. Rules are tried in
-the order of that code: a line already taken out cannot drop the page. C4's list of bad words is not shipped.
+the order of that code: a line already removed cannot drop the page. C4's list of bad words is not shipped.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from corpus.config import Share
-from corpus.filters.drop import Drop, above, below
+from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.sentences import count_sentences
 from corpus.filters.wordset import present
 from corpus.settings import Section
 from corpus.text.view import C4_END, ELLIPSIS, TextView, view, words
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
+_CODE = "TensorFlow Datasets, text/c4_utils.py"
+_FINEWEB2 = "derlem, for the notices of Turkish pages"
 
 
 def _two_words(phrase: str) -> str:
@@ -31,97 +33,92 @@ def _two_words(phrase: str) -> str:
     return phrase
 
 
-class Rest(NamedTuple):
-    """A text that a filter lets pass, and how many lines each of its rules took out or changed."""
-
-    view: TextView
-    lines: dict[str, int]
-
-
 class C4(Section):
-    """The rules of the filter; a rule that is not given is not applied."""
+    """Which lines are removed, and limits on the page: the first on all of it, others on what remains."""
 
-    max_characters: int | None = Field(None, ge=1, description="Longer pages are dropped.")
-    remove_citations: bool = Field(False, description="Take out [1], [edit], [citation needed].")
-    max_word_length: int | None = Field(None, ge=1, description="Lines with a longer word go.")
-    terminal_punctuation: bool = Field(False, description='Lines that do not end in . ? ! or " go.')
-    min_words_per_line: int | None = Field(None, ge=1, description="Lines with fewer words go.")
-    lorem_ipsum: bool = Field(False, description="Pages with `lorem ipsum` are dropped.")
-    javascript: bool = Field(False, description="Lines with `javascript` go.")
-    curly_bracket: bool = Field(False, description="Pages with `{` are dropped.")
-    policy_phrases: tuple[Annotated[str, AfterValidator(_two_words)], ...] = Field(
-        (), description="Lines with one of these go; endings may follow the phrase's last word."
+    max_characters: int | None = above("Characters of the page.", _CODE, ge=1)
+    remove_citations: bool = parameter(False, "Remove [1], [edit], [citation needed].", _CODE)
+    max_word_length: int | None = parameter(None, "Remove lines with a longer word.", _CODE, ge=1)
+    terminal_punctuation: bool = parameter(False, 'Remove lines that do not end in . ? ! or ".')
+    min_words_per_line: int | None = parameter(None, "Remove lines with fewer words.", ge=1)
+    lorem_ipsum: int | None = above("Times that `lorem ipsum` is on the page.", ge=0)
+    javascript: bool = parameter(False, "Remove lines with `javascript`.")
+    curly_bracket: int | None = above("Times that `{` is on the page.", ge=0)
+    policy_phrases: tuple[Annotated[str, AfterValidator(_two_words)], ...] = parameter(
+        (), "Remove lines with one of these; endings may follow the phrase's last word.", _CODE
     )
-    policy_max_words: int | None = Field(None, ge=1, description="Policy lines that are longer stay.")
-    policy_min_share: Share = Field(0.0, description="Policy lines with less of their words in phrases stay.")
-    min_sentences: int | None = Field(None, ge=1, description="Pages with fewer, after all, are dropped.")
+    policy_max_words: int | None = parameter(None, "Policy lines that are longer stay.", _FINEWEB2, ge=1)
+    policy_min_share: Share = parameter(
+        0.0, "Policy lines with less of their words in phrases stay.", _FINEWEB2
+    )
+    min_lines: int | None = below("Lines that remain.", _CODE, ge=0)
+    min_sentences: int | None = below("Sentences in the lines that remain.", ge=0)
 
 
-def check(seen: TextView, rules: C4) -> Drop | Rest:
-    """Return the page without the lines that the rules take out (`seen` itself where none), or what drops it.
+def measure(seen: TextView, limits: C4) -> Measured:
+    """Remove lines as the parameters say, and measure the page and what remains of it.
 
-    A page that loses all its lines is dropped as `c4.lines`; lines without their citations are counted as
-    `c4.citation`.
+    Citations are removed first; a line of them is counted where it was changed.
     """
-    if drop := above("c4.max_characters", seen.codes.size, rules.max_characters):
-        return drop
+    characters = seen.codes.size
     changed: dict[str, int] = {}
-    if rules.remove_citations and "[" in seen.text and _CITATION.search(seen.text):
+    before = seen
+    if limits.remove_citations and "[" in seen.text and _CITATION.search(seen.text):
         cited = sum(_CITATION.search(line) is not None for line in seen.text.split("\n"))
-        seen, changed = view(_CITATION.sub("", seen.text)), {"c4.citation": cited}
-    removed = line_rules(seen, rules)
-    if isinstance(removed, Drop):
-        return removed
-    changed |= {rule: lines.size for rule, lines in removed.items()}
-    keep = np.ones(seen.lines, dtype=np.bool_)
-    for lines in removed.values():
-        keep[lines] = False
-    if not keep.any():
-        return Drop("c4.lines", 0.0, 1.0)
-    if rules.min_sentences is not None:
-        found = 0
-        for line in np.flatnonzero(keep).tolist():
-            found += count_sentences(seen.line(line))
-            if found >= rules.min_sentences:
-                break
-        if drop := below("c4.sentences", found, rules.min_sentences):
-            return drop
-    return Rest(seen if keep.all() else view(_kept_text(seen, keep)), changed)
+        seen, changed = view(_CITATION.sub("", seen.text)), {"c4.remove_citations": cited}
+    found = find_lines(seen, limits)
+    starts, ends, kept = seen.line_starts, seen.line_ends, seen.lines
+    if found.removed:
+        changed |= {rule: lines.size for rule, lines in found.removed.items()}
+        starts, ends, kept = starts[found.standing], ends[found.standing], int(found.standing.sum())
+    sentences = count_sentences(seen.codes, starts, ends)
+    if kept < seen.lines:
+        seen = view(_kept_text(seen, found.standing))
+    return Measured(
+        (characters, found.fillers, found.brackets, kept, sentences),
+        None if seen is before else seen,
+        changed,
+    )
 
 
-def line_rules(seen: TextView, rules: C4) -> Drop | dict[str, NDArray[np.intp]]:
-    """Return which rule takes out which lines (indices), each line under the first that does."""
+class Lines(NamedTuple):
+    """Lines that rules remove (indices, each under the first rule that does), and what others count."""
+
+    removed: dict[str, NDArray[np.intp]]
+    standing: NDArray[np.bool_]  # [lines] whether a line remains
+    fillers: int  # `lorem ipsum` in lines that stood when they were looked at
+    brackets: int  # likewise `{`
+
+
+def find_lines(seen: TextView, limits: C4) -> Lines:
+    """Return which parameter removes which lines, and what rules on the page count in those left to them."""
     removed: dict[str, NDArray[np.intp]] = {}
     standing = np.ones(seen.lines, dtype=np.bool_)
 
-    def remove(rule: str, lines: NDArray[np.intp]) -> None:
-        lines = lines[standing[lines]]
+    def remove(key: str, lines: NDArray[np.intp]) -> None:
+        lines = np.unique(lines[standing[lines]])
         if lines.size:
             standing[lines] = False
-            removed[rule] = lines
+            removed[f"c4.{key}"] = lines
 
-    if rules.max_word_length is not None:
-        remove("c4.max_word_length", _long_words(seen, rules.max_word_length))
-    if rules.terminal_punctuation:
+    if limits.max_word_length is not None:
+        remove("max_word_length", _long_words(seen, limits.max_word_length))
+    if limits.terminal_punctuation:
         ended = (seen.line_marks & (C4_END | ELLIPSIS)) == C4_END
-        remove("c4.terminal_punctuation", np.flatnonzero(~ended))
-    if rules.min_words_per_line is not None:
-        remove("c4.words_per_line", np.flatnonzero(_words_by_line(seen) < rules.min_words_per_line))
+        remove("terminal_punctuation", np.flatnonzero(~ended))
+    if limits.min_words_per_line is not None:
+        remove("min_words_per_line", np.flatnonzero(_words_by_line(seen) < limits.min_words_per_line))
     folded = seen.folded.tobytes()
-    if rules.lorem_ipsum:
-        filler = _lines_with(seen, folded, b"lorem ipsum")
-        if standing[filler].any():
-            return Drop("c4.lorem_ipsum", float(standing[filler].sum()), 0.0)
-    if rules.javascript:
-        remove("c4.javascript", _lines_with(seen, folded, b"javascript"))
-    if rules.curly_bracket and "{" in seen.text:
+    fillers = int(standing[_lines_with(seen, folded, b"lorem ipsum")].sum())
+    if limits.javascript:
+        remove("javascript", _lines_with(seen, folded, b"javascript"))
+    brackets = 0
+    if "{" in seen.text:
         places = np.flatnonzero(seen.codes == ord("{"))
-        brackets = np.searchsorted(seen.line_starts, places, side="right") - 1
-        if standing[brackets].any():
-            return Drop("c4.curly_bracket", float(standing[brackets].sum()), 0.0)
-    if rules.policy_phrases:
-        remove("c4.policy_line", _policy_lines(seen, folded, rules))
-    return removed
+        brackets = int(standing[np.searchsorted(seen.line_starts, places, side="right") - 1].sum())
+    if limits.policy_phrases:
+        remove("policy_phrases", _policy_lines(seen, folded, limits))
+    return Lines(removed, standing, fillers, brackets)
 
 
 def _long_words(seen: TextView, limit: int) -> NDArray[np.intp]:
@@ -131,17 +128,17 @@ def _long_words(seen: TextView, limit: int) -> NDArray[np.intp]:
     return np.array(found, dtype=np.intp)
 
 
-def _policy_lines(seen: TextView, folded: bytes, rules: C4) -> NDArray[np.intp]:
+def _policy_lines(seen: TextView, folded: bytes, limits: C4) -> NDArray[np.intp]:
     """Find lines that hold a policy phrase and, where limits are given, are short and hold little else."""
-    phrases = _phrases(rules.policy_phrases)
+    phrases = _phrases(limits.policy_phrases)
     in_phrases = np.zeros(seen.lines, dtype=np.int64)
     for number in np.flatnonzero(present(seen, tuple(phrase.first_word for phrase in phrases))).tolist():
         for line in _lines_with(seen, folded, phrases[number].folded, from_word_start=True):
             in_phrases[line] += phrases[number].words
     lengths = _words_by_line(seen)
-    hit = (in_phrases > 0) & (in_phrases >= rules.policy_min_share * lengths)
-    if rules.policy_max_words is not None:
-        hit &= lengths <= rules.policy_max_words
+    hit = (in_phrases > 0) & (in_phrases >= limits.policy_min_share * lengths)
+    if limits.policy_max_words is not None:
+        hit &= lengths <= limits.policy_max_words
     return np.flatnonzero(hit)
 
 
@@ -193,3 +190,6 @@ def _kept_text(seen: TextView, keep: NDArray[np.bool_]) -> str:
             border = False
         before = end
     return "".join(pieces).strip("\n")
+
+
+FAMILY = Family("c4", "C4's filter", "Raffel et al. 2020, JMLR 21/140, section 2.2", C4, measure)

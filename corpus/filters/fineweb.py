@@ -8,40 +8,53 @@ counted between lines that are not blank, because the limit was derived on extra
 
 from __future__ import annotations
 
-import numpy as np
-from pydantic import Field
+from numba import njit
 
 from corpus.config import Share
-from corpus.filters.drop import Drop, above, below
+from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates
 from corpus.settings import Section
 from corpus.text.view import SENTENCE, TextView
 
 
 class FineWeb(Section):
-    """Limits of the filter; a limit that is not given is not tested."""
+    """Limits on the lines that C4's line rules, if any, left."""
 
-    min_sentence_lines: Share | None = Field(None, description="Share of lines that end a sentence.")
-    max_short_lines: Share | None = Field(None, description="Share of lines no longer than `short_line`.")
-    short_line: int = Field(30, ge=1, description="Characters of a line that is short.")
-    max_duplicate_line_chars: Share | None = Field(
-        None, description="Share of the characters in lines that an earlier line repeats."
-    )
-    max_breaks_per_word: float | None = Field(None, ge=0, description="Line breaks to words and symbols.")
+    min_lines: int | None = below("Lines that are not blank.", ge=0)
+    sentence_lines: Share | None = below("Share of lines that end a sentence.")
+    short_lines: Share | None = above("Share of lines with `short_line_chars` characters or fewer.")
+    short_line_chars: int = parameter(30, "Characters of a line that is short.", ge=1)
+    duplicate_line_chars: Share | None = above("Share of characters in lines that repeat an earlier line.")
+    breaks_per_word: float | None = above("Line breaks per word or symbol.", ge=0)
 
 
-def check(view: TextView, limits: FineWeb) -> Drop | None:
-    """Test how the lines of a text end, how long and how new they are; a text without lines is dropped."""
-    if not view.lines:
-        return Drop("fineweb.lines", 0.0, 1.0)
+def measure(view: TextView, limits: FineWeb) -> Measured:
+    """Measure how the lines of a text end, how long and how new they are."""
     lengths = view.line_ends - view.line_starts
-    sentences = np.count_nonzero(view.line_marks & SENTENCE)
-    short = np.count_nonzero(lengths <= limits.short_line)
+    chars, sentences, short = _lines(lengths, view.line_marks, limits.short_line_chars)
     _, repeated = duplicates(view.line_hashes, lengths)
-    breaks = (view.lines - 1) / (view.words + view.symbols)
-    return (
-        below("fineweb.sentence_lines", sentences / view.lines, limits.min_sentence_lines)
-        or above("fineweb.short_lines", short / view.lines, limits.max_short_lines)
-        or above("fineweb.duplicate_line_chars", repeated / lengths.sum(), limits.max_duplicate_line_chars)
-        or above("fineweb.breaks_per_word", breaks, limits.max_breaks_per_word)
-    )
+    lines = max(1, view.lines)
+    breaks = max(0, view.lines - 1) / max(1, view.words + view.symbols)
+    return Measured((view.lines, sentences / lines, short / lines, repeated / max(1, chars), breaks))
+
+
+@njit(cache=True)
+def _lines(lengths, marks, short_line):  # type: ignore[no-untyped-def]
+    """Count characters, lines that end a sentence, lines that are short."""
+    chars = sentences = short = 0
+    for line in range(lengths.size):
+        chars += lengths[line]
+        if marks[line] & SENTENCE:
+            sentences += 1
+        if lengths[line] <= short_line:
+            short += 1
+    return chars, sentences, short
+
+
+FAMILY = Family(
+    "fineweb",
+    "FineWeb's quality filter",
+    "Penedo et al. 2024, arXiv 2406.17557, section 3.5",
+    FineWeb,
+    measure,
+)

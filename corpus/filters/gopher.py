@@ -7,132 +7,100 @@ are compared folded, so `BİR` is `bir`.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Annotated
+import math
 
 import numpy as np
 from numba import njit
-from pydantic import Field
+from pydantic import model_validator
 
 from corpus.config import Share
-from corpus.filters.drop import Drop, above, below
-from corpus.filters.repeats import I64, duplicates, ngrams
+from corpus.filters.family import Family, Measured, above, below, parameter
+from corpus.filters.repeats import duplicates, ngrams
 from corpus.filters.wordset import present
 from corpus.settings import Section
 from corpus.text.view import BULLET, ELLIPSIS, LETTER, TextView
 
-# Limits by n: ((2, 0.20), (3, 0.18)).
-NgramLimits = tuple[tuple[Annotated[int, Field(ge=1, le=64)], Share], ...]
+_TABLE = "Rae et al. 2021, arXiv 2112.11446, table A1"
+TOP = np.array([2, 3, 4], dtype=np.int64)
+DUPLICATE = np.array([5, 6, 7, 8, 9, 10], dtype=np.int64)
 
 
-class Quality(Section):
-    """Limits of the quality filter; a limit that is not given is not tested."""
+class Gopher(Section):
+    """Limits of quality, then of repetition: a text of five words is dropped as short, not as repetitive."""
 
-    min_words: int | None = Field(None, ge=0, description="Words, symbols aside.")
-    max_words: int | None = Field(None, ge=1, description="Words, symbols aside.")
-    min_mean_word_length: float | None = Field(None, ge=0, description="Characters a word.")
-    max_mean_word_length: float | None = Field(None, ge=0, description="Characters a word.")
-    max_hashes_per_word: Share | None = Field(None, description="`#` to words and symbols.")
-    max_ellipses_per_word: Share | None = Field(None, description="`...` and `…` to words and symbols.")
-    max_bullet_lines: Share | None = Field(None, description="Share of lines that begin with • or -.")
-    max_ellipsis_lines: Share | None = Field(None, description="Share of lines that end in ... or ….")
-    min_alphabetic_words: Share | None = Field(
-        None, description="Share of words and symbols that have at least one letter."
+    min_words: int | None = below("Words, symbols aside.", ge=0)
+    max_words: int | None = above("Words, symbols aside.", ge=1)
+    min_mean_word_length: float | None = below("Characters per word.", ge=0)
+    max_mean_word_length: float | None = above("Characters per word.", ge=0)
+    hashes: Share | None = above("`#` per word or symbol.")
+    ellipses: Share | None = above("`...` and `…` per word or symbol.")
+    bullet_lines: Share | None = above("Share of lines that begin with • or -.")
+    ellipsis_lines: Share | None = above("Share of lines that end in ... or ….")
+    alphabetic_words: Share | None = below("Share of words and symbols that have at least one letter.")
+    min_stop_words: int | None = below("Different stop words in the text.", ge=0)
+    stop_words: tuple[str, ...] = parameter((), "The words that `min_stop_words` counts.")
+    duplicate_paragraphs: Share | None = above("Share of paragraphs that repeat an earlier one.", _TABLE)
+    duplicate_paragraph_chars: Share | None = above("Their share of the text's characters.", _TABLE)
+    duplicate_lines: Share | None = above("Share of lines that repeat an earlier one.", _TABLE)
+    duplicate_line_chars: Share | None = above("Their share of the text's characters.", _TABLE)
+    top_2_gram_chars: Share | None = above("Share of characters in the most frequent 2-gram.", _TABLE)
+    top_3_gram_chars: Share | None = above("Share of characters in the most frequent 3-gram.", _TABLE)
+    top_4_gram_chars: Share | None = above("Share of characters in the most frequent 4-gram.", _TABLE)
+    duplicate_5_gram_chars: Share | None = above("Share of characters in repeated 5-grams.", _TABLE)
+    duplicate_6_gram_chars: Share | None = above("Share of characters in repeated 6-grams.", _TABLE)
+    duplicate_7_gram_chars: Share | None = above("Share of characters in repeated 7-grams.", _TABLE)
+    duplicate_8_gram_chars: Share | None = above("Share of characters in repeated 8-grams.", _TABLE)
+    duplicate_9_gram_chars: Share | None = above("Share of characters in repeated 9-grams.", _TABLE)
+    duplicate_10_gram_chars: Share | None = above("Share of characters in repeated 10-grams.", _TABLE)
+
+    @model_validator(mode="after")
+    def _has_words_to_count(self) -> Gopher:
+        if self.min_stop_words and not self.stop_words:
+            raise ValueError("min_stop_words counts the words of stop_words, which has none; list some there")
+        return self
+
+
+def measure(view: TextView, limits: Gopher) -> Measured:
+    """Measure the marks of prose and what repeats (`corpus.filters.repeats`)."""
+    letters, alphabetic, hashes, ellipses, bullets, trailing = _quality(
+        view.codes, view.word_code_starts, view.word_code_ends, view.word_flags, view.line_marks
     )
-    min_stop_words: int = Field(0, ge=0, description="How many different stop words must occur.")
-    stop_words: tuple[str, ...] = Field((), description="The words counted by `min_stop_words`.")
-
-
-class Repetition(Section):
-    """Limits of the repetition filter; a limit that is not given is not tested."""
-
-    max_duplicate_paragraphs: Share | None = Field(None, description="Share of paragraphs seen before.")
-    max_duplicate_paragraph_chars: Share | None = Field(None, description="Their share of the text.")
-    max_duplicate_lines: Share | None = Field(None, description="Share of lines seen before in the text.")
-    max_duplicate_line_chars: Share | None = Field(None, description="Their share of the text.")
-    max_top_ngram_chars: NgramLimits = Field((), description="By n: share of the commonest n-gram.")
-    max_duplicate_ngram_chars: NgramLimits = Field((), description="By n: share of repeated n-grams.")
-
-
-def quality(view: TextView, limits: Quality) -> Drop | None:
-    """Test a text for the marks of prose: length, word length, symbols, list lines, letters, stop words."""
-    letters, alphabetic, hashes, ellipses = _quality(
-        view.codes, view.word_code_starts, view.word_code_ends, view.word_flags
+    stop_words = math.nan  # without a list none can be counted
+    if limits.stop_words:
+        stop_words = float(np.count_nonzero(present(view, limits.stop_words)))
+    paragraph_hashes, paragraph_lengths = _paragraphs(
+        view.line_hashes, view.line_starts, view.line_ends, view.paragraph_lines
     )
-    stop_words = int(np.count_nonzero(present(view, limits.stop_words)))
-    words = view.words
+    same_paragraphs, paragraph_chars = duplicates(paragraph_hashes, paragraph_lengths)
+    same_lines, line_chars = duplicates(view.line_hashes, view.line_ends - view.line_starts)
+    top, repeated = ngrams(view.word_hashes, view.word_code_ends - view.word_code_starts, TOP, DUPLICATE)
+    words, lines, chars = view.words, max(1, view.lines), max(1, view.codes.size)
     tokens = max(1, words + view.symbols)
-    lines = max(1, view.lines)
     mean = letters / max(1, words)
-    bullets = np.count_nonzero(view.line_marks & BULLET)
-    trailing = np.count_nonzero(view.line_marks & ELLIPSIS)
-    return (
-        below("gopher.min_words", words, limits.min_words)
-        or above("gopher.max_words", words, limits.max_words)
-        or below("gopher.mean_word_length", mean, limits.min_mean_word_length)
-        or above("gopher.mean_word_length", mean, limits.max_mean_word_length)
-        or above("gopher.hashes", hashes / tokens, limits.max_hashes_per_word)
-        or above("gopher.ellipses", ellipses / tokens, limits.max_ellipses_per_word)
-        or above("gopher.bullet_lines", bullets / lines, limits.max_bullet_lines)
-        or above("gopher.ellipsis_lines", trailing / lines, limits.max_ellipsis_lines)
-        or below("gopher.alphabetic_words", alphabetic / tokens, limits.min_alphabetic_words)
-        or below("gopher.stop_words", stop_words, limits.min_stop_words)
+    return Measured(
+        (
+            *(
+                words,
+                words,
+                mean,
+                mean,
+                hashes / tokens,
+                ellipses / tokens,
+                bullets / lines,
+                trailing / lines,
+            ),
+            *(alphabetic / tokens, stop_words),
+            *(same_paragraphs / max(1, view.paragraphs), paragraph_chars / chars),
+            *(same_lines / lines, line_chars / chars),
+            *(found / chars for found in top.tolist()),
+            *(found / chars for found in repeated.tolist()),
+        )
     )
-
-
-def repetition(view: TextView, limits: Repetition) -> Drop | None:
-    """Test a text for repeated paragraphs, lines and n-grams of words (see `corpus.filters.repeats`)."""
-    chars = max(1, view.codes.size)
-    return (
-        _repeated_paragraphs(view, limits, chars)
-        or _repeated_lines(view, limits, chars)
-        or _repeated_ngrams(view, limits, chars)
-    )
-
-
-def _repeated_paragraphs(view: TextView, limits: Repetition, chars: int) -> Drop | None:
-    if limits.max_duplicate_paragraphs is None and limits.max_duplicate_paragraph_chars is None:
-        return None
-    hashes, lengths = _paragraphs(view.line_hashes, view.line_starts, view.line_ends, view.paragraph_lines)
-    count, repeated = duplicates(hashes, lengths)
-    share = count / max(1, view.paragraphs)
-    return above("gopher.duplicate_paragraphs", share, limits.max_duplicate_paragraphs) or above(
-        "gopher.duplicate_paragraph_chars", repeated / chars, limits.max_duplicate_paragraph_chars
-    )
-
-
-def _repeated_lines(view: TextView, limits: Repetition, chars: int) -> Drop | None:
-    count, repeated = duplicates(view.line_hashes, view.line_ends - view.line_starts)
-    share = count / max(1, view.lines)
-    return above("gopher.duplicate_lines", share, limits.max_duplicate_lines) or above(
-        "gopher.duplicate_line_chars", repeated / chars, limits.max_duplicate_line_chars
-    )
-
-
-def _repeated_ngrams(view: TextView, limits: Repetition, chars: int) -> Drop | None:
-    top, repeated = ngrams(
-        view.word_hashes,
-        view.word_code_ends - view.word_code_starts,
-        _sizes(limits.max_top_ngram_chars),
-        _sizes(limits.max_duplicate_ngram_chars),
-    )
-    for (n, limit), found in zip(limits.max_top_ngram_chars, top.tolist(), strict=True):
-        if drop := above(f"gopher.top_{n}_gram_chars", found / chars, limit):
-            return drop
-    for (n, limit), found in zip(limits.max_duplicate_ngram_chars, repeated.tolist(), strict=True):
-        if drop := above(f"gopher.duplicate_{n}_gram_chars", found / chars, limit):
-            return drop
-    return None
-
-
-@cache
-def _sizes(limits: NgramLimits) -> I64:
-    return np.array([n for n, _ in limits], dtype=np.int64)
 
 
 @njit(cache=True)
-def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
-    """Count characters in words, words with a letter, `#`, ellipses."""
+def _quality(codes, starts, ends, flags, marks):  # type: ignore[no-untyped-def]
+    """Count characters in words, words with a letter, `#`, ellipses, lines with a bullet or an ellipsis."""
     number_signs = ellipses = dots = 0
     for code in codes:
         if code == 0x2E:
@@ -151,7 +119,13 @@ def _quality(codes, starts, ends, flags):  # type: ignore[no-untyped-def]
         characters += ends[i] - starts[i]
         if flags[i] & LETTER:
             alphabetic += 1
-    return characters, alphabetic, number_signs, ellipses
+    bullets = trailing = 0
+    for mark in marks:
+        if mark & BULLET:
+            bullets += 1
+        if mark & ELLIPSIS:
+            trailing += 1
+    return characters, alphabetic, number_signs, ellipses, bullets, trailing
 
 
 @njit(cache=True)
@@ -171,3 +145,12 @@ def _paragraphs(line_hashes, starts, ends, paragraph_lines):  # type: ignore[no-
         hashes[paragraph] = state
         lengths[paragraph] = length
     return hashes, lengths
+
+
+FAMILY = Family(
+    "gopher",
+    "Gopher's quality and repetition filters",
+    "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1",
+    Gopher,
+    measure,
+)

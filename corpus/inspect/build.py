@@ -68,7 +68,7 @@ class Build:
     def table(self, kind: str, columns: list[str] | None = None) -> pa.Table:
         """Return the rows of all files of `kind` as one table, which Polars takes as it is; see `batches`."""
         found = list(self.batches(kind, columns))
-        schema = KINDS[kind].schema()
+        schema = found[0].schema if found else KINDS[kind].schema()
         names = schema.names if columns is None else columns
         return pa.Table.from_batches(found, pa.schema([schema.field(name) for name in names]))
 

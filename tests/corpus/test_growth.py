@@ -17,9 +17,8 @@ import pytest
 from corpus import language, privacy, url
 from corpus.config import Filters
 from corpus.dedup.signature import signature
-from corpus.filters import c4, fineweb, gopher, load
+from corpus.filters import judge, load
 from corpus.filters import url as url_filter
-from corpus.filters.sentences import count_sentences
 from corpus.text import charset, html, mixed, page, repair, turkish
 from corpus.text.view import view
 
@@ -330,14 +329,7 @@ FILTERS = Filters(blocked_hosts=("a.b", "kötü.example"), blocked_url_words=("c
 def every_filter(text: str) -> None:
     seen = view(text)
     for preset in PRESETS:
-        if preset.gopher_quality:
-            gopher.quality(seen, preset.gopher_quality)
-        if preset.gopher_repetition:
-            gopher.repetition(seen, preset.gopher_repetition)
-        if preset.c4:
-            c4.check(seen, preset.c4)
-        if preset.fineweb:
-            fineweb.check(seen, preset.fineweb)
+        judge(seen, preset)
 
 
 def signed(text: str) -> None:
@@ -354,7 +346,6 @@ CASES = {
             "language": language.identify,
             "privacy": lambda text: privacy.redact(text, privacy.KINDS),
             "filters": every_filter,
-            "sentences": count_sentences,
             "signature": signed,
         }.items()
         for make in (repeated, with_ends, in_words)

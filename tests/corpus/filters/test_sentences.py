@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.filters.sentences import count_sentences
+from corpus.filters import sentences
+from corpus.text.view import view
+
+
+def count_sentences(text: str) -> int:
+    seen = view(text)
+    return sentences.count_sentences(seen.codes, seen.line_starts, seen.line_ends)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""The filters in force: the presets of a configuration with its own limits over them, and its plugins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus.config import Filter
+from corpus.filters.document import Document
+from corpus.filters.families import FAMILIES
+from corpus.filters.judge import Judgement, judge
+from corpus.filters.plugins import Plugin, load_plugins
+from corpus.filters.preset import PLUGIN, Preset, load, overlay
+from corpus.settings import ConfigError
+
+SECTION = "filter"
+"""The table of the configuration, for messages."""
+GIVEN, NAMED = "given", "named"
+"""Keys of a manifest's settings: the configuration as it was given, and the presets that it named."""
+ALL = "*"
+"""What stands for all languages in the configuration's limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What each language's documents pass through. It can be sent to workers: it reads no file any more.
+
+    `presets` are those of the languages that the configuration names, `default` is that of all others, each
+    with the configuration's limits. `named` are the presets as they were named, without them.
+    """
+
+    presets: dict[str, Preset]
+    default: Preset
+    plugins: tuple[Plugin, ...]
+    named: dict[str, Preset]
+
+    def preset(self, language: str) -> Preset:
+        """Return the preset of a language."""
+        return self.presets.get(language, self.default)
+
+    def judge(self, document: Document) -> Judgement:
+        """Judge a document by the preset of its language."""
+        return judge(document.view, self.preset(document.language), self.plugins, document)
+
+    def content(self) -> dict[str, object]:
+        """Return all that decides what the filters do, for a fingerprint: contents, not names or paths."""
+        return {
+            "presets": {code: self.presets[code].content() for code in sorted(self.presets)},
+            "default": self.default.content(),
+            "plugins": [[plugin.name, plugin.version] for plugin in self.plugins],
+        }
+
+    def as_settings(self, given: dict[str, object]) -> dict[str, object]:
+        """Return what a manifest keeps of the configuration `given`, so that another can be tried on it."""
+        named = {name: preset.content() for name, preset in sorted(self.named.items())}
+        return {GIVEN: given, NAMED: named}
+
+    def families(self) -> tuple[str, ...]:
+        """Return the families of rules, and the plugins, that can drop a document of some language."""
+        rules = {bound.rule for preset in self._all() for bound in preset.bounds}
+        own = [each.name for each in FAMILIES if any(rule.name in rules for rule in each.rules)]
+        return (*own, *(plugin.rule for plugin in self.plugins if plugin.rule in rules))
+
+    def _all(self) -> Iterable[Preset]:
+        return (*self.presets.values(), self.default)
+
+
+def in_force(settings: Filter, base: Path, known: Mapping[str, Preset] | None = None) -> InForce:
+    """Return the filters that a configuration in the folder `base` asks for.
+
+    Presets that are `known` by their names are taken as they are, others are loaded. Raises ConfigError for a
+    preset, limit or plugin that cannot be used.
+    """
+    plugins = load_plugins(settings.plugins, base)
+    codes = {*settings.presets, *settings.limits} - {ALL}
+    names = sorted({*settings.presets.values(), settings.default})
+    named = {name: (known or {}).get(name) or load(name, base) for name in names}
+    return InForce(
+        presets={code: _limited(settings, named, plugins, code) for code in sorted(codes)},
+        default=_limited(settings, named, plugins, ALL),
+        plugins=plugins,
+        named=named,
+    )
+
+
+def _limited(
+    settings: Filter, named: Mapping[str, Preset], plugins: tuple[Plugin, ...], language: str
+) -> Preset:
+    """Return the preset of a language (`*`: of those without one) with the configuration's limits over it."""
+    name = settings.presets.get(language, settings.default)
+    given = named[name]
+    absent = [each for each in given.plugin if each not in {plugin.name for plugin in plugins}]
+    if absent:
+        raise ConfigError(
+            f"filter preset {name!r}: {PLUGIN}.{absent[0]}: no such plugin; name it in {SECTION}.plugins"
+        )
+    # Each plugin has an entry, in their order, and one without a limit decides itself.
+    ordered = {plugin.name: given.plugin.get(plugin.name, True) for plugin in plugins}
+    preset = given.model_copy(update={PLUGIN: ordered})
+    for code in dict.fromkeys((ALL, language)):
+        if code in settings.limits:
+            where = f"{SECTION}.limits.{json.dumps(code)}"
+            preset = overlay(preset, settings.limits[code], where)
+    return preset
