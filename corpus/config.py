@@ -26,14 +26,11 @@ def _by_rule(limits: Any) -> Any:
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in table.items():
-        inner = value if isinstance(value, dict) and "." not in name else None
-        for rule, limit in (
-            [(name, value)] if inner is None else ((f"{name}.{k}", v) for k, v in inner.items())
-        ):
-            if rule in found:
-                raise ValueError(f"{rule} is given twice")
-            found[rule] = limit
+    for name, value in table.items():  # of two for one rule the later has it: that of --set
+        if isinstance(value, dict) and "." not in name:
+            found |= {f"{name}.{key}": limit for key, limit in value.items()}
+        else:
+            found[name] = value
     return found
 
 

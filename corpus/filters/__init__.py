@@ -10,13 +10,15 @@ from corpus.filters import url
 from corpus.filters.document import Document
 from corpus.filters.drop import Drop
 from corpus.filters.families import FAMILIES, RULES
-from corpus.filters.force import InForce, in_force
+from corpus.filters.force import GIVEN, NAMED, InForce, in_force
 from corpus.filters.judge import Judgement, decide, decide_columns, judge, rule_names, same_values
 from corpus.filters.plugins import Plugin, PluginError, load_plugins
 from corpus.filters.preset import Preset, load, names, source
 
 __all__ = [
     "FAMILIES",
+    "GIVEN",
+    "NAMED",
     "RULES",
     "Document",
     "Drop",

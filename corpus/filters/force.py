@@ -67,13 +67,18 @@ class InForce:
         return (*self.presets.values(), self.default)
 
 
-def in_force(settings: Filter, base: Path, known: Mapping[str, Preset] | None = None) -> InForce:
+def in_force(
+    settings: Filter,
+    base: Path,
+    known: Mapping[str, Preset] | None = None,
+    plugins: tuple[Plugin, ...] | None = None,
+) -> InForce:
     """Return the filters that a configuration in the folder `base` asks for.
 
-    Presets that are `known` by their names are taken as they are, others are loaded. Raises ConfigError for a
-    preset, limit or plugin that cannot be used.
+    Presets that are `known` by their names, and `plugins` where given, are taken as they are, others are
+    loaded. Raises ConfigError for a preset, limit or plugin that cannot be used.
     """
-    plugins = load_plugins(settings.plugins, base)
+    plugins = load_plugins(settings.plugins, base) if plugins is None else plugins
     codes = {*settings.presets, *settings.limits} - {ALL}
     names = sorted({*settings.presets.values(), settings.default})
     named = {name: (known or {}).get(name) or load(name, base) for name in names}

@@ -85,6 +85,11 @@ class Preset(Section):
                 found.append(Bound(index, f"{PLUGIN}.{name}", float("-inf"), 0.0, is_verdict=True))
         return tuple(found)
 
+    @staticmethod
+    def of_content(content: dict[str, Any]) -> Preset:
+        """Return the preset that has this `content`; ConfigError where none can."""
+        return settings.parse(_Tables, {"summary": "", **content}, "a preset's content")
+
     def content(self) -> dict[str, Any]:
         """Return all that decides about a text: what is not at its default."""
         return self.model_dump(mode="json", exclude={"summary"}, exclude_defaults=True)

@@ -1,0 +1,307 @@
+"""What another configuration of the filters would keep and drop, told from what the last build measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from corpus import dataset, filters, settings
+from corpus.config import Filter
+from corpus.dataset import DatasetError
+from corpus.filtering import Filtering, check_language
+from corpus.filters import InForce
+from corpus.inspect import rows
+from corpus.inspect.build import Stage, open_build
+from corpus.schema import EXTRACTED, MEASURED
+from corpus.settings import ConfigError
+
+_TEXTS = 64  # texts that are judged again at a time
+
+
+@dataclass(slots=True)
+class Change:
+    """Documents and words of one source and language: kept by the build, and by the other configuration."""
+
+    source: str
+    language: str
+    documents: int = 0
+    words: int = 0
+    new_documents: int = 0
+    new_words: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A document whose fate changes; a rule that is empty keeps it. `words` are those that it has if kept."""
+
+    source: str
+    language: str
+    rule: str
+    new_rule: str
+    words: int
+    url: str
+    text: str
+
+
+@dataclass(slots=True)
+class WhatIf:
+    """What the other configuration would change in the filter stage; duplicates are not looked at.
+
+    `given_back` counts documents by the rule that dropped them and no longer would, `taken` those that are
+    kept by the rule that would drop them. `judged_again` is how many texts had to be read for it.
+    """
+
+    changes: dict[tuple[str, str], Change] = field(default_factory=dict)
+    given_back: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+    judged_again: int = 0
+    examples: list[Moved] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, ready for JSON."""
+        return {
+            "changes": [asdict(change) for change in self.changes.values()],
+            "given_back": self.given_back,
+            "taken": self.taken,
+            "judged_again": self.judged_again,
+            "examples": [asdict(moved) for moved in self.examples],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """A configuration of the filters and what it comes to."""
+
+    section: Filter
+    in_force: InForce
+    base: Path
+
+    def with_code(self) -> InForce:
+        """Return what is in force with plugins that can be called, which stored values do not need."""
+        if not self.section.plugins:
+            return self.in_force
+        return filters.in_force(self.section, self.base, self.in_force.named)
+
+    @property
+    def plugins(self) -> list[tuple[str, str]]:
+        return [(plugin.name, plugin.version) for plugin in self.in_force.plugins]
+
+    @property
+    def urls(self) -> tuple[object, ...]:
+        return self.section.blocked_hosts, self.section.blocked_url_words
+
+    def fate(self, language: str, score: float) -> str:
+        """Return the rule that drops a document for its language, empty for none."""
+        drop = check_language(language, score, self.section)
+        return drop.rule if drop else ""
+
+
+def what_if(
+    folder: str,
+    overrides: Sequence[str] = (),
+    *,
+    section: Filter | None = None,
+    base: Path = Path(),
+    examples: int = 0,
+    seed: int = 0,
+) -> WhatIf:
+    """Return what a build's filter stage would keep with another configuration.
+
+    It is `section`, from a configuration in the folder `base`, or that of the build with `overrides`
+    (`filter.KEY=VALUE`) over it. Stored values tell; texts are judged again only where what is measured, or
+    what is removed from the texts, would change. `examples` documents whose fate changes are drawn.
+
+    Raises NotThereError where there is no finished filter stage, DatasetError where it is of an earlier
+    version, ConfigError for a configuration that cannot be used.
+    """
+    build = open_build(folder)
+    stage = build.need("filter", "know what was measured")
+    home = build.need("extract", "read the texts")
+    now = _of_build(stage)
+    if section is None:
+        section = _overlaid(now.section, overrides)
+    # Where the plugins are those of the build, their values are stored, and their code is not needed.
+    own = now.in_force.plugins if section.plugins == now.section.plugins and base == Path() else None
+    then = _Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
+    found, drawn = WhatIf(), _Draw(examples, seed)
+    for unit in stage.manifest.units:
+        for file in (file for file in unit.files if file.kind == MEASURED.name):
+            first = 0
+            for batch in dataset.batches(stage.folder, file.path):
+                _compare(found, drawn, _Part(home, unit.inputs[0].name, first, batch), now, then)
+                first += batch.num_rows
+    found.changes = dict(sorted(found.changes.items(), key=lambda item: (-item[1].words, item[0])))
+    found.examples = [_example(*place) for place in drawn.places()]
+    return found
+
+
+def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
+    for override in overrides:
+        if not override.startswith("filter."):
+            raise ConfigError(f"--set {override}: expected a key of [filter]: filter.language.min_score=0.8")
+    data = {"filter": section.model_dump(mode="json", exclude_defaults=True)}
+    return settings.parse(Filter, settings.overlay(data, overrides)["filter"], "--set filter")
+
+
+def _of_build(stage: Stage) -> _Filters:
+    """Return the configuration that a filter stage was made with; DatasetError where it does not say."""
+    kept = stage.manifest.settings
+    try:
+        given, named, in_force = (kept[key] for key in (filters.GIVEN, filters.NAMED, "in_force"))
+        section = settings.parse(Filter, given, f"{stage.folder}/{dataset.MANIFEST}")  # type: ignore[arg-type]
+        presets = {name: filters.Preset.of_content(content) for name, content in named.items()}  # type: ignore[attr-defined]
+        plugins = tuple(
+            filters.Plugin(name, spec, version, "")
+            for (name, version), spec in zip(in_force["plugins"], section.plugins, strict=True)  # type: ignore[index]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{stage.folder}: its manifest does not hold the filters that it was made with ({error!r}): "
+            f"run the build again"
+        ) from None
+    return _Filters(section, filters.in_force(section, Path(), presets, plugins), Path())
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A record batch of measured values, the stage and file of its texts, and the row that it begins with."""
+
+    home: Stage
+    path: str
+    first: int
+    batch: pa.RecordBatch
+
+    def texts(self, inside: NDArray[np.intp], columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return columns of the texts in some rows of the batch."""
+        names = EXTRACTED.schema().names if columns is None else columns
+        found: list[dict[str, Any]] = rows.take(
+            self.home.folder, self.path, (inside + self.first).tolist(), names
+        ).to_pylist()
+        return found
+
+
+def _compare(found: WhatIf, drawn: _Draw, part: _Part, now: _Filters, then: _Filters) -> None:
+    """Add what changes for the documents of one batch."""
+    old = _column(part.batch, "rule")
+    words = np.asarray(part.batch["words"], dtype=np.int64)
+    new, new_words = _fates(found, part, old, words, now, then)
+    kept, keeps = old == "", new == ""
+    for source, language, inside in _groups(part.batch):
+        change = found.changes.setdefault((source, language), Change(source, language))
+        change.documents += int(kept[inside].sum())
+        change.words += int(words[inside][kept[inside]].sum())
+        change.new_documents += int(keeps[inside].sum())
+        change.new_words += int(new_words[inside][keeps[inside]].sum())
+    moved = np.flatnonzero(kept != keeps)
+    for rules, rule in ((found.given_back, old), (found.taken, new)):
+        for name, number in zip(*np.unique(rule[moved][rule[moved] != ""], return_counts=True), strict=True):
+            rules[str(name)] = rules.get(str(name), 0) + int(number)
+    drawn.add((part, int(row), str(old[row]), str(new[row]), int(new_words[row])) for row in moved)
+
+
+def _fates(
+    found: WhatIf,
+    part: _Part,
+    old: NDArray[np.object_],
+    words: NDArray[np.int64],
+    now: _Filters,
+    then: _Filters,
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return the rule that would drop each document, empty for none, and the words that it would have."""
+    new, new_words = np.full(old.size, "", dtype=object), words.copy()
+    again = np.full(old.size, now.section.privacy != then.section.privacy or now.plugins != then.plugins)
+    languages, scores = _column(part.batch, "language"), np.asarray(part.batch["language_score"])
+    for language in np.unique(languages):
+        mine = languages == language
+        before, after = now.in_force.preset(language), then.in_force.preset(language)
+        if not filters.same_values(before, after):
+            again |= mine
+            continue
+        inside = np.flatnonzero(mine)
+        names = filters.rule_names(after)
+        columns = {name: part.batch[name].take(pa.array(inside)) for name in names}
+        rule = np.array([*names, ""], dtype=object)[filters.decide_columns(columns, after)]
+        by_language = [then.fate(language, score) for score in scores[inside].tolist()]
+        new[inside] = [first or second for first, second in zip(by_language, rule, strict=True)]
+    by_url = np.array([rule.startswith("url.") for rule in old])
+    if now.urls == then.urls:
+        new[by_url] = old[by_url]
+    elif then.urls != ((), ()):
+        _check_urls(part, new, then.section)
+    _judge_again(found, part, np.flatnonzero(again), then, new, new_words)
+    return new, new_words
+
+
+def _check_urls(part: _Part, new: NDArray[np.object_], section: Filter) -> None:
+    everywhere = np.arange(part.batch.num_rows)
+    for row, text in enumerate(part.texts(everywhere, ["url"])):
+        if drop := filters.url.check(text["url"], section):
+            new[row] = drop.rule
+
+
+def _judge_again(
+    found: WhatIf,
+    part: _Part,
+    inside: NDArray[np.intp],
+    then: _Filters,
+    new: NDArray[np.object_],
+    new_words: NDArray[np.int64],
+) -> None:
+    """Take texts through the filters of the other configuration."""
+    if not inside.size:
+        return
+    filtering = Filtering(then.section, then.with_code())
+    texts = part.texts(inside)
+    for first in range(0, inside.size, _TEXTS):
+        documents = filtering.filter(texts[first : first + _TEXTS])
+        for row, document in zip(inside[first : first + _TEXTS], documents, strict=True):
+            new[row] = document.drop.rule if document.drop else ""
+            new_words[row] = document.words
+    found.judged_again += int(inside.size)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> NDArray[np.object_]:
+    return np.array(batch[name].to_pylist(), dtype=object)
+
+
+def _groups(batch: pa.RecordBatch) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """Yield each source and language of a batch with its rows."""
+    sources, languages = _column(batch, "source"), _column(batch, "language")
+    for source in np.unique(sources):
+        for language in np.unique(languages[sources == source]):
+            yield source, language, np.flatnonzero((sources == source) & (languages == language))
+
+
+_Place = tuple[_Part, int, str, str, int]
+
+
+class _Draw:
+    """Draws a number of places at random, each with the same chance, however many come by."""
+
+    def __init__(self, number: int, seed: int) -> None:
+        self._number = number
+        self._random = random.Random(seed)
+        self._drawn: list[tuple[float, _Place]] = []
+
+    def add(self, places: Iterable[_Place]) -> None:
+        """Let places come by."""
+        if not self._number:
+            return
+        self._drawn += [(self._random.random(), place) for place in places]
+        self._drawn = sorted(self._drawn, key=lambda pair: pair[0])[: self._number]
+
+    def places(self) -> list[_Place]:
+        """Return those that were drawn, in the order of the draw."""
+        return [place for _, place in self._drawn]
+
+
+def _example(part: _Part, row: int, rule: str, new_rule: str, words: int) -> Moved:
+    (text,) = part.texts(np.array([row]))
+    return Moved(text["source"], text["language"], rule, new_rule, words, text["url"], text["text"])
