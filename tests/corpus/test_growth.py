@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from corpus import language, privacy, url
-from corpus.config import Filters
+from corpus.config import Filter
 from corpus.dedup.signature import signature
 from corpus.filters import judge, load
 from corpus.filters import url as url_filter
@@ -323,7 +323,7 @@ def attributes(unit: str, length: int) -> str:
 
 
 PRESETS = [load(name) for name in ("c4-paper", "c4-tfds", "fineweb2-tur", "fineweb", "fineweb-any")]
-FILTERS = Filters(blocked_hosts=("a.b", "kötü.example"), blocked_url_words=("casino", "iki söz"))
+FILTERS = Filter(blocked_hosts=("a.b", "kötü.example"), blocked_url_words=("casino", "iki söz"))
 
 
 def every_filter(text: str) -> None:

@@ -44,7 +44,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "filter": (
-        2,
+        3,
         {
             "filter.presets.tur_Latn": "fineweb2-tur",
             "filter.presets.eng_Latn": "fineweb",

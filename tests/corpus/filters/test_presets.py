@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.config import Filters
+from corpus.config import Filter
 from corpus.filters import c4, fineweb, gopher, judge, load, names, source
 from corpus.filters.preset import parse
 from corpus.settings import ConfigError
@@ -36,7 +36,7 @@ def test_every_preset_loads_and_says_what_it_is() -> None:
 
 
 def test_the_configuration_names_presets_that_exist() -> None:
-    settings = Filters()
+    settings = Filter()
     assert {settings.default, *settings.presets.values()} <= set(names())
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.config import Filters
+from corpus.config import Filter
 from corpus.filters import Drop
 from corpus.filters.url import check
 
-SETTINGS = Filters(
+SETTINGS = Filter(
     blocked_hosts=("Kötü.example", "spam.example.org"),
     blocked_url_words=("casino", "bedava bahis", "KİRALIK"),
 )
@@ -38,4 +38,4 @@ def test_address(url: str, drop: Drop | None) -> None:
 
 
 def test_nothing_is_blocked_without_lists() -> None:
-    assert check("https://kötü.example/casino", Filters()) is None
+    assert check("https://kötü.example/casino", Filter()) is None
