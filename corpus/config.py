@@ -139,8 +139,8 @@ class Filter(Section):
     default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
     limits: Annotated[dict[str, dict[str, Any]], BeforeValidator(_by_rule)] = Field(
         default_factory=dict,
-        description='Your own limits over the presets, by language ("*": all) and rule; false switches a '
-        'rule off: { tur_Latn = { "gopher.alphabetic_words" = 0.7 } }. docs/filters.md lists the rules.',
+        description='Your own limits over the presets, by language ("*": all) and rule, as gopher.min_words; '
+        "false switches a rule off. docs/filters.md lists the rules.",
     )
     plugins: tuple[str, ...] = Field(
         (),

@@ -140,12 +140,25 @@ def _override(data: dict[str, Any], override: str) -> None:
         value = text  # a bare word, as a shell leaves it when it takes the quotes away
     except (ValueError, RecursionError) as error:  # too many digits, too many brackets
         raise ConfigError(f"--set {shown}: {_reason(error)}") from None
-    *tables, last = key.strip().split(".")
+    *tables, last = _names(key.strip())
     for number, name in enumerate(tables):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
             raise ConfigError(f"--set {shown}: {'.'.join(tables[: number + 1])} is not a table of keys")
     data[last] = value
+
+
+def _names(key: str) -> list[str]:
+    """Return the names of a dotted key, as TOML has it: a dot within quotation marks is part of a name."""
+    names, is_quoted = [""], False
+    for sign in key:
+        if sign == '"':
+            is_quoted = not is_quoted
+        elif sign == "." and not is_quoted:
+            names.append("")
+        else:
+            names[-1] += sign
+    return names
 
 
 def _value(text: str) -> Any:
