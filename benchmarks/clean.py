@@ -28,19 +28,24 @@ OURS = """
 import json, sys, tempfile, time
 from pathlib import Path
 from corpus.config import parse
-from pipelines import extract, filter
+from corpus.teller import SILENT
+from pipelines import extract, filter, stage
+from pipelines.options import Runner
 from pipelines.stage import Context
 data = {"source": [{"name": "gold", "format": "warc", "paths": [sys.argv[1]]}],
         "filter": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
 config = parse(data, "benchmark")
 for _ in range(2):
     with tempfile.TemporaryDirectory() as folder:
-        unit = clean.plan(Context(config.model_copy(update={"output": folder}), Path("/"))).units[0]
+        context = Context(config.model_copy(update={"output": folder}))
         started = time.perf_counter()
-        done = clean.clean_unit(config.clean, unit, folder, lambda *_: None)
-        seconds = time.perf_counter() - started
-print(json.dumps({"pages": done.counts.seen, "kept": done.counts.kept, "seconds": seconds,
-                  "steps": done.seconds}))
+        extracted = stage.run(extract.plan(context), Runner(workers=1), SILENT)
+        between = time.perf_counter()
+        done = stage.run(filter.plan(context), Runner(workers=1), SILENT)
+        ended = time.perf_counter()
+        seen, kept = extracted.counts().seen, done.counts().kept
+print(json.dumps({"pages": seen, "kept": kept, "seconds": ended - started,
+                  "steps": {"extract": between - started, "filter": ended - between}}))
 """
 
 

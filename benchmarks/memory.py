@@ -1,8 +1,8 @@
-"""Peak memory of `clean` over a WARC, repeated until it is large, against one pass over the sample.
+"""Peak memory of `extract` over a WARC, repeated until it is large, against one pass over the sample.
 
     python benchmarks/memory.py SAMPLE.warc.gz [--gigabytes 1]
 
-Each pass is a process of its own that cleans one file and prints its peak.
+Each pass is a process of its own that extracts one file and prints its peak.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path
 
 PASS = """
 import json, sys, tempfile
-from pathlib import Path
 from corpus.config import parse
-from pipelines import clean, records
+from pipelines import extract, records
+from pipelines.stage import Context
 data = {"source": [{"name": "sample", "format": "warc", "paths": [sys.argv[1]]}],
-        "clean": {"language": {"keep": ["*"], "min_score": 0.0, "min_scores": {}}}}
+        "extract": {"unit_mb": 1 << 19}}
 with tempfile.TemporaryDirectory() as folder:
     config = parse({**data, "output": folder}, "benchmark")
-    unit = clean.plan(Context(config, Path("/"))).units[0]
-    done = clean.clean_unit(config.clean, unit, folder, lambda *_: None)
+    unit = extract.plan(Context(config)).units[0]
+    done = extract.extract_unit(config.extract, unit, folder, lambda *_: None)
 print(json.dumps({"records": done.counts.seen, "kept": done.counts.kept, "peak_mb": records.peak_mb()}))
 """
 

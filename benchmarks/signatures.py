@@ -4,7 +4,7 @@ Every side starts from the same words, split and folded beforehand, and ends wit
 shingles of five words:
 
 - derlem, from words: joining them into bytes, finding the words' places, the signature;
-- derlem, from a view: the signature alone, as the clean stage calls it (filters have made the view before);
+- derlem, from a view: the signature alone, as the filter stage calls it (filters have made the view before);
 - derlem, from text: the view (lines, words, folding) and the signature, which the others do not include;
 - datasketch: shingles as bytes, `MinHash.bulk` with xxh32 (its sketches equal ours bit for bit: checked);
 - rensa: shingles as strings, its fastest call (`RMinHash.digest_matrix_from_token_sets`); its values are of
