@@ -21,7 +21,7 @@ def what_if(
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="e.g. filter.language.min_score=0.8."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the filters."),
     ] = None,
     random: Annotated[
         int, typer.Option(min=0, metavar="N", help="Show N documents, drawn at random, whose fate changes.")
