@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine must fail no test: the time of an example says nothing of what it states.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Tests run side by side, a process a core; threads of each on top would only be in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
