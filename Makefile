@@ -6,7 +6,7 @@ PYTHON ?= $(shell for name in $(SUPPORTED); do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check reproduce clean
+.PHONY: demo test check fast reproduce clean
 
 demo: .venv/run
 	$(BIN)/python examples/serve.py $(BIN)/derlem crawl examples/seeds.txt -o demo/crawl \
@@ -32,6 +32,13 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The quick loop: the checks, and the test files that differ from BASE (a commit; by default the last one).
+BASE ?= HEAD
+fast: check
+	$(BIN)/python -m pytest tests/test_structure.py $$( \
+	  { git diff --name-only --diff-filter=d $(BASE); git ls-files --others --exclude-standard; } \
+	  | grep -E '^tests/(.*/)?test_[^/]*\.py$$' | grep -v '^tests/test_structure\.py$$')
 
 .venv/run: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "derlem needs Python 3.11, 3.12 or 3.13, and finds none of: $(SUPPORTED);" \
