@@ -125,10 +125,10 @@ def plan(addresses: int) -> None:
     """Make the plan of a round of so many addresses, and read what is due as a unit does."""
     import pyarrow as pa
 
-    from corpus.crawl import frontier
+    from corpus.crawl.addresses import frontier
     from corpus.crawl.config import Crawl
-    from corpus.crawl.urls import host_of, key
     from corpus.schema import FETCHES, FRONTIER, OUTLINKS
+    from corpus.web.url import host_of, key
 
     rows = 50_000
     tables = []

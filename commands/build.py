@@ -31,7 +31,7 @@ def init(
 ) -> None:
     """Write a commented configuration to start from."""
     from corpus import places
-    from corpus.crawl.catalogue import sources
+    from corpus.crawl.state.catalogue import sources
     from corpus.starter import starter
 
     with errors():

@@ -101,7 +101,7 @@ def commoncrawl(
     command resumes. Beam's own options follow after --.
     """
     from corpus import files, places
-    from corpus.commoncrawl.patience import ServerError
+    from corpus.web.retry import ServerError
 
     with errors(ServerError):
         selection: dict[str, Any] = {

@@ -24,7 +24,7 @@ from commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from corpus.crawl.status import Status
+    from corpus.crawl.state.status import Status
 
 app = typer.Typer()
 
@@ -77,7 +77,7 @@ def crawl(
     with errors():
         if status is not None:
             places.folder(status, "--status")
-            from corpus.crawl.status import status as summed
+            from corpus.crawl.state.status import status as summed
 
             _show(summed(status), as_json)
             return

@@ -18,7 +18,7 @@ app = typer.Typer()
 def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files, places
-    from corpus.crawl import catalogue
+    from corpus.crawl.state import catalogue
 
     with errors():
         places.folder(folder, "DIR")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from corpus import language
 from corpus.config import Extract
 from corpus.filters import Drop, url
-from corpus.sources import RawDocument
+from corpus.items import RawDocument
 from corpus.text import charset, html, repair
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpus.config import Config, Source
-from corpus.crawl.catalogue import Source as Fetched
 from corpus.crawl.config import Crawl
+from corpus.crawl.state.catalogue import Source as Fetched
 
 _WIDTH = 100
 

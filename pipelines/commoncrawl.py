@@ -24,7 +24,7 @@ from corpus.commoncrawl.ranges import Read, in_order, joined
 from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
-from corpus.crawl.catalogue import COMMONCRAWL
+from corpus.crawl.state.catalogue import COMMONCRAWL
 from corpus.schema import REJECTED
 from corpus.settings import ConfigError
 from corpus.teller import Teller
@@ -137,7 +137,7 @@ def fetch_captures(config: CommonCrawl, unit: Planned, folder: str, beat: Beat) 
             counts.note("requests", "byte ranges")
             beat(counts.seen, counts.kept, counts.seen / len(hits))
         _check_rejected(counts, unit.name)
-        paused = store.patience.paused_s
+        paused = store.retry.paused_s
     whole_file = pending.written
     assert whole_file is not None
     archive = dataset.File(

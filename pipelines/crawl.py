@@ -16,17 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset, files
-from corpus.crawl import frontier, harvest, journal, layout
+from corpus.crawl.addresses import frontier
+from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
-from corpus.crawl.connection import check_client
-from corpus.crawl.layout import Plan
-from corpus.crawl.scope import Boundary
-from corpus.crawl.status import Watch
+from corpus.crawl.fetching.connection import check_client
+from corpus.crawl.state import harvest, journal, layout
+from corpus.crawl.state.layout import Plan
+from corpus.crawl.state.status import Watch
 from corpus.crawl.unit import Task, Unit
-from corpus.crawl.urls import normalise
 from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
 from corpus.settings import ConfigError
 from corpus.teller import Teller
+from corpus.web.url import normal_form
 from pipelines import options, stage
 from pipelines.progress import Beat
 
@@ -96,7 +97,7 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
         text = line.partition(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
-        url = normalise(text if "://" in text else f"https://{text}")
+        url = normal_form(text if "://" in text else f"https://{text}")
         if url is None:
             raise ConfigError(
                 f"seed {number}: {text!r} is no address; expected https://example.org/ or a host"

@@ -12,11 +12,10 @@ from corpus import dataset, files, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.extraction import Extracted, Extractor, Overtime
+from corpus.items import CutError, Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.settings import changed
-from corpus.sources import Item, Items, RawDocument, Rejected, Skipped, Unreadable
-from corpus.sources.pieces import CutError
 from pipelines import readings, records
 from pipelines.errors import StageError
 from pipelines.filter import dropped_row

@@ -17,7 +17,7 @@ from corpus.rows import UnitFiles
 from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, MEASURED, PERMUTATIONS, SIGNATURES, Column
 from corpus.settings import changed
 from corpus.text.view import view
-from corpus.url import url_hash
+from corpus.web.url import url_hash
 from pipelines.errors import StageError
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from corpus import files
-from corpus.sources.pieces import Piece
+from corpus.items import Piece
 from pipelines.sweep import INPUTS
 
 _AT_ONCE = 8  # files that are hashed, or stores that are asked, side by side

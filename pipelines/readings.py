@@ -9,11 +9,11 @@ from pathlib import Path
 
 from corpus import chain, dataset, files, sources, usercode
 from corpus.config import Source
+from corpus.items import Items, Piece
 from corpus.settings import ConfigError
-from corpus.sources import Items, pieces
+from corpus.sources import pieces
 from corpus.sources.grouping import groups
 from corpus.sources.inputs import expand
-from corpus.sources.pieces import Piece
 from corpus.usercode import UserFunction
 from pipelines.inputs import Checksums
 from pipelines.sweep import UNITS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from corpus.crawl.failure import Kind
-from corpus.crawl.fetch import Answer, Failure, _joined
-from corpus.warc import digest_of
+from corpus.crawl.fetching.failure import Kind
+from corpus.crawl.fetching.fetch import Answer, Failure, _joined
+from corpus.web.warc import digest_of
 
 
 def answer(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import lz4.frame
 import zstandard
 
-from corpus.sources import Item, RawDocument, Skipped, Unreadable
+from corpus.items import Item, RawDocument, Skipped, Unreadable
 
 
 def record(block: bytes, kind: str = "response", length: int | None = None, **headers: str) -> bytes:

@@ -17,8 +17,9 @@ import zstandard
 from archives import FRAMES, arc_head, arc_record, record, response
 
 from corpus.config import Source
-from corpus.sources import RawDocument, read
-from corpus.sources.framing import Arc, Warc
+from corpus.items import RawDocument
+from corpus.sources import read
+from corpus.web.framing import Arc, Warc
 
 FORMATS = ("warc", "warc.gz", "warc.zst", "warc.lz4", "arc", "arc.gz")
 """The archives that are damaged in turn: records as they are, and compressed one by one."""

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from corpus.commoncrawl import columns
 from corpus.commoncrawl.config import Selection
-from corpus.commoncrawl.patience import ServerError
 from corpus.commoncrawl.store import MissingError, Store
 from corpus.settings import ConfigError
+from corpus.web.retry import ServerError
 
 _ROW = pa.schema(
     [

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from corpus.crawl.config import Agent
 from corpus.places import usable
 from corpus.settings import Section
+from corpus.web.agent import Agent
 
 MIB = 1 << 20
 KIB = 1 << 10

@@ -7,9 +7,9 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from corpus.sources.headers import header_end, parse_fields, target
-from corpus.sources.http import unchunk
-from corpus.warc import date, digest_of, fields_block, record
+from corpus.web.headers import header_end, parse_fields, target
+from corpus.web.http import unchunk
+from corpus.web.warc import date, digest_of, fields_block, record
 
 _LIMIT = 1 << 28  # unpacked; Common Crawl cuts bodies at a few MiB, so more is a bomb
 _NAMESPACE = uuid.UUID("6c1c8f0e-0f3e-5a52-9d0f-3c1c5d0b7f11")  # of our warcinfo records; any constant does

@@ -20,9 +20,8 @@ from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, SSL
 
 from corpus import files
 from corpus.commoncrawl.config import Access
-from corpus.commoncrawl.patience import PassingError, Patience, ServerError
-from corpus.crawl.politeness import retry_after
 from corpus.settings import ConfigError
+from corpus.web.retry import PassingError, Retry, ServerError, retry_after
 
 _PIECE = 1 << 16
 _BLOCK = 8 << 20  # bytes of one read where a file system, not a server, streams a file
@@ -63,7 +62,7 @@ class Store(Protocol):
     """
 
     base: str
-    patience: Patience
+    retry: Retry
     tally: Tally
 
     def whole(self, path: str) -> bytes:
@@ -112,7 +111,7 @@ class HttpStore:
 
     def __init__(self, access: Access, base: str) -> None:
         self.base = base
-        self.patience = Patience(access)
+        self.retry = Retry(access)
         self.tally = Tally()
         self._ranges = False  # whether the server has answered a request for a range
         self._wholes = 0  # how often it sent a whole file instead
@@ -139,7 +138,7 @@ class HttpStore:
                 self.tally.add(len(body))
                 return bytes(body)
 
-        return self.patience.attempt(self._url(path), once)
+        return self.retry.attempt(self._url(path), once)
 
     def range(self, path: str, start: int, length: int) -> bytes:
         return self._ranged(path, f"bytes={start}-{start + length - 1}", length, start)[0]
@@ -163,7 +162,7 @@ class HttpStore:
             yield Body(first, total, "" if found.startswith("W/") else found, _pieces(answer))
 
     def close(self) -> None:
-        self.patience.close()
+        self.retry.close()
         self._pool.clear()
 
     def _ranged(self, path: str, field: str, length: int, start: int | None) -> tuple[bytes, int]:
@@ -184,7 +183,7 @@ class HttpStore:
                 self.tally.add(len(body))
                 return body, total
 
-        return self.patience.attempt(self._url(path), once)
+        return self.retry.attempt(self._url(path), once)
 
     def _unranged(self, path: str, said: str) -> Exception:
         """Give what a whole file for an answer means: again and again, that the server knows nothing else."""
@@ -270,7 +269,7 @@ class FileStore:
     def __init__(self, access: Access, base: str) -> None:
         self.base = base
         at_will = {"requests_per_s": float("inf")} if files.is_local(base) else {}
-        self.patience = Patience(access.model_copy(update=at_will))
+        self.retry = Retry(access.model_copy(update=at_will))
         self.tally = Tally()
         self._refusals = _refusals()
         try:
@@ -306,7 +305,7 @@ class FileStore:
         yield Body(first, total, found, pieces)
 
     def close(self) -> None:
-        self.patience.close()
+        self.retry.close()
 
     def _info(self, path: str) -> dict[str, Any]:
         info: dict[str, Any] = self._patiently(path, self._fs.info)
@@ -335,7 +334,7 @@ class FileStore:
                     raise BeyondEndError(where) from None
                 raise PassingError(f"{type(error).__name__}: {error}") from None
 
-        return self.patience.attempt(where, once)
+        return self.retry.attempt(where, once)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -13,11 +13,11 @@ from typing import Any
 
 from corpus import files
 from corpus.commoncrawl.config import Access
-from corpus.commoncrawl.patience import PassingError, ServerError
 from corpus.commoncrawl.store import MissingError, Store, opened
 from corpus.settings import ConfigError
-from corpus.sources.codecs import Gzip
-from corpus.sources.compression import DamageError, Window, inflate
+from corpus.web.codecs import Gzip
+from corpus.web.compression import DamageError, Window, inflate
+from corpus.web.retry import PassingError, ServerError
 
 _PATH = re.compile(r"(?:[\w.=+-]+/)*[\w.=+-]+?(\.warc\.wet|\.warc)\.gz")
 _CRAWL = re.compile(r"(?:^|/)crawl-data/([\w-]+)/")
@@ -109,7 +109,7 @@ def fetch(store: Store, path: str, part: Part, beat: Beat) -> None:
 
     Raises MissingError and ServerError as the store does. Tries count anew whenever bytes have come.
     """
-    store.patience.attempt(f"{store.base}/{path}", partial(_go_on, store, path, part, beat))
+    store.retry.attempt(f"{store.base}/{path}", partial(_go_on, store, path, part, beat))
 
 
 def _go_on(store: Store, path: str, part: Part, beat: Beat) -> None:

@@ -10,10 +10,10 @@ from typing import Literal
 
 from lxml import etree
 
-from corpus.crawl import optout
-from corpus.crawl.urls import normalise
-from corpus.sources.http import charset_of
+from corpus.crawl.rules import optout
 from corpus.text.charset import codec_of, decode
+from corpus.web.http import charset_of
+from corpus.web.url import normal_form
 
 LINKS = 5_000
 """Different links that are taken from one page."""
@@ -70,7 +70,7 @@ def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
     reader.found += _in_field(headers.get("link", ""))
     reader.found += _refreshed(headers.get("refresh", ""))
     _feed(text.text.encode("utf-8", "replace"), reader)
-    base = normalise(reader.base, url) if reader.base else None
+    base = normal_form(reader.base, url) if reader.base else None
     links = _links(reader.found, url, base or url, query_codec(text.encoding))
     return Page(links, reader.directives(), reader.tdm, base or url)
 
@@ -199,7 +199,7 @@ def _links(found: list[_Found], url: str, base: str, charset: str) -> list[Link]
     known: dict[str, str | None] = {}  # pages repeat themselves, in menus above all
     for href, via, nofollow, hint in found:
         if href not in known:
-            known[href] = normalise(href, base, charset)
+            known[href] = normal_form(href, base, charset)
         address = known[href]
         if address is None or address == url:
             continue

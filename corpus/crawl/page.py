@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from corpus.crawl import optout
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer
+from corpus.crawl.fetching.fetch import Answer
 from corpus.crawl.links import Link, read, refresh
-from corpus.crawl.urls import normalise
-from corpus.sources.http import media_of, page_media
+from corpus.crawl.rules import optout
+from corpus.web.http import media_of, page_media
+from corpus.web.url import normal_form
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, *range(500, 600)})
@@ -64,7 +64,7 @@ def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool
 
 def _redirect(answer: Answer, hops: int, limit: int) -> Verdict:
     location = answer.headers.get("location", "")
-    target = normalise(location, answer.url)
+    target = normal_form(location, answer.url)
     if target is None:
         return Verdict("failed", "redirect.target", location[:200])
     if hops >= limit:

@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 import pyarrow.compute as pc
 
 from corpus import dataset
-from corpus.crawl import journal
-from corpus.crawl.archive import Archive, ArchiveError, Earlier, Place
+from corpus.crawl.addresses.frontier import AGAIN, FINAL
+from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer, Failure, Fetcher, Wanted
-from corpus.crawl.frontier import AGAIN, FINAL
-from corpus.crawl.host import LONG_AGO, Host
+from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.politeness import Pace
-from corpus.crawl.scope import Boundary
-from corpus.crawl.urls import host_of
+from corpus.crawl.rules.host import LONG_AGO, Host
+from corpus.crawl.rules.politeness import Pace
+from corpus.crawl.state import journal
+from corpus.crawl.state.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.visit import Found, Row, Visit
+from corpus.web.url import host_of
 
 Beat = Callable[[int, int, float], None]
 

@@ -11,15 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from corpus.crawl import page, politeness, sitemap, urls
+from corpus.crawl import page
+from corpus.crawl.addresses import sitemap
+from corpus.crawl.addresses.priority import priority
+from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer, Failure, Wanted
-from corpus.crawl.host import Host
+from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.links import Link
 from corpus.crawl.page import Verdict
-from corpus.crawl.politeness import Pace
-from corpus.crawl.robots import LIMIT
-from corpus.crawl.scope import Boundary
+from corpus.crawl.rules import politeness
+from corpus.crawl.rules.host import Host
+from corpus.crawl.rules.politeness import Pace
+from corpus.crawl.rules.robots import LIMIT
+from corpus.web.retry import retry_after
+from corpus.web.url import host_of, key, normal_form
 
 Row = dict[str, Any]
 
@@ -144,7 +149,7 @@ class Visit:
                 pace.rest(settings, result.seconds)
             elif isinstance(result, Answer) or result.passing:
                 field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
-                told = politeness.retry_after(field, datetime.now(UTC))
+                told = retry_after(field, datetime.now(UTC))
                 failures = self._count_failure(host, result)
                 wait = politeness.backoff(settings, failures, told, self._tools.chance)
                 pace.rest(settings, result.seconds, wait)
@@ -210,7 +215,7 @@ class Visit:
         for _ in range(_HOPS):
             if isinstance(result, Failure) or result.status not in page.REDIRECTS:
                 break
-            target = urls.normalise(result.headers.get("location", ""), result.url)
+            target = normal_form(result.headers.get("location", ""), result.url)
             if target is None:
                 break
             result = await self._asked(host, target, kind)
@@ -262,7 +267,7 @@ class Visit:
                 host.sitemap_urls += len(links)
                 host.find_sitemaps(found.children)
             elif isinstance(result, Answer) and result.status in page.REDIRECTS:
-                target = urls.normalise(result.headers.get("location", ""), result.url)
+                target = normal_form(result.headers.get("location", ""), result.url)
                 host.find_sitemaps([target] if target is not None else [])
             self._sitemap_tries[url] += 1
             row = {**_blank(host, url), "tries": self._sitemap_tries[url]}
@@ -344,11 +349,11 @@ class Visit:
                 continue
             rows.append(
                 {
-                    "key": urls.key(link.url),
+                    "key": key(link.url),
                     "url": link.url,
-                    "host": urls.host_of(link.url),
+                    "host": host_of(link.url),
                     "depth": depth,
-                    "priority": urls.priority(link.url, link.hint, settings.scope.language),
+                    "priority": priority(link.url, link.hint, settings.scope.language),
                     "referrer": row["url"],
                     "via": link.via,
                     "hops": row["hops"] + 1 if link.via == "redirect" else 0,
@@ -360,7 +365,7 @@ class Visit:
 def _blank(host: Host, url: str) -> Row:
     """Return a row for an address that the frontier does not hold, and that is asked for."""
     return {
-        "key": urls.key(url),
+        "key": key(url),
         "url": url,
         "host": host.name,
         "depth": 0,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from corpus.addresses import is_public
 from corpus.privacy.checks import IBAN_LENGTH, is_card, is_iban, is_tckn, is_vkn
+from corpus.web.ip import is_public
 
 Span = tuple[int, int]
 

@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from corpus.items import Items
 
 if TYPE_CHECKING:
     from corpus.config import Source
-    from corpus.sources.pieces import Piece
+    from corpus.items import Piece
     from corpus.usercode import UserFunction
 
-
-@dataclass(frozen=True, slots=True)
-class RawDocument:
-    """One document as its source holds it, before any cleaning.
-
-    `content` is bytes when the payload is still undecoded (a web page, in which case `charset` is what the
-    HTTP header said, if anything) and str when the source has decoded it already (JSONL, Parquet).
-    `offset` is where the record starts in its file: a byte offset for WARC, WET and text, a row number for
-    tables and JSON lines. `truncated` is why the content ends too early, as `schema` names it; "" where it is
-    whole.
-    """
-
-    content: bytes | str
-    media: Literal["html", "text"]
-    url: str
-    offset: int
-    fetched: datetime | None = None
-    charset: str | None = None
-    truncated: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that could not be read: where it starts, a short stable cause, and what was found."""
-
-    offset: int
-    cause: str
-    detail: str
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A record that is no document by its nature (a request, a revisit, an image): counted, not stored."""
-
-    offset: int
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file of which nothing could be read: a short stable cause, and what was found; its only item."""
-
-    cause: str
-    detail: str
-
-
-Item = RawDocument | Rejected | Skipped | Unreadable
-Items = Iterator[Item]
 
 _MODULES = {"arrow": "parquet"}  # every other format's reader is the module of its name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from corpus.sources import Item, Items, RawDocument, Rejected
+from corpus.items import Item, Items, RawDocument, Rejected
 from corpus.sources.inputs import MIB, moment
 from corpus.sources.jsonl import encodable
 from corpus.usercode import UserFunction

@@ -9,10 +9,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from corpus import files
-from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable
-from corpus.sources.compression import DamageError, Window
+from corpus.items import Item, Items, Piece, RawDocument, Rejected, Unreadable
 from corpus.sources.inputs import MIB, foreign, lines, moment
-from corpus.sources.pieces import Piece, are_plain_lines, content_of, line_pieces
+from corpus.sources.pieces import are_plain_lines, content_of, line_pieces
+from corpus.web.compression import DamageError, Window
 
 if TYPE_CHECKING:
     from corpus.config import Source

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from corpus import files
-from corpus.sources.codecs import Codec, Gzip, Zstd
-from corpus.sources.compression import Window, detect
-from corpus.sources.framing import Framing, detect_framing
-from corpus.sources.pieces import Piece
+from corpus.items import Piece
+from corpus.web.codecs import Codec, Gzip, Zstd
+from corpus.web.compression import Window, detect
+from corpus.web.framing import Framing, detect_framing
 
 if TYPE_CHECKING:
     from corpus.config import Source

@@ -13,10 +13,11 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from corpus import files
+from corpus.items import Item, Items, Piece, RawDocument, Rejected, Unreadable
 from corpus.settings import ConfigError
-from corpus.sources import Item, Items, RawDocument, Rejected, Unreadable, blocks
+from corpus.sources import blocks
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.pieces import Piece, runs_of
+from corpus.sources.pieces import runs_of
 
 if TYPE_CHECKING:
     from corpus.config import Source

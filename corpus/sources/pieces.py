@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO
 
 from corpus import files
-from corpus.sources.compression import PIECE, Window, between, contents, detect
+from corpus.items import Piece
 from corpus.sources.inputs import foreign
+from corpus.web.compression import PIECE, Window, between, contents, detect
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -24,23 +24,6 @@ _CUTTERS = {
     "warc": "members",
     "wet": "members",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file: its bytes, or the row groups or batches of a table, from `start` to before `end`.
-
-    `row` is the row that it begins with, where rows are counted; `bytes` is how many of the file it holds.
-    """
-
-    start: int
-    end: int
-    row: int
-    bytes: int
-
-
-class CutError(Exception):
-    """A piece that is none: its file has to be read whole. The message is the file's path."""
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corpus import files
-from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
-from corpus.sources.http import (
+from corpus.items import Item, Items, Piece, RawDocument, Rejected, Skipped
+from corpus.sources.inputs import MIB, moment
+from corpus.web.http import (
     BodyError,
     Response,
     charset_of,
@@ -16,10 +17,8 @@ from corpus.sources.http import (
     read_body,
     redirect_of,
 )
-from corpus.sources.inputs import MIB, moment
-from corpus.sources.pieces import Piece
-from corpus.sources.records import TYPES, read_records
-from corpus.sources.section import HEADER_LIMIT, Record
+from corpus.web.records import TYPES, read_records
+from corpus.web.section import HEADER_LIMIT, Record
 
 if TYPE_CHECKING:
     from corpus.config import Source

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corpus import files
-from corpus.sources import Item, Items, RawDocument, Rejected, Skipped
+from corpus.items import Item, Items, Piece, RawDocument, Rejected, Skipped
 from corpus.sources.inputs import MIB, moment
-from corpus.sources.pieces import Piece
-from corpus.sources.records import TYPES, read_records
-from corpus.sources.section import Record
+from corpus.web.records import TYPES, read_records
+from corpus.web.section import Record
 
 if TYPE_CHECKING:
     from corpus.config import Source

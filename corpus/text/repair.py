@@ -96,7 +96,7 @@ _MARKUP = re.compile(r"</?[A-Za-z!]|&lt;")
 
 
 def repair(text: str) -> Repaired:
-    """Undo mojibake, leftover entities, Turkish read as Western, and marks beside their letters; normalise.
+    """Undo mojibake, leftover entities, Turkish read as Western, and marks beside their letters; normal_form.
 
     The rules, by their names in `counts`: mojibake (lines that ftfy mended, and UTF-8 sequences of Turkish
     letters that it left), entity, windows-1254, spacing-mark, dotted-i, and those of `normalize`, which comes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.config import Extract
 from corpus.extraction import Extracted, Extractor, Overtime
-from corpus.sources import RawDocument
+from corpus.items import RawDocument
 from corpus.text import html, repair
 
 PROSE = (

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from corpus import language, privacy, url
+from corpus import language, privacy
 from corpus.config import Filter
 from corpus.dedup.signature import signature
 from corpus.filters import judge, load
 from corpus.filters import url as url_filter
 from corpus.text import charset, html, mixed, page, repair, turkish
 from corpus.text.view import view
+from corpus.web import url
 
 LENGTH, TIMES, BOUND = 1_500, 8, 24
 FLOOR_S = 0.003  # below it the clock measures other things

@@ -20,8 +20,8 @@ from support import DERLEM, ROOT, command
 from warcio.archiveiterator import ArchiveIterator
 
 from corpus import dataset
-from corpus.crawl import layout
-from corpus.crawl.status import status
+from corpus.crawl.state import layout
+from corpus.crawl.state.status import status
 
 HOSTS, PAGES = 4, 16  # as `web.village` is told below; each branch less is a round, with workers, more
 DELAY_S = 0.05

@@ -14,8 +14,8 @@ import serve
 from support import command
 
 from corpus import dataset
-from corpus.crawl import layout
-from corpus.url import canonical
+from corpus.crawl.state import layout
+from corpus.web.url import canonical
 
 EXAMPLES = Path(serve.__file__).parent
 ROWS = {path: row for path, row in serve.rows().items() if row.name in {row.name for row in pack.defects()}}

@@ -21,9 +21,9 @@ from web import Exchange, Reply, Site, Web, page, redirect
 
 from commands.terminal import Terminal
 from corpus import dataset
-from corpus.crawl import layout
 from corpus.crawl.config import Crawl
-from corpus.crawl.status import status
+from corpus.crawl.state import layout
+from corpus.crawl.state.status import status
 from corpus.dataset import DatasetError
 from corpus.schema import FETCHES
 from corpus.settings import ConfigError

@@ -9,9 +9,10 @@ from corpus import dataset
 from corpus.config import Extract, Source
 from corpus.counts import Counts
 from corpus.extraction import Extracted, Extractor, Overtime
+from corpus.items import RawDocument
 from corpus.rows import UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
-from corpus.sources import RawDocument, jsonl
+from corpus.sources import jsonl
 from pipelines.extract import Sinks, settle
 
 PROSE = (

@@ -11,9 +11,9 @@ import pytest
 
 from corpus.commoncrawl import cdx, choose
 from corpus.commoncrawl.config import Access, Selection
-from corpus.commoncrawl.patience import ServerError
 from corpus.commoncrawl.store import opened
 from corpus.settings import ConfigError
+from corpus.web.retry import ServerError
 
 SELECTIONS = [
     {"tlds": ("tr",)},

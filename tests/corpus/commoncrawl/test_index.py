@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from corpus.commoncrawl import index
 from corpus.commoncrawl.config import Access, Selection
-from corpus.commoncrawl.patience import ServerError
 from corpus.commoncrawl.store import Store, opened
 from corpus.schema import HITS
 from corpus.settings import ConfigError
+from corpus.web.retry import ServerError
 
 
 def found(store: Store, selection: Selection, pool: Executor) -> pa.Table:

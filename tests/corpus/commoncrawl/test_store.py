@@ -13,9 +13,9 @@ import fsspec
 import pytest
 
 from corpus.commoncrawl.config import Access
-from corpus.commoncrawl.patience import PassingError, ServerError
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, _proxy, opened
 from corpus.settings import ConfigError
+from corpus.web.retry import PassingError, ServerError
 
 FAULTS = ["403", "408", "429", "500", "502", "503", "503 0", "504", "reset", "short"]
 
@@ -140,7 +140,7 @@ def test_answers_that_are_left_unread_leave_no_connection_behind(
             with store.open(path, 0, ""):
                 pass
         store.range(path, 0, 100)
-        assert store.patience.paused_s == 0
+        assert store.retry.paused_s == 0
         server.faults["warc"] = ["whole", "503"]
         assert len(store.range(path, 0, 100)) == 100
 

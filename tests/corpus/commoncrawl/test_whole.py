@@ -12,9 +12,9 @@ import pytest
 from corpus import files
 from corpus.commoncrawl import whole
 from corpus.commoncrawl.config import Access
-from corpus.commoncrawl.patience import ServerError
 from corpus.commoncrawl.store import Store, opened
 from corpus.settings import ConfigError
+from corpus.web.retry import ServerError
 
 
 def beat(share: float) -> None:

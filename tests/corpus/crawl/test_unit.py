@@ -19,12 +19,13 @@ from answers import answer
 from web import Web
 
 from corpus import dataset, files
-from corpus.crawl import frontier, harvest, journal
+from corpus.crawl.addresses import frontier
+from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
-from corpus.crawl.host import Host
+from corpus.crawl.fetching.response import Truncated
 from corpus.crawl.page import Verdict
-from corpus.crawl.response import Truncated
-from corpus.crawl.scope import Boundary
+from corpus.crawl.rules.host import Host
+from corpus.crawl.state import harvest, journal
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
 from corpus.crawl.visit import Found, _blank
 from corpus.schema import FRONTIER, HOSTS

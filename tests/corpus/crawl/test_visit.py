@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from answers import answer, failure
 
+from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
-from corpus.crawl.fetch import Answer, Failure, Wanted
-from corpus.crawl.host import LONG_AGO, Host
+from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.politeness import Pace
-from corpus.crawl.scope import Boundary
-from corpus.crawl.urls import host_of, key
+from corpus.crawl.rules.host import LONG_AGO, Host
+from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.visit import Found, Visit
+from corpus.web.url import host_of, key
 
 A, S = "http://a.test", "https://a.test"
 Reply = Answer | Failure | Callable[[str], Answer | Failure]

@@ -11,8 +11,9 @@ import pytest
 
 from corpus import usercode
 from corpus.config import Source
+from corpus.items import Item, RawDocument, Rejected
 from corpus.settings import ConfigError
-from corpus.sources import Item, RawDocument, Rejected, custom, read
+from corpus.sources import custom, read
 
 
 def write(folder: Path, code: str) -> Path:

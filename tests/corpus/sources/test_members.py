@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from corpus import sources
 from corpus.config import Source
-from corpus.sources import Item, Rejected
-from corpus.sources.pieces import CutError, Piece, cut
+from corpus.items import CutError, Item, Piece, Rejected
+from corpus.sources.pieces import cut
 
 WARC = Source(name="s", format="warc", paths=("x",))
 

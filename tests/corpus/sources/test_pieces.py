@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from corpus import sources
 from corpus.config import Source
+from corpus.items import Item, Piece, Rejected, Unreadable
 from corpus.settings import ConfigError
-from corpus.sources import Item, Rejected, Unreadable, blocks
-from corpus.sources.pieces import Piece, cut
+from corpus.sources import blocks
+from corpus.sources.pieces import cut
 
 
 def source(kind: str, **more: Any) -> Source:

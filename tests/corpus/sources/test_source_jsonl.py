@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, Unreadable, read
+from corpus.items import Item, RawDocument, Rejected, Unreadable
+from corpus.sources import read
 
 
 def items(data: bytes, tmp_path: Path, name: str = "f.jsonl", **more: object) -> list[Item]:

@@ -9,7 +9,8 @@ import pytest
 from archives import arc_head, arc_record, counted, kinds, page, record, response
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, read
+from corpus.items import Item, RawDocument
+from corpus.sources import read
 
 HTML = b"<!doctype html><p>Liman"
 PAGE = record(response(HTML))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, Unreadable, read
+from corpus.items import Item, RawDocument, Rejected, Unreadable
+from corpus.sources import read
 from corpus.sources.inputs import lines
 
 

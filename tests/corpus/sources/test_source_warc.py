@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, Skipped, Unreadable, read
-from corpus.sources.records import read_records
-from corpus.sources.section import Record
+from corpus.items import Item, RawDocument, Rejected, Skipped, Unreadable
+from corpus.sources import read
+from corpus.web.records import read_records
+from corpus.web.section import Record
 
 
 def source(**more: object) -> Source:

@@ -13,7 +13,8 @@ from archives import counted, kinds
 from warcio.archiveiterator import ArchiveIterator
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, read
+from corpus.items import Item, RawDocument, Rejected
+from corpus.sources import read
 
 SharedData = Callable[[str], Path]
 

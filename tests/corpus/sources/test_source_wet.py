@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from corpus.config import Source
-from corpus.sources import Item, RawDocument, Rejected, Skipped, read
+from corpus.items import Item, RawDocument, Rejected, Skipped
+from corpus.sources import read
 
 DATE = datetime(2024, 5, 18, 1, 58, 10, tzinfo=UTC)
 

@@ -1,0 +1,215 @@
+"""The frontier: every address known and not yet fetched, and which of them are due in the next round."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from numpy.typing import NDArray
+
+from corpus.crawl.config import Limits
+from corpus.schema import FRONTIER, HOSTS, OUTLINKS
+from corpus.web.url import domain_of, host_of, key
+
+Keys = NDArray[np.uint64]
+
+FINAL = ("kept", "unchanged", "redirect", "dropped", "failed")
+"""Outcomes after which an address is not asked for again."""
+AGAIN = "retry"
+
+_SEED_PRIORITY = 10.0
+
+
+def from_seeds(seeds: Sequence[str], earlier: pa.Table | None = None) -> pa.Table:
+    """Return the first frontier [FRONTIER]: normalised seeds, then what an `earlier` crawl kept [FETCHES].
+
+    The pages of an earlier crawl are asked for again with what it noted (ETag, date, digest).
+    """
+    rows = [_row(url, via="seed", priority=_SEED_PRIORITY) for url in seeds]
+    for page in earlier.to_pylist() if earlier is not None else ():
+        noted = {name: page[name] for name in ("etag", "modified", "digest")} | {"fetched": page["started"]}
+        rows.append(_row(page["url"], via="recrawl", depth=page["depth"], **noted))
+    table = pa.Table.from_pylist(rows, FRONTIER.schema())
+    # where a seed was kept before, the row that knows more stays
+    order = np.lexsort((np.array(pc.equal(table["via"], "seed")), _keys(table)))
+    return _unique(table.take(order))
+
+
+def _row(url: str, *, via: str, depth: int = 0, priority: float = 0.0, **noted: object) -> dict[str, object]:
+    blank = {"referrer": "", "hops": 0, "due": False, "tries": 0}
+    unknown = {"etag": "", "modified": "", "digest": "", "fetched": None}
+    place = {"key": key(url), "url": url, "host": host_of(url)}
+    return {**place, **blank, **unknown, "via": via, "depth": depth, "priority": priority, **noted}
+
+
+def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Keys) -> pa.Table:
+    """Return the frontier after a round: what is left of `waiting` [FRONTIER], and new outlinks [OUTLINKS].
+
+    `fetches` [FETCHES] are the round's, `done` the sorted keys of addresses settled in the rounds before it.
+    """
+    settled = np.union1d(done, keys_of(fetches, FINAL))
+    known = np.union1d(settled, _keys(waiting))
+    left = waiting.filter(~_among(_keys(waiting), settled))
+    left = _with_tries(left, fetches.filter(pc.equal(fetches["outcome"], AGAIN)))
+    new = outlinks.filter(~_among(_keys(outlinks), known))
+    new = _unique(new.take(np.lexsort((-np.array(new["priority"]), _keys(new)))))
+    return pa.concat_tables([left, _as_frontier(new)])
+
+
+def keys_of(fetches: pa.Table, outcomes: Sequence[str]) -> Keys:
+    """Return the sorted keys of the rows with one of these outcomes."""
+    chosen = fetches.filter(pc.is_in(fetches["outcome"], value_set=pa.array(outcomes)))
+    return np.unique(_keys(chosen))
+
+
+def redirects(fetches: Iterable[pa.Table], due: pa.Table, limit: int) -> dict[str, str]:
+    """Return the redirects, by the address asked for, that led to what is `due` over `limit` of them at most.
+
+    `fetches` have the columns url, outcome and location [FETCHES] of the rounds that are done.
+    """
+    tables = [table.filter(pc.equal(table["outcome"], "redirect")) for table in fetches]
+    if not tables:
+        return {}
+    known = pa.concat_tables(tables).select(["url", "location"])
+    found: dict[str, str] = {}
+    targets = pc.unique(due["url"])
+    for _ in range(limit):
+        leading = known.filter(pc.is_in(known["location"], value_set=targets))
+        new = {row["url"]: row["location"] for row in leading.to_pylist() if row["url"] not in found}
+        if not new:
+            break
+        found |= new
+        targets = pa.array(list(new), pa.string())
+    return found
+
+
+def _keys(table: pa.Table) -> Keys:
+    return np.asarray(table["key"], dtype=np.uint64)
+
+
+def _among(keys: Keys, those: Keys) -> NDArray[np.bool_]:
+    """Say for each key whether it is one of `those`, which are sorted."""
+    if not len(those):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(those, keys), len(those) - 1)
+    return np.asarray(those[at] == keys)
+
+
+def _unique(table: pa.Table) -> pa.Table:
+    """Keep the first row of each key; equal keys lie together."""
+    keys = _keys(table)
+    first = np.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
+    return table.filter(first)
+
+
+def _with_tries(table: pa.Table, retried: pa.Table) -> pa.Table:
+    """Note in a frontier how often its addresses have been asked for."""
+    order = np.lexsort((np.array(retried["tries"]), _keys(retried)))
+    keys, counts = _keys(retried)[order], np.array(retried["tries"], dtype=np.uint8)[order]
+    tries = np.asarray(table["tries"], dtype=np.uint8).copy()
+    mine = _keys(table)
+    again = _among(mine, keys)
+    tries[again] = counts[np.searchsorted(keys, mine[again], side="right") - 1]
+    return table.set_column(table.schema.get_field_index("tries"), table.schema.field("tries"), [tries])
+
+
+def _as_frontier(found: pa.Table) -> pa.Table:
+    """Return outlinks the columns of a frontier: not due, not tried, nothing noted."""
+    schema = FRONTIER.schema()
+    columns = []
+    for field in schema:
+        if field.name in found.column_names:
+            columns.append(found[field.name])
+        elif pa.types.is_string(field.type):
+            columns.append(pa.repeat(pa.scalar("", field.type), len(found)))
+        elif pa.types.is_timestamp(field.type):
+            columns.append(pa.nulls(len(found), field.type))
+        else:
+            columns.append(pa.array(np.zeros(len(found)), type=pa.int8()).cast(field.type))
+    return pa.table(columns, schema=schema)
+
+
+def as_outlinks(frontier: pa.Table) -> pa.Table:
+    """Return addresses of a frontier the columns of outlinks."""
+    return frontier.select([field.name for field in OUTLINKS.schema()]).cast(OUTLINKS.schema())
+
+
+def given_up(fetches: Iterable[pa.Table], share: int) -> set[str]:
+    """Return the hosts of which addresses were given up in a round, since nobody answered for any of them.
+
+    They are hosts of which some were given up, or more than their `share` of a round was put off, as all is
+    after the first were given up. `fetches` have the columns host, outcome, cause and status [FETCHES].
+    """
+    whole = pa.concat_tables(fetches)
+    unasked = whole.filter(pc.is_in(whole["cause"], value_set=pa.array(["host.down", "robots.unreachable"])))
+    ended = set(unasked.filter(pc.equal(unasked["outcome"], "failed"))["host"].to_pylist())
+    counts = pc.value_counts(unasked["host"]).to_pylist()
+    many = {row["values"] for row in counts if row["counts"] > share}
+    answered = whole.filter(pc.greater(whole["status"], 0))
+    return (ended | many) - set(answered["host"].to_pylist())
+
+
+def choose(
+    frontier: pa.Table,
+    pages: Mapping[str, int],
+    limits: Limits,
+    left: int,
+    silent: Collection[str] = frozenset(),
+) -> pa.Table:
+    """Mark what is due in the next round, host by host, best first; return the frontier in that order.
+
+    `pages` are those that each host gave already, `left` those that the crawl may still fetch. Where not
+    all hosts can have their share, each gets its best page before any gets its second. Of `silent` hosts all
+    is due at once: if they stay silent, it is given up by the same few requests.
+    """
+    hosts = pc.dictionary_encode(frontier["host"]).combine_chunks()
+    codes = np.asarray(hosts.indices, dtype=np.int64)
+    names = hosts.dictionary.to_pylist()
+    caps = np.array([limits.host_pages - pages.get(name, 0) for name in names], dtype=np.int64)
+    shares = [limits.host_pages if name in silent else limits.host_round_pages for name in names]
+    caps = np.clip(caps, 0, np.array(shares, dtype=np.int64))
+    # Hosts by name, so that the order does not hang on how the rows came.
+    place = np.empty(len(names), np.int64)
+    place[np.argsort(np.array(names, dtype=object), kind="stable")] = np.arange(len(names))
+    keys, depth = _keys(frontier), np.asarray(frontier["depth"])
+    priority = np.asarray(frontier["priority"])
+    order = np.lexsort((keys, depth, -priority, place[codes]))
+    grouped = codes[order]
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]]) if len(order) else np.zeros(0, int)
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    due = rank < caps[grouped]
+    if due.sum() > left:
+        candidates = np.flatnonzero(due)
+        best = np.lexsort((keys[order][candidates], -priority[order][candidates], rank[candidates]))
+        due[:] = False
+        due[candidates[best[: max(left, 0)]]] = True
+    chosen = frontier.take(order)
+    return chosen.set_column(chosen.schema.get_field_index("due"), chosen.schema.field("due"), [due])
+
+
+def deal(frontier: pa.Table, buckets: int) -> list[pa.Table]:
+    """Deal a frontier to buckets of hosts; hosts of one registered domain lie together."""
+    hosts = pc.dictionary_encode(frontier["host"]).combine_chunks()
+    of_host = np.array([bucket_of(name, buckets) for name in hosts.dictionary.to_pylist()], dtype=np.int64)
+    mine = of_host[np.asarray(hosts.indices)] if len(of_host) else np.zeros(0, np.int64)
+    return [frontier.filter(mine == number) for number in range(buckets)]
+
+
+def bucket_of(host: str, buckets: int) -> int:
+    """Return the bucket of a host."""
+    return xxhash.xxh3_64_intdigest(domain_of(host).encode()) % buckets
+
+
+def latest(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the last row of each host [HOSTS] of tables in the order of their rounds."""
+    whole = pa.concat_tables([HOSTS.schema().empty_table(), *tables])
+    hosts = pc.dictionary_encode(whole["host"]).combine_chunks()
+    last = np.zeros(len(hosts.dictionary), np.int64)
+    last[np.asarray(hosts.indices)] = np.arange(len(whole))
+    is_last = np.zeros(len(whole), bool)
+    is_last[last] = True
+    return whole.filter(is_last)

@@ -1,0 +1,63 @@
+"""Which addresses belong to a crawl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from corpus.crawl.addresses.traps import trap
+from corpus.crawl.config import Scope
+from corpus.web.url import domain_of, host_of
+
+# What a name says is no page costs a request and its pause only to be dropped.
+_NO_PAGE = re.compile(
+    r"\.(?:jpe?g|png|gif|webp|avif|svg|ico|bmp|tiff?|psd|mp[34g]|m4[av]|avi|mov|mkv|flv|wm[av]|wav|og[gv]|webm|aac"
+    r"|flac|swf|zip|rar|7z|t?gz|bz2|xz|tar|iso|dmg|exe|msi|apk|deb|rpm|jar|bin|torrent|css|m?js|map|woff2?|ttf"
+    r"|otf|eot|pdf|docx?|xlsx?|pptx?|od[stp]|rtf|epub|mobi|djvu|dwg)\Z",
+    re.IGNORECASE,
+)
+
+
+class Boundary:
+    """The boundary of a crawl, drawn around its normalised seeds; can be pickled."""
+
+    def __init__(self, seeds: Sequence[str], settings: Scope) -> None:
+        self._within = settings.within
+        self._depth = settings.depth
+        self._hosts = frozenset(map(_name, seeds))
+        self._domains = frozenset(map(domain_of, seeds))
+        self._endings = tuple(f".{tld.lower().strip('.')}" for tld in settings.tlds)
+        self._allow = [re.compile(pattern) for pattern in settings.allow]
+        self._deny = [re.compile(pattern) for pattern in settings.deny]
+
+    def refusal(self, url: str, depth: int) -> str | None:
+        """Return why a normalised address, so many links from a seed, is outside; None where it is inside.
+
+        scope.depth, scope.host, scope.domain, scope.tld, scope.deny and scope.allow say which setting it was,
+        scope.media that the name is that of no page, trap.* what `urls.trap` saw.
+        """
+        if depth > self._depth:
+            return "scope.depth"
+        if not self._is_near(url):
+            return f"scope.{self._within}"
+        if any(pattern.search(url) for pattern in self._deny):
+            return "scope.deny"
+        if self._allow and not any(pattern.search(url) for pattern in self._allow):
+            return "scope.allow"
+        if _NO_PAGE.search(url.partition("?")[0]):
+            return "scope.media"
+        return trap(url)
+
+    def _is_near(self, url: str) -> bool:
+        if self._within == "host":
+            return _name(url) in self._hosts
+        if self._within == "domain":
+            return domain_of(url) in self._domains
+        if self._within == "tld":
+            return _name(url).partition(":")[0].endswith(self._endings)
+        return True
+
+
+def _name(url: str) -> str:
+    """Return host and port without the scheme and without "www.": most sites lead from one to the other."""
+    return host_of(url).partition("://")[2].removeprefix("www.")

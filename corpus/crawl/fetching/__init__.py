@@ -1,0 +1,1 @@
+"""One request over the network, with every limit in time, size and address."""

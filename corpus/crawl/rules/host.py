@@ -1,0 +1,114 @@
+"""What a crawl remembers of a host from request to request and from round to round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from corpus.crawl.config import Politeness
+from corpus.crawl.rules.optout import Tdm
+from corpus.crawl.rules.robots import Robots, decide
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SITEMAPS = 50  # of a host, those that an index names included
+_NO_TDM = "[]"
+
+
+@dataclass(slots=True)
+class Host:
+    """An origin: its rules as it published them, its pace, what it gave.
+
+    `robots` is None where no robots.txt of the last hours is known; `tdm` likewise. Of its `sitemaps` the
+    first `sitemaps_read` are done with, and gave `sitemap_urls` addresses.
+    """
+
+    name: str
+    robots: Robots | None = None
+    robots_status: int = 0
+    robots_body: bytes = b""
+    robots_fetched: datetime = LONG_AGO
+    tdm: Tdm | None = None
+    tdm_body: str = ""
+    delay_s: float = 0.0
+    not_before: datetime = LONG_AGO
+    pages: int = 0
+    sitemaps: list[str] = field(default_factory=list)
+    sitemaps_read: int = 0
+    sitemap_urls: int = 0
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any], settings: Politeness, now: datetime) -> Host:
+        """Take a host from its row [HOSTS]; rules that are older than the settings allow are forgotten."""
+        host = cls(
+            name=row["host"],
+            delay_s=row["delay_s"],
+            not_before=row["not_before"],
+            pages=row["pages"],
+            sitemaps=list(row["sitemaps"]),
+            sitemaps_read=row["sitemaps_read"],
+            sitemap_urls=row["sitemap_urls"],
+        )
+        host.learn(row["robots_status"], row["robots"], row["robots_fetched"])
+        if row["tdm"]:
+            host.learn_tdm(row["tdm"])
+        host.expire(settings, now)
+        return host
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the host's row [HOSTS]."""
+        return {
+            "host": self.name,
+            "robots_status": self.robots_status,
+            "robots": self.robots_body,
+            "robots_fetched": self.robots_fetched,
+            "tdm": self.tdm_body,
+            "delay_s": self.delay_s,
+            "not_before": self.not_before,
+            "pages": self.pages,
+            "sitemaps": self.sitemaps,
+            "sitemaps_read": self.sitemaps_read,
+            "sitemap_urls": self.sitemap_urls,
+        }
+
+    def learn(self, status: int, body: bytes, fetched: datetime) -> None:
+        """Take note of a robots.txt: its HTTP status (0: it could not be reached) and its body."""
+        self.robots = decide(status or None, body, f"{self.name}/")
+        self.robots_status, self.robots_body, self.robots_fetched = status, body, fetched
+
+    def learn_tdm(self, body: str) -> None:
+        """Take note of a tdmrep.json; "" where there is none."""
+        self.tdm, self.tdm_body = Tdm.parse(body.encode()), body or _NO_TDM
+
+    def expire(self, settings: Politeness, now: datetime) -> None:
+        """Forget rules that are older than the settings allow."""
+        if now - self.robots_fetched >= timedelta(hours=settings.robots_hours):
+            self.robots, self.robots_status, self.robots_body, self.robots_fetched = None, 0, b"", LONG_AGO
+            self.tdm, self.tdm_body = None, ""
+
+    def reserved(self, url: str) -> bool:
+        """Return whether tdmrep.json reserves an address of this origin."""
+        return self.tdm is not None and bool(self.tdm.reserved(url[len(self.name) :] or "/"))
+
+    def find_sitemaps(self, named: Iterable[str]) -> None:
+        """Add sitemaps that are not known yet.
+
+        Those of other servers are left out: this origin's rules and pauses say nothing of them. The other
+        scheme is taken for this one, since files name http long after a site went to https.
+        """
+        known = set(self.sitemaps)
+        for url in named:
+            if len(known) >= _SITEMAPS:
+                return
+            server, _, path = url.partition("://")[2].partition("/")
+            here = f"{self.name}/{path}"
+            if server == self.name.partition("://")[2] and here not in known:
+                known.add(here)
+                self.sitemaps.append(here)
+
+    @property
+    def has_sitemaps(self) -> bool:
+        """Return whether sitemaps are left to be read."""
+        return self.sitemaps_read < len(self.sitemaps)

@@ -1,0 +1,40 @@
+"""Who asks: the product token and the contact that every request names."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator
+
+from corpus.settings import Section
+
+
+class Agent(Section):
+    """Who asks. Without a contact there is no crawl."""
+
+    name: str = Field("derlem", description="product token, which robots.txt files address")
+    contact: str = Field("", description="a page (https://…) or a mail address where site owners reach you")
+
+    @field_validator("name")
+    @classmethod
+    def _token(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_-]+", value):  # RFC 9309, section 2.2.1
+            raise ValueError("expected letters, hyphens and underscores only, as RFC 9309 allows")
+        return value
+
+    @field_validator("contact")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        page = re.fullmatch(r"https?://[^\s/()]+\.[^\s()]+", value)
+        mail = re.fullmatch(r"[^\s@()]+@[^\s@()]+\.[^\s@()]+", value)
+        if value and not page and not mail:
+            raise ValueError("expected a page such as https://example.org/crawler, or a mail address")
+        return value
+
+    @property
+    def header(self) -> str:
+        """Return the User-Agent field."""
+        from importlib.metadata import version
+
+        contact = self.contact if "://" in self.contact else f"mailto:{self.contact}"
+        return f"{self.name}/{version('derlem')} (+{contact})"

@@ -1,0 +1,227 @@
+"""Compressed files: their members inflated in bounded pieces, and found again after damage."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import zstandard
+
+from corpus.web.codecs import LONGEST_WINDOW, Bzip2, Codec, Gzip, Lz4, Xz, Zstd
+
+PIECE = 1 << 16
+"""Bytes read at a time, and the order of size of what one step inflates: memory stays at a few of these."""
+
+_DICTIONARY_LIMIT = 64 << 20
+_MAGIC = 16  # no compression has a longer one
+_FEW = 6  # control characters that damage may put into a text; compressed bytes have four times as many
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
+
+
+class DamageError(Exception):
+    """Compressed bytes that cannot be read on: a stable cause, and what was found where."""
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail
+
+
+class Window:
+    """A file read forwards: the bytes that lie ahead, and where in the file the first of them stands."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._buffer = b""
+        self._at = 0
+        self.offset = 0
+
+    def view(self, size: int) -> memoryview:
+        """Return up to `size` bytes that lie ahead without moving; none only at the end of the file."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._file.read(PIECE), 0
+        return memoryview(self._buffer)[self._at : self._at + size]
+
+    def peek(self, size: int) -> bytes:
+        """Return the next `size` bytes without moving, fewer at the end of the file."""
+        while len(self._buffer) - self._at < size and (more := self._file.read(max(PIECE, size))):
+            self._buffer, self._at = self._buffer[self._at :] + more, 0
+        return self._buffer[self._at : self._at + size]
+
+    def move(self, size: int) -> None:
+        """Move over `size` bytes that lie ahead, or back where it is negative."""
+        self._at += size
+        self.offset += size
+        if self._at < 0:
+            self.seek(self.offset)
+
+    def skip(self, padding: bytes) -> bool:
+        """Move over bytes of `padding`; False when the file ends there."""
+        while head := self.peek(64):
+            rest = head.lstrip(padding)
+            self.move(len(head) - len(rest))
+            if rest:
+                return True
+        return False
+
+    def take(self) -> bytes:
+        """Return some of the bytes ahead and move over them; none only at the end of the file."""
+        piece = self.view(PIECE).tobytes()
+        self.move(len(piece))
+        return piece
+
+    def size(self) -> int:
+        """Return the length of the file in bytes."""
+        size = self._file.seek(0, os.SEEK_END)
+        self.seek(self.offset)
+        return size
+
+    def seek(self, offset: int) -> None:
+        """Move to a byte of the file."""
+        self._file.seek(offset)
+        self.offset, self._buffer, self._at = offset, b"", 0
+
+
+_BY_SUFFIX: dict[str, Callable[[], Codec]] = {
+    ".gz": Gzip,
+    ".zst": lambda: Zstd(window=LONGEST_WINDOW),
+    ".lz4": Lz4,
+    ".bz2": Bzip2,
+    ".xz": Xz,
+}
+
+
+def detect(window: Window, path: str) -> Codec | None:
+    """Return how a file is compressed by its first bytes; by its name where those say nothing.
+
+    Bytes decide, because files are renamed and servers unpack `.gz` on the way. A `.gz` file whose first
+    bytes are no text counts as gzip all the same: its beginning is damaged, its later members may be good.
+    So does one that begins as another compression does, but does not decode.
+    """
+    head = window.peek(512)
+    if head.startswith(_ZSTD_DICTIONARY):
+        return with_dictionary(window, Zstd(window=LONGEST_WINDOW))
+    codecs = {suffix: make() for suffix, make in _BY_SUFFIX.items()}
+    named = next((codec for suffix, codec in codecs.items() if path.endswith(suffix)), None)
+    if named is not None and named.begins(head):
+        return named
+    for codec in codecs.values():
+        if codec.begins(head) and not _misleads(window, codec, named):
+            return codec
+    return None if is_text(head) else named
+
+
+def with_dictionary(window: Window, codec: Codec) -> Codec:
+    """Move over the zstd dictionaries that lie ahead; return the codec with the last of them.
+
+    They stand at the head of a file, and inside it where files were joined.
+    """
+    while isinstance(codec, Zstd) and window.peek(4) == _ZSTD_DICTIONARY:
+        codec = Zstd(_dictionary(window), LONGEST_WINDOW)
+    return codec
+
+
+def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
+    """Return whether a file begins as a compression does that its name does not, and is none such."""
+    head = window.peek(codec.reach)
+    if not head.startswith(codec.magic):  # a frame to be passed over; only one that follows tells
+        after = 8 + struct.unpack("<I", head[4:8].ljust(4, b"\0"))[0]
+        return head[after : after + 4] != codec.magic
+    if named is not None:
+        content = codec.beginning(head)
+        return not content or not is_text(content)
+    # What looks binary is compressed, unless a record's own words are to be read in it.
+    if len(_CONTROL.findall(head[_MAGIC:256])) > _FEW and b"\nWARC-" not in head:
+        return False
+    try:
+        codec.open().feed(head)
+    except codec.errors:
+        return True
+    return False
+
+
+def is_text(head: bytes) -> bool:
+    """Return whether bytes could be the beginning of a text: no control characters but the usual ones."""
+    return _CONTROL.search(head[:1024]) is None
+
+
+def _dictionary(window: Window) -> bytes:
+    """Read the dictionary at the window's start; b"" when it is unusable, which the frames will show."""
+    size = struct.unpack("<I", window.peek(8)[4:].ljust(4, b"\0"))[0]
+    if size > _DICTIONARY_LIMIT:
+        return b""
+    frame = window.peek(8 + size)[8:]
+    window.move(8 + len(frame))
+    if frame.startswith(Zstd.magic):
+        try:
+            return zstandard.ZstdDecompressor().decompress(frame, max_output_size=_DICTIONARY_LIMIT)
+        except zstandard.ZstdError:
+            return b""
+    return frame
+
+
+def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
+    """Yield the content of the member that starts here and leave the window behind its end.
+
+    The last piece may come before the member's checksum is read: only the iterator's end says that it is
+    right. Raises DamageError where the bytes are no member, are corrupt, or end too early.
+    """
+    start = window.offset
+    head = window.peek(10)
+    if not codec.begins(head):
+        raise DamageError(codec.cause, f"expected a {codec.name} at byte {start}, found {head[:4]!r}")
+    inflater = codec.open()
+    size = PIECE // 16  # most members are small, and what follows a member in its input is copied
+    while not inflater.eof:
+        data = window.view(size)
+        try:
+            out, taken = inflater.feed(data)
+        except codec.errors as error:
+            raise DamageError(codec.cause, f"{codec.name} at byte {start}: {error}") from error
+        window.move(taken)
+        size = min(2 * size, PIECE)
+        if out:
+            yield out
+        elif not data and not inflater.eof:
+            raise DamageError(
+                "truncated", f"the file ends at byte {window.offset} inside the {codec.name} at {start}"
+            )
+
+
+def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[bytes], bool]) -> bool:
+    """Move to the first member from `offset` on whose content `begins` accepts; False when there is none."""
+    window.seek(offset)
+    while ahead := window.peek(PIECE):
+        at = ahead.find(codec.magic)
+        if at < 0:
+            window.move(max(1, len(ahead) - len(codec.magic) + 1))
+            continue
+        window.move(at)
+        if begins(codec.beginning(window.peek(codec.reach))):
+            return True
+        window.move(1)
+    return False
+
+
+def between(window: Window, start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes of a plain file from `start` to before `end`."""
+    window.seek(start)
+    while (left := end - window.offset) > 0 and (piece := window.view(min(PIECE, left)).tobytes()):
+        window.move(len(piece))
+        yield piece
+
+
+def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
+    """Yield the bytes of a whole file, its members in turn; raises DamageError as `inflate` does."""
+    if codec is None:
+        while piece := window.take():
+            yield piece
+        return
+    while window.skip(b"\0"):
+        codec = with_dictionary(window, codec)
+        if window.peek(1):
+            yield from inflate(window, codec)
