@@ -20,7 +20,6 @@ from typing import Any
 import brotli
 import pytest
 import web as web_module
-from corpus.web.agent import Agent
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,6 +32,7 @@ from corpus.crawl.fetching import connection
 from corpus.crawl.fetching.failure import KINDS
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher
 from corpus.crawl.fetching.response import FIELDS
+from corpus.web.agent import Agent
 
 pytestmark = pytest.mark.usefixtures("no_authorities")
 

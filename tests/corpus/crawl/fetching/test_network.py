@@ -11,7 +11,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import pytest
-from corpus.web.agent import Agent
 from hypothesis import example, given
 from hypothesis import strategies as st
 from web import ALLOW, Web, page
@@ -21,6 +20,7 @@ from corpus.crawl.fetching import network
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher
 from corpus.crawl.fetching.network import Guard, Refused, Unresolved, literal
 from corpus.settings import ConfigError
+from corpus.web.agent import Agent
 from corpus.web.ip import is_public
 
 AGENT = Agent(contact="https://example.org/tarama")

@@ -18,7 +18,6 @@ from typing import Any
 import brotli
 import pytest
 from cdxj_indexer.main import CDXJIndexer
-from corpus.web.agent import Agent
 from fastwarc.warc import ArchiveIterator as FastIterator
 from fastwarc.warc import WarcRecordType, is_warc_11
 from hypothesis import given, settings
@@ -34,6 +33,7 @@ from corpus.crawl.state import archive as module
 from corpus.crawl.state.archive import Archive, ArchiveError, Earlier, Place
 from corpus.items import RawDocument
 from corpus.sources.warc import read
+from corpus.web.agent import Agent
 from corpus.web.warc import digest_of
 
 CRAWL = Crawl(agent=Agent(contact="https://example.org/tarama"))
