@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.arguments import ConfigFile, Set, Workers, errors
-from commands.terminal import CORPUS, Beam, Terminal, fail, local, place, say, shortened
+from commands.terminal import CORPUS, Beam, Terminal, console, fail, local, place, say, shortened
 from corpus import chain
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def init(
     """Write a commented configuration to start from."""
     from corpus import places
     from corpus.crawl.state.catalogue import sources
-    from corpus.starter import starter
+    from corpus.template import template
 
     with errors():
         places.usable_as(str(path), "FILE")
@@ -47,7 +47,7 @@ def init(
         fail(f"--crawl {crawl}: no crawl is there; expected the --output of derlem crawl or commoncrawl", 2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(starter(found) if crawl else starter(), encoding="utf-8")
+        path.write_text(template(found) if crawl else template(), encoding="utf-8")
     except OSError as error:
         fail(f"{path}: cannot be written: {error.strerror}", status=2)
     todo = "" if crawl else "name your files under [[source]], then "
@@ -56,12 +56,14 @@ def init(
 
 @app.command(rich_help_panel=CORPUS)
 def config(path: ConfigFile, overrides: Set = None) -> None:
-    """Print a configuration with every default written out."""
-    from corpus.config import load
-    from corpus.starter import resolved
+    """Print every value in force with its origin: a file, a preset, --set or the default.
+
+    The limits of the filters are printed for each language, as a file that can be built from.
+    """
+    from corpus.resolved import resolved
 
     with errors():
-        print(resolved(load(path, overrides or ())), end="")
+        print(resolved(path, tuple(overrides or ())), end="")
 
 
 @app.command(rich_help_panel=CORPUS)
@@ -107,11 +109,16 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
 def presets(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this preset.")] = None,
 ) -> None:
-    """List the presets of quality filters, or print one with the source of each number."""
+    """Show the presets of quality filters and their rules, or print one with the source of each number."""
     from corpus import filters
 
     with errors():
-        print(filters.source(name) if name is not None else "\n".join(filters.names()))
+        if name is not None:
+            print(filters.source(name), end="")
+            return
+        from commands.render.presets import render_presets
+
+        render_presets({each: filters.load(each).summary for each in filters.names()}, console(stderr=False))
 
 
 def _staged(

@@ -82,9 +82,9 @@ def crawl(
             _show(summed(status), as_json)
             return
         if settings:
-            from corpus.starter import crawl_starter
+            from corpus.template import crawl_template
 
-            print(crawl_starter(), end="")
+            print(crawl_template(), end="")
             return
         from corpus.crawl.config import load
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from corpus.library import extract, identify, open_build, redact, signature
+    from corpus.library import extract, identify, judge, open_build, redact, signature
 
-__all__ = ["extract", "identify", "open_build", "redact", "signature"]
+__all__ = ["extract", "identify", "judge", "open_build", "redact", "signature"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,19 @@
-"""The library face: what a notebook does with text in one line each (docs/library.md)."""
+"""The functions that a notebook imports, each of one stage's work (docs/library.md)."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus import privacy
+from corpus import config as configuration
+from corpus import filters, privacy
 from corpus.dedup import signature as minhash
+from corpus.filters import Drop, InForce
 from corpus.inspect.build import Build
 from corpus.inspect.build import open_build as _open_build
 from corpus.language import Language
@@ -32,6 +39,88 @@ def identify(text: str, model: str = "") -> Language:
     `model` is the path of a fastText model other than the packaged one.
     """
     return _identify(text, model)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleValue:
+    """What a rule measured in a text, None if nothing, and its limits: outside of `min` to `max` it drops.
+
+    A rule without limits is off. A plugin that returns a verdict has 1 where it drops, and `max` 0.
+    """
+
+    rule: str
+    value: float | None
+    min: float | None
+    max: float | None
+
+    @property
+    def drops(self) -> bool:
+        """Whether the text breaks this rule."""
+        value = self.value
+        return value is not None and (
+            (self.min is not None and value < self.min) or (self.max is not None and value > self.max)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the filters decide about a text.
+
+    `rule` is the first rule that drops it and `reason` says why; both are empty where the text is kept.
+    `rules` has all rules in the order in which they are tried. `text` is what remains, without the lines that
+    were removed, which `lines` counts by key.
+    """
+
+    kept: bool
+    rule: str
+    reason: str
+    rules: tuple[RuleValue, ...]
+    text: str
+    lines: dict[str, int]
+
+
+def judge(text: str, language: str = "tur_Latn", config: str = "") -> Verdict:
+    """Return the value of every filter rule for a text, its limit in that language, and what they decide.
+
+    The limits are those of the packaged preset, or of the corpus configuration in the file `config`, with its
+    own limits and plugins. Language and URL are not judged. Raises `corpus.settings.ConfigError` where the
+    configuration cannot be used.
+    """
+    in_force = _in_force(config) if config else _packaged()
+    preset = in_force.preset(language)
+    found = in_force.judge(filters.Document(text, language=language))
+    bounds = {bound.rule: bound for bound in preset.bounds}
+    rules = []
+    for name, value in zip(filters.rule_names(preset), found.values.tolist(), strict=True):
+        limits = (bounds[name].low, bounds[name].high) if name in bounds else (-math.inf, math.inf)
+        low, high = (None if math.isinf(limit) else limit for limit in limits)
+        rules.append(RuleValue(name, None if math.isnan(value) else value, low, high))
+    drop = found.drop
+    return Verdict(
+        kept=drop is None,
+        rule=drop.rule if drop else "",
+        reason=_reason(drop) if drop else "",
+        rules=tuple(rules),
+        text=found.view.text,
+        lines=found.lines,
+    )
+
+
+def _reason(drop: Drop) -> str:
+    if drop.value is None or drop.limit is None:
+        return f"{drop.rule}: {drop.reason or 'the filter drops it'}"
+    side = "below" if drop.value < drop.limit else "above"
+    return f"{drop.rule}: {drop.value:.4g} is {side} the limit {drop.limit:.4g}"
+
+
+def _in_force(config: str) -> InForce:
+    path = Path(config)
+    return filters.in_force(configuration.load(path).filter, path.resolve().parent)
+
+
+@cache
+def _packaged() -> InForce:
+    return filters.in_force(configuration.Filter(), Path())
 
 
 def redact(text: str, kinds: tuple[str, ...] = KINDS) -> Redacted:

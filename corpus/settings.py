@@ -15,6 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 LARGEST = 2**53
 """The largest number in a configuration: beyond it the numbers of TOML and JSON are not exact."""
 
+OVERRIDE = "--set"
+"""The origin of a value that an override gave."""
+Origins = dict[tuple[str, ...], str]
+"""Where values are from, by their paths."""
+
 # Faults of pydantic in TOML's words.
 _WORDS = (
     (r"^Value error, ", ""),
@@ -88,6 +93,44 @@ def parse(model: type[Model], data: dict[str, Any], where: str) -> Model:
     except ValidationError as error:
         lines = [f"  {_fault(model, fault)}" for fault in _innermost(error.errors())]
         raise ConfigError("\n".join([f"{where}: the configuration cannot be used:", *lines])) from None
+
+
+def origins(data: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Origins:
+    """Return where each value of a configuration is from, by its path: the file `name`, or OVERRIDE.
+
+    `data` are the tables of the file alone. A list is one value, except a list of tables, whose numbers
+    are part of the path.
+    """
+    found = dict.fromkeys(_paths(data), name)
+    for override in overrides:
+        given, key = overlay({}, [override]), tuple(_names(override.partition("=")[0].strip()))
+        kept = {path: origin for path, origin in found.items() if path[: len(key)] != key}
+        found = kept | dict.fromkeys(_paths(given), OVERRIDE)
+    return found
+
+
+def as_toml(value: Any) -> str:
+    """Return a value as TOML on one line; JSON's strings, numbers, booleans and arrays are TOML's as well."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{as_key(key)} = {as_toml(item)}" for key, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def as_key(name: str) -> str:
+    """Return a key as TOML, in quotation marks where it needs them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every value in tables, and in lists of tables."""
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        value = {str(number): item for number, item in enumerate(value)}
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _paths(inner, (*path, name))
+    elif path:
+        yield path
 
 
 def _reason(error: Exception) -> str:

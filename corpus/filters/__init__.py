@@ -10,15 +10,17 @@ from corpus.filters import url
 from corpus.filters.document import Document
 from corpus.filters.drop import Drop
 from corpus.filters.families import FAMILIES, RULES
-from corpus.filters.force import GIVEN, NAMED, InForce, in_force
+from corpus.filters.force import ALL, GIVEN, NAMED, InForce, in_force
 from corpus.filters.judge import Judgement, decide, decide_columns, judge, rule_names, same_values
 from corpus.filters.plugins import Plugin, PluginError, load_plugins
-from corpus.filters.preset import Preset, load, names, source
+from corpus.filters.preset import PLUGIN, Preset, load, names, source
 
 __all__ = [
+    "ALL",
     "FAMILIES",
     "GIVEN",
     "NAMED",
+    "PLUGIN",
     "RULES",
     "Document",
     "Drop",

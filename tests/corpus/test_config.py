@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from corpus.config import Config, load, parse
 from corpus.settings import ConfigError, Section
-from corpus.starter import resolved, starter
+from corpus.template import template
 
 MINIMAL = '[[source]]\nname = "a"\nformat = "warc"\npaths = ["a.warc.gz"]\n'
 
@@ -52,25 +52,18 @@ def test_a_loaded_configuration_cannot_be_changed(path: Path) -> None:
         load(path).dedupe.threshold = 0.9  # type: ignore[misc]
 
 
-def test_the_starting_file_is_a_valid_configuration_with_the_defaults() -> None:
-    started = parse(tomllib.loads(starter()), "starter")
-    assert started.filter == parse(tomllib.loads(MINIMAL), "minimal").filter
+def test_the_template_is_a_valid_configuration_with_the_defaults() -> None:
+    written = parse(tomllib.loads(template()), "template")
+    assert written.filter == parse(tomllib.loads(MINIMAL), "minimal").filter
 
 
-def test_the_commented_keys_of_the_starting_file_are_valid_too() -> None:
+def test_the_commented_keys_of_the_template_are_valid_too() -> None:
     lines = [
         line.removeprefix("# ") if line.startswith("# ") and " = " in line and line[2].islower() else line
-        for line in starter().splitlines()
+        for line in template().splitlines()
     ]
     keys = [line for line in lines if not line.startswith("#")]
-    assert parse(tomllib.loads("\n".join(keys)), "starter") == parse(tomllib.loads(starter()), "starter")
-
-
-def test_the_resolved_file_says_the_same_as_its_source(path: Path) -> None:
-    config = load(path, ["dedupe.threshold=0.8", 'filter.language.keep=["*"]'])
-    text = resolved(config)
-    assert parse(tomllib.loads(text), "resolved") == config
-    assert "threshold = 0.8" in text
+    assert parse(tomllib.loads("\n".join(keys)), "template") == parse(tomllib.loads(template()), "template")
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,20 @@ from small_build import build
 
 import corpus
 from corpus.dataset import NotThereError
+from corpus.filters import RULES
+from corpus.library import RuleValue
+from corpus.settings import ConfigError
 
 __all__ = ["build"]
 
 PROSE = (
     "Kütüphanenin bahçesindeki ıhlamur ağacı bu yıl da haziran sonunda çiçek açtı ve kokusu sokağa yayıldı. "
     "Mahallenin çocukları ağacın gölgesinde kitap okuyor, yaşlılar bankta oturup eski günleri anlatıyorlar."
+)
+MORE = (
+    "Ağacın yaşını kimse tam olarak bilmiyor ama gövdesini iki kişi ancak kucaklayabiliyor. "
+    "Belediye onu iki yıl önce koruma altına aldı. Bu karar için bir dilekçe yazılmış, sonra meclis onu oy "
+    "birliğiyle kabul etmişti."
 )
 PAGE = f"<html><body><nav><a href='/'>Ana sayfa</a></nav><article><p>{PROSE}</p></article></body></html>"
 
@@ -39,6 +47,47 @@ def test_personal_data_is_replaced_and_counted() -> None:
     redacted = corpus.redact("Sorular: bilgi@kitaplik.example")
     assert (redacted.text, redacted.counts) == ("Sorular: <|email|>", {"email": 1})
     assert corpus.redact("Sorular: bilgi@kitaplik.example", ("ip",)).counts == {}
+
+
+def test_a_text_is_judged_by_every_rule_and_the_first_that_drops_it_is_the_reason() -> None:
+    found = corpus.judge(PROSE, "tur_Latn")
+    assert (found.kept, found.rule) == (False, "gopher.min_words")
+    assert found.reason == "gopher.min_words: 27 is below the limit 50"
+    rules = {each.rule: each for each in found.rules}
+    assert list(rules) == [rule.name for rule in RULES]
+    assert rules["gopher.min_words"] == RuleValue("gopher.min_words", 27.0, 50.0, None)
+    assert rules["gopher.min_words"].drops
+    assert (rules["gopher.hashes"].value, rules["gopher.hashes"].max) == (0.0, 0.1)
+    assert (rules["fineweb.short_lines"].min, rules["fineweb.short_lines"].max) == (None, None)
+    assert not rules["fineweb.short_lines"].drops, "a rule that is off drops nothing"
+
+
+def test_a_text_that_is_kept_has_no_reason_and_loses_its_notices() -> None:
+    prose = f"{PROSE}\nGörevliler dökülen çiçekleri topladı; onlardan kış için çay yapılacak. {MORE}"
+    found = corpus.judge(f"{prose}\nGizlilik Politikası | Çerez Politikası")
+    assert (found.kept, found.rule, found.reason) == (True, "", "")
+    assert not any(each.drops for each in found.rules)
+    assert (found.text, found.lines) == (prose, {"c4.policy_phrases": 1})
+
+
+def test_the_language_chooses_the_preset() -> None:
+    found = corpus.judge(PROSE, "eng_Latn")
+    assert {each.rule: each.min for each in found.rules}["c4.min_sentences"] == 5
+
+
+def test_a_text_is_judged_by_a_configuration_with_its_limits_and_plugins(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text("def no_trees(d): return 'a tree' if 'ağacı' in d.text else None\n")
+    path = tmp_path / "corpus.toml"
+    path.write_text(
+        '[[source]]\nname = "a"\nformat = "text"\npaths = ["a"]\n[filter]\nplugins = ["my.py:no_trees"]\n'
+        '[filter.limits.tur_Latn]\n"gopher.min_words" = 20\n"gopher.top_4_gram_chars" = false\n',
+        encoding="utf-8",
+    )
+    found = corpus.judge(PROSE, "tur_Latn", str(path))
+    assert found.reason == "plugin.no_trees: a tree"
+    assert found.rules[-1] == RuleValue("plugin.no_trees", 1.0, None, 0.0)
+    with pytest.raises(ConfigError, match="no such file"):
+        corpus.judge(PROSE, "tur_Latn", str(tmp_path / "absent.toml"))
 
 
 def test_equal_values_of_signatures_are_the_similarity() -> None:

@@ -14,6 +14,8 @@ from rich.console import Console
 from commands.render.clusters import hunks, render_clusters
 from commands.render.formats import bar, count, percent, size
 from commands.render.overview import render_documents, render_overview
+from commands.render.presets import render_presets
+from corpus.filters import RULES, load, names
 from corpus.inspect.clusters import clusters
 from corpus.inspect.differ import compare
 from corpus.inspect.documents import documents
@@ -44,6 +46,15 @@ def test_the_overview_says_what_is_there_and_what_went(build: Build) -> None:
         "3 pieces replaced in 3 documents (60.0 %)",
     ):
         assert said in text
+
+
+def test_presets_have_their_summaries_and_every_rule_is_named() -> None:
+    said = one_line(printed(render_presets, {name: load(name).summary for name in names()}, 160))
+    for name in names():
+        assert f"{name} {load(name).summary}" in said
+    for rule in RULES:
+        assert f"{rule.name} {rule.direction} {rule.description}" in said
+    printed(render_presets, {"none": "no filter"}, 80)
 
 
 def test_tokens_are_a_table_of_the_overview(build: Build) -> None:

@@ -1,8 +1,7 @@
-"""Configurations as text: the commented file to start from, and the resolved one."""
+"""The commented configuration files to start from, of a corpus and of a crawl."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +11,14 @@ from pydantic import BaseModel
 from corpus.config import Config, Source
 from corpus.crawl.config import Crawl
 from corpus.crawl.state.catalogue import Source as Fetched
+from corpus.settings import as_toml
 
 _WIDTH = 100
-
 
 EXAMPLE = Fetched("warc", ("crawl/*.warc.gz",))
 
 
-def starter(fetched: Sequence[Fetched] = (EXAMPLE,)) -> str:
+def template(fetched: Sequence[Fetched] = (EXAMPLE,)) -> str:
     """Return a complete configuration with every key at its default and its description above it.
 
     Its sources are the files that `fetched` names.
@@ -39,31 +38,12 @@ def starter(fetched: Sequence[Fetched] = (EXAMPLE,)) -> str:
     return "\n".join([*head, *lines]) + "\n"
 
 
-def crawl_starter() -> str:
+def crawl_template() -> str:
     """Return a crawl's configuration with every key at its default and its description above it."""
     head = (
         "# A crawl of derlem: `derlem crawl SEEDS --config FILE -o DIR`; every key below shows its default."
     )
     return "\n".join([head, *_tables(Crawl, "")]) + "\n"
-
-
-def resolved(config: Config) -> str:
-    """Return a configuration as TOML with every default written out."""
-    data = config.model_dump(mode="json")
-    sources = data.pop("source")
-    lines = [f"{key} = {_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
-    for source in sources:
-        lines += ["", "[[source]]", *(f"{key} = {_value(value)}" for key, value in source.items())]
-    lines += _dump_tables(config, "")
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    """Write one TOML value; JSON's strings, numbers, booleans and arrays are TOML's as well."""
-    if isinstance(value, dict):
-        inside = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _keys(section: type[BaseModel], given: dict[str, Any]) -> list[str]:
@@ -74,16 +54,10 @@ def _keys(section: type[BaseModel], given: dict[str, Any]) -> list[str]:
             continue
         lines += textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# ")
         if name in given:
-            lines.append(f"{name} = {_value(given[name])}")
+            lines.append(f"{name} = {as_toml(given[name])}")
         else:  # TOML has no value for what is not set
-            lines.append(
-                f"# {name} is not set" if default is None else f"# {name} = {_value(_plain(default))}"
-            )
+            lines.append(f"# {name} is not set" if default is None else f"# {name} = {as_toml(default)}")
     return lines
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _tables(section: type[BaseModel], prefix: str) -> list[str]:
@@ -94,19 +68,4 @@ def _tables(section: type[BaseModel], prefix: str) -> list[str]:
             kind = type(default)
             lines += ["", f"# {(kind.__doc__ or '').strip()}", f"[{prefix}{name}]", *_keys(kind, {})]
             lines += _tables(kind, f"{prefix}{name}.")
-    return lines
-
-
-def _dump_tables(section: BaseModel, prefix: str) -> list[str]:
-    lines: list[str] = []
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
-            own = {
-                key: item
-                for key, item in value.model_dump(mode="json").items()
-                if item is not None and not isinstance(getattr(value, key), BaseModel)
-            }
-            lines += ["", f"[{prefix}{name}]", *(f"{key} = {_value(item)}" for key, item in own.items())]
-            lines += _dump_tables(value, f"{prefix}{name}.")
     return lines
