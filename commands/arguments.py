@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.terminal import WORKERS, local, mendable, place
+from commands.terminal import WORKERS, local, place
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=local, help="The corpus's TOML file.")]
 Folder = Annotated[
@@ -22,12 +21,3 @@ Workers = Annotated[
     int | None,
     typer.Option(metavar="N", show_default="run.workers, else the processors there are", help=WORKERS),
 ]
-
-
-def errors(*more: type[Exception]) -> AbstractContextManager[None]:
-    """Turn errors that a user can fix into one message; others keep their trace."""
-    from corpus.counts import CountsError
-    from corpus.dataset import DatasetError
-    from pipelines.errors import StageError
-
-    return mendable(CountsError, DatasetError, StageError, *more)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import ConfigFile, Set, Workers, errors
-from commands.terminal import CORPUS, Beam, Terminal, console, fail, local, place, say, shortened
+from commands.arguments import ConfigFile, Set, Workers
+from commands.terminal import CORPUS, Beam, Terminal, console, fail, local, place, reported, say, shortened
 from corpus import chain
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def init(
     from corpus.crawl.state.catalogue import sources
     from corpus.template import template
 
-    with errors():
+    with reported():
         places.usable_as(str(path), "FILE")
         places.writable(str(path.parent), "the folder of FILE")
         if crawl is not None:
             places.usable_as(crawl, "--crawl")
     if path.exists():
         fail(f"{path} exists already; give another name, or move it away first", status=2)
-    with errors():
+    with reported():
         found = sources(crawl, path.parent) if crawl else []
     if crawl and not found:
         fail(f"--crawl {crawl}: no crawl is there; expected the --output of derlem crawl or commoncrawl", 2)
@@ -62,7 +62,7 @@ def config(path: ConfigFile, overrides: Set = None) -> None:
     """
     from corpus.resolved import resolved
 
-    with errors():
+    with reported():
         print(resolved(path, tuple(overrides or ())), end="")
 
 
@@ -81,7 +81,7 @@ def build(
     Finished work is not repeated. Beam's own options follow after --, for example
     -- --runner=FlinkRunner --flink_master=HOST:PORT.
     """
-    with errors():
+    with reported():
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
@@ -97,7 +97,7 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
 
     It uses the configured tokenizer, or the one trained earlier. Finished work is not repeated.
     """
-    with errors():
+    with reported():
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
@@ -112,7 +112,7 @@ def presets(
     """Show the presets of quality filters and their rules, or print one with the source of each number."""
     from corpus import filters
 
-    with errors():
+    with reported():
         if name is not None:
             print(filters.source(name), end="")
             return

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.arguments import errors
-from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, place, say, shortened
+from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, place, reported, say, shortened
 
 app = typer.Typer()
 
@@ -101,9 +100,8 @@ def commoncrawl(
     command resumes. Beam's own options follow after --.
     """
     from corpus import files, places
-    from corpus.web.retry import ServerError
 
-    with errors(ServerError):
+    with reported():
         selection: dict[str, Any] = {
             "crawl": crawl,
             "languages": [] if language == ["all"] else language,

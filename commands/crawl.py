@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import errors
 from commands.terminal import (
     CRAWL,
     Beam,
@@ -19,6 +18,7 @@ from commands.terminal import (
     fail,
     local,
     place,
+    reported,
     say,
     shortened,
 )
@@ -74,7 +74,7 @@ def crawl(
     """
     from corpus import places
 
-    with errors():
+    with reported():
         if status is not None:
             places.folder(status, "--status")
             from corpus.crawl.state.status import status as summed

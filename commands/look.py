@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from commands.arguments import Folder, errors
-from commands.terminal import LOOK, AsJson, console, fail, say
+from commands.arguments import Folder
+from commands.terminal import LOOK, AsJson, console, fail, reported, say
 from corpus import chain
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ def verify(folder: Folder) -> None:
     from corpus import dataset, files, places
     from corpus.crawl.state import catalogue
 
-    with errors():
+    with reported():
         places.folder(folder, "DIR")
         made = [files.join(folder, name) for name in (stage.folder for stage in chain.STAGES)]
         there = [stage for stage in made if files.size(stage, dataset.MANIFEST) is not None]
@@ -49,7 +49,7 @@ def inspect(folder: Folder, as_json: AsJson = False) -> None:
     from corpus import places
     from corpus.inspect.overview import overview
 
-    with errors():
+    with reported():
         places.folder(folder, "DIR")
         found = overview(folder)
         if as_json:
@@ -94,7 +94,7 @@ def show(
         fail(
             "--parts cannot be combined with --tokens or --ids: documents are shown from one stage", status=2
         )
-    with errors():
+    with reported():
         places.folder(folder, "DIR")
         found = documents(
             folder,
@@ -127,7 +127,7 @@ def clusters(
     from corpus import places
     from corpus.inspect.clusters import clusters as find_clusters
 
-    with errors():
+    with reported():
         places.folder(folder, "DIR")
         found = find_clusters(folder, largest)
         if as_json:

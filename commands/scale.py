@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.terminal import WORTH, AsJson, Terminal, console, fail, local, mendable, say, shortened
+from commands.terminal import WORTH, AsJson, Terminal, console, fail, local, reported, say, shortened
 
 app = typer.Typer()
 
@@ -35,7 +34,7 @@ def scale(
     """
     from corpus import places
 
-    with _errors():
+    with reported():
         from trainer.scaling import config
 
         loaded = config.load(path, tuple(overrides or ()))
@@ -43,7 +42,7 @@ def scale(
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
         from commands.render import plan as shown
-        from trainer.run import StoppedError
+        from corpus.errors import StoppedError
         from trainer.scaling import plan, spread, study
 
         made = plan.plan(loaded)
@@ -114,7 +113,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
-    with mendable():  # torch stays out
+    with reported():
         from commands.render.fit import show
         from trainer.scaling.analysis import fit_table
         from trainer.scaling.table import Columns
@@ -163,7 +162,7 @@ def emergence(
     """Tell whether an ability jumps with scale, or only its metric: one set of answers, many metrics."""
     from corpus import places
 
-    with _errors():
+    with reported():
         for source in sources:
             places.usable_as(str(source), "SOURCE")
         if output is not None:
@@ -240,7 +239,7 @@ def report(
     """
     from corpus import places
 
-    with mendable():  # torch stays out
+    with reported():
         from trainer.scaling.report import build
         from trainer.scaling.report.source import STUDY, Asked
         from trainer.scaling.table import Columns
@@ -265,12 +264,3 @@ def report(
         for answer in found.answers:
             say(f"{answer.question}\n  {answer.statement}")
         say(f"wrote {shortened(str(page))} and {shortened(str(twin))}")
-
-
-def _errors() -> AbstractContextManager[None]:
-    """Turn errors that a user can fix into one message; others keep their trace."""
-    from corpus.dataset import DatasetError
-    from trainer.checkpoint import CheckpointError
-    from trainer.scaling.spread import UnitError
-
-    return mendable(DatasetError, CheckpointError, UnitError)

@@ -97,21 +97,16 @@ def fail(text: str, status: int = 1) -> NoReturn:
 
 
 @contextmanager
-def mendable(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors that a user can fix into one message and exit status 2 (configuration) or 1; others keep
-    their trace."""
+def reported() -> Iterator[None]:
+    """End the command with the message of an error that a user can act on; other errors keep their trace."""
     from corpus import files
-    from corpus.settings import ConfigError
+    from corpus.errors import DerlemError
 
     try:
         with files.told_of_full_disk("a file"):
             yield
-    except files.DiskFullError as error:
-        fail(str(error))
-    except ConfigError as error:
-        fail(str(error), status=2)
-    except kinds as error:
-        fail(str(error))
+    except DerlemError as error:
+        fail(str(error), error.status)
 
 
 class Terminal:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from commands.arguments import ConfigFile, Folder, Set, errors
-from commands.terminal import AsJson, Group, console, say, shortened
+from commands.arguments import ConfigFile, Folder, Set
+from commands.terminal import AsJson, Group, console, reported, say, shortened
 
 app = typer.Typer(cls=Group, help="Train a tokenizer and compare it with others.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def train(path: ConfigFile, overrides: Set = None) -> None:
     from corpus import files, places
     from corpus.config import load, located
 
-    with errors():
+    with reported():
         config = located(load(path, overrides or ()), path.resolve().parent)
         places.writable(config.output, "output")
         from corpus.tokenizer import FOLDER, MODEL
@@ -50,7 +50,7 @@ def compare(
     from corpus.inspect.build import open_build
     from corpus.tokenizer.compare import compare as measure
 
-    with errors():
+    with reported():
         places.folder(folder, "DIR")
         for model in models:
             if not model.startswith("tiktoken:"):

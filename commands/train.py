@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +18,12 @@ from commands.terminal import (
     console,
     fail,
     local,
-    mendable,
     place,
+    reported,
     say,
     shortened,
 )
+from corpus.errors import StoppedError
 
 if TYPE_CHECKING:
     from trainer.selfcheck import Repeated
@@ -76,7 +76,7 @@ def train(
     """
     from corpus import places
 
-    with _errors():
+    with reported():
         places.folder(corpus, "CORPUS")
         places.writable(str(folder), "--output")
         from trainer import config, identity, run, selfcheck, trained
@@ -87,7 +87,7 @@ def train(
             selfcheck.one_process()
         try:
             result = run.train(corpus, folder, loaded, Terminal(), begin)
-        except run.StoppedError as stopped:
+        except StoppedError as stopped:
             say(str(stopped))
             raise typer.Exit(128 + stopped.signal) from None
         if not result:  # another rank tells
@@ -126,7 +126,7 @@ def evaluate(
     """Score a run's model on the validation documents of any corpus made with the same tokenizer."""
     from corpus import places
 
-    with _errors():
+    with reported():
         places.folder(str(folder), "RUN")
         places.folder(corpus, "CORPUS")
         from commands.render.scores import render_scores
@@ -167,7 +167,7 @@ def generate(
     """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search."""
     from corpus import places
 
-    with _errors():
+    with reported():
         places.folder(str(folder), "RUN")
         from corpus import settings
         from trainer import trained
@@ -215,7 +215,7 @@ def export(
     """Write a Hugging Face directory that transformers, vLLM and others load as they are."""
     from corpus import places
 
-    with _errors():
+    with reported():
         places.folder(str(folder), "RUN")
         places.writable(str(output), "DIR")
         if dtype not in ("float32", "bfloat16"):
@@ -249,10 +249,9 @@ def order(
 ) -> None:
     """Print the documents that a training step reads, row by row, whether or not it has been run."""
     from corpus import places
-    from corpus.dataset import DatasetError
-    from corpus.settings import ConfigError
+    from corpus.errors import ConfigError
 
-    with mendable(DatasetError):  # not _errors, which waits for torch
+    with reported():
         places.folder(corpus, "CORPUS")
         from commands.render.order import render_order
         from trainer import config, tokens
@@ -273,11 +272,3 @@ def order(
 
 
 app.add_typer(scaling_app)  # its commands follow
-
-
-def _errors() -> AbstractContextManager[None]:
-    """Turn errors that a user can fix into one message; others keep their trace."""
-    from corpus.dataset import DatasetError
-    from trainer.checkpoint import CheckpointError
-
-    return mendable(DatasetError, CheckpointError)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands.arguments import errors
-from commands.terminal import LOOK, AsJson, console, place
+from commands.terminal import LOOK, AsJson, console, place, reported
 
 app = typer.Typer()
 
@@ -38,7 +37,7 @@ def what_if(
     from corpus.config import load, located
     from corpus.whatif import what_if as try_filters
 
-    with errors():
+    with reported():
         if where.endswith(".toml"):
             base = Path(where).resolve().parent
             config = located(load(Path(where), overrides or ()), base)

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from corpus import files, settings, usercode
+from corpus.errors import ConfigError
 from corpus.places import OptionalPlace, Place
-from corpus.settings import ConfigError, Section
+from corpus.settings import Section
 
 FORMATS = ("warc", "wet", "jsonl", "parquet", "arrow", "text")
 

@@ -6,10 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class CountsError(ValueError):
-    """The counts do not add up: a document was lost or counted twice."""
-
+from corpus.errors import CountsError
 
 _FIELDS: set[str] = set()
 

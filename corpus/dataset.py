@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus import chain, files, garbage
 from corpus.batches import Batches, Digests, Numbers
-from corpus.counts import Counts, CountsError
+from corpus.counts import Counts
+from corpus.errors import CountsError, DatasetError, NotThereError
 from corpus.schema import KINDS, Kind
-from corpus.settings import ConfigError
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
@@ -28,14 +28,6 @@ ARCHIVES = ("warc", "wet")
 
 _FIELDS: set[str] = set()
 _UNITS, _UNITS_END = b',\n "units": [\n', b"\n ]\n}\n"  # around the units of a manifest, each a line
-
-
-class DatasetError(ValueError):
-    """A dataset is missing, unfinished or damaged; the message says where and what to do."""
-
-
-class NotThereError(DatasetError, ConfigError):
-    """What the user named, a dataset or a part of one, is not there."""
 
 
 class _Record(BaseModel):

@@ -22,7 +22,7 @@ import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, DiskFullError
 
 _BLOCK = 1 << 16
 _VERSIONS = ("md5Hash", "ETag", "etag", "crc32c")  # what stores call the version of an object
@@ -190,26 +190,6 @@ def _create_remote(fs: Any, target: str) -> Iterator[Sink]:
         if hasattr(sink, "discard"):
             sink.discard()
         raise
-
-
-class DiskFullError(OSError):
-    """A disk, or the user's share of it, takes no more; the message says which."""
-
-    def __init__(self, number: int, path: str) -> None:
-        super().__init__(number, os.strerror(number))
-        self.path = path
-
-    def __reduce__(self) -> tuple[type[DiskFullError], tuple[int, str]]:  # it comes from worker processes
-        return DiskFullError, (cast(int, self.errno), self.path)
-
-    def __str__(self) -> str:
-        if self.errno == errno.EFBIG:
-            return f"{self.path}: not written: {self.strerror}; raise the limit on file sizes (ulimit -f)"
-        try:
-            free = f", {shutil.disk_usage(os.path.dirname(self.path) or '.').free:,} bytes are free"
-        except OSError:
-            free = ""
-        return f"{self.path}: not written: {self.strerror}{free}; make room on that disk"
 
 
 def is_full(error: BaseException) -> bool:

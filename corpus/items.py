@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from corpus.errors import Signal
+
 
 @dataclass(frozen=True, slots=True)
 class RawDocument:
@@ -71,5 +73,5 @@ class Piece:
     bytes: int
 
 
-class CutError(Exception):
+class CutError(Signal):
     """A piece that is none: its file has to be read whole. The message is the file's path."""

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from corpus import language
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 # Scripts in which the languages of lid.176 are written, where it is not the Latin one.
 _SCRIPTS = {

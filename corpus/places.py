@@ -10,7 +10,7 @@ from fsspec.utils import get_protocol
 from pydantic import AfterValidator
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 _LONGEST = 255  # bytes of a name, on all usual file systems
 _READ_ONLY = ("http", "https")

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from corpus.errors import ConfigError
+
 LARGEST = 2**53
 """The largest number in a configuration: beyond it the numbers of TOML and JSON are not exact."""
 
@@ -30,10 +32,6 @@ _WORDS = (
     (r"^(Tuple|List) should have at most (\d+) items? .*", r"expected at most \2"),
     (r"^String should match pattern '(.*)'$", r"expected a text of the form \1"),
 )
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message names key, value and what is allowed."""
 
 
 class Section(BaseModel):

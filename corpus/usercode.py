@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 _SPEC = re.compile(r"(.*\.py):([^\W\d]\w*)", re.DOTALL)
 

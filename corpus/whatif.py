@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from corpus import dataset, filters, settings
 from corpus.config import Filter
-from corpus.dataset import DatasetError
+from corpus.errors import ConfigError, DatasetError
 from corpus.filtering import Filtering, check_language
 from corpus.filters import InForce
 from corpus.inspect import rows
 from corpus.inspect.build import Stage, open_build
 from corpus.schema import EXTRACTED, MEASURED
-from corpus.settings import ConfigError
 
 _TEXTS = 64  # texts that are judged again at a time
 

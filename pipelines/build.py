@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpus import chain, files, filters, language, language_codes, places
 from corpus.config import Config, located
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import train
 from pipelines import stage, tokenize

@@ -25,8 +25,8 @@ from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
 from corpus.crawl.state.catalogue import COMMONCRAWL
+from corpus.errors import ConfigError, TooManyRejectedError
 from corpus.schema import REJECTED
-from corpus.settings import ConfigError
 from corpus.teller import Teller
 from pipelines import stage
 from pipelines.options import Runner
@@ -42,10 +42,6 @@ _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 _MANY = 100  # captures from which a share of bad ones means something
 _MAX_REJECTED = 0.5
-
-
-class TooManyRejectedError(ValueError):
-    """Most records of a unit are not what the index says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from corpus.crawl.state import harvest, journal, layout
 from corpus.crawl.state.layout import Plan
 from corpus.crawl.state.status import Watch
 from corpus.crawl.unit import Task, Unit
+from corpus.errors import ConfigError, DatasetError
 from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
-from corpus.settings import ConfigError
 from corpus.teller import Teller
 from corpus.web.url import normal_form
 from pipelines import options, stage
@@ -186,7 +186,7 @@ def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table
     before = layout.plan(folder, number - 1)
     if before is None:
         missing = files.join(home, layout.plan_name(number - 1))
-        raise dataset.DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
+        raise DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
     waiting = [dataset.table(home, bucket["frontier"]["name"]) for bucket in before["buckets"]]
     hosts = [dataset.table(home, bucket["hosts"]["name"]) for bucket in before["buckets"]]
     done = [
@@ -212,7 +212,7 @@ def _kept(folder: str) -> pa.Table:
     """Return the pages of a crawl that were kept, or found unchanged [FETCHES]."""
     rounds = range(1, layout.rounds(folder) + 1)
     if lost := next(filter(None, (layout.gap(folder, number) for number in rounds)), ""):
-        raise dataset.DatasetError(
+        raise DatasetError(
             f"{lost}: restore it, or run the crawl of {folder} again, which asks for what is lost"
         )
     tables = [table for number in rounds for table in _tables(folder, number, FETCHES)]
@@ -280,7 +280,7 @@ def _check_same(planned: stage.Stage, lost: str) -> None:
     """
     written = [unit.fingerprint for unit in dataset.load(planned.folder).units]
     if written != [unit.fingerprint for unit in planned.units]:
-        raise dataset.DatasetError(f"{lost}, and another derlem wrote it: {layout.RESTORE}")
+        raise DatasetError(f"{lost}, and another derlem wrote it: {layout.RESTORE}")
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:

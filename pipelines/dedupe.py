@@ -17,6 +17,7 @@ from corpus.dedup import removals as removal_list
 from corpus.dedup.clusters import size_histogram
 from corpus.dedup.removals import KINDS
 from corpus.dedup.store import SignatureStore
+from corpus.errors import PercolationError
 from corpus.settings import changed
 from pipelines.options import Runner
 from pipelines.progress import Beat
@@ -40,10 +41,6 @@ class Task:
 
     parts: tuple[str, ...]
     signatures: tuple[str, ...]
-
-
-class PercolationError(ValueError):
-    """One cluster holds an implausible share of the corpus: unrelated pages are being chained together."""
 
 
 def plan(context: Context) -> Stage:

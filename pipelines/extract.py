@@ -11,13 +11,13 @@ from typing import Any
 from corpus import dataset, files, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
+from corpus.errors import StageError, TooManyRejectedError
 from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.items import CutError, Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, REJECTED
 from corpus.settings import changed
 from pipelines import readings, records
-from pipelines.errors import StageError
 from pipelines.filter import dropped_row
 from pipelines.inputs import Checksums
 from pipelines.progress import Beat
@@ -36,10 +36,6 @@ _MANY = 100  # records from which a share of unreadable ones means something
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 _UNREADABLE = "unreadable files"  # topic of the counts, by name
 _NAMED = 10  # files, rules or causes that a message names
-
-
-class TooManyRejectedError(ValueError):
-    """More of an input is unreadable than the configuration allows."""
 
 
 def plan(context: Context) -> Stage:

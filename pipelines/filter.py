@@ -11,6 +11,7 @@ import pyarrow as pa
 from corpus import dataset, filters
 from corpus.config import Filter
 from corpus.counts import Counts
+from corpus.errors import StageError
 from corpus.filtering import Document, Filtering, document_id, exact_hash
 from corpus.filters import Drop, InForce
 from corpus.rows import UnitFiles
@@ -18,7 +19,6 @@ from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, MEASURED, PERMUTATIONS,
 from corpus.settings import changed
 from corpus.text.view import view
 from corpus.web.url import url_hash
-from pipelines.errors import StageError
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 

@@ -19,6 +19,7 @@ from corpus.dedup.bands import EDGE, Again, band_blocks, buckets_of, link, merge
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
 from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
 from corpus.dedup.store import ROW_BITS, SignatureStore
+from corpus.errors import LinkingError
 from pipelines import handover, options
 
 ROWS_A_PARTITION = 4_000_000
@@ -35,10 +36,6 @@ MAX_ROUNDS = 30
 
 Keyed = tuple[int, bytes]
 Grouped = tuple[int, Iterable[bytes]]
-
-
-class LinkingError(RuntimeError):
-    """The components did not settle; the message says what was found and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from corpus import interrupt, places
 from corpus.config import Run
-from corpus.settings import ConfigError, parse
+from corpus.errors import ConfigError
+from corpus.settings import parse
 from pipelines import workers
 
 if TYPE_CHECKING:

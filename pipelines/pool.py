@@ -12,17 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from corpus.errors import UnitError, WorkerDiedError
 from pipelines import workers
 
 _GRACE_S = 5.0  # for a worker without work to end
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended before its work; the message says how, and what can be done."""
-
-
-class UnitError(RuntimeError):
-    """The work on a unit raised an error; the message is that error's type and text."""
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from corpus import chain, dataset, files, sources, usercode
 from corpus.config import Source
+from corpus.errors import ConfigError
 from corpus.items import Items, Piece
-from corpus.settings import ConfigError
 from corpus.sources import pieces
 from corpus.sources.grouping import groups
 from corpus.sources.inputs import expand

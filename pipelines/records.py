@@ -20,7 +20,7 @@ import pyarrow.ipc as ipc
 from pydantic import BaseModel, ValidationError
 
 from corpus import dataset, files, garbage
-from pipelines.errors import StageError
+from corpus.errors import StageError
 from pipelines.sweep import INDEX, UNITS
 
 _AT_ONCE = 32  # records that are read side by side: it is a store, or the disk, that takes the time

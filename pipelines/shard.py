@@ -17,6 +17,7 @@ from corpus.counts import Counts
 from corpus.deal import Deal, Target, deal, groups
 from corpus.dedup import removals
 from corpus.dedup.removals import Fate
+from corpus.errors import DatasetError
 from corpus.schema import SHARD
 from corpus.settings import changed
 from pipelines.progress import Beat
@@ -90,7 +91,7 @@ def _parts(home: str, dedupe: str) -> tuple[dict[str, int], dict[str, Part]]:
     fates = removals.read_index(dedupe)
     documents, signatures = manifest.by_unit("documents"), manifest.by_unit("signatures")
     if documents.keys() != fates.keys():
-        raise dataset.DatasetError(
+        raise DatasetError(
             f"{dedupe} was not made from the {len(documents):,} parts in {home}: "
             f"{len(fates.keys() - documents.keys()):,} of its parts are gone, "
             f"{len(documents.keys() - fates.keys()):,} are new; run the build again"

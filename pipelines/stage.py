@@ -17,10 +17,9 @@ from typing import Any
 from corpus import chain, dataset, files, versions
 from corpus.config import Config
 from corpus.counts import Counts
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, DatasetError, StageError, WorkerDiedError
 from corpus.teller import Teller
 from pipelines import options, pool, progress, records, report, sweep, workers
-from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.sweep import UNITS
 
@@ -199,7 +198,7 @@ def run(
             else:
                 for unit in pending:
                     _do(unit, stage.folder, stage.work)
-    except pool.WorkerDiedError as error:
+    except WorkerDiedError as error:
         raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         if stage.again is not None and (planned := stage.again()) is not None:
@@ -308,7 +307,7 @@ def _is_of_these_units(stage: Stage, manifest: dataset.Manifest | None) -> bool:
         return False
     try:
         before = dataset.load(stage.folder)
-    except dataset.DatasetError:
+    except DatasetError:
         return False
     return [unit.fingerprint for unit in before.units] == [unit.fingerprint for unit in manifest.units]
 

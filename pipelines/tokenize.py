@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from corpus import dataset, files, tokenizer, versions
 from corpus.config import Config
 from corpus.counts import Counts
-from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
 from corpus.dedup.rehydrate import repeats
+from corpus.errors import ConfigError, NotThereError
 from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
-from corpus.settings import ConfigError, changed
+from corpus.settings import changed
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.lost import lost, note
 from pipelines.progress import Beat

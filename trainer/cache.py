@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from corpus import files
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError, Signal
 
 ATTEMPTS = 5
 DELAY = 0.25  # seconds before the second attempt, about; doubled before each one after it
@@ -34,7 +34,7 @@ _TEMPORARY = ".tmp-"
 _STALE = 600.0  # seconds after which a temporary file belongs to nobody: writing one takes one or two
 
 
-class StoppedError(RuntimeError):
+class ClosedError(Signal, RuntimeError):
     """Reading was given up because the loader was closed."""
 
 
@@ -42,12 +42,12 @@ def fetch(url: str, offset: int, length: int, checksum: str, stop: threading.Eve
     """Read a range of a file by one request, again with growing, random pauses where that fails.
 
     `checksum` is the XXH3-64 of the bytes. Raises DatasetError when the last of ATTEMPTS has failed or at
-    once where there is no such file, and StoppedError when `stop` is set.
+    once where there is no such file, and ClosedError when `stop` is set.
     """
     cause: Exception | None = None
     for attempt in range(ATTEMPTS):
         if stop.wait(DELAY * 2 ** (attempt - 1) * random.uniform(0.5, 1.5) if attempt else 0):
-            raise StoppedError(url)
+            raise ClosedError(url)
         try:
             data = files.read_range(url, offset, length)
             _check(data, length, checksum)

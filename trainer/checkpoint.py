@@ -31,7 +31,7 @@ import torch.distributed as dist
 import xxhash
 from torch.distributed.checkpoint.api import CheckpointException
 
-from corpus.settings import ConfigError
+from corpus.errors import CheckpointError
 from trainer import contents
 from trainer import state as states
 from trainer.contents import ContentsError
@@ -42,10 +42,6 @@ FACTS = "facts.json"
 _T = TypeVar("_T")
 _CHUNK = 1 << 24  # bytes hashed at once
 _SLOWEST_DISK = timedelta(hours=4)  # how long ranks wait for one of them that writes
-
-
-class CheckpointError(ConfigError):
-    """A checkpoint could not be written or read; the message says which, why, and what can be done."""
 
 
 class Checkpoints:

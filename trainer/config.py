@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from corpus import files, settings
-from corpus.settings import ConfigError, Section
+from corpus.errors import ConfigError
+from corpus.settings import Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 
+from corpus.errors import Signal
+
 NAME = ".metadata"
 
 _MODULE = "torch.distributed.checkpoint"
@@ -26,7 +28,7 @@ _KNOWN = {
 """What a table of contents is made of: plain records, and nothing that acts when it is made."""
 
 
-class ContentsError(Exception):
+class ContentsError(Signal):
     """A file is no table of contents of a checkpoint; the message says why."""
 
 

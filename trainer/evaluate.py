@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from corpus import dataset
 from corpus.deal import VALIDATION
+from corpus.errors import DatasetError
 from trainer.attention import Documents
 from trainer.parallel import World
 from trainer.tokens import HOLD_OUT, Tokens, places
@@ -160,9 +161,7 @@ def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATI
                 best[stream] = heapq.nsmallest(per_stream, [*best.get(stream, []), *rows])
     wanted = [(stream, chosen) for stream in sorted(best) for chosen in best[stream]]
     if not wanted:
-        raise dataset.DatasetError(
-            f"{tokens.folder} has no document of split {split!r} to evaluate by: {HOLD_OUT}"
-        )
+        raise DatasetError(f"{tokens.folder} has no document of split {split!r} to evaluate by: {HOLD_OUT}")
     documents: dict[int, Document] = {}
     for place in sorted({chosen[2] for _, chosen in wanted}):
         held = dataset.read_batch(tokens.folder, *shards[place])

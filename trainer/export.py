@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from corpus import files
-from corpus.dataset import NotThereError
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, NotThereError
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer
 from trainer.generate import controls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from trainer.pieces import BYTE, CONTROL, NORMAL, UNKNOWN, USER, Model, read
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from trainer.model import Cache, Transformer
 from trainer.pieces import CONTROL, UNKNOWN, read

@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpus import files, tokenizer
-from corpus.dataset import DatasetError
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, DatasetError
 from trainer import records, tokens
 from trainer.config import Config
 from trainer.order import Order

@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest as xxh3
 
 from corpus import files
 from corpus.batches import Batches
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.schema import KINDS, token_dtype
 from trainer.cache import Cache, fetch, map_file
 from trainer.gather import SOURCE

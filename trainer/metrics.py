@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from corpus.dataset import Manifest
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import SILENT, Bar, Teller
 from trainer.throughput import Rate
 

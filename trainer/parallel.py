@@ -30,7 +30,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import config
 
 Kind = Literal["alone", "ddp", "fsdp"]

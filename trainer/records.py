@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 _REST = "bring the file back, or name another folder"
 

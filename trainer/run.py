@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, StoppedError
 from corpus.teller import SILENT, Teller
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
@@ -47,14 +47,6 @@ from trainer.throughput import Throughput
 from trainer.tokens import Tokens
 
 _MOST_READ = 32  # times that a step may read a whole corpus: small ones are tried with large batches
-
-
-class StoppedError(Exception):
-    """A signal ended the run; its state is on disk, and the same command goes on."""
-
-    def __init__(self, number: signal.Signals, step: int) -> None:
-        super().__init__(f"{number.name}: stopped after step {step:,}; the same command goes on")
-        self.signal = number
 
 
 def train(

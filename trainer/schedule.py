@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import config
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from trainer import metrics, parallel, tokens
 from trainer.config import Config

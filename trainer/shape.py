@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer.config import Model
 
 ROWS = 128

@@ -27,10 +27,11 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 from torch.serialization import get_crc32_options, set_crc32_options
 
+from corpus.errors import Signal
 from trainer import contents
 
 
-class StateError(Exception):
+class StateError(Signal):
     """A checkpoint holds something else than the state it is loaded into; the message says what differs."""
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from corpus import batches, dataset, files
 from corpus.batches import Batches
-from corpus.dataset import DatasetError, File, Manifest, NotThereError
+from corpus.dataset import File, Manifest
 from corpus.deal import VALIDATION
+from corpus.errors import DatasetError, NotThereError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import Lost, lost
 from trainer.config import Config
@@ -83,7 +84,7 @@ def open(folder: str) -> Tokens:
             "`derlem tokenize` makes them from a corpus"
         )
     if absent := [name for name in _FACTS if name not in facts]:
-        raise dataset.DatasetError(
+        raise DatasetError(
             f"{files.join(where, dataset.MANIFEST)} does not say {', '.join(absent)}: it is damaged; "
             "remove it and run `derlem tokenize` again"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from corpus import files, settings, tokenizer
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import average, identity

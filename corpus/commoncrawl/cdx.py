@@ -12,8 +12,7 @@ import pyarrow as pa
 from corpus.commoncrawl import columns
 from corpus.commoncrawl.config import Selection
 from corpus.commoncrawl.store import MissingError, Store
-from corpus.settings import ConfigError
-from corpus.web.retry import ServerError
+from corpus.errors import ConfigError, ServerError
 
 _ROW = pa.schema(
     [

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.commoncrawl.config import Selection
+from corpus.errors import ConfigError
 from corpus.schema import HITS
-from corpus.settings import ConfigError
 
 # Names and types as in https://github.com/commoncrawl/cc-index-table (src/main/resources/schema).
 SINCE = {"content_languages": "CC-MAIN-2018-39", "content_truncated": "CC-MAIN-2019-47"}

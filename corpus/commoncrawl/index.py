@@ -18,9 +18,8 @@ from corpus.commoncrawl import columns
 from corpus.commoncrawl.config import KIB, MIB, Selection
 from corpus.commoncrawl.ranges import cut, in_order, joined
 from corpus.commoncrawl.store import MissingError, Store
+from corpus.errors import ConfigError, ServerError
 from corpus.schema import HITS
-from corpus.settings import ConfigError
-from corpus.web.retry import ServerError
 
 _FOOTER = 64 * KIB  # holds most footers, so that one request does for the length and the footer
 _MAGIC = b"PAR1"

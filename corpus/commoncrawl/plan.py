@@ -16,8 +16,9 @@ from corpus.commoncrawl import cdx, choose
 from corpus.commoncrawl.config import Access, CommonCrawl, Selection
 from corpus.commoncrawl.records import Hit
 from corpus.commoncrawl.store import opened
+from corpus.errors import ConfigError
 from corpus.schema import HITS
-from corpus.settings import ConfigError, parse
+from corpus.settings import parse
 
 _BATCH = 8192  # rows of a record batch, so that a unit finds its rows without reading the others
 _COLUMNS = ["url", "file", "offset", "length", "digest"]

@@ -20,8 +20,8 @@ from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, SSL
 
 from corpus import files
 from corpus.commoncrawl.config import Access
-from corpus.settings import ConfigError
-from corpus.web.retry import PassingError, Retry, ServerError, retry_after
+from corpus.errors import ConfigError, ServerError, Signal
+from corpus.web.retry import PassingError, Retry, retry_after
 
 _PIECE = 1 << 16
 _BLOCK = 8 << 20  # bytes of one read where a file system, not a server, streams a file
@@ -32,7 +32,7 @@ _S3_CODE = re.compile(r"<Code>(\w+)</Code>")  # such as SlowDown
 _PASSING = frozenset({403, 408, 425, 429})  # 403 is how data.commoncrawl.org says "too fast"; and every 5xx
 
 
-class MissingError(Exception):
+class MissingError(Signal):
     """There is no such file; `detail` is what the server says of it."""
 
     def __init__(self, what: str, detail: str = "") -> None:
@@ -40,7 +40,7 @@ class MissingError(Exception):
         self.detail = detail
 
 
-class BeyondEndError(Exception):
+class BeyondEndError(Signal):
     """The file ends before the range that was asked for begins."""
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from corpus import files
 from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.store import MissingError, Store, opened
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, ServerError
 from corpus.web.codecs import Gzip
 from corpus.web.compression import DamageError, Window, inflate
-from corpus.web.retry import PassingError, ServerError
+from corpus.web.retry import PassingError
 
 _PATH = re.compile(r"(?:[\w.=+-]+/)*[\w.=+-]+?(\.warc\.wet|\.warc)\.gz")
 _CRAWL = re.compile(r"(?:^|/)crawl-data/([\w-]+)/")

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
-from corpus.settings import ConfigError, Section, overlay, parse, read
+from corpus.errors import ConfigError
+from corpus.settings import Section, overlay, parse, read
 from corpus.web.agent import Agent
 
 OptOut = Literal["noindex", "noai", "noimageai", "nofollow", "tdm"]

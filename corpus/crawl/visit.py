@@ -23,6 +23,7 @@ from corpus.crawl.rules import politeness
 from corpus.crawl.rules.host import Host
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.rules.robots import LIMIT
+from corpus.errors import Signal
 from corpus.web.retry import retry_after
 from corpus.web.url import host_of, key, normal_form
 
@@ -41,7 +42,7 @@ class Found:
     refused: dict[str, int]
 
 
-class RoundOverError(Exception):
+class RoundOverError(Signal):
     """The server may not be asked before the round ends."""
 
 

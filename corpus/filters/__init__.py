@@ -6,13 +6,14 @@ all families for a language; the configuration lays its own over them and adds p
 
 from __future__ import annotations
 
+from corpus.errors import PluginError
 from corpus.filters import url
 from corpus.filters.document import Document
 from corpus.filters.drop import Drop
 from corpus.filters.families import FAMILIES, RULES
 from corpus.filters.force import ALL, GIVEN, NAMED, InForce, in_force
 from corpus.filters.judge import Judgement, decide, decide_columns, judge, rule_names, same_values
-from corpus.filters.plugins import Plugin, PluginError, load_plugins
+from corpus.filters.plugins import Plugin, load_plugins
 from corpus.filters.preset import PLUGIN, Preset, load, names, source
 
 __all__ = [

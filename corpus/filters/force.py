@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.config import Filter
+from corpus.errors import ConfigError
 from corpus.filters.document import Document
 from corpus.filters.families import FAMILIES
 from corpus.filters.judge import Judgement, judge
 from corpus.filters.plugins import Plugin, load_plugins
 from corpus.filters.preset import PLUGIN, Preset, load, overlay
-from corpus.settings import ConfigError
 
 SECTION = "filter"
 """The table of the configuration, for messages."""

@@ -18,19 +18,15 @@ from typing import Any
 import numpy as np
 
 from corpus import files
+from corpus.errors import ConfigError, PluginError
 from corpus.filters.document import Document
 from corpus.filters.preset import PLUGIN, Between
-from corpus.settings import ConfigError
 
 GROUP = "derlem.filters"
 """The group of entry points in which a package names its filters."""
 
 _EXPECTED = "expected a number, or True, False, None or a reason as text"
 _SHOWN = 80  # characters of a text in a message
-
-
-class PluginError(ConfigError):
-    """A filter of the user's own failed; the message names filter, line and document."""
 
 
 @dataclass(frozen=True, slots=True)

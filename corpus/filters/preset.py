@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from corpus import files, settings
+from corpus.errors import ConfigError
 from corpus.filters.families import FAMILIES, RULES
 from corpus.filters.family import Family
-from corpus.settings import ConfigError, Section
+from corpus.settings import Section
 
 _FOLDER = resources.files("corpus.filters") / "presets"
 PLUGIN = "plugin"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from corpus import chain, files
-from corpus.dataset import MANIFEST, Manifest, NotThereError, batches, load
+from corpus.dataset import MANIFEST, Manifest, batches, load
+from corpus.errors import NotThereError
 from corpus.schema import KINDS
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from corpus import dataset
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.inspect import rows
 from corpus.inspect.build import Stage, open_build
 from corpus.inspect.differ import Comparison, compare

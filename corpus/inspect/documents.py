@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset
-from corpus.dataset import NotThereError
+from corpus.errors import NotThereError
 from corpus.inspect import rows
 from corpus.inspect import tokens as token_shards
 from corpus.inspect.build import Build, Stage, open_build

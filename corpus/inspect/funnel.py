@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from corpus import chain
-from corpus.counts import Counts, CountsError
+from corpus.counts import Counts
+from corpus.errors import CountsError
 from corpus.inspect.build import Build, Stage
 
 

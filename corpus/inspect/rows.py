@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from corpus import dataset
 from corpus.dataset import File
+from corpus.errors import DatasetError
 
 I64: TypeAlias = NDArray[np.int64]
 
@@ -111,7 +112,7 @@ def take(folder: str, path: str, wanted: Sequence[int] | I64, columns: list[str]
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if lengths else 0
     if len(rows) and int(rows.max()) >= total:
-        raise dataset.DatasetError(
+        raise DatasetError(
             f"{folder}/{path} has {total:,} rows, row {int(rows.max()):,} was asked for: it is not the file "
             f"that the manifest speaks of; run `derlem verify` on the folder"
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import chain, dataset, files, tokenizer
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.inspect.build import Stage
 from corpus.inspect.rows import Condition
 from corpus.tokenizer import MODEL, Tokenizer

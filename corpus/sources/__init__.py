@@ -21,7 +21,7 @@ def read(source: Source, path: str, piece: Piece | None = None, reader: UserFunc
 
     `path` is a local path or an fsspec URL; `reader` is the function of a format of the user's own. Content
     never raises; a missing file does (OSError), and so do a table without the configured text column
-    (ConfigError) and a reader of the user's own that fails (`custom.ReaderError`).
+    (ConfigError) and a reader of the user's own that fails (`ReaderError`).
     """
     # Imported here because `derlem --help` must not wait for pyarrow and the decompressors.
     if reader is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from corpus.errors import ReaderError
 from corpus.items import Item, Items, RawDocument, Rejected
 from corpus.sources.inputs import MIB, moment
 from corpus.sources.jsonl import encodable
@@ -12,10 +13,6 @@ from corpus.usercode import UserFunction
 
 if TYPE_CHECKING:
     from corpus.config import Source
-
-
-class ReaderError(RuntimeError):
-    """A reader of the user's own failed; the message names it, its line and the file that it read."""
 
 
 def read(source: Source, path: str, reader: UserFunction) -> Items:

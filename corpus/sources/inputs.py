@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from corpus import files
+from corpus.errors import ConfigError
 from corpus.items import Unreadable
-from corpus.settings import ConfigError
 
 if TYPE_CHECKING:
     from corpus.config import Source

@@ -13,8 +13,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from corpus import files
+from corpus.errors import ConfigError, Signal
 from corpus.items import Item, Items, Piece, RawDocument, Rejected, Unreadable
-from corpus.settings import ConfigError
 from corpus.sources import blocks
 from corpus.sources.inputs import MIB, moment
 from corpus.sources.pieces import runs_of
@@ -216,7 +216,7 @@ def _validated(batch: Any) -> Any:
     return batch
 
 
-class _ColumnsError(ValueError):
+class _ColumnsError(Signal, ValueError):
     """A table whose columns cannot be told apart."""
 
 

@@ -24,6 +24,7 @@ from typing import IO, Literal
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLParserException, HTMLTree
 
+from corpus.errors import Signal
 from corpus.text import page
 
 Extractor = Literal["resiliparse", "trafilatura"]
@@ -75,7 +76,7 @@ _START_LIMIT_S = 60.0
 _HEADER = struct.Struct("!cQ")
 
 
-class ExtractionError(Exception):
+class ExtractionError(Signal):
     """A page could not be turned into text; `cause` is stable: timeout, crash or error."""
 
     def __init__(self, cause: Literal["timeout", "crash", "error"], detail: str) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import sentencepiece as spm
 
 from corpus import files
-from corpus.dataset import NotThereError
+from corpus.errors import NotThereError
 
 FOLDER = "tokenizer"  # below a build's output folder: where the model that it trains lies
 MODEL = "tokenizer.model"  # its name there, and in the folder of token shards

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from corpus import dataset, tokenizer
-from corpus.dataset import NotThereError
 from corpus.deal import VALIDATION
+from corpus.errors import NotThereError
 
 TIKTOKEN = "tiktoken:"  # before the name of an encoding of the tiktoken package
 

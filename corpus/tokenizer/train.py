@@ -13,10 +13,9 @@ import sentencepiece as spm
 
 from corpus import chain, dataset, files
 from corpus.config import Tokenizer as Settings
-from corpus.dataset import NotThereError
 from corpus.deal import TRAIN
+from corpus.errors import ConfigError, NotThereError
 from corpus.privacy import KINDS
-from corpus.settings import ConfigError
 from corpus.tokenizer import FOLDER, MODEL, Tokenizer
 
 BOS, EOS = "<|begintext|>", "<|endoftext|>"

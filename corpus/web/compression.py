@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from corpus.errors import Signal
 from corpus.web.codecs import LONGEST_WINDOW, Bzip2, Codec, Gzip, Lz4, Xz, Zstd
 
 PIECE = 1 << 16
@@ -22,7 +23,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 
 
-class DamageError(Exception):
+class DamageError(Signal):
     """Compressed bytes that cannot be read on: a stable cause, and what was found where."""
 
     def __init__(self, cause: str, detail: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import brotli
 import zstandard
 
+from corpus.errors import Signal
 from corpus.web.codecs import Deflate, Gzip, Inflater, Zstd
 from corpus.web.compression import PIECE, is_text
 from corpus.web.headers import header_end, parse_fields
@@ -38,7 +39,7 @@ _AT_ONCE_S = 10
 _LINE_END = re.compile(rb"\r?\n")
 
 
-class BodyError(ValueError):
+class BodyError(Signal, ValueError):
     """A body that cannot be decoded: a stable cause, and what was found."""
 
     def __init__(self, cause: str, detail: str) -> None:

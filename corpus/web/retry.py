@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeVar
 
+from corpus.errors import ServerError, Signal
+
 T = TypeVar("T")
 
 _FIRST_TRIES = 3  # of a server that has never answered: more likely its name is wrong, or there is no network
@@ -41,11 +43,7 @@ class Limits(Protocol):
     def max_backoff_s(self) -> float: ...
 
 
-class ServerError(RuntimeError):
-    """A server did not give what was asked for, and asking on would be of no use now."""
-
-
-class PassingError(Exception):
+class PassingError(Signal):
     """A failure that may pass: what was found, how long the server asks to wait, whether bytes came, and
     whether anybody answered at all."""
 

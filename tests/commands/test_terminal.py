@@ -8,8 +8,8 @@ import os
 import pytest
 import typer
 
-from commands.terminal import mendable
-from corpus.settings import ConfigError
+from commands.terminal import reported
+from corpus.errors import ConfigError, DatasetError, NotThereError
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,19 @@ from corpus.settings import ConfigError
         ),
         (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 1, "a file: not written"),
         (ConfigError("key = 1: odd"), 2, "key = 1: odd"),
-        (KeyError("known"), 1, "known"),
+        (DatasetError("lost"), 1, "lost"),
+        (NotThereError("no such part"), 2, "no such part"),
     ],
 )
-def test_an_error_that_a_user_can_mend_is_one_message(
+def test_an_error_that_a_user_can_act_on_is_one_message(
     error: Exception, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(typer.Exit) as ended, mendable(KeyError):
+    with pytest.raises(typer.Exit) as ended, reported():
         raise error
     assert ended.value.exit_code == status
     assert said in capsys.readouterr().err
 
 
 def test_other_errors_keep_their_trace() -> None:
-    with pytest.raises(PermissionError), mendable():
+    with pytest.raises(PermissionError), reported():
         raise PermissionError(errno.EACCES, "denied")

@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from corpus.config import Config, load, parse
-from corpus.settings import ConfigError, Section
+from corpus.errors import ConfigError
+from corpus.settings import Section
 from corpus.template import template
 
 MINIMAL = '[[source]]\nname = "a"\nformat = "warc"\npaths = ["a.warc.gz"]\n'

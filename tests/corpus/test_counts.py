@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.counts import Counts, CountsError
+from corpus.counts import Counts
+from corpus.errors import CountsError
 
 names = st.dictionaries(st.sampled_from("abc"), st.integers(1, 9), max_size=3)
 counts = st.builds(

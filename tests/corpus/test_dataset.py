@@ -12,6 +12,7 @@ from support import write_shards
 
 from corpus import dataset
 from corpus.counts import Counts
+from corpus.errors import DatasetError
 
 
 def gone(path: Path) -> None:
@@ -48,13 +49,13 @@ def test_a_file_that_is_not_what_the_manifest_names_is_told(
 ) -> None:
     name = dataset.load(str(shards)).files("shard")[0].path
     damage(shards / name)
-    with pytest.raises(dataset.DatasetError, match=f"{name}.*derlem verify"):
+    with pytest.raises(DatasetError, match=f"{name}.*derlem verify"):
         read(str(shards), name)
 
 
 def test_a_folder_in_place_of_the_manifest_is_told(shards: Path) -> None:
     a_folder(shards / dataset.MANIFEST)
-    with pytest.raises(dataset.DatasetError, match=r"manifest\.json is damaged"):
+    with pytest.raises(DatasetError, match=r"manifest\.json is damaged"):
         dataset.load(str(shards))
 
 
@@ -103,5 +104,5 @@ def test_a_cut_manifest_is_damaged(tmp_path: Path) -> None:
     data = path.read_bytes()
     for length in range(0, len(data) - 1, 7):
         path.write_bytes(data[:length])
-        with pytest.raises(dataset.DatasetError, match="is damaged"):
+        with pytest.raises(DatasetError, match="is damaged"):
             dataset.load(str(tmp_path))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, DiskFullError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
 
@@ -106,7 +106,7 @@ def test_a_full_disk_is_named_and_nothing_stays(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(files.DiskFullError) as caught:
+    with pytest.raises(DiskFullError) as caught:
         files.write_bytes(str(tmp_path), "a/one.txt", b"1")
     assert str(tmp_path / "a" / "one.txt") in str(caught.value)
     assert os.strerror(number) in str(caught.value)
@@ -123,7 +123,7 @@ try:
         pending.sink.write(b"x" * 4000)  # held in a buffer, which closing would write again
         pending.sink.write(b"x" * 4000)
         pending.sink.write(b"x" * 4000)
-except files.DiskFullError as error:
+except DiskFullError as error:
     print(error)
 """
 

@@ -12,10 +12,9 @@ import pytest
 from small_build import build
 
 import corpus
-from corpus.dataset import NotThereError
+from corpus.errors import ConfigError, NotThereError
 from corpus.filters import RULES
 from corpus.library import RuleValue
-from corpus.settings import ConfigError
 
 __all__ = ["build"]
 

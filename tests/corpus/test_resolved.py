@@ -10,9 +10,9 @@ import pytest
 
 from corpus import filters, settings
 from corpus.config import load, parse
+from corpus.errors import ConfigError
 from corpus.filters import FAMILIES
 from corpus.resolved import resolved
-from corpus.settings import ConfigError
 
 FILE = """
 [[source]]

@@ -19,7 +19,8 @@ from corpus import settings
 from corpus.commoncrawl.config import CommonCrawl
 from corpus.config import Config
 from corpus.crawl.config import Crawl
-from corpus.settings import ConfigError, Section
+from corpus.errors import ConfigError
+from corpus.settings import Section
 from trainer import config as training
 from trainer.scaling.config import Study
 

@@ -13,8 +13,7 @@ from support import texts, write_shards
 
 from corpus import tokenizer
 from corpus.config import Tokenizer as Settings
-from corpus.dataset import DatasetError
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, DatasetError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.compare import compare
 from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, ensure, fit, train

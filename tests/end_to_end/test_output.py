@@ -13,10 +13,9 @@ from support import Command, final_files, texts
 
 from corpus import chain, dataset, files
 from corpus.config import parse
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, StageError
 from corpus.teller import SILENT
 from pipelines import build, extract
-from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.stage import Context
 

@@ -24,10 +24,9 @@ from warcio.checker import Checker
 
 from corpus import dataset
 from corpus.commoncrawl.config import Access, CommonCrawl, Pieces, Selection
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, StageError
 from corpus.teller import SILENT
 from pipelines import commoncrawl, stage
-from pipelines.errors import StageError
 from pipelines.options import Runner
 
 QUIET = SILENT

@@ -24,11 +24,9 @@ from corpus import dataset
 from corpus.crawl.config import Crawl
 from corpus.crawl.state import layout
 from corpus.crawl.state.status import status
-from corpus.dataset import DatasetError
+from corpus.errors import ConfigError, DatasetError, StageError
 from corpus.schema import FETCHES
-from corpus.settings import ConfigError
 from pipelines import crawl
-from pipelines.errors import StageError
 from pipelines.options import Runner
 
 pytestmark = pytest.mark.usefixtures("no_authorities")

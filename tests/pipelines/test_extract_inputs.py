@@ -15,9 +15,9 @@ from support import texts
 
 from corpus import dataset
 from corpus.config import parse
+from corpus.errors import StageError
 from corpus.teller import SILENT
 from pipelines import build
-from pipelines.errors import StageError
 from pipelines.options import Runner
 
 QUIET = SILENT

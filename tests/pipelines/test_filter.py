@@ -11,10 +11,10 @@ import pytest
 from corpus import dataset
 from corpus.config import Config, parse
 from corpus.counts import Counts
+from corpus.errors import StageError
 from corpus.schema import EXTRACTED
 from corpus.teller import SILENT
 from pipelines import filter, stage
-from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.stage import Context
 

@@ -11,6 +11,7 @@ import pytest
 from corpus import files
 from corpus.dedup.bands import EXACT, GRID, NEAR, URL, band_hashes
 from corpus.dedup.store import SignatureStore
+from corpus.errors import LinkingError
 from corpus.schema import PERMUTATIONS, SIGNATURES
 from pipelines import linking
 from pipelines.options import Runner
@@ -147,7 +148,7 @@ def test_rounds_that_do_not_end_fail(
     monkeypatch.setattr(linking, "MAX_ROUNDS", 1)
     paths = write_parts(tmp_path / "parts", rows, [])
     found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
-    with pytest.raises(linking.LinkingError, match=r"after 1 rounds [0-9]+ edges still move"):
+    with pytest.raises(LinkingError, match=r"after 1 rounds [0-9]+ edges still move"):
         linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 2, Runner())
 
 

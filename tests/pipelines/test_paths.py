@@ -14,7 +14,7 @@ from support import texts
 from corpus import files, language
 from corpus.config import Config, located, parse
 from corpus.crawl.state import catalogue, layout
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.sources.inputs import expand
 from corpus.teller import SILENT
 from pipelines import build, extract

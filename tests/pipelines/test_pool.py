@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from corpus.config import Run
+from corpus.errors import UnitError, WorkerDiedError
 from pipelines import options, pool, stage
 from pipelines.options import Runner
 from pipelines.stage import Planned
@@ -45,7 +46,7 @@ def test_the_error_of_a_unit_is_told_and_the_other_workers_end(tmp_path: Path) -
     note = tmp_path / "pid"
     other = f"import os, time\nopen({str(note)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
     failing = until(f"os.path.exists({str(note)!r}) and open({str(note)!r}).read()") + "\n1 / 0"
-    with pytest.raises(pool.UnitError, match=r"^ZeroDivisionError: division by zero$"):
+    with pytest.raises(UnitError, match=r"^ZeroDivisionError: division by zero$"):
         pool.run(exec, [other, failing], 2, tmp_path)
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
@@ -65,7 +66,7 @@ def test_the_error_of_a_unit_is_told_and_the_other_workers_end(tmp_path: Path) -
     ],
 )
 def test_a_worker_that_dies_says_why(tmp_path: Path, code: str, said: list[str]) -> None:
-    with pytest.raises(pool.WorkerDiedError) as died:
+    with pytest.raises(WorkerDiedError) as died:
         pool.run(exec, ["pass", code, "pass"], 2, tmp_path)
     assert [words for words in said if words not in str(died.value)] == []
     assert str(died.value).endswith(f"\nits unit was {code}")
@@ -73,7 +74,7 @@ def test_a_worker_that_dies_says_why(tmp_path: Path, code: str, said: list[str])
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(pool.WorkerDiedError, match="Python could not be started"):
+    with pytest.raises(WorkerDiedError, match="Python could not be started"):
         pool.run(exec, ["pass", "pass"], 2, tmp_path)
 
 

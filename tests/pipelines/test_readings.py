@@ -13,8 +13,8 @@ import pytest
 
 from corpus import dataset
 from corpus.config import Source
+from corpus.errors import ConfigError
 from corpus.items import RawDocument
-from corpus.settings import ConfigError
 from corpus.sources import pieces
 from pipelines import inputs, readings
 from pipelines.inputs import Checksums

@@ -18,6 +18,7 @@ from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.clusters import REMOVAL, SURVIVOR
 from corpus.dedup.store import SignatureStore
+from corpus.errors import DatasetError
 from corpus.schema import DOCUMENTS, SIGNATURES, Kind
 from pipelines import shard
 from pipelines.stage import Context
@@ -209,5 +210,5 @@ def test_a_dedupe_of_other_parts_is_refused(tmp_path: Path) -> None:
     write_stages(tmp_path, [[document(0)], [document(1)]], [])
     parts = dataset.load(str(tmp_path / "filter"))
     dataset.save(str(tmp_path / "filter"), parts.model_copy(update={"units": parts.units[:1]}))
-    with pytest.raises(dataset.DatasetError, match="1 of its parts are gone, 0 are new; run the build again"):
+    with pytest.raises(DatasetError, match="1 of its parts are gone, 0 are new; run the build again"):
         shard.plan(Context(config(tmp_path)))

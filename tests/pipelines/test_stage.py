@@ -15,11 +15,11 @@ from rich.console import Console
 
 from commands.terminal import Terminal
 from corpus import chain, dataset, files, versions
-from corpus.counts import Counts, CountsError
+from corpus.counts import Counts
+from corpus.errors import CountsError, DatasetError, DiskFullError, StageError
 from corpus.schema import REJECTED
 from corpus.teller import SILENT
 from pipelines import stage
-from pipelines.errors import StageError
 from pipelines.options import Runner
 
 QUIET = SILENT
@@ -212,7 +212,7 @@ def test_a_damaged_record_or_manifest_is_written_anew(tmp_path: Path, damage: by
     done: list[str] = []
     manifest = run(plan(tmp_path, writer(done), ["a"]))
     (tmp_path / dataset.MANIFEST).write_bytes(damage)
-    with pytest.raises(dataset.DatasetError, match=r"manifest\.json"):
+    with pytest.raises(DatasetError, match=r"manifest\.json"):
         dataset.load(str(tmp_path))
     (tmp_path / stage.UNITS / f"{manifest.units[0].fingerprint}.json").write_bytes(damage)
     assert run(plan(tmp_path, writer(done), ["a"])) == manifest
@@ -288,7 +288,7 @@ def test_a_stage_may_hold_archives_whose_bytes_are_verified(tmp_path: Path) -> N
 
 
 def test_a_folder_without_manifest_is_unfinished(tmp_path: Path) -> None:
-    with pytest.raises(dataset.DatasetError, match=r"no manifest\.json"):
+    with pytest.raises(DatasetError, match=r"no manifest\.json"):
         dataset.load(str(tmp_path))
 
 
@@ -351,9 +351,7 @@ def test_a_full_disk_is_named_whatever_meets_it_and_the_next_run_goes_on(
         usual(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(
-        (files.DiskFullError, StageError), match=f"{name}: not written: No space left on device"
-    ):
+    with pytest.raises((DiskFullError, StageError), match=f"{name}: not written: No space left on device"):
         run(planned)
     assert not (tmp_path / dataset.MANIFEST).exists()
     assert [path for path in tmp_path.rglob("*") if ".tmp-" in path.name] == []

@@ -16,16 +16,14 @@ from support import texts, write_shards
 from corpus import dataset, files
 from corpus.config import Config, parse
 from corpus.config import Tokenizer as Settings
-from corpus.dataset import DatasetError
 from corpus.dedup.rehydrate import repeats
+from corpus.errors import ConfigError, DatasetError, StageError
 from corpus.schema import TOKENS16
-from corpus.settings import ConfigError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.lost import lost
 from corpus.tokenizer.train import fit
 from pipelines import build, tokenize
-from pipelines.errors import StageError
 from pipelines.options import Runner
 from pipelines.stage import Context
 

@@ -14,7 +14,7 @@ import pytest
 import xxhash
 
 from corpus import files
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from trainer import cache as module
 from trainer.cache import ATTEMPTS, Cache, StoppedError, fetch, map_file, user_folder
 

@@ -34,7 +34,8 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-from trainer.checkpoint import CheckpointError, Checkpoints
+from corpus.errors import CheckpointError
+from trainer.checkpoint import Checkpoints
 from trainer.contents import ContentsError, read
 from trainer.parallel import World
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from corpus import dataset
 from corpus.counts import Counts
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.schema import TOKENS16
 from trainer import evaluate as evaluation
 from trainer import tokens

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from support import texts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from corpus.dataset import DatasetError
+from corpus.errors import ConfigError, DatasetError
 from corpus.privacy import KINDS
-from corpus.settings import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import BOS, EOS, fit
 from trainer import pieces

@@ -10,7 +10,7 @@ from support import texts
 from torch import Tensor
 from torch.nn import functional
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit
 from trainer.attention import Documents

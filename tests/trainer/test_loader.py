@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_shards import Batches, write
 
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.schema import TOKENS32
 from trainer import maps, tokens
 from trainer.loader import Batch, Loader, unpack

@@ -21,7 +21,7 @@ import xxhash
 from token_shards import Batches, write
 
 from corpus import files
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from trainer import cache as cache_module
 from trainer import threads as threads_module
 from trainer import tokens

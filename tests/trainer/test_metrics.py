@@ -16,7 +16,7 @@ from rich.console import Console
 from commands.terminal import Terminal
 from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import metrics
 from trainer.metrics import Journal, Line, open_metrics, read, scalars
 from trainer.throughput import Rate

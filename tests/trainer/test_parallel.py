@@ -17,7 +17,7 @@ from ranks import on_ranks
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import config, parallel
 from trainer.attention import Documents
 from trainer.model import Transformer, build

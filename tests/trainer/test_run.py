@@ -22,12 +22,10 @@ from token_shards import tokenizer, write
 
 from commands.terminal import Terminal
 from corpus import files, settings
-from corpus.dataset import DatasetError
-from corpus.settings import ConfigError
+from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer, identity, metrics, run, selfcheck, tokens, trained
-from trainer.checkpoint import CheckpointError
 from trainer.config import Config
 from trainer.guard import Decision, Guard
 from trainer.identity import Branch
@@ -201,7 +199,7 @@ def _train_slowly(corpus: str, folder: str) -> None:
     run.Run.advance = slowly  # type: ignore[method-assign]
     try:
         train(corpus, Path(folder))
-    except run.StoppedError as stopped:
+    except StoppedError as stopped:
         os._exit(128 + stopped.signal)
 
 

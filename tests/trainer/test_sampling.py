@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 from torch import Tensor
 
-from corpus.settings import ConfigError, parse
+from corpus.errors import ConfigError
+from corpus.settings import parse
 from trainer.sampling import Sampling, draw, draws, penalise, truncate
 
 # Few values, so that there are ties.

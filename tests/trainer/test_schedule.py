@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer.config import Schedule
 from trainer.schedule import Rates, rates
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer.config import Model
 from trainer.model import Transformer
 from trainer.shape import flops, shape

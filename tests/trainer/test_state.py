@@ -15,10 +15,11 @@ from ranks import on_ranks
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from corpus.errors import CheckpointError
 from trainer import config, optim, parallel, state
 from trainer.attention import Documents
 from trainer.average import Ema
-from trainer.checkpoint import CheckpointError, Checkpoints
+from trainer.checkpoint import Checkpoints
 from trainer.guard import Guard
 from trainer.model import build
 from trainer.parallel import World

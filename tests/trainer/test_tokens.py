@@ -9,8 +9,8 @@ import pytest
 from token_shards import write
 
 from corpus import dataset
-from corpus.dataset import DatasetError
-from corpus.settings import ConfigError, parse
+from corpus.errors import ConfigError, DatasetError
+from corpus.settings import parse
 from trainer import tokens
 from trainer.config import Config
 from trainer.loader import Loader

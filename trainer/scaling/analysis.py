@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from corpus.errors import RunsError
 from trainer.scaling.approaches import Frontier, side_by_side
 from trainer.scaling.descent import HUBER, Objective
 from trainer.scaling.diverged import diverged, reasons
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, TIED, Law
 from trainer.scaling.prediction import order, predict
-from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.runs import Runs
 from trainer.scaling.table import Columns, Finding, load
 from trainer.scaling.uncertainty import LEVEL, RESAMPLES, Bootstrap, Profile, around, bootstrap, profile
 

@@ -291,7 +291,7 @@ class _Log(Silent):
 
 
 if __name__ == "__main__":
-    from trainer.run import StoppedError
+    from corpus.errors import StoppedError
 
     try:
         work(read(sys.stdin.read()), _Log())

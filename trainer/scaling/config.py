@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from corpus import files, settings
-from corpus.settings import ConfigError, Section
+from corpus.errors import ConfigError
+from corpus.settings import Section
 from trainer.config import Config, Positive
 
 

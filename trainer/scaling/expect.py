@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from corpus.errors import RunsError
 from trainer.scaling.analysis import choose
 from trainer.scaling.config import Expected
 from trainer.scaling.descent import HUBER, descend
 from trainer.scaling.fit import problem
 from trainer.scaling.laws import Floats, Law
-from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.runs import Runs
 from trainer.scaling.starts import starts
 from trainer.scaling.uncertainty import EDGE
 

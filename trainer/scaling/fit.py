@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from corpus.errors import RunsError
 from trainer.scaling.descent import HUBER, Objective, Problem, descend, polish
 from trainer.scaling.laws import Floats, Law
-from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.runs import Runs
 from trainer.scaling.starts import starts
 
 DESCENTS = 48

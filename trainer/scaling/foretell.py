@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, RunsError
 from trainer.scaling.analysis import choose, repeats
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, TIED
 from trainer.scaling.prediction import predict
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 
 if TYPE_CHECKING:  # a report reads predictions, and torch stays out of it
     from trainer.scaling.grid import Cell

@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import config
 from trainer.optim import LEARNING_RATES
 from trainer.scaling.config import Reference, Study

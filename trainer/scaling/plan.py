@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from trainer import parallel, run, tokens
 from trainer.order import Order

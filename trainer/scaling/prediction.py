@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from corpus.errors import RunsError
 from trainer.scaling.descent import Problem, descend
 from trainer.scaling.fit import Fit, problem
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import Runs, RunsError
+from trainer.scaling.runs import Runs
 from trainer.scaling.starts import starts
 from trainer.scaling.uncertainty import LEVEL
 

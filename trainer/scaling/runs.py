@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.settings import ConfigError
+from corpus.errors import RunsError
 from trainer.scaling.laws import Floats, Logs
-
-
-class RunsError(ConfigError):
-    """Runs that no law may be fitted to: says what was found, in which row, what was expected, what to do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import torch
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from trainer import config
 from trainer.parallel import Stop
-from trainer.run import StoppedError
 from trainer.scaling.cells import Unit, work
 
 LOCK = "study.lock"
@@ -27,10 +26,6 @@ LINES = 12
 _WAIT = 0.2  # seconds between looks at processes
 
 Finished = Callable[[Unit], None]
-
-
-class UnitError(Exception):
-    """Units of a study failed; the message says which, with the end of what they said."""
 
 
 def devices(run: config.Run) -> list[str]:
@@ -59,7 +54,7 @@ def alone(folder: Path) -> Iterator[int]:
 def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
     """Do the units that are not done, each after what it branches from; tell `finished` of each.
 
-    Raises UnitError when all that could be done is, StoppedError after SIGTERM or Ctrl-C.
+    Raises StudyError when all that could be done is, StoppedError after SIGTERM or Ctrl-C.
     """
     open_units = [unit for unit in needed(units) if not unit.done]
     if on:
@@ -141,7 +136,7 @@ def _on_gpus(units: list[Unit], on: Sequence[str], lock: int, finished: Finished
                     undone.discard(unit.folder)
                     finished(unit)
     if failures:
-        raise UnitError("\n".join(failures))
+        raise StudyError("\n".join(failures))
 
 
 def _log(unit: Unit) -> Path:

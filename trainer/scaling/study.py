@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import records

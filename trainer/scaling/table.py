@@ -15,9 +15,10 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
+from corpus.errors import RunsError
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 
 EXACT = "exact"
 """The column that says whether a study's tokenizer keeps all text."""

@@ -13,7 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from corpus.crawl.fetching.response import ResponseParser
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 IDLE_CONNECTIONS = 256
 """Connections that are kept while nothing is asked over them; beyond, those idle for longest are closed."""

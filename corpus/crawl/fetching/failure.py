@@ -10,6 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from corpus.crawl.fetching.network import Refused, Unresolved
 from corpus.crawl.fetching.response import HeaderTooLongError, Message
+from corpus.errors import Signal
 from corpus.web.http import BodyError
 
 Kind = Literal[
@@ -42,7 +43,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """
 
 
-class UrlError(ValueError):
+class UrlError(Signal, ValueError):
     """What was to be fetched is no URL that can be."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from corpus.crawl.config import Network
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.web.ip import Address, destination, is_public
 
 CACHE_S = 300.0

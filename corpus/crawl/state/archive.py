@@ -13,6 +13,7 @@ from typing import Self
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, stays_packed
+from corpus.errors import Signal
 from corpus.web.codecs import Gzip
 from corpus.web.compression import DamageError, Window, inflate
 from corpus.web.warc import LINE_BREAKS, Fields, date, fields_block, record
@@ -22,7 +23,7 @@ _STANDARD = "https://iipc.github.io/warc-specifications/specifications/warc-form
 _MIB = 1 << 20
 
 
-class ArchiveError(ValueError):
+class ArchiveError(Signal, ValueError):
     """A file holds less than it should; `whole` are the bytes at its beginning that are whole records."""
 
     def __init__(self, message: str, whole: int) -> None:

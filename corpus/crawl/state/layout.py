@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corpus import dataset, files
+from corpus.errors import DatasetError
 
 BEGUN = "crawl.json"
 FRONTIER = "frontier"
@@ -64,7 +65,7 @@ def begun(folder: str) -> dict[str, Any] | None:
     advice = "remove it and run the crawl's command again, with its seeds"
     found = _read(folder, BEGUN, advice)
     if found is not None and "seeds" not in found:
-        raise dataset.DatasetError(f"{folder}/{BEGUN} is damaged (no seeds): {advice}")
+        raise DatasetError(f"{folder}/{BEGUN} is damaged (no seeds): {advice}")
     return found
 
 
@@ -84,7 +85,7 @@ def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
         if found is not None and not isinstance(found, dict):
             raise ValueError("not a table of keys")
     except ValueError as error:
-        raise dataset.DatasetError(f"{folder}/{name} is damaged ({error}): {advice}") from None
+        raise DatasetError(f"{folder}/{name} is damaged ({error}): {advice}") from None
     return found
 
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from corpus import dataset, files
 from corpus.crawl.addresses.frontier import FINAL
 from corpus.crawl.state import journal, layout
+from corpus.errors import ConfigError
 from corpus.schema import FETCHES
-from corpus.settings import ConfigError
 
 _RECENT_MS = 60_000
 _COLUMNS = ["host", "outcome", "cause", "started", "bytes"]

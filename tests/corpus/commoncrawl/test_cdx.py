@@ -12,8 +12,7 @@ import pytest
 from corpus.commoncrawl import cdx, choose
 from corpus.commoncrawl.config import Access, Selection
 from corpus.commoncrawl.store import opened
-from corpus.settings import ConfigError
-from corpus.web.retry import ServerError
+from corpus.errors import ConfigError, ServerError
 
 SELECTIONS = [
     {"tlds": ("tr",)},

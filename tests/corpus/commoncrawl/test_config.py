@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from corpus.commoncrawl.config import Access, CommonCrawl, Selection
-from corpus.settings import ConfigError, parse
+from corpus.errors import ConfigError
+from corpus.settings import parse
 
 
 def selection(**values: object) -> Selection:

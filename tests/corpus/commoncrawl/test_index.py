@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from corpus.commoncrawl import index
 from corpus.commoncrawl.config import Access, Selection
 from corpus.commoncrawl.store import Store, opened
+from corpus.errors import ConfigError, ServerError
 from corpus.schema import HITS
-from corpus.settings import ConfigError
-from corpus.web.retry import ServerError
 
 
 def found(store: Store, selection: Selection, pool: Executor) -> pa.Table:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from corpus import dataset
 from corpus.commoncrawl import plan as plans
 from corpus.commoncrawl.config import Access, CommonCrawl, Selection
+from corpus.errors import ConfigError
 from corpus.schema import HITS
-from corpus.settings import ConfigError
 
 
 def config(access: Access, **selection: Any) -> CommonCrawl:

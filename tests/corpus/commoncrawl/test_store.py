@@ -14,8 +14,8 @@ import pytest
 
 from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, _proxy, opened
-from corpus.settings import ConfigError
-from corpus.web.retry import PassingError, ServerError
+from corpus.errors import ConfigError, ServerError
+from corpus.web.retry import PassingError
 
 FAULTS = ["403", "408", "429", "500", "502", "503", "503 0", "504", "reset", "short"]
 

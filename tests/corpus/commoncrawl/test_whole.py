@@ -13,8 +13,7 @@ from corpus import files
 from corpus.commoncrawl import whole
 from corpus.commoncrawl.config import Access
 from corpus.commoncrawl.store import Store, opened
-from corpus.settings import ConfigError
-from corpus.web.retry import ServerError
+from corpus.errors import ConfigError, ServerError
 
 
 def beat(share: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from corpus.crawl.config import load
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 
 @pytest.mark.parametrize("contact", ["https://example.org/crawler", "http://a.org", "crawler@example.org"])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from corpus.errors import ConfigError
 from corpus.filters import Drop, judge
 from corpus.filters.gopher import DUPLICATE, FAMILY, TOP
-from corpus.settings import ConfigError
 from corpus.text.view import view
 from tests.corpus.filters.presets import preset
 

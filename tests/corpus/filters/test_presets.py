@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from corpus.config import Filter
+from corpus.errors import ConfigError
 from corpus.filters import c4, fineweb, gopher, judge, load, names, source
 from corpus.filters.preset import parse
-from corpus.settings import ConfigError
 from corpus.text.view import view
 from tests.corpus.filters.presets import preset
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpus import dataset, files, schema
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.inspect.clusters import _Members, clusters
 
 Build = Callable[..., str]

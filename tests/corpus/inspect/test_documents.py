@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import dataset, files
-from corpus.dataset import DatasetError, File
+from corpus.dataset import File
+from corpus.errors import DatasetError
 from corpus.inspect import rows
 from corpus.inspect.documents import documents, search_pattern
 from corpus.tokenizer import MODEL

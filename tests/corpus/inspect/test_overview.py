@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import dataset, files
-from corpus.dataset import DatasetError
+from corpus.errors import DatasetError
 from corpus.inspect.documents import documents
 from corpus.inspect.overview import _Sample, hosts_of, overview
 

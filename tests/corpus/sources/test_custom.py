@@ -11,9 +11,9 @@ import pytest
 
 from corpus import usercode
 from corpus.config import Source
+from corpus.errors import ConfigError, ReaderError
 from corpus.items import Item, RawDocument, Rejected
-from corpus.settings import ConfigError
-from corpus.sources import custom, read
+from corpus.sources import read
 
 
 def write(folder: Path, code: str) -> Path:
@@ -103,7 +103,7 @@ def test_a_row_that_is_no_document_is_rejected_and_the_next_is_read(
     ],
 )
 def test_a_reader_that_fails_names_its_line_and_the_file(tmp_path: Path, code: str, said: str) -> None:
-    with pytest.raises(custom.ReaderError) as failed:
+    with pytest.raises(ReaderError) as failed:
         items(tmp_path, code)
     message = str(failed.value)
     assert said in message

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from corpus import sources
 from corpus.config import Source
+from corpus.errors import ConfigError
 from corpus.items import Item, Piece, Rejected, Unreadable
-from corpus.settings import ConfigError
 from corpus.sources import blocks
 from corpus.sources.pieces import cut
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.config import Source
+from corpus.errors import ConfigError
 from corpus.items import RawDocument
-from corpus.settings import ConfigError
 from corpus.sources import read
 from corpus.sources.inputs import expand, moment
 

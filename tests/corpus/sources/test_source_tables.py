@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from corpus import files
 from corpus.config import Source
+from corpus.errors import ConfigError
 from corpus.items import Item, RawDocument, Rejected, Unreadable
-from corpus.settings import ConfigError
 from corpus.sources import read
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from corpus.commoncrawl.config import Access
-from corpus.web.retry import PassingError, Retry, ServerError
+from corpus.errors import ServerError
+from corpus.web.retry import PassingError, Retry
 
 
 class Clock:

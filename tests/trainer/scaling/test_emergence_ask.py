@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from commands.scale import app
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, OutputsError
 from trainer.scaling.emergence import breaks, outputs, verdict
 from trainer.scaling.emergence.breaks import Floats
 from trainer.scaling.emergence.figure import draw
-from trainer.scaling.emergence.outputs import Output, OutputsError
+from trainer.scaling.emergence.outputs import Output
 
 SIZES = np.geomspace(1e5, 3e8, 8)
 X = np.log(SIZES)

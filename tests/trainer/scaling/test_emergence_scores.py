@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.scaling.emergence.outputs import Output, OutputsError
+from corpus.errors import OutputsError
+from trainer.scaling.emergence.outputs import Output
 from trainer.scaling.emergence.scores import (
     METRICS,
     brier,

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from corpus.errors import RunsError
 from trainer.scaling.descent import HUBER, SQUARES, Objective, descend
 from trainer.scaling.fit import fit, problem
 from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, Law
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 
 TRUTH = {
     "chinchilla": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corpus import settings
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer import schedule
 from trainer.scaling import config, grid
 from trainer.scaling.cells import configured, units

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.reproduce import TABLES
+from corpus.errors import RunsError
 from trainer.config import Model
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build, words
@@ -25,7 +26,6 @@ from trainer.scaling.report.facts import Answer, Kind, Report
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.source import STUDY, Asked, load
-from trainer.scaling.runs import RunsError
 from trainer.scaling.table import Columns
 from trainer.scaling.uncertainty import Interval
 from trainer.shape import shape

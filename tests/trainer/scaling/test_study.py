@@ -21,17 +21,16 @@ from ranks import process
 from token_shards import write
 
 from corpus import settings
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import run
-from trainer.run import StoppedError
 from trainer.scaling import foretell, study
 from trainer.scaling.cells import DONE, configured
 from trainer.scaling.config import Study
 from trainer.scaling.plan import plan
-from trainer.scaling.spread import UnitError, alone, spread
+from trainer.scaling.spread import alone, spread
 
 QUIET = SILENT
 
@@ -341,7 +340,7 @@ def test_units_spread_over_devices_in_processes_of_their_own(
     (second.path / "thesis.tex").touch()
     seen: list[str] = []
     with alone(tmp_path) as lock:
-        with pytest.raises(UnitError, match=rf"(?s){second.name} ended with status 1.*no run of derlem"):
+        with pytest.raises(StudyError, match=rf"(?s){second.name} ended with status 1.*no run of derlem"):
             spread(units, ["", " "], lock, lambda unit: seen.append(unit.name))
         assert seen == [first.name, cell.name]
         assert not left.path.exists()  # what hangs on the one that failed

@@ -13,10 +13,11 @@ import pytest
 from rich.console import Console
 
 from commands.render.fit import show
+from corpus.errors import RunsError
 from trainer.scaling.analysis import choose, fit_table
 from trainer.scaling.diverged import diverged
 from trainer.scaling.laws import CHINCHILLA
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 from trainer.scaling.table import Columns, bits_per_byte, load
 
 NAMES = Columns(loss=("loss",), params="N", tokens="D", run="run")

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from corpus.errors import RunsError
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, DATA, REPETITION
 from trainer.scaling.prediction import conformal, order, predict
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 from trainer.scaling.uncertainty import around, bootstrap, profile
 
 TRUTH = np.array([7.0, 0.6, 0.35])

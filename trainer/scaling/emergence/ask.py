@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from trainer.attention import Documents
 from trainer.evaluate import FORWARD_TOKENS, pack

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import files
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import Teller
 from trainer.scaling.emergence import family, outputs, page, survey, verdict
 from trainer.scaling.emergence.verdict import Ability

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from corpus import dataset, files, settings
 from corpus.counts import Counts
+from corpus.errors import ConfigError
 from corpus.schema import TOKENS16
-from corpus.settings import ConfigError, Section
+from corpus.settings import Section
 from corpus.teller import Teller
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.train import fit

@@ -36,13 +36,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from corpus.settings import ConfigError
+from corpus.errors import OutputsError
 
 _TINY = 1e-4  # what a probability may exceed 1 by, rounded in half precision
-
-
-class OutputsError(ConfigError):
-    """A table of outputs cannot be used; the message names row, column, value and what is expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.teller import Teller
 from trainer import trained
 from trainer.identity import RESULT, RUN

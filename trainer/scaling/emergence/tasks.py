@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from trainer.scaling.emergence import turkish
 
 LANGUAGES = ("tr", "en")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

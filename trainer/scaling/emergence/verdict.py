@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from corpus.errors import OutputsError
 from trainer.scaling.emergence import breaks
-from trainer.scaling.emergence.outputs import Output, OutputsError
+from trainer.scaling.emergence.outputs import Output
 from trainer.scaling.emergence.scores import (
     METRICS,
     SHARP,

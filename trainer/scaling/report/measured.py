@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from corpus.errors import RunsError
 from trainer.scaling.analysis import HELD_OUT, Analysis, analyse, choose, repeated
 from trainer.scaling.approaches import Frontier, approach_1, approach_2, approach_3
 from trainer.scaling.conventions import CONVENTIONS
@@ -17,7 +18,7 @@ from trainer.scaling.laws import CHINCHILLA, Floats
 from trainer.scaling.prediction import Predictions, order, predict
 from trainer.scaling.report.compare import Comparison, compare_all
 from trainer.scaling.report.source import Run, Source
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 from trainer.scaling.uncertainty import LEVEL, Bootstrap, Interval, bootstrap
 
 DESCENTS = 16

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
+from corpus.errors import RunsError
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.conventions import CONVENTIONS
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import Runs, RunsError, runs
+from trainer.scaling.runs import Runs, runs
 from trainer.scaling.table import EXACT, Columns, Finding, check, read
 from trainer.shape import Shape
 

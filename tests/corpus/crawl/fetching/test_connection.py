@@ -11,7 +11,7 @@ from rich.console import Console
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching import connection
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.web.agent import Agent
 from pipelines import crawl
 from pipelines.options import Runner

@@ -19,7 +19,7 @@ from corpus.crawl.config import Crawl, Network
 from corpus.crawl.fetching import network
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher
 from corpus.crawl.fetching.network import Guard, Refused, Unresolved, literal
-from corpus.settings import ConfigError
+from corpus.errors import ConfigError
 from corpus.web.agent import Agent
 from corpus.web.ip import is_public
 

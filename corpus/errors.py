@@ -1,0 +1,145 @@
+"""The errors that a user reads, as one tree; the message says what was found, where, and what to do.
+
+    DerlemError                 ends a command with status 1
+    ├── ConfigError             what the user wrote cannot be used; ends it with status 2
+    │   ├── PluginError
+    │   ├── NotThereError       (a DatasetError, too)
+    │   ├── CheckpointError
+    │   ├── RunsError
+    │   └── OutputsError
+    ├── DatasetError
+    │   └── NotThereError
+    ├── CountsError
+    ├── ReaderError
+    ├── TooManyRejectedError
+    ├── PercolationError
+    ├── LinkingError
+    ├── UnitError
+    ├── WorkerDiedError
+    ├── StageError
+    ├── StudyError
+    ├── ServerError
+    ├── StoppedError
+    └── DiskFullError
+
+An error that one module raises for another to catch is a Signal; it stands beside its module.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from typing import ClassVar, cast
+
+
+class DerlemError(Exception):
+    """What a user can act on: a command prints the message without a trace and ends with `status`."""
+
+    status: ClassVar[int] = 1
+
+
+class Signal(Exception):  # noqa: N818  (not an error of its own: what the catcher makes of it may be one)
+    """What one module tells another; it is caught inside the package."""
+
+
+class ConfigError(DerlemError, ValueError):
+    """The configuration cannot be used; the message names key, value and what is allowed."""
+
+    status = 2
+
+
+class PluginError(ConfigError):
+    """A filter of the user's own failed; the message names filter, line and document."""
+
+
+class CheckpointError(ConfigError):
+    """A checkpoint could not be written or read; the message says which, why, and what can be done."""
+
+
+class RunsError(ConfigError):
+    """No law can be fitted to these runs; the message names the row, what was found and what was expected."""
+
+
+class OutputsError(ConfigError):
+    """A table of outputs cannot be used; the message names row, column, value and what is expected."""
+
+
+class DatasetError(DerlemError, ValueError):
+    """A dataset is missing, unfinished or damaged; the message says where and what to do."""
+
+
+class NotThereError(DatasetError, ConfigError):
+    """What the user named, a dataset or a part of one, is not there."""
+
+
+class CountsError(DerlemError, ValueError):
+    """The counts do not add up: a document was lost or counted twice."""
+
+
+class ReaderError(DerlemError, RuntimeError):
+    """A reader of the user's own failed; the message names it, its line and the file that it read."""
+
+
+class ServerError(DerlemError, RuntimeError):
+    """A server did not return what was asked for, and another request would not help now."""
+
+
+class StageError(DerlemError, RuntimeError):
+    """A stage could not finish; the message names the unit and the cause. Finished units are kept."""
+
+
+class WorkerDiedError(DerlemError, RuntimeError):
+    """A worker process ended before its work; the message says how, and what can be done."""
+
+
+class UnitError(DerlemError, RuntimeError):
+    """The work on a unit raised an error; the message is that error's type and text."""
+
+
+class TooManyRejectedError(DerlemError, ValueError):
+    """More of an input is unreadable than the configuration allows."""
+
+
+class PercolationError(DerlemError, ValueError):
+    """One cluster holds an implausible share of the corpus: unrelated pages are being chained together."""
+
+
+class LinkingError(DerlemError, RuntimeError):
+    """The components did not settle; the message says what was found and what to do."""
+
+
+class StudyError(DerlemError, RuntimeError):
+    """Units of a study failed; the message says which, with the end of what they said."""
+
+
+class StoppedError(DerlemError):
+    """A signal ended the run; its state is on disk, and the same command resumes it."""
+
+    def __init__(self, number: signal.Signals, step: int) -> None:
+        super().__init__(number, step)
+        self.signal, self.step = number, step
+
+    def __str__(self) -> str:
+        return f"{self.signal.name}: stopped after step {self.step:,}; run the same command again to resume"
+
+
+class DiskFullError(DerlemError, OSError):
+    """A disk, or the user's share of it, takes no more; the message says which."""
+
+    def __init__(self, number: int, path: str) -> None:
+        super().__init__(number, os.strerror(number))
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[DiskFullError], tuple[int, str]]:  # it comes from worker processes
+        return DiskFullError, (cast(int, self.errno), self.path)
+
+    def __str__(self) -> str:
+        if self.errno == errno.EFBIG:
+            return f"{self.path}: not written: {self.strerror}; raise the limit on file sizes (ulimit -f)"
+        try:
+            free = f", {shutil.disk_usage(os.path.dirname(self.path) or '.').free:,} bytes are free"
+        except OSError:
+            free = ""
+        return f"{self.path}: not written: {self.strerror}{free}; make room on that disk"
