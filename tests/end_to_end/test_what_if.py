@@ -1,0 +1,140 @@
+"""`what-if` predicts what a rebuild does to each document, on the demo's crawl and on Turkish text."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pack
+import pytest
+import zstandard
+from support import ROOT, command
+
+from corpus.inspect.build import open_build
+from corpus.whatif import WhatIf, what_if
+
+OVERRIDES = [
+    "filter.limits.tur_Latn.gopher.alphabetic_words=0.9",
+    'filter.limits."*"."gopher.min_words"=false',
+    'filter.limits."*"."gopher.min_words"=200',
+    'filter.limits.tur_Latn={"fineweb.sentence_lines"=0.6,"gopher.top_2_gram_chars"=0.05}',
+    "filter.language.min_scores={tur_Latn=0.99}",
+    'filter.language.keep=["eng_Latn"]',
+    'filter.presets.tur_Latn="c4-tfds"',  # measures again: it removes other lines
+    'filter.limits.tur_Latn={"fineweb.short_line_chars"=80,"fineweb.short_lines"=0.5}',
+    'filter.blocked_url_words=["ekmek", "1"]',
+]
+SLICE = ("mevzuat-dirty-sample", "libreoffice-help", "cpp-docs-mt")
+DOCUMENTS = 60  # of each file of the slice
+
+Fates = list[dict[str, Any]]
+
+
+class Built(NamedTuple):
+    """A build up to the filter stage: its configuration and what became of every text."""
+
+    path: Path
+    fates: Fates
+
+
+def fates(corpus: Path) -> Fates:
+    """Return source, language, words and rule of every text, in the order of the extracted files."""
+    return list(
+        open_build(str(corpus)).table("measured", ["source", "language", "words", "rule"]).to_pylist()
+    )
+
+
+def built(path: Path) -> Built:
+    command("build", path, "--until", "filter", "--workers", "1")
+    return Built(path, fates(path.parent / "corpus"))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("demo")
+    text = (ROOT / "examples" / "corpus.toml").read_text(encoding="utf-8")
+    for there, here in (("../demo/crawl/rounds/*/warc/", ""), ("../demo/corpus", "corpus")):
+        assert there in text
+        text = text.replace(there, here)
+    (folder / "corpus.toml").write_text(text, encoding="utf-8")
+    pack.write_warc(folder / "kitaplik.warc.gz")
+    return built(folder / "corpus.toml")
+
+
+def lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        yield from io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def turkish(tmp_path_factory: pytest.TempPathFactory, shared_data: Callable[[str], Path]) -> Built:
+    data = shared_data("text-tr")
+    folder = tmp_path_factory.mktemp("text-tr")
+    sources = ""
+    for name in SLICE:
+        kept = islice(lines(data / f"{name}.jsonl.zst"), DOCUMENTS)
+        (folder / f"{name}.jsonl").write_text("".join(kept), encoding="utf-8")
+        sources += f'[[source]]\nname = "{name}"\nformat = "jsonl"\npaths = ["{name}.jsonl"]\n'
+    path = folder / "corpus.toml"
+    path.write_text(f'output = "corpus"\n{sources}', encoding="utf-8")
+    return built(path)
+
+
+def check(before: Built, override: str, folder: Path) -> WhatIf:
+    """Compare what `what-if` tells with a rebuild in a copy; return the prediction."""
+    shutil.copytree(before.path.parent, folder / "copy")
+    corpus = folder / "copy" / "corpus"
+    told = what_if(str(corpus), [override])
+    command(
+        "build", folder / "copy" / "corpus.toml", "--until", "filter", "--set", override, "--workers", "1"
+    )
+    after = fates(corpus)
+    assert len(after) == len(before.fates)
+    for (source, language), change in told.changes.items():
+        for rows, documents, words in (
+            (before.fates, change.documents, change.words),
+            (after, change.new_documents, change.new_words),
+        ):
+            kept = [
+                row["words"]
+                for row in rows
+                if not row["rule"] and (row["source"], row["language"]) == (source, language)
+            ]
+            assert (documents, words) == (len(kept), sum(kept)), (source, language)
+    assert set(told.changes) == {(row["source"], row["language"]) for row in after}
+    pairs = [(old["rule"], new["rule"]) for old, new in zip(before.fates, after, strict=True)]
+    assert told.given_back == Counter(old for old, new in pairs if old and not new)
+    assert told.taken == Counter(new for old, new in pairs if new and not old)
+    return told
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_the_demo_is_rebuilt_as_predicted(demo: Built, override: str, tmp_path: Path) -> None:
+    check(demo, override, tmp_path)
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_turkish_text_is_rebuilt_as_predicted(turkish: Built, override: str, tmp_path: Path) -> None:
+    check(turkish, override, tmp_path)
+
+
+def test_the_overrides_change_the_fate_of_documents(demo: Built, turkish: Built) -> None:
+    moved = Counter[str]()
+    for build in (demo, turkish):
+        for override in OVERRIDES:
+            found = what_if(str(build.path.parent / "corpus"), [override])
+            moved[override] += sum(found.given_back.values()) + sum(found.taken.values())
+    still = [override for override in OVERRIDES if not moved[override]]
+    assert still == [], "an override that moves no document tests nothing"
+
+
+def test_the_command_tells_what_the_function_tells(demo: Built) -> None:
+    corpus = demo.path.parent / "corpus"
+    said = json.loads(command("what-if", corpus, "--set", OVERRIDES[0], "--json").stdout)
+    assert said == what_if(str(corpus), OVERRIDES[:1]).as_dict()
