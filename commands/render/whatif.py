@@ -15,16 +15,14 @@ _CHARACTERS = 600  # of a document that is shown
 
 def render_what_if(found: WhatIf, console: Console) -> None:
     """Print documents and words by source and language, the rules, and the documents that were drawn."""
-    shown = table("source", "language", "documents", "would be", "", "words", "would be", "")
+    shown = table("source", "language", "documents", "change", "words", "change")
     for change in found.changes.values():
         if change.documents or change.new_documents:
-            more, words = change.new_documents - change.documents, change.new_words - change.words
-            numbers = (change.documents, change.new_documents, more, change.words, change.new_words, words)
-            before, after, moved, had, has, moved_words = numbers
+            documents, words = change.new_documents - change.documents, change.new_words - change.words
             row(
                 shown,
-                *(change.source, change.language, count(before), count(after), _signed(moved)),
-                *(count(had), count(has), _signed(moved_words)),
+                *(change.source, change.language),
+                *(count(change.documents), _signed(documents), count(change.words), _signed(words)),
             )
     console.print(shown)
     say(console, f"given back: {_rules(found.given_back)}")
@@ -37,7 +35,7 @@ def render_what_if(found: WhatIf, console: Console) -> None:
 
 
 def _signed(number: int) -> str:
-    return f"{number:+,}" if number else ""
+    return f"{number:+,}" if number else "-"
 
 
 def _rules(numbers: Mapping[str, int]) -> str:
