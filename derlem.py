@@ -13,7 +13,7 @@ if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered fro
 
 import typer
 
-from commands import build, commoncrawl, crawl, look, tokenizer, train, whatif
+from commands import build, commoncrawl, cost, crawl, look, tokenizer, train, whatif
 from commands.terminal import CORPUS, Group
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ def _derlem(
 app.add_typer(build.app)
 app.add_typer(look.app)
 app.add_typer(whatif.app)
+app.add_typer(cost.app)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=CORPUS)
 app.add_typer(crawl.app)
 app.add_typer(commoncrawl.app)

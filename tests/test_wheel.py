@@ -61,15 +61,16 @@ def test_the_installed_command_answers(installed: Path, tmp_path: Path) -> None:
     assert "inspect" in answer.stdout
 
 
-def test_the_wheel_carries_presets_and_the_neighbour_model(installed: Path, tmp_path: Path) -> None:
+def test_the_wheel_carries_presets_prices_and_the_neighbour_model(installed: Path, tmp_path: Path) -> None:
     code = (
         "import corpus; print(corpus.__file__)\n"
-        "from corpus import filters, language\n"
+        "from corpus import filters, language, prices\n"
         "print('fineweb2-tur' in filters.names())\n"
+        "print('dataflow' in prices.load().workers)\n"
         "print(language.identify('Kitaplıkta bugün yeni gelen kitapları raflara yerleştirdik.').code)\n"
     )
     answer = run([str(installed.parent / "python"), "-c", code], tmp_path)
     assert answer.returncode == 0, answer.stderr
-    where, presets, code = answer.stdout.split()
+    where, presets, priced, code = answer.stdout.split()
     assert Path(where).is_relative_to(installed.parents[1])
-    assert (presets, code) == ("True", "tur_Latn")
+    assert (presets, priced, code) == ("True", "True", "tur_Latn")

@@ -1,4 +1,4 @@
-"""The Dockerfiles: a linter finds nothing, and what they take from the repository is there."""
+"""The Dockerfiles: a linter finds nothing, and what they take from the repository exists."""
 
 from __future__ import annotations
 

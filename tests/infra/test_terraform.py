@@ -89,7 +89,7 @@ def fqn(kind: str) -> str:
 
 
 def inner(kind: Any) -> str | None:
-    """Return the type of a nested block, None where a property is no block."""
+    """Return the type of a nested block, None where a property is a value."""
     if "fqn" in kind:
         return kind["fqn"] if kind["fqn"].startswith("@cdktf/") else None
     if "collection" in kind:

@@ -1,0 +1,45 @@
+"""What a planned training run takes follows from its shape, its tokens and a GPU's peak."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from corpus.errors import ConfigError
+from trainer import config
+from trainer.cost import plan
+from trainer.shape import flops, shape
+from trainer.throughput import PEAKS
+
+
+def test_hours_by_hand() -> None:
+    loaded = config.load("124m")
+    found = plan(loaded, 32_768, "H100", 8, 0.5)
+    step = loaded.data.length * loaded.data.batch
+    assert found.tokens == -(-loaded.data.tokens // step) * step
+    per_token = flops(shape(loaded.model, 32_768), (loaded.data.length + 1) / 2)
+    assert found.flops == pytest.approx(per_token * found.tokens)
+    assert found.hours == pytest.approx(found.flops / (PEAKS["H100"] * 0.5) / 3600)
+    assert found.wall_hours == pytest.approx(found.hours / 8)
+
+
+def test_a_phase_of_longer_windows_costs_more() -> None:
+    plain = config.load("124m", ["data.tokens=1_000_000_000"])
+    phased = config.load(
+        "124m",
+        ["data.tokens=1_000_000_000", "data.phases=[{tokens = 500_000_000, length = 8192, batch = 64}]"],
+    )
+    assert plan(phased, 32_768, "H100", 1, 0.4).flops > 1.05 * plan(plain, 32_768, "H100", 1, 0.4).flops
+
+
+def test_a_gpu_without_a_known_peak_is_refused() -> None:
+    with pytest.raises(ConfigError, match="its peak is not known"):
+        plan(config.load("tiny"), 600, "Abacus", 1, 0.4)
+
+
+def test_the_plan_needs_no_torch() -> None:
+    code = "import sys, trainer.cost; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

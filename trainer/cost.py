@@ -1,0 +1,53 @@
+"""What a planned training run takes: operations by its shape and tokens, hours of GPUs by their peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpus.errors import ConfigError
+from trainer.config import Config
+from trainer.shape import flops, shape
+from trainer.throughput import PEAKS, peak
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A planned run: `hours` are those of all GPUs together, `wall_hours` how long it lasts."""
+
+    parameters: int
+    tokens: int
+    flops: float
+    gpu: str
+    gpus: int
+    mfu: float
+    hours: float
+
+    @property
+    def wall_hours(self) -> float:
+        """Return the hours from start to end."""
+        return self.hours / self.gpus
+
+
+def plan(config: Config, vocabulary: int, gpu: str, gpus: int, mfu: float) -> Training:
+    """Return what a run takes on GPUs that reach a share `mfu` of their peak in bfloat16.
+
+    Evaluation, checkpoints and what a preemption repeats are not in it. ConfigError for a GPU whose peak is
+    not known.
+    """
+    top = peak(gpu, "bfloat16")
+    if top is None:
+        raise ConfigError(f"--gpu {gpu}: its peak is not known; known are {', '.join(PEAKS)}")
+    sizes = shape(config.model, vocabulary)
+    operations, tokens = 0.0, 0
+    for count, length, batch in _phases(config):
+        rounded = -(-count // (batch * length)) * batch * length
+        tokens += rounded
+        operations += rounded * flops(sizes, (length + 1) / 2)
+    return Training(sizes.parameters, tokens, operations, gpu, gpus, mfu, operations / (top * mfu) / 3600)
+
+
+def _phases(config: Config) -> list[tuple[int, int, int]]:
+    """Return the tokens, the window length and the batch of each phase, the last one included."""
+    data = config.data
+    found = [(each.tokens, each.length or data.length, each.batch or data.batch) for each in data.phases]
+    return [*found, (data.tokens - sum(count for count, _, _ in found), data.length, data.batch)]
