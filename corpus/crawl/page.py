@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer
 from corpus.crawl.links import Link, read, refresh
+from corpus.crawl.rows import Address
 from corpus.crawl.rules import optout
 from corpus.web.http import media_of, page_media
 from corpus.web.url import normal_form
@@ -38,12 +38,12 @@ def is_wanted(status: int, fields: Mapping[str, str]) -> bool:
     return status != 200 or media_of(fields.get("content-type", "")) != "other"
 
 
-def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool = False) -> Verdict:
+def judge(answer: Answer, asked: Address, settings: Crawl, reserved: bool = False) -> Verdict:
     """Judge the answer to a row of the frontier; `reserved` is what tdmrep.json says of it."""
     if answer.status == 304:
         return _honoured(Verdict("unchanged"), answer, settings, reserved)
     if answer.status in REDIRECTS:
-        redirect = _redirect(answer, asked["hops"], settings.limits.redirects)
+        redirect = _redirect(answer, asked.hops, settings.limits.redirects)
         return _honoured(redirect, answer, settings, reserved)
     if answer.status != 200:
         return Verdict("failed", "status", str(answer.status))
@@ -51,7 +51,7 @@ def judge(answer: Answer, asked: dict[str, Any], settings: Crawl, reserved: bool
     if media is None:
         found = answer.headers.get("content-type", "none")[:200]
         return Verdict("dropped", "media", found, links=refresh(answer.headers, answer.url))
-    same = bool(asked["digest"]) and answer.digest == asked["digest"]
+    same = bool(asked.digest) and answer.digest == asked.digest
     outcome = "unchanged" if same else "kept"
     detail = f"{CUT_SHORT}{answer.truncated}" if answer.truncated else ""
     if media == "text":

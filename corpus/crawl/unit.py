@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,11 +19,13 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.page import Verdict
+from corpus.crawl.rows import LONGEST_FIELD, Address, Fetch, HostRow
 from corpus.crawl.rules.host import LONG_AGO, Host
 from corpus.crawl.rules.politeness import Pace
-from corpus.crawl.state import journal
+from corpus.crawl.state import events, journal
 from corpus.crawl.state.archive import Archive, ArchiveError, Earlier, Place
-from corpus.crawl.visit import Found, Row, Visit
+from corpus.crawl.state.events import Closed, Fetched, Noted
+from corpus.crawl.visit import Found, Visit
 from corpus.web.url import host_of
 
 Beat = Callable[[int, int, float], None]
@@ -31,7 +33,6 @@ Beat = Callable[[int, int, float], None]
 _ARCHIVED = ("kept", "redirect", "unchanged")
 _FOUND = 4_000_000
 _RING = 20  # redirects that a ring has at most; those of limits.redirects are fewer
-_FIELD = 1_000  # characters of a header field that are noted; a longer ETag is none that can be sent back
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Task:
 class Progress:
     """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
 
-    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` [HOSTS, JSON] as they were noted
+    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` as they were noted
     last, `since` the pages that each gave after that; `redirects` by address; `end` is the segment and length
     of the archive by then.
     """
@@ -61,7 +62,7 @@ class Progress:
     settled: set[int] = field(default_factory=set)
     tried: dict[int, int] = field(default_factory=dict)
     found: set[int] = field(default_factory=set)
-    hosts: dict[str, Row] = field(default_factory=dict)
+    hosts: dict[str, HostRow] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
     kept: int = 0
@@ -71,31 +72,31 @@ class Progress:
     def read(cls, home: Path) -> Progress:
         """Read the journal in a unit's working folder; without one, nothing was done."""
         progress = cls()
-        for event in journal.events(home):
-            if "host" in event:
-                name = event["host"]["host"]
-                progress.hosts[name] = progress.hosts.get(name, {}) | event["host"]
+        for event in events.read(home):
+            if isinstance(event, Noted):
+                name = event.host.host
+                progress.hosts[name] = event.after(progress.hosts.get(name))
                 progress.since[name] = 0
-            else:
+            elif isinstance(event, Fetched):
                 progress._add(event)
         return progress
 
-    def _add(self, event: Row) -> None:
-        fetch = event["fetch"]
-        if fetch["outcome"] in FINAL:
-            self.settled.add(fetch["key"])
-            self.kept += fetch["outcome"] == "kept"
-        if fetch["outcome"] == AGAIN:
-            self.tried[fetch["key"]] = fetch["tries"]
-        elif fetch["outcome"] == "redirect":
-            self.redirects[fetch["url"]] = fetch["location"]
-        for link in event["links"]:
-            self.meets(link["key"])
-        is_page = fetch["outcome"] != "asked" and fetch.get("status") in (200, 304)
-        self.since[fetch["host"]] = self.since.get(fetch["host"], 0) + is_page
-        self.since.setdefault(host_of(fetch["url"]), 0)  # where the robots.txt of another host led to
-        if event["end"]:
-            self.end = (event["end"][0], event["end"][1])
+    def _add(self, event: Fetched) -> None:
+        fetch = event.fetch
+        if fetch.outcome in FINAL:
+            self.settled.add(fetch.key)
+            self.kept += fetch.outcome == "kept"
+        if fetch.outcome == AGAIN:
+            self.tried[fetch.key] = fetch.tries
+        elif fetch.outcome == "redirect":
+            self.redirects[fetch.url] = fetch.location
+        for link in event.links:
+            self.meets(link.key)
+        is_page = fetch.outcome != "asked" and fetch.status in (200, 304)
+        self.since[fetch.host] = self.since.get(fetch.host, 0) + is_page
+        self.since.setdefault(host_of(fetch.url), 0)  # where the robots.txt of another host led to
+        if event.end is not None:
+            self.end = event.end
 
     def meets(self, key: int) -> bool:
         """Take note of a link; say whether it is new.
@@ -152,7 +153,7 @@ class Unit:
             for server in waiting:
                 places = servers[server]
                 rows = self._rows(places)
-                hosts = {name: self._host(name) for name in sorted({row["host"] for row in rows})}
+                hosts = {name: self._host(name) for name in sorted({row.host for row in rows})}
                 if rows:
                     await Visit(hosts, rows, self).run()
 
@@ -170,23 +171,22 @@ class Unit:
             start = end
         return found
 
-    def _rows(self, places: list[range]) -> list[Row]:
+    def _rows(self, places: list[range]) -> list[Address]:
         """Return the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
-        rows = [row for at in places for row in self._due.slice(at.start, len(at)).to_pylist()]
+        rows = (Address(**row) for at in places for row in self._due.slice(at.start, len(at)).to_pylist())
         tried = self._progress.tried
         return [
-            {**row, "tries": tried.get(row["key"], row["tries"])}
+            replace(row, tries=tried.get(row.key, row.tries))
             for row in rows
-            if row["key"] not in self._progress.settled
+            if row.key not in self._progress.settled
         ]
 
     def _host(self, name: str) -> Host:
         """Return what is known of a host: from the journal, else from the rounds before."""
         now, settings = datetime.now(UTC), self.settings.politeness
-        noted = self._progress.hosts.get(name)
-        row = _host_of_json(noted) if noted is not None else None
+        row = self._progress.hosts.get(name)
         if row is None and name in self._places:
-            row = self._known.slice(self._places[name], 1).to_pylist()[0]
+            row = HostRow(**self._known.slice(self._places[name], 1).to_pylist()[0])
         host = Host.from_row(row, settings, now) if row is not None else Host(name)
         host.pages += self._progress.since.get(name, 0)
         return host
@@ -206,8 +206,8 @@ class Unit:
         for host in self._progress.since:  # the last request may have been just before the unit was stopped
             noted = self._progress.hosts.get(host)
             if noted is not None:
-                wait(host, _moment(noted["not_before"]))
-            wait(host, now + timedelta(seconds=max(usual, noted["delay_s"] if noted is not None else 0.0)))
+                wait(host, noted.not_before)
+            wait(host, now + timedelta(seconds=max(usual, noted.delay_s if noted is not None else 0.0)))
         return {server: Pace(moment) for server, moment in ready.items()}
 
     def pace(self, url: str) -> Pace:
@@ -228,95 +228,89 @@ class Unit:
             target = self._redirects[target]
         return False
 
-    def note(self, row: Row, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
+    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""
-        fresh = [link for link in found.rows if self._progress.meets(link["key"])]
+        fresh = [link for link in found.rows if self._progress.meets(link.key)]
         place = None
         if verdict.outcome in _ARCHIVED and isinstance(result, Answer):
             place = self._archive.add(result, _facts(row, verdict), _earlier(row))
         fetch = _fetch(row, verdict, result, place)
-        end = [place.segment, place.end] if place is not None else None
-        self._journal.write({"fetch": fetch, "links": fresh, "refused": found.refused, "end": end})
+        end = (place.segment, place.end) if place is not None else None
+        self._write(Fetched(fetch, fresh, found.refused, end))
         if verdict.outcome == "redirect":
-            self._redirects[row["url"]] = verdict.location
+            self._redirects[row.url] = verdict.location
         if verdict.outcome in FINAL:
-            self._progress.settled.add(row["key"])
+            self._progress.settled.add(row.key)
             self._progress.kept += verdict.outcome == "kept"
             settled = len(self._progress.settled)
             self._beat(settled, self._progress.kept, settled / len(self._due))
 
     def remember(self, host: Host) -> None:
         """Journal what is known of a host; its rules, which may be long, once."""
-        row, rules = _host_as_json(host), (host.robots_fetched, hash(host.tdm_body))
-        if self._told.get(host.name) == rules:
-            del row["robots"], row["tdm"]
+        rules = host.robots_fetched, hash(host.tdm_body)
+        self._write(Noted(host.as_row(), has_rules=self._told.get(host.name) != rules))
         self._told[host.name] = rules
-        self._journal.write({"host": row})
+
+    def _write(self, event: events.Event) -> None:
+        self._journal.write(events.as_json(event))
 
     def close(self) -> list[tuple[str, int]]:
-        """Close archive and journal; give the archive's files with their numbers of records."""
+        """Close archive and journal; return the archive's files with their numbers of records."""
         archives = self._archive.close()
-        self._journal.write({"closed": archives})
+        self._write(Closed(archives))
         self._journal.close()
         return archives
 
 
-def _fetch(row: Row, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Row:
-    """Return the row [FETCHES] of an outcome, as JSON has it."""
-    fetch = {name: row[name] for name in ("key", "url", "host", "depth", "tries", "referrer")}
-    fetch["outcome"], fetch["cause"], fetch["detail"] = verdict.outcome, verdict.cause, verdict.detail
-    fetch["location"], fetch["optouts"] = verdict.location, ", ".join(verdict.optouts)
+def _fetch(row: Address, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Fetch:
+    """Return the outcome of a URL as it is stored."""
+    fetch = Fetch(
+        row.key,
+        row.url,
+        row.host,
+        verdict.outcome,
+        verdict.cause,
+        verdict.detail,
+        location=verdict.location,
+        optouts=", ".join(verdict.optouts),
+        depth=row.depth,
+        tries=row.tries,
+        referrer=row.referrer,
+    )
     if result is not None:
-        fetch["started"] = _milliseconds(result.started)
-        fetch["seconds"], fetch["address"] = round(result.seconds, 4), result.address
+        started, seconds = events.milliseconds(result.started), round(result.seconds, 4)
+        fetch = replace(fetch, started=started, seconds=seconds, address=result.address)
     if isinstance(result, Answer):
-        fetch["status"], fetch["media"], fetch["bytes"] = (
-            result.status,
-            result.media[:_FIELD],
-            len(result.body),
+        fetch = replace(
+            fetch,
+            status=result.status,
+            media=result.media[:LONGEST_FIELD],
+            bytes=len(result.body),
+            digest=result.digest if result.content else row.digest,
+            etag=_condition(result, "etag", row.etag),
+            modified=_condition(result, "last-modified", row.modified),
         )
-        fetch["digest"] = result.digest if result.content else row.get("digest", "")
-        for name, field in (("etag", "etag"), ("modified", "last-modified")):
-            value = result.headers.get(field, row.get(name, "") if result.status == 304 else "")
-            # by it a server could call unchanged what was not whole; what our own limit cut stays so
-            is_whole = result.truncated in ("", "length")
-            fetch[name] = value if len(value) <= _FIELD and is_whole else ""
-    if place is not None:
-        fetch["file"], fetch["offset"] = place.file, place.offset
-    return fetch
+    return fetch if place is None else replace(fetch, file=place.file, offset=place.offset)
 
 
-def _facts(row: Row, verdict: Verdict) -> dict[str, object]:
+def _condition(answer: Answer, name: str, earlier: str) -> str:
+    """Return a header field by which a later crawl asks whether a page has changed; "" where it must not."""
+    value = answer.headers.get(name, earlier if answer.status == 304 else "")
+    # by it a server could call unchanged what was not whole; what our own limit cut stays so
+    is_whole = answer.truncated in ("", "length")
+    return value if len(value) <= LONGEST_FIELD and is_whole else ""
+
+
+def _facts(row: Address, verdict: Verdict) -> dict[str, object]:
     """Return the fields of an answer's metadata record, by Heritrix's names where it has them."""
-    facts = {"via": row["referrer"], "hopsFromSeed": row["depth"], "outlinks": len(verdict.links)}
+    facts = {"via": row.referrer, "hopsFromSeed": row.depth, "outlinks": len(verdict.links)}
     return {**facts, **({"optouts": ", ".join(verdict.optouts)} if verdict.optouts else {})}
 
 
-def _earlier(row: Row) -> Earlier | None:
-    return Earlier(row["digest"], row["fetched"]) if row["fetched"] is not None else None
+def _earlier(row: Address) -> Earlier | None:
+    return Earlier(row.digest, row.fetched) if row.fetched is not None else None
 
 
 def _server(host: str) -> str:
     """Return the name of an origin's server: ports and schemes share it."""
     return urlsplit(host).hostname or ""
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-_MOMENTS = ("robots_fetched", "not_before")
-
-
-def _host_as_json(host: Host) -> Row:
-    row = host.as_row()
-    return {**row, "robots": row["robots"].decode("latin-1"), **{m: _milliseconds(row[m]) for m in _MOMENTS}}
-
-
-def _host_of_json(row: Row) -> Row:
-    moments = {name: _moment(row[name]) for name in _MOMENTS}
-    return {**row, "robots": row["robots"].encode("latin-1"), **moments}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from corpus.crawl import page
 from corpus.crawl.addresses import sitemap
@@ -19,6 +19,7 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.links import Link
 from corpus.crawl.page import Verdict
+from corpus.crawl.rows import Address, Outlink
 from corpus.crawl.rules import politeness
 from corpus.crawl.rules.host import Host
 from corpus.crawl.rules.politeness import Pace
@@ -26,8 +27,6 @@ from corpus.crawl.rules.robots import LIMIT
 from corpus.errors import Signal
 from corpus.web.retry import retry_after
 from corpus.web.url import host_of, key, normal_form
-
-Row = dict[str, Any]
 
 _HOPS = 5  # RFC 9309, section 2.3.1.2
 _TDM_LIMIT = 1 << 20
@@ -38,7 +37,7 @@ _BUSY = frozenset((429, 503))  # a server that says so has had enough for the ti
 class Found:
     """The links of an answer: rows [OUTLINKS], and how many each rule left out."""
 
-    rows: list[Row]
+    rows: list[Outlink]
     refused: dict[str, int]
 
 
@@ -60,7 +59,7 @@ class Tools(Protocol):
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request."""
 
-    def note(self, row: Row, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
+    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Journal what became of an address, and archive the answer where it is to be kept."""
 
     def remember(self, host: Host) -> None:
@@ -73,12 +72,12 @@ class Tools(Protocol):
 class Visit:
     """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
 
-    def __init__(self, hosts: dict[str, Host], rows: Iterable[Row], tools: Tools) -> None:
+    def __init__(self, hosts: dict[str, Host], rows: Iterable[Address], tools: Tools) -> None:
         """Take hosts by origin and the rows [FRONTIER] that are due, best first by origin."""
         self._hosts = hosts
-        self._queues: dict[str, deque[Row]] = {name: deque() for name in hosts}
+        self._queues: dict[str, deque[Address]] = {name: deque() for name in hosts}
         for row in rows:
-            self._queues[row["host"]].append(row)
+            self._queues[row.host].append(row)
         self._tools = tools
         self._settings = tools.settings
         self._pace = tools.pace(next(iter(hosts)))
@@ -102,8 +101,8 @@ class Visit:
             if is_unreachable or self._is_down(host):  # a try of each; another round may find the server well
                 cause = "robots.unreachable" if is_unreachable else "host.down"
                 for row in self._queues[host.name]:
-                    if row["key"] not in self._tried:
-                        self._again(_tried_again(row), cause, "", None)
+                    if row.key not in self._tried:
+                        self._again(row.tried_again(), cause, "", None)
             host.not_before = self._pace.ready
             self._tools.remember(host)
 
@@ -224,7 +223,7 @@ class Visit:
 
     async def _asked(self, host: Host, url: str, kind: str) -> Answer | Failure:
         result = await self._ask(host, url)
-        self._note(_blank(host, url), Verdict("asked", kind), result)
+        self._note(_asked_once(host, url), Verdict("asked", kind), result)
         return result
 
     def _drop_origin(self, host: Host, failure: Failure) -> None:
@@ -271,7 +270,7 @@ class Visit:
                 target = normal_form(result.headers.get("location", ""), result.url)
                 host.find_sitemaps([target] if target is not None else [])
             self._sitemap_tries[url] += 1
-            row = {**_blank(host, url), "tries": self._sitemap_tries[url]}
+            row = replace(_asked_once(host, url), tries=self._sitemap_tries[url])
             self._note(row, Verdict("asked", "sitemap", links=tuple(links)), result)
             may_pass = result.passing if isinstance(result, Failure) else result.status in page.PASSING
             if may_pass and self._sitemap_tries[url] <= self._settings.politeness.retries:
@@ -281,17 +280,17 @@ class Visit:
 
     # ------------------------------------------------------------ pages
 
-    async def _page(self, host: Host, queue: deque[Row]) -> None:
+    async def _page(self, host: Host, queue: deque[Address]) -> None:
         """Settle the address that is due first; RoundOverError leaves it there."""
         row = queue[0]
-        refusal = self._refusal(host, row["url"])
+        refusal = self._refusal(host, row.url)
         if refusal is not None:
             self._note(queue.popleft(), Verdict("dropped", refusal), None)
             return
-        known = {"If-None-Match": row["etag"], "If-Modified-Since": row["modified"]}
+        known = {"If-None-Match": row.etag, "If-Modified-Since": row.modified}
         conditions = {name: value for name, value in known.items() if value}
-        result = await self._ask(host, row["url"], conditions, page.is_wanted)
-        row = _tried_again(queue.popleft())
+        result = await self._ask(host, row.url, conditions, page.is_wanted)
+        row = queue.popleft().tried_again()
         if isinstance(result, Failure) and not result.passing:
             self._note(row, Verdict("failed", result.kind, result.detail), result)
         elif isinstance(result, Failure):
@@ -302,10 +301,10 @@ class Visit:
             host.pages += result.status in (200, 304)
             self._note(row, self._verdict(result, row, host), result)
 
-    def _verdict(self, answer: Answer, row: Row, host: Host) -> Verdict:
+    def _verdict(self, answer: Answer, row: Address, host: Host) -> Verdict:
         try:
-            verdict = page.judge(answer, row, self._settings, host.reserved(row["url"]))
-            if verdict.outcome == "redirect" and self._tools.leads_back(row["url"], verdict.location):
+            verdict = page.judge(answer, row, self._settings, host.reserved(row.url))
+            if verdict.outcome == "redirect" and self._tools.leads_back(row.url, verdict.location):
                 ring = verdict.location[:200]
                 return replace(verdict, outcome="failed", cause="redirect.loop", detail=ring, links=())
             return verdict
@@ -320,64 +319,52 @@ class Visit:
             return "optout.tdm"
         return None
 
-    def _again(self, row: Row, cause: str, detail: str, result: Answer | Failure | None) -> None:
+    def _again(self, row: Address, cause: str, detail: str, result: Answer | Failure | None) -> None:
         """Put an address that may succeed later last in the queue, or give it up after so many tries."""
-        self._tried.add(row["key"])
-        last = row["tries"] > self._settings.politeness.retries
+        self._tried.add(row.key)
+        last = row.tries > self._settings.politeness.retries
         self._note(row, Verdict("failed" if last else "retry", cause, detail), result)
-        if not last and not self._is_left(self._hosts[row["host"]]):
-            self._queues[row["host"]].append(row)
+        if not last and not self._is_left(self._hosts[row.host]):
+            self._queues[row.host].append(row)
 
-    def _note(self, row: Row, verdict: Verdict, result: Answer | Failure | None) -> None:
+    def _note(self, row: Address, verdict: Verdict, result: Answer | Failure | None) -> None:
         self._tools.note(row, verdict, result, self._outlinks(row, verdict.links))
 
-    def _outlinks(self, row: Row, links: Iterable[Link]) -> Found:
+    def _outlinks(self, row: Address, links: Iterable[Link]) -> Found:
         """Sort links into those that belong to the crawl and those that a rule leaves out."""
-        rows: list[Row] = []
+        rows: list[Outlink] = []
         refused: Counter[str] = Counter()
         settings = self._settings
         for link in links:
             if link.nofollow and "nofollow" in settings.politeness.honour:
                 refused["optout.nofollow"] += 1
                 continue
-            if link.via == "redirect" and row["hops"] >= settings.limits.redirects:
+            if link.via == "redirect" and row.hops >= settings.limits.redirects:
                 refused["redirect.many"] += 1  # a page that leads on by itself, as Refresh does, counts too
                 continue
-            depth = row["depth"] + (link.via in ("link", "sitemap"))
+            depth = row.depth + (link.via in ("link", "sitemap"))
             refusal = self._tools.boundary.refusal(link.url, depth)
             if refusal is not None:
                 refused[refusal] += 1
                 continue
             rows.append(
-                {
-                    "key": key(link.url),
-                    "url": link.url,
-                    "host": host_of(link.url),
-                    "depth": depth,
-                    "priority": priority(link.url, link.hint, settings.scope.language),
-                    "referrer": row["url"],
-                    "via": link.via,
-                    "hops": row["hops"] + 1 if link.via == "redirect" else 0,
-                }
+                Outlink(
+                    key=key(link.url),
+                    url=link.url,
+                    host=host_of(link.url),
+                    depth=depth,
+                    priority=priority(link.url, link.hint, settings.scope.language),
+                    referrer=row.url,
+                    via=link.via,
+                    hops=row.hops + 1 if link.via == "redirect" else 0,
+                )
             )
         return Found(rows, dict(refused))
 
 
-def _blank(host: Host, url: str) -> Row:
-    """Return a row for an address that the frontier does not hold, and that is asked for."""
-    return {
-        "key": key(url),
-        "url": url,
-        "host": host.name,
-        "depth": 0,
-        "tries": 1,
-        "hops": 0,
-        "referrer": "",
-    }
-
-
-def _tried_again(row: Row) -> Row:
-    return {**row, "tries": row["tries"] + 1}
+def _asked_once(host: Host, url: str) -> Address:
+    """Return a row for a URL that the frontier does not hold, and that is asked for."""
+    return Address(key(url), url, host.name, tries=1)
 
 
 def _breaks_off(answer: Answer) -> bool:

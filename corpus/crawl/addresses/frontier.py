@@ -11,8 +11,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from corpus.crawl.config import Limits
+from corpus.crawl.rows import Address
 from corpus.schema import FRONTIER, HOSTS, OUTLINKS
-from corpus.web.url import domain_of, host_of, key
+from corpus.web.url import domain_of
 
 Keys = NDArray[np.uint64]
 
@@ -28,21 +29,14 @@ def from_seeds(seeds: Sequence[str], earlier: pa.Table | None = None) -> pa.Tabl
 
     The pages of an earlier crawl are asked for again with what it noted (ETag, date, digest).
     """
-    rows = [_row(url, via="seed", priority=_SEED_PRIORITY) for url in seeds]
+    rows = [Address.of(url, via="seed", priority=_SEED_PRIORITY) for url in seeds]
     for page in earlier.to_pylist() if earlier is not None else ():
         noted = {name: page[name] for name in ("etag", "modified", "digest")} | {"fetched": page["started"]}
-        rows.append(_row(page["url"], via="recrawl", depth=page["depth"], **noted))
-    table = pa.Table.from_pylist(rows, FRONTIER.schema())
+        rows.append(Address.of(page["url"], via="recrawl", depth=page["depth"], **noted))
+    table = pa.Table.from_pylist([row.values() for row in rows], FRONTIER.schema())
     # where a seed was kept before, the row that knows more stays
     order = np.lexsort((np.array(pc.equal(table["via"], "seed")), _keys(table)))
     return _unique(table.take(order))
-
-
-def _row(url: str, *, via: str, depth: int = 0, priority: float = 0.0, **noted: object) -> dict[str, object]:
-    blank = {"referrer": "", "hops": 0, "due": False, "tries": 0}
-    unknown = {"etag": "", "modified": "", "digest": "", "fetched": None}
-    place = {"key": key(url), "url": url, "host": host_of(url)}
-    return {**place, **blank, **unknown, "via": via, "depth": depth, "priority": priority, **noted}
 
 
 def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Keys) -> pa.Table:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from corpus.crawl.config import Politeness
+from corpus.crawl.rows import HostRow
 from corpus.crawl.rules.optout import Tdm
 from corpus.crawl.rules.robots import Robots, decide
 
@@ -40,38 +40,38 @@ class Host:
     sitemap_urls: int = 0
 
     @classmethod
-    def from_row(cls, row: dict[str, Any], settings: Politeness, now: datetime) -> Host:
+    def from_row(cls, row: HostRow, settings: Politeness, now: datetime) -> Host:
         """Take a host from its row [HOSTS]; rules that are older than the settings allow are forgotten."""
         host = cls(
-            name=row["host"],
-            delay_s=row["delay_s"],
-            not_before=row["not_before"],
-            pages=row["pages"],
-            sitemaps=list(row["sitemaps"]),
-            sitemaps_read=row["sitemaps_read"],
-            sitemap_urls=row["sitemap_urls"],
+            name=row.host,
+            delay_s=row.delay_s,
+            not_before=row.not_before,
+            pages=row.pages,
+            sitemaps=list(row.sitemaps),
+            sitemaps_read=row.sitemaps_read,
+            sitemap_urls=row.sitemap_urls,
         )
-        host.learn(row["robots_status"], row["robots"], row["robots_fetched"])
-        if row["tdm"]:
-            host.learn_tdm(row["tdm"])
+        host.learn(row.robots_status, row.robots, row.robots_fetched)
+        if row.tdm:
+            host.learn_tdm(row.tdm)
         host.expire(settings, now)
         return host
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> HostRow:
         """Return the host's row [HOSTS]."""
-        return {
-            "host": self.name,
-            "robots_status": self.robots_status,
-            "robots": self.robots_body,
-            "robots_fetched": self.robots_fetched,
-            "tdm": self.tdm_body,
-            "delay_s": self.delay_s,
-            "not_before": self.not_before,
-            "pages": self.pages,
-            "sitemaps": self.sitemaps,
-            "sitemaps_read": self.sitemaps_read,
-            "sitemap_urls": self.sitemap_urls,
-        }
+        return HostRow(
+            host=self.name,
+            robots_status=self.robots_status,
+            robots=self.robots_body,
+            robots_fetched=self.robots_fetched,
+            tdm=self.tdm_body,
+            delay_s=self.delay_s,
+            not_before=self.not_before,
+            pages=self.pages,
+            sitemaps=list(self.sitemaps),
+            sitemaps_read=self.sitemaps_read,
+            sitemap_urls=self.sitemap_urls,
+        )
 
     def learn(self, status: int, body: bytes, fetched: datetime) -> None:
         """Take note of a robots.txt: its HTTP status (0: it could not be reached) and its body."""

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from corpus import dataset, files
 from corpus.crawl.addresses.frontier import FINAL
-from corpus.crawl.state import journal, layout
+from corpus.crawl.rows import Fetch
+from corpus.crawl.state import events, layout
+from corpus.crawl.state.events import Fetched
 from corpus.errors import ConfigError
 from corpus.schema import FETCHES
 
@@ -44,20 +46,20 @@ class Status:
         """Begin a round."""
         self.round, self.is_finished, self.due, self.waiting = number, False, due, waiting
 
-    def add(self, fetch: dict[str, Any], links: int) -> None:
-        """Count what became of an address [columns of FETCHES], and the new links that it gave."""
-        is_final = fetch["outcome"] in FINAL
+    def add(self, fetch: Fetch, links: int) -> None:
+        """Count what became of an address, and the new links that it gave."""
+        is_final = fetch.outcome in FINAL
         self.due -= is_final
         self.waiting += links
-        self.outcomes[fetch["outcome"]] += 1
-        if fetch["cause"]:
-            self.causes[f"{fetch['outcome']}: {fetch['cause']}"] += 1
-        started = fetch.get("started")
+        self.outcomes[fetch.outcome] += 1
+        if fetch.cause:
+            self.causes[f"{fetch.outcome}: {fetch.cause}"] += 1
+        started = fetch.started
         if started is None:
             return
         self.requests += 1
-        self.bytes += fetch.get("bytes", 0)
-        self._hosts.add(fetch["host"])
+        self.bytes += fetch.bytes
+        self._hosts.add(fetch.host)
         if is_final:
             self._settled.append(started)
             while self._settled[0] < started - _RECENT_MS:
@@ -125,10 +127,10 @@ class Watch:
         """Read what units have noted since the last look; on this machine also those still at work."""
         fs, root = files.filesystem(self._home)
         for work in sorted(Path(root).glob(f"{layout.UNITS}/*.work")) if files.is_local(self._home) else ():
-            for event, end in journal.events_from(work, self._looked.get(work.stem, 0)):
+            for event, end in events.read_from(work, self._looked.get(work.stem, 0)):
                 self._looked[work.stem] = end
-                if "fetch" in event:
-                    self.status.add(event["fetch"], len(event["links"]))
+                if isinstance(event, Fetched):
+                    self.status.add(event.fetch, len(event.links))
         for path in sorted(fs.glob(f"{root}/{FETCHES.name}/*.arrow")):
             unit = re.split(r"[-.]", path)[-2]
             if unit not in self._looked:
@@ -141,8 +143,9 @@ class Watch:
             self.status.add(fetch, 0)
 
 
-def _rows(home: str, path: str) -> Iterator[dict[str, Any]]:
+def _rows(home: str, path: str) -> Iterator[Fetch]:
     """Yield some columns of a file of FETCHES, times in milliseconds as the journal has them."""
     for batch in dataset.batches(home, path, _COLUMNS):
         at = batch.schema.get_field_index("started")
-        yield from batch.set_column(at, "started", pc.cast(batch["started"], "int64")).to_pylist()
+        for row in batch.set_column(at, "started", pc.cast(batch["started"], "int64")).to_pylist():
+            yield Fetch(key=0, url="", **row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from corpus.crawl import page
 from corpus.crawl.config import Crawl
+from corpus.crawl.rows import Address
 
 URL = "https://a.example/x"
-ROW = {"hops": 0, "digest": ""}
+ROW = Address.of(URL)
 SETTINGS = Crawl()
 
 
@@ -37,7 +39,7 @@ def test_nofollow_is_about_the_links_of_a_page_and_not_about_where_it_went() -> 
 def test_a_page_that_is_unchanged_but_withheld_now_is_not_stored_again() -> None:
     assert judged(304, b"", x_robots_tag="noindex") == ("dropped optout.noindex", [])
     same = answer(URL, b"<p>x", x_robots_tag="noai")
-    assert page.judge(same, {**ROW, "digest": same.digest}, SETTINGS).outcome == "dropped"
+    assert page.judge(same, replace(ROW, digest=same.digest), SETTINGS).outcome == "dropped"
 
 
 @pytest.mark.parametrize("values", [("1", "1"), ("0", "1"), ("1, 1",), ("1",)])

@@ -24,10 +24,11 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.response import Truncated
 from corpus.crawl.page import Verdict
+from corpus.crawl.rows import Address
 from corpus.crawl.rules.host import Host
 from corpus.crawl.state import harvest, journal
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
-from corpus.crawl.visit import Found, _blank
+from corpus.crawl.visit import Found
 from corpus.schema import FRONTIER, HOSTS
 
 HOSTS_, PAGES = 3, 12
@@ -192,7 +193,7 @@ def unit_with(tmp_path: Path, known: list[dict[str, Any]]) -> Unit:
     """Return a unit of http://www0.test, ... of whose hosts `known` [columns of HOSTS] is known."""
     with Web({}) as served:
         given = task(tmp_path, served)
-    blank = Host("").as_row()
+    blank = Host("").as_row().values()
     table = pa.Table.from_pylist([{**blank, **row} for row in known], HOSTS.schema())
     with dataset.create(str(tmp_path), "h.arrow", HOSTS, FINGERPRINT) as slot:
         slot.arrow.write(table)
@@ -211,7 +212,7 @@ def test_after_a_stop_each_server_that_was_asked_is_left_alone_for_its_pause(tmp
     unit = unit_with(tmp_path, [])
     later = datetime.now(UTC) + timedelta(hours=1)
     unit.remember(Host("http://www0.test", not_before=later))
-    row = {**_blank(Host("http://www1.test"), "http://far.test/robots.txt")}
+    row = replace(Address.of("http://far.test/robots.txt"), host="http://www1.test")
     unit.note(row, Verdict("asked", "robots"), None, Found([], {}))
     now = datetime.now(UTC)
     politeness = unit.settings.politeness.model_copy(update={"delay_s": 5.0})
@@ -241,9 +242,9 @@ def test_the_rules_of_a_host_are_journaled_once_and_come_back(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("length", "noted"), [(1_000, 1_000), (1_001, 0)])
 def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, noted: int) -> None:
-    row = _blank(Host("http://a.test"), "http://a.test/")
-    fetch = _fetch(row, Verdict("kept"), answer(row["url"], etag="e" * length), None)
-    assert len(fetch["etag"]) == noted
+    row = Address.of("http://a.test/")
+    fetch = _fetch(row, Verdict("kept"), answer(row.url, etag="e" * length), None)
+    assert len(fetch.etag) == noted
 
 
 @pytest.mark.parametrize(
@@ -251,19 +252,19 @@ def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, note
     [("", "e"), ("length", "e"), ("disconnect", ""), ("time", ""), ("unspecified", "")],
 )
 def test_no_server_can_call_unchanged_what_was_not_whole(truncated: Truncated, noted: str) -> None:
-    row = _blank(Host("http://a.test"), "http://a.test/")
-    cut = replace(answer(row["url"], b"<p>x", etag="e", last_modified="e"), truncated=truncated)
+    row = Address.of("http://a.test/")
+    cut = replace(answer(row.url, b"<p>x", etag="e", last_modified="e"), truncated=truncated)
     fetch = _fetch(row, Verdict("kept"), cut, None)
-    assert (fetch["etag"], fetch["modified"]) == (noted, noted)
+    assert (fetch.etag, fetch.modified) == (noted, noted)
 
 
 def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -> None:
     known = {"etag": '"1"', "modified": "then", "digest": "sha1:X"}
-    row = {**_blank(Host("http://a.test"), "http://a.test/"), **known}
-    fetch = _fetch(row, Verdict("unchanged"), answer(row["url"], status=304), None)
-    assert {name: fetch[name] for name in known} == known
-    fetch = _fetch(row, Verdict("kept"), answer(row["url"], b"<p>new"), None)
-    assert (fetch["etag"], fetch["modified"]) == ("", "")
+    row = Address.of("http://a.test/", **known)
+    fetch = _fetch(row, Verdict("unchanged"), answer(row.url, status=304), None)
+    assert {name: getattr(fetch, name) for name in known} == known
+    fetch = _fetch(row, Verdict("kept"), answer(row.url, b"<p>new"), None)
+    assert (fetch.etag, fetch.modified) == ("", "")
 
 
 def test_no_server_is_always_the_first(tmp_path: Path) -> None:

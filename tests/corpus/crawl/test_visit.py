@@ -18,10 +18,11 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
+from corpus.crawl.rows import Address, HostRow
 from corpus.crawl.rules.host import LONG_AGO, Host
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.visit import Found, Visit
-from corpus.web.url import host_of, key
+from corpus.web.url import host_of
 
 A, S = "http://a.test", "https://a.test"
 Reply = Answer | Failure | Callable[[str], Answer | Failure]
@@ -45,8 +46,8 @@ class Bench:
         self.paces: dict[str, Pace] = {}
         self.asked: list[str] = []
         self.times: list[tuple[str, float, float]] = []
-        self.noted: list[tuple[dict[str, Any], Verdict, Found]] = []
-        self.remembered: dict[str, dict[str, Any]] = {}
+        self.noted: list[tuple[Address, Verdict, Found]] = []
+        self.remembered: dict[str, HostRow] = {}
 
     def pace(self, url: str) -> Pace:
         server = host_of(url).partition("://")[2].partition(":")[0]
@@ -64,9 +65,7 @@ class Bench:
         self.times.append((url, begun, asyncio.get_running_loop().time()))
         return reply if reply is not None else answer(url, status=404)
 
-    def note(
-        self, row: dict[str, Any], verdict: Verdict, result: Answer | Failure | None, found: Found
-    ) -> None:
+    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         self.noted.append((row, verdict, found))
 
     def remember(self, host: Host) -> None:
@@ -85,14 +84,13 @@ class Bench:
             else Host(name)
             for name in names
         }
-        blank = {"depth": 0, "tries": 0, "hops": 0, "referrer": "", "etag": "", "modified": "", "digest": ""}
-        rows = [{**blank, "key": key(url), "url": url, "host": host_of(url), "fetched": None} for url in urls]
-        asyncio.run(Visit(hosts, sorted(rows, key=lambda row: str(row["host"])), self).run())
+        rows = sorted(map(Address.of, urls), key=lambda row: row.host)
+        asyncio.run(Visit(hosts, rows, self).run())
         return self
 
     def outcomes(self) -> dict[str, str]:
         """Return what became of each page last."""
-        pages = [(row["url"], verdict) for row, verdict, _ in self.noted if verdict.outcome != "asked"]
+        pages = [(row.url, verdict) for row, verdict, _ in self.noted if verdict.outcome != "asked"]
         return {url: f"{verdict.outcome} {verdict.cause}".strip() for url, verdict in pages}
 
     def end_round_after(self, requests: int) -> None:
@@ -165,7 +163,7 @@ def test_a_server_that_is_busy_all_the_time_is_left_and_what_was_not_asked_for_c
 def test_a_try_is_a_request() -> None:
     replies = iter([answer(A, status=500), page(f"{A}/2")])
     bench = Bench({f"{A}/1": page(f"{A}/1"), f"{A}/2": lambda _: next(replies)}).visit(f"{A}/1", f"{A}/2")
-    tries = [(row["url"][len(A) :], verdict.outcome, row["tries"]) for row, verdict, _ in bench.noted]
+    tries = [(row.url[len(A) :], verdict.outcome, row.tries) for row, verdict, _ in bench.noted]
     assert tries == [
         *(("/robots.txt", "asked", 1), ("/.well-known/tdmrep.json", "asked", 1)),
         *(("/1", "kept", 1), ("/2", "retry", 1), ("/2", "kept", 2)),
@@ -189,7 +187,7 @@ def test_a_page_counts_one_try_when_its_server_goes_down_under_it() -> None:
     down = [f"{A}/{at}" for at in range(8)]
     bench = Bench({url: failure(url, "timeout", True) for url in down}, politeness={"retries": 3})
     bench.visit(*down)
-    assert Counter(row["url"] for row, *_ in bench.noted if row["url"] in down) == Counter(down)
+    assert Counter(row.url for row, *_ in bench.noted if row.url in down) == Counter(down)
     assert len(bench.asked) == 2 + 4
 
 
@@ -350,7 +348,7 @@ def with_sitemaps(named: list[str], replies: dict[str, Reply], **limits: Any) ->
 
 
 def sitemaps_asked(bench: Bench) -> list[str]:
-    return [row["url"] for row, verdict, _ in bench.noted if verdict.cause == "sitemap"]
+    return [row.url for row, verdict, _ in bench.noted if verdict.cause == "sitemap"]
 
 
 def test_a_sitemap_on_another_server_is_not_asked_for() -> None:
@@ -364,7 +362,7 @@ def test_a_sitemap_on_another_server_is_not_asked_for() -> None:
 def test_a_sitemap_under_the_other_scheme_is_read_under_the_own_one() -> None:
     bench = with_sitemaps([f"{S}/s.xml"], {f"{A}/s.xml": answer(A, urlset(f"{A}/x"))}).visit(f"{A}/1")
     assert sitemaps_asked(bench) == [f"{A}/s.xml", f"{A}/sitemap.xml"]
-    assert [link["url"] for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
+    assert [link.url for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
 
 
 def test_a_sitemap_that_moved_is_found() -> None:
@@ -374,7 +372,7 @@ def test_a_sitemap_that_moved_is_found() -> None:
         f"{A}/wp-sitemap.xml": answer(A, urlset(f"{A}/x")),
     }
     bench = with_sitemaps([], replies).visit(f"{A}/1")
-    assert [link["url"] for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
+    assert [link.url for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
 
 
 @pytest.mark.parametrize("first", [answer(A, status=503), failure(A, "timeout", True)])
@@ -382,8 +380,8 @@ def test_a_sitemap_that_fails_is_asked_again_as_a_page_would_be(first: Answer | 
     replies = iter([first, answer(A, urlset(f"{A}/x"))])
     bench = with_sitemaps([], {f"{A}/sitemap.xml": lambda _: next(replies), f"{A}/1": page(f"{A}/1")})
     bench.visit(f"{A}/1")
-    assert [link["url"] for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
-    assert [row["tries"] for row, verdict, _ in bench.noted if verdict.cause == "sitemap"] == [1, 2]
+    assert [link.url for *_, found in bench.noted for link in found.rows] == [f"{A}/x"]
+    assert [row.tries for row, verdict, _ in bench.noted if verdict.cause == "sitemap"] == [1, 2]
     assert bench.outcomes() == {f"{A}/1": "kept"}
 
 

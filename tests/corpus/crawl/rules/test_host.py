@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.crawl.config import Politeness
+from corpus.crawl.rows import HostRow
 from corpus.crawl.rules.host import Host
 from corpus.schema import HOSTS
 
@@ -20,8 +21,8 @@ NAME = "https://a.example"
 
 def again(host: Host, now: datetime = NOW) -> Host:
     """Return a host as the next round has it."""
-    table = pa.Table.from_pylist([host.as_row()], HOSTS.schema())
-    return Host.from_row(table.to_pylist()[0], DAY, now)
+    table = pa.Table.from_pylist([host.as_row().values()], HOSTS.schema())
+    return Host.from_row(HostRow(**table.to_pylist()[0]), DAY, now)
 
 
 @settings(deadline=None)  # the first example loads what all need

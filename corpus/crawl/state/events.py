@@ -1,0 +1,99 @@
+"""The events of a unit's journal, between their JSON lines and what the crawl works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from corpus.crawl.rows import Fetch, HostRow, Outlink
+from corpus.crawl.state import journal
+
+_MOMENTS = ("robots_fetched", "not_before")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of a URL, its new links and how many each rule refused.
+
+    `end` is the segment and the length of the archive after it, where the answer was archived.
+    """
+
+    fetch: Fetch
+    links: Sequence[Outlink] = ()
+    refused: Mapping[str, int] | None = None
+    end: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is known of an origin; without `has_rules`, its robots.txt and tdmrep.json have not changed."""
+
+    host: HostRow
+    has_rules: bool = True
+
+    def after(self, earlier: HostRow | None) -> HostRow:
+        """Return the whole row, given the one before it."""
+        if self.has_rules or earlier is None:
+            return self.host
+        return replace(self.host, robots=earlier.robots, tdm=earlier.tdm)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The WARC files of a unit that has ended, each with its number of records."""
+
+    archives: list[tuple[str, int]]
+
+
+Event = Fetched | Noted | Closed
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """Return an event as the journal holds it: times in milliseconds, robots.txt as Latin-1."""
+    if isinstance(event, Closed):
+        return {"closed": event.archives}
+    if isinstance(event, Fetched):
+        links = [link.values() for link in event.links]
+        refused = dict(event.refused or {})
+        return {"fetch": event.fetch.values(), "links": links, "refused": refused, "end": event.end}
+    row = event.host.values()
+    row |= {name: milliseconds(row[name]) for name in _MOMENTS} | {"robots": row["robots"].decode("latin-1")}
+    if not event.has_rules:
+        del row["robots"], row["tdm"]
+    return {"host": row}
+
+
+def of_json(found: Mapping[str, Any]) -> Event:
+    """Return the event of a line of the journal."""
+    if "closed" in found:
+        return Closed([(name, records) for name, records in found["closed"]])
+    if "fetch" in found:
+        links = [Outlink(**link) for link in found["links"]]
+        end = (found["end"][0], found["end"][1]) if found["end"] else None
+        return Fetched(Fetch(**found["fetch"]), links, found["refused"], end)
+    row = {"robots": "", "tdm": "", **found["host"]}
+    row |= {name: moment(row[name]) for name in _MOMENTS} | {"robots": row["robots"].encode("latin-1")}
+    return Noted(HostRow(**row), "robots" in found["host"])
+
+
+def read(folder: Path) -> Iterator[Event]:
+    """Yield the events of the journal in a unit's folder, as far as it is whole; none without a journal."""
+    return (of_json(line) for line in journal.events(folder))
+
+
+def read_from(folder: Path, start: int) -> Iterator[tuple[Event, int]]:
+    """Yield the events after byte `start` of a journal, each with the byte at which it ends."""
+    return ((of_json(line), end) for line, end in journal.events_from(folder, start))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a time in milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return the time of so many milliseconds since 1970."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
