@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,7 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.connection import check_client
 from corpus.crawl.state import harvest, journal, layout
-from corpus.crawl.state.layout import Plan
+from corpus.crawl.state.layout import Bucket, Plan, Start
 from corpus.crawl.state.status import Watch
 from corpus.crawl.unit import Task, Unit
 from corpus.errors import ConfigError, DatasetError
@@ -66,18 +65,18 @@ def run(
         )
     check_client()
     with stage.alone(folder):
-        begun = _begin(folder, _addresses(seeds), earlier)
-        boundary = Boundary(begun["seeds"], settings.scope)
+        start = _start(folder, _addresses(seeds), earlier)
+        boundary = Boundary(start.seeds, settings.scope)
         number = 0
         while True:
             number = layout.finished_rounds(folder, number) + 1
-            plan = _plan(folder, number, settings, begun, runner)
-            state = number - 1, plan["pages"], plan["waiting"] + plan["due"]
-            if not plan["due"]:
+            plan = _plan(folder, number, settings, start, runner)
+            state = number - 1, plan.pages, plan.waiting + plan.due
+            if not plan.due:
                 return Ended(_why(plan, settings), *state)
             if number > settings.limits.rounds:
                 return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
-            said = f"due {plan['due']:,}, hosts {plan['hosts']:,}, waiting {plan['waiting']:,}"
+            said = f"due {plan.due:,}, hosts {plan.hosts:,}, waiting {plan.waiting:,}"
             teller.say(f"round {number}: {said}")
             planned = _stage(folder, number, plan, settings, boundary)
             if lost := layout.gap(folder, number):
@@ -106,35 +105,35 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _begin(folder: str, seeds: list[str], earlier: str) -> dict[str, Any]:
-    """Read what the crawl began with, or begin it; new seeds are added, first those of an earlier crawl."""
-    begun = layout.begun(folder)
-    if begun is None:
+def _start(folder: str, seeds: list[str], earlier: str) -> Start:
+    """Read what the crawl started with, or start it; new seeds are added, first those of an earlier crawl."""
+    start = layout.start(folder)
+    if start is None:
         if not seeds and not earlier:
             raise ConfigError(
                 f"no seeds, and no crawl in {folder}: name a file with an address or a host a line"
             )
-        before = layout.begun(earlier) if earlier else {"seeds": []}
-        if before is None:
+        before = layout.start(earlier) if earlier else None
+        if earlier and before is None:
             raise ConfigError(f"{earlier} holds no crawl whose pages could be asked for again")
         began = datetime.now(UTC).isoformat(timespec="seconds")
-        begun = {"seeds": before["seeds"], "earlier": earlier, "began": began}
-    merged = {**begun, "seeds": list(dict.fromkeys((*begun["seeds"], *seeds)))}
-    if earlier and earlier != begun["earlier"]:
+        start = Start(seeds=before.seeds if before is not None else (), earlier=earlier, began=began)
+    if earlier and earlier != start.earlier:
         raise ConfigError(f"{folder} holds a crawl already: one that follows {earlier} needs a new folder")
-    files.write_json(folder, layout.BEGUN, merged, sweeps=True)
-    return merged
+    start = start.model_copy(update={"seeds": tuple(dict.fromkeys((*start.seeds, *seeds)))})
+    files.write_json(folder, layout.START, start.model_dump(), sweeps=True)
+    return start
 
 
 # ---------------------------------------------------------------- a round's plan
 
 
-def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runner: options.Runner) -> Plan:
+def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: options.Runner) -> Plan:
     """Read or make the plan of a round. One in which nothing is due is not kept: limits may be raised."""
     made = layout.plan(folder, number)
     if made is not None:
         return made
-    known, hosts = _frontier(folder, number, begun)
+    known, hosts = _frontier(folder, number, start)
     pages = dict(zip(hosts["host"].to_pylist(), hosts["pages"].to_pylist(), strict=True))
     fetched = sum(pages.values())
     columns = ["host", "outcome", "cause", "status"]
@@ -142,53 +141,54 @@ def _plan(folder: str, number: int, settings: Crawl, begun: dict[str, Any], runn
     silent = frontier.given_up(last, settings.limits.host_round_pages) if last else set()
     table = frontier.choose(known, pages, settings.limits, settings.limits.pages - fetched, silent)
     due = table.filter(table["due"])
-    plan = {
-        "due": len(due),
-        "waiting": len(table) - len(due),
-        "hosts": pc.count_distinct(due["host"]).as_py(),
-        "pages": fetched,
-        "buckets": [],
-    }
-    if not plan["due"]:
-        return plan
+    counts = Plan(
+        due=len(due),
+        waiting=len(table) - len(due),
+        hosts=pc.count_distinct(due["host"]).as_py(),
+        pages=fetched,
+    )
+    if not counts.due:
+        return counts
     home, name = files.join(folder, layout.FRONTIER), layout.plan_name(number)
-    buckets = settings.limits.buckets or max(1, min(runner.workers, plan["due"] // _WORTH))
+    buckets = settings.limits.buckets or max(1, min(runner.workers, counts.due // _WORTH))
     dealt = zip(frontier.deal(table, buckets), frontier.deal(hosts, buckets), strict=True)
-    for bucket, (addresses, owners) in enumerate(dealt):
-        stem = f"{name.removesuffix('.json')}-b{bucket:04}"
-        plan["buckets"].append(
-            {
-                "name": stem,
-                "due": pc.sum(addresses["due"]).as_py() or 0,
-                "frontier": _write(home, f"{stem}.arrow", FRONTIER, addresses),
-                "hosts": _write(home, f"{stem}-hosts.arrow", HOSTS, owners),
-            }
-        )
-    files.write_json(home, name, plan, sweeps=True)
+    made_of = (_bucket(home, f"{name.removesuffix('.json')}-b{n:04}", *one) for n, one in enumerate(dealt))
+    plan = counts.model_copy(update={"buckets": tuple(made_of)})
+    files.write_json(home, name, plan.model_dump(), sweeps=True)
     return plan
 
 
-def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dict[str, str]:
+def _bucket(home: str, name: str, addresses: pa.Table, owners: pa.Table) -> Bucket:
+    """Write the URLs and the hosts of a unit."""
+    return Bucket(
+        name=name,
+        due=pc.sum(addresses["due"]).as_py() or 0,
+        frontier=_write(home, f"{name}.arrow", FRONTIER, addresses),
+        hosts=_write(home, f"{name}-hosts.arrow", HOSTS, owners),
+    )
+
+
+def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dataset.Input:
     with dataset.create(home, path, kind, files.fingerprint(path)) as slot:
         slot.arrow.write(table.cast(kind.schema()))
     files.sweep(home, lambda name: name == path)
     assert slot.file is not None
-    return {"name": path, "checksum": f"sha256:{slot.file.sha256}"}
+    return dataset.Input(name=path, checksum=f"sha256:{slot.file.sha256}")
 
 
-def _frontier(folder: str, number: int, begun: dict[str, Any]) -> tuple[pa.Table, pa.Table]:
+def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Table]:
     """Return what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
     if number == 1:
-        earlier = _kept(begun["earlier"]) if begun["earlier"] else None
-        return frontier.from_seeds(begun["seeds"], earlier), HOSTS.schema().empty_table()
-    seeds = frontier.as_outlinks(frontier.from_seeds(begun["seeds"]))  # some may have joined since
+        earlier = _kept(start.earlier) if start.earlier else None
+        return frontier.from_seeds(start.seeds, earlier), HOSTS.schema().empty_table()
+    seeds = frontier.as_outlinks(frontier.from_seeds(start.seeds))  # some may have joined since
     home = files.join(folder, layout.FRONTIER)
     before = layout.plan(folder, number - 1)
     if before is None:
         missing = files.join(home, layout.plan_name(number - 1))
         raise DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
-    waiting = [dataset.table(home, bucket["frontier"]["name"]) for bucket in before["buckets"]]
-    hosts = [dataset.table(home, bucket["hosts"]["name"]) for bucket in before["buckets"]]
+    waiting = [dataset.table(home, bucket.frontier.name) for bucket in before.buckets]
+    hosts = [dataset.table(home, bucket.hosts.name) for bucket in before.buckets]
     done = [
         frontier.keys_of(table, frontier.FINAL)
         for one in range(1, number)
@@ -239,20 +239,20 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
             NAME,
             VERSION,
             {},
-            bucket["name"],
-            (dataset.Input(**bucket["frontier"]), dataset.Input(**bucket["hosts"])),
+            bucket.name,
+            (bucket.frontier, bucket.hosts),
             Task(
                 home,
-                bucket["frontier"]["name"],
-                bucket["hosts"]["name"],
+                bucket.frontier.name,
+                bucket.hosts.name,
                 settings,
                 boundary,
-                redirects(dataset.table(home, bucket["frontier"]["name"])),
+                redirects(dataset.table(home, bucket.frontier.name)),
             ),
-            bucket["due"],
+            bucket.due,
         )
-        for bucket in plan["buckets"]
-        if bucket["due"]
+        for bucket in plan.buckets
+        if bucket.due
     ]
     return stage.Stage(
         name=NAME,
@@ -316,8 +316,8 @@ def _has_moved(manifest: dataset.Manifest) -> bool:
 
 
 def _why(plan: Plan, settings: Crawl) -> str:
-    if not plan["waiting"]:
+    if not plan.waiting:
         return "nothing is left to fetch"
-    if plan["pages"] >= settings.limits.pages:
+    if plan.pages >= settings.limits.pages:
         return f"limits.pages = {settings.limits.pages:,} is reached"
     return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every host that has more"

@@ -164,10 +164,10 @@ def test_a_damaged_crawl_json_is_named_and_can_be_removed(tmp_path: Path) -> Non
     with Web(web.village(hosts=1, pages=4)) as served:
         run(tmp_path, settings(served, limits={"rounds": 1}), "http://www0.test/")
         before = len(served.log)
-        (tmp_path / layout.BEGUN).write_text('{"seeds": [')
+        (tmp_path / layout.START).write_text('{"seeds": [')
         with pytest.raises(DatasetError, match=r"crawl\.json is damaged .* remove it"):
             run(tmp_path, settings(served))
-        (tmp_path / layout.BEGUN).unlink()
+        (tmp_path / layout.START).unlink()
         run(tmp_path, settings(served), "http://www0.test/")
     assert len(pages(tmp_path)) == 4 + 1  # and one that is disallowed
     assert not {entry.path for entry in served.log[before:]} & {"/", "/robots.txt"}

@@ -165,10 +165,10 @@ def test_a_crawl_s_archives_are_named_as_the_configuration_sees_them(
     monkeypatch.chdir(tmp_path)
     remote = f"memory://{tmp_path.name}/crawl"
     fs, root = files.filesystem(remote)
-    fs.pipe_file(f"{root}/{layout.BEGUN}", b"{}")
+    fs.pipe_file(f"{root}/{layout.START}", b"{}")
     for name in ("crawl", "crawl [1]"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / layout.BEGUN).touch()
+        (tmp_path / name / layout.START).touch()
 
     def named(folder: str, base: str) -> tuple[str, ...]:
         [source] = catalogue.sources(folder, Path(base))

@@ -36,7 +36,7 @@ def sources(folder: str, base: Path) -> list[Source]:
     if files.is_local(found):  # its name may hold the letters that a glob gives a meaning to
         found = glob.escape(found if os.path.isabs(found) else os.path.relpath(found, base))
     paths: dict[str, list[str]] = {kind: [] for kind in _PATTERNS}
-    if files.size(folder, layout.BEGUN) is not None:
+    if files.size(folder, layout.START) is not None:
         paths[layout.WARC].append(files.join(found, layout.ROUNDS, "*", layout.WARC, _PATTERNS["warc"]))
     for home in _taken(folder):
         fs, root = files.filesystem(home)

@@ -1,22 +1,55 @@
-"""Where a crawl keeps what: its beginning, the frontier of each round, the rounds."""
+"""Where a crawl keeps what: its start, the frontier of each round, the rounds."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corpus import dataset, files
 from corpus.errors import DatasetError
 
-BEGUN = "crawl.json"
+START = "crawl.json"
 FRONTIER = "frontier"
 ROUNDS = "rounds"
 UNITS = "units"
 WARC = "warc"
 
-RESTORE = "restore it, or crawl into another folder with --again, which takes on from what this one has"
+RESTORE = "restore it, or crawl into another folder with --again, which continues from what this one has"
 
-Plan = dict[str, Any]
-"""A round's plan, as its JSON holds it: what is due and what waits, hosts, pages before, files by bucket."""
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Start(_Stored):
+    """What a crawl started with: normalised seeds, the folder of an earlier crawl ("" for none), and when."""
+
+    seeds: tuple[str, ...]
+    earlier: str = ""
+    began: str
+
+
+class Bucket(_Stored):
+    """A unit of a round: how many of its URLs are due, and its files of FRONTIER and HOSTS."""
+
+    name: str
+    due: int
+    frontier: dataset.Input
+    hosts: dataset.Input
+
+
+class Plan(_Stored):
+    """A round: URLs that are due and that wait, hosts of those due, pages fetched before it, its units."""
+
+    due: int
+    waiting: int
+    hosts: int
+    pages: int
+    buckets: tuple[Bucket, ...] = ()
+
+
+_Model = TypeVar("_Model", bound=_Stored)
 
 
 def round_folder(folder: str, number: int) -> str:
@@ -60,33 +93,31 @@ def gap(folder: str, number: int) -> str:
     return ""
 
 
-def begun(folder: str) -> dict[str, Any] | None:
-    """Read what a crawl began with: seeds, an earlier crawl, when; None where there is no crawl."""
-    advice = "remove it and run the crawl's command again, with its seeds"
-    found = _read(folder, BEGUN, advice)
-    if found is not None and "seeds" not in found:
-        raise DatasetError(f"{folder}/{BEGUN} is damaged (no seeds): {advice}")
-    return found
+def start(folder: str) -> Start | None:
+    """Read what a crawl started with; None where there is no crawl."""
+    return _read(Start, folder, START, "remove it and run the crawl's command again, with its seeds")
 
 
 def plan_name(number: int) -> str:
-    """Give the name, in the frontier's folder, of a round's plan; its buckets' files begin with its stem."""
+    """Return the name of a round's plan in the frontier's folder; its stem begins the names of its files."""
     return f"r{number:04}.json"
 
 
 def plan(folder: str, number: int) -> Plan | None:
     """Read the plan of a round; None where it is not made yet."""
-    return _read(files.join(folder, FRONTIER), plan_name(number), RESTORE)
+    return _read(Plan, files.join(folder, FRONTIER), plan_name(number), RESTORE)
 
 
-def _read(folder: str, name: str, advice: str) -> dict[str, Any] | None:
+def _read(model: type[_Model], folder: str, name: str, advice: str) -> _Model | None:
     try:
         found = files.read_json(folder, name)
-        if found is not None and not isinstance(found, dict):
-            raise ValueError("not a table of keys")
+        return None if found is None else model.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except ValueError as error:
-        raise DatasetError(f"{folder}/{name} is damaged ({error}): {advice}") from None
-    return found
+        cause = str(error)
+    raise DatasetError(f"{folder}/{name} is damaged ({cause}): {advice}")
 
 
 def home(folder: str, fingerprint: str) -> str:

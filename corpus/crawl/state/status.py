@@ -98,8 +98,8 @@ class Status:
 
 def status(folder: str) -> Status:
     """Sum up a crawl; ConfigError where there is none. A crawl at work may be read at any time."""
-    if files.size(folder, layout.BEGUN) is None:
-        raise ConfigError(f"{folder} holds no crawl: it has no {layout.BEGUN}")
+    if files.size(folder, layout.START) is None:
+        raise ConfigError(f"{folder} holds no crawl: it has no {layout.START}")
     return Watch(folder).look()
 
 
@@ -119,7 +119,7 @@ class Watch:
         self.status.is_finished, self.status.due, self.status.waiting = True, 0, 0
         plan = layout.plan(folder, finished + 1)
         if plan is not None:
-            self.status.begin(finished + 1, plan["due"], plan["waiting"])
+            self.status.begin(finished + 1, plan.due, plan.waiting)
         self._home = layout.round_folder(folder, finished + 1)
         self._looked: dict[str, int] = {}  # how much was read of each unit's journal, by fingerprint
 

@@ -24,7 +24,7 @@ def finished(home: str, kind: str, name: str, content: bytes = b"x" * 9) -> None
 def folder(tmp_path: Path) -> str:
     """Return a folder into which all three kinds of fetches went."""
     home = str(tmp_path / "crawl")
-    files.write_json(home, layout.BEGUN, {})
+    files.write_json(home, layout.START, {})
     finished(layout.round_folder(home, 1), "warc", "a.warc.gz")
     finished(layout.round_folder(home, 2), "warc", "b.warc.gz")
     finished(f"{home}/commoncrawl/CC-1", "warc", "c.warc.gz")
@@ -60,7 +60,7 @@ def test_all_that_was_fetched_can_be_a_source_by_its_format(folder: str, tmp_pat
 
 def test_paths_are_relative_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    files.write_json("crawl", layout.BEGUN, {})
+    files.write_json("crawl", layout.START, {})
     assert catalogue.sources("crawl", Path("sub")) == [Source("warc", ("../crawl/rounds/*/warc/*.warc.gz",))]
 
 
