@@ -128,7 +128,7 @@ def plan(addresses: int) -> None:
     from corpus.crawl.addresses import frontier
     from corpus.crawl.config import Crawl
     from corpus.schema import FETCHES, FRONTIER, OUTLINKS
-    from corpus.web.url import host_of, key
+    from corpus.web.url import key, origin_of
 
     rows = 50_000
     tables = []
@@ -142,7 +142,7 @@ def plan(addresses: int) -> None:
                 {
                     "key": pa.array([key(url) for url in urls], pa.uint64()),
                     "url": urls,
-                    "host": [host_of(url) for url in urls],
+                    "host": [origin_of(url) for url in urls],
                     "depth": pa.array([2] * len(urls), pa.uint16()),
                     "priority": pa.array([n % 7 for n in range(len(urls))], pa.float32()),
                     "referrer": ["https://www.example.com.tr/"] * len(urls),
@@ -160,8 +160,8 @@ def plan(addresses: int) -> None:
     empty = FRONTIER.schema().empty_table()
     known = frontier.following(empty, FETCHES.schema().empty_table(), found, np.zeros(0, np.uint64))
     limits = Crawl().limits
-    chosen = frontier.choose(known, {}, limits, limits.pages)
-    dealt = frontier.deal(chosen, 8)
+    chosen = frontier.mark_due(known, {}, limits, limits.pages)
+    dealt = frontier.by_bucket(chosen, 8)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

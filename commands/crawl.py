@@ -139,7 +139,7 @@ def _show(found: Status, as_json: bool) -> None:
     table.add_column(min_width=28)
     table.add_column(justify="right")
     rows = {
-        "hosts asked": found.hosts,
+        "origins asked": found.origins,
         "requests sent": found.requests,
         "bytes of bodies": found.bytes,
         "pages kept": found.outcomes["kept"],

@@ -250,9 +250,9 @@ FRONTIER = Kind(
     (
         _KEY,
         Column("url", pa.string(), "normalised address, yet to be fetched"),
-        Column("host", pa.string(), "scheme, host and port, the unit of politeness: https://example.org"),
+        Column("origin", pa.string(), "scheme, host and port, the unit of politeness: https://example.org"),
         Column("depth", pa.uint16(), "links from a seed"),
-        Column("priority", pa.float32(), "higher comes first within a host"),
+        Column("priority", pa.float32(), "higher comes first within an origin"),
         Column("referrer", pa.string(), "the page that named it; empty for seeds"),
         Column("via", pa.string(), "seed, link, canonical, hreflang, sitemap, redirect or recrawl"),
         Column("hops", pa.uint8(), "redirects in a row that led here"),
@@ -271,7 +271,7 @@ FETCHES = Kind(
     (
         _KEY,
         Column("url", pa.string(), "what was, or was not to be, fetched"),
-        Column("host", pa.string(), "scheme, host and port"),
+        Column("origin", pa.string(), "scheme, host and port"),
         Column(
             "outcome", pa.string(), "kept, unchanged, redirect, dropped, failed, retry, or asked (robots.txt)"
         ),
@@ -302,26 +302,26 @@ OUTLINKS = Kind(
     (
         _KEY,
         Column("url", pa.string(), "normalised address that a page names, within the crawl's scope"),
-        Column("host", pa.string(), "scheme, host and port"),
+        Column("origin", pa.string(), "scheme, host and port"),
         Column("depth", pa.uint16(), "links from a seed"),
-        Column("priority", pa.float32(), "higher comes first within a host"),
+        Column("priority", pa.float32(), "higher comes first within an origin"),
         Column("referrer", pa.string(), "the page that names it"),
         Column("via", pa.string(), "link, canonical, hreflang, sitemap or redirect"),
         Column("hops", pa.uint8(), "redirects in a row that led here"),
     ),
 )
 
-HOSTS = Kind(
-    "hosts",
+ORIGINS = Kind(
+    "origins",
     1,
     (
-        Column("host", pa.string(), "scheme, host and port"),
+        Column("origin", pa.string(), "scheme, host and port"),
         Column("robots_status", pa.int16(), "HTTP status of robots.txt; 0 where it could not be reached"),
         Column("robots", pa.binary(), "robots.txt, at most its first 500 KiB; empty where none counts"),
         Column("robots_fetched", _INSTANT, "when it was asked for"),
         Column("tdm", pa.string(), "/.well-known/tdmrep.json, [] where there is none; empty where not known"),
         Column("delay_s", pa.float32(), "pause between requests that was kept at the end"),
-        Column("not_before", _INSTANT, "when the host may be asked again"),
+        Column("not_before", _INSTANT, "when the origin may be asked again"),
         Column("pages", pa.uint32(), "pages fetched from it in this crawl so far"),
         Column("sitemaps", pa.list_(pa.string()), "its sitemaps, as far as they are known"),
         Column("sitemaps_read", pa.uint16(), "how many of them, from the first on, are done with"),
@@ -350,7 +350,7 @@ KINDS = {
     for kind in (
         *(EXTRACTED, MEASURED, DOCUMENTS, SIGNATURES, DROPPED, REJECTED, REMOVED, SURVIVORS, REMOVAL_INDEX),
         *(SHARD, TOKENS16, TOKENS32),
-        *(FRONTIER, FETCHES, OUTLINKS, HOSTS),
+        *(FRONTIER, FETCHES, OUTLINKS, ORIGINS),
         HITS,
     )
 }

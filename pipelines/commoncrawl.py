@@ -16,12 +16,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus import dataset, files
+from corpus.commoncrawl import downloads
 from corpus.commoncrawl import plan as plans
-from corpus.commoncrawl import whole
-from corpus.commoncrawl.choose import in_seeded_order
 from corpus.commoncrawl.config import Access, CommonCrawl
 from corpus.commoncrawl.ranges import Read, in_order, joined
 from corpus.commoncrawl.records import Fault, Hit, fault, warcinfo
+from corpus.commoncrawl.sample import in_seeded_order
 from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
 from corpus.crawl.state.catalogue import COMMONCRAWL
@@ -64,7 +64,7 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Te
         _refuse_loss(planned)
         teller.say(said)
         stage.run(planned, runner, teller)
-    kinds = {unit.task.kind if isinstance(unit.task, whole.Archive) else "warc" for unit in planned.units}
+    kinds = {unit.task.kind if isinstance(unit.task, downloads.Archive) else "warc" for unit in planned.units}
     return Fetched(planned.folder, tuple(sorted(kinds)))
 
 
@@ -207,8 +207,8 @@ def _check_rejected(counts: Counts, unit: str) -> None:
 
 def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
     """Plan the fetch of the whole files that a list names; gives also a line about it."""
-    archives = whole.listed(config.access, paths)
-    crawl = whole.crawl_of(archives)
+    archives = downloads.listed(config.access, paths)
+    crawl = downloads.crawl_of(archives)
     if config.selection.limit:
         drawn = in_seeded_order(archives, lambda archive: archive.path, config.selection.seed)
         archives = sorted(drawn[: config.selection.limit], key=lambda archive: archive.path)
@@ -239,9 +239,9 @@ def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcom
     path = f"{archive.kind}/{archive.name}-{unit.fingerprint}-00000{suffix}"
     started = time.monotonic()
     with _parts(folder, unit.fingerprint) as part, opened(access, access.base) as store:
-        whole.fetch(store, archive.path, part, partial(beat, 0, 0))
+        downloads.fetch(store, archive.path, part, partial(beat, 0, 0))
         fetched = time.monotonic()
-        records, sha256 = whole.checked(store, archive.path, part)
+        records, sha256 = downloads.checked(store, archive.path, part)
         size = part.size()
         _place(part.path, folder, path)
         part.forget()
@@ -252,13 +252,13 @@ def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcom
 
 
 @contextmanager
-def _parts(folder: str, fingerprint: str) -> Iterator[whole.Part]:
+def _parts(folder: str, fingerprint: str) -> Iterator[downloads.Part]:
     """Yield the place of a file on its way: beside the stage's records, or for the moment on this machine."""
     if files.is_local(folder):
-        yield whole.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
+        yield downloads.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
         return
     with files.scratch("commoncrawl") as scratch:
-        yield whole.Part(scratch / "part")
+        yield downloads.Part(scratch / "part")
 
 
 def _place(part: Path, folder: str, path: str) -> None:

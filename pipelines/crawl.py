@@ -1,4 +1,4 @@
-"""The crawl: rounds, each a stage whose units are buckets of hosts, and the frontier between them."""
+"""The crawl: rounds, each a stage whose units are buckets of origins, and the frontier between them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from corpus.crawl.addresses import frontier
 from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.connection import check_client
-from corpus.crawl.state import harvest, journal, layout
+from corpus.crawl.state import collect, journal, layout
 from corpus.crawl.state.layout import Bucket, Plan, Start
 from corpus.crawl.state.status import Watch
 from corpus.crawl.unit import Task, Unit
 from corpus.errors import ConfigError, DatasetError
-from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
+from corpus.schema import FETCHES, FRONTIER, ORIGINS, OUTLINKS, Kind
 from corpus.teller import Teller
 from corpus.web.url import normal_form
 from pipelines import options, stage
@@ -76,7 +76,7 @@ def run(
                 return Ended(_why(plan, settings), *state)
             if number > settings.limits.rounds:
                 return Ended(f"limits.rounds = {settings.limits.rounds} is reached", *state)
-            said = f"due {plan.due:,}, hosts {plan.hosts:,}, waiting {plan.waiting:,}"
+            said = f"due {plan.due:,}, origins {plan.origins:,}, waiting {plan.waiting:,}"
             teller.say(f"round {number}: {said}")
             planned = _stage(folder, number, plan, settings, boundary)
             if lost := layout.gap(folder, number):
@@ -85,12 +85,12 @@ def run(
                 teller.say(said, style="yellow")
             manifest = stage.run(planned, runner, teller)
             if not _has_moved(manifest):
-                why = "all hosts that are left ask for a longer pause; run it again later"
+                why = "all origins that are left ask for a longer pause; run it again later"
                 return Ended(why, number, *state[1:])
 
 
 def _addresses(seeds: Sequence[str]) -> list[str]:
-    """Normalise seeds, a host or a URL a line; ConfigError names the first that is neither."""
+    """Normalise seeds, an origin or a URL a line; ConfigError names the first that is neither."""
     found = []
     for number, line in enumerate(seeds, start=1):
         text = line.partition(" #")[0].strip()
@@ -99,7 +99,7 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
         url = normal_form(text if "://" in text else f"https://{text}")
         if url is None:
             raise ConfigError(
-                f"seed {number}: {text!r} is no address; expected https://example.org/ or a host"
+                f"seed {number}: {text!r} is no address; expected https://example.org/ or an origin"
             )
         found.append(url)
     return list(dict.fromkeys(found))
@@ -111,7 +111,7 @@ def _start(folder: str, seeds: list[str], earlier: str) -> Start:
     if start is None:
         if not seeds and not earlier:
             raise ConfigError(
-                f"no seeds, and no crawl in {folder}: name a file with an address or a host a line"
+                f"no seeds, and no crawl in {folder}: name a file with an address or an origin a line"
             )
         before = layout.start(earlier) if earlier else None
         if earlier and before is None:
@@ -133,25 +133,25 @@ def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: optio
     made = layout.plan(folder, number)
     if made is not None:
         return made
-    known, hosts = _frontier(folder, number, start)
-    pages = dict(zip(hosts["host"].to_pylist(), hosts["pages"].to_pylist(), strict=True))
+    known, origins = _frontier(folder, number, start)
+    pages = dict(zip(origins["origin"].to_pylist(), origins["pages"].to_pylist(), strict=True))
     fetched = sum(pages.values())
-    columns = ["host", "outcome", "cause", "status"]
+    columns = ["origin", "outcome", "cause", "status"]
     last = _tables(folder, number - 1, FETCHES, columns) if number > 1 else []
     silent = frontier.given_up(last, settings.limits.host_round_pages) if last else set()
-    table = frontier.choose(known, pages, settings.limits, settings.limits.pages - fetched, silent)
+    table = frontier.mark_due(known, pages, settings.limits, settings.limits.pages - fetched, silent)
     due = table.filter(table["due"])
     counts = Plan(
         due=len(due),
         waiting=len(table) - len(due),
-        hosts=pc.count_distinct(due["host"]).as_py(),
+        origins=pc.count_distinct(due["origin"]).as_py(),
         pages=fetched,
     )
     if not counts.due:
         return counts
     home, name = files.join(folder, layout.FRONTIER), layout.plan_name(number)
     buckets = settings.limits.buckets or max(1, min(runner.workers, counts.due // _WORTH))
-    dealt = zip(frontier.deal(table, buckets), frontier.deal(hosts, buckets), strict=True)
+    dealt = zip(frontier.by_bucket(table, buckets), frontier.by_bucket(origins, buckets), strict=True)
     made_of = (_bucket(home, f"{name.removesuffix('.json')}-b{n:04}", *one) for n, one in enumerate(dealt))
     plan = counts.model_copy(update={"buckets": tuple(made_of)})
     files.write_json(home, name, plan.model_dump(), sweeps=True)
@@ -159,12 +159,12 @@ def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: optio
 
 
 def _bucket(home: str, name: str, addresses: pa.Table, owners: pa.Table) -> Bucket:
-    """Write the URLs and the hosts of a unit."""
+    """Write the URLs and the origins of a unit."""
     return Bucket(
         name=name,
         due=pc.sum(addresses["due"]).as_py() or 0,
         frontier=_write(home, f"{name}.arrow", FRONTIER, addresses),
-        hosts=_write(home, f"{name}-hosts.arrow", HOSTS, owners),
+        origins=_write(home, f"{name}-origins.arrow", ORIGINS, owners),
     )
 
 
@@ -177,10 +177,10 @@ def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dataset.Input:
 
 
 def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Table]:
-    """Return what is known and not fetched before a round [FRONTIER], and what is known of hosts [HOSTS]."""
+    """Return what is known before a round: URLs not yet fetched [FRONTIER], and origins [ORIGINS]."""
     if number == 1:
         earlier = _kept(start.earlier) if start.earlier else None
-        return frontier.from_seeds(start.seeds, earlier), HOSTS.schema().empty_table()
+        return frontier.from_seeds(start.seeds, earlier), ORIGINS.schema().empty_table()
     seeds = frontier.as_outlinks(frontier.from_seeds(start.seeds))  # some may have joined since
     home = files.join(folder, layout.FRONTIER)
     before = layout.plan(folder, number - 1)
@@ -188,7 +188,7 @@ def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Tabl
         missing = files.join(home, layout.plan_name(number - 1))
         raise DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
     waiting = [dataset.table(home, bucket.frontier.name) for bucket in before.buckets]
-    hosts = [dataset.table(home, bucket.hosts.name) for bucket in before.buckets]
+    origins = [dataset.table(home, bucket.origins.name) for bucket in before.buckets]
     done = [
         frontier.keys_of(table, frontier.FINAL)
         for one in range(1, number)
@@ -200,7 +200,7 @@ def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Tabl
         pa.concat_tables([*_tables(folder, number - 1, OUTLINKS), seeds]),
         np.unique(np.concatenate(done)),
     )
-    return table, frontier.latest([*hosts, *_tables(folder, number - 1, HOSTS)])
+    return table, frontier.latest([*origins, *_tables(folder, number - 1, ORIGINS)])
 
 
 def _tables(folder: str, number: int, kind: Kind, columns: list[str] | None = None) -> list[pa.Table]:
@@ -240,11 +240,11 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
             VERSION,
             {},
             bucket.name,
-            (bucket.frontier, bucket.hosts),
+            (bucket.frontier, bucket.origins),
             Task(
                 home,
                 bucket.frontier.name,
-                bucket.hosts.name,
+                bucket.origins.name,
                 settings,
                 boundary,
                 redirects(dataset.table(home, bucket.frontier.name)),
@@ -284,9 +284,9 @@ def _check_same(planned: stage.Stage, lost: str) -> None:
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
-    """Fetch what is due in a bucket of hosts, or the rest of it after a kill."""
+    """Fetch what is due in a bucket of origins, or the rest of it after a kill."""
     with _home(folder, unit.fingerprint) as home, journal.held(home):
-        archives = harvest.closed(home)
+        archives = collect.closed(home)
         if archives is None:
             working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")
             try:
@@ -294,8 +294,8 @@ def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
             except ExceptionGroup as group:  # of visits side by side; the first to fail ended the others
                 raise group.exceptions[0] from group
             archives = working.close()
-        made, counts = harvest.gather(home, folder, unit.name, unit.fingerprint)
-        made += harvest.put(home, archives, folder)
+        made, counts = collect.gather(home, folder, unit.name, unit.fingerprint)
+        made += collect.put(home, archives, folder)
     return stage.Outcome(made, counts)
 
 
@@ -320,4 +320,4 @@ def _why(plan: Plan, settings: Crawl) -> str:
         return "nothing is left to fetch"
     if plan.pages >= settings.limits.pages:
         return f"limits.pages = {settings.limits.pages:,} is reached"
-    return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every host that has more"
+    return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every origin that has more"

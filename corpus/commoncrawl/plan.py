@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from corpus import dataset, files
-from corpus.commoncrawl import cdx, choose
+from corpus.commoncrawl import cdx, sample
 from corpus.commoncrawl.config import Access, CommonCrawl, Selection
 from corpus.commoncrawl.records import Hit
 from corpus.commoncrawl.store import opened
@@ -140,10 +140,10 @@ def _select(access: Access, selection: Selection) -> tuple[pa.Table, str]:
     base = access.index_base if selection.via == "cdx" else access.base
     with ThreadPoolExecutor(access.connections) as pool, opened(access, base) as store:
         if selection.via == "cdx":
-            pieces = choose.from_cdx(store, selection)
+            pieces = sample.from_cdx(store, selection)
         else:
-            pieces = choose.columnar(store, selection, pool)
-        table = choose.take(pieces, selection)
+            pieces = sample.columnar(store, selection, pool)
+        table = sample.take(pieces, selection)
         tally = store.tally
         said = f"read {tally.bytes / 1e6:,.1f} MB of the index in {tally.requests:,} requests"
         return table, said

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from corpus.web.url import host_of, key
+from corpus.web.url import key, origin_of
 
 LONGEST_FIELD = 1_000
 """Characters of a header field that are stored; a longer ETag cannot be sent back."""
@@ -26,7 +26,7 @@ class Address(_Row):
 
     key: int
     url: str
-    host: str
+    origin: str
     depth: int = 0
     priority: float = 0.0
     referrer: str = ""
@@ -42,7 +42,7 @@ class Address(_Row):
     @classmethod
     def of(cls, url: str, **more: Any) -> Self:
         """Return the row of a URL in normal form."""
-        return cls(key(url), url, host_of(url), **more)
+        return cls(key(url), url, origin_of(url), **more)
 
     def tried_again(self) -> Self:
         """Return the row with one more try."""
@@ -55,7 +55,7 @@ class Outlink(_Row):
 
     key: int
     url: str
-    host: str
+    origin: str
     depth: int
     priority: float
     referrer: str
@@ -69,7 +69,7 @@ class Fetch(_Row):
 
     key: int
     url: str
-    host: str
+    origin: str
     outcome: str
     cause: str = ""
     detail: str = ""
@@ -92,10 +92,10 @@ class Fetch(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class HostRow(_Row):
-    """A row of HOSTS: what is known of an origin."""
+class OriginRow(_Row):
+    """A row of ORIGINS: what is known of an origin."""
 
-    host: str
+    origin: str
     robots_status: int
     robots: bytes
     robots_fetched: datetime

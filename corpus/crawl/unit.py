@@ -1,4 +1,4 @@
-"""A unit of a crawl: one bucket of hosts in one round, journaled so that a killed one goes on."""
+"""A unit of a crawl: one bucket of origins in one round, journaled so that a killed one goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
 
@@ -19,14 +18,14 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import LONGEST_FIELD, Address, Fetch, HostRow
-from corpus.crawl.rules.host import LONG_AGO, Host
+from corpus.crawl.rows import LONGEST_FIELD, Address, Fetch, OriginRow
+from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.state import events, journal
 from corpus.crawl.state.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.state.events import Closed, Fetched, Noted
 from corpus.crawl.visit import Found, Visit
-from corpus.web.url import host_of
+from corpus.web.url import host_of, origin_of
 
 Beat = Callable[[int, int, float], None]
 
@@ -37,14 +36,14 @@ _RING = 20  # redirects that a ring has at most; those of limits.redirects are f
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a unit is to do: files with what is due and what is known of its hosts, and how to go about it.
+    """What a unit is to do: files with what is due and what is known of its origins, and how to go about it.
 
     `redirects` are those of earlier rounds that led to what is due, by the address that was asked for.
     """
 
     folder: str
     frontier: str
-    hosts: str
+    origins: str
     settings: Crawl
     boundary: Boundary
     redirects: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +53,7 @@ class Task:
 class Progress:
     """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
 
-    Addresses by key: `settled`, how often `tried`, `found` as links; `hosts` as they were noted
+    Addresses by key: `settled`, how often `tried`, `found` as links; `origins` as they were noted
     last, `since` the pages that each gave after that; `redirects` by address; `end` is the segment and length
     of the archive by then.
     """
@@ -62,7 +61,7 @@ class Progress:
     settled: set[int] = field(default_factory=set)
     tried: dict[int, int] = field(default_factory=dict)
     found: set[int] = field(default_factory=set)
-    hosts: dict[str, HostRow] = field(default_factory=dict)
+    origins: dict[str, OriginRow] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
     kept: int = 0
@@ -74,8 +73,8 @@ class Progress:
         progress = cls()
         for event in events.read(home):
             if isinstance(event, Noted):
-                name = event.host.host
-                progress.hosts[name] = event.after(progress.hosts.get(name))
+                name = event.origin.origin
+                progress.origins[name] = event.after(progress.origins.get(name))
                 progress.since[name] = 0
             elif isinstance(event, Fetched):
                 progress._add(event)
@@ -93,8 +92,8 @@ class Progress:
         for link in event.links:
             self.meets(link.key)
         is_page = fetch.outcome != "asked" and fetch.status in (200, 304)
-        self.since[fetch.host] = self.since.get(fetch.host, 0) + is_page
-        self.since.setdefault(host_of(fetch.url), 0)  # where the robots.txt of another host led to
+        self.since[fetch.origin] = self.since.get(fetch.origin, 0) + is_page
+        self.since.setdefault(origin_of(fetch.url), 0)  # where the robots.txt of another origin led to
         if event.end is not None:
             self.end = event.end
 
@@ -122,8 +121,8 @@ class Unit:
         self.chance = random.Random()
         frontier = dataset.table(task.folder, task.frontier)
         self._due = frontier.filter(frontier["due"])
-        self._known = dataset.table(task.folder, task.hosts)
-        self._places = {host: row for row, host in enumerate(self._known["host"].to_pylist())}
+        self._known = dataset.table(task.folder, task.origins)
+        self._places = {origin: row for row, origin in enumerate(self._known["origin"].to_pylist())}
         self._told: dict[str, tuple[datetime, int]] = {}
         self._progress = Progress.read(home)
         try:
@@ -141,33 +140,33 @@ class Unit:
         self._beat = beat
         for name, pages in self._progress.since.items():
             if pages:  # which a stopped visit did not come to note; there may be nothing left to visit
-                host = self._host(name)
-                host.not_before = self.pace(name).ready
-                self.remember(host)
-        servers = self._servers()
-        names = sorted(servers)
+                origin = self._host(name)
+                origin.not_before = self.pace(name).ready
+                self.remember(origin)
+        hosts = self._hosts()
+        names = sorted(hosts)
         self.chance.shuffle(names)  # a round that is too short for all ends before others each time
         waiting = iter(names)
 
         async def visit_one_after_another() -> None:
-            for server in waiting:
-                places = servers[server]
+            for host in waiting:
+                places = hosts[host]
                 rows = self._rows(places)
-                hosts = {name: self._host(name) for name in sorted({row.host for row in rows})}
+                origins = {name: self._host(name) for name in sorted({row.origin for row in rows})}
                 if rows:
-                    await Visit(hosts, rows, self).run()
+                    await Visit(origins, rows, self).run()
 
         async with Fetcher(self.settings) as self._fetcher, asyncio.TaskGroup() as group:
-            for _ in range(min(self.settings.limits.hosts_at_once, len(servers))):
+            for _ in range(min(self.settings.limits.hosts_at_once, len(hosts))):
                 group.create_task(visit_one_after_another())
 
-    def _servers(self) -> dict[str, list[range]]:
-        """Return the rows of what is due by the name of the server; rows of an origin lie together."""
-        hosts = pc.run_end_encode(self._due["host"].combine_chunks())
+    def _hosts(self) -> dict[str, list[range]]:
+        """Return the rows of what is due by host; those of an origin are consecutive."""
+        origins = pc.run_end_encode(self._due["origin"].combine_chunks())
         found: dict[str, list[range]] = defaultdict(list)
         start = 0
-        for host, end in zip(hosts.values.to_pylist(), hosts.run_ends.to_pylist(), strict=True):
-            found[_server(host)].append(range(start, end))
+        for origin, end in zip(origins.values.to_pylist(), origins.run_ends.to_pylist(), strict=True):
+            found[host_of(origin)].append(range(start, end))
             start = end
         return found
 
@@ -181,38 +180,38 @@ class Unit:
             if row.key not in self._progress.settled
         ]
 
-    def _host(self, name: str) -> Host:
-        """Return what is known of a host: from the journal, else from the rounds before."""
+    def _host(self, name: str) -> Origin:
+        """Return what is known of an origin: from the journal, else from the rounds before."""
         now, settings = datetime.now(UTC), self.settings.politeness
-        row = self._progress.hosts.get(name)
+        row = self._progress.origins.get(name)
         if row is None and name in self._places:
-            row = HostRow(**self._known.slice(self._places[name], 1).to_pylist()[0])
-        host = Host.from_row(row, settings, now) if row is not None else Host(name)
-        host.pages += self._progress.since.get(name, 0)
-        return host
+            row = OriginRow(**self._known.slice(self._places[name], 1).to_pylist()[0])
+        origin = Origin.from_row(row, settings, now) if row is not None else Origin(name)
+        origin.pages += self._progress.since.get(name, 0)
+        return origin
 
     def _all_paces(self) -> dict[str, Pace]:
-        """Return the paces of servers by name, which hold for all origins of each, also those not due now."""
+        """Return the paces of hosts by name, which hold for all origins of each, also those not due now."""
         ready: dict[str, datetime] = {}
 
-        def wait(host: str, moment: datetime) -> None:
-            ready[_server(host)] = max(moment, ready.get(_server(host), LONG_AGO))
+        def wait(origin: str, moment: datetime) -> None:
+            ready[host_of(origin)] = max(moment, ready.get(host_of(origin), LONG_AGO))
 
-        for host, moment in zip(
-            self._known["host"].to_pylist(), self._known["not_before"].to_pylist(), strict=True
+        for origin, moment in zip(
+            self._known["origin"].to_pylist(), self._known["not_before"].to_pylist(), strict=True
         ):
-            wait(host, moment)
+            wait(origin, moment)
         usual, now = self.settings.politeness.delay_s, datetime.now(UTC)
-        for host in self._progress.since:  # the last request may have been just before the unit was stopped
-            noted = self._progress.hosts.get(host)
+        for origin in self._progress.since:  # the last request may have been just before the unit was stopped
+            noted = self._progress.origins.get(origin)
             if noted is not None:
-                wait(host, noted.not_before)
-            wait(host, now + timedelta(seconds=max(usual, noted.delay_s if noted is not None else 0.0)))
+                wait(origin, noted.not_before)
+            wait(origin, now + timedelta(seconds=max(usual, noted.delay_s if noted is not None else 0.0)))
         return {server: Pace(moment) for server, moment in ready.items()}
 
     def pace(self, url: str) -> Pace:
         """Return the pace of an address's server, which all visits share."""
-        return self._paces.setdefault(_server(host_of(url)), Pace(LONG_AGO))
+        return self._paces.setdefault(host_of(origin_of(url)), Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request."""
@@ -245,11 +244,11 @@ class Unit:
             settled = len(self._progress.settled)
             self._beat(settled, self._progress.kept, settled / len(self._due))
 
-    def remember(self, host: Host) -> None:
-        """Journal what is known of a host; its rules, which may be long, once."""
-        rules = host.robots_fetched, hash(host.tdm_body)
-        self._write(Noted(host.as_row(), has_rules=self._told.get(host.name) != rules))
-        self._told[host.name] = rules
+    def remember(self, origin: Origin) -> None:
+        """Journal what is known of an origin; its rules, which may be long, once."""
+        rules = origin.robots_fetched, hash(origin.tdm_body)
+        self._write(Noted(origin.as_row(), has_rules=self._told.get(origin.name) != rules))
+        self._told[origin.name] = rules
 
     def _write(self, event: events.Event) -> None:
         self._journal.write(events.as_json(event))
@@ -267,7 +266,7 @@ def _fetch(row: Address, verdict: Verdict, result: Answer | Failure | None, plac
     fetch = Fetch(
         row.key,
         row.url,
-        row.host,
+        row.origin,
         verdict.outcome,
         verdict.cause,
         verdict.detail,
@@ -309,8 +308,3 @@ def _facts(row: Address, verdict: Verdict) -> dict[str, object]:
 
 def _earlier(row: Address) -> Earlier | None:
     return Earlier(row.digest, row.fetched) if row.fetched is not None else None
-
-
-def _server(host: str) -> str:
-    """Return the name of an origin's server: ports and schemes share it."""
-    return urlsplit(host).hostname or ""

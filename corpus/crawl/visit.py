@@ -21,12 +21,12 @@ from corpus.crawl.links import Link
 from corpus.crawl.page import Verdict
 from corpus.crawl.rows import Address, Outlink
 from corpus.crawl.rules import politeness
-from corpus.crawl.rules.host import Host
+from corpus.crawl.rules.origin import Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.rules.robots import LIMIT
 from corpus.errors import Signal
 from corpus.web.retry import retry_after
-from corpus.web.url import host_of, key, normal_form
+from corpus.web.url import key, normal_form, origin_of
 
 _HOPS = 5  # RFC 9309, section 2.3.1.2
 _TDM_LIMIT = 1 << 20
@@ -62,8 +62,8 @@ class Tools(Protocol):
     def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Journal what became of an address, and archive the answer where it is to be kept."""
 
-    def remember(self, host: Host) -> None:
-        """Journal what is known of a host."""
+    def remember(self, origin: Origin) -> None:
+        """Journal what is known of an origin."""
 
     def leads_back(self, url: str, target: str) -> bool:
         """Return whether the redirects that are known lead from `target` to `url`."""
@@ -72,15 +72,15 @@ class Tools(Protocol):
 class Visit:
     """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
 
-    def __init__(self, hosts: dict[str, Host], rows: Iterable[Address], tools: Tools) -> None:
-        """Take hosts by origin and the rows [FRONTIER] that are due, best first by origin."""
-        self._hosts = hosts
-        self._queues: dict[str, deque[Address]] = {name: deque() for name in hosts}
+    def __init__(self, origins: dict[str, Origin], rows: Iterable[Address], tools: Tools) -> None:
+        """Take origins by origin and the rows [FRONTIER] that are due, best first by origin."""
+        self._hosts = origins
+        self._queues: dict[str, deque[Address]] = {name: deque() for name in origins}
         for row in rows:
-            self._queues[row.host].append(row)
+            self._queues[row.origin].append(row)
         self._tools = tools
         self._settings = tools.settings
-        self._pace = tools.pace(next(iter(hosts)))
+        self._pace = tools.pace(next(iter(origins)))
         self._silent: Counter[str] = Counter()  # requests without an answer, in a row, by origin
         self._busy: Counter[str] = Counter()  # answers that ask for fewer requests, likewise
         self._unreachable: set[str] = set()  # origins whose robots.txt was asked for often enough
@@ -93,47 +93,49 @@ class Visit:
         at_work = deque(self._hosts.values())
         with suppress(RoundOverError):  # then what is left stays in the frontier
             while at_work:  # in turn, so that no origin waits for all of another
-                host = at_work.popleft()
-                if await self._step(host):
-                    at_work.append(host)
-        for host in self._hosts.values():
-            is_unreachable = host.name in self._unreachable
-            if is_unreachable or self._is_down(host):  # a try of each; another round may find the server well
-                cause = "robots.unreachable" if is_unreachable else "host.down"
-                for row in self._queues[host.name]:
+                origin = at_work.popleft()
+                if await self._step(origin):
+                    at_work.append(origin)
+        for origin in self._hosts.values():
+            is_unreachable = origin.name in self._unreachable
+            if is_unreachable or self._is_down(
+                origin
+            ):  # a try of each; another round may find the server well
+                cause = "robots.unreachable" if is_unreachable else "origin.down"
+                for row in self._queues[origin.name]:
                     if row.key not in self._tried:
                         self._again(row.tried_again(), cause, "", None)
-            host.not_before = self._pace.ready
-            self._tools.remember(host)
+            origin.not_before = self._pace.ready
+            self._tools.remember(origin)
 
-    async def _step(self, host: Host) -> bool:
+    async def _step(self, origin: Origin) -> bool:
         """Fetch one page of an origin, and one of its sitemaps; say whether there is more to do."""
-        queue = self._queues[host.name]
-        await self._prepare(host)
-        if host.robots is None or host.tdm is None:
+        queue = self._queues[origin.name]
+        await self._prepare(origin)
+        if origin.robots is None or origin.tdm is None:
             return False
-        # the last page waits for the sitemaps: with nothing due, the host would have no next round for them
-        if len(queue) > 1 or (queue and not host.has_sitemaps):
-            await self._page(host, queue)
-        if host.has_sitemaps and not self._is_left(host):
-            await self._sitemap(host)
-        return bool(queue or host.has_sitemaps) and not self._is_left(host)
+        # the last page waits for the sitemaps: with nothing due, the origin would have no next round for them
+        if len(queue) > 1 or (queue and not origin.has_sitemaps):
+            await self._page(origin, queue)
+        if origin.has_sitemaps and not self._is_left(origin):
+            await self._sitemap(origin)
+        return bool(queue or origin.has_sitemaps) and not self._is_left(origin)
 
-    def _is_down(self, host: Host) -> bool:
+    def _is_down(self, origin: Origin) -> bool:
         """Return whether an origin has not answered for as long as a page would be asked for."""
-        return self._silent[host.name] > self._settings.politeness.retries
+        return self._silent[origin.name] > self._settings.politeness.retries
 
-    def _is_left(self, host: Host) -> bool:
+    def _is_left(self, origin: Origin) -> bool:
         """Return whether an origin is to be left alone for this round: its rules are not to be had, or it is
         down, or busy all the time.
 
         An origin that answers is never down: what is not asked for because it is busy counts no try.
         """
-        is_busy = self._busy[host.name] > self._settings.politeness.retries
-        return is_busy or self._is_down(host) or host.name in self._unreachable
+        is_busy = self._busy[origin.name] > self._settings.politeness.retries
+        return is_busy or self._is_down(origin) or origin.name in self._unreachable
 
     async def _ask(
-        self, host: Host, url: str, headers: dict[str, str] | None = None, wanted: Wanted | None = None
+        self, origin: Origin, url: str, headers: dict[str, str] | None = None, wanted: Wanted | None = None
     ) -> Answer | Failure:
         """Send one request when the server may be asked again; RoundOverError if that is after the round."""
         settings, pace = self._settings.politeness, self._tools.pace(url)
@@ -145,53 +147,53 @@ class Visit:
                 await asyncio.sleep((pace.ready - now).total_seconds())
             result = await self._tools.get(url, headers or {}, wanted)
             if isinstance(result, Answer) and result.status not in page.PASSING:
-                self._silent[host.name] = self._busy[host.name] = 0
+                self._silent[origin.name] = self._busy[origin.name] = 0
                 pace.rest(settings, result.seconds)
             elif isinstance(result, Answer) or result.passing:
                 field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
                 told = retry_after(field, datetime.now(UTC))
-                failures = self._count_failure(host, result)
+                failures = self._count_failure(origin, result)
                 wait = politeness.backoff(settings, failures, told, self._tools.chance)
                 pace.rest(settings, result.seconds, wait)
             elif result.kind != "network.refused":  # of which no server knows
                 pace.rest(settings, result.seconds)
-        host.delay_s = self._pace.delay_s
+        origin.delay_s = self._pace.delay_s
         return result
 
-    def _count_failure(self, host: Host, result: Answer | Failure) -> int:
+    def _count_failure(self, origin: Origin, result: Answer | Failure) -> int:
         """Count a request that may succeed later; return how many in a row the pause after it is for."""
         if isinstance(result, Failure) and not result.answered:
-            self._silent[host.name] += 1
-            return self._silent[host.name] + self._busy[host.name]
-        self._silent[host.name] = 0
+            self._silent[origin.name] += 1
+            return self._silent[origin.name] + self._busy[origin.name]
+        self._silent[origin.name] = 0
         if isinstance(result, Answer) and result.status in _BUSY:
-            self._busy[host.name] += 1
-            return self._busy[host.name]
+            self._busy[origin.name] += 1
+            return self._busy[origin.name]
         return 1  # a fault of what was asked for, not of the server
 
     # ------------------------------------------------------------ rules
 
-    async def _prepare(self, host: Host) -> None:
+    async def _prepare(self, origin: Origin) -> None:
         """Learn an origin's robots.txt and TDM reservation, as far as they are not known or are too old."""
-        host.expire(self._settings.politeness, datetime.now(UTC))
-        if host.robots is None:
-            await self._robots(host)
-        if host.robots is not None and host.tdm is None:
-            await self._tdm(host)
+        origin.expire(self._settings.politeness, datetime.now(UTC))
+        if origin.robots is None:
+            await self._robots(origin)
+        if origin.robots is not None and origin.tdm is None:
+            await self._tdm(origin)
 
     def _learn_pace(self) -> None:
         agent = self._settings.agent.name
-        asked = [host.robots.crawl_delay(agent) or 0.0 for host in self._hosts.values() if host.robots]
+        asked = [origin.robots.crawl_delay(agent) or 0.0 for origin in self._hosts.values() if origin.robots]
         self._pace.asked = max(asked, default=0.0)
 
-    async def _robots(self, host: Host) -> None:
+    async def _robots(self, origin: Origin) -> None:
         """Fetch robots.txt by RFC 9309, section 2.3; it stays unknown where the server does not answer."""
         cut = ""
         for _ in range(self._settings.politeness.retries + 1):
-            result = await self._redirected(host, f"{host.name}/robots.txt", "robots")
+            result = await self._redirected(origin, f"{origin.name}/robots.txt", "robots")
             if isinstance(result, Failure):
                 if not result.passing:
-                    self._drop_origin(host, result)
+                    self._drop_origin(origin, result)
                     return
             elif _breaks_off(result) and result.digest != cut:
                 cut = result.digest  # rules may be missing; what comes the same again is all there is
@@ -199,50 +201,50 @@ class Visit:
                 # more redirects than allowed mean that there is none
                 status = 404 if result.status in page.REDIRECTS else result.status
                 body = result.content[:LIMIT] if 200 <= status < 300 else b""
-                host.learn(status, body, datetime.now(UTC))
+                origin.learn(status, body, datetime.now(UTC))
                 self._learn_pace()
                 self._pace.rest(self._settings.politeness, result.seconds)
                 if self._settings.scope.sitemaps:
-                    named = host.robots.sitemaps if host.robots is not None else ()
-                    host.find_sitemaps((*named, f"{host.name}/sitemap.xml"))
-                self._tools.remember(host)
+                    named = origin.robots.sitemaps if origin.robots is not None else ()
+                    origin.find_sitemaps((*named, f"{origin.name}/sitemap.xml"))
+                self._tools.remember(origin)
                 return
-        self._unreachable.add(host.name)
+        self._unreachable.add(origin.name)
 
-    async def _redirected(self, host: Host, url: str, kind: str) -> Answer | Failure:
+    async def _redirected(self, origin: Origin, url: str, kind: str) -> Answer | Failure:
         """Ask for what is no page, wherever it leads, and note each request."""
-        result = await self._asked(host, url, kind)
+        result = await self._asked(origin, url, kind)
         for _ in range(_HOPS):
             if isinstance(result, Failure) or result.status not in page.REDIRECTS:
                 break
             target = normal_form(result.headers.get("location", ""), result.url)
             if target is None:
                 break
-            result = await self._asked(host, target, kind)
+            result = await self._asked(origin, target, kind)
         return result
 
-    async def _asked(self, host: Host, url: str, kind: str) -> Answer | Failure:
-        result = await self._ask(host, url)
-        self._note(_asked_once(host, url), Verdict("asked", kind), result)
+    async def _asked(self, origin: Origin, url: str, kind: str) -> Answer | Failure:
+        result = await self._ask(origin, url)
+        self._note(_asked_once(origin, url), Verdict("asked", kind), result)
         return result
 
-    def _drop_origin(self, host: Host, failure: Failure) -> None:
+    def _drop_origin(self, origin: Origin, failure: Failure) -> None:
         """Settle all that is due of an origin that cannot be spoken to."""
-        queue = self._queues[host.name]
+        queue = self._queues[origin.name]
         while queue:
             self._note(queue.popleft(), Verdict("failed", failure.kind, failure.detail), None)
 
-    async def _tdm(self, host: Host) -> None:
+    async def _tdm(self, origin: Origin) -> None:
         """Fetch tdmrep.json; it stays unknown where the server is silent, so that no wish is missed."""
-        url, body, cut = f"{host.name}/.well-known/tdmrep.json", b"", ""
+        url, body, cut = f"{origin.name}/.well-known/tdmrep.json", b"", ""
         for _ in range(self._settings.politeness.retries + 1):
-            if self._refusal(host, url) is not None:
+            if self._refusal(origin, url) is not None:
                 break
-            result = await self._redirected(host, url, "tdm")
+            result = await self._redirected(origin, url, "tdm")
             if isinstance(result, Failure):
                 if not result.passing:
                     break
-                if self._is_down(host):
+                if self._is_down(origin):
                     return
             elif _breaks_off(result) and result.digest != cut:
                 cut = result.digest
@@ -250,46 +252,46 @@ class Visit:
                 body = result.content[:_TDM_LIMIT] if result.status == 200 else b""
                 break
         else:  # it answers, but never with this file
-            self._busy[host.name] = 0
-        host.learn_tdm(body.decode("utf-8", "replace"))
-        self._tools.remember(host)
+            self._busy[origin.name] = 0
+        origin.learn_tdm(body.decode("utf-8", "replace"))
+        self._tools.remember(origin)
 
-    async def _sitemap(self, host: Host) -> None:
+    async def _sitemap(self, origin: Origin) -> None:
         """Read the next sitemap of an origin; note the addresses that it names."""
-        url = host.sitemaps[host.sitemaps_read]
-        left = self._settings.limits.sitemap_urls - host.sitemap_urls
-        if left > 0 and self._refusal(host, url) is None:
-            result = await self._ask(host, url)
+        url = origin.sitemaps[origin.sitemaps_read]
+        left = self._settings.limits.sitemap_urls - origin.sitemap_urls
+        if left > 0 and self._refusal(origin, url) is None:
+            result = await self._ask(origin, url)
             links: list[Link] = []
             if isinstance(result, Answer) and result.status == 200:
                 found = sitemap.parse(result.content, url)
                 links = [Link(one.url, "sitemap", False, one.hint) for one in found.urls[:left]]
-                host.sitemap_urls += len(links)
-                host.find_sitemaps(found.children)
+                origin.sitemap_urls += len(links)
+                origin.find_sitemaps(found.children)
             elif isinstance(result, Answer) and result.status in page.REDIRECTS:
                 target = normal_form(result.headers.get("location", ""), result.url)
-                host.find_sitemaps([target] if target is not None else [])
+                origin.find_sitemaps([target] if target is not None else [])
             self._sitemap_tries[url] += 1
-            row = replace(_asked_once(host, url), tries=self._sitemap_tries[url])
+            row = replace(_asked_once(origin, url), tries=self._sitemap_tries[url])
             self._note(row, Verdict("asked", "sitemap", links=tuple(links)), result)
             may_pass = result.passing if isinstance(result, Failure) else result.status in page.PASSING
             if may_pass and self._sitemap_tries[url] <= self._settings.politeness.retries:
                 return  # it stays the next to be read, as a page would be asked for again
-        host.sitemaps_read += 1
-        self._tools.remember(host)
+        origin.sitemaps_read += 1
+        self._tools.remember(origin)
 
     # ------------------------------------------------------------ pages
 
-    async def _page(self, host: Host, queue: deque[Address]) -> None:
+    async def _page(self, origin: Origin, queue: deque[Address]) -> None:
         """Settle the address that is due first; RoundOverError leaves it there."""
         row = queue[0]
-        refusal = self._refusal(host, row.url)
+        refusal = self._refusal(origin, row.url)
         if refusal is not None:
             self._note(queue.popleft(), Verdict("dropped", refusal), None)
             return
         known = {"If-None-Match": row.etag, "If-Modified-Since": row.modified}
         conditions = {name: value for name, value in known.items() if value}
-        result = await self._ask(host, row.url, conditions, page.is_wanted)
+        result = await self._ask(origin, row.url, conditions, page.is_wanted)
         row = queue.popleft().tried_again()
         if isinstance(result, Failure) and not result.passing:
             self._note(row, Verdict("failed", result.kind, result.detail), result)
@@ -298,12 +300,12 @@ class Visit:
         elif result.status in page.PASSING:
             self._again(row, "status", str(result.status), result)
         else:
-            host.pages += result.status in (200, 304)
-            self._note(row, self._verdict(result, row, host), result)
+            origin.pages += result.status in (200, 304)
+            self._note(row, self._verdict(result, row, origin), result)
 
-    def _verdict(self, answer: Answer, row: Address, host: Host) -> Verdict:
+    def _verdict(self, answer: Answer, row: Address, origin: Origin) -> Verdict:
         try:
-            verdict = page.judge(answer, row, self._settings, host.reserved(row.url))
+            verdict = page.judge(answer, row, self._settings, origin.reserved(row.url))
             if verdict.outcome == "redirect" and self._tools.leads_back(row.url, verdict.location):
                 ring = verdict.location[:200]
                 return replace(verdict, outcome="failed", cause="redirect.loop", detail=ring, links=())
@@ -311,11 +313,11 @@ class Visit:
         except Exception as error:  # one page must not end the crawl of all others; what happened is noted
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
-    def _refusal(self, host: Host, url: str) -> str | None:
+    def _refusal(self, origin: Origin, url: str) -> str | None:
         """Return the rule by which a site keeps an address to itself."""
-        if host.robots is None or not host.robots.allows(url, self._settings.agent.name):
+        if origin.robots is None or not origin.robots.allows(url, self._settings.agent.name):
             return "robots.disallow"
-        if "tdm" in self._settings.politeness.honour and host.reserved(url):
+        if "tdm" in self._settings.politeness.honour and origin.reserved(url):
             return "optout.tdm"
         return None
 
@@ -324,8 +326,8 @@ class Visit:
         self._tried.add(row.key)
         last = row.tries > self._settings.politeness.retries
         self._note(row, Verdict("failed" if last else "retry", cause, detail), result)
-        if not last and not self._is_left(self._hosts[row.host]):
-            self._queues[row.host].append(row)
+        if not last and not self._is_left(self._hosts[row.origin]):
+            self._queues[row.origin].append(row)
 
     def _note(self, row: Address, verdict: Verdict, result: Answer | Failure | None) -> None:
         self._tools.note(row, verdict, result, self._outlinks(row, verdict.links))
@@ -351,7 +353,7 @@ class Visit:
                 Outlink(
                     key=key(link.url),
                     url=link.url,
-                    host=host_of(link.url),
+                    origin=origin_of(link.url),
                     depth=depth,
                     priority=priority(link.url, link.hint, settings.scope.language),
                     referrer=row.url,
@@ -362,9 +364,9 @@ class Visit:
         return Found(rows, dict(refused))
 
 
-def _asked_once(host: Host, url: str) -> Address:
+def _asked_once(origin: Origin, url: str) -> Address:
     """Return a row for a URL that the frontier does not hold, and that is asked for."""
-    return Address(key(url), url, host.name, tries=1)
+    return Address(key(url), url, origin.name, tries=1)
 
 
 def _breaks_off(answer: Answer) -> bool:

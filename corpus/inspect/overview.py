@@ -23,7 +23,7 @@ F64: TypeAlias = NDArray[np.float64]
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SAMPLE = 1 << 21  # rows kept for quantiles: three columns of 8 bytes, 48 MiB
-HOSTS = 1 << 17  # hosts counted at a time; the web has more than a laptop's memory
+ORIGINS = 1 << 17  # hosts counted at a time; the web has more than a laptop's memory
 
 _COLUMNS = ["url", "source", "language", "language_score", "bytes", "words", "redactions"]
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>\[[^\]/]*\]|[^/?#:]*)"
@@ -226,10 +226,10 @@ class _Scan:
             self.languages[name].disk_bytes += length * part / whole if whole else 0.0
 
     def _forget_hosts(self) -> None:
-        if len(self.hosts) > 2 * HOSTS:
+        if len(self.hosts) > 2 * ORIGINS:
             ranked = self.hosts.most_common()
-            self.hosts_uncertain += ranked[HOSTS][1]
-            self.hosts = Counter(dict(ranked[:HOSTS]))
+            self.hosts_uncertain += ranked[ORIGINS][1]
+            self.hosts = Counter(dict(ranked[:ORIGINS]))
 
     def totals(self) -> tuple[LanguageTotals, ...]:
         """Return the languages, the one with the most text first."""

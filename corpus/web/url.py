@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlsplit
 
 import can_ada
 import xxhash
@@ -109,21 +109,26 @@ def escape(found: re.Match[str]) -> str:
     return plain if plain in _UNRESERVED else found[0].upper()
 
 
-def host_of(url: str) -> str:
+def origin_of(url: str) -> str:
     """Return the origin of a normalised address, `scheme://host[:port]`: the unit of politeness."""
     end = url.find("/", 8)
     return url if end < 0 else url[:end]
 
 
-def domain_of(host: str) -> str:
-    """Return the registered domain of a host, an origin or a normalised address: kitaplik.com.tr.
+def host_of(origin: str) -> str:
+    """Return the host of an origin or a URL: its server's name, without scheme and port."""
+    return urlsplit(origin).hostname or ""
+
+
+def site_of(address: str) -> str:
+    """Return the site of a host, an origin or a URL, its registered domain: kitaplik.com.tr.
 
     By the Public Suffix List, its private part too, so that the owners below github.io stay apart. An IP
-    address, a single name and a public suffix are their own domain.
+    address, a single name and a public suffix are sites of their own.
     """
-    start = host.find("://") + 3 if "://" in host else 0
-    end = host.find("/", start)
-    return _registered(host[start:] if end < 0 else host[start:end])
+    start = address.find("://") + 3 if "://" in address else 0
+    end = address.find("/", start)
+    return _registered(address[start:] if end < 0 else address[start:end])
 
 
 @lru_cache(maxsize=65536)

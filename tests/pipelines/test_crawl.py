@@ -143,7 +143,7 @@ def test_new_seeds_join_a_crawl(tmp_path: Path) -> None:
     with Web(web.village(hosts=2, pages=2)) as served:
         run(tmp_path, settings(served), "http://www0.test/")
         run(tmp_path, settings(served), "http://www1.test/")
-    assert {row["host"] for row in pages(tmp_path).values()} == {"http://www0.test", "http://www1.test"}
+    assert {row["origin"] for row in pages(tmp_path).values()} == {"http://www0.test", "http://www1.test"}
     assert max(Counter((entry.host, entry.path) for entry in served.log).values()) == 1
 
 
@@ -538,7 +538,7 @@ def test_an_endless_site_ends_at_the_budgets(tmp_path: Path) -> None:
     with Web({"a.test": site, "b.test": site}) as served:
         limits = {"host_pages": 12, "host_round_pages": 4, "pages": 100}
         ended = run(tmp_path, settings(served, limits=limits), "http://a.test/", "http://b.test/")
-        assert Counter(row["host"] for row in pages(tmp_path).values()) == {
+        assert Counter(row["origin"] for row in pages(tmp_path).values()) == {
             "http://a.test": 12,
             "http://b.test": 12,
         }
@@ -806,7 +806,7 @@ def test_the_status_is_read_from_the_files_alone(tmp_path: Path) -> None:
     found = status(str(tmp_path))
     assert found.outcomes["kept"] == 8
     assert found.requests == len(served.log)
-    assert found.hosts == 2
+    assert found.origins == 2
     assert found.causes["dropped: robots.disallow"] == 2
     assert found.is_finished
     assert found.as_dict()["waiting"] is None

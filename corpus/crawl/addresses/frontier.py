@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from corpus.crawl.config import Limits
 from corpus.crawl.rows import Address
-from corpus.schema import FRONTIER, HOSTS, OUTLINKS
-from corpus.web.url import domain_of
+from corpus.schema import FRONTIER, ORIGINS, OUTLINKS
+from corpus.web.url import site_of
 
 Keys = NDArray[np.uint64]
 
@@ -133,40 +133,42 @@ def as_outlinks(frontier: pa.Table) -> pa.Table:
 
 
 def given_up(fetches: Iterable[pa.Table], share: int) -> set[str]:
-    """Return the hosts of which addresses were given up in a round, since nobody answered for any of them.
+    """Return the origins that gave no answer in a round although enough of their URLs were asked for.
 
-    They are hosts of which some were given up, or more than their `share` of a round was put off, as all is
-    after the first were given up. `fetches` have the columns host, outcome, cause and status [FETCHES].
+    Enough: some were given up, or more than an origin's `share` of a round was put off, as all that is due is
+    once the first were given up. `fetches` have the columns origin, outcome, cause and status [FETCHES].
     """
     whole = pa.concat_tables(fetches)
-    unasked = whole.filter(pc.is_in(whole["cause"], value_set=pa.array(["host.down", "robots.unreachable"])))
-    ended = set(unasked.filter(pc.equal(unasked["outcome"], "failed"))["host"].to_pylist())
-    counts = pc.value_counts(unasked["host"]).to_pylist()
+    unasked = whole.filter(
+        pc.is_in(whole["cause"], value_set=pa.array(["origin.down", "robots.unreachable"]))
+    )
+    ended = set(unasked.filter(pc.equal(unasked["outcome"], "failed"))["origin"].to_pylist())
+    counts = pc.value_counts(unasked["origin"]).to_pylist()
     many = {row["values"] for row in counts if row["counts"] > share}
     answered = whole.filter(pc.greater(whole["status"], 0))
-    return (ended | many) - set(answered["host"].to_pylist())
+    return (ended | many) - set(answered["origin"].to_pylist())
 
 
-def choose(
+def mark_due(
     frontier: pa.Table,
     pages: Mapping[str, int],
     limits: Limits,
     left: int,
     silent: Collection[str] = frozenset(),
 ) -> pa.Table:
-    """Mark what is due in the next round, host by host, best first; return the frontier in that order.
+    """Return the frontier by origin, best first, with what is due in the next round marked.
 
-    `pages` are those that each host gave already, `left` those that the crawl may still fetch. Where not
-    all hosts can have their share, each gets its best page before any gets its second. Of `silent` hosts all
-    is due at once: if they stay silent, it is given up by the same few requests.
+    `pages` counts what each origin returned already; `left` is how many pages the crawl may still fetch.
+    Where not all origins can have their share, each gets its best page before any gets its second. All URLs of
+    `silent` origins are due at once: if an origin stays silent, the same few requests give them all up.
     """
-    hosts = pc.dictionary_encode(frontier["host"]).combine_chunks()
-    codes = np.asarray(hosts.indices, dtype=np.int64)
-    names = hosts.dictionary.to_pylist()
+    origins = pc.dictionary_encode(frontier["origin"]).combine_chunks()
+    codes = np.asarray(origins.indices, dtype=np.int64)
+    names = origins.dictionary.to_pylist()
     caps = np.array([limits.host_pages - pages.get(name, 0) for name in names], dtype=np.int64)
     shares = [limits.host_pages if name in silent else limits.host_round_pages for name in names]
     caps = np.clip(caps, 0, np.array(shares, dtype=np.int64))
-    # Hosts by name, so that the order does not hang on how the rows came.
+    # Origins by name, so that the order does not hang on how the rows came.
     place = np.empty(len(names), np.int64)
     place[np.argsort(np.array(names, dtype=object), kind="stable")] = np.arange(len(names))
     keys, depth = _keys(frontier), np.asarray(frontier["depth"])
@@ -185,25 +187,25 @@ def choose(
     return chosen.set_column(chosen.schema.get_field_index("due"), chosen.schema.field("due"), [due])
 
 
-def deal(frontier: pa.Table, buckets: int) -> list[pa.Table]:
-    """Deal a frontier to buckets of hosts; hosts of one registered domain lie together."""
-    hosts = pc.dictionary_encode(frontier["host"]).combine_chunks()
-    of_host = np.array([bucket_of(name, buckets) for name in hosts.dictionary.to_pylist()], dtype=np.int64)
-    mine = of_host[np.asarray(hosts.indices)] if len(of_host) else np.zeros(0, np.int64)
+def by_bucket(frontier: pa.Table, buckets: int) -> list[pa.Table]:
+    """Split a frontier into buckets of origins; those of one site are in the same bucket."""
+    origins = pc.dictionary_encode(frontier["origin"]).combine_chunks()
+    of_host = np.array([bucket_of(name, buckets) for name in origins.dictionary.to_pylist()], dtype=np.int64)
+    mine = of_host[np.asarray(origins.indices)] if len(of_host) else np.zeros(0, np.int64)
     return [frontier.filter(mine == number) for number in range(buckets)]
 
 
-def bucket_of(host: str, buckets: int) -> int:
-    """Return the bucket of a host."""
-    return xxhash.xxh3_64_intdigest(domain_of(host).encode()) % buckets
+def bucket_of(origin: str, buckets: int) -> int:
+    """Return the bucket of an origin."""
+    return xxhash.xxh3_64_intdigest(site_of(origin).encode()) % buckets
 
 
 def latest(tables: Iterable[pa.Table]) -> pa.Table:
-    """Return the last row of each host [HOSTS] of tables in the order of their rounds."""
-    whole = pa.concat_tables([HOSTS.schema().empty_table(), *tables])
-    hosts = pc.dictionary_encode(whole["host"]).combine_chunks()
-    last = np.zeros(len(hosts.dictionary), np.int64)
-    last[np.asarray(hosts.indices)] = np.arange(len(whole))
+    """Return the last row of each origin [ORIGINS] of tables in the order of their rounds."""
+    whole = pa.concat_tables([ORIGINS.schema().empty_table(), *tables])
+    origins = pc.dictionary_encode(whole["origin"]).combine_chunks()
+    last = np.zeros(len(origins.dictionary), np.int64)
+    last[np.asarray(origins.indices)] = np.arange(len(whole))
     is_last = np.zeros(len(whole), bool)
     is_last[last] = True
     return whole.filter(is_last)

@@ -6,7 +6,7 @@ import re
 
 from corpus.crawl.addresses.traps import DEEPEST
 from corpus.language import web_tag
-from corpus.web.url import host_of
+from corpus.web.url import origin_of
 
 # Country domains that are not called as the language is.
 _NATIONAL = """
@@ -43,7 +43,7 @@ def priority(url: str, hint: str, language: str) -> float:
     if mark := _MARK.search(url):
         found = mark[1] or mark[2] or mark[3]
         score += 1.0 if found == tag else -1.0 if found in _KNOWN else 0.0
-    if host_of(url).partition("://")[2].partition(":")[0].endswith("." + _COUNTRY.get(tag, tag)):
+    if origin_of(url).partition("://")[2].partition(":")[0].endswith("." + _COUNTRY.get(tag, tag)):
         score += 0.5
     if (letters := _LETTERS.get(tag)) and letters.search(url):
         score += 0.5

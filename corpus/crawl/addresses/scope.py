@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from corpus.crawl.addresses.traps import trap
 from corpus.crawl.config import Scope
-from corpus.web.url import domain_of, host_of
+from corpus.web.url import origin_of, site_of
 
 # What a name says is no page costs a request and its pause only to be dropped.
 _NO_PAGE = re.compile(
@@ -25,7 +25,7 @@ class Boundary:
         self._within = settings.within
         self._depth = settings.depth
         self._hosts = frozenset(map(_name, seeds))
-        self._domains = frozenset(map(domain_of, seeds))
+        self._domains = frozenset(map(site_of, seeds))
         self._endings = tuple(f".{tld.lower().strip('.')}" for tld in settings.tlds)
         self._allow = [re.compile(pattern) for pattern in settings.allow]
         self._deny = [re.compile(pattern) for pattern in settings.deny]
@@ -52,7 +52,7 @@ class Boundary:
         if self._within == "host":
             return _name(url) in self._hosts
         if self._within == "domain":
-            return domain_of(url) in self._domains
+            return site_of(url) in self._domains
         if self._within == "tld":
             return _name(url).partition(":")[0].endswith(self._endings)
         return True
@@ -60,4 +60,4 @@ class Boundary:
 
 def _name(url: str) -> str:
     """Return host and port without the scheme and without "www.": most sites lead from one to the other."""
-    return host_of(url).partition("://")[2].removeprefix("www.")
+    return origin_of(url).partition("://")[2].removeprefix("www.")

@@ -11,7 +11,7 @@ from itertools import chain
 from lxml import etree
 
 from corpus.web.compression import DamageError, Window, contents, detect
-from corpus.web.url import LONGEST, domain_of, normal_form
+from corpus.web.url import LONGEST, normal_form, site_of
 
 URLS = 50_000
 """Addresses that one sitemap may name (sitemaps.org)."""
@@ -53,7 +53,7 @@ def parse(body: bytes, url: str, host: str = "") -> Sitemap:
     (sitemaps.org, "cross submits"): else one site could send a crawler to another. Each counts once, the
     versions of a page in other languages (`xhtml:link`) too.
     """
-    names = _Names(url, frozenset(map(domain_of, filter(None, (url, host)))))
+    names = _Names(url, frozenset(map(site_of, filter(None, (url, host)))))
     pieces = _unpacked(body, url)
     first = next(pieces, b"")
     is_xml = first.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
@@ -86,7 +86,7 @@ class _Names:
 
     def _address(self, written: str) -> str | None:
         address = None if self.is_full or not written else normal_form(written, self._url)
-        return address if address is not None and domain_of(address) in self._domains else None
+        return address if address is not None and site_of(address) in self._domains else None
 
 
 def _unpacked(body: bytes, url: str) -> Iterator[bytes]:

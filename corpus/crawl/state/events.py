@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from corpus.crawl.rows import Fetch, HostRow, Outlink
+from corpus.crawl.rows import Fetch, OriginRow, Outlink
 from corpus.crawl.state import journal
 
 _MOMENTS = ("robots_fetched", "not_before")
@@ -31,14 +31,14 @@ class Fetched:
 class Noted:
     """What is known of an origin; without `has_rules`, its robots.txt and tdmrep.json have not changed."""
 
-    host: HostRow
+    origin: OriginRow
     has_rules: bool = True
 
-    def after(self, earlier: HostRow | None) -> HostRow:
+    def after(self, earlier: OriginRow | None) -> OriginRow:
         """Return the whole row, given the one before it."""
         if self.has_rules or earlier is None:
-            return self.host
-        return replace(self.host, robots=earlier.robots, tdm=earlier.tdm)
+            return self.origin
+        return replace(self.origin, robots=earlier.robots, tdm=earlier.tdm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ def as_json(event: Event) -> dict[str, Any]:
         links = [link.values() for link in event.links]
         refused = dict(event.refused or {})
         return {"fetch": event.fetch.values(), "links": links, "refused": refused, "end": event.end}
-    row = event.host.values()
+    row = event.origin.values()
     row |= {name: milliseconds(row[name]) for name in _MOMENTS} | {"robots": row["robots"].decode("latin-1")}
     if not event.has_rules:
         del row["robots"], row["tdm"]
-    return {"host": row}
+    return {"origin": row}
 
 
 def of_json(found: Mapping[str, Any]) -> Event:
@@ -74,9 +74,9 @@ def of_json(found: Mapping[str, Any]) -> Event:
         links = [Outlink(**link) for link in found["links"]]
         end = (found["end"][0], found["end"][1]) if found["end"] else None
         return Fetched(Fetch(**found["fetch"]), links, found["refused"], end)
-    row = {"robots": "", "tdm": "", **found["host"]}
+    row = {"robots": "", "tdm": "", **found["origin"]}
     row |= {name: moment(row[name]) for name in _MOMENTS} | {"robots": row["robots"].encode("latin-1")}
-    return Noted(HostRow(**row), "robots" in found["host"])
+    return Noted(OriginRow(**row), "robots" in found["origin"])
 
 
 def read(folder: Path) -> Iterator[Event]:

@@ -31,20 +31,20 @@ class Start(_Stored):
 
 
 class Bucket(_Stored):
-    """A unit of a round: how many of its URLs are due, and its files of FRONTIER and HOSTS."""
+    """A unit of a round: how many of its URLs are due, and its files of FRONTIER and ORIGINS."""
 
     name: str
     due: int
     frontier: dataset.Input
-    hosts: dataset.Input
+    origins: dataset.Input
 
 
 class Plan(_Stored):
-    """A round: URLs that are due and that wait, hosts of those due, pages fetched before it, its units."""
+    """A round: URLs that are due and that wait, origins of those due, pages fetched before it, its units."""
 
     due: int
     waiting: int
-    hosts: int
+    origins: int
     pages: int
     buckets: tuple[Bucket, ...] = ()
 

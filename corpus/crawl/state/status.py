@@ -20,7 +20,7 @@ from corpus.errors import ConfigError
 from corpus.schema import FETCHES
 
 _RECENT_MS = 60_000
-_COLUMNS = ["host", "outcome", "cause", "started", "bytes"]
+_COLUMNS = ["origin", "outcome", "cause", "started", "bytes"]
 
 
 @dataclass(slots=True)
@@ -59,15 +59,15 @@ class Status:
             return
         self.requests += 1
         self.bytes += fetch.bytes
-        self._hosts.add(fetch.host)
+        self._hosts.add(fetch.origin)
         if is_final:
             self._settled.append(started)
             while self._settled[0] < started - _RECENT_MS:
                 self._settled.popleft()
 
     @property
-    def hosts(self) -> int:
-        """Return the number of hosts that were asked."""
+    def origins(self) -> int:
+        """Return the number of origins that were asked."""
         return len(self._hosts)
 
     @property
@@ -79,7 +79,7 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON; what waits is not known between rounds."""
-        plain = {"round": self.round, "is_finished": self.is_finished, "hosts": self.hosts}
+        plain = {"round": self.round, "is_finished": self.is_finished, "origins": self.origins}
         counts = {"outcomes": dict(self.outcomes), "causes": dict(self.causes)}
         amounts = {"requests": self.requests, "bytes": self.bytes, "due": self.due}
         waiting = None if self.is_finished else self.waiting
@@ -92,7 +92,9 @@ class Status:
             for cause, number in self.causes.most_common()
             if cause.startswith("failed: ")
         )
-        said = f"pages {self.outcomes['kept']:,}  due {self.due:,}  hosts {self.hosts:,}  {self.rate:.1f}/s"
+        said = (
+            f"pages {self.outcomes['kept']:,}  due {self.due:,}  origins {self.origins:,}  {self.rate:.1f}/s"
+        )
         return f"{said}  {self.bytes / 1e6:,.1f} MB{'  failed: ' + errors if errors else ''}"
 
 

@@ -9,7 +9,7 @@ import cc_crawl
 import cc_server
 import pytest
 
-from corpus.commoncrawl import cdx, choose
+from corpus.commoncrawl import cdx, sample
 from corpus.commoncrawl.config import Access, Selection
 from corpus.commoncrawl.store import opened
 from corpus.errors import ConfigError, ServerError
@@ -29,8 +29,8 @@ def test_both_indexes_find_the_same(
 ) -> None:
     columnar = Selection.model_validate({"crawl": cc_crawl.CRAWL, "limit": 0, **values})
     with opened(access, access.base) as store:
-        one = choose.take(choose.columnar(store, columnar, pool), columnar)
-        two = choose.take(choose.from_cdx(store, columnar), columnar)
+        one = sample.take(sample.columnar(store, columnar, pool), columnar)
+        two = sample.take(sample.from_cdx(store, columnar), columnar)
     assert one == two
     assert bool(one.num_rows) == ("none.example" not in columnar.hosts)
 
@@ -38,7 +38,7 @@ def test_both_indexes_find_the_same(
 def test_pages_are_asked_for_one_after_the_other(server: cc_server.Server, access: Access) -> None:
     selection = Selection(crawl=cc_crawl.CRAWL, tlds=("tr",), limit=0)
     with opened(access, access.base) as store:
-        choose.take(choose.from_cdx(store, selection), selection)
+        sample.take(sample.from_cdx(store, selection), selection)
     pages = [request.query.partition("page=")[2].partition("&")[0] for request in server.asked("-index")]
     assert pages == ["", *map(str, range(8))]  # 300 captures, 40 lines a page
     assert server.most_at_work == 1
@@ -49,7 +49,7 @@ def test_with_a_limit_no_more_pages_are_asked_for_than_are_needed(
 ) -> None:
     selection = Selection(crawl=cc_crawl.CRAWL, tlds=("tr",), limit=60, spread=3)
     with opened(access, access.base) as store:
-        assert choose.take(choose.from_cdx(store, selection), selection).num_rows == 60
+        assert sample.take(sample.from_cdx(store, selection), selection).num_rows == 60
     assert len(server.asked("-index")) == 1 + 3
 
 

@@ -75,7 +75,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 PLACES = ["tr", "com", "org", "haber.com.tr", "com.tr", "example.org"]
-HOSTS = ["www.haber.com.tr", "haber.com.tr", "10.1.2.3", "tr", "www2.haber.com.tr", "a.example.org"]
+ORIGINS = ["www.haber.com.tr", "haber.com.tr", "10.1.2.3", "tr", "www2.haber.com.tr", "a.example.org"]
 
 
 def _few(names: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
@@ -90,7 +90,7 @@ def _few(names: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
         secondary=st.booleans(),
         tlds=_few(["tr", "com", "net"]),
         domains=_few(PLACES),
-        hosts=_few(HOSTS),
+        hosts=_few(ORIGINS),
         statuses=st.sampled_from([(200,), (404,), (200, 404), (500,)]),
         mimes=st.sampled_from([("text/html",), ("text/html", "application/xhtml+xml"), ("image/png",)]),
         truncated=st.booleans(),
@@ -140,7 +140,7 @@ def test_a_first_language_is_found_where_none_stands_alone(tmp_path: Path, pool:
 
 
 @given(
-    st.sampled_from(HOSTS + PLACES),
+    st.sampled_from(ORIGINS + PLACES),
     st.sampled_from(["", "a.", "www.", "a.b.", "xn--a."]),
     st.sampled_from(["", ":8080", ":1"]),
     st.text("abc/?=%-~", max_size=5),

@@ -25,13 +25,13 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.response import Truncated
 from corpus.crawl.page import Verdict
 from corpus.crawl.rows import Address
-from corpus.crawl.rules.host import Host
-from corpus.crawl.state import harvest, journal
+from corpus.crawl.rules.origin import Origin
+from corpus.crawl.state import collect, journal
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
 from corpus.crawl.visit import Found
-from corpus.schema import FRONTIER, HOSTS
+from corpus.schema import FRONTIER, ORIGINS
 
-HOSTS_, PAGES = 3, 12
+WIDTH, PAGES = 3, 12
 FINGERPRINT = "0123456789abcdef"
 
 
@@ -45,9 +45,12 @@ def task(folder: Path, served: Web) -> Task:
         "network": {"allow": web.ALLOW, "resolve": served.resolve},
     }
     settings = Crawl.model_validate(data, strict=False)
-    seeds = [f"http://www{host}.test/{page or ''}" for host in range(HOSTS_) for page in range(PAGES)]
-    table = frontier.choose(frontier.from_seeds(seeds), {}, settings.limits, 1000)
-    for name, kind, rows in (("f.arrow", FRONTIER, table), ("h.arrow", HOSTS, HOSTS.schema().empty_table())):
+    seeds = [f"http://www{origin}.test/{page or ''}" for origin in range(WIDTH) for page in range(PAGES)]
+    table = frontier.mark_due(frontier.from_seeds(seeds), {}, settings.limits, 1000)
+    for name, kind, rows in (
+        ("f.arrow", FRONTIER, table),
+        ("h.arrow", ORIGINS, ORIGINS.schema().empty_table()),
+    ):
         with dataset.create(str(folder), name, kind, FINGERPRINT) as slot:
             slot.arrow.write(rows.cast(kind.schema()))
     return Task(str(folder), "f.arrow", "h.arrow", settings, Boundary(seeds, settings.scope))
@@ -64,10 +67,10 @@ def work(given: Task, home: Path) -> None:
 
 
 def gathered(home: Path, folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the rows of FETCHES, and those of HOSTS by host."""
-    made, _ = harvest.gather(home, str(folder), "u", FINGERPRINT)
+    """Return the rows of FETCHES, and those of ORIGINS by origin."""
+    made, _ = collect.gather(home, str(folder), "u", FINGERPRINT)
     tables = {file.kind: dataset.table(str(folder), file.path).to_pylist() for file in made}
-    return tables["fetches"], {row["host"]: row for row in tables["hosts"]}
+    return tables["fetches"], {row["origin"]: row for row in tables["origins"]}
 
 
 def settled(home: Path) -> set[str]:
@@ -99,7 +102,7 @@ def test_a_unit_goes_on_where_it_was_stopped(
 ) -> None:
     home = tmp_path / "home"
     done: list[tuple[int, set[str]]] = []
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         given = task(tmp_path, served)
         for events in stops:
             with monkeypatch.context() as patch:
@@ -108,40 +111,40 @@ def test_a_unit_goes_on_where_it_was_stopped(
                     work(given, home)
             done.append((len(served.log), settled(home)))
         work(given, home)
-    rows, hosts = gathered(home, tmp_path)
+    rows, origins = gathered(home, tmp_path)
     kept = Counter(row["url"] for row in rows if row["outcome"] == "kept")
-    assert len(kept) == HOSTS_ * PAGES
+    assert len(kept) == WIDTH * PAGES
     assert set(kept.values()) == {1}
     asked = [f"http://{entry.host}{entry.path}" for entry in served.log]
     for requests, urls in done:
         assert not urls & set(asked[requests:])
-    assert {row["pages"] for row in hosts.values()} == {PAGES}
+    assert {row["pages"] for row in origins.values()} == {PAGES}
 
 
 def test_pages_count_though_their_visit_was_stopped_behind_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         given = task(tmp_path, served)
         work(given, tmp_path / "whole")
         events = [next(iter(event)) for event in journal.events(tmp_path / "whole")]
-        assert events[-2:] == ["host", "closed"]
+        assert events[-2:] == ["origin", "closed"]
         with monkeypatch.context() as patch:
             stop_after(len(events) - 2, patch, StoppedError())
             with pytest.raises(StoppedError):
                 work(given, home)
-        assert len(settled(home)) == HOSTS_ * PAGES  # nothing is left, but a host was not noted
+        assert len(settled(home)) == WIDTH * PAGES  # nothing is left, but an origin was not noted
         work(given, home)
-    _, hosts = gathered(home, tmp_path)
-    assert {row["pages"] for row in hosts.values()} == {PAGES}
+    _, origins = gathered(home, tmp_path)
+    assert {row["pages"] for row in origins.values()} == {PAGES}
 
 
 def test_after_a_power_failure_only_what_the_disk_lost_is_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         given = task(tmp_path, served)
         with monkeypatch.context() as patch:
             stop_after(30, patch, StoppedError())
@@ -154,7 +157,7 @@ def test_after_a_power_failure_only_what_the_disk_lost_is_fetched_again(
         work(given, home)
     rows, _ = gathered(home, tmp_path)
     kept = Counter(row["url"] for row in rows if row["outcome"] == "kept")
-    assert len(kept) == HOSTS_ * PAGES
+    assert len(kept) == WIDTH * PAGES
     assert set(kept.values()) == {1}
     asked = {f"http://{entry.host}{entry.path}" for entry in served.log[requests:]}
     assert {event["fetch"]["url"] for event in lost} <= asked
@@ -165,7 +168,7 @@ def test_a_full_disk_ends_the_unit_and_it_goes_on_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         given = task(tmp_path, served)
         with monkeypatch.context() as patch:
             stop_after(12, patch, OSError(errno.ENOSPC, "No space left on device"))
@@ -173,7 +176,7 @@ def test_a_full_disk_ends_the_unit_and_it_goes_on_when_there_is_room(
                 work(given, home)
         work(given, home)
     rows, _ = gathered(home, tmp_path)
-    assert Counter(row["outcome"] for row in rows)["kept"] == HOSTS_ * PAGES
+    assert Counter(row["outcome"] for row in rows)["kept"] == WIDTH * PAGES
 
 
 def test_archives_that_a_kill_left_half_moved_are_found(tmp_path: Path) -> None:
@@ -181,28 +184,28 @@ def test_archives_that_a_kill_left_half_moved_are_found(tmp_path: Path) -> None:
     with Web(web.village(1, 4)) as served:
         given = task(tmp_path, served)
         work(given, home)
-    archives = harvest.closed(home)
+    archives = collect.closed(home)
     assert archives is not None
-    first = harvest.put(home, archives, str(tmp_path))
-    assert harvest.put(home, archives, str(tmp_path)) == first
+    first = collect.put(home, archives, str(tmp_path))
+    assert collect.put(home, archives, str(tmp_path)) == first
     assert files.size(str(tmp_path), first[0].path) == first[0].bytes
     assert first[0].rows == 1 + 3 * 4
 
 
 def unit_with(tmp_path: Path, known: list[dict[str, Any]]) -> Unit:
-    """Return a unit of http://www0.test, ... of whose hosts `known` [columns of HOSTS] is known."""
+    """Return a unit of http://www0.test, ... of whose origins `known` [columns of ORIGINS] is known."""
     with Web({}) as served:
         given = task(tmp_path, served)
-    blank = Host("").as_row().values()
-    table = pa.Table.from_pylist([{**blank, **row} for row in known], HOSTS.schema())
-    with dataset.create(str(tmp_path), "h.arrow", HOSTS, FINGERPRINT) as slot:
+    blank = Origin("").as_row().values()
+    table = pa.Table.from_pylist([{**blank, **row} for row in known], ORIGINS.schema())
+    with dataset.create(str(tmp_path), "h.arrow", ORIGINS, FINGERPRINT) as slot:
         slot.arrow.write(table)
     return Unit(given, tmp_path / "home", "u")
 
 
 def test_a_pause_holds_for_all_origins_of_a_server(tmp_path: Path) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    unit = unit_with(tmp_path, [{"host": "https://www0.test:8443", "not_before": later}])
+    unit = unit_with(tmp_path, [{"origin": "https://www0.test:8443", "not_before": later}])
     assert unit.pace("http://www0.test/x").ready == later
     assert unit.pace("https://www0.test/x") is unit.pace("http://www0.test:81/")
     assert unit.pace("http://www1.test/").ready < datetime.now(UTC)
@@ -211,8 +214,8 @@ def test_a_pause_holds_for_all_origins_of_a_server(tmp_path: Path) -> None:
 def test_after_a_stop_each_server_that_was_asked_is_left_alone_for_its_pause(tmp_path: Path) -> None:
     unit = unit_with(tmp_path, [])
     later = datetime.now(UTC) + timedelta(hours=1)
-    unit.remember(Host("http://www0.test", not_before=later))
-    row = replace(Address.of("http://far.test/robots.txt"), host="http://www1.test")
+    unit.remember(Origin("http://www0.test", not_before=later))
+    row = replace(Address.of("http://far.test/robots.txt"), origin="http://www1.test")
     unit.note(row, Verdict("asked", "robots"), None, Found([], {}))
     now = datetime.now(UTC)
     politeness = unit.settings.politeness.model_copy(update={"delay_s": 5.0})
@@ -226,18 +229,18 @@ def test_after_a_stop_each_server_that_was_asked_is_left_alone_for_its_pause(tmp
 
 def test_the_rules_of_a_host_are_journaled_once_and_come_back(tmp_path: Path) -> None:
     unit = unit_with(tmp_path, [])
-    host = Host("http://www0.test")
-    host.learn(200, b"User-agent: *\nDisallow: /ozel-alan/\n", datetime.now(UTC))
+    origin = Origin("http://www0.test")
+    origin.learn(200, b"User-agent: *\nDisallow: /ozel-alan/\n", datetime.now(UTC))
     for pages in range(5):
-        host.pages = pages
-        unit.remember(host)
-    host.learn_tdm("[{}]")
-    unit.remember(host)
+        origin.pages = pages
+        unit.remember(origin)
+    origin.learn_tdm("[{}]")
+    unit.remember(origin)
     unit.close()
     assert (tmp_path / "home" / journal.FILE).read_text().count("ozel-alan") == 2
-    _, hosts = gathered(tmp_path / "home", tmp_path)
-    found = hosts["http://www0.test"]
-    assert (found["robots"], found["tdm"], found["pages"]) == (host.robots_body, "[{}]", 4)
+    _, origins = gathered(tmp_path / "home", tmp_path)
+    found = origins["http://www0.test"]
+    assert (found["robots"], found["tdm"], found["pages"]) == (origin.robots_body, "[{}]", 4)
 
 
 @pytest.mark.parametrize(("length", "noted"), [(1_000, 1_000), (1_001, 0)])
@@ -270,7 +273,7 @@ def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -
 def test_no_server_is_always_the_first(tmp_path: Path) -> None:
     """A round may be too short for all of them."""
     first = set()
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         given = task(tmp_path, served)
         limits = given.settings.limits.model_copy(update={"hosts_at_once": 1})
         given = replace(given, settings=given.settings.model_copy(update={"limits": limits}))
@@ -280,7 +283,7 @@ def test_no_server_is_always_the_first(tmp_path: Path) -> None:
             unit.chance = random.Random(seed)
             asyncio.run(unit.crawl(lambda *_: None))
             first.add(served.log[before].host)
-    assert len(first) == HOSTS_
+    assert len(first) == WIDTH
 
 
 def test_links_are_noted_once_and_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,9 +305,9 @@ def test_a_page_that_nobody_foresaw_fails_alone(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(page, "judge", careless)
     home = tmp_path / "home"
-    with Web(web.village(HOSTS_, PAGES)) as served:
+    with Web(web.village(WIDTH, PAGES)) as served:
         work(task(tmp_path, served), home)
     rows, _ = gathered(home, tmp_path)
     failed = [(row["url"], row["cause"], row["detail"]) for row in rows if row["outcome"] == "failed"]
     assert sorted(failed)[0] == ("http://www0.test/3", "internal", "RecursionError: too deep")
-    assert len(failed) == HOSTS_
+    assert len(failed) == WIDTH

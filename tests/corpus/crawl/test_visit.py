@@ -18,11 +18,11 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import Address, HostRow
-from corpus.crawl.rules.host import LONG_AGO, Host
+from corpus.crawl.rows import Address, OriginRow
+from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.visit import Found, Visit
-from corpus.web.url import host_of
+from corpus.web.url import origin_of
 
 A, S = "http://a.test", "https://a.test"
 Reply = Answer | Failure | Callable[[str], Answer | Failure]
@@ -47,10 +47,10 @@ class Bench:
         self.asked: list[str] = []
         self.times: list[tuple[str, float, float]] = []
         self.noted: list[tuple[Address, Verdict, Found]] = []
-        self.remembered: dict[str, HostRow] = {}
+        self.remembered: dict[str, OriginRow] = {}
 
     def pace(self, url: str) -> Pace:
-        server = host_of(url).partition("://")[2].partition(":")[0]
+        server = origin_of(url).partition("://")[2].partition(":")[0]
         return self.paces.setdefault(server, Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
@@ -68,8 +68,8 @@ class Bench:
     def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         self.noted.append((row, verdict, found))
 
-    def remember(self, host: Host) -> None:
-        self.remembered[host.name] = host.as_row()
+    def remember(self, origin: Origin) -> None:
+        self.remembered[origin.name] = origin.as_row()
 
     def leads_back(self, url: str, target: str) -> bool:
         return target == url
@@ -77,15 +77,15 @@ class Bench:
     def visit(self, *urls: str) -> Bench:
         """Visit a server of which these addresses are due; what an earlier visit remembered counts."""
         now = datetime.now(UTC)
-        names = sorted({host_of(url) for url in urls})
-        hosts = {
-            name: Host.from_row(self.remembered[name], self.settings.politeness, now)
+        names = sorted({origin_of(url) for url in urls})
+        origins = {
+            name: Origin.from_row(self.remembered[name], self.settings.politeness, now)
             if name in self.remembered
-            else Host(name)
+            else Origin(name)
             for name in names
         }
-        rows = sorted(map(Address.of, urls), key=lambda row: row.host)
-        asyncio.run(Visit(hosts, rows, self).run())
+        rows = sorted(map(Address.of, urls), key=lambda row: row.origin)
+        asyncio.run(Visit(origins, rows, self).run())
         return self
 
     def outcomes(self) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_pages_that_fail_on_one_origin_do_not_end_the_visit_of_another() -> None
     bench = Bench({**down, f"{S}/1": page(f"{S}/1")})
     bench.visit(*down, f"{S}/1")
     assert bench.outcomes()[f"{S}/1"] == "kept"
-    assert {bench.outcomes()[url] for url in down} == {"retry timeout", "retry host.down"}
+    assert {bench.outcomes()[url] for url in down} == {"retry timeout", "retry origin.down"}
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 408, 425, 599])
@@ -274,8 +274,8 @@ def test_two_visits_never_ask_one_server_at_a_time() -> None:
     bench = Bench({f"{name}/robots.txt": answer(name, status=301, location=there) for name in names})
 
     async def all_at_once() -> None:
-        hosts = [{name: Host(name)} for name in names]
-        await asyncio.gather(*(Visit(host, [], bench).run() for host in hosts))
+        origins = [{name: Origin(name)} for name in names]
+        await asyncio.gather(*(Visit(origin, [], bench).run() for origin in origins))
 
     asyncio.run(all_at_once())
     spans = [(begun, ended) for url, begun, ended in bench.times if url == there]
@@ -326,7 +326,7 @@ def test_a_server_that_never_answers_for_tdmrep_json_but_with_an_error_reserves_
 
 def test_a_server_that_is_silent_about_tdmrep_json_is_put_off() -> None:
     bench = Bench({TDM: failure(TDM, "timeout", True)}).visit(f"{A}/1")
-    assert bench.outcomes() == {f"{A}/1": "retry host.down"}
+    assert bench.outcomes() == {f"{A}/1": "retry origin.down"}
 
 
 # ---------------------------------------------------------------- sitemaps
@@ -355,7 +355,7 @@ def test_a_sitemap_on_another_server_is_not_asked_for() -> None:
     elsewhere = [f"http://{name}/s.xml" for name in ("b.test", "www.a.test", "a.test:81", "a.test.b.test")]
     replies: dict[str, Reply] = {f"{A}/i.xml": answer(A, index("http://b.test/t.xml", f"{A}/t.xml"))}
     bench = with_sitemaps([*elsewhere, f"{A}/i.xml"], replies).visit(f"{A}/1")
-    assert {host_of(url) for url in bench.asked} == {A}
+    assert {origin_of(url) for url in bench.asked} == {A}
     assert sitemaps_asked(bench) == [f"{A}/i.xml", f"{A}/sitemap.xml", f"{A}/t.xml"]
 
 

@@ -102,7 +102,7 @@ def test_a_host_is_what_stands_between_user_and_port() -> None:
 def test_of_very_many_hosts_the_rare_are_forgotten_and_their_number_is_bounded(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corpus.inspect.overview.HOSTS", 1)
+    monkeypatch.setattr("corpus.inspect.overview.ORIGINS", 1)
     found = overview(build("extract", "filter"), top=9)
     true = {"site1.example": 3, "site2.example": 2, "site0.example": 2, "": 1}
     assert found.hosts_uncertain > 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpus.crawl.addresses.priority import priority
 from corpus.crawl.addresses.traps import trap
-from corpus.web.url import LONGEST, domain_of, host_of, key, normal_form
+from corpus.web.url import LONGEST, key, normal_form, origin_of, site_of
 
 BASE = "https://www.kitaplik.example/bolum/sayfa.html?x=1"
 
@@ -99,8 +99,8 @@ def test_anything_gives_an_address_that_stays_or_none(text: str, base: str) -> N
     if address is not None:
         assert address.isascii()
         assert normal_form(address) == address
-        assert address.startswith(host_of(address) + "/")
-        assert domain_of(address)
+        assert address.startswith(origin_of(address) + "/")
+        assert site_of(address)
         assert priority(address, text, "tur") > -10
         trap(address)
 
@@ -121,8 +121,8 @@ def test_bytes_read_as_any_text_never_raise(data: bytes) -> None:
 
 
 def test_the_host_is_the_origin() -> None:
-    assert host_of("https://a.kitaplik.example/b?c=/d") == "https://a.kitaplik.example"
-    assert host_of("http://a.example:8080/") == "http://a.example:8080"
+    assert origin_of("https://a.kitaplik.example/b?c=/d") == "https://a.kitaplik.example"
+    assert origin_of("http://a.example:8080/") == "http://a.example:8080"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_host_is_the_origin() -> None:
     ],
 )
 def test_a_domain_is_what_is_registered(host: str, domain: str) -> None:
-    assert domain_of(host) == domain
+    assert site_of(host) == domain
 
 
 def test_a_key_is_64_bits_and_differs() -> None:

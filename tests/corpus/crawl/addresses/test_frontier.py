@@ -1,4 +1,4 @@
-"""The frontier: nothing known is lost or asked for twice, and every host gets its turn."""
+"""The frontier: nothing known is lost or asked for twice, and every origin gets its turn."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from corpus.crawl.addresses import frontier
 from corpus.crawl.config import Limits
-from corpus.schema import FETCHES, FRONTIER, HOSTS, OUTLINKS, Kind
-from corpus.web.url import domain_of, host_of, key
+from corpus.schema import FETCHES, FRONTIER, ORIGINS, OUTLINKS, Kind
+from corpus.web.url import key, origin_of, site_of
 
 NONE = np.zeros(0, np.uint64)
 
 
-def url(host: int, page: int) -> str:
-    return f"https://h{host}.example{host % 3}.org/{page}"
+def url(origin: int, page: int) -> str:
+    return f"https://h{origin}.example{origin % 3}.org/{page}"
 
 
 def table(kind: Kind, rows: list[dict[str, Any]]) -> pa.Table:
@@ -32,7 +32,7 @@ def table(kind: Kind, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def outlinks(*links: tuple[str, float]) -> pa.Table:
-    rows = [{"key": key(u), "url": u, "host": host_of(u), "priority": p, "via": "link"} for u, p in links]
+    rows = [{"key": key(u), "url": u, "origin": origin_of(u), "priority": p, "via": "link"} for u, p in links]
     return table(OUTLINKS, rows)
 
 
@@ -105,23 +105,23 @@ def test_what_is_due_keeps_to_every_budget_and_nothing_is_lost(
     links: list[tuple[int, int, float]], host_pages: int, round_pages: int, left: int, gave: dict[int, int]
 ) -> None:
     limits = Limits(host_pages=host_pages, host_round_pages=round_pages)
-    pages = {host_of(url(host, 0)): number for host, number in gave.items()}
+    pages = {origin_of(url(origin, 0)): number for origin, number in gave.items()}
     known = frontier.following(
         frontier.from_seeds([]), fetches(), outlinks(*((url(h, n), p) for h, n, p in links)), NONE
     )
-    chosen = frontier.choose(known, pages, limits, left)
+    chosen = frontier.mark_due(known, pages, limits, left)
     assert urls(chosen) == urls(known)
     rows = chosen.to_pylist()
     due = [row for row in rows if row["due"]]
-    share = {h: max(0, min(round_pages, host_pages - pages.get(h, 0))) for h in {r["host"] for r in rows}}
-    available = {h: min(share[h], sum(row["host"] == h for row in rows)) for h in share}
-    taken = {h: sum(row["host"] == h for row in due) for h in share}
+    share = {h: max(0, min(round_pages, host_pages - pages.get(h, 0))) for h in {r["origin"] for r in rows}}
+    available = {h: min(share[h], sum(row["origin"] == h for row in rows)) for h in share}
+    taken = {h: sum(row["origin"] == h for row in due) for h in share}
     assert len(due) == min(left, sum(available.values()))
     assert all(taken[h] <= available[h] for h in share)
-    # no host gets two more than another that could still have one
+    # no origin gets two more than another that could still have one
     assert all(taken[a] <= taken[b] + 1 for a in share for b in share if taken[b] < available[b])
-    for host in share:  # best first
-        mine = [row for row in rows if row["host"] == host]
+    for origin in share:  # best first
+        mine = [row for row in rows if row["origin"] == origin]
         assert [row["priority"] for row in mine] == sorted((row["priority"] for row in mine), reverse=True)
         assert [row["due"] for row in mine] == sorted((row["due"] for row in mine), reverse=True)
 
@@ -130,24 +130,26 @@ def test_the_choice_does_not_hang_on_the_order_of_rows() -> None:
     known = frontier.from_seeds([url(h, n) for h in range(5) for n in range(7)])
     turned = known.take(np.random.default_rng(1).permutation(len(known)))
     limits = Limits(host_round_pages=3)
-    assert frontier.choose(known, {}, limits, 8).equals(frontier.choose(turned, {}, limits, 8))
+    assert frontier.mark_due(known, {}, limits, 8).equals(frontier.mark_due(turned, {}, limits, 8))
 
 
 @given(buckets=st.integers(1, 7))
 def test_buckets_hold_everything_once_and_keep_a_domain_together(buckets: int) -> None:
     known = frontier.from_seeds([url(h, n) for h in range(12) for n in range(3)])
-    dealt = frontier.deal(known, buckets)
+    dealt = frontier.by_bucket(known, buckets)
     assert len(dealt) == buckets
     assert sorted(u for bucket in dealt for u in bucket["url"].to_pylist()) == urls(known)
     places: dict[str, set[int]] = {}
     for number, bucket in enumerate(dealt):
-        for host in bucket["host"].to_pylist():
-            places.setdefault(domain_of(host), set()).add(number)
+        for origin in bucket["origin"].to_pylist():
+            places.setdefault(site_of(origin), set()).add(number)
     assert all(len(found) == 1 for found in places.values())
 
 
 def test_the_last_word_on_a_host_counts() -> None:
-    old = table(HOSTS, [{"host": "https://a.example", "pages": 1}, {"host": "https://b.example", "pages": 1}])
-    new = table(HOSTS, [{"host": "https://b.example", "pages": 5}])
+    old = table(
+        ORIGINS, [{"origin": "https://a.example", "pages": 1}, {"origin": "https://b.example", "pages": 1}]
+    )
+    new = table(ORIGINS, [{"origin": "https://b.example", "pages": 5}])
     assert frontier.latest([old, new])["pages"].to_pylist() == [1, 5]
     assert len(frontier.latest([])) == 0

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.commoncrawl import choose
+from corpus.commoncrawl import sample
 from corpus.commoncrawl.config import Access, Selection
 from corpus.commoncrawl.store import opened
 from corpus.schema import HITS
@@ -45,14 +45,14 @@ def test_a_draw_is_sorted_and_as_large_as_can_be(
         rows[:] = [row for row in rows if row not in seen]
         seen |= set(rows)
     selection = Selection(limit=limit, spread=spread, seed=seed)
-    taken = places(choose.take([piece(*rows) for rows in drawn], selection))
+    taken = places(sample.take([piece(*rows) for rows in drawn], selection))
     assert taken == sorted(set(taken))
     assert set(taken) <= seen
     assert len(taken) == (min(limit, len(seen)) if limit else len(seen))
 
 
 def test_captures_found_twice_are_taken_once() -> None:
-    taken = choose.take([piece(("a", 1), ("a", 2)), piece(("a", 2), ("b", 2))], Selection(limit=0))
+    taken = sample.take([piece(("a", 1), ("a", 2)), piece(("a", 2), ("b", 2))], Selection(limit=0))
     assert places(taken) == [("a", 1), ("a", 2), ("b", 2)]
 
 
@@ -60,8 +60,8 @@ def test_a_draw_does_not_depend_on_the_order_within_a_piece() -> None:
     rows = [("a", offset) for offset in range(50)]
     selection = Selection(limit=10)
     assert (
-        choose.take([piece(*rows)], selection)["offset"]
-        == choose.take([piece(*rows[::-1])], selection)["offset"]
+        sample.take([piece(*rows)], selection)["offset"]
+        == sample.take([piece(*rows[::-1])], selection)["offset"]
     )
 
 
@@ -73,14 +73,14 @@ def test_each_piece_gives_its_share_and_no_more_is_read_than_needed() -> None:
             asked.append(name)
             yield piece(*((name, offset) for offset in range(100)))
 
-    taken = choose.take(pieces(), Selection(limit=20, spread=4))
+    taken = sample.take(pieces(), Selection(limit=20, spread=4))
     files = taken["file"].to_pylist()
     assert {name: files.count(name) for name in files} == {"a": 5, "b": 5, "c": 5, "d": 5}
     assert asked == ["a", "b", "c", "d"]
 
 
 def test_where_pieces_are_few_they_give_more_than_their_share() -> None:
-    taken = choose.take(
+    taken = sample.take(
         [piece(("a", 1)), piece(*(("b", offset) for offset in range(100)))], Selection(limit=20, spread=10)
     )
     assert taken["file"].to_pylist() == ["a"] + ["b"] * 19
@@ -91,10 +91,10 @@ def test_a_limit_is_drawn_from_all_over_the_index_in_few_requests(
 ) -> None:
     selection = Selection(crawl=cc_crawl.CRAWL, languages=(), limit=60, spread=6)
     with opened(access, access.base) as store:
-        taken = choose.take(choose.columnar(store, selection, pool), selection)
-        again = choose.take(choose.columnar(store, selection, pool), selection)
-        other = choose.take(
-            choose.columnar(store, selection.model_copy(update={"seed": 2}), pool),
+        taken = sample.take(sample.columnar(store, selection, pool), selection)
+        again = sample.take(sample.columnar(store, selection, pool), selection)
+        other = sample.take(
+            sample.columnar(store, selection.model_copy(update={"seed": 2}), pool),
             selection.model_copy(update={"seed": 2}),
         )
     assert taken.num_rows == 60
@@ -111,4 +111,4 @@ def test_without_a_limit_every_row_group_that_may_fit_is_read(
 ) -> None:
     selection = Selection(crawl=cc_crawl.CRAWL, languages=(), limit=0)
     with opened(access, access.base) as store:
-        assert choose.take(choose.columnar(store, selection, pool), selection).num_rows == 600
+        assert sample.take(sample.columnar(store, selection, pool), selection).num_rows == 600

@@ -11,28 +11,28 @@ import pyarrow as pa
 from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.crawl.page import CUT_SHORT
-from corpus.crawl.rows import Fetch, HostRow, Outlink
+from corpus.crawl.rows import Fetch, OriginRow, Outlink
 from corpus.crawl.state import events
 from corpus.crawl.state.events import Closed, Fetched, Noted
 from corpus.crawl.state.layout import WARC
-from corpus.schema import FETCHES, HOSTS, OUTLINKS, Kind
+from corpus.schema import FETCHES, ORIGINS, OUTLINKS, Kind
 
 _ROWS = 5_000  # of an Arrow record batch
 
 
 def gather(home: Path, folder: str, name: str, fingerprint: str) -> tuple[list[dataset.File], Counts]:
-    """Write a unit's FETCHES, OUTLINKS and HOSTS from the journal in `home`; return files and counts."""
+    """Write a unit's FETCHES, OUTLINKS and ORIGINS from the journal in `home`; return files and counts."""
     counts = Counts()
-    hosts: dict[str, HostRow] = {}
+    origins: dict[str, OriginRow] = {}
     for event in events.read(home):
         if isinstance(event, Noted):
-            hosts[event.host.host] = event.after(hosts.get(event.host.host))
+            origins[event.origin.origin] = event.after(origins.get(event.origin.origin))
         elif isinstance(event, Fetched):
             _count(counts, event)
-    contents: tuple[tuple[Kind, Iterable[Fetch | Outlink | HostRow]], ...] = (
+    contents: tuple[tuple[Kind, Iterable[Fetch | Outlink | OriginRow]], ...] = (
         (FETCHES, (event.fetch for event in _fetched(home))),
         (OUTLINKS, (link for event in _fetched(home) for link in event.links)),
-        (HOSTS, (hosts[name] for name in sorted(hosts))),
+        (ORIGINS, (origins[name] for name in sorted(origins))),
     )
     made = []
     for kind, rows in contents:
@@ -73,7 +73,7 @@ def _count(counts: Counts, event: Fetched) -> None:
         counts.note("links left out", rule, number)
 
 
-def _batches(rows: Iterable[Fetch | Outlink | HostRow], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Iterable[Fetch | Outlink | OriginRow], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield rows as record batches."""
     left = iter(rows)
     while some := [row.values() for row in islice(left, _ROWS)]:

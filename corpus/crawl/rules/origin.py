@@ -1,4 +1,4 @@
-"""What a crawl remembers of a host from request to request and from round to round."""
+"""What a crawl remembers of an origin from request to request and from round to round."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from corpus.crawl.config import Politeness
-from corpus.crawl.rows import HostRow
+from corpus.crawl.rows import OriginRow
 from corpus.crawl.rules.optout import Tdm
 from corpus.crawl.rules.robots import Robots, decide
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-_SITEMAPS = 50  # of a host, those that an index names included
+_SITEMAPS = 50  # of an origin, those that an index names included
 _NO_TDM = "[]"
 
 
 @dataclass(slots=True)
-class Host:
+class Origin:
     """An origin: its rules as it published them, its pace, what it gave.
 
     `robots` is None where no robots.txt of the last hours is known; `tdm` likewise. Of its `sitemaps` the
@@ -40,10 +40,10 @@ class Host:
     sitemap_urls: int = 0
 
     @classmethod
-    def from_row(cls, row: HostRow, settings: Politeness, now: datetime) -> Host:
-        """Take a host from its row [HOSTS]; rules that are older than the settings allow are forgotten."""
-        host = cls(
-            name=row.host,
+    def from_row(cls, row: OriginRow, settings: Politeness, now: datetime) -> Origin:
+        """Return the origin of a row; rules that are older than the settings allow are forgotten."""
+        origin = cls(
+            name=row.origin,
             delay_s=row.delay_s,
             not_before=row.not_before,
             pages=row.pages,
@@ -51,16 +51,16 @@ class Host:
             sitemaps_read=row.sitemaps_read,
             sitemap_urls=row.sitemap_urls,
         )
-        host.learn(row.robots_status, row.robots, row.robots_fetched)
+        origin.learn(row.robots_status, row.robots, row.robots_fetched)
         if row.tdm:
-            host.learn_tdm(row.tdm)
-        host.expire(settings, now)
-        return host
+            origin.learn_tdm(row.tdm)
+        origin.expire(settings, now)
+        return origin
 
-    def as_row(self) -> HostRow:
-        """Return the host's row [HOSTS]."""
-        return HostRow(
-            host=self.name,
+    def as_row(self) -> OriginRow:
+        """Return the origin's row [ORIGINS]."""
+        return OriginRow(
+            origin=self.name,
             robots_status=self.robots_status,
             robots=self.robots_body,
             robots_fetched=self.robots_fetched,
