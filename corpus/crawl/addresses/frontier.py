@@ -159,8 +159,8 @@ def mark_due(
     """Return the frontier by origin, best first, with what is due in the next round marked.
 
     `pages` counts what each origin returned already; `left` is how many pages the crawl may still fetch.
-    Where not all origins can have their share, each gets its best page before any gets its second. All URLs of
-    `silent` origins are due at once: if an origin stays silent, the same few requests give them all up.
+    Where not all origins can have their share, each gets its best page before any gets its second. All URLs
+    of `silent` origins are due at once: if an origin stays silent, the same few requests give them all up.
     """
     origins = pc.dictionary_encode(frontier["origin"]).combine_chunks()
     codes = np.asarray(origins.indices, dtype=np.int64)
