@@ -1,4 +1,4 @@
-"""Attention inside documents: causal, and never from one document of a window to another."""
+"""Causal attention within documents, never from one document of a window to another."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.nn.attention.varlen import varlen_attn
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """Where the documents of `rows` windows of `length` tokens lie, in tensors of constant shapes.
+    """Where documents start in `rows` windows of `length` tokens, as tensors of constant shape.
 
-    cu_seqlens int32 [n + 1]: where documents start in the flattened windows, then rows·length; every window
-    starts one; empty documents, such as the padding at the end, are no documents. ids [rows, length]: the
-    number of each token's document. positions int64 [rows, length]: of each token in its document.
+    cu_seqlens int32 [n + 1]: the starts of documents in the flattened windows, then rows·length; every window
+    starts a document; empty documents, such as the padding at the end, do not count. ids [rows, length]: the
+    number of each token's document. positions int64 [rows, length]: each token's position in its document.
     """
 
     cu_seqlens: Tensor
@@ -27,7 +27,7 @@ class Documents:
 
     @staticmethod
     def of(cu_seqlens: Tensor, rows: int, length: int) -> Documents:
-        """Read the starts of documents on the device where they are, without waiting for it."""
+        """Make them from the starts of documents, on the starts' device, without a device sync."""
         tokens = torch.arange(rows * length, dtype=torch.int32, device=cu_seqlens.device)
         ids = torch.searchsorted(cu_seqlens, tokens, right=True) - 1
         positions = tokens.long() - cu_seqlens[ids]
@@ -35,20 +35,20 @@ class Documents:
 
     @staticmethod
     def whole(rows: int, length: int, device: torch.device | str = "cpu") -> Documents:
-        """Every window is one document."""
+        """Return documents for windows of one document each."""
         starts = torch.arange(0, (rows + 1) * length, length, dtype=torch.int32, device=device)
         return Documents.of(starts, rows, length)
 
 
 Seen = Documents | Tensor
-"""Which keys each query sees: its document's up to itself, or by a mask, bool [B, 1, T, S]."""
+"""The keys that each query sees: its document's up to itself, or those of a mask, bool [B, 1, T, S]."""
 
 
 def seen(documents: Documents, dtype: torch.dtype) -> Seen:
-    """Return documents as `attend` takes them on their device, for activations of `dtype`.
+    """Return documents in the form that `attend` needs on their device, for activations of `dtype`.
 
-    Flash attention over packed documents, for CUDA and half precision alone, takes them as they are;
-    elsewhere a mask is made, once for all layers.
+    Flash attention over packed documents (CUDA and half precision only) takes them unchanged; otherwise a
+    mask is made, once for all layers.
     """
     if documents.ids.is_cuda and dtype in (torch.bfloat16, torch.float16):
         return documents
@@ -58,7 +58,7 @@ def seen(documents: Documents, dtype: torch.dtype) -> Seen:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> Tensor:
-    """Attend with queries [B, T, H, Q] to keys and values [B, S, K, Q], K a divisor of H: [B, T, H, Q]."""
+    """Return attention [B, T, H, Q] of queries [B, T, H, Q] to keys and values [B, S, K, Q]; K divides H."""
     grouped = query.shape[2] != key.shape[2]
     if isinstance(seen, Tensor):
         out = functional.scaled_dot_product_attention(
@@ -69,7 +69,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> Tensor:
             enable_gqa=grouped,
         )
         return out.transpose(1, 2)
-    option: Any = {"enable_gqa": True} if grouped else {}  # a word that torch 2.11 may not know
+    option: Any = {"enable_gqa": True} if grouped else {}  # torch 2.11 may not know this argument
     packed = varlen_attn(
         query.flatten(0, 1),
         key.flatten(0, 1),

@@ -1,4 +1,4 @@
-"""Averages of weights: one kept beside a run (EMA), and the mean of several checkpoints."""
+"""Averages of weights: the exponential moving average (EMA) of a run, and the mean of several checkpoints."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from trainer.optim.shards import local
 
 
 class Ema:
-    """An exponential moving average of a model's weights, in fp32, sharded as they are.
+    """An exponential moving average of a model's weights, in float32, sharded like the weights.
 
-    After n updates it is the mean of the n weights seen, weighted by decay^age: exactly (the correction of
-    Adam's moments), so that the weights at the beginning, which it has not seen, never count.
+    After n updates it is exactly the mean of the n weights seen, weighted by decay^age (the bias correction
+    of Adam's moments), so the initial weights, which it has not seen, never count.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         if not 0.0 < decay < 1.0:
-            raise ValueError(f"the decay of an average lies between 0 and 1; found {decay}")
+            raise ValueError(f"decay of the average: expected a number from 0 to below 1; found {decay}")
         self._decay = decay
         self._parameters = dict(model.named_parameters())
         self._count = 0
@@ -29,7 +29,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the model's weights into the average; call it after every step that was taken."""
+        """Add the model's weights to the average; call it after every step that was not skipped."""
         self._count += 1
         share = (1.0 - self._decay) / (1.0 - self._decay**self._count)
         torch._foreach_lerp_(
@@ -40,7 +40,7 @@ class Ema:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Let the model have the averaged weights inside the block, and its own after it."""
+        """Give the model the averaged weights inside the block, and its own weights after it."""
         self._swap()
         try:
             yield
@@ -56,22 +56,22 @@ class Ema:
             self.weights[name].copy_(held)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the averaged weights by name and how many updates they hold."""
+        """Return the averaged weights by name and the number of updates."""
         return {"weights": dict(self.weights), "count": torch.tensor(self._count)}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where the state was taken."""
+        """Restore a state of `state_dict`."""
         for name, weight in self.weights.items():
             weight.copy_(state["weights"][name])
         self._count = int(state["count"])
 
 
 def mean(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Average the weights of checkpoints, each a mapping of names to tensors, read one after the other.
+    """Average the weights of checkpoints, each a mapping of names to tensors, read one after another.
 
-    Sums are fp64, results have the first checkpoint's dtypes. Raises ValueError where there is none, or
-    where one has other names or shapes than the first.
+    Sums are float64, results have the first checkpoint's dtypes. Raises ValueError if there are none, or if
+    one has other names or shapes than the first.
     """
     sums: dict[str, Tensor] = {}
     dtypes: dict[str, torch.dtype] = {}
@@ -87,7 +87,7 @@ def mean(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
             wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
             raise ValueError(
                 f"checkpoint {count} differs from the first in {wrong[0]} (found {found.get(wrong[0])}, "
-                f"expected {expected.get(wrong[0])}); average checkpoints of one model"
+                f"expected {expected.get(wrong[0])}); average only checkpoints of the same model"
             )
         for name, weight in weights.items():
             sums[name] += weight.detach()

@@ -1,4 +1,4 @@
-"""Python's garbage collector beside a training run: it looks at no modules, and stops no step."""
+"""Python's garbage collector during a training run: it skips imported modules and interrupts no step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache
 
 @cache
 def freeze_modules() -> None:
-    """Take what the process has imported out of every later collection: a million objects that all stay."""
+    """Exclude all objects that exist now from later collections: about a million from imports, which stay."""
     gc.collect()
     gc.freeze()
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Keep the collector from stopping steps: it waits for a save."""
+    """Disable the collector during steps; it runs when a checkpoint is saved."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""A training run in one TOML file: what its keys are, what they mean, which values they take."""
+"""The configuration of a training run, read from one TOML file: its keys, their meaning and their values."""
 
 from __future__ import annotations
 
@@ -22,65 +22,75 @@ _PRESETS = resources("trainer") / "presets"
 
 
 class Model(Section):
-    """A decoder-only transformer; `depth` sets every size that is not named."""
+    """A decoder-only transformer; sizes that are not set follow from `depth`."""
 
-    depth: int = Field(4, ge=1, description="Layers; the width is 64 × depth unless named.")
-    width: int | None = Field(None, ge=8, description="Width of the residual stream.")
-    head: int = Field(64, ge=8, description="Width of an attention head; the heads fill the width.")
+    depth: int = Field(4, ge=1, description="Number of layers.")
+    width: int | None = Field(None, ge=8, description="Width of the residual stream; 64 × depth unless set.")
+    head: int = Field(64, ge=8, description="Head dimension; must divide model.width.")
     kv_heads: int | None = Field(
-        None, ge=1, description="Heads of keys and values, a divisor of the heads; all of them unless named."
+        None, ge=1, description="Number of key/value heads; must divide the number of heads (default: all)."
     )
     hidden: int | None = Field(
-        None, ge=16, description="Width inside the feed-forward block: 8/3 (swiglu) or 4 (relu2) × width."
+        None,
+        ge=16,
+        description="Width of the feed-forward layer; 8/3 (swiglu) or 4 (relu2) × width unless set.",
     )
-    activation: Literal["swiglu", "relu2"] = Field("swiglu", description="Of the feed-forward block.")
-    tied: bool = Field(False, description="Whether the output layer is the embedding.")
-    qk_norm: bool = Field(True, description="Whether queries and keys are normalised.")
-    rope_base: Positive = Field(10_000.0, description="Base of the rotary positions' wavelengths.")
-    soft_cap: float = Field(0.0, ge=0.0, description="Logits are capped smoothly at ± this; 0 leaves them.")
+    activation: Literal["swiglu", "relu2"] = Field(
+        "swiglu", description="Activation of the feed-forward layer."
+    )
+    tied: bool = Field(False, description="Tie the output layer to the embedding.")
+    qk_norm: bool = Field(True, description="Normalise queries and keys.")
+    rope_base: Positive = Field(10_000.0, description="Base of the rotary position embedding (theta).")
+    soft_cap: float = Field(0.0, ge=0.0, description="Cap logits smoothly at ± this value; 0: no cap.")
 
 
 class Phase(Section):
-    """A part of a curriculum, after which the next one begins."""
+    """A phase of a curriculum; the phases run one after another."""
 
-    tokens: int = Field(ge=1, description="How many tokens it lasts.")
-    length: int | None = Field(None, ge=2, description="Tokens of its windows; data.length unless named.")
-    batch: int | None = Field(None, ge=1, description="Its windows a step; data.batch unless named.")
-    weights: Weights | None = Field(None, description="Its weights; data.weights unless named.")
+    tokens: int = Field(ge=1, description="Length of the phase in tokens.")
+    length: int | None = Field(None, ge=2, description="Tokens per window; data.length unless set.")
+    batch: int | None = Field(None, ge=1, description="Windows per step; data.batch unless set.")
+    weights: Weights | None = Field(None, description="Weights of the streams; data.weights unless set.")
 
 
 class Data(Section):
-    """What is read, and in which portions."""
+    """What is read, in which order and in which batches."""
 
-    length: int = Field(2048, ge=2, description="Tokens of a window.")
-    batch: int = Field(256, ge=1, description="Windows of a step, over all ranks together.")
-    tokens: int = Field(1_000_000_000, ge=1, description="Tokens of the whole run, rounded up to steps.")
+    length: int = Field(2048, ge=2, description="Tokens per window.")
+    batch: int = Field(256, ge=1, description="Windows per step, all ranks together.")
+    tokens: int = Field(
+        1_000_000_000, ge=1, description="Tokens of the whole run, rounded up to whole steps."
+    )
     weights: Weights = Field(
         default_factory=dict,
-        description='Weights of streams, such as "tur_Latn/books" = 2; empty: by their tokens.',
+        description='Weights of streams, such as "tur_Latn/books" = 2; empty: in proportion to their tokens.',
     )
     rehydrate: bool = Field(
         False,
-        description="Without weights: read documents the more often the more copies they had, as FineWeb2 "
-        "does. Needs token shards made with tokenizer.by_copies = true.",
+        description="Repeat documents by their number of copies, as FineWeb2 does; needs token shards made "
+        "with tokenizer.by_copies = true and no data.weights.",
     )
     unique: int | None = Field(
         None,
         ge=2,
-        description="Read only so many tokens, the first of every stream by its share, as often as it takes.",
+        description="Train on only this many tokens, the first of each stream, repeated as often as needed.",
     )
-    phases: tuple[Phase, ...] = Field((), description="Parts before the last, which has the values above.")
+    phases: tuple[Phase, ...] = Field((), description="Phases before the last, which uses the values above.")
     cache: str = Field(
-        "", description="Folder for batches from gs://, s3:// and HTTP; empty: the user's own."
+        "", description="Folder of the cache for remote token shards; empty: the user's cache folder."
     )
-    cache_gb: Positive = Field(32.0, description="Its largest size (GiB).")
+    cache_gb: Positive = Field(32.0, description="Largest size of the cache (GiB).")
 
     @model_validator(mode="after")
     def _one_kind_of_weights(self) -> Data:
         if self.rehydrate and self.weights:
-            raise ValueError("data.rehydrate makes the weights: leave data.weights empty, or rehydrate false")
+            raise ValueError(
+                "data.rehydrate sets the weights: leave data.weights empty, or set rehydrate false"
+            )
         if self.rehydrate and self.unique is not None:
-            raise ValueError("data.rehydrate repeats by copies, data.unique by need: leave one of them out")
+            raise ValueError(
+                "data.rehydrate repeats by copies, data.unique to fill the run: set only one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -88,89 +98,97 @@ class Data(Section):
         before = sum(phase.tokens for phase in self.phases)
         if before >= self.tokens:
             raise ValueError(
-                f"data.phases hold {before:,} tokens, but data.tokens = {self.tokens:,} is the whole run, "
-                "the part after them included: raise data.tokens, or shorten the phases"
+                f"data.phases use {before:,} tokens, but the whole run, with the last phase, has only "
+                f"data.tokens = {self.tokens:,}: raise data.tokens, or shorten the phases"
             )
         return self
 
 
 class Optimizer(Section):
-    """How gradients become updates."""
+    """The optimizer and its settings."""
 
     name: Literal["adamw", "muon", "adafactor", "lion", "lamb"] = Field(
-        "muon", description="muon: for the blocks' matrices, with adamw for everything else."
+        "muon", description="muon: for the matrices of blocks; adamw for all other parameters."
     )
     lr: Positive | None = Field(
-        None, description="Peak learning rate of all but Muon's matrices; the optimizer's own unless named."
+        None, description="Peak learning rate, without Muon's matrices; default: see optim/build.py."
     )
     matrix_lr: Positive = Field(0.02, description="muon: peak learning rate of the matrices.")
-    betas: tuple[Decay, Decay] = Field((0.9, 0.95), description="adamw, lion, lamb: decay of the moments.")
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.95), description="adamw, lion, lamb: β1 and β2 of the moments."
+    )
     eps: Positive = Field(1e-8, description="adamw, lamb: added to the root of the second moment.")
-    momentum: Decay = Field(0.95, description="muon: decay of its momentum.")
-    weight_decay: float = Field(0.1, ge=0.0, description="Of matrices; never of norms and embeddings.")
-    clip: float = Field(1.0, ge=0.0, description="Largest norm of the gradient; 0 leaves it.")
+    momentum: Decay = Field(0.95, description="muon: momentum.")
+    weight_decay: float = Field(
+        0.1, ge=0.0, description="Weight decay of matrices; norms and embeddings: none."
+    )
+    clip: float = Field(1.0, ge=0.0, description="Clip the gradient norm to this; 0: no clipping.")
     outlier: float = Field(
         6.0,
         ge=0.0,
-        description="Skip a step whose gradient norm is so many deviations above the mean; 0: never.",
+        description="Skip a step if its gradient norm is this many deviations above the mean; 0: never.",
     )
-    patience: int = Field(5, ge=1, description="Skipped steps in a row before going back to a checkpoint.")
-    ema: Decay = Field(0.0, description="Decay of an average of the weights kept beside them; 0: none.")
+    patience: int = Field(
+        5, ge=1, description="Roll back to a checkpoint after this many skipped steps in a row."
+    )
+    ema: Decay = Field(
+        0.0, description="Decay of an exponential moving average of the weights; 0: no average."
+    )
 
 
 class Schedule(Section):
-    """The learning rate over the run's tokens, as a share of its peak."""
+    """The learning rate over the tokens of the run, as a share of its peak."""
 
     name: Literal["wsd", "cosine", "linear"] = Field(
-        "wsd", description="wsd: warm up, stay, decay; cosine and linear fall from the end of the warmup."
+        "wsd", description="wsd: warm up, stay at the peak, decay; cosine, linear: decay after the warmup."
     )
-    warmup: Share = Field(0.01, description="Share of the tokens over which it rises from 0 to its peak.")
-    decay: Share = Field(0.2, description="wsd: share of the tokens, at the end, over which it falls.")
-    shape: Literal["1-sqrt", "linear", "cosine"] = Field("1-sqrt", description="wsd: how it falls.")
-    floor: Share = Field(0.0, description="Where it ends.")
+    warmup: Share = Field(0.01, description="Share of the tokens for the warmup from 0 to the peak.")
+    decay: Share = Field(0.2, description="wsd: share of the tokens for the decay at the end.")
+    shape: Literal["1-sqrt", "linear", "cosine"] = Field("1-sqrt", description="wsd: shape of the decay.")
+    floor: Share = Field(0.0, description="Learning rate at the end, as a share of the peak.")
 
 
 class Evaluate(Section):
-    """Bits-per-byte of validation documents, the same ones for every model."""
+    """Evaluation in bits per byte on validation documents, the same ones for every model."""
 
-    documents: int = Field(200, ge=0, description="Of each stream; 0: no evaluation.")
+    documents: int = Field(200, ge=0, description="Validation documents per stream; 0: no evaluation.")
     every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
-    seed: int = Field(0, description="Of the choice of documents.")
-    prompt: str = Field("", description="Text that one process goes on from at the end; empty: none.")
+    seed: int = Field(0, description="Seed for the choice of documents.")
+    prompt: str = Field("", description="Prompt for a sample at the end of the run; empty: no sample.")
 
 
 class Checkpoint(Section):
-    """What is kept of a run while it goes on."""
+    """Which checkpoints a run writes and keeps."""
 
     every: int = Field(1000, ge=1, description="Steps between checkpoints; the last step always has one.")
-    keep: int = Field(2, ge=1, description="How many of the latest stay.")
+    keep: int = Field(2, ge=1, description="Number of latest checkpoints to keep.")
     keep_every: int = Field(
-        0, ge=0, description="Checkpoints at multiples of so many steps stay too; 0: none."
+        0, ge=0, description="Also keep checkpoints at multiples of this many steps; 0: none."
     )
 
 
 class Run(Section):
-    """The machine's part: changes how fast a run goes, not what it computes (but for rounding)."""
+    """How the machine is used: this changes the speed of a run, but not its results (except for rounding)."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA if available.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Of activations and products; auto: bfloat16 on CUDA. Weights stay float32.",
+        description="Precision of activations; auto: bfloat16 on CUDA, else float32. Weights are float32.",
     )
-    micro_batch: int = Field(0, ge=0, description="Windows at once on a device; 0: all of its share.")
+    micro_batch: int = Field(0, ge=0, description="Micro-batch per device (windows); 0: no accumulation.")
     parallel: Literal["auto", "ddp", "fsdp"] = Field("auto", description="With torchrun; auto: ddp.")
     compile: Literal["auto", "always", "never"] = Field("auto", description="torch.compile; auto: on CUDA.")
-    recompute: bool = Field(False, description="Compute activations again in the backward pass: less memory.")
+    recompute: bool = Field(False, description="Recompute activations in the backward pass to save memory.")
     log: tuple[Literal["tensorboard", "wandb"], ...] = Field(
-        ("tensorboard",), description="Beside metrics.jsonl, where installed."
+        ("tensorboard",), description="Dashboards besides metrics.jsonl; those not installed are skipped."
     )
 
 
 class Config(Section):
-    """A training run on a folder of token shards."""
+    """The configuration of a training run on a folder of token shards."""
 
-    seed: int = Field(0, ge=0, description="Of the weights' beginning and of the order of the windows.")
-    z_loss: float = Field(0.0, ge=0.0, description="Weight of the squared log-partition in the loss.")
+    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the order of windows.")
+    z_loss: float = Field(0.0, ge=0.0, description="z-loss coefficient.")
     model: Model = Model()
     data: Data = Data()
     optimizer: Optimizer = Optimizer()
@@ -182,7 +200,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _schedule_fits(self) -> Config:
         if self.schedule.name == "wsd" and self.schedule.warmup + self.schedule.decay > 1:
-            raise ValueError("schedule.warmup and schedule.decay together are more than the whole run")
+            raise ValueError("schedule.warmup + schedule.decay: expected at most 1, the whole run")
         return self
 
 
@@ -194,7 +212,7 @@ def presets() -> list[str]:
 
 
 def load(preset: str, overrides: Sequence[str] = ()) -> Config:
-    """Read a packaged preset by its name, or a TOML file by its path; lay `key=value` overrides over it.
+    """Read a packaged preset by its name, or a TOML file by its path, and apply `key=value` overrides.
 
     Raises ConfigError naming file, key, value and what is allowed.
     """
@@ -204,5 +222,5 @@ def load(preset: str, overrides: Sequence[str] = ()) -> Config:
         data = settings.read(path, overrides)
     except FileNotFoundError:
         known = ", ".join(presets())
-        raise ConfigError(f"{preset}: no such preset and no such file; presets are {known}") from None
+        raise ConfigError(f"{preset}: neither a preset nor a file; presets are {known}") from None
     return settings.parse(Config, data, str(path))

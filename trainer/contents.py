@@ -1,4 +1,4 @@
-"""The table of contents of a checkpoint, which torch pickles: read as data, so that it can run no code."""
+"""The table of contents of a checkpoint, which torch pickles; it is read as data and can run no code."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _KNOWN = {
     ("pathlib", "PosixPath"),
     ("collections", "OrderedDict"),
 }  # fmt: skip
-"""What a table of contents is made of: plain records, and nothing that acts when it is made."""
+"""The names that a table of contents may use: plain records, which do nothing when they are made."""
 
 
 class ContentsError(Signal):
-    """A file is no table of contents of a checkpoint; the message says why."""
+    """A file is not a table of contents of a checkpoint; the message says why."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes known records and torch's data types, and refuses any other name in the file."""
+    """Make known records and torch's data types, and refuse any other name in the file."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _KNOWN or (
@@ -41,7 +41,7 @@ class _Unpickler(pickle.Unpickler):
         ):
             return super().find_class(module, name)
         raise ContentsError(
-            f"it names {module}.{name}, which is no part of a checkpoint: loading it could run code; "
+            f"it names {module}.{name}, which does not belong in a checkpoint: loading it could run code; "
             "do not use this checkpoint unless you know who made it"
         )
 
@@ -49,7 +49,7 @@ class _Unpickler(pickle.Unpickler):
 def read(folder: Path) -> Metadata:
     """Return the table of contents of a checkpoint's folder.
 
-    Raises ContentsError for a file that holds anything else, or that refers to files outside of the folder.
+    Raises ContentsError for a file with any other content, or one that refers to files outside the folder.
     """
     try:
         with (folder / NAME).open("rb") as file:
@@ -60,9 +60,9 @@ def read(folder: Path) -> Metadata:
         outside = sorted(name for name in names if name != Path(name).name or name == "..")
     except ContentsError as error:
         raise ContentsError(f"{NAME} is refused: {error}") from None
-    except Exception as error:  # a damaged pickle raises whatever its instructions come upon
-        raise ContentsError(f"{NAME} is no table of contents: {type(error).__name__}: {error}") from None
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ContentsError(f"{NAME} is not a table of contents: {type(error).__name__}: {error}") from None
     if outside:
-        raise ContentsError(f"{NAME} is refused: it refers to {outside[0]!r}, outside of the checkpoint")
+        raise ContentsError(f"{NAME} is refused: it refers to {outside[0]!r}, outside the checkpoint")
     found.storage_meta = found.storage_meta or StorageMeta()
     return found

@@ -21,19 +21,19 @@ RESULT = "result.json"
 CHECKPOINTS = "checkpoints"
 
 _FREE = ("evaluate.", "checkpoint.", "run.", "data.cache")
-"""Keys that may change while a run goes on: they change nothing of what it computes, but for rounding."""
+"""Keys that may change when a run resumes: they do not change its results, except for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A checkpoint of another run to begin from."""
+    """A checkpoint of another run to start from."""
 
     folder: Path
     step: int
 
 
 def branch(text: str) -> Branch:
-    """Read RUN@STEP; ConfigError for anything else."""
+    """Read RUN@STEP; raise ConfigError for anything else."""
     folder, at, step = text.rpartition("@")
     if not at or not folder or not step.isdecimal():
         raise ConfigError(f"--branch {text!r}: expected RUN@STEP, such as runs/trunk@4000")
@@ -41,12 +41,12 @@ def branch(text: str) -> Branch:
 
 
 def check(folder: Path, found: dict[str, Any]) -> None:
-    """Compare what a run is with what its folder holds; changes nothing.
+    """Compare the record of a run with what its folder holds; changes nothing.
 
-    Raises ConfigError where another run, or something else, lies there, DatasetError for other data.
+    Raises ConfigError if the folder holds another run, or anything else, and DatasetError for other data.
     """
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; name another one")
+        raise ConfigError(f"{folder} is not a folder; name another one")
     held = read(folder)
     if held is None:
         # A process killed while it wrote the record leaves a temporary file of that name.
@@ -63,19 +63,19 @@ def check(folder: Path, found: dict[str, Any]) -> None:
         changed.append(f"--branch was {was}, is {now}")
     if changed:
         raise ConfigError(
-            f"{folder} holds another run: {'; '.join(changed)}; name another folder, or give this run what "
-            "it had"
+            f"{folder} holds a run with other settings: {'; '.join(changed)}; restore them, choose another "
+            "--output, or continue it in a new folder with --branch RUN@STEP"
         )
     tokens.check(held.get("data", ""), found["data"])
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """Return the record of a run, None where the folder holds none; ConfigError for a damaged one."""
+    """Return the record of a run, None if the folder holds none; raise ConfigError for a damaged one."""
     return records.read(folder, RUN, _Record)
 
 
 def result(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a finished run, None before its end; ConfigError for a damaged one."""
+    """Return the result of a finished run, None before its end; raise ConfigError for a damaged one."""
     return records.read(folder, RESULT, _Result)
 
 
@@ -85,7 +85,7 @@ class _Origin(BaseModel):
 
 
 class _Record(BaseModel):
-    """What is read of run.json."""
+    """The fields of run.json that are read."""
 
     config: dict[str, Any]
     data: str
@@ -100,7 +100,7 @@ class _Score(BaseModel):
 
 
 class _Result(BaseModel):
-    """What is read of result.json, but for the numbers of studies."""
+    """The fields of result.json that are read, except the numbers of studies."""
 
     steps: int
     tokens: int
@@ -110,7 +110,7 @@ class _Result(BaseModel):
 
 
 def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
-    """Write what the run is to its folder, unless it is there; ConfigError where that cannot be done."""
+    """Write the record of a run to its folder, unless it exists; raise ConfigError if that fails."""
     try:
         if files.size(str(folder), RUN) is None:
             files.write_json(str(folder), RUN, found)
@@ -122,20 +122,20 @@ def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
 
 
 def model(opened: Tokens) -> bytes:
-    """Return the tokenizer that made the tokens; DatasetError where it cannot be read."""
+    """Return the tokenizer that made the tokens; raise DatasetError if it cannot be read."""
     path = files.join(opened.folder, tokenizer.MODEL)
     try:
         with files.open_bytes(path) as file:
             return file.read()
     except (FileNotFoundError, IsADirectoryError) as error:
         raise DatasetError(
-            f"{path}: {error.strerror or 'no such file'}: it came with the tokens; bring it back, or run "
-            "`derlem tokenize` again"
+            f"{path}: {error.strerror or 'no such file'}: it belongs to the token shards; restore it, or "
+            "run `derlem tokenize` again"
         ) from None
 
 
 def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
-    """Return what a run is: everything that it computes follows from this."""
+    """Return the record of a run: everything that its computation depends on."""
     return {
         "config": config.model_dump(mode="json"),
         "corpus": opened.folder,
@@ -148,7 +148,7 @@ def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) 
 
 
 def _origin(record: dict[str, Any]) -> str:
-    """Name what a run begins from, wherever that folder has been moved to."""
+    """Return the checkpoint that a run starts from, named independently of where its folder is."""
     branch = record["branch"]
     return "none" if branch is None else f"{Path(branch['folder']).name}@{branch['step']}"
 

@@ -1,4 +1,4 @@
-"""Streams the windows of any run of steps from token shards, with where documents start in them."""
+"""Stream the windows of any range of steps from token shards, with the starts of documents in them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from trainer.threads import Threads
 from trainer.tokens import Tokens
 
 _READERS = 2
-_WINDOWS = 2048  # that are found at once
-_TOKENS_PER_START = 256  # what is first expected of documents; more room is made where they are shorter
+_WINDOWS = 2048  # number of windows located at once
+_TOKENS_PER_START = 256  # first estimate of a document's length; buffers grow if documents are shorter
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A micro-batch in host memory, its rows' windows of `length` targets.
+    """A micro-batch in host memory: its rows are windows of `length` targets.
 
     tokens [rows, length + 1], uint16 or int32: inputs are all but the last, targets all but the first; zeros
-    behind a short window. cu_seqlens int32 [capacity + 1]: where documents start among the inputs, rows ×
+    after a short window. cu_seqlens int32 [capacity + 1]: the starts of documents among the inputs, rows ×
     length end to end; every row starts one, and so does the padding of a short window; the tail is rows ×
     length. lengths int32 [rows]: targets of each window. ends bool [rows]: whether a window's last target is
-    the first token of a document. `targets` counts those that are not; `documents` the stretches of documents
-    in the windows, and `attended` is the sum of their n (n + 1) / 2.
+    the first token of a document. `targets` counts the others; `documents` is the number of stretches of
+    documents in the windows, and `attended` is the sum of their n (n + 1) / 2.
     """
 
     tokens: Tensor
@@ -56,11 +56,11 @@ class Batch:
 
 
 def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Documents]:
-    """Bring a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
+    """Copy a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
 
-    The tokens cross the bus as they are stored. Targets are IGNORED where they are padding or the first token
-    of a document, which nothing of its own precedes. Shapes are constant, nothing waits for the device, and
-    nothing of what is given lies in the batch's memory.
+    Tokens are transferred as they are stored. Targets are IGNORED if they are padding or the first token of
+    a document, which has no token of its own document before it. Shapes are constant, there is no device
+    sync, and the result shares no memory with the batch.
     """
     tokens, starts, lengths, ends = (
         tensor.to(device, non_blocking=True, copy=True)
@@ -72,21 +72,21 @@ def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Do
     starting[starts.long()] = True
     last = (lengths - 1)[:, None]
     column = torch.arange(length, device=starts.device)
-    # A padding starts where a row's targets end: its last target is the next token's first only if `ends`.
+    # A row's padding starts where its targets end: there, a document starts among the targets only if `ends`.
     heads = torch.where(column == last, ends[:, None], starting[1:].view(rows, length))
     targets = tokens[:, 1:].masked_fill(heads | (column > last), IGNORED)
     return tokens[:, :-1].contiguous(), targets, Documents.of(starts, rows, length)
 
 
 class Loader:
-    """Reads a rank's rows of the steps of an order; holds threads, maps and, for remote tokens, the cache.
+    """Read a rank's rows of the steps of an order; owns threads, maps and, for remote tokens, the cache.
 
-    `micro_batch` rows go into a Batch, all of them where it is 0. `ahead` steps (two or more) are prepared
-    while one is used. With `pin` batches lie in pinned memory, for copies to the current CUDA device. `cache`
-    is the folder for remote batches, the user's own unless named, of at most `cache_gb` GiB. Its state is a
-    step number, and that is the caller's.
+    `micro_batch` rows go into a Batch, all of them if it is 0. `ahead` steps (two or more) are prepared while
+    one is used. With `pin`, batches are in pinned memory, for copies to the current CUDA device. `cache` is
+    the folder for remote batches, by default the user's, of at most `cache_gb` GiB. The position is a step
+    number, which the caller keeps.
 
-    Raises DatasetError for tokens that are not there, ValueError for an order of other tokens.
+    Raises DatasetError for missing tokens, ValueError for an order of other tokens.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class Loader:
         if remote and self._maps.bytes > limit * 7 // 8:
             warnings.warn(
                 f"{tokens.folder} holds {self._maps.bytes / 2**30:.1f} GiB, the cache {cache_gb:g} "
-                "(data.cache_gb): windows come from everywhere, so batches will be fetched again and again; "
-                "copy the tokens to a local disk, or give the cache a fifth more than they need",
+                "(data.cache_gb): windows are read in random order, so batches will be fetched repeatedly; "
+                "copy the tokens to a local disk, or set data.cache_gb a fifth larger than they are",
                 stacklevel=2,
             )
         self._threads = Threads(_READERS, "read")
@@ -133,20 +133,20 @@ class Loader:
 
     @property
     def index_bytes(self) -> int:
-        """Return the memory that grows with the number of batches, the order's included."""
+        """Return the memory that grows with the number of batches, including the order's."""
         return self._maps.index_bytes + self._order.index_bytes
 
     def close(self) -> None:
-        """End the threads; what they were reading is given up."""
+        """End the threads and abandon what they are reading."""
         self._maps.close()
         self._threads.close()
 
     def steps(self, first: int, end: int) -> Iterator[tuple[Batch, ...]]:
-        """Yield the rank's micro-batches of the steps first … end - 1, one step after the other.
+        """Yield the rank's micro-batches of the steps first … end - 1, one step after another.
 
-        A step's batches are the caller's until the next step is asked for: then their memory is used again,
-        once the copies that were begun on the current CUDA stream have ended. Raises what reading raises:
-        DatasetError for what is missing, damaged or out of reach.
+        A step's batches are valid until the next step is requested: then their memory is reused, once the
+        copies started on the current CUDA stream have ended. Raises what reading raises: DatasetError for
+        data that is missing, damaged or unreachable.
         """
         coming: deque[tuple[Future[tuple[Batch, ...]], _Slot]] = deque()
         upcoming = self._planned(first, end)
@@ -171,13 +171,13 @@ class Loader:
                 future.cancel()
 
     def _planned(self, first: int, end: int) -> Iterator[tuple[Future[list[_Step]], int]]:
-        """Have the steps' windows found, many at a time; give for each step where it will be found."""
+        """Locate the steps' windows, many at a time; yield for each step the future and its index in it."""
         while first < end:
             phase = self._order.locate(first)[0]
             count = min(end - first, max(1, _WINDOWS * self._world // self._order.phases[phase].batch))
             while self._order.locate(first + count - 1)[0] != phase:
                 count = (count + 1) // 2
-            # The readers begin calls in their order, so that none waits for a plan that has no thread.
+            # The readers start calls in order, so none waits for a plan that has no thread.
             plan = self._threads.submit(partial(self._plan, first, count))
             yield from ((plan, number) for number in range(count))
             first += count
@@ -195,7 +195,7 @@ class Loader:
         ]
 
     def _read(self, plan: Future[list[_Step]], number: int, slot: _Slot) -> tuple[Batch, ...]:
-        if self._device is not None:  # else pinning memory would wake the first GPU in every process
+        if self._device is not None:  # else pinning memory would initialise the first GPU in every process
             torch.cuda.set_device(self._device)
         length, lengths, segments = plan.result()[number]
         sources, held = self._maps.sources(segments)
@@ -208,7 +208,7 @@ class Loader:
             self._gather(slot, number, *cut, sources[slice(*bounds[2 * number : 2 * number + 2])])
             for number, cut in enumerate(cuts)
         )
-        del held  # only now may what `sources` points to go
+        del held  # the memory that `sources` points to may be freed only now
         return batches
 
     def _gather(self, slot: _Slot, number: int, begin: int, end: int, sources: NDArray[np.void]) -> Batch:
@@ -225,13 +225,13 @@ class Loader:
         return Batch(tokens, starts, lengths, ends, counts.targets, counts.attended, counts.documents)
 
     def _capacity(self, rows: int, length: int) -> int:
-        """Give the room for starts: a power of two, so that its changes, which recompile models, are few."""
+        """Return the room for starts: a power of two, so that it changes rarely; a change recompiles models."""
         wanted = rows * max(self._starts_per_row, length // _TOKENS_PER_START)
         return 1 << max(0, wanted - 1).bit_length()
 
 
 class _Step(NamedTuple):
-    """What a rank reads in a step: windows of `length` targets, how many each has, and their segments."""
+    """What a rank reads in a step: windows of `length` targets, their actual lengths, their segments."""
 
     length: int
     lengths: NDArray[np.int64]
@@ -239,7 +239,7 @@ class _Step(NamedTuple):
 
 
 class _Slot:
-    """A place of the ring: the memory of one step, and when the copies from it have ended."""
+    """A slot of the ring: the memory of one step, and the event at which the copies from it end."""
 
     def __init__(self, dtype: np.dtype[Any], pin: bool) -> None:
         self._dtype = torch.uint16 if dtype.itemsize == 2 else torch.int32
@@ -250,7 +250,7 @@ class _Slot:
         self.lengths, self.ends = self._empty(torch.int32, 0), self._empty(torch.bool, 0)
 
     def take(self, rows: int, length: int) -> None:
-        """Wait until the memory is read no more, and have it fit windows."""
+        """Wait until the memory is no longer read, and resize it for windows."""
         if self._copied is not None:
             self._copied.synchronize()
             self._copied = None
@@ -259,14 +259,14 @@ class _Slot:
             self.lengths, self.ends = self._empty(torch.int32, rows), self._empty(torch.bool, rows)
 
     def starts(self, number: int, capacity: int) -> Tensor:
-        """Return room for the starts of a micro-batch, and one more."""
+        """Return room for the starts of a micro-batch, plus one."""
         found = self._starts.get(number)
         if found is None or found.numel() != capacity + 1:
             found = self._starts[number] = self._empty(torch.int32, capacity + 1)
         return found
 
     def release(self) -> None:
-        """Say that all copies from the memory have been begun."""
+        """Record that all copies from the memory have been started."""
         if self._pin:
             self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._copied.record()

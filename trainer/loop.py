@@ -1,4 +1,4 @@
-"""One training step: micro-batches become a gradient, the guard decides, the optimizers move the weights."""
+"""One training step: micro-batches give a gradient, the guard decides, the optimizers change the weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.parallel import World
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step did: the guard's decision and, over all ranks, its targets and attended keys."""
+    """The result of a step: the guard's decision and, over all ranks, the targets and attended keys."""
 
     decision: Decision
     targets: int
@@ -41,8 +41,8 @@ class Loop:
     def step(self, batches: Sequence[Batch], rate: float) -> Step:
         """Train on this rank's micro-batches of one step, at a share `rate` of the peak learning rates.
 
-        The loss is a sum over tokens, divided by the number of targets of all ranks' micro-batches: the same
-        gradient however the step is cut into micro-batches and ranks.
+        The loss is a sum over tokens, divided by the number of targets of all ranks' micro-batches, so the
+        gradient does not depend on how the step is divided into micro-batches and ranks.
         """
         counts = torch.tensor([[batch.targets, batch.attended] for batch in batches], dtype=torch.float64)
         targets, attended = self._world.total(counts.sum(0)).tolist()

@@ -1,4 +1,4 @@
-"""Output layer and cross-entropy in chunks of tokens, so that the logits never exist whole."""
+"""Output layer and cross-entropy in chunks of tokens, so that the full logits are never in memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 IGNORED = -100
-"""The target of a token without one."""
+"""The target of a token that is not scored."""
 
 _ELEMENTS = (2**21, 2**27)
-"""Logits that exist at once, on a CPU and on a GPU: what caches hold, what keeps it busy."""
+"""Logits per chunk on a CPU (what caches hold) and on a GPU (what keeps it busy)."""
 
 
 def linear_cross_entropy(
@@ -27,14 +27,14 @@ def linear_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """Predict `targets` int64 [N] from states `hidden` [N, D] by the output layer `weight` [V, D].
 
-    Returns a scalar, the sum over targets other than IGNORED of nll + z_loss · log-partition², and the nll
-    alone [N], detached, 0 where ignored; both in float32 at least. Rows from `vocabulary` on are padding and
-    never predicted. Logits are soft_cap · tanh(logits / soft_cap) where soft_cap > 0.
+    Return a scalar, the sum over targets other than IGNORED of nll + z_loss · log-partition², and the nll
+    alone [N], detached, 0 where ignored; both at least in float32. Rows from `vocabulary` on are padding and
+    never predicted. Logits are soft_cap · tanh(logits / soft_cap) if soft_cap > 0.
 
-    Products are computed in the dtype of `hidden`, whatever that of `weight`, softmax and sums in float32;
-    the gradient of `weight` is summed in float32 and reaches it in its own dtype. Gradients, where wanted,
-    are made along with the loss: each chunk's logits are computed once. Differentiable once. `compiled`: by
-    torch.compile, which passes over a chunk's logits half as often.
+    Products are computed in the dtype of `hidden`, softmax and sums in float32. The gradient of `weight` is
+    summed in float32 and returned in the dtype of `weight`. Gradients, if needed, are computed together with
+    the loss, so each chunk's logits are computed once; the result can be differentiated once. `compiled`: use
+    torch.compile, which makes half as many passes over a chunk's logits.
     """
     gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -98,10 +98,10 @@ def _chunk(
     soft_cap: float,
     dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss, summed, and the nll [n] of logits [n, V] before the cap, and their gradient in `dtype`.
+    """Return the summed loss and the nll [n] of logits [n, V] before the cap, and their gradient in `dtype`.
 
-    The logits are overwritten, so that there is room for a chunk's once; with `dtype` None the gradient is
-    not wanted, and what is given in its place means nothing.
+    The logits are overwritten, so that one chunk needs memory only once. With `dtype` None no gradient is
+    computed, and the value returned in its place is meaningless.
     """
     slope = None
     if soft_cap:
@@ -125,7 +125,7 @@ def _chunk(
     if slope is not None:
         logits.mul_(slope)
         d_own = d_own * (1 - (own / soft_cap).square())
-    # The target's own is set after rounding: near 1 minus 1 would leave nothing of it in half precision.
+    # The target's entry is set after rounding: near 1, minus 1 would vanish in half precision.
     d_logits = logits.to(dtype).scatter_(1, index, d_own[:, None].to(dtype))
     return loss, nll, d_logits
 
@@ -134,7 +134,7 @@ _compiled_chunk = torch.compile(_chunk, dynamic=False)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply matrices; the sums leave the product in float32 at least where the device can do that."""
+    """Multiply matrices; the result is at least float32 where the device supports it."""
     if a.is_cuda and a.dtype != _precise(a):
         return torch.mm(a, b, out_dtype=torch.float32)
     return torch.mm(a, b).to(_precise(a))

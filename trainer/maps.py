@@ -1,4 +1,4 @@
-"""Where tokens lie in memory: in local shards that are mapped, or in the cache of remote ones."""
+"""Where tokens are in memory: in local shards that are mapped, or in the cache of remote ones."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from trainer.tokens import Tokens, by_stream
 
 FETCHERS = 16  # reads in flight
 _EMPTY = np.empty(0, np.int64)
-_CACHED = 4 * FETCHERS  # batches that a cache must have room for
+_CACHED = 4 * FETCHERS  # number of batches that a cache must have room for
 _MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
 
 
 class Maps:
-    """The record batches of a split, opened when they are first read: local files whole, remote ones singly.
+    """The record batches of a split, opened when first read: local files whole, remote batches one by one.
 
-    Batches are numbered through all streams. What is kept of each (`index_bytes`) is where it lies, its
-    checksum and, once it was opened, where its tokens lie in it. The bytes of a batch are compared with its
-    checksum once, before its first tokens are read. Threads may share it.
+    Batches are numbered through all streams. For each, `index_bytes` counts its place, its checksum and, once
+    it was opened, where its tokens are in it. The bytes of a batch are compared with its checksum once,
+    before its first tokens are read. Threads may share the object.
     """
 
     def __init__(self, tokens: Tokens, split: str, cache: Cache | None) -> None:
-        """Take the places from the manifest; remote tokens need a cache, local ones have none."""
+        """Take the places from the manifest; remote tokens need a cache, local ones must have none."""
         held = by_stream(tokens, split)
         every = [file for of_stream in held.values() for file in of_stream if file.batches is not None]
         places = [file.batches for file in every if file.batches is not None]
@@ -61,10 +61,10 @@ class Maps:
         self._tokens = _column(places, "tokens", np.int32)
         checksums = bytes.fromhex("".join(of_file.xxh3.text for of_file in places))
         self._checksum = np.frombuffer(checksums, ">u8")
-        # Where its tokens and its documents' limits lie, in bytes from its beginning; 0: not opened yet.
+        # Offsets of its tokens and of its documents' limits, in bytes from its start; 0: not opened yet.
         self._values = np.zeros_like(self._length)
         self._limits = np.zeros_like(self._length)
-        self._open: dict[int, pa.Buffer] = {}  # by file or, where remote, by batch; the oldest goes first
+        self._open: dict[int, pa.Buffer] = {}  # by file or, if remote, by batch; the oldest is removed first
         self._coming: dict[int, Future[pa.Buffer]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -77,7 +77,7 @@ class Maps:
                     f"data.cache_gb = {cache.limit / 2**30:.3g} is too little for these tokens: expected "
                     f"{least / 2**30:.3g} or more, {_CACHED} times their largest batch"
                 )
-            # Maps of files that have been thinned out hold at most a quarter of the cache's size beside it.
+            # Maps of files removed from the cache hold at most a quarter of the cache's size in addition.
             self._most = max(1, min(_MOST_MAPS, cache.limit // (4 * int(self._length.max()))))
             self._threads = Threads(FETCHERS, "fetch")
 
@@ -101,15 +101,15 @@ class Maps:
         )
         if not same:
             raise ValueError(
-                f"the order is not one of {self._folder}: make it from these tokens and this split "
+                f"the order was not made from {self._folder}: make it from these tokens and this split "
                 "(trainer.tokens.order)"
             )
 
     def sources(self, segments: NDArray[np.void]) -> tuple[NDArray[np.void], list[pa.Buffer]]:
-        """Return where the tokens of segments (`trainer.order.SEGMENT`) lie: SOURCE[segments].
+        """Return where the tokens of segments (`trainer.order.SEGMENT`) are: SOURCE[segments].
 
-        The addresses hold while the buffers that come with them are kept. Waits for what must be fetched.
-        Raises DatasetError for what is missing or damaged, StoppedError when closed meanwhile.
+        The addresses are valid while the returned buffers are kept. Waits for data that must be fetched.
+        Raises DatasetError for missing or damaged data, StoppedError if closed meanwhile.
         """
         batch = self._first[segments["stream"]] + segments["batch"]
         wanted, which = np.unique(self._file[batch] if self._cache is None else batch, return_inverse=True)
@@ -130,7 +130,7 @@ class Maps:
         return made, buffers
 
     def close(self) -> None:
-        """Give up what is being fetched, and let go of the maps that nobody reads."""
+        """Abandon what is being fetched, and release the maps that nobody reads."""
         self._stop.set()
         if self._threads is not None:
             self._threads.close()
@@ -159,7 +159,7 @@ class Maps:
         except OSError as error:
             cause = os.strerror(error.errno) if error.errno else error
             raise DatasetError(
-                f"{url}: {cause}: the manifest names it; put it back or tokenize again"
+                f"{url}: {cause}: the manifest names it; restore it or tokenize again"
             ) from error
         if buffer.size != self._sizes[number]:
             raise DatasetError(
@@ -170,7 +170,7 @@ class Maps:
         return buffer
 
     def _fetch(self, number: int) -> pa.Buffer:
-        """Map a remote batch, from the cache or by way of it."""
+        """Map a remote batch from the cache; fetch it first if needed."""
         assert self._cache is not None
         length, checksum = int(self._length[number]), f"{self._checksum[number]:016x}"
         try:
@@ -193,11 +193,11 @@ class Maps:
                 del self._open[next(iter(self._open))]
 
     def _parse(self, batch: int, buffer: pa.Buffer) -> None:
-        """Find a batch's tokens and the limits of its documents; check a local batch's bytes first."""
+        """Find the tokens of a batch and the limits of its documents; check a local batch's bytes first."""
         begin = 0 if self._cache is not None else int(self._offset[batch])
         length, documents, tokens = (int(c[batch]) for c in (self._length, self._documents, self._tokens))
         if begin + length > buffer.size:
-            raise self._damaged(batch, "it would reach beyond the end of the file")
+            raise self._damaged(batch, "it reaches beyond the end of the file")
         if self._cache is None:  # `_fetch` has checked a remote one
             found, named = xxh3(buffer.slice(begin, length)), int(self._checksum[batch])
             if found != named:
@@ -206,7 +206,7 @@ class Maps:
             message = ipc.read_message(buffer.slice(begin, length))
             column = ipc.read_record_batch(message, self._schema).column(0)
         except (pa.ArrowException, OSError, EOFError) as error:
-            raise self._damaged(batch, f"no record batch: {error}") from error
+            raise self._damaged(batch, f"not a record batch: {error}") from error
         _, limits, _, values = column.buffers()
         if len(column) != documents or limits.size < 4 * (documents + 1):
             raise self._damaged(batch, f"{len(column)} documents, the manifest says {documents}")
@@ -217,9 +217,9 @@ class Maps:
         at_values = values.address + int(places[0]) * self.dtype.itemsize - buffer.address - begin
         at_limits = limits.address - buffer.address - begin
         if not (0 < at_values < length and 0 < at_limits < length):
-            raise self._damaged(batch, "its tokens are compressed, and token shards never are")
+            raise self._damaged(batch, "its tokens are compressed, which token shards never are")
         self._limits[batch] = at_limits
-        self._values[batch] = at_values  # last: it says that the batch is known
+        self._values[batch] = at_values  # last, because it marks the batch as opened
 
     def _damaged(self, batch: int, found: str) -> DatasetError:
         file = int(self._file[batch])

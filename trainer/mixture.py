@@ -1,10 +1,10 @@
 """Which stream the i-th sample of a run comes from, and which of that stream's samples it is.
 
 Samples are dealt in blocks. At the end of every block each stream has had its exact share of all samples so
-far, give or take less than one: its shares are rounded along their running sum, which carries what rounding
-left over into the next block. Inside a block a keyed permutation sets the order. A stream's samples are
-numbered by their appearance, so those of any prefix are 0, 1, 2 … without a gap, and a run may be cut at any
-sample and go on with other weights.
+far, with an error below one: shares are rounded along their running sum, which carries the rounding error
+into the next block. Inside a block a keyed permutation sets the order. A stream's samples are numbered in
+order of appearance, so those of any prefix are 0, 1, 2 … without a gap, and a run may be cut at any sample
+and continue with other weights.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 from trainer.permutation import permute
 
 BLOCK = 1024
-"""Samples of a block, unless a stream's share of that is less than one."""
+"""Samples per block, unless a stream's share of that is less than one."""
 SMALLEST = 1 / (1 << 16)
 """The smallest share above zero: one sample in a block of 65,536."""
 MOST = 1 << 34
 """The number of samples that one mixture can deal."""
 
-_UNIT = 1 << 28  # shares are whole multiples of one in this many; times MOST it still fits 63 bits
+_UNIT = 1 << 28  # shares are multiples of 1 / _UNIT; times MOST it still fits 63 bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """Shares of streams, ready to deal: make it with `mixture`.
+    """Shares of streams, ready to deal; made by `mixture`.
 
-    `edges` (int64[streams + 1]) is the running sum of the shares in units of 2⁻²⁸; `block` the samples of a
-    block; `key` orders the blocks.
+    `edges` (int64[streams + 1]) is the running sum of the shares in units of 2⁻²⁸; `block` is the number of
+    samples per block; `key` sets the order inside blocks.
     """
 
     edges: NDArray[np.int64]
@@ -47,14 +47,14 @@ class Mixture:
 
 
 def mixture(weights: Sequence[float], key: int) -> Mixture:
-    """Prepare to deal samples by weights, one a stream, of any sum; zero leaves a stream out.
+    """Return a mixture of streams by weights, one per stream, of any sum; a stream with weight 0 is not read.
 
-    Raises ValueError if a weight is negative or not finite, if none is positive, and if a share lies above
-    zero but below `SMALLEST`.
+    Raises ValueError if a weight is negative or not finite, if none is positive, and if a share is above zero
+    but below `SMALLEST`.
     """
     given = np.asarray(weights, np.float64)
     if given.size == 0 or not np.isfinite(given).all() or (given < 0).any() or not given.any():
-        raise ValueError(f"weights {list(weights)}: expected numbers from 0 on, at least one above 0")
+        raise ValueError(f"weights {list(weights)}: expected numbers of 0 or more, at least one above 0")
     shares = given / given.sum()
     small = np.flatnonzero((shares > 0) & (shares < SMALLEST))
     if small.size:
@@ -65,7 +65,7 @@ def mixture(weights: Sequence[float], key: int) -> Mixture:
     edges = np.concatenate([[0], np.rint(np.cumsum(shares) * _UNIT).astype(np.int64)])
     units = np.diff(edges)
     block = BLOCK
-    # With one sample or more a block for every stream, rounding never takes a sample back.
+    # With at least one sample per block for every stream, rounding never takes a sample back.
     while block * int(units[shares > 0].min()) < _UNIT:
         block *= 2
     return Mixture(edges, block, key)
@@ -87,7 +87,7 @@ def deal(mix: Mixture, first: int, count: int) -> tuple[NDArray[np.int64], NDArr
 
 
 def dealt(mix: Mixture, samples: int) -> NDArray[np.int64]:
-    """Count the samples of each stream (int64[streams]) among the first so many."""
+    """Return the number of samples of each stream (int64[streams]) among the first `samples`."""
     start = samples - samples % mix.block
     streams, _ = deal(mix, start, samples - start)
     return np.diff(_rounded(mix, start)) + np.bincount(streams, minlength=mix.edges.size - 1)
@@ -98,10 +98,10 @@ def _rounded(mix: Mixture, samples: int) -> NDArray[np.int64]:
     return (mix.edges * samples + _UNIT // 2) // _UNIT
 
 
-@lru_cache(maxsize=4)  # steps are smaller than blocks, and go through them one after the other
+@lru_cache(maxsize=4)  # steps are smaller than blocks, and read them one after another
 def _block(mix: Mixture, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     before, after = _rounded(mix, number * mix.block), _rounded(mix, (number + 1) * mix.block)
-    slots = after - before  # where each stream begins among the block's slots
+    slots = after - before  # where each stream starts among the block's slots
     places = permute(np.arange(mix.block), mix.block, mix.key, number)
     streams = np.repeat(np.arange(slots.size - 1), np.diff(slots))[places]
     order = np.argsort(streams, kind="stable")

@@ -1,7 +1,7 @@
-"""A decoder-only transformer, from token ids to the loss; top to bottom as it is computed.
+"""A decoder-only transformer, from token ids to the loss, in the order of the computation.
 
-Weights are float32 masters, cast where they are used to the dtype of the activations, which is that of the
-embedding's output (`Transformer.compute_dtype`). Inside norms and rotary positions numbers are float32.
+Weights are float32 and are cast where they are used to the dtype of the activations, which is the dtype of
+the embedding's output (`Transformer.compute_dtype`). Norms and rotary positions are computed in float32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Rotation = tuple[Tensor, Tensor]
 
 
 class Transformer(nn.Module):
-    """Embedding, blocks, norm, output layer. Made by `build`; `forward` gives the loss of a micro-batch."""
+    """Embedding, blocks, norm, output layer. Made by `build`; `forward` returns the loss of a micro-batch."""
 
     def __init__(self, shape: Shape, z_loss: float = 0.0) -> None:
         super().__init__()
@@ -33,14 +33,15 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(shape.rows, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
-        if not shape.tied:  # tied, there is one parameter used twice: no second one that could come loose
+        if not shape.tied:  # if tied, one parameter is used twice: no second one exists that could diverge
             self.head = Linear(shape.width, shape.rows)
 
     def forward(self, tokens: Tensor, documents: Documents, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Predict `targets` int64 [B, T] (loss.IGNORED: none) from `tokens` int64 [B, T].
 
-        Returns the loss, summed over targets (nll + z_loss · log-partition²), so that whoever knows how many
-        targets the whole batch has can divide; and the nll float32 [B, T], detached, 0 without a target.
+        Return the loss, summed over targets (nll + z_loss · log-partition²), so that the caller, who knows
+        the number of targets of the whole batch, can divide; and the nll float32 [B, T], detached, 0 without
+        a target.
         """
         hidden = self.hidden(tokens, documents)
         loss, nll = linear_cross_entropy(
@@ -57,9 +58,10 @@ class Transformer(nn.Module):
     def hidden(
         self, tokens: Tensor, documents: Documents | None = None, cache: Cache | None = None
     ) -> Tensor:
-        """Return the states [B, T, width] after the last norm, of `tokens` int64 [B, T].
+        """Return the states [B, T, width] after the last norm for `tokens` int64 [B, T].
 
-        They lie in `documents`, or go on with what `cache` holds, one document a row, and join it there.
+        The tokens either belong to `documents`, or continue the documents in `cache`, one per row, and are
+        added to it.
         """
         if (documents is None) == (cache is None):
             raise ValueError("Transformer.hidden: expected either documents or a cache")
@@ -78,7 +80,7 @@ class Transformer(nn.Module):
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits float32 [..., rows] of states; capped; rows of padding are minus infinity."""
+        """Return the logits float32 [..., rows] of states, capped; padding rows are minus infinity."""
         logits = functional.linear(hidden.float(), self.output.float())
         if self.shape.soft_cap:
             logits = self.shape.soft_cap * torch.tanh(logits / self.shape.soft_cap)
@@ -87,12 +89,12 @@ class Transformer(nn.Module):
 
     @property
     def output(self) -> Tensor:
-        """The output layer's weight [rows, width]: the embedding's where they are tied."""
+        """Return the output layer's weight [rows, width]: the embedding's if they are tied."""
         return self.embedding.weight if self.shape.tied else self.head.weight
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network, each added to the residual stream."""
+    """Attention, then the feed-forward network; each is added to the residual stream."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -106,7 +108,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Heads share one product for queries, keys and values; rotary positions; optionally normalised."""
+    """Attention: queries, keys and values from one product; rotary positions; optional normalisation."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -156,7 +158,7 @@ class Feed(nn.Module):
 
 
 class Norm(nn.Module):
-    """Division by the root mean square, which is computed in float32 (1910.07467)."""
+    """Division by the root mean square, computed in float32 (1910.07467)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -167,7 +169,7 @@ class Norm(nn.Module):
 
 
 class Linear(nn.Linear):
-    """A product without bias, in the dtype of its input."""
+    """A matrix product without bias, in the dtype of its input."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__(width, out, bias=False)
@@ -179,8 +181,8 @@ class Linear(nn.Linear):
 def _rotation(positions: Tensor, shape: Shape) -> Rotation:
     """Return cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
 
-    Computed for each micro-batch, which costs next to nothing: no table that is too short, lost when a model
-    is made without memory and then given some, or rounded when it is cast.
+    They are computed for each micro-batch, which costs almost nothing. A stored table could be too short, be
+    lost when a model is built on the meta device, or be rounded by a cast.
     """
     pairs = torch.arange(0, shape.head, 2, dtype=torch.float32, device=positions.device)
     angles = positions[..., None, None] * shape.rope_base ** (-pairs / shape.head)
@@ -188,20 +190,20 @@ def _rotation(positions: Tensor, shape: Shape) -> Rotation:
 
 
 def _rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Turn the pairs (i, i + head / 2) of every head, as Hugging Face's Llama pairs them."""
+    """Rotate the pairs (i, i + head / 2) of every head, the pairing of Hugging Face's Llama."""
     cos, sin = rotation
     first, second = x.float().chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
 
 
 class Past:
-    """The keys and values of a layer [B, capacity, K, Q], and where this call's go [B, T]."""
+    """The keys and values of a layer [B, capacity, K, Q], and the positions of this call's tokens [B, T]."""
 
     def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, end: int) -> None:
         self.keys, self.values, self.positions, self.end = keys, values, positions, end
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store keys and values [B, T, K, Q] of the new tokens; give those of all, [B, end, K, Q]."""
+        """Store keys and values [B, T, K, Q] of the new tokens; return those of all, [B, end, K, Q]."""
         rows = torch.arange(len(key), device=key.device)[:, None]
         self.keys[rows, self.positions] = key
         self.values[rows, self.positions] = value
@@ -209,11 +211,11 @@ class Past:
 
 
 class Cache:
-    """Keys and values of what was read, for generation: each row is one document that goes on.
+    """Keys and values of the tokens that were read, for generation: each row is one unfinished document.
 
-    Rows may hold different numbers of tokens, `lengths` int64 [B]. Prompts are padded on the right; after
-    `Transformer.hidden` has read them, `trim` forgets the padding, and the next token of a row comes after
-    its own last one.
+    Rows may have different numbers of tokens, `lengths` int64 [B]. Prompts are padded on the right; after
+    `Transformer.hidden` has read them, `trim` removes the padding, and the next token of a row follows the
+    row's own last token.
     """
 
     def __init__(
@@ -223,16 +225,16 @@ class Cache:
         self.keys = torch.zeros(size, device=device, dtype=dtype)
         self.values = torch.zeros(size, device=device, dtype=dtype)
         self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._end = 0  # no row is longer; known here, so that the device is not asked
+        self._end = 0  # upper bound of all lengths, kept on the host to avoid a device sync
         self._positions = self.lengths[:, None]
 
     def trim(self, lengths: Tensor) -> None:
-        """Forget what rows hold beyond `lengths` int64 [B]."""
+        """Remove what rows hold beyond `lengths` int64 [B]."""
         self.lengths = torch.minimum(self.lengths, lengths.to(self.lengths))
         self._end = int(self.lengths.max())
 
     def select(self, index: Tensor) -> Cache:
-        """Copy rows `index` int64 [n] into a new cache, as beams and candidates need; rows may come twice."""
+        """Copy rows `index` int64 [n] into a new cache, for beams and candidates; rows may be repeated."""
         chosen = object.__new__(Cache)
         chosen.keys, chosen.values = self.keys[:, index], self.values[:, index]
         chosen.lengths = self.lengths[index]
@@ -240,11 +242,11 @@ class Cache:
         return chosen
 
     def reserve(self, tokens: int) -> tuple[Tensor, Tensor]:
-        """Make room for the next `tokens` of each row; give their positions and which keys they see."""
+        """Reserve places for the next `tokens` of each row; return their positions and the keys they see."""
         if self._end + tokens > self.keys.shape[2]:
             raise ValueError(
-                f"cache of {self.keys.shape[2]} tokens a row: {self._end} are taken and {tokens} more are to "
-                "come; make it with a larger capacity"
+                f"the cache holds {self.keys.shape[2]} tokens per row: {self._end} are used and {tokens} "
+                "more are needed; make it with a larger capacity"
             )
         self._end += tokens
         self._positions = self.lengths[:, None] + torch.arange(tokens, device=self.lengths.device)
@@ -252,16 +254,16 @@ class Cache:
         return self._positions, seen[:, None]
 
     def layer(self, number: int) -> Past:
-        """The part of one layer, for the tokens reserved last."""
+        """Return the part of one layer, for the tokens reserved last."""
         return Past(self.keys[number], self.values[number], self._positions, self._end)
 
 
 def build(
     shape: Shape, seed: int, device: torch.device | str, dtype: torch.dtype, z_loss: float = 0.0
 ) -> Transformer:
-    """Make a model with activations in `dtype` and weights in float32; its beginning depends on `seed` alone.
+    """Return a model with activations in `dtype` and float32 weights; initial weights depend only on `seed`.
 
-    Each parameter is drawn by its name, on the CPU: the same on any device and any number of ranks.
+    Each parameter is drawn on the CPU by its name, so it is the same on any device and any number of ranks.
     """
     with torch.device("meta"):
         model = Transformer(shape, z_loss)
@@ -274,13 +276,13 @@ def build(
 
 
 def _beginning(name: str, size: torch.Size, shape: Shape, seed: int) -> Tensor:
-    """Draw a parameter's first values from a seed of its own.
+    """Draw a parameter's initial values from its own seed.
 
-    Norms are ones. Matrices are normal with deviation 0.02 (GPT-2); those that write into the residual
-    stream, of which there are two a layer, divided by √(2·layers), so that its variance does not grow with
-    depth. The output layer is near zero: the first loss is ln(vocabulary). An embedding of its own begins
-    with deviation 1, as in nanochat: in small trials with Muon and with AdamW it learned better than from 0.2
-    and 0.02. Tied, it is the output layer too and must be small.
+    Norms are ones. Matrices are normal with standard deviation 0.02 (GPT-2). Those that write into the
+    residual stream, two per layer, are divided by √(2·layers), so that its variance does not grow with depth.
+    The output layer is near zero, so the first loss is ln(vocabulary). An untied embedding has standard
+    deviation 1, as in nanochat: in small trials with Muon and with AdamW it learned better than with 0.2 and
+    0.02. A tied embedding is also the output layer and must be small.
     """
     kind = name.split(".")[-2]
     if kind.endswith("norm"):

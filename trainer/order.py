@@ -1,16 +1,16 @@
 """Which window of tokens is row r of training step s: a pure function of token counts, phases and a seed.
 
 A stream is the tokens of one source and language, batch after batch; only the batches' token counts are
-needed here. Its targets are all its tokens but the first, which nothing precedes. A window of `length`
-targets reads length + 1 tokens and overlaps the next by one: the last target of one is the first input of
-the next, so every target is read exactly once an epoch, and none is left out. What does not fill a window is
-a shorter window, which the loader pads: the last one of an epoch, and the first one after the window length
-changed in the middle of a longer window.
+needed here. Its targets are all its tokens except the first, which has no token before it. A window of
+`length` targets reads length + 1 tokens and overlaps the next by one: the last target of one is the first
+input of the next, so every target is read exactly once per epoch. Where a whole window does not fit, there
+is a shorter one, which the loader pads: the last window of an epoch, and the first one after the window
+length has changed in the middle of a longer window.
 
 A stream's order does not depend on the curriculum: chunks of `chunk` tokens are permuted, with another
-permutation for each epoch, and phases only cut the chunks into windows. (Windows shorter than a chunk come
-one after the other in their stream; blocks of the mixture spread them.) So a phase goes on where the phase
-before it stopped, and phases added later change nothing of what came before.
+permutation for each epoch, and phases only cut the chunks into windows. (Windows shorter than a chunk
+follow each other in their stream; blocks of the mixture spread them.) So a phase continues where the phase
+before it stopped, and phases added later do not change the order of what came before.
 
 The state of a run is one integer, the step. Ranks read slices of a step's batch, whatever their number.
 """
@@ -28,10 +28,10 @@ from trainer.mixture import deal, dealt, mixture
 from trainer.permutation import derive, permute
 
 VERSION = 1
-"""Goes into the fingerprint: raise it when the same numbers begin to give another order."""
+"""Part of the fingerprint: raise it when the same numbers give another order."""
 
 WINDOW = np.dtype([("stream", np.int32), ("epoch", np.int64), ("start", np.int64), ("length", np.int64)])
-"""A window: reads the tokens start … start + length of its stream; targets are all of them but the first."""
+"""A window reads the tokens start … start + length of its stream; its targets are all but the first."""
 
 SEGMENT = np.dtype(
     [
@@ -42,28 +42,28 @@ SEGMENT = np.dtype(
         ("length", np.int64),
     ]
 )
-"""The tokens offset … offset + length - 1 of a stream's batch, read by a row; rows join theirs in order."""
+"""The tokens offset … offset + length - 1 of a stream's batch, read by a row; a row joins its segments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The tokens of one source and language: how many there are in each of its batches."""
+    """The tokens of one source and language: the number of tokens in each of its batches."""
 
     name: str
     tokens: NDArray[np.int64]
 
     def first(self, count: int) -> Stream:
-        """Give its first `count` tokens: the batches stay, cut short or empty where they lie behind those."""
+        """Return its first `count` tokens: the same batches, cut short or empty after those."""
         ends = np.minimum(np.cumsum(self.tokens), count)
         return Stream(self.name, np.diff(ends, prepend=0))
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a run: windows of `length` tokens, `batch` of them a step, streams drawn by weight.
+    """A part of a run: windows of `length` tokens, `batch` of them per step, streams drawn by weight.
 
-    It lasts the steps that hold its `tokens`, rounded up; the last phase of a run never ends, whatever its
-    tokens, because how long to train does not change the order. A stream without a weight is left out.
+    It has as many steps as its `tokens` need, rounded up; the last phase of a run never ends, whatever its
+    tokens, because how long to train does not change the order. A stream without a weight is not read.
     """
 
     tokens: int
@@ -73,20 +73,20 @@ class Phase:
 
     @property
     def steps(self) -> int:
-        """Return the number of steps that hold its tokens."""
+        """Return the number of steps that its tokens need."""
         return -(-self.tokens // (self.length * self.batch))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far streams have been read: whole epochs, and targets of the next, each int64[streams]."""
+    """How far streams have been read: whole epochs, and targets of the next epoch, each int64[streams]."""
 
     epochs: NDArray[np.int64]
     targets: NDArray[np.int64]
 
 
 def fingerprint(streams: Sequence[Stream]) -> str:
-    """Name the numbers that an order is made from; resume only where the name is the same."""
+    """Return a hash of the numbers that decide an order; resume only if it is the same."""
     digest = hashlib.blake2b(f"order {VERSION}".encode(), digest_size=16)
     for stream in streams:
         digest.update(f"\n{len(stream.name)} {stream.name} {len(stream.tokens)}\n".encode())
@@ -95,7 +95,7 @@ def fingerprint(streams: Sequence[Stream]) -> str:
 
 
 def rank_rows(batch: int, rank: int, world: int) -> range:
-    """Return the rows of a global batch that one of `world` ranks reads: an even share, in order, none twice.
+    """Return the rows of a global batch that one of `world` ranks reads: an even share, without overlap.
 
     Raises ValueError unless 0 ≤ rank < world.
     """
@@ -105,11 +105,11 @@ def rank_rows(batch: int, rank: int, world: int) -> range:
 
 
 class Order:
-    """The order of a run: holds the streams' cumulative token counts and where each phase begins.
+    """The order of a run: the streams' cumulative token counts, and where each phase starts.
 
-    `chunk` (tokens) is what streams are permuted by, a multiple of every phase's window length: the longest
-    of them unless given. Give it where a later branch may use longer windows than any phase of this run.
-    Raises ValueError for streams or phases that cannot be read.
+    `chunk` (tokens) is the unit in which streams are permuted, a multiple of every phase's window length; by
+    default the longest. Set it if a later branch may use longer windows than any phase of this run. Raises
+    ValueError for streams or phases that cannot be read.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Order:
         self.chunk = max(phase.length for phase in phases) if chunk is None else chunk
         _check(self.streams, self.phases, self.chunk)
         counts = [np.asarray(stream.tokens, np.int64) for stream in streams]
-        self._bounds = np.concatenate([[0], *counts])  # of batches, in tokens, all streams end to end
+        self._bounds = np.concatenate([[0], *counts])  # of batches, in tokens, over all streams
         np.cumsum(self._bounds, out=self._bounds)
         self._first_batch = np.cumsum([0, *(count.size for count in counts)])
         self._first_token = self._bounds[self._first_batch]
@@ -148,11 +148,11 @@ class Order:
 
     @property
     def steps(self) -> int:
-        """Return the steps that hold the tokens of all phases."""
+        """Return the number of steps that the tokens of all phases need."""
         return int(self._first_step[-1]) + self.phases[-1].steps
 
     def tokens(self, step: int) -> int:
-        """Count the targets of the windows before a step, a short window as if it were whole."""
+        """Return the number of targets in the windows before a step, counting short windows as whole ones."""
         number, samples = self.locate(step)
         before = self.phases[:number]
         return sum(p.steps * p.batch * p.length for p in before) + samples * self.phases[number].length
@@ -165,13 +165,14 @@ class Order:
         return number, (step - int(self._first_step[number])) * self.phases[number].batch
 
     def progress(self, step: int) -> Progress:
-        """Return how far each stream has been read when a step begins."""
+        """Return how far each stream has been read when a step starts."""
         return self._after(*self.locate(step))
 
     def windows(self, step: int, rank: int = 0, world: int = 1, steps: int = 1) -> NDArray[np.void]:
         """Return the windows (WINDOW[rows]) of a step's global batch that a rank reads, row by row.
 
-        Then those of the steps after it, `steps` in all, as if its phase never ended: together is faster.
+        With `steps`, also those of the steps after it, `steps` in all, as if its phase never ended: one call
+        is faster than many.
         """
         number, first = self.locate(step)
         batch = self.phases[number].batch
@@ -184,7 +185,7 @@ class Order:
     ) -> NDArray[np.void]:
         """Return the windows (WINDOW[count]) of a phase's samples from `first` on, as if it never ended.
 
-        Of these only the ones numbered in `mine`, where it is given.
+        With `mine`, only the windows with these numbers.
         """
         length, begin = self.phases[phase].length, self._begins[phase]
         streams, numbers = deal(self._mixtures[phase], first, count)
@@ -194,14 +195,14 @@ class Order:
         epochs, windows = np.divmod(offset // length + numbers, -(-targets // length))
         starts = windows * length
         ends = np.minimum(starts + length, targets)
-        # The phase before may have read the beginning of what is now the first window.
+        # The phase before may have read the first part of what is now the first window.
         starts = np.where(numbers == 0, offset, starts)
         made = np.empty(count, WINDOW)
         made["stream"] = streams
         made["epoch"] = begin.epochs[streams] + epochs
         made["length"] = ends - starts
         chunks, within = np.divmod(starts, self.chunk)
-        # What is left over after the last whole chunk stays at the end of the epoch.
+        # The rest after the last whole chunk stays at the end of the epoch.
         whole = np.flatnonzero(chunks < self._chunks[streams])
         mine = streams[whole]
         chunks[whole] = permute(chunks[whole], self._chunks[mine], self._keys[mine], made["epoch"][whole])
@@ -209,7 +210,7 @@ class Order:
         return made
 
     def segments(self, windows: NDArray[np.void]) -> NDArray[np.void]:
-        """Say which tokens of which batches windows read (SEGMENT[segments]), in order of rows and tokens."""
+        """Return the tokens of batches that windows read (SEGMENT[segments]), in order of rows and tokens."""
         base = self._first_token[windows["stream"]] + windows["start"]
         last = base + windows["length"]
         first_batch = np.searchsorted(self._bounds, base, side="right") - 1
@@ -226,11 +227,11 @@ class Order:
         made["batch"] = batch - self._first_batch[made["stream"]]
         made["offset"] = start - self._bounds[batch]
         made["length"] = end - start
-        whole: NDArray[np.void] = made[end > start]  # batches without tokens lie inside a span too
+        whole: NDArray[np.void] = made[end > start]  # batches without tokens are inside a span too
         return whole
 
     def _after(self, phase: int, samples: int) -> Progress:
-        """Return how far streams have been read after so many samples of a phase."""
+        """Return how far streams have been read after this many samples of a phase."""
         length, begin = self.phases[phase].length, self._begins[phase]
         count = dealt(self._mixtures[phase], samples)
         per_epoch = np.maximum(-(-self._targets // length), 1)  # a stream without targets is never read
@@ -242,10 +243,10 @@ class Order:
 
 
 def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> None:
-    """Raise ValueError for what cannot be ordered, saying what to change."""
+    """Raise ValueError for streams or phases that cannot be ordered, with what to change."""
     names = [stream.name for stream in streams]
     if len(set(names)) < len(names):
-        raise ValueError(f"streams {names}: every stream needs a name of its own")
+        raise ValueError(f"streams {names}: two have the same name; rename one")
     total = {}
     for stream in streams:
         if np.min(stream.tokens, initial=0) < 0:
@@ -256,8 +257,8 @@ def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> No
             raise ValueError(f"phase {number}: tokens, length and batch must be at least 1, got {phase}")
         if chunk % phase.length:
             raise ValueError(
-                f"phase {number}: windows of {phase.length} tokens do not fill a chunk of {chunk}: "
-                "every window length must divide the chunk, which is the longest of them unless given"
+                f"phase {number}: windows of {phase.length} tokens do not divide a chunk of {chunk}: choose "
+                "window lengths that divide the chunk, which is the longest window unless given"
             )
         for name, weight in phase.weights.items():
             if name not in total:
@@ -265,5 +266,5 @@ def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> No
             if weight > 0 and total[name] < 2:
                 raise ValueError(
                     f"phase {number}: stream {name!r} has {total[name]} tokens and a window needs two: "
-                    "leave it out"
+                    "give it no weight"
                 )

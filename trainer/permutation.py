@@ -1,10 +1,10 @@
-"""A keyed permutation of [0, n) that is computed, never stored: any place of it, and back, in constant time.
+"""A keyed permutation of [0, n) that is computed, not stored: any place of it, or its inverse, in O(1).
 
 A Feistel network on a grid of about √n × √n cells: a round shifts every column of the grid, or every row, by
-an amount that depends on the key and on the number of that column or row alone. The grid has fewer than
-√n + 1 cells more than n; an index that lands on one of these is sent through again until it lands inside
+an amount that depends only on the key and on the number of that column or row. The grid has fewer than
+√n + 1 cells more than n; an index that is mapped to one of these is mapped again until it is inside
 ("cycle walking": Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). So nearly every
-index needs one pass, whatever n is. It mixes well; it keeps no secrets.
+index needs one pass, whatever n is. It mixes well; it is not cryptographic.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ LARGEST = 1 << 60
 """The largest n: each side of the grid fits 31 bits."""
 
 _SMALL = 1 << 8
-_CHUNK = 1 << 16  # indices that go through the network together: their arrays stay in the cache
+_CHUNK = 1 << 16  # indices that pass the network together: their arrays fit the processor's cache
 _GOLDEN = 0x9E3779B97F4A7C15
 _WEYL = 0x9E3779B9
 _MIXING = ((np.uint32(16), np.uint32(0x7FEB352D)), (np.uint32(15), np.uint32(0x846CA68B)))
 
 
 def derive(*parts: int | str) -> int:
-    """Make a 64-bit key from a seed and from what the key is for."""
+    """Return a 64-bit key for a seed and for what the key is used for."""
     text = json.dumps(parts, ensure_ascii=False)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
@@ -35,7 +35,7 @@ def derive(*parts: int | str) -> int:
 def permute(
     index: NDArray[np.int64], n: ArrayLike, key: ArrayLike, epoch: ArrayLike = 0
 ) -> NDArray[np.int64]:
-    """Return the place of each index in the permutation of [0, n) that a 64-bit key and its epoch choose.
+    """Return the place of each index in the permutation of [0, n) that a 64-bit key and an epoch define.
 
     `n`, `key` and `epoch` are numbers, or arrays as long as `index`. Raises ValueError for an index outside
     [0, n) and for n beyond 2⁶⁰.
@@ -65,7 +65,7 @@ def _apply(
 
 
 def _part(values: NDArray[Any], which: slice | NDArray[np.int64]) -> NDArray[Any]:
-    """Choose items of an array; one that holds a single value for all stays as it is."""
+    """Return some items of an array; an array with a single value for all is returned unchanged."""
     return values if values.size == 1 else values[which]
 
 
@@ -81,8 +81,8 @@ def _epoch_keys(key: NDArray[np.uint64], epoch: NDArray[np.int64]) -> NDArray[np
 def _walk(
     index: NDArray[np.int64], sizes: NDArray[np.int64], keys: NDArray[np.uint64], back: bool
 ) -> NDArray[np.int64]:
-    """Send indices through the network until all are inside."""
-    # A round on a small grid draws few numbers: it takes more of them until all orders are equally frequent.
+    """Pass indices through the network until all are inside."""
+    # A round on a small grid has few possible shifts: more rounds make all orders equally frequent.
     small = sizes < _SMALL
     if small.any() and not small.all():
         places = np.empty(index.shape, np.int64)
@@ -107,7 +107,7 @@ def _pass(
     pairs: int,
     back: bool,
 ) -> NDArray[np.int64]:
-    """Send indices once through the network: through so many pairs of rounds on grids of these sides."""
+    """Pass indices through the network once: this many pairs of rounds on grids of these sides."""
     places = np.empty(index.shape, np.int64)
     wide = np.empty((2, min(_CHUNK, index.size)), "<u8")  # allocated once, and small enough for the cache
     narrow = np.empty((4, wide.shape[1]), np.uint32)
@@ -144,10 +144,10 @@ def _turn(
     other: NDArray[np.uint32],
     product: NDArray[np.uint64],
 ) -> None:
-    """Move places along their side, in place, by what the number `by` of the other side says, or back.
+    """Move places along their side, in place, by a shift that depends on the number `by` of the other side.
 
-    The mixing is that of "lowbias32" (Wellons, "Prospecting for hash functions", 2018); what would mix its
-    low bits is left out, because the product with `sides` reads the high ones.
+    The mixing is "lowbias32" (Wellons, "Prospecting for hash functions", 2018), without the last step, which
+    mixes the low bits: the product with `sides` reads the high ones.
     """
     side = sides.astype(np.uint32)
     np.bitwise_xor(by, key, out=mixed)
@@ -164,5 +164,5 @@ def _turn(
     else:
         np.add(moved, steps, out=moved)
         np.subtract(moved, side, out=other)
-    # Of a place and the same place one side off, the one inside is the smaller: below zero wraps around.
+    # Of a place and the same place minus one side, the one inside is smaller: below zero wraps around.
     np.minimum(moved, other, out=moved)

@@ -1,4 +1,4 @@
-"""The pieces of a SentencePiece model file, and how it treats text: what its own interface does not tell."""
+"""Read the pieces of a SentencePiece model file, and its treatment of text, which its API does not report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Numbers of fields and values in sentencepiece_model.proto, which is part of the format and does not change.
-# (The module that SentencePiece generates from it wants a newer protobuf than Beam allows.)
+# (The module that SentencePiece generates from it needs a newer protobuf than Beam allows.)
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _MODEL_TYPE = 3
 _CHARSMAP, _DUMMY_PREFIX, _EXTRA_BLANKS, _ESCAPE_BLANKS = 2, 3, 4, 5
@@ -18,7 +18,7 @@ NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece as the model writes it, its score, and its kind in SentencePiece's numbers."""
+    """A piece as the model stores it, its score, and its kind in SentencePiece's numbers."""
 
     text: str
     score: float
@@ -27,7 +27,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a SentencePiece model says of itself; `changes` names what it does to text before cutting it."""
+    """The settings of a SentencePiece model; `changes` names what it does to text before cutting it."""
 
     pieces: tuple[Piece, ...]
     algorithm: str
@@ -48,8 +48,8 @@ def read(model: bytes) -> Model:
         elif number == _NORMALIZER:
             normalizer = dict(_fields(value))
     changes = {
-        "a normalisation of its own": bool(normalizer.get(_CHARSMAP)),
-        "a blank put in front": normalizer.get(_DUMMY_PREFIX, 1),
+        "its own normalisation": bool(normalizer.get(_CHARSMAP)),
+        "a leading blank": normalizer.get(_DUMMY_PREFIX, 1),
         "extra blanks removed": normalizer.get(_EXTRA_BLANKS, 1),
         "blanks not escaped": not normalizer.get(_ESCAPE_BLANKS, 1),
     }
@@ -61,7 +61,7 @@ def read(model: bytes) -> Model:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield (number, value) of a protobuf message's fields: integers, and bytes for everything else."""
+    """Yield (number, value) of a protobuf message's fields: integers, and bytes for all other types."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

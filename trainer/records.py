@@ -1,4 +1,4 @@
-"""JSON records of runs and studies, read again: as they must be, or a ConfigError names what is wrong."""
+"""Read JSON records of runs and studies; a ConfigError names what is wrong in a damaged one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ValidationError
 from corpus import files
 from corpus.errors import ConfigError
 
-_REST = "bring the file back, or name another folder"
+_REST = "restore the file, or name another folder"
 
 
 def read(folder: Path, name: str, kind: type[BaseModel]) -> dict[str, Any] | None:
-    """Return a record that has at least the fields of `kind`, None where there is none."""
+    """Return a record with at least the fields of `kind`, None if there is none."""
     try:
         held = files.read_json(str(folder), name)
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a finished run says of itself: what was trained on what, how good it is and how fast it was."""
+"""The result of a finished run: what it was trained on, its scores and its speed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def finished(
     sample: Sample | None,
     logged: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the content of result.json, its scores from the `logged` lines of the metrics."""
+    """Return the content of result.json; scores come from the `logged` lines of the metrics."""
     read = order.progress(order.steps)
     streams = {
         stream.name: {
@@ -44,7 +44,7 @@ def finished(
         "rate": asdict(throughput.whole()),
         "rate_counts": CONVENTION,
         "documents": sample.digest if sample else None,
-        # Of what was logged: a run may be killed between its last evaluation and here.
+        # From the log: a run may be killed between its last evaluation and this point.
         **{
             line["kind"]: line["scores"]
             for line in logged

@@ -1,13 +1,13 @@
-"""The learning rate as a share of its peak: a pure function of tokens, never of steps or of a state.
+"""The learning rate as a share of its peak: a pure function of tokens, independent of steps and state.
 
 A step trains on the tokens `begin` … `end` of the run, and its rate is the curve's height at their middle.
-So the first step already moves the weights, the last one still does where the floor is 0, and the area
-under a straight piece of the curve is the same for every batch size. (The height at the beginning would
-waste the first step on rate 0, the height at the end the last one.)
+So the first step already moves the weights, the last one still does if the floor is 0, and the area under
+a straight piece of the curve is the same for every batch size. (The height at `begin` would waste the first
+step on rate 0, the height at `end` the last one.)
 
 A scaling study trains one trunk and branches off it: `trunk = rates(schedule, largest)`, and for each
-number of tokens D `branch = rates(schedule, D, warmup=trunk.warmup)`. Both are the same curve up to
-`branch.stable`, so the trunk's checkpoint there (or the last one before) is where the branch begins.
+number of tokens D `branch = rates(schedule, D, warmup=trunk.warmup)`. Both curves are equal up to
+`branch.stable`, so the branch starts from the trunk's checkpoint there (or the last one before).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from trainer import config
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """A learning-rate curve over `total` tokens: the first `warmup` rising, the last `decay` falling.
+    """A learning-rate curve over `total` tokens: the first `warmup` rise, the last `decay` fall to `floor`.
 
-    Between them it stays at 1; it ends at `floor`. Cosine and linear schedules fall from the end of the
-    warmup on: their decay is all the rest.
+    Between them the rate is 1. Cosine and linear schedules fall from the end of the warmup: their decay is
+    the whole rest.
     """
 
     total: int
@@ -35,11 +35,11 @@ class Rates:
 
     @property
     def stable(self) -> int:
-        """Return the tokens after which it falls: where a branch leaves its trunk."""
+        """Return the number of tokens after which the rate falls: where a branch leaves its trunk."""
         return self.total - self.decay
 
     def at(self, tokens: float) -> float:
-        """Give the height of the curve, in [0, 1], after so many tokens; 0 tokens is the run's beginning."""
+        """Return the height of the curve, in [0, 1], after this many tokens of the run."""
         if tokens < self.warmup:
             return max(0.0, tokens) / self.warmup
         if tokens <= self.stable:
@@ -47,14 +47,14 @@ class Rates:
         return self.floor + (1.0 - self.floor) * _fall(self.shape, (tokens - self.stable) / self.decay)
 
     def step(self, begin: int, end: int) -> float:
-        """Return the rate of the step that trains on the tokens begin … end of the run."""
+        """Return the rate of the step that trains on the tokens `begin` … `end` of the run."""
         return self.at((begin + end) / 2)
 
 
 def rates(schedule: config.Schedule, total: int, *, warmup: int | None = None) -> Rates:
-    """Make the curve of a run of `total` tokens; `warmup` in tokens where a trunk has decided it.
+    """Return the curve of a run of `total` tokens; `warmup` in tokens if a trunk has fixed it.
 
-    Raises ConfigError where the warmup reaches into the decay.
+    Raises ConfigError if the warmup overlaps the decay.
     """
     if total < 1:
         raise ConfigError(f"a schedule needs at least one token; found a total of {total}")
@@ -62,15 +62,15 @@ def rates(schedule: config.Schedule, total: int, *, warmup: int | None = None) -
     falling = min(round(schedule.decay * total), total) if schedule.name == "wsd" else max(0, total - rising)
     if rising + falling > total + 1:  # each is rounded
         raise ConfigError(
-            f"the warmup of {rising:,} tokens reaches into the decay, which begins after {total - falling:,}"
-            f" of {total:,}; give the run more tokens or a shorter schedule.warmup"
+            f"the warmup of {rising:,} tokens overlaps the decay, which starts after {total - falling:,} of "
+            f"{total:,}; raise data.tokens, or lower schedule.warmup"
         )
     shape = schedule.shape if schedule.name == "wsd" else schedule.name
     return Rates(total, rising, min(falling, total - rising), shape, schedule.floor)
 
 
 def _fall(shape: str, share: float) -> float:
-    """Return how much is left, from 1 to 0, after a share of the decay.
+    """Return the height, falling from 1 to 0, after a share of the decay.
 
     1-sqrt: Hägele et al. 2024, arXiv 2405.18392 §3, where it beats a linear cooldown.
     """

@@ -1,4 +1,4 @@
-"""Does a run resume exactly? Some of its steps are trained once more, from an earlier checkpoint."""
+"""Check that a run resumes exactly: repeat some of its steps from an earlier checkpoint, compare losses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 5
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A step's loss, as the run logged it and as it came out once more."""
+    """A step's loss, as the run logged it and as it was when repeated."""
 
     step: int
     logged: float | None
@@ -32,16 +32,16 @@ class Repeated:
 
 
 def one_process() -> None:
-    """Raise ConfigError for several ranks: ask before they begin to train, and wait for each other."""
+    """Raise ConfigError for several ranks: called before they start to train, and wait for each other."""
     if parallel.ranks() > 1:
         raise ConfigError("a run is checked in one process: start without torchrun, or without --check")
 
 
 def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
-    """Train up to STEPS steps of a finished run again from its last checkpoint but one; changes no file.
+    """Repeat up to STEPS steps of a finished run from its last checkpoint but one; changes no file.
 
-    In float32 on a CPU the losses are the same bit for bit. Raises ConfigError where no earlier checkpoint
-    was kept, and for several ranks.
+    In float32 on a CPU the losses are the same bit for bit. Raises ConfigError if no earlier checkpoint was
+    kept, and for several ranks.
     """
     one_process()
     world = parallel.start(config.run)
@@ -50,8 +50,8 @@ def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
     steps = run.checkpoints.steps()
     if len(steps) < 2:
         raise ConfigError(
-            f"{folder}: to check a run takes two checkpoints, and it kept {len(steps)}: train it in another "
-            "folder with a smaller checkpoint.every, and checkpoint.keep from 2 on"
+            f"{folder}: the check needs two checkpoints, and the run kept {len(steps)}: train it in another "
+            "folder with a smaller checkpoint.every, and checkpoint.keep of at least 2"
         )
     first = steps[-2]
     logged = {line["step"]: line["loss"] for line in metrics.read(folder / metrics.FILE, "train")}

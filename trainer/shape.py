@@ -1,4 +1,4 @@
-"""The sizes of a model, its parameters and what a token costs, counted as the literature counts them."""
+"""The sizes of a model, its parameters and its FLOPs per token, counted as the literature counts them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from corpus.errors import ConfigError
 from trainer.config import Model
 
 ROWS = 128
-"""Embedding and output layer have a multiple of so many rows: matrix products are fastest so."""
+"""The rows of embedding and output layer are a multiple of this, the fastest for matrix products."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Everything that decides which parameters a model has and what it computes with them."""
+    """All sizes and settings that decide the parameters of a model and its computation."""
 
     layers: int
     width: int
@@ -32,42 +32,42 @@ class Shape:
 
     @property
     def non_embedding_parameters(self) -> int:
-        """Count the matrices of the blocks: the N of Kaplan et al. (2001.08361)."""
+        """Return the number of weights in the matrices of blocks: N of Kaplan et al. (2001.08361)."""
         attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
         feed = self.width * self.hidden * (3 if self.activation == "swiglu" else 2)
         return self.layers * (attention + feed)
 
     @property
     def matmul_parameters(self) -> int:
-        """Count what a token is multiplied by: the blocks' matrices and the output layer, tied or not.
+        """Return the number of weights that a token is multiplied by: blocks and output layer, tied or not.
 
-        Looking up the embedding multiplies nothing. This is the N of 6·N, and nanochat's of scaling laws.
+        Looking up the embedding multiplies nothing. This is the N of 6·N, as in nanochat's scaling laws.
         """
         return self.non_embedding_parameters + self.rows * self.width
 
     @property
     def parameters(self) -> int:
-        """Count all parameters, embedding and norms too: the N of Hoffmann et al. (2203.15556)."""
+        """Return the number of parameters, with embedding and norms: N of Hoffmann et al. (2203.15556)."""
         norms = self.layers * (2 * self.width + 2 * self.head * self.qk_norm) + self.width
         tables = (1 if self.tied else 2) * self.rows * self.width
         return self.non_embedding_parameters + tables + norms
 
 
 def shape(model: Model, vocabulary: int) -> Shape:
-    """Work out all sizes for a vocabulary of so many pieces; ConfigError where they do not fit together."""
+    """Return all sizes for a vocabulary of this many pieces; raise ConfigError if they do not fit."""
     width = model.width or 64 * model.depth
     heads, rest = divmod(width, model.head)
     if rest:
         raise ConfigError(
-            f"model.width = {width}, model.head = {model.head}: the heads must fill the width; "
-            f"take a multiple of {model.head} as width, or another head"
+            f"model.width = {width}, model.head = {model.head}: the head dimension must divide the width; "
+            f"set model.width to a multiple of {model.head}, or change model.head"
         )
     kv_heads = model.kv_heads or heads
     if heads % kv_heads:
-        raise ConfigError(f"model.kv_heads = {kv_heads}: expected a divisor of the {heads} heads")
+        raise ConfigError(f"model.kv_heads = {kv_heads}: expected a divisor of the number of heads, {heads}")
     if model.head % 2:
         raise ConfigError(
-            f"model.head = {model.head}: expected an even number, as rotary positions turn pairs"
+            f"model.head = {model.head}: expected an even number, because rotary positions use pairs"
         )
     if vocabulary < 2:
         raise ConfigError(f"vocabulary of {vocabulary} pieces: expected at least 2")
@@ -89,17 +89,20 @@ def shape(model: Model, vocabulary: int) -> Shape:
 
 
 def flops(shape: Shape, keys: float) -> float:
-    """Count a token's floating-point operations, forward and backward, with `keys` attended keys in the mean.
+    """Return the FLOPs per token, forward and backward, with a mean of `keys` attended keys.
 
     6·N + 12·layers·heads·head·keys (PaLM, 2204.02311, appendix B). With `keys` = the window's length it is
-    the number most projects publish; with the keys really attended, (length + 1) / 2 for whole windows and
-    fewer with several documents in one, it counts work that is done. Recomputation never counts.
+    the number that most projects publish. With the keys that are really attended, (length + 1) / 2 for whole
+    windows and fewer if a window has several documents, it counts the work done. Recomputation never counts.
     """
     return 6.0 * shape.matmul_parameters + 12.0 * shape.layers * shape.heads * shape.head * keys
 
 
 def _hidden(activation: str, width: int) -> int:
-    """Return both activations 8·width² parameters: relu2 has two matrices, swiglu three, in round sizes."""
+    """Return the width of the feed-forward layer, rounded, for about 8·width² parameters.
+
+    relu2 has two matrices, swiglu three.
+    """
     if activation == "relu2":
         return 4 * width
     return _up(-(-8 * width // 3), 64 if width < 1024 else 128)

@@ -1,4 +1,4 @@
-"""A few threads that do calls in turn; neither an error, Ctrl-C nor a silent network leaves one hanging."""
+"""A few threads that run calls in order; no error, Ctrl-C or silent network leaves one hanging."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-_PATIENCE = 2.0  # seconds that closing waits for calls under way
+_PATIENCE = 2.0  # seconds that closing waits for running calls
 
 
 class Threads:
-    """`count` threads. What a call raises is raised where the result of its future is asked for.
+    """`count` threads. An exception of a call is raised where the result of its future is requested.
 
-    They are daemons, unlike those of `concurrent.futures`, so that a read that never answers keeps no process
-    from its end.
+    They are daemons, unlike those of `concurrent.futures`, so that a read that never returns does not keep
+    the process from ending.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -33,16 +33,16 @@ class Threads:
             thread.start()
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
-        """Have a call done; calls begin in the order in which they came. RuntimeError once closed."""
+        """Queue a call; calls start in the order in which they came. RuntimeError once closed."""
         future: Future[Result] = Future()
         with self._lock:
             if self._closed:
-                raise RuntimeError("closed: nothing is read any more")
+                raise RuntimeError("closed: no more calls are accepted")
             self._calls.put((future, call))
         return future
 
     def close(self) -> None:
-        """Cancel what has not begun, and wait a few seconds for what has."""
+        """Cancel calls that have not started, and wait a few seconds for those that have."""
         with self._lock:
             self._closed = True
             while True:
@@ -62,7 +62,7 @@ class Threads:
     def _work(self) -> None:
         while (waiting := self._calls.get()) is not None:
             _do(*waiting)
-            del waiting  # the next call may be long in coming, and nothing of this one should be kept
+            del waiting  # the next call may come late, and nothing of this one should be kept
 
 
 def _do(future: Future[Result], call: Callable[[], Result]) -> None:
@@ -70,7 +70,7 @@ def _do(future: Future[Result], call: Callable[[], Result]) -> None:
         return
     try:
         result = call()
-    except BaseException as error:  # it belongs to whoever asks for the result
+    except BaseException as error:  # raised where the result is requested
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -1,4 +1,4 @@
-"""A folder of token shards, opened: its streams, where their batches lie, the order that a run reads."""
+"""An opened folder of token shards: its streams, where their batches are, the order in which a run reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trainer.order import fingerprint as counts_fingerprint
 FOLDER = "tokens"  # below a build's output folder
 KINDS = ("tokens16", "tokens32")
 HOLD_OUT = (
-    "set shard.validation to the share of the corpus to hold out and build again, or train without with "
+    "set shard.validation to the share of the corpus to hold out and build again, or train without evaluation: "
     "evaluate.documents = 0"
 )
 
@@ -35,15 +35,15 @@ _MEANINGS = {
     "content": "the tokens themselves",
     "seed": "the seed",
     "chunk": "the longest window of all phases",
-    "phases": "weights, window length or batch of a phase that has been read already",
+    "phases": "weights, window length or batch of a phase that has already been read",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token shards that a build finished: `rows` is the padded vocabulary, `tokenizer` its SHA-256.
+    """Finished token shards of a build: `rows` is the padded vocabulary, `tokenizer` its SHA-256.
 
-    `lost` is what that tokenizer did not keep of the texts: bits per byte are too low where it is anything.
+    `lost` is the text that this tokenizer does not keep: if there is any, bits per byte are too low.
     """
 
     folder: str
@@ -57,24 +57,24 @@ class Tokens:
 
 
 Place = tuple[File, int]
-"""A record batch: its file, and its number there."""
+"""A record batch: its file, and its number in the file."""
 
 
-_FACTS = ("eos", "bos", "vocabulary", "padded_vocabulary")  # what the manifest says of the tokenizer
+_FACTS = ("eos", "bos", "vocabulary", "padded_vocabulary")  # of the tokenizer, in the manifest
 
 
 def open(folder: str) -> Tokens:
-    """Open a folder of token shards by its manifest: the shards' own, or the output folder of a build.
+    """Open a folder of token shards by its manifest: the shards' own folder, or the output folder of a build.
 
-    Raises DatasetError where there are none, saying what to do.
+    Raises DatasetError if it holds no token shards, with what to do.
     """
     for where in (folder, files.join(folder, FOLDER)):
         if files.size(where, dataset.MANIFEST) is not None:
             break
     else:
         raise NotThereError(
-            f"{folder} holds no finished token shards: there is neither {dataset.MANIFEST} nor "
-            f"{FOLDER}/{dataset.MANIFEST} in it; `derlem tokenize` makes them from a corpus"
+            f"{folder} holds no finished token shards: neither {dataset.MANIFEST} nor "
+            f"{FOLDER}/{dataset.MANIFEST} is in it; `derlem tokenize` makes them from a corpus"
         )
     manifest = dataset.load(where)
     facts = manifest.facts
@@ -85,7 +85,7 @@ def open(folder: str) -> Tokens:
         )
     if absent := [name for name in _FACTS if name not in facts]:
         raise DatasetError(
-            f"{files.join(where, dataset.MANIFEST)} does not say {', '.join(absent)}: it is damaged; "
+            f"{files.join(where, dataset.MANIFEST)} has no {', '.join(absent)}: it is damaged; "
             "remove it and run `derlem tokenize` again"
         )
     bos = facts["bos"]
@@ -118,7 +118,7 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
 
 
 def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
-    """Return where the batches of each stream lie: a list a stream, parallel to its `tokens`."""
+    """Return where the batches of each stream are: one list per stream, parallel to its `tokens`."""
     return [
         [(file, number) for file in held for number in range(len(_batches(file).offset))]
         for held in by_stream(tokens, split).values()
@@ -126,7 +126,7 @@ def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
 
 
 def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
-    """Give the files of each stream of a split, in the manifest's order; DatasetError where there is none."""
+    """Return the files of each stream of a split, in the manifest's order; DatasetError if there are none."""
     held: dict[str, list[File]] = {}
     for unit in tokens.manifest.units:
         for file in unit.files:
@@ -136,7 +136,7 @@ def by_stream(tokens: Tokens, split: str = "train") -> dict[str, list[File]]:
         found = sorted({file.split for kind in KINDS for file in tokens.manifest.files(kind)})
         hint = f": {HOLD_OUT}" if split == VALIDATION else ""
         raise NotThereError(
-            f"{tokens.folder} has no token shard of split {split!r}; there are "
+            f"{tokens.folder} has no token shards of split {split!r}; existing splits: "
             f"{', '.join(found) or 'none'}{hint}"
         )
     return dict(sorted(held.items()))
@@ -146,7 +146,7 @@ def _stream(file: File) -> str:
     return f"{file.language}/{file.source}" + (f" x{file.repeats}" if file.repeats else "")
 
 
-_LEAST = 2 * SMALLEST  # of a default weight: some above what a mixture refuses, since they are many
+_LEAST = 2 * SMALLEST  # of a default weight: above what a mixture refuses, because rounding may lower it
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -155,18 +155,18 @@ def _batches(file: File) -> Batches:
 
 
 def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
-    """Make the order that a configuration asks for: its phases, then a last one that never ends.
+    """Return the order that a configuration asks for: its phases, then a last one that never ends.
 
-    Without weights every stream is read by its share of the tokens, each counted as often as it should be
-    read where the configuration rehydrates; a stream too small for the mixture gets the least share that it
-    deals. Raises ValueError for phases that cannot be read, naming the phase and the stream, and DatasetError
-    where shards are to be rehydrated that were not made by copies.
+    Without weights every stream is read in proportion to its tokens; with `rehydrate` each token counts as
+    often as it should be read; a stream too small for the mixture gets the smallest share that it deals.
+    Raises ValueError for phases that cannot be read, naming the phase and the stream, and DatasetError if
+    shards are to be rehydrated that were not made by copies.
     """
     data, found = config.data, streams(tokens, split)
     times = [held[0].repeats if data.rehydrate else 1 for held in by_stream(tokens, split).values()]
     if 0 in times:
         raise DatasetError(
-            f"data.rehydrate = true, but the token shards in {tokens.folder} do not lie apart by copies: "
+            f"data.rehydrate = true, but the token shards in {tokens.folder} are not separated by copies: "
             "set tokenizer.by_copies = true in the corpus's configuration and run `derlem tokenize` again"
         )
     wanted = [float(stream.tokens.sum() * time) for stream, time in zip(found, times, strict=True)]
@@ -193,31 +193,31 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
 
 
 def subset(found: Sequence[Stream], read: Set[str], unique: int) -> list[Stream]:
-    """Cut streams to about `unique` tokens in those that are `read`, of each the same share of its own.
+    """Cut the streams that are `read` to about `unique` tokens together, each to the same share.
 
-    They are the first ones, in the order that `derlem shard` drew: a larger subset contains a smaller one.
-    Raises ValueError where there are not so many.
+    They are the first tokens, in the order that `derlem shard` drew: a larger subset contains a smaller one.
+    Raises ValueError if the streams have fewer tokens.
     """
     held = sum(int(stream.tokens.sum()) for stream in found if stream.name in read)
     if unique > held:
-        raise ValueError(f"data.unique = {unique:,}, but the streams that are read have {held:,} tokens")
+        raise ValueError(f"data.unique = {unique:,}, but the streams that are read have only {held:,} tokens")
     return [stream.first(max(2, round(int(stream.tokens.sum()) * unique / held))) for stream in found]
 
 
 def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:
-    """Raise DatasetError where tokens were made by another tokenizer than a model's own."""
+    """Raise DatasetError if tokens were made with another tokenizer than the model's."""
     if tokens.tokenizer != tokenizer.sha256:
         raise DatasetError(
-            f"{tokens.folder} was made by another tokenizer ({tokens.tokenizer[:12]}) than the model's "
+            f"{tokens.folder} was made with another tokenizer ({tokens.tokenizer[:12]}) than the model's "
             f"({tokenizer.sha256[:12]}): name the model's under [tokenizer] and run `derlem tokenize` again"
         )
 
 
 def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -> str:
-    """Name everything that decides what was read before a step, part by part: `name=value name=value …`.
+    """Return everything that decides what was read before a step, part by part: `name=value name=value …`.
 
-    A checkpoint stores it; `check` compares it on resume. Phases that begin at the step or later are left
-    out, so that a branch may change them.
+    A checkpoint stores it; `check` compares it on resume. Phases that start at the step or later are not
+    included, so that a branch may change them.
     """
     content = hashlib.blake2b(digest_size=16)
     for held in by_stream(tokens, split).values():
@@ -244,9 +244,9 @@ def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -
 
 
 def check(stored: str, found: str) -> None:
-    """Compare the fingerprint that a checkpoint stored with that of the data and configuration at hand.
+    """Compare the fingerprint stored in a checkpoint with that of the present data and configuration.
 
-    Raises DatasetError naming what has changed, as it was and as it is.
+    Raises DatasetError that names what has changed, with the old and the new value.
     """
     was, now = (dict(part.partition("=")[::2] for part in text.split()) for text in (stored, found))
     changed = [
@@ -256,6 +256,6 @@ def check(stored: str, found: str) -> None:
     ]
     if changed:
         raise DatasetError(
-            f"this run cannot go on with other data than it began with; changed: {'; '.join(changed)}. "
-            "Give it the data and the configuration that it had, or begin a new run in another folder"
+            f"this run cannot resume with other data than it started with; changed: {'; '.join(changed)}. "
+            "Restore its data and configuration, or start a new run in another folder"
         )

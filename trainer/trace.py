@@ -1,4 +1,4 @@
-"""Which documents a training step reads: for each row its stream, its epoch, and what of which document."""
+"""The documents that a training step reads: for each row its stream, its epoch, and parts of documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.tokens import Place, Tokens, places
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Tokens first … last of a document, of the `tokens` that it has; they count from 0, its EOS is one."""
+    """Tokens first … last of a document that has `tokens`; they are counted from 0, EOS is one of them."""
 
     id: str
     source: str
@@ -29,7 +29,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a step's global batch: `epoch` counts from 0, `length` is its targets."""
+    """A row of a step's global batch: `epoch` is counted from 0, `length` is the number of targets."""
 
     row: int
     stream: str
@@ -45,11 +45,11 @@ class Row:
 def trace(
     tokens: Tokens, order: Order, step: int, rank: int = 0, world: int = 1, split: str = "train"
 ) -> list[Row]:
-    """Return what the rows of a step read that one of `world` ranks has, row by row.
+    """Return what each row of a step reads, for the rows of one of `world` ranks.
 
-    A row's passages together are its length + 1 tokens: its inputs and, behind them, its last target. Reads
-    the ids and document lengths of the record batches concerned; where they are mapped, nothing else is
-    touched. Raises ValueError for a negative step and for a rank that is none of the world's.
+    A row's passages have together length + 1 tokens: its inputs and then its last target. Reads the ids and
+    document lengths of the record batches concerned; if these are mapped, nothing else is touched. Raises
+    ValueError for a negative step and for a rank outside the world.
     """
     windows = order.windows(step, rank, world)
     segments = order.segments(windows)
@@ -75,7 +75,7 @@ def trace(
 def _open(
     folder: str, where: Sequence[Sequence[Place]], segments: NDArray[np.void]
 ) -> dict[tuple[int, int], pa.RecordBatch]:
-    """Open the record batches that segments name by (stream, batch), each of their files once."""
+    """Open the record batches that segments name by (stream, batch), each file once."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     for stream, batch in np.unique(segments[["stream", "batch"]]).tolist():
         file, _ = where[stream][batch]
@@ -88,7 +88,7 @@ def _open(
 
 
 def _passages(batch: pa.RecordBatch, first: int, end: int) -> Iterator[Passage]:
-    """Yield what the tokens first … end - 1 of a record batch are of its documents."""
+    """Yield the parts of documents that are the tokens first … end - 1 of a record batch."""
     bounds = batch["tokens"].offsets.to_numpy()
     bounds = bounds - bounds[0]
     low, high = np.searchsorted(bounds, [first, end - 1], side="right")

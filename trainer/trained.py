@@ -1,4 +1,4 @@
-"""A run's folder, opened: the model at one of its checkpoints, or an average of them, and its tokenizer."""
+"""An opened run: the model at one of its checkpoints, or an average of several, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainer.shape import shape
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model of a run after `step` steps; `bos`: whether its texts begin with BOS."""
+    """A model of a run after `step` steps; `bos`: whether its texts start with BOS."""
 
     folder: Path
     config: Config
@@ -40,10 +40,10 @@ class Trained:
         return max([data.length, *(phase.length or 0 for phase in data.phases)])
 
     def facts(self) -> dict[str, str]:
-        """Return what it was trained on and how good it is, for people."""
-        found = {"steps": f"{self.step:,}", "windows a step": f"{self.config.data.batch:,}"}
+        """Return what it was trained on and its scores, for people."""
+        found = {"steps": f"{self.step:,}", "windows per step": f"{self.config.data.batch:,}"}
         if self.result is not None:
-            found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them different"
+            found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them unique"
             for name, score in self.result.get("evaluation", {}).items():
                 if "/" not in name:
                     found[f"bits per byte, {name}"] = described(score)
@@ -51,10 +51,10 @@ class Trained:
 
 
 def described(score: dict[str, Any]) -> str:
-    """Say a score of result.json: bits per byte, its standard error where there is one, over how much."""
+    """Describe a score of result.json: bits per byte, its standard error if known, number of documents."""
     error = score["standard_error"]
     around = "" if error is None else f" ± {error:.4f}"
-    mark = "" if score.get("exact", True) else f"; {TOO_LOW}"  # older results do not say
+    mark = "" if score.get("exact", True) else f"; {TOO_LOW}"  # older results have no `exact`
     return f"{score['bits_per_byte']:.4f}{around} ({score['documents']} held-out documents{mark})"
 
 
@@ -69,20 +69,20 @@ def open(
 ) -> Trained:
     """Load the latest checkpoint of a run, or that of a step.
 
-    `ema`: the average kept beside the weights; `last`: the mean of the weights of so many checkpoints up to
-    that one. Raises ConfigError where the folder holds no run, or not what is asked for; CheckpointError
-    where a checkpoint is damaged.
+    `ema`: load the moving average of the weights; `last`: average the weights of this many checkpoints up to
+    that one. Raises ConfigError if the folder holds no run, or not what was asked for; CheckpointError if a
+    checkpoint is damaged.
     """
     held = identity.read(folder)
     if held is None:
-        raise ConfigError(f"{folder} holds no run: there is no {RUN}; `derlem train` makes one")
+        raise ConfigError(f"{folder} holds no run: it has no {RUN}; `derlem train` makes one")
     config = settings.parse(Config, held["config"], f"{folder}/{RUN}")
     pieces = tokenizer.load(files.join(str(folder), tokenizer.MODEL))
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     chosen = _chosen(folder, checkpoints.steps(), step, last)
     model = build(shape(config.model, pieces.vocabulary), config.seed, device, dtype, config.z_loss)
     if ema and not config.optimizer.ema:
-        raise ConfigError(f"{folder}: this run kept no average of its weights (optimizer.ema = 0)")
+        raise ConfigError(f"{folder}: this run has no average of its weights (optimizer.ema = 0)")
 
     def weights(at: int) -> dict[str, torch.Tensor]:
         if ema:
@@ -109,14 +109,14 @@ def open(
 
 
 def _chosen(folder: Path, steps: list[int], step: int | None, last: int) -> list[int]:
-    """Return the steps of the checkpoints to load, the last one the latest or that of the step asked for."""
+    """Return the steps of the checkpoints to load; the last is the latest or the one asked for."""
     if not steps:
         raise ConfigError(f"{folder} has no finished checkpoint yet")
     until = steps[-1] if step is None else step
     chosen = [each for each in steps if each <= until][-last:]
     if until not in steps or len(chosen) < last:
         raise ConfigError(
-            f"{folder}: {last} checkpoints up to step {until} are not there; there are those of steps "
+            f"{folder}: {last} checkpoints up to step {until} do not exist; existing ones are of steps "
             f"{', '.join(map(str, steps))}"
         )
     return chosen

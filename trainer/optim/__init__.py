@@ -1,15 +1,15 @@
 """Optimizers: which parameters they change, with which rule, rate and weight decay.
 
 Every parameter is in exactly one named group. A group keeps its `peak` learning rate; a step's rate is the
-peak times the schedule's share of it (`set_rate`). Rates are plain floats, because nothing compiled ever
-sees them: a compiled step would be compiled again for every new value.
+peak times the schedule's share of it (`set_rate`). Rates are plain floats, because no compiled code sees
+them: a compiled step would be compiled again for every new value.
 
 What a group's `peak` means:
 
 - adamw, lion, lamb, adafactor: see their modules. lion moves every weight by the rate; lamb and adafactor
-  move a matrix by about that share of its own size.
+  move a matrix by about this share of the matrix's size.
 - muon's matrices (`matrix_lr`): a step moves a matrix by a spectral norm of rate × sqrt(max(1, rows/cols)),
-  so one value serves every width; AdamW (`lr`) takes everything else.
+  so one value serves every width; AdamW (`lr`) changes all other parameters.
 """
 
 from trainer.optim.build import LEARNING_RATES, Group, build, describe, groups, set_rate

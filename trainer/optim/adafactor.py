@@ -1,8 +1,8 @@
 """Adafactor: Adam's second moment kept as row and column means (Shazeer & Stern 2018, arXiv 1804.04235).
 
 torch.optim.Adafactor computes the same while its rate is below 1/√step, and is the reference in the tests.
-It does not serve itself: it takes min(rate, 1/√step), so that after 10,000 steps of rate 0.01 the schedule
-decides nothing, and it waits for the device twice for every parameter of every step.
+It is not used itself for two reasons: it takes min(rate, 1/√step), so that after 10,000 steps of rate 0.01
+the schedule has no effect, and it waits for the device twice for every parameter of every step.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.optim.optimizer import Optimizer
 from trainer.optim.shards import counter, local, summed
 
 _TINY = 1e-30  # ε1 of the paper, added to squared gradients
-_SMALLEST = 1e-3  # ε2 of the paper: weights that begin at zero must be able to leave it
+_SMALLEST = 1e-3  # ε2 of the paper: weights that start at zero must be able to leave it
 
 
 class Adafactor(Optimizer):
     """A parameter moves by lr × its root mean square, at least lr × 1e-3; no momentum (the paper's §9).
 
-    β2 = 1 - step^-0.8; an update is scaled down to a root mean square of 1 (d = 1); decay is decoupled.
-    Vectors keep their whole second moment. Matrices may be sharded by rows.
+    β2 = 1 - step^-0.8; an update is scaled down to a root mean square of 1 (d = 1); weight decay is
+    decoupled. Vectors keep their whole second moment. Matrices may be sharded by rows.
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 1e-2, weight_decay: float = 0.0) -> None:
@@ -49,7 +49,7 @@ class Adafactor(Optimizer):
         weight.mul_(1 - lr * decay).sub_(update.mul_(lr * scale / excess))
 
     def _inverse_root(self, p: Tensor, squares: Tensor) -> Tensor:
-        """Take this rank's squared gradients into the second moment; give 1/√ of its estimate for them."""
+        """Add this rank's squared gradients to the second moment; return 1/√ of its estimate for them."""
         state = self.state[p]
         if not state:
             state["step"] = counter()

@@ -1,4 +1,4 @@
-"""From a model and its configuration to named groups of parameters and the optimizers that change them."""
+"""From a model and its configuration: named groups of parameters, and the optimizers that change them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from trainer.optim.lion import Lion
 from trainer.optim.muon import Muon
 
 LEARNING_RATES = {"adamw": 1e-3, "muon": 1e-2, "adafactor": 0.1, "lion": 6e-4, "lamb": 0.06}
-"""Peak learning rate of each optimizer where the configuration names none (muon: of its AdamW groups).
+"""Default peak learning rate of each optimizer (muon: of its AdamW groups).
 
-A beginning, not a tuned value: except for muon the best of three to four rates, apart by factors of about
-3, for 3.3 M parameters (depth 4, width 192) after 120 steps of 512 tokens of Turkish text. Muon was better
-still at 0.03 and 0.1; models of more width want less."""
+A starting point, not a tuned value: except for muon, the best of three to four rates, apart by factors of
+about 3, for 3.3 M parameters (depth 4, width 192) after 120 steps of 512 tokens of Turkish text. Muon was
+still better at 0.03 and 0.1; wider models need lower rates."""
 
 _WRAPPERS = re.compile(r"(_orig_mod|_checkpoint_wrapped_module)\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parameters that one rule changes alike; `rows` are those of a fused matrix's parts, if it has any."""
+    """Parameters changed by one rule; `rows` are the rows of the matrices fused in each parameter, if any."""
 
     name: str
     rule: str
@@ -47,10 +47,10 @@ class Group:
 
 
 def groups(model: nn.Module, settings: config.Optimizer) -> list[Group]:
-    """Put every trainable parameter into exactly one group: by its name, never by its number of dimensions.
+    """Put every trainable parameter into exactly one group: by its name, not by its number of dimensions.
 
-    The matrices of blocks decay, and with untied embeddings the head does; norms and embeddings never do.
-    Raises ValueError for a parameter whose name says nothing about its part.
+    The matrices of blocks decay, and so does an untied head; norms and embeddings never decay. Raises
+    ValueError for a parameter whose name does not tell its part of the model.
     """
     members: dict[str, dict[str, nn.Parameter]] = {}
     for name, parameter in model.named_parameters():  # a tied head is not named twice
@@ -73,12 +73,13 @@ def build(
     device: torch.device,
     group: dist.ProcessGroup | None = None,
 ) -> list[torch.optim.Optimizer]:
-    """Make the optimizers of a model's groups, one for each rule.
+    """Return the optimizers of a model's groups, one per rule.
 
-    Loading a checkpoint brings moments and step counters; rates, decay and betas stay as configured here.
+    Loading a checkpoint restores moments and step counters; rates, decay and betas stay as configured here.
 
-    The parameters may be DTensors (after FSDP2); of DDP give the module inside. `group`: ranks that hold
-    the same gradients (DDP), over which Muon shares its work; with FSDP2 the parameters' own mesh is used.
+    The parameters may be DTensors (after FSDP2); for DDP pass the wrapped module's inner module. `group`: the
+    ranks that have the same gradients (DDP), among which Muon shares its work; with FSDP2 Muon uses the
+    parameters' own mesh.
     """
     optimizers: list[torch.optim.Optimizer] = []
     found = groups(model, settings)
@@ -100,7 +101,7 @@ def build(
 
 
 def describe(found: Sequence[Group]) -> list[str]:
-    """Return a line about each group, to print when a run begins."""
+    """Return a line about each group, printed when a run starts."""
     return [str(each) for each in found]
 
 
@@ -118,7 +119,7 @@ def _optimizer(
     device: torch.device,
     group: dist.ProcessGroup | None,
 ) -> torch.optim.Optimizer:
-    """Make the optimizer of a rule."""
+    """Return the optimizer of a rule."""
     match rule:
         case "adamw":
             return torch.optim.AdamW(members, betas=settings.betas, eps=settings.eps, fused=True)
@@ -135,7 +136,7 @@ def _optimizer(
 
 
 def _configured(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Let a loaded state leave the groups' settings alone, which torch would take from it in silence."""
+    """Keep the configured settings of groups when a state is loaded; torch would take the loaded ones."""
     settings = [{k: v for k, v in each.items() if k != "params"} for each in optimizer.param_groups]
 
     def restore(loaded: torch.optim.Optimizer) -> None:
@@ -162,7 +163,7 @@ def _part(name: str) -> str:
 
 
 def _rows(model: nn.Module, part: str) -> tuple[int, ...]:
-    """Return the rows of the matrices that are fused in one parameter, which Muon treats each on its own."""
+    """Return the rows of the matrices fused in one parameter, which Muon orthogonalises one by one."""
     shape = getattr(model, "shape")  # noqa: B009 (nn.Module types attributes as tensors)
     if part == "attention.qkv":
         return (shape.heads * shape.head, shape.kv_heads * shape.head, shape.kv_heads * shape.head)

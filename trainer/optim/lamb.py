@@ -15,7 +15,7 @@ from trainer.optim.shards import counter, local, summed
 class Lamb(Optimizer):
     """A matrix moves by lr × its own norm: w -= lr · |w| / |u| · u, with u = Adam's direction + λ·w.
 
-    φ of the paper is the identity, a layer is a parameter tensor. Vectors (norms) take u as it is, as in the
+    φ of the paper is the identity, a layer is a parameter tensor. Vectors (norms) use u unscaled, as in the
     authors' own code, and so does a matrix while it or u is zero.
     """
 
@@ -53,7 +53,7 @@ class Lamb(Optimizer):
         root = (square / (1 - second**steps)).sqrt_().add_(group["eps"])
         update = (mean / (1 - first**steps)).div_(root).add_(weight, alpha=group["weight_decay"])
         if p.ndim > 1:
-            # Both sums travel together: one message a matrix.
+            # Both sums go in one message per matrix.
             squares = summed(torch.stack([weight.square().sum(), update.square().sum()]), p)
             ratio = torch.where((squares > 0).all(), (squares[0] / squares[1]).sqrt(), 1.0)
             update.mul_(ratio)

@@ -14,7 +14,7 @@ from trainer.optim.shards import local
 class Lion(Optimizer):
     """Every weight moves by ± lr (but for decay): c = β1·m + (1-β1)·g; w -= lr·(sign c + λ·w); m to β2.
 
-    The paper advises a rate 3 to 10 times smaller than AdamW's, and as many times more decay.
+    The paper advises a rate 3 to 10 times smaller than AdamW's, and a weight decay larger by the same factor.
     """
 
     def __init__(

@@ -2,9 +2,9 @@
 kellerjordan.github.io/posts/muon), by a batched polynomial iteration over all matrices of a shape.
 
 A step of rate lr moves a matrix by lr × sqrt(max(1, rows/cols)) in the spectral norm (Jordan's scale, the
-default of torch.optim.Muon; after Yang et al. 2023, arXiv 2310.17813, the change that a layer's output
-sees is then the same for every width). So lr = 0.02 needs no retuning as the width grows; AdamW's step of
-the same size in root mean square has about the rate lr / sqrt(cols): 7e-4 at 768 columns.
+default of torch.optim.Muon; after Yang et al. 2023, arXiv 2310.17813, the change of a layer's output is
+then the same for every width). So lr = 0.02 needs no retuning for another width; an AdamW step of the same
+root mean square has a rate of about lr / sqrt(cols): 7e-4 at 768 columns.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SMALLEST = 1e-7  # a norm below it is a gradient of zeros
 def orthogonalize(matrices: Tensor, coefficients: Coefficients = POLAR_EXPRESS) -> Tensor:
     """Set the singular values of matrices [n, rows <= cols] to about 1, in their dtype.
 
-    Nothing here depends on a learning rate, so a compiled version would be compiled once for each shape.
+    Nothing here depends on a learning rate, so a compiled version is compiled once per shape.
     """
     x: Tensor = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=_SMALLEST)
     for a, b, c in coefficients:
@@ -53,10 +53,10 @@ def orthogonalize(matrices: Tensor, coefficients: Coefficients = POLAR_EXPRESS) 
 class Muon(Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay.
 
-    A param group's `rows` are those of the matrices fused in each of its parameters (query, key and value;
-    gate and up), which are orthogonalised each on its own. `dtype` is that of the iteration: bfloat16 on
+    A param group's `rows` are the rows of the matrices fused in each of its parameters (query, key and value;
+    gate and up), which are orthogonalised one by one. `dtype` is the dtype of the iteration: bfloat16 on
     CUDA. Parameters sharded by FSDP2 are gathered as updates, in that dtype. Ranks with the same gradients
-    (the parameters' mesh, or `group` under DDP) share the matrices of a shape among them.
+    (the parameters' mesh, or `group` under DDP) share the matrices of a shape among themselves.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Muon(Optimizer):
 
 
 def _shared(function: Callable[[Tensor], Tensor], stack: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    """Apply a function to a stack that every rank of a group has: each to its share, gathered by all."""
+    """Apply a function to a stack that every rank of a group has: each rank to its share; then gather all."""
     ranks = group.size() if group is not None else 1
     share = -(-len(stack) // ranks)
     if ranks == 1 or share == len(stack):

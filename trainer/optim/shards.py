@@ -1,4 +1,4 @@
-"""What optimizers need of parameters that may be sharded over ranks (FSDP2's DTensors)."""
+"""Helpers of optimizers for parameters that may be sharded over ranks (FSDP2's DTensors)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def summed(part: Tensor, like: Tensor) -> Tensor:
-    """Sum over the ranks what each computed from its part of `like`, which may be all of it."""
+    """Return the sum over ranks of what each computed from its part of `like`, which may be all of it."""
     if not isinstance(like, DTensor):
         return part
     kinds = [Partial() if isinstance(each, Shard) else Replicate() for each in like.placements]
@@ -21,7 +21,7 @@ def summed(part: Tensor, like: Tensor) -> Tensor:
 
 
 def whole(stack: Tensor, like: Tensor) -> Tensor:
-    """Gather whole matrices [n, rows, cols] of which each rank has the parts that it has of `like`."""
+    """Gather whole matrices [n, rows, cols]; each rank passes the parts that it has of `like`."""
     if not isinstance(like, DTensor):
         return stack
     placed = DTensor.from_local(
@@ -36,7 +36,7 @@ def whole(stack: Tensor, like: Tensor) -> Tensor:
 
 
 def own(stack: Tensor, like: Tensor) -> Tensor:
-    """Give, of whole matrices [n, rows, cols], the parts that this rank has of `like`; no rank is asked."""
+    """Return this rank's parts of whole matrices [n, rows, cols], sharded as `like` is; no communication."""
     if not isinstance(like, DTensor):
         return stack
     everywhere = [Replicate()] * like.device_mesh.ndim
@@ -45,10 +45,10 @@ def own(stack: Tensor, like: Tensor) -> Tensor:
 
 
 def _behind(like: DTensor) -> list[Shard | Replicate]:
-    """Return the placements of a stack of tensors placed as `like` is."""
+    """Return the placements of a stack of tensors that are placed as `like` is."""
     return [Shard(each.dim + 1) if isinstance(each, Shard) else Replicate() for each in like.placements]
 
 
 def counter() -> Tensor:
-    """Make a step counter at 0: on the CPU, so that reading it never waits for a device."""
+    """Return a step counter at 0, on the CPU, so that reading it never waits for a device."""
     return torch.zeros((), dtype=torch.float32)
