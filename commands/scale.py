@@ -1,4 +1,4 @@
-"""The commands about scaling, one function each; every heavy import happens inside it."""
+"""The commands about scaling, one function each; heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def scale(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
     ] = None,
     only_plan: Annotated[
-        bool, typer.Option("--plan", help="Only show what it would train, cost and tell.")
+        bool, typer.Option("--plan", help="Only show the models, their cost, the expected precision.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the plan, or the table, to stdout as JSON.")
     ] = False,
 ) -> None:
-    """Train a planned family of models; after a stop the same command resumes.
+    """Train a planned family of models; run the same command again to resume.
 
     It shows its plan first. Finished cells are not trained again; cells are spread over all GPUs.
     """
@@ -48,12 +48,12 @@ def scale(
         made = plan.plan(loaded)
         devices = len(spread.devices(made.study.train.run))
         cost = plan.estimate(made, max(1, devices))
-        told = plan.foresee(made)
+        expected = plan.foresee(made)
         if as_json and only_plan:
-            known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": told.as_dict()}
+            known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": expected.as_dict()}
             print(json.dumps(known, ensure_ascii=False))
         else:
-            shown.render(made, cost, told, console(stderr=not only_plan))
+            shown.render(made, cost, expected, console(stderr=not only_plan))
         if only_plan:
             return
         try:
@@ -112,7 +112,7 @@ def fit(
     resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a scaling law to a table of runs, with intervals and everything that speaks against it."""
+    """Fit a scaling law to a table of runs, with intervals and all reasons for doubt."""
     with reported():
         from commands.render.fit import show
         from trainer.scaling.analysis import fit_table
@@ -150,16 +150,16 @@ def emergence(
         str, typer.Option("--scale", metavar="NAME", help="Order models by parameters, tokens, compute …")
     ] = "parameters",
     n: Annotated[
-        int | None, typer.Option(metavar="N", show_default="as many as it takes", help="Items of a task.")
+        int | None, typer.Option(metavar="N", show_default="as many as needed", help="Items per task.")
     ] = None,
     most: Annotated[
-        int, typer.Option(metavar="N", min=200, help="The most items of a task that are taken by default.")
+        int, typer.Option(metavar="N", min=200, help="Largest number of items per task, unless --n is given.")
     ] = 2000,
     shots: Annotated[int, typer.Option(metavar="N", min=0, help="Solved examples before each question.")] = 2,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the items.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts to stdout as JSON.")] = False,
 ) -> None:
-    """Tell whether an ability jumps with scale, or only its metric: one set of answers, many metrics."""
+    """Test whether an ability appears suddenly with scale, or only its metric does."""
     from corpus import places
 
     with reported():
@@ -186,7 +186,11 @@ def report(
     page: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="PAGE", parser=local, help="The page; its JSON twin goes beside it."
+            "--output",
+            "-o",
+            metavar="PAGE",
+            parser=local,
+            help="The page; its JSON twin is in the same folder.",
         ),
     ] = Path("report.html"),
     loss: Annotated[
@@ -216,26 +220,26 @@ def report(
         float,
         typer.Option(
             metavar="N",
-            show_default="the largest of a run",
+            show_default="the largest of any run",
             help="Parameters of the model that the answers are for.",
         ),
     ] = 0.0,
     held: Annotated[
         float,
-        typer.Option(
-            metavar="N", show_default="the most that a run saw", help="Unique tokens of the corpus."
-        ),
+        typer.Option(metavar="N", show_default="the most of any run", help="Unique tokens of the corpus."),
     ] = 0.0,
-    more: Annotated[float, typer.Option(metavar="N", help="Number of further unique tokens to value.")] = 1e9,
+    more: Annotated[
+        float, typer.Option(metavar="N", help="Number of additional unique tokens to value.")
+    ] = 1e9,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUN=WHY", help="A run to leave out of the fit, and why; repeatable."),
+        typer.Option(metavar="RUN=WHY", help="A run to exclude from the fit, and why; repeatable."),
     ] = None,
     resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
 ) -> None:
-    """Report what runs show: one page that opens from disk, and its JSON twin.
+    """Write a report on runs: one HTML page that opens from disk, and its JSON twin.
 
-    A study's folder needs no columns; for any other table name them.
+    A study's folder needs no column options; any other table does.
     """
     from corpus import places
 

@@ -1,4 +1,4 @@
-"""The commands of the trainer, one function each; every heavy import happens inside it."""
+"""The commands of the trainer, one function each; heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -48,10 +48,8 @@ Step = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", show_default="the latest", help="The checkpoint of this step."),
 ]
-Ema = Annotated[bool, typer.Option("--ema", help="The moving average of the weights that the run kept.")]
-Last = Annotated[
-    int, typer.Option(min=1, metavar="N", help="The mean of the weights of the last N checkpoints.")
-]
+Ema = Annotated[bool, typer.Option("--ema", help="Use the moving average of the weights.")]
+Last = Annotated[int, typer.Option(min=1, metavar="N", help="Average the weights of the last N checkpoints.")]
 
 
 @app.command(rich_help_panel=TRAIN)
@@ -67,10 +65,10 @@ def train(
         typer.Option(metavar="RUN@STEP", help="Start from this checkpoint of another run."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Train some steps again at the end and compare.")
+        bool, typer.Option("--check", help="Afterwards, repeat a few steps and compare losses.")
     ] = False,
 ) -> None:
-    """Train a model on token shards; after a stop the same command resumes.
+    """Train a model on token shards; run the same command again to resume.
 
     Under torchrun it uses all ranks: torchrun --nproc-per-node 8 -m derlem train CORPUS -o RUN.
     """
@@ -90,7 +88,7 @@ def train(
         except StoppedError as stopped:
             say(str(stopped))
             raise typer.Exit(128 + stopped.signal) from None
-        if not result:  # another rank tells
+        if not result:  # the first rank reports
             return
         if found := result.get("evaluation", {}).get("all"):
             say(f"bits per byte: {trained.described(found)}")
@@ -102,11 +100,13 @@ def train(
 def _say_repeated(found: list[Repeated]) -> None:
     """Report whether repeated steps gave the losses that were logged."""
     worst = max(each.difference for each in found)
-    steps = f"steps {found[0].step:,} to {found[-1].step:,}, trained again from a checkpoint"
+    steps = f"steps {found[0].step:,} to {found[-1].step:,}, repeated from a checkpoint"
     if worst == 0:
         say(f"resume check: {steps}: the same losses, bit for bit")
     elif worst < 1e-3:
-        say(f"resume check: {steps}: losses differ by {worst:.1e} at most, as rounding may on a GPU")
+        say(
+            f"resume check: {steps}: losses differ by at most {worst:.1e}, as expected from rounding on a GPU"
+        )
     else:
         fail(f"resume check: {steps}: losses differ by {worst:.1e}: this run would not resume as it was")
 
@@ -156,7 +156,7 @@ def generate(
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a key of the sampling, e.g. --set temperature=0.7."
+            "--set", metavar="KEY=VALUE", help="Override a sampling key, e.g. --set temperature=0.7."
         ),
     ] = None,
     step: Step = None,
@@ -194,12 +194,12 @@ def generate(
 
 
 def _say_beyond(model: Trained, texts: list[str]) -> None:
-    """Warn once where texts are longer than any window that the model has seen."""
+    """Warn if a text is longer than any window that the model was trained on."""
     longest = max(len(model.tokenizer.encode(text)) for text in texts)
     if longest > model.window:
         say(
-            f"the model was trained on windows of {model.window:,} tokens, this text has {longest:,}: it has "
-            f"not learned what comes after the first {model.window:,}; --set tokens=N makes fewer"
+            f"this text has {longest:,} tokens, but the model was trained on windows of {model.window:,}: "
+            f"expect worse text after the first {model.window:,}; --set tokens=N makes fewer"
         )
 
 
@@ -243,11 +243,11 @@ def order(
     step: Annotated[int, typer.Option(min=0, metavar="N", help="The training step, counted from 0.")],
     preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
     overrides: Set = None,
-    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Only the rows of this rank …")] = 0,
-    world: Annotated[int, typer.Option(min=1, metavar="N", help="… of this many ranks.")] = 1,
+    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Show the rows of this rank.")] = 0,
+    world: Annotated[int, typer.Option(min=1, metavar="N", help="Number of ranks.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Print the documents that a training step reads, row by row, whether or not it has been run."""
+    """Print the documents that a training step reads, row by row, before or after the run."""
     from corpus import places
     from corpus.errors import ConfigError
 
@@ -262,7 +262,9 @@ def order(
             rows = trace(
                 opened, tokens.order(config.load(preset, overrides or ()), opened), step, rank, world
             )
-        except ValueError as error:  # weights and lengths that do not fit these streams; a rank of no world
+        except (
+            ValueError
+        ) as error:  # weights or lengths that do not fit these streams; a rank outside the world
             raise ConfigError(str(error)) from None
         if as_json:
             for row in rows:

@@ -21,7 +21,7 @@ class Ema:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         if not 0.0 < decay < 1.0:
-            raise ValueError(f"decay of the average: expected a number from 0 to below 1; found {decay}")
+            raise ValueError(f"decay of the average: expected a number between 0 and 1, found {decay}")
         self._decay = decay
         self._parameters = dict(model.named_parameters())
         self._count = 0
@@ -40,7 +40,7 @@ class Ema:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Give the model the averaged weights inside the block, and its own weights after it."""
+        """Swap the averaged weights into the model for the block, and swap them back after it."""
         self._swap()
         try:
             yield

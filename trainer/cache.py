@@ -158,8 +158,8 @@ class Cache:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise DatasetError(
-                f"the cache {self.folder} cannot take {len(data)} more bytes: {error.strerror or error}; free "
-                "space there, or set another folder (data.cache) or a smaller size (data.cache_gb)"
+                f"the cache {self.folder} cannot take {len(data)} more bytes: {error.strerror or error}; "
+                "free space there, or set another folder (data.cache) or a smaller size (data.cache_gb)"
             ) from error
         except BaseException:  # Ctrl-C too: leave no half-written file
             temporary.unlink(missing_ok=True)

@@ -1,14 +1,14 @@
-"""Checkpoints of a run: written beside the training, published whole or not at all, for any number of ranks.
+"""Checkpoints of a run: written during the training, published whole or not at all, for any number of ranks.
 
-A checkpoint is a folder, `0000001000` of step 1,000: the files of torch.distributed.checkpoint and
-`facts.json`, which says what it is a checkpoint of and holds every file's length and checksum. It is written
-under a hidden name, flushed to disk, and renamed. So what has a number for its name is complete, and a
-process killed at any moment leaves the earlier checkpoints as they were.
+A checkpoint is a folder, `0000001000` for step 1,000: the files of torch.distributed.checkpoint and
+`facts.json`, which names its run and data and holds every file's length and checksum. It is written under a
+hidden name, flushed to disk, and renamed. So a folder with a number for its name is complete, and a process
+killed at any moment leaves the earlier checkpoints unchanged.
 
-What is saved must be the same on every rank, except for DTensors, of which each rank writes its part.
-Ranks on several machines need one folder in common. Object stores cannot rename a folder at once: the
-folder is on a local or network file system, from which finished checkpoints may be copied. Loading one
-runs no code of it (`trainer.contents`).
+The saved state must be the same on every rank, except for DTensors, of which each rank writes its part.
+Ranks on several machines need one common folder. Object stores cannot rename a folder atomically, so the
+folder must be on a local or network file system, from which finished checkpoints may be copied. Loading a
+checkpoint runs no code from it (`trainer.contents`).
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ FACTS = "facts.json"
 
 _T = TypeVar("_T")
 _CHUNK = 1 << 24  # bytes hashed at once
-_SLOWEST_DISK = timedelta(hours=4)  # how long ranks wait for one of them that writes
+_SLOWEST_DISK = timedelta(hours=4)  # longest wait for a rank that writes
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder; at most one is being written, beside the training.
+    """The checkpoints of one run, in one folder; at most one is being written, during the training.
 
-    `keep`: how many of the latest stay; steps that are multiples of `keep_every` stay too (0: none do).
-    With several ranks, each has one and calls `save`, `wait` and `load` as the others do. One run at a time
-    may save into a folder, in a `with` block; any number of processes may read.
+    `keep`: number of latest checkpoints to keep; multiples of `keep_every` are kept too (0: none). With
+    several ranks, each has one such object and calls `save`, `wait` and `load` as the others do. Only one run
+    at a time may save into a folder, in a `with` block; any number of processes may read.
     """
 
     def __init__(
         self, folder: str | Path, keep: int = 1, keep_every: int = 0, world: World | None = None
     ) -> None:
-        if re.match(r"\w{2,}:/", str(folder)):  # a Path has only one of a URL's slashes
+        if re.match(r"\w{2,}:/", str(folder)):  # a Path keeps only one of a URL's slashes
             raise CheckpointError(
                 f"{folder}: checkpoints need a file system that renames folders; name a local or network "
-                "one, and copy finished checkpoints from there"
+                "folder, and copy finished checkpoints from there"
             )
         self.folder = Path(folder)
         self._keep, self._keep_every = keep, keep_every
         self._rank, self._size = (world.rank, world.size) if world is not None else (0, 1)
-        # A group of their own: the training's messages must not meet those of the writing thread.
+        # A separate group: the training's messages must not mix with those of the writing thread.
         self._group = dist.new_group(backend="gloo", timeout=_SLOWEST_DISK) if self._size > 1 else None
         device = world.device if world is not None else torch.device("cpu")
         self._thread = ThreadPoolExecutor(1, "checkpoint", partial(_use, device))
@@ -75,7 +75,7 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish what is being written, before the ranks part, also where training has failed."""
+        """Finish the checkpoint being written before the ranks part, also if training has failed."""
         try:
             self.wait()
         except CheckpointError:
@@ -98,42 +98,44 @@ class Checkpoints:
         return self.folder / f"{step:010d}"
 
     def facts(self, step: int) -> dict[str, Any]:
-        """Return what a checkpoint says of itself: the facts it was saved with, its step, versions and files.
+        """Return the facts of a checkpoint: those it was saved with, its step, versions and files.
 
-        Raises CheckpointError where there is none, or it is damaged.
+        Raises CheckpointError if it does not exist or is damaged.
         """
         try:
             facts = json.loads((self.path(step) / FACTS).read_bytes())
         except FileNotFoundError:
             held = ", ".join(map(str, self.steps())) or "none"
-            raise CheckpointError(f"{self.folder}: no checkpoint of step {step}; there are: {held}") from None
+            raise CheckpointError(
+                f"{self.folder}: no checkpoint of step {step}; existing ones: {held}"
+            ) from None
         except OSError as error:
             raise self._damaged(step, f"{FACTS} cannot be read ({error.strerror})") from None
         except (ValueError, RecursionError) as error:
-            raise self._damaged(step, f"{FACTS} is no JSON ({error})") from None
+            raise self._damaged(step, f"{FACTS} is not JSON ({error})") from None
         if not isinstance(facts, dict) or not _listed(facts.get("files")):
             raise self._damaged(step, f"{FACTS} lists no files with lengths and checksums")
         return facts
 
     def fact(self, step: int, name: str) -> str:
-        """Return a word that a checkpoint was saved with; CheckpointError where it is missing."""
+        """Return one fact of a checkpoint, a string; CheckpointError if it is missing."""
         found = self.facts(step).get(name)
         if not isinstance(found, str):
             raise self._damaged(step, f"{FACTS} has no {name}")
         return found
 
     def save(self, step: int, state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Copy the state to host memory, then write it in a thread: training may go on at once.
+        """Copy the state to host memory, then write it in a thread: training may continue at once.
 
-        `state`: see trainer.state. `facts` are JSON: what the state belongs to. Waits for the checkpoint
-        before; raises CheckpointError where that one could not be written.
+        `state`: see trainer.state. `facts` are JSON: the run and data that the state belongs to. Waits for
+        the previous checkpoint; raises CheckpointError if that one could not be written.
         """
         self.wait()
         staged = states.staged(states.collect(state))
         self._writing = self._thread.submit(self._write, step, staged, json.loads(json.dumps(facts)))
 
     def wait(self) -> None:
-        """Wait until the checkpoint under way is on disk; raise CheckpointError where it could not be."""
+        """Wait until the checkpoint being written is on disk; raise CheckpointError if writing failed."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -141,8 +143,8 @@ class Checkpoints:
     def load(self, step: int, state: Mapping[str, Any]) -> None:
         """Load a checkpoint into `state`, in place, sharded over ranks as the state is.
 
-        The state may have less parts than the checkpoint: the model without optimizers, say. Raises
-        CheckpointError where the checkpoint is damaged, or is of something else than the state.
+        The state may have fewer parts than the checkpoint: the model without optimizers, for example. Raises
+        CheckpointError if the checkpoint is damaged, or differs from the state.
         """
         self.wait()
         self._together(lambda: self._verify(step))
@@ -152,7 +154,7 @@ class Checkpoints:
             raise CheckpointError(f"{self.path(step)}: {_cause(error)}") from error
 
     def _write(self, step: int, staged: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Write, hash and publish a checkpoint; in the thread."""
+        """Write, hash and publish a checkpoint; runs in the thread."""
         hidden = self.folder / f".{step:010d}.partial"
         try:
             self._together(lambda: self._prepare(step, states.size(staged)))
@@ -163,16 +165,16 @@ class Checkpoints:
             self._together(
                 lambda: self._publish(step, hidden, {**facts, "step": step, **found, "files": merged})
             )
-        except (Exception, CheckpointException) as error:  # whatever it is: raised again where training waits
+        except (Exception, CheckpointException) as error:  # any error: raised again where training waits
             if self._rank == 0:
                 shutil.rmtree(hidden, ignore_errors=True)
             raise CheckpointError(
-                f"{self.path(step)}: not written: {_cause(error)}; {self._free()}, "
-                f"finished checkpoints are as they were: {', '.join(map(str, self.steps())) or 'none'}"
+                f"{self.path(step)}: not written: {_cause(error)}; {self._free()}, finished checkpoints "
+                f"are unchanged: {', '.join(map(str, self.steps())) or 'none'}"
             ) from error
 
     def _prepare(self, step: int, size: int) -> None:
-        """Make room: remove what killed processes left, and see whether `size` bytes can be written."""
+        """Remove what killed processes left, and check that `size` bytes can be written."""
         if self._rank:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -180,19 +182,19 @@ class Checkpoints:
             if re.fullmatch(r"\.\d{10,}\.(partial|removed)", path.name):
                 shutil.rmtree(path)
         if self.path(step).exists():
-            raise CheckpointError("there is a checkpoint of this step already; remove it to write another")
+            raise CheckpointError("a checkpoint of this step already exists; remove it to write another")
         if size > shutil.disk_usage(self.folder).free:
-            raise CheckpointError(f"it takes {size:,} bytes")
+            raise CheckpointError(f"it needs {size:,} bytes")
 
     def _hashes(self, folder: Path) -> dict[str, dict[str, Any]]:
-        """Return length and checksum of the files that this rank wrote, which are in the page cache still."""
+        """Return length and checksum of the files that this rank wrote, still in the page cache."""
         mine = [path for path in folder.iterdir() if path.name.startswith(f"__{self._rank}_")]
         if self._rank == 0:
             mine.append(folder / contents.NAME)
         return {path.name: {"bytes": path.stat().st_size, "xxh3": _checksum(path)} for path in mine}
 
     def _publish(self, step: int, hidden: Path, facts: dict[str, Any]) -> None:
-        """Give the written checkpoint its name, then remove those that need not stay."""
+        """Rename the written checkpoint to its final name, then remove those that are not kept."""
         if self._rank:
             return
         with (hidden / FACTS).open("x") as file:
@@ -206,7 +208,7 @@ class Checkpoints:
         for old in steps[: -self._keep]:
             if not self._keep_every or old % self._keep_every:
                 removed = self.path(old).rename(self.folder / f".{old:010d}.removed")
-                shutil.rmtree(removed, ignore_errors=True)  # what cannot go now goes before the next one
+                shutil.rmtree(removed, ignore_errors=True)  # what is left is removed before the next one
 
     def _verify(self, step: int) -> None:
         """Compare this rank's share of a checkpoint's files with their lengths and checksums."""
@@ -218,31 +220,31 @@ class Checkpoints:
             except FileNotFoundError:
                 raise self._damaged(step, f"{name} is missing") from None
             if length != expected["bytes"]:
-                raise self._damaged(step, f"{name} has {length:,} bytes, not {expected['bytes']:,}")
+                raise self._damaged(step, f"{name} has {length:,} bytes, expected {expected['bytes']:,}")
             if (found := _checksum(path)) != expected["xxh3"]:
-                raise self._damaged(step, f"{name} has checksum {found}, not {expected['xxh3']}")
+                raise self._damaged(step, f"{name} has checksum {found}, expected {expected['xxh3']}")
 
     def _damaged(self, step: int, what: str) -> CheckpointError:
-        """Return what is wrong with a checkpoint, and which one can be used instead."""
+        """Return an error that says what is wrong with a checkpoint, and which one can be used instead."""
         earlier = [each for each in self.steps() if each < step]
-        rest = f"go on from step {earlier[-1]}" if earlier else "begin anew: there is no earlier one"
+        rest = f"resume from step {earlier[-1]}" if earlier else "start again: there is no earlier one"
         return CheckpointError(f"{self.path(step)}: damaged: {what}; remove this folder to {rest}")
 
     def _free(self) -> str:
-        """Return how much room is left."""
+        """Return a phrase about the free space."""
         try:
             return f"{shutil.disk_usage(self.folder).free:,} bytes are free"
         except OSError as error:
             return f"the folder cannot be read ({error})"
 
     def _together(self, function: Callable[[], _T]) -> list[_T]:
-        """Call a function on every rank; give all their results to all, or raise what failed on one."""
+        """Call a function on every rank; return all results on all ranks, or raise the error of one."""
         if self._group is None:
             return [function()]
         mine: tuple[_T | None, str | None]
         try:
             mine = function(), None
-        except Exception as error:  # whatever it is: the other ranks wait for an answer
+        except Exception as error:  # any error: the other ranks wait for an answer
             mine = None, _cause(error)
         answers: list[Any] = [None] * self._size
         dist.all_gather_object(answers, mine, self._group)
@@ -253,7 +255,7 @@ class Checkpoints:
 
 
 def _cause(error: BaseException) -> str:
-    """Return in one line what failed: of torch's report over several ranks, the first."""
+    """Return the cause in one line; the first one, if torch reports several ranks."""
     if isinstance(error, CheckpointException):
         rank, (first, _) = next(iter(sorted(error.failures.items())))
         return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)
@@ -262,7 +264,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _listed(held: object) -> bool:
-    """True if that names files, each with a length and a checksum."""
+    """Return whether an object maps file names to lengths and checksums."""
     return isinstance(held, dict) and all(
         isinstance(each, dict) and isinstance(each.get("bytes"), int) and isinstance(each.get("xxh3"), str)
         for each in held.values()
@@ -270,7 +272,7 @@ def _listed(held: object) -> bool:
 
 
 def _checksum(path: Path) -> str:
-    """Hash a file (XXH3, 64 bits)."""
+    """Return the hash of a file (XXH3, 64 bits)."""
     digest = xxhash.xxh3_64()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -279,7 +281,7 @@ def _checksum(path: Path) -> str:
 
 
 def _flush(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+    """Flush the names in a folder to disk, so that they survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -288,6 +290,6 @@ def _flush(folder: Path) -> None:
 
 
 def _use(device: torch.device) -> None:
-    """Let a thread use its rank's GPU: torch would else begin on the first one, and take memory there."""
+    """Set a thread's GPU to its rank's: torch would otherwise use the first one, and take memory there."""
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -1,7 +1,8 @@
 """Bits-per-byte of a fixed list of whole validation documents, the same windows for every model.
 
-Bits are those of all tokens of a document, its EOS too; bytes are its text's, whatever the tokenizer. So
-models with other tokenizers, windows, batches and numbers of ranks compare, document by document.
+Bits are those of all tokens of a document, including EOS; bytes are those of its text, whatever the
+tokenizer. So models with other tokenizers, windows, batches and numbers of ranks can be compared, document
+by document.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from trainer.parallel import World
 from trainer.tokens import HOLD_OUT, Tokens, places
 
 FORWARD_TOKENS = 1 << 15
-"""Tokens of a forward pass where no number of rows is asked for."""
+"""Tokens per forward pass if no number of rows is set."""
 
 WINDOW = np.dtype([("document", np.int64), ("start", np.int64), ("length", np.int64), ("first", np.int64)])
-"""Reads `length` tokens of a document from `start` on and scores what follows them, from the `first` on."""
+"""Reads `length` tokens of a document from `start` on and scores the token after each, from `first` on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """A validation document: its tokens as the shard has them (BOS where the corpus has it, EOS at the end),
+    """A validation document: its tokens as the shard has them (BOS if the corpus has it, EOS at the end),
     and the UTF-8 bytes of its text."""
 
     language: str
@@ -48,9 +49,9 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The documents that models are compared by, sorted by language, source and the hash of their ids.
+    """The documents by which models are compared, sorted by language, source and the hash of their ids.
 
-    `exact`: whether the tokenizer lost nothing of the corpus that they are from.
+    `exact`: whether the tokenizer lost nothing of the corpus that they come from.
     """
 
     documents: tuple[Document, ...]
@@ -60,7 +61,7 @@ class Sample:
 
     @cached_property
     def digest(self) -> str:
-        """Name the list: 32 hexadecimal digits, the same for the same texts under any tokenizer."""
+        """Return a hash of the list: 32 hexadecimal digits, equal for the same texts under any tokenizer."""
         digest = hashlib.blake2b(b"derlem validation 1", digest_size=16)
         for document in self.documents:
             digest.update(f"\n{document.language}/{document.source} {document.id} {document.bytes}".encode())
@@ -73,17 +74,17 @@ class Sample:
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
-        """Return the number of tokens that each document's bits are of: all but BOS, which is no text."""
+        """Return the number of scored tokens of each document: all but BOS, which is not text."""
         return np.array([document.tokens.size - self.bos for document in self.documents], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a model predicts some documents; `language` and `source` are empty where it is about all of them.
+    """How well a model predicts some documents; `language` and `source` are empty if all are included.
 
-    `nll` is in nats over all tokens, `standard_error` that of bits_per_byte over documents (NaN for one),
-    `loss` the mean nll of a token and `perplexity` its exponential: those two depend on the tokenizer. Where
-    the tokenizer lost text, `exact` is false and bits_per_byte too low: what was lost costs nothing.
+    `nll` is in nats over all tokens; `standard_error` is that of bits_per_byte over documents (NaN for one);
+    `loss` is the mean nll per token and `perplexity` its exponential: these two depend on the tokenizer. If
+    the tokenizer lost text, `exact` is false and bits_per_byte is too low, because lost text costs nothing.
     """
 
     language: str
@@ -108,7 +109,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The nats of each document of a sample (float64[documents]) and the scores that they add up to."""
+    """The nats of each document of a sample (float64[documents]) and the scores computed from them."""
 
     sample: Sample
     nll: NDArray[np.float64]
@@ -135,14 +136,14 @@ class Evaluation:
             }
 
 
-_Place = tuple[int, str, int, int]  # hash of the id, the id, which batch, which row of it
+_Place = tuple[int, str, int, int]  # hash of the id, the id, number of the batch, row in the batch
 
 
 def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATION) -> Sample:
-    """Choose so many documents of each language and source by the hash of their ids, fewer where fewer are.
+    """Choose `per_stream` documents of each language and source, or all if fewer, by the hash of their ids.
 
-    The choice depends on the documents alone, not on the files and batches that they lie in; a larger one
-    contains a smaller one. Raises DatasetError where there is no document of the split.
+    The choice depends only on the documents, not on their files and batches; a larger choice contains a
+    smaller one. Raises DatasetError if the split has no documents.
     """
     best: dict[tuple[str, str], list[_Place]] = {}
     shards = [place for stream in places(tokens, split) for place in stream]
@@ -161,7 +162,9 @@ def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATI
                 best[stream] = heapq.nsmallest(per_stream, [*best.get(stream, []), *rows])
     wanted = [(stream, chosen) for stream in sorted(best) for chosen in best[stream]]
     if not wanted:
-        raise DatasetError(f"{tokens.folder} has no document of split {split!r} to evaluate by: {HOLD_OUT}")
+        raise DatasetError(
+            f"{tokens.folder} has no documents of split {split!r} for the evaluation: {HOLD_OUT}"
+        )
     documents: dict[int, Document] = {}
     for place in sorted({chosen[2] for _, chosen in wanted}):
         held = dataset.read_batch(tokens.folder, *shards[place])
@@ -175,10 +178,10 @@ def choose(tokens: Tokens, per_stream: int, seed: int = 0, split: str = VALIDATI
 
 
 def windows(tokens: NDArray[np.int64], length: int) -> NDArray[np.void]:
-    """Cut documents of so many tokens into windows of at most `length` (WINDOW[windows]), in order.
+    """Cut documents of these numbers of tokens into windows of at most `length` (WINDOW[windows]), in order.
 
-    Every token but a document's first is scored once. Where a document is longer than a window, the next
-    one begins half a window later, so that each token has half a window before it, or all that there is.
+    Every token but a document's first is scored once. If a document is longer than a window, the next window
+    starts half a window later, so that each token has at least half a window before it, or all there are.
     """
     targets = np.maximum(tokens - 1, 0)
     stride = max(length // 2, 1)
@@ -193,14 +196,14 @@ def windows(tokens: NDArray[np.int64], length: int) -> NDArray[np.void]:
 
 
 def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
-    """Put pieces of these lengths into rows of a capacity, longest first, each where least room is left.
+    """Put pieces of these lengths into rows of a capacity, longest first, each where least room remains.
 
     Raises ValueError for a piece that is longer than a row.
     """
     if lengths.size and int(lengths.max()) > capacity:
         raise ValueError(f"a piece of {int(lengths.max())} tokens does not fit a row of {capacity}")
     rows: list[list[int]] = []
-    room: list[tuple[int, int]] = []  # what is left in each row, sorted
+    room: list[tuple[int, int]] = []  # remaining room of each row, sorted
     for piece in np.argsort(-lengths, kind="stable").tolist():
         size = int(lengths[piece])
         found = bisect_left(room, (size, -1))
@@ -216,7 +219,7 @@ def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which windows each row of `length` tokens holds; the same for every model and number of ranks."""
+    """The windows that each row of `length` tokens holds; the same for every model and number of ranks."""
 
     sample: Sample
     length: int
@@ -225,12 +228,12 @@ class _Plan:
 
     @cached_property
     def segments(self) -> int:
-        """Return the most segments of a row, padding included."""
+        """Return the largest number of segments of a row, including padding."""
         return max((len(row) for row in self.rows), default=0) + 1
 
     def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor, NDArray[np.int64]]:
         """Return inputs and targets (int64[count, length]), cu_seqlens (int32, of one size for all batches),
-        and each target's window (-1 where it is not scored). Rows after the last are padding."""
+        and each target's window (-1 if it is not scored). Rows after the last are padding."""
         inputs = np.zeros((count, self.length), np.int64)
         targets = np.full((count, self.length), -100, np.int64)
         owners = np.full((count, self.length), -1, np.int64)
@@ -268,13 +271,13 @@ def evaluate(
     world: World | None = None,
     micro_batch: int = 0,
 ) -> Evaluation:
-    """Score a sample in windows of `length` tokens, `micro_batch` rows at once (0: some 32,768 tokens).
+    """Score a sample in windows of `length` tokens, `micro_batch` rows at once (0: about 32,768 tokens).
 
     The model is called as in training, `model(inputs, documents, targets)`, without gradients and in
-    evaluation mode. Every rank gives the same answer and calls the model as often as the others.
+    evaluation mode. Every rank returns the same answer and calls the model as often as the others.
 
-    Where the corpus has BOS, a document's first token is predicted from it. Where it has none, no model was
-    trained to predict that token (its target is masked), so it costs log(vocabulary), for every model alike.
+    If the corpus has BOS, a document's first token is predicted from it. If not, no model was trained to
+    predict that token (its target is masked), so it costs log(vocabulary), the same for every model.
     """
     rank, size = (world.rank, world.size) if world is not None else (0, 1)
     planned = plan(sample, length)
@@ -288,12 +291,12 @@ def evaluate(
                 inputs, targets, bounds, owner = planned.batch(first + rank * count, count)
                 documents = Documents.of(bounds.to(device), count, length)
                 _, nll = model(inputs.to(device), documents, targets.to(device))
-                scored.append(nll)  # stays on the device, so that it never waits for the host
+                scored.append(nll)  # stays on the device, to avoid a sync
                 owners.append(owner)
     finally:
         model.train(training)
-    # A window lies in one row of one rank. So each sum is made in one place in the order of its tokens, and
-    # adding the ranks' sums adds zeros: the same bits whatever the number of ranks and rows at once.
+    # A window is in one row of one rank. So each sum is made in one place in the order of its tokens, and
+    # adding the ranks' sums adds zeros: the same bits for any number of ranks and rows at once.
     sums = np.zeros(planned.windows.size)
     for nll, owner in zip(scored, owners, strict=True):
         kept = owner >= 0
@@ -310,8 +313,9 @@ def standard_error(
     """Return the standard error of sum(bits) / sum(bytes) over documents; NaN for fewer than two.
 
     The variance of the combined ratio estimate, linearised (Cochran, Sampling Techniques, 3rd edition 1977,
-    chapter 6): bits and bytes of one document go together, and documents were drawn in each stratum by
-    itself. A stratum of one document deviates from the ratio of all. Bits may be differences of two models'.
+    chapter 6): bits and bytes of one document are correlated, and documents were drawn separately in each
+    stratum. For a stratum of one document the deviation from the overall ratio is used. Bits may be
+    differences of two models'.
     """
     total = bytes.sum()
     if bits.size < 2 or total == 0:
@@ -327,7 +331,7 @@ def standard_error(
 
 
 def _scores(sample: Sample, nll: NDArray[np.float64]) -> Iterator[Score]:
-    """Give the score of all documents, of each language, of each source, and of each source of a language."""
+    """Yield the score of all documents, of each language, each source, and each source of a language."""
     languages = np.array([document.language for document in sample.documents])
     sources = np.array([document.source for document in sample.documents])
     strata = np.unique(np.stack([languages, sources], 1), axis=0, return_inverse=True)[1].reshape(-1)

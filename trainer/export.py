@@ -1,4 +1,4 @@
-"""A model as a Hugging Face directory, for everything that is done with a model after pretraining."""
+"""Export a model as a Hugging Face directory, for everything done with a model after pretraining."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def export(
 ) -> None:
     """Write a directory that `transformers`, vLLM and others load without code of ours.
 
-    It is a LlamaForCausalLM, or a Qwen3ForCausalLM where queries and keys are normalised; `length` is the
-    window it was trained with, `card` are facts for README.md, `bos` says whether texts begin with BOS. The
-    embedding's rows of padding are left out. A directory that an earlier export wrote is replaced whole.
+    It is a LlamaForCausalLM, or a Qwen3ForCausalLM if queries and keys are normalised; `length` is the window
+    it was trained with, `card` are facts for README.md, `bos` says whether texts start with BOS. Padding rows
+    of the embedding are not written. A directory of an earlier export is replaced whole.
 
-    Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError where the folder
+    Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
     """
     config = _config(model.shape, tokenizer, length, dtype, bos)
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with files.scratch(f".{folder.name}", folder.parent) as scratch:  # whose remains the next export removes
+    with files.scratch(f".{folder.name}", folder.parent) as scratch:  # the next export removes its remains
         new = scratch / "new"
         new.mkdir()
         save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})
@@ -73,7 +73,7 @@ def export(
 
 
 def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the weights under the names that Llama's and Qwen3's code in `transformers` has for them."""
+    """Return the weights under the names that Llama and Qwen3 have in `transformers`."""
     shape, named = model.shape, {}
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     for name, weight in model.state_dict().items():
@@ -110,7 +110,7 @@ _NAMES = {
 def _config(shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool) -> dict[str, Any]:
     if shape.activation != "swiglu":
         raise ConfigError(
-            f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have swiglu alone'
+            f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have only swiglu'
         )
     if shape.soft_cap:
         raise ConfigError(
@@ -168,7 +168,7 @@ def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool) -> dict[str,
         "bos_token": tokenizer.piece(tokenizer.bos) if bos else None,
         "eos_token": tokenizer.piece(tokenizer.eos),
         "unk_token": unknown,
-        # Not EOS: whoever masks padding in the loss would mask EOS too, and the model would never end.
+        # Not EOS: a loss that masks padding would mask EOS too, and the model would never end a text.
         "pad_token": unknown,
         "model_max_length": length,
         "model_input_names": ["input_ids", "attention_mask"],
@@ -198,7 +198,7 @@ pipeline_tag: text-generation
 
 # {name}
 
-A base language model, pretrained with derlem; it goes on from a text and follows no instructions.
+A base language model, pretrained with derlem; it continues texts and does not follow instructions.
 
 | | |
 |---|---|
@@ -211,19 +211,19 @@ tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
 ```
 
-The tokenizer gives the ids that the model was trained with, but for two cases. A text that holds the name of
-a control piece, such as `{tokenizer.piece(tokenizer.eos)}`, gets that piece, as chat templates need it; for
-texts of strangers pass `split_special_tokens=True`. And where two ways to cut a long text differ by rounding
-alone, it may take the other one, since SentencePiece adds up scores in 32 bits: one token in 40,000 where it
-was measured. `{MODEL}` is the original.
+The tokenizer gives the ids that the model was trained with, except in two cases. A text that contains the
+name of a control piece, such as `{tokenizer.piece(tokenizer.eos)}`, gets that piece, as chat templates need
+it; for texts from strangers pass `split_special_tokens=True`. And where two ways to cut a long text differ
+only by rounding, it may take the other one, because SentencePiece adds up scores in 32 bits: one token in
+40,000 where it was measured. `{MODEL}` is the original.
 
 Padding is `{tokenizer.piece(_unknown(tokenizer))}`, which no text gives; it is not the end of a text, which a
-model that is trained further must go on learning.
+model in further training must keep learning.
 """
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Keep what an export has not written from being replaced."""
+    """Raise unless an export wrote everything in a folder that is to be replaced."""
     if folder.exists() and not folder.is_dir():
         raise NotThereError(f"{folder} is a file: expected a folder to write the model to, or none")
     foreign = sorted(set(os.listdir(folder)) - set(FILES)) if folder.exists() else []

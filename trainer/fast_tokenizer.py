@@ -1,4 +1,4 @@
-"""A SentencePiece model as the tokenizer.json that Hugging Face's `tokenizers` reads, with the same ids."""
+"""Convert a SentencePiece model to a tokenizer.json for Hugging Face's `tokenizers`, with the same ids."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SIGN = "\u2581"
 
 
 def convert(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
-    """Return the content of tokenizer.json; with `bos`, it puts the BOS piece in front of every text.
+    """Return the content of tokenizer.json; with `bos`, it puts the BOS piece before every text.
 
-    Raises ConfigError for a model that changes text, since `Tokenizer` counts the bytes of the text as it is,
-    and for one that is neither unigram nor BPE with bytes to fall back to.
+    Raises ConfigError for a model that changes text, because `Tokenizer` counts the bytes of the unchanged
+    text, and for one that is neither unigram nor BPE with byte fallback.
     """
     check(tokenizer, bos)
     model = read(tokenizer.model)
-    # Blanks stand in the pieces as they are, not as U+2581: so nothing has to be replaced in the text, and a
-    # U+2581 of the text is a letter that no piece has, which becomes bytes here as it does in `Tokenizer`.
+    # Pieces contain blanks as they are, not as U+2581. So nothing is replaced in the text, and a U+2581 in
+    # the text is a letter that no piece has, which becomes bytes here as in `Tokenizer`.
     names = [piece.text.replace(_SIGN, " ") for piece in model.pieces]
     kinds = [piece.kind for piece in model.pieces]
     added = [
@@ -67,8 +67,9 @@ def convert(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
 def merges(pieces: list[tuple[str, float]]) -> list[list[str]]:
     """Return the pairs of pieces whose union is a piece, the best union first, from (piece, score).
 
-    SentencePiece scores the union and takes the leftmost of equals; merges score the pair, so that of pairs
-    with equal unions the one with the longer left part goes first: it is further left in a run of one letter.
+    SentencePiece scores the union and takes the leftmost of equal ones; merges score the pair, so of pairs
+    with equal unions the one with the longer left part comes first: it is further left in a run of one
+    letter.
     """
     known = {text for text, _ in pieces}
     found = []
@@ -85,7 +86,7 @@ def check(tokenizer: Tokenizer, bos: bool) -> None:
     if model.changes:
         raise ConfigError(
             f"the tokenizer cannot be exported: it changes text before cutting: {', '.join(model.changes)}; "
-            "only models that leave text as it is, such as those of `derlem tokenizer train`, are supported"
+            "only models that keep text unchanged, such as those of `derlem tokenizer train`, are supported"
         )
     if model.algorithm not in ("unigram", "bpe"):
         raise ConfigError(
@@ -96,20 +97,20 @@ def check(tokenizer: Tokenizer, bos: bool) -> None:
             "the tokenizer cannot be exported: it has no pieces for the 256 bytes (byte_fallback)"
         )
     if bos and tokenizer.bos < 0:
-        raise ConfigError("the tokenizer cannot be exported: texts are to begin with BOS, and it has none")
+        raise ConfigError("the tokenizer cannot be exported: texts must start with BOS, and it has none")
 
 
 def _added(number: int, name: str, special: bool) -> dict[str, Any]:
-    """Describe a piece that is taken out of the text before the model sees it."""
+    """Return the entry of a piece that is taken out of the text before the model sees it."""
     plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": number, "content": name, **plain, "special": special}
 
 
 def _pre_tokenizer(model: Model) -> dict[str, Any] | None:
-    """Cut the names of pieces that no text may mean, such as `<0x41>`, behind their first signs.
+    """Cut the names of pieces that are not text, such as `<0x41>`, after their first signs.
 
-    SentencePiece never finds these in a text; Unigram would, since it knows pieces by their names alone. The
-    cut lies where letters and signs meet, which no piece of a derlem model crosses.
+    SentencePiece never finds these in a text; Unigram would, because it knows pieces only by their names. The
+    cut is where letters and signs meet, which no piece of a derlem model crosses.
     """
     if model.algorithm != "unigram":
         return None  # no merge makes them

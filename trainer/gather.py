@@ -1,4 +1,4 @@
-"""Copies windows of tokens out of the memory of Arrow batches, and finds where documents start in them."""
+"""Copy windows of tokens out of the memory of Arrow batches, and find the starts of documents in them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SOURCE = np.dtype(
     ]
 )
 """The tokens offset … offset + length - 1 of a batch, read by a row. `values` and `limits` are the addresses
-of the batch's tokens and of where its documents lie in them: Arrow's list offsets, int32[documents + 1]."""
+of the batch's tokens and of the limits of its documents: Arrow's list offsets, int32[documents + 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was gathered: see `gather`."""
+    """Counts of what was gathered: see `gather`."""
 
     starts: int
     targets: int
@@ -45,13 +45,13 @@ def gather(
     """Fill `tokens` [rows, length + 1], `starts` [capacity + 1] and `ends` [rows], without the GIL.
 
     `sources` (SOURCE) are in the order of their rows, the first of which is `tokens[0]`; `lengths` [rows] are
-    the rows' targets. Behind the lengths + 1 tokens of a row come zeros. `starts` holds the places among the
-    inputs, rows × length end to end, where a row, a document or the padding of a short row starts; behind
-    them comes rows × length. `ends` says that a row's last target starts a document.
+    the rows' targets. Zeros follow the lengths + 1 tokens of a row. `starts` receives the places among the
+    inputs, rows × length end to end, where a row, a document or the padding of a short row starts; rows ×
+    length follows them. `ends` is true where a row's last target starts a document.
 
-    Counts starts; targets that start no document; Σ n (n + 1) / 2 over the documents' stretches of n inputs;
-    these stretches, which leave paddings out. Where there are more starts than `starts` holds, what is beyond
-    is only counted. Addresses are believed: whoever gives them keeps the memory.
+    Returns the numbers of starts; of targets that start no document; Σ n (n + 1) / 2 over the documents'
+    stretches of n inputs; and of these stretches, without padding. Starts beyond the room of `starts` are
+    only counted. Addresses are not checked: the caller must keep the memory alive.
     """
     counts = np.zeros(4, np.int64)
     _gather(sources, lengths, tokens, starts, ends, counts)
@@ -60,7 +60,7 @@ def gather(
 
 @intrinsic
 def _copy(typing, target, source, size):  # type: ignore[no-untyped-def]
-    """Copy so many bytes from one address to another."""
+    """Copy this many bytes from one address to another."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         to, of = (builder.inttoptr(address, cgutils.voidptr_t) for address in arguments[:2])
@@ -90,7 +90,7 @@ def _gather(sources, lengths, tokens, starts, ends, counts):  # type: ignore[no-
     found = targets = attended = documents = at = 0
     for row in range(rows):
         last = int(lengths[row])
-        column = begin = masked = 0  # begin: where the document that `column` lies in has begun
+        column = begin = masked = 0  # `begin`: the start of the document that contains `column`
         if found < capacity:
             starts[found] = row * length
         found += 1

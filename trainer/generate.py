@@ -1,6 +1,6 @@
-"""Text from a model, for a look at a checkpoint: batched, with a cache of keys and values.
+"""Generate text from a model, to look at a checkpoint: in batches, with a cache of keys and values.
 
-After `derlem export`, `transformers` and whatever reads its format do this at scale.
+For generation at scale use `derlem export` and `transformers`, or a program that reads its format.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trainer.sampling import Sampling, draw, draws, penalise, truncate
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The ids that were made, without prompt and EOS; `finished` says that EOS came, not the limit."""
+    """The generated ids, without prompt and EOS; `finished`: ended by EOS, not by the limit."""
 
     ids: tuple[int, ...]
     finished: bool
@@ -36,11 +36,11 @@ def generate(
     eos: int,
     never: Collection[int] = (),
 ) -> list[Generated]:
-    """Go on from each prompt until EOS or the limit; prompts may differ in length.
+    """Continue each prompt until EOS or the limit; prompts may differ in length.
 
-    What is made from a prompt does not depend on the others (but for rounding, which a matrix product of
-    another size may do otherwise). Ids in `never` are never made. Raises ConfigError for an empty prompt and
-    for ids that the model does not have.
+    The result for a prompt does not depend on the others (except for rounding: a matrix product of another
+    size may round differently). Ids in `never` are never generated. Raises ConfigError for an empty prompt
+    and for ids that the model does not have.
     """
     if not prompts:
         return []
@@ -56,9 +56,9 @@ def generate(
 def complete(
     model: Transformer, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, bos: bool
 ) -> list[str]:
-    """Return the texts that go on from prompts, without them; `bos` as the model was trained.
+    """Return the continuations of prompts, without the prompts; `bos` as the model was trained.
 
-    Raises ConfigError for an empty prompt where there is no BOS.
+    Raises ConfigError for an empty prompt if there is no BOS.
     """
     ids = [_ids(tokenizer, prompt, bos) for prompt in prompts]
     made = generate(model, ids, sampling, eos=tokenizer.eos, never=controls(tokenizer))
@@ -68,7 +68,7 @@ def complete(
 def stream(
     model: Transformer, tokenizer: Tokenizer, prompt: str, sampling: Sampling, bos: bool
 ) -> Iterator[str]:
-    """Yield what `complete` does for one prompt, piece by piece as it is made; of a beam all at the end."""
+    """Yield the result of `complete` for one prompt, piece by piece; with beam search all at the end."""
     if sampling.method == "beam":
         yield from complete(model, tokenizer, [prompt], sampling, bos)
         return
@@ -76,7 +76,7 @@ def stream(
     never = controls(tokenizer)
     for step in steps(model, [before], sampling, eos=tokenizer.eos, never=never):
         made += [id for _, id in step if id != tokenizer.eos]
-        # A letter may be several tokens, one a byte; what is not whole decodes to U+FFFD.
+        # A letter may be several tokens of one byte each; an incomplete one decodes to U+FFFD.
         text = _tail(tokenizer, before, made).rstrip("\ufffd")
         if len(text) > len(shown):
             yield text[len(shown) :]
@@ -87,7 +87,7 @@ def stream(
 
 
 def controls(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Return the ids that are no text: unknown and control pieces, all but EOS."""
+    """Return the ids that are not text: unknown and control pieces, all but EOS."""
     kinds = enumerate(piece.kind for piece in read(tokenizer.model).pieces)
     return tuple(id for id, kind in kinds if kind in (UNKNOWN, CONTROL) and id != tokenizer.eos)
 
@@ -101,9 +101,9 @@ def steps(
     eos: int,
     never: Collection[int] = (),
 ) -> Iterator[list[tuple[int, int]]]:
-    """Yield (number of the prompt, id) of all texts that still go on, step by step; EOS is a text's last.
+    """Yield (number of the prompt, id) for all unfinished texts, step by step; EOS is a text's last id.
 
-    For every method but beam, which knows its first token when it knows its last.
+    For every method but beam search, which knows a text's first token only at the end.
     """
     reader = Reader(model, prompts, sampling, eos, never)
     if sampling.method == "contrastive":
@@ -133,7 +133,7 @@ def steps(
 
 
 class Reader:
-    """Texts that a model has read so far, one a row, and what it expects to come next."""
+    """Texts that a model has read so far, one per row, and its prediction of the next token."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Reader:
         eos: int,
         never: Collection[int],
     ) -> None:
-        """Read the prompts; `states` [rows, longest prompt, width] are the model's of their tokens."""
+        """Read the prompts; `states` [rows, longest prompt, width] are the model's states of their tokens."""
         _check(model, prompts, sampling, eos, never)
         self.model = model
         self.device = model.embedding.weight.device
@@ -175,18 +175,18 @@ class Reader:
         self.seen = self.seen.scatter(1, ids[:, None], True)
 
     def select(self, index: Tensor) -> Reader:
-        """Return a reader of these rows, int64 [n]; a row may come several times."""
+        """Return a reader of these rows, int64 [n]; a row may be repeated."""
         chosen = copy.copy(self)
         chosen.cache, chosen.seen, chosen.last = self.cache.select(index), self.seen[index], self.last[index]
         return chosen
 
 
 def _contrast(reader: Reader, states: Tensor, sampling: Sampling) -> tuple[Reader, Tensor, Tensor]:
-    """Choose and read the next token [rows]: likely, and unlike what was read. Give reader, ids, states.
+    """Choose and read the next token [rows]: likely, and unlike what was read. Return reader, ids, states.
 
     Su et al. 2022 (arXiv:2202.06417, equation 5): of the likeliest candidates, the one with the greatest
     (1 - alpha) · probability - alpha · (largest cosine of its state with those of all tokens before it).
-    `states` [rows, longest, width] are of length 1, those of rows that are shorter hold anything behind.
+    `states` [rows, longest, width] have length 1; entries after the end of a shorter row are arbitrary.
     """
     rows, longest, width = states.shape
     likely, ids = reader.logits().softmax(-1).topk(min(sampling.candidates, reader.bias.shape[0]))
@@ -212,11 +212,11 @@ def _beam(
     eos: int,
     never: Collection[int],
 ) -> list[Generated]:
-    """Search the text with the greatest log-probability ÷ tokens to the power of the length penalty.
+    """Search the text with the greatest log-probability ÷ (number of tokens to the power of the penalty).
 
-    As Sutskever et al. 2014 (arXiv:1409.3215, §3.2): a text that ends leaves the beam, which gets narrower by
-    it; so one beam is greedy, and a beam as wide as there are texts finds the best. EOS counts as a token. At
-    the limit those that have not ended take part as they are.
+    As Sutskever et al. 2014 (arXiv:1409.3215, §3.2): a text that ends leaves the beam, which gets narrower.
+    So one beam is greedy search, and a beam as wide as the number of texts finds the best. EOS counts as a
+    token. At the limit, unfinished texts take part as they are.
     """
     beams = sampling.beams
     reader = Reader(model, prompts, sampling, eos, never)
@@ -263,7 +263,7 @@ def _ids(tokenizer: Tokenizer, prompt: str, bos: bool) -> list[int]:
 
 
 def _tail(tokenizer: Tokenizer, before: Sequence[int], after: Sequence[int]) -> str:
-    """Decode what comes after a prompt; together with it, since a first blank may depend on what precedes."""
+    """Decode what comes after a prompt, together with it: a first blank may depend on the text before."""
     return tokenizer.decode([*before, *after])[len(tokenizer.decode([*before])) :]
 
 
@@ -278,7 +278,7 @@ def _check(
     for number, prompt in enumerate(prompts):
         if not prompt:
             raise ConfigError(
-                f"prompt {number} is empty, and there is no BOS to begin with: give it at least one token"
+                f"prompt {number} is empty, and there is no BOS to start with: give it at least one token"
             )
     named = {
         "a prompt": {id for prompt in prompts for id in prompt},
@@ -289,6 +289,6 @@ def _check(
         outside = sorted(id for id in ids if not 0 <= id < vocabulary)
         if outside:
             raise ConfigError(
-                f"{where}: id {outside[0]} is not one of the model's 0 to {vocabulary - 1}; "
+                f"{where}: id {outside[0]} is outside the model's range, 0 to {vocabulary - 1}; "
                 "is this the tokenizer that the model was trained with?"
             )

@@ -72,7 +72,7 @@ def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Do
     starting[starts.long()] = True
     last = (lengths - 1)[:, None]
     column = torch.arange(length, device=starts.device)
-    # A row's padding starts where its targets end: there, a document starts among the targets only if `ends`.
+    # Padding counts as a start: a row's last target is the first token of a document only if `ends`.
     heads = torch.where(column == last, ends[:, None], starting[1:].view(rows, length))
     targets = tokens[:, 1:].masked_fill(heads | (column > last), IGNORED)
     return tokens[:, :-1].contiguous(), targets, Documents.of(starts, rows, length)
@@ -225,7 +225,7 @@ class Loader:
         return Batch(tokens, starts, lengths, ends, counts.targets, counts.attended, counts.documents)
 
     def _capacity(self, rows: int, length: int) -> int:
-        """Return the room for starts: a power of two, so that it changes rarely; a change recompiles models."""
+        """Return the room for starts: a power of two, so that it rarely changes and recompiles models."""
         wanted = rows * max(self._starts_per_row, length // _TOKENS_PER_START)
         return 1 << max(0, wanted - 1).bit_length()
 

@@ -1,4 +1,4 @@
-"""What a run says of itself: metrics.jsonl always, TensorBoard and W&B where wanted, a line of progress."""
+"""The numbers that a run reports: metrics.jsonl always, TensorBoard and W&B if wanted, a progress line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from trainer.throughput import Rate
 
 FILE = "metrics.jsonl"
 PROJECT = "derlem"
-"""The project that W&B files runs under."""
+"""The project name of runs in W&B."""
 
 Values = Mapping[str, object]
 
 
 class Sink(Protocol):
-    """Takes what a run says: `kind` is train, evaluation and so on, `step` the steps done by then."""
+    """Receive a run's numbers: `kind` is train, evaluation and so on, `step` the steps done by then."""
 
     def write(self, kind: str, step: int, values: Values) -> None: ...
 
@@ -35,10 +35,10 @@ class Sink(Protocol):
 
 
 class Journal:
-    """metrics.jsonl: one JSON object a line, on disk at once.
+    """metrics.jsonl: one JSON object per line, on disk at once.
 
-    A run that goes on from a checkpoint at `resumed` steps takes back what was written after it, so that its
-    file is that of a run which was never interrupted, but for `time`. None begins anew.
+    A run that resumes from a checkpoint at `resumed` steps removes the lines of later steps, so that its file
+    is that of a run which was never interrupted, except for `time`. None starts a new file.
     """
 
     def __init__(self, path: Path, resumed: int | None = None) -> None:
@@ -47,12 +47,12 @@ class Journal:
         pending = path.with_name(f".{path.name}.new")
         pending.write_text("".join(kept), encoding="utf-8")
         pending.replace(path)
-        self._file = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
+        self._file = path.open("ab", buffering=0)  # nothing remains to be written when it is closed
 
     def write(self, kind: str, step: int, values: Values) -> None:
-        """Append a line; numbers that JSON does not have (NaN, infinities) are null there.
+        """Append a line; numbers that JSON does not have (NaN, infinities) become null.
 
-        Raises ConfigError where the disk takes no more.
+        Raises ConfigError if it cannot be written.
         """
         line = {"kind": kind, "step": step, **values, "time": round(time.time(), 3)}
         text = json.dumps(finite(line), ensure_ascii=False, allow_nan=False) + "\n"
@@ -60,8 +60,8 @@ class Journal:
             self._file.write(text.encode())
         except OSError as error:
             raise ConfigError(
-                f"{self._file.name}: not written after step {step:,}: {error.strerror}; make room, and the "
-                "same command goes on from the latest checkpoint"
+                f"{self._file.name}: not written after step {step:,}: {error.strerror}; free disk space, and "
+                "run the same command again to resume from the latest checkpoint"
             ) from None
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Journal:
 
 
 def _up_to(path: Path, step: int) -> Iterator[str]:
-    """Yield the lines of steps up to one; a line that a kill cut off is of none."""
+    """Yield the lines of steps up to one, without a line that a kill cut off."""
     for line in _lines(path):
         written = _values(line)
         if written is not None and line.endswith("\n") and written["step"] <= step:
@@ -78,27 +78,27 @@ def _up_to(path: Path, step: int) -> Iterator[str]:
 
 
 def read(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Read a metrics.jsonl, only lines of one kind where given."""
+    """Read a metrics.jsonl, or only its lines of one kind."""
     lines = []
     for number, text in enumerate(_lines(path), 1):
         line = _values(text)
         if line is None:
-            raise ConfigError(f"{path}, line {number}: no kind and step of a run; bring the file back")
+            raise ConfigError(f"{path}, line {number}: has no kind and step of a run; restore the file")
         lines.append(line)
     return [line for line in lines if kind is None or line["kind"] == kind]
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a metrics.jsonl; ConfigError where it cannot be read."""
+    """Yield the lines of a metrics.jsonl; ConfigError if it cannot be read."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             yield from file
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; bring the file back") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; restore the file") from None
 
 
 def _values(line: str) -> dict[str, Any] | None:
-    """Return what a line says; None for one that no run has written."""
+    """Return the values of a line; None for one that no run has written."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -117,7 +117,7 @@ def finite(value: object) -> object:
 
 
 def scalars(kind: str, values: Values) -> dict[str, float]:
-    """Name the numbers in nested values as dashboards do: "evaluation/scores/tur_Latn/bits_per_byte"."""
+    """Return the numbers in nested values by path: "evaluation/scores/tur_Latn/bits_per_byte"."""
     found: dict[str, float] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -131,7 +131,7 @@ class _TensorBoard:
     def __init__(self, folder: Path, resumed: int | None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Events of later steps, which a run that was killed has left, are hidden.
+        # Events of later steps, left by a run that was killed, are hidden.
         purge = None if resumed is None else resumed + 1
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
@@ -146,7 +146,7 @@ class _TensorBoard:
 class _Wandb:
     def __init__(self, folder: Path, facts: Values) -> None:
         wandb = import_module("wandb")
-        # Without a key there is nobody to ask for one: keep the run in the folder, `wandb sync` sends it.
+        # Without a key, keep the run in its folder; `wandb sync` uploads it.
         mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
         named = folder / "wandb.id"
         if not named.exists():
@@ -159,7 +159,7 @@ class _Wandb:
             mode=mode,
             config=dict(facts),
         )
-        # A resumed run writes steps again; W&B's own step never goes back.
+        # A resumed run writes steps again; W&B's own step never decreases.
         self._run.define_metric("*", step_metric="step")
 
     def write(self, kind: str, step: int, values: Values) -> None:
@@ -176,7 +176,7 @@ class Metrics:
         self._sinks = sinks
 
     def write(self, kind: str, step: int, values: Values) -> None:
-        """Write values, nested where names belong together, of the moment when `step` steps were done."""
+        """Write values, nested where names belong together, for the moment after `step` steps."""
         for sink in self._sinks:
             sink.write(kind, step, values)
 
@@ -199,30 +199,30 @@ def open_metrics(
 ) -> Metrics:
     """Open metrics.jsonl in a run's folder and the dashboards named in `log` that are installed.
 
-    `resumed`: the steps of the checkpoint that the run goes on from, None for a new run; `facts`: the
-    configuration, for dashboards that show it; `note` is told in one line what is not installed.
+    `resumed`: the steps of the checkpoint that the run resumes from, None for a new run; `facts`: the
+    configuration, for dashboards that show it; `note` receives a line about each dashboard not installed.
     """
     sinks: list[Sink] = [Journal(folder / FILE, resumed)]
     for name in log:
         try:
             sinks.append(_TensorBoard(folder, resumed) if name == "tensorboard" else _Wandb(folder, facts))
         except ImportError:
-            note(f"{name} is not installed: numbers go to {FILE} alone (pip install {name})")
+            note(f"{name} is not installed: numbers go only to {FILE} (pip install {name})")
     return Metrics(sinks)
 
 
 def bytes_per_token(manifest: Manifest, split: str = "train") -> float | None:
-    """Return the mean bytes of text in a token of a corpus, as its stage counted; None where it did not."""
+    """Return the mean bytes of text per token of a corpus, from its stage's counts; None without them."""
     noted = manifest.counts().noted
     tokens = sum(noted.get(f"{split} tokens", {}).values())
     return sum(noted.get(f"{split} bytes", {}).values()) / tokens if tokens else None
 
 
 class Line:
-    """The line of progress on stderr: drawn on a terminal, else a plain line every so many seconds.
+    """The progress line on stderr: drawn on a terminal, else a plain line at regular intervals.
 
-    Bits-per-byte "about" is the training loss by the corpus's mean bytes of a token: nice to watch, and not
-    to be compared with anything. "held out" is that of the last evaluation.
+    "about … bits/byte" is the training loss by the corpus's mean bytes per token: for a look only, not for
+    comparisons. "held out" is the result of the last evaluation.
     """
 
     def __init__(
@@ -243,11 +243,11 @@ class Line:
         self._bar: Bar | None = None
 
     def evaluated(self, bits_per_byte: float, exact: bool = True) -> None:
-        """Show this bits-per-byte of held-out documents from now on; not `exact`: as a lower limit."""
+        """Show this bits-per-byte of held-out documents from now on; unless `exact`, as a lower limit."""
         self._held_out = f"held out {'' if exact else '>'}{bits_per_byte:.4f} bits/byte"
 
     def update(self, step: int, tokens: int, loss: float, rate: Rate) -> None:
-        """Show where the run is: steps and tokens done, the last step's mean loss (nats), the rate."""
+        """Show the position of the run: steps and tokens done, the last step's mean loss (nats), the rate."""
         self._text = self.text(step, tokens, loss, rate)
         if self._bar is not None:
             self._bar.update(tokens, self._text)
@@ -258,11 +258,11 @@ class Line:
             self._text = ""
 
     def note(self, text: str) -> None:
-        """Print a line of its own."""
+        """Print a separate line."""
         self._teller.say(text)
 
     def text(self, step: int, tokens: int, loss: float, rate: Rate) -> str:
-        """Return in one line where the run is."""
+        """Return the progress line."""
         parts = [f"step {step:,}/{self._steps:,}", f"loss {loss:.3f}"]
         if self._bytes_per_token:
             parts[-1] += f" (about {loss / math.log(2) / self._bytes_per_token:.3f} bits/byte)"

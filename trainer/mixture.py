@@ -74,7 +74,7 @@ def mixture(weights: Sequence[float], key: int) -> Mixture:
 def deal(mix: Mixture, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (stream, number) of the samples first … first + count - 1: number k is the stream's k-th.
 
-    Costs the samples asked for and at most two blocks, wherever they lie. Raises ValueError beyond `MOST`.
+    Costs the requested samples plus at most two blocks, wherever they are. Raises ValueError beyond `MOST`.
     """
     if first < 0 or count < 0 or first + count > MOST:
         raise ValueError(f"samples {first:,} to {first + count:,}: a mixture deals 0 to {MOST:,}")

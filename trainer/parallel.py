@@ -1,12 +1,12 @@
-"""One training run on several ranks: start under torchrun, wrap the model, agree on numbers and on stopping.
+"""Train on several ranks: start under torchrun, wrap the model, agree on numbers and on stopping.
 
 Ranks see different rows of a step's batch, and the gradient of a wrapped model is the SUM over ranks (and
-over micro-batches): nothing is divided by a number of ranks or of micro-batches. So a loss that is a sum
+over micro-batches): nothing is divided by the number of ranks or micro-batches. So a loss that is a sum
 over targets, divided by the number of targets of the whole global batch (`World.total`), gives the same
-gradient for every division of the batch, also where ranks have unequal numbers of targets.
+gradient for every division of the batch, also if ranks have unequal numbers of targets.
 
-A wrapped model is called, `model(tokens, documents, targets)`; every other use (optimizers, averages,
-checkpoints, names of parameters) takes the model that was wrapped. Other methods bypass what FSDP does
+Call a wrapped model as `model(tokens, documents, targets)`; for everything else (optimizers, averages,
+checkpoints, names of parameters) use the model that was wrapped. Other methods bypass what FSDP does
 before and after a call.
 """
 
@@ -40,7 +40,7 @@ _LAUNCH = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ranks of a run, seen from one of them; `size` 1 needs no process group and has none."""
+    """The ranks of a run, seen from one of them; with `size` 1 there is no process group."""
 
     rank: int
     size: int
@@ -49,7 +49,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Return whether this rank writes what is written once."""
+        """Return whether this is the rank that writes what is written once."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class World:
         return sums
 
     def agree(self, flag: bool) -> bool:
-        """Return whether any rank has the flag: all get the same answer, without waiting for a device."""
+        """Return whether the flag is set on any rank: the same answer on all, without a device sync."""
         if self.size == 1:
             return flag
         found = torch.tensor(int(flag), dtype=torch.int32)
@@ -73,9 +73,9 @@ class World:
 
 
 def start(run: config.Run) -> World:
-    """Join the ranks that torchrun started, or be alone where it did not.
+    """Join the ranks that torchrun started; without torchrun, return a world of one rank.
 
-    Raises ConfigError where the environment is torchrun's only in part, or where there is no such device.
+    Raises ConfigError if torchrun's environment is incomplete, or if the device does not exist.
     """
     rank, size, local_rank = _launched(os.environ)
     device = _device(run.device, local_rank)
@@ -83,9 +83,9 @@ def start(run: config.Run) -> World:
         torch.cuda.set_device(device)
     if size > 1:
         if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost", "::1"):
-            # Gloo otherwise looks this machine's name up, which fails or waits where no name server knows it.
+            # Otherwise Gloo looks up this machine's name, which fails or hangs without a name server.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
-        # Numbers that live on the host (flags, checkpoints' plans) go by gloo also beside GPUs.
+        # Numbers on the host (flags, checkpoints' plans) go through gloo, also with GPUs.
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, device_id=device if device.type == "cuda" else None)
     return World(rank, size, local_rank, device)
@@ -97,13 +97,13 @@ def ranks() -> int:
 
 
 def finish(world: World) -> None:
-    """Leave the ranks; after it nothing of a wrapped model or of a World may be used."""
+    """Leave the ranks; afterwards neither a wrapped model nor a World may be used."""
     if world.size > 1:
         dist.destroy_process_group()
 
 
 def kind(run: config.Run, world: World) -> Kind:
-    """Return how a model will be wrapped: one rank is alone, whatever the configuration says."""
+    """Return how a model will be wrapped: "alone" for one rank, whatever the configuration says."""
     if world.size == 1:
         return "alone"
     return "fsdp" if run.parallel == "fsdp" else "ddp"
@@ -112,16 +112,16 @@ def kind(run: config.Run, world: World) -> Kind:
 def wrap(
     model: nn.Module, world: World, how: Kind, *, compiled: bool = False, recompute: bool = False
 ) -> nn.Module:
-    """Prepare a model for training on all ranks; it is changed in place, the result is what is called.
+    """Prepare a model for training on all ranks; it is changed in place, the result is what to call.
 
     `model` has `blocks` (an nn.ModuleList), the same weights on every rank, on world.device, and
-    `compute_dtype`. `compiled`: torch.compile of each block. `recompute`: a block's activations are computed
-    again in the backward pass.
+    `compute_dtype`. `compiled`: apply torch.compile to each block. `recompute`: recompute a block's
+    activations in the backward pass.
     """
     blocks = _blocks(model)
     for block in blocks:
         # The function is replaced, not the module: names of parameters stay, and FSDP's hooks, which gather
-        # the weights, run outside of what is compiled and what is computed again.
+        # the weights, run outside the compiled and recomputed code.
         forward = block.forward
         if compiled:
             forward = torch.compile(forward, dynamic=False)
@@ -139,7 +139,7 @@ def wrap(
 def accumulate(model: nn.Module, *, last: bool) -> Iterator[None]:
     """Surround forward and backward of a micro-batch: only the last one of a step sums over ranks.
 
-    Every rank has the same number of micro-batches a step.
+    Every rank has the same number of micro-batches per step.
     """
     if isinstance(model, DistributedDataParallel):
         if last:
@@ -155,11 +155,11 @@ def accumulate(model: nn.Module, *, last: bool) -> Iterator[None]:
 
 
 class Stop:
-    """Inside the block SIGTERM and Ctrl-C are noted instead of ending the process; a second Ctrl-C ends it.
+    """Inside the block SIGTERM and Ctrl-C set a flag instead of ending the process; a second Ctrl-C ends it.
 
-    Torchrun passes a signal on to every rank, which may be at different steps: stop when
-    `world.agree(stop.requested)`. It kills them 30 seconds later (its option --shutdown-timeout). Only in
-    the main thread.
+    Torchrun passes a signal on to every rank, and they may be at different steps: stop when
+    `world.agree(stop.requested)`. It kills them 30 seconds later (its option --shutdown-timeout). Works only
+    in the main thread.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ def _launched(environment: Mapping[str, str]) -> tuple[int, int, int]:
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:
-    """Choose this rank's device."""
+    """Return this rank's device."""
     count = torch.cuda.device_count()
     if wanted == "cpu" or (wanted == "auto" and count == 0):
         return torch.device("cpu")
@@ -221,19 +221,19 @@ def _device(wanted: str, local_rank: int) -> torch.device:
         raise ConfigError("run.device is cuda, but torch finds no CUDA device here; use cpu or auto")
     if local_rank >= count:
         raise ConfigError(
-            f"rank {local_rank} of this machine has no GPU of its own: {count} found; "
+            f"local rank {local_rank} has no GPU: this machine has {count}; "
             f"start torchrun with --nproc-per-node {count}"
         )
     return torch.device("cuda", local_rank)
 
 
 def _loopback() -> str:
-    """Return the name of the interface that is this machine alone."""
+    """Return the name of the loopback interface."""
     return next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "lo")
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
-    """Return the modules that are compiled, computed again and gathered one by one."""
+    """Return the modules that are compiled, recomputed and gathered one by one."""
     blocks = model.blocks
     assert isinstance(blocks, nn.ModuleList)
     return list(blocks)
@@ -247,25 +247,25 @@ def _ddp(model: nn.Module) -> DistributedDataParallel:
 
 
 def _sum(gradients: Tensor) -> Any:
-    """Sum gradients over ranks; DDP by itself would give the mean. Returns a future."""
+    """Sum gradients over ranks; DDP's default is the mean. Return a future."""
     work: Any = dist.all_reduce(gradients, dist.ReduceOp.SUM, async_op=True)
     return work.get_future().then(lambda done: done.value()[0])
 
 
 def _fsdp(model: nn.Module, blocks: list[nn.Module], world: World) -> None:
-    """Shard every block, and what is left of the model, over all ranks; sum gradients, in float32."""
+    """Shard every block, and the rest of the model, over all ranks; sum gradients in float32."""
     before = _shared(model)
     dtype = model.compute_dtype
     assert isinstance(dtype, torch.dtype)
     settings: dict[str, Any] = {
         "mesh": init_device_mesh(world.device.type, (world.size,)),
-        # Inputs are left alone: documents and positions are no activations.
+        # Inputs are not cast: documents and positions are not activations.
         "mp_policy": MixedPrecisionPolicy(
             param_dtype=None if dtype == torch.float32 else dtype,
             reduce_dtype=torch.float32,
             cast_forward_inputs=False,
         ),
-        # Also of the root, where FSDP's own choice is False: weights gathered for an evaluation would
+        # For the root too, where FSDP's default is False: weights gathered for an evaluation would
         # still be used after an average of weights was swapped in or out.
         "reshard_after_forward": True,
     }
@@ -273,15 +273,15 @@ def _fsdp(model: nn.Module, blocks: list[nn.Module], world: World) -> None:
         fully_shard(block, **settings)
     fully_shard(model, **settings)
     for module in model.modules():
-        if isinstance(module, FSDPModule):  # neither setting reaches the modules inside
+        if isinstance(module, FSDPModule):  # neither setting applies to inner modules
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
     if _shared(model) != before:
-        raise AssertionError(f"sharding has untied parameters that were one: {before - _shared(model)}")
+        raise AssertionError(f"sharding has untied shared parameters: {before - _shared(model)}")
 
 
 def _shared(model: nn.Module) -> set[tuple[str, ...]]:
-    """Return the names of parameters that are one."""
+    """Return the groups of names that share one parameter."""
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)

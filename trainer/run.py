@@ -1,4 +1,4 @@
-"""A training run: a folder of token shards and a configuration become checkpoints, metrics and a result."""
+"""A training run: token shards and a configuration become checkpoints, metrics and a result."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ _MOST_READ = 32  # times that a step may read a whole corpus: small ones are tri
 def train(
     corpus: str, folder: Path, config: Config, teller: Teller, branch: Branch | None = None
 ) -> dict[str, Any]:
-    """Train as configured on the token shards of `corpus`, into `folder`; give result.json's content.
+    """Train as configured on the token shards of `corpus`, into `folder`; return result.json's content.
 
-    Goes on from the latest checkpoint where the folder holds this run, and does nothing where it is finished.
-    With `branch` a new run begins from another's checkpoint: weights, moments, step. Ranks but the first
-    give {}. Raises ConfigError, DatasetError or CheckpointError for what a user can mend, StoppedError after
+    Resumes from the latest checkpoint if the folder holds this run, and does nothing if it is finished. With
+    `branch` a new run starts from another's checkpoint: weights, moments, step. Ranks other than the first
+    return {}. Raises ConfigError, DatasetError or CheckpointError for what a user can fix, StoppedError after
     SIGTERM or Ctrl-C.
     """
     collector.freeze_modules()
@@ -75,7 +75,7 @@ def train(
             _say_of_tokenizer(opened, teller)
         run = Run(folder, config, opened, order, world, teller)
         resumed = run.begin(branch)
-        if world.first:  # not before all could be made: what was wrong may be corrected in the same folder
+        if world.first:  # only after all could be made: the user may correct an error and use the same folder
             identity.write(folder, recorded, opened)
         result = run.go(resumed)
         if world.first:
@@ -87,7 +87,7 @@ def train(
 
 
 class Run:
-    """A run under way: what its steps change, and where it writes."""
+    """A run in progress: what its steps change, and where it writes."""
 
     def __init__(
         self, folder: Path, config: Config, opened: Tokens, order: Order, world: World, teller: Teller
@@ -110,7 +110,7 @@ class Run:
         settings = config.optimizer
         self.loop = Loop(
             wrapped,
-            # Ranks that hold the same gradients share Muon's work.
+            # Ranks with the same gradients share Muon's work.
             optim.build(self.bare, settings, world.device, dist.group.WORLD if kind == "ddp" else None),
             Guard(settings.clip, settings.outlier, settings.patience),
             Ema(self.bare, settings.ema) if settings.ema else None,
@@ -142,7 +142,7 @@ class Run:
             self._say(f"  {line}")
 
     def go(self, resumed: int | None) -> dict[str, Any]:
-        """Train from where the run stands, `resumed` as `begin` gave it, to its end."""
+        """Train from the present state to the end of the run; `resumed` is what `begin` returned."""
         exact = self.opened.lost.nothing  # else bits per byte would be too low
         bytes_per_token = metrics.bytes_per_token(self.opened.manifest) if exact else None
         steps, config = self.order.steps, self.config
@@ -151,7 +151,7 @@ class Run:
             self.line = stack.enter_context(
                 metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.teller)
             )
-            stack.enter_context(self.checkpoints)  # what is being written is finished, whatever happens
+            stack.enter_context(self.checkpoints)  # finish the checkpoint being written, whatever happens
             stop = stack.enter_context(parallel.Stop())
             stack.enter_context(collector.paused())
             loader = stack.enter_context(self.loader())
@@ -182,34 +182,34 @@ class Run:
         )
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
-        """Train one step; give what it did, and its share of the peak learning rates."""
+        """Train one step; return its result, and its share of the peak learning rates."""
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
         try:
             done = self.loop.step(batches, rate)
-        except RuntimeError as error:  # torch's OutOfMemoryError is one too
+        except RuntimeError as error:  # also torch's OutOfMemoryError
             if not _out_of_memory(error):
                 raise
             rows = max(len(batch.lengths) for batch in batches)
             raise ConfigError(
-                f"run.micro_batch = {self.config.run.micro_batch}: memory ran out with {rows:,} windows at "
+                f"run.micro_batch = {self.config.run.micro_batch}: out of memory with {rows:,} windows at "
                 f"once on a device; set it to {max(1, rows // 2):,} or less"
             ) from None
         self.step += 1
         return done, rate
 
     def begin(self, branch: Branch | None) -> int | None:
-        """Load the checkpoint that there is to go on from; give its step where it is this run's own."""
+        """Load the checkpoint to start from; return its step if it belongs to this run."""
         latest = self.checkpoints.latest()
         if latest is not None:
             self.load(self.checkpoints, latest)
-            self._say(f"goes on after step {latest:,}")
+            self._say(f"resumed after step {latest:,}")
         elif branch is not None:
             self.load(_checkpoints(branch.folder, self.config, self.world), branch.step)
-            self._say(f"begins from step {branch.step:,} of {branch.folder}")
+            self._say(f"starts from step {branch.step:,} of {branch.folder}")
         return latest
 
     def load(self, checkpoints: Checkpoints, step: int) -> None:
-        """Take the state after `step` steps; DatasetError where the data before it are not this run's."""
+        """Load the state after `step` steps; DatasetError if the data before it are not this run's."""
         tokens.check(checkpoints.fact(step, "fingerprint"), tokens.fingerprint(self.opened, self.order, step))
         checkpoints.load(step, self._state())
         self.step = step
@@ -226,9 +226,9 @@ class Run:
         return state if loop.ema is None else {**state, "ema": loop.ema}
 
     def _roll_back(self, done: Step) -> None:
-        """Take the weights of the last checkpoint before the bad steps; go on with the next data.
+        """Load the weights of the last checkpoint before the bad steps; continue with the next data.
 
-        Before the first checkpoint, norms that are finite but stay high are what is usual from now on.
+        Before the first checkpoint, norms that are finite but stay high are accepted as usual.
         """
         self.checkpoints.wait()
         steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
@@ -237,15 +237,18 @@ class Run:
             return
         if not steps:
             raise ConfigError(
-                f"the last {patience} steps up to {self.step:,} were left out, and "
-                "there is no checkpoint to go back to: lower optimizer.lr, or lengthen schedule.warmup"
+                f"the last {patience} steps up to {self.step:,} were skipped, and there is no "
+                "checkpoint to go back to: lower optimizer.lr, or lengthen schedule.warmup"
             )
-        # What was saved since the first bad step holds the weights that are to be got rid of.
+        # Checkpoints saved since the first bad step hold the suspect weights.
         latest = max((step for step in steps if step <= self.step - patience), default=steps[-1])
         self.checkpoints.load(latest, self._state())
         self.loop.guard.rolled_back()
         self.metrics.write("rollback", self.step, {"to": latest})
-        self._say(f"step {self.step:,}: back to the weights of step {latest:,}, on with the next data")
+        self._say(
+            f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
+            "continuing with new data"
+        )
 
     def _report(self, done: Step, rate: float, loader: Loader) -> None:
         length = self.order.phases[self.order.locate(self.step - 1)[0]].length
@@ -272,7 +275,7 @@ class Run:
         self.line.update(self.step, self.order.tokens(self.step), decision.loss, speed)
 
     def _evaluate(self, sample: evaluate.Sample) -> None:
-        """Score the validation documents with the weights, and with their average where there is one."""
+        """Score the validation documents with the weights, and with their average if there is one."""
         with self.throughput.excluded():
             self._score(sample, "evaluation")
             if self.loop.ema is not None:
@@ -287,19 +290,19 @@ class Run:
         self.line.evaluated(found.total.bits_per_byte, found.total.exact)
 
     def show(self) -> None:
-        """Go on from the configured prompt, for a look; several ranks do not."""
+        """Print a continuation of the configured prompt; only with one rank."""
         prompt = self.config.evaluate.prompt
         if not prompt or self.world.size > 1:
             return
         pieces = Tokenizer(identity.model(self.opened))
         sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)
         bos = self.opened.bos is not None
-        with torch.compiler.set_stance("force_eager"):  # each token has shapes of its own
+        with torch.compiler.set_stance("force_eager"):  # each token has its own shapes
             text = complete(self.bare, pieces, [prompt], sampling, bos)[0]
         self._say(f"\n{prompt}{text}\n")
 
     def loader(self) -> Loader:
-        """Open what gives this rank's micro-batches."""
+        """Open the loader of this rank's micro-batches."""
         data, world = self.config.data, self.world
         return Loader(
             self.opened,
@@ -323,7 +326,7 @@ class Run:
 
 
 def open_order(config: Config, opened: Tokens, world: World) -> Order:
-    """Make the order of windows; ConfigError for what cannot be read, or not be shared by the ranks."""
+    """Return the order of windows; ConfigError if it cannot be read, or not be divided among the ranks."""
     try:
         order = tokens.order(config, opened)
     except ValueError as error:
@@ -332,9 +335,9 @@ def open_order(config: Config, opened: Tokens, world: World) -> Order:
     for phase in order.phases:
         if phase.batch * phase.length > _MOST_READ * held:
             raise ConfigError(
-                f"data.batch = {phase.batch:,}: a step of so many windows of {phase.length:,} tokens would "
-                f"read the corpus, {held:,} tokens, more than {_MOST_READ} times; expected at most "
-                f"{max(1, _MOST_READ * held // phase.length):,}"
+                f"data.batch = {phase.batch:,}: one step of {phase.batch:,} windows of {phase.length:,} "
+                f"tokens would read the corpus, {held:,} tokens, more than {_MOST_READ} times; expected at "
+                f"most {max(1, _MOST_READ * held // phase.length):,}"
             )
         if phase.batch % world.size:
             raise ConfigError(
@@ -344,7 +347,7 @@ def open_order(config: Config, opened: Tokens, world: World) -> Order:
 
 
 def _say_of_tokenizer(opened: Tokens, teller: Teller) -> None:
-    """Say before the training what this tokenizer loses, and whether the model cannot be exported for it."""
+    """Report before the training what this tokenizer loses, and whether the model cannot be exported."""
     if not opened.lost.nothing:
         teller.say(f"{opened.lost}; bits per byte will be {TOO_LOW}", style="red")
     try:
@@ -370,7 +373,7 @@ def _compiled(config: Config, world: World) -> bool:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """True if torch could not allocate memory, on a GPU or in the host's memory."""
+    """Return whether torch could not allocate memory, on a GPU or on the host."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

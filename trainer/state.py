@@ -1,9 +1,9 @@
-"""What a checkpoint holds: modules, their optimizers and other parts as tensors by name, on disk and back.
+"""The content of a checkpoint: modules, optimizers and other parts as named tensors, saved and loaded.
 
 A state maps names to parts. A part is a module; a list of the optimizers of the state's module; an object
 with state_dict and load_state_dict; a tensor; or nested dicts of tensors. Loading changes parts in place,
-however they are sharded. Moments of optimizers are saved under their parameters' names, so that they belong
-to them on any number of ranks. Learning rates and other settings are not saved: the configuration has them.
+however they are sharded. Moments of optimizers are saved under their parameters' names, so that they match
+on any number of ranks. Learning rates and other settings are not saved; they come from the configuration.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trainer import contents
 
 
 class StateError(Signal):
-    """A checkpoint holds something else than the state it is loaded into; the message says what differs."""
+    """A checkpoint does not match the state it is loaded into; the message says how they differ."""
 
 
 def collect(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,17 +41,17 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def staged(content: Any) -> Any:
-    """Copy what `collect` gave to host memory, so that training may change the originals."""
+    """Copy the result of `collect` to host memory, so that training may change the originals."""
     copied = _copied(content)
     if torch.cuda.is_available():
-        torch.cuda.synchronize()  # the copies went into pinned memory, and were only ordered until here
+        torch.cuda.synchronize()  # the copies to pinned memory are asynchronous
     return copied
 
 
 def size(content: Any) -> int:
-    """Count the bytes of all tensors, over all ranks together."""
+    """Return the bytes of all tensors, over all ranks together."""
     if isinstance(content, Tensor):
-        return content.numel() * content.element_size()  # of a DTensor: of the whole
+        return content.numel() * content.element_size()  # for a DTensor: of the whole tensor
     if isinstance(content, Mapping):
         return sum(size(each) for each in content.values())
     return 0
@@ -62,7 +62,7 @@ def write(folder: Path, content: dict[str, Any], group: dist.ProcessGroup | None
     _expect_no_group()
     writer = FileSystemWriter(folder, sync_files=True)
     before = get_crc32_options()
-    set_crc32_options(False)  # three quarters of the time to write; Checkpoints has checksums of whole files
+    set_crc32_options(False)  # it takes 3/4 of the write time; Checkpoints has checksums of whole files
     try:
         save(content, storage_writer=writer, process_group=group, no_dist=group is None)
     finally:
@@ -70,10 +70,10 @@ def write(folder: Path, content: dict[str, Any], group: dist.ProcessGroup | None
 
 
 def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Load a folder into a state, in place; nothing that the folder holds can run code.
+    """Load a folder into a state, in place; nothing in the folder can run code.
 
-    Raises torch's CheckpointException, of a StateError where the folder holds something else, and
-    ContentsError for a table of contents that is none.
+    Raises torch's CheckpointException, from a StateError if the folder does not match, and ContentsError for
+    an invalid table of contents.
     """
     _expect_no_group()
     reader = _Reader(folder)
@@ -88,11 +88,11 @@ def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None
             _restore(part, content[name], _names(state))
         elif not isinstance(part, nn.Module) and hasattr(part, "load_state_dict"):
             part.load_state_dict(content[name])
-        # A module's own tensors, and plain ones, were read into where they are.
+        # A module's tensors and plain ones were loaded in place.
 
 
 class _Reader(FileSystemReader):
-    """Reads the table of contents as data; torch's own unpickles it, whatever it says."""
+    """Read the table of contents as data; torch's own reader would unpickle anything."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         found = contents.read(Path(self.path))
@@ -102,10 +102,10 @@ class _Reader(FileSystemReader):
 
 
 class _Planner(DefaultLoadPlanner):
-    """Refuses to load where names, shapes or dtypes differ; torch's own would convert dtypes in silence."""
+    """Refuse to load if names, shapes or dtypes differ; torch's own would convert dtypes silently."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Take a value that is no tensor; torch's own planner would unpickle anything."""
+        """Load a value that is not a tensor; torch's own planner would unpickle anything."""
         plain = io.BytesIO()
         torch.save(torch.load(value, weights_only=True), plain)
         plain.seek(0)
@@ -127,12 +127,12 @@ class _Planner(DefaultLoadPlanner):
         ]
         if wrong:
             more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise StateError(f"holds something else than this run's state: {'; '.join(wrong[:3])}{more}")
+            raise StateError(f"it differs from this run's state: {'; '.join(wrong[:3])}{more}")
         return super().create_local_plan()
 
 
 def _description(value: Any) -> str:
-    """Return what a value is, of memory or of a checkpoint's table of contents."""
+    """Describe a value in memory or in a checkpoint's table of contents."""
     match value:
         case None:
             return "nothing"
@@ -159,8 +159,8 @@ def _content(part: Any, state: Mapping[str, Any]) -> Any:
 
 
 def _once(module: nn.Module) -> dict[str, Any]:
-    """Return a module's parameters and buffers by name; one with two names (tied weights) by the first."""
-    content = module.state_dict()  # asked first: FSDP goes back to its shards
+    """Return a module's parameters and buffers by name; tied weights by the first of their names."""
+    content = module.state_dict()  # called first: FSDP returns to its shards
     first = {name for name, _ in module.named_parameters()}
     every = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     return {name: value for name, value in content.items() if name not in every - first}
@@ -174,15 +174,15 @@ def _optimizers(part: Any) -> bool:
 def _names(state: Mapping[str, Any]) -> dict[Tensor, str]:
     """Return the names of the parameters of a state's module."""
     modules = [part for part in state.values() if isinstance(part, nn.Module)]
-    assert len(modules) == 1, "optimizers are saved and loaded beside the module whose parameters they change"
+    assert len(modules) == 1, "optimizers are saved and loaded together with the module that they train"
     return {parameter: name for name, parameter in modules[0].named_parameters()}
 
 
 def _prepare(optimizers: Sequence[Optimizer], *, begun: bool) -> None:
-    """Let optimizers have moments to load into, or none where the checkpoint has none.
+    """Let optimizers create moments to load into, or remove them if the checkpoint has none.
 
-    Only an optimizer knows the shapes and shards of its moments, and it makes them in its first step: here
-    one with gradients of zero, at a learning rate of zero. Whatever it changes is loaded after it.
+    Only an optimizer knows the shapes and shards of its moments, and it creates them in its first step: here
+    one with zero gradients at a learning rate of zero. Everything that it changes is loaded afterwards.
     """
     for optimizer in optimizers:
         if not begun:
@@ -202,14 +202,14 @@ def _prepare(optimizers: Sequence[Optimizer], *, begun: bool) -> None:
 def _restore(
     optimizers: Sequence[Optimizer], content: Mapping[str, Any], names: Mapping[Tensor, str]
 ) -> None:
-    """Give optimizers the values that are no tensors; the tensors were read into where they are."""
+    """Set the values of optimizers that are not tensors; the tensors were loaded in place."""
     for optimizer in optimizers:
         for parameter, values in optimizer.state.items():
             values.update(content[names[parameter]])
 
 
 def _copied(content: Any) -> Any:
-    """Copy nested tensors to host memory, anything else within it."""
+    """Return a copy of nested tensors in host memory, and of all other values."""
     if isinstance(content, Tensor):
         return content.detach().to("cpu", copy=True, non_blocking=True)
     if isinstance(content, Mapping):
@@ -218,5 +218,5 @@ def _copied(content: Any) -> Any:
 
 
 def _expect_no_group() -> None:
-    """Silence torch's warning that a single process is a single process."""
+    """Silence torch's warning about a single process."""
     warnings.filterwarnings("ignore", "torch.distributed is disabled")

@@ -1,7 +1,7 @@
-"""How fast a run is: tokens a second, and the share of the device's peak that they make use of.
+"""The speed of a run: tokens per second, and the share of the device's peak that they use.
 
-The clock is the wall's: waiting for data, logging and the optimizer count. Evaluation and what a checkpoint
-stops the run for do not (`Throughput.excluded`), nor do the first steps of the whole run's rate.
+Time is wall time: waiting for data, logging and the optimizer count. Evaluation and pauses for checkpoints
+do not count (`Throughput.excluded`), nor do the first steps in the rate of the whole run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CONVENTION = (
     "wall clock with data wait, logging and optimizer; without evaluation and checkpoint stalls; "
     "recomputation never counts; mfu counts attended keys, mfu_full whole windows"
 )
-"""What the numbers mean, to print and store beside them."""
+"""The meaning of the numbers, to print and store with them."""
 
 PEAKS = {
     "B200": 2250e12,  # HGX B200 datasheet: 36 PFLOP/s of 8, sparse
@@ -47,14 +47,14 @@ PEAKS = {
     "MI300X": 1307.4e12,  # AMD Instinct MI300X datasheet
     "MI325X": 1307.4e12,  # AMD Instinct MI325X datasheet
 }
-"""Dense bfloat16 products, FLOP/s, by the words of the device's name; half of what is given as sparse."""
+"""Dense bfloat16 products, FLOP/s, by the words of the device's name; half of the figure if stated sparse."""
 
 HALF_PEAKS = {
     "V100": 125e12,  # V100 datasheet, SXM2
     "V100 PCIE": 112e12,  # V100 datasheet, PCIe
     "T4": 65e12,  # T4 datasheet
 }
-"""Devices whose tensor cores know float16 but not bfloat16."""
+"""Devices whose tensor cores support float16 but not bfloat16."""
 
 _OTHERWISE = {"MIG", "GRID", "LAPTOP", "MAX", "D", "TI", "SUPER"}  # a part of a device, or another device
 
@@ -62,7 +62,7 @@ _OTHERWISE = {"MIG", "GRID", "LAPTOP", "MAX", "D", "TI", "SUPER"}  # a part of a
 def peak(device: str, dtype: str) -> float | None:
     """Return the FLOP/s of dense products that the maker states for a device of this name, in this dtype.
 
-    None where it is not known, for float32 too: better no share of the peak than one of another device's.
+    None if it is not known, and for float32: no share of the peak is better than that of another device.
     """
     words = set(re.split(r"[^A-Z0-9]+", device.upper()))
     known = {"bfloat16": PEAKS, "float16": PEAKS | HALF_PEAKS}.get(dtype, {})
@@ -74,11 +74,11 @@ def peak(device: str, dtype: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The speed of some steps. `tokens_per_second` is that of all devices together, the rest of each.
+    """The speed of some steps. `tokens_per_second` is for all devices together, other numbers per device.
 
-    `tflops` counts attended keys, as does `mfu`; `mfu_full` counts whole windows, as most projects publish.
-    Both are None for a device whose peak is not known. `waited` is the share of the time
-    that was spent waiting for data.
+    `tflops` and `mfu` count attended keys; `mfu_full` counts whole windows, as most projects publish. The
+    two shares are None for a device whose peak is not known. `waited` is the share of the time spent waiting
+    for data.
     """
 
     steps: int
@@ -102,10 +102,10 @@ class _Sums:
 
 
 class Throughput:
-    """Adds up steps by the wall clock; gives the rate since it was last asked, and that of the whole run.
+    """Sum up steps by wall time; return the rate since the last request, and that of the whole run.
 
-    `device` is its name as the driver gives it, `dtype` that of the products, `devices` how many there are.
-    `settle` waits until the devices have done what they were given, before time that does not count.
+    `device` is its name as the driver reports it, `dtype` that of the products, `devices` their number.
+    `settle` waits until the devices have finished their work, before time that does not count.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Throughput:
 
     @contextmanager
     def excluded(self) -> Iterator[None]:
-        """Leave out the time of what is done inside: evaluation, and what a checkpoint stops the run for."""
+        """Exclude the time spent inside the block: evaluation, and pauses for a checkpoint."""
         self._settle()
         begin = self._clock()
         try:
@@ -151,12 +151,12 @@ class Throughput:
             self._last += self._clock() - begin
 
     def recent(self) -> Rate:
-        """Return the rate of the steps since this was last asked."""
+        """Return the rate of the steps since the last call."""
         sums, self._recent = self._recent, _Sums()
         return self._rate(sums)
 
     def whole(self) -> Rate:
-        """Return the rate of all steps but the first `warmup`, while kernels compile and caches fill."""
+        """Return the rate of all steps after the first `warmup`, in which kernels compile and caches fill."""
         return self._rate(self._whole)
 
     def _rate(self, sums: _Sums) -> Rate:

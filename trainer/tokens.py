@@ -24,8 +24,8 @@ from trainer.order import fingerprint as counts_fingerprint
 FOLDER = "tokens"  # below a build's output folder
 KINDS = ("tokens16", "tokens32")
 HOLD_OUT = (
-    "set shard.validation to the share of the corpus to hold out and build again, or train without evaluation: "
-    "evaluate.documents = 0"
+    "set shard.validation to the share of the corpus to hold out and build again, or train without "
+    "evaluation: evaluate.documents = 0"
 )
 
 _MEANINGS = {
@@ -146,7 +146,7 @@ def _stream(file: File) -> str:
     return f"{file.language}/{file.source}" + (f" x{file.repeats}" if file.repeats else "")
 
 
-_LEAST = 2 * SMALLEST  # of a default weight: above what a mixture refuses, because rounding may lower it
+_LEAST = 2 * SMALLEST  # of a default weight: raising many small weights lowers every share
 _EMPTY = np.empty(0, np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Judged tasks, printed for a person: a table for each, and what it allows to say."""
+"""Print judged tasks: a table for each, and its verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.scaling.emergence.verdict import Ability
 
 
 def render_abilities(abilities: Sequence[Ability], console: Console, scale: str) -> None:
-    """Print each task's numbers, size by size, and what they allow to say."""
+    """Print each task's numbers, size by size, and its verdict with remarks."""
     for ability in abilities:
         console.print(f"{ability.task}: {facts(ability)}", markup=False, soft_wrap=True)
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -1,4 +1,4 @@
-"""Show fits to a person: tables in the terminal, with what is not known said in words."""
+"""Print fits on the terminal: tables, and in words what is not known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def show(result: TableFit, console: Console) -> None:
 
 
 def span(found: Interval) -> str:
-    """Write an interval, an open side as such."""
+    """Return an interval as text; an open side has no limit."""
     lower = "no limit" if found.lower is None else f"{found.lower:.4g}"
     upper = "no limit" if found.upper is None else f"{found.upper:.4g}"
     return f"{lower} to {upper}"

@@ -1,4 +1,4 @@
-"""The rows of a training step, printed for a person."""
+"""Print the rows of a training step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.trace import Row
 
 
 def render_order(rows: Sequence[Row], console: Console) -> None:
-    """Print rows as a table, a line for each document; the beginning of its id is enough to show it."""
+    """Print rows as a table, one line per document; the first digits of its id are enough for `show`."""
     shown = table("stream", "row", "epoch", "tokens", "of", "document")
     for made in rows:
         for number, passage in enumerate(made.passages):

@@ -1,4 +1,4 @@
-"""A study's plan for a person, before it begins, and what came of it, when it ends."""
+"""Print a study's plan before it starts, and its outcome when it ends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trainer.scaling.rates import checked, floor
 from trainer.scaling.study import Outcome
 
 
-def render(plan: Plan, cost: Estimate, told: Expectation, console: Console) -> None:
-    """Print sizes, budgets, epochs, cost, and how well exponents would be known."""
+def render(plan: Plan, cost: Estimate, expected: Expectation, console: Console) -> None:
+    """Print sizes, budgets, epochs, cost, and the expected precision of exponents."""
     length = plan.study.train.data.length
     table = Table(title=f"sizes; N: parameters in products; batch: windows of {length:,} tokens")
     for head in ("model", "N", "tokens", "steps", "batch", "lr", "decay", "tok/s"):
@@ -33,54 +33,55 @@ def render(plan: Plan, cost: Estimate, told: Expectation, console: Console) -> N
             _short(cost.rates[size.name]),
         )
     console.print(table)
-    for line in lines(plan, cost, told):
+    for line in lines(plan, cost, expected):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def lines(plan: Plan, cost: Estimate, told: Expectation) -> list[str]:
-    """Return the rest of the plan in words."""
+def lines(plan: Plan, cost: Estimate, expected: Expectation) -> list[str]:
+    """Return the rest of the plan as lines of text."""
     cells, checked = plan.cells(), plan.cells(plan.checks)
     found = [
-        f"{len(cells)} cells off {len(plan.trunks)} trunks, {len(checked)} more to check the learning rate; "
-        f"predicted before trained: {', '.join(cell.name for cell in plan.last)}"
+        f"{len(cells)} models (cells) from {len(plan.trunks)} training runs (trunks), and {len(checked)} to "
+        f"check the learning rate; predicted before training: {', '.join(cell.name for cell in plan.last)}"
     ]
     for corpus, held in plan.held.items():
         own = [cell for cell in cells if cell.trunk.corpus == corpus]
         epochs = sorted({round(cell.tokens / cell.unique, 2) for cell in own})
-        more = "every cell reads fresh tokens" if epochs == [1.0] else f"cells read {_list(epochs)} epochs"
+        more = "no cell repeats data" if epochs == [1.0] else f"epochs of the cells: {_list(epochs)}"
         found.append(f"{corpus}: {held:,} tokens; {more}")
         short = [cell for cell in own if not cell.trunk.unique and cell.tokens > held]
         if short:
             found.append(
-                f"  the corpus is too small for {len(short)} main cells: they repeat it up to "
+                f"  the corpus is too small for {len(short)} main cells, which repeat it up to "
                 f"{max(cell.tokens for cell in short) / held:.1f} times"
             )
     found.append(
-        f"{cost.tokens:,} tokens, {cost.flops:.3g} FLOPs: {_time(cost.seconds)} of one device, about "
-        f"{_time(cost.wall)} on {cost.devices}, by a rate of a few steps"
+        f"{cost.tokens:,} tokens, {cost.flops:.3g} FLOPs: {_time(cost.seconds)} on one device, about "
+        f"{_time(cost.wall)} on {cost.devices}, estimated from a few steps"
         + (f"; price {cost.price:,.2f}" if plan.study.price else "")
     )
-    if told.why:
-        return [*found, f"what a fit will tell: nothing: {told.why}"]
+    if expected.why:
+        return [*found, f"expected precision of a fit: none: {expected.why}"]
     found.append(
-        f"what a fit will tell, if the noise of ln loss is {told.noise:g} ({told.law} law, {told.runs} runs):"
+        f"expected precision of a fit of the {expected.law} law to {expected.runs} runs, if the noise of "
+        f"ln loss is {expected.noise:g}:"
     )
-    return found + [f"  {name}: {_told(each)}" for name, each in told.ranges.items()]
+    return found + [f"  {name}: {_precision(each)}" for name, each in expected.ranges.items()]
 
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
-    """Print the learning-rate check, the noise floor, and predictions beside what was measured."""
+    """Print the learning-rate check, the noise between seeds, and predictions with measured losses."""
     noise, differences = floor(done.rows)
     found = checked(done.rows, done.checks)
     said = [
         f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {differences} differences)"
     ]
     shown = [str(found)] if found else []
-    for line in (*shown, *(said if differences else []), *_foretold(done)):
+    for line in (*shown, *(said if differences else []), *_predictions(done)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _foretold(done: Outcome) -> list[str]:
+def _predictions(done: Outcome) -> list[str]:
     found = []
     for each in done.predictions:
         measured = next((row["loss"] for row in done.rows if row["run"] == each["cell"]), None)
@@ -94,13 +95,13 @@ def _foretold(done: Outcome) -> list[str]:
     return found
 
 
-def _told(found: Range) -> str:
+def _precision(found: Range) -> str:
     if found.lower is None or found.upper is None:
         lower = "no limit" if found.lower is None else f"{found.lower:.3g}"
         upper = "no limit" if found.upper is None else f"{found.upper:.3g}"
-        return f"{found.truth:.3g} would be given as {lower} to {upper}: not determined"
+        return f"{found.truth:.3g}: not determined (simulated fits: {lower} to {upper})"
     half = (found.upper - found.lower) / 2
-    return f"{found.truth:.3g} would be found between {found.lower:.3g} and {found.upper:.3g} (± {half:.2g})"
+    return f"{found.truth:.3g} ± {half:.2g} (simulated fits: {found.lower:.3g} to {found.upper:.3g})"
 
 
 def _list(values: list[float]) -> str:

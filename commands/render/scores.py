@@ -1,4 +1,4 @@
-"""What the trainer's numbers look like on a terminal."""
+"""Print the trainer's scores on the terminal."""
 
 from __future__ import annotations
 

@@ -215,9 +215,9 @@ def test_a_read_that_fails_or_brings_other_bytes_is_tried_again(
     ("trouble", "attempts", "message"),
     [
         (OSError("reset"), ATTEMPTS, f"gs://a/b: 1000 bytes from 5 on .* in {ATTEMPTS} .*: OSError: reset"),
-        (b"short", ATTEMPTS, "came as 5 bytes; does the server answer to ranges"),
+        (b"short", ATTEMPTS, "received 5 bytes; does the server support range requests"),
         (b"x" * 1000, ATTEMPTS, "XXH3 is [0-9a-f]{16}, the manifest says"),
-        (FileNotFoundError("b"), 1, "gs://a/b: b: the manifest names this file; put it back"),
+        (FileNotFoundError("b"), 1, "gs://a/b: b: the manifest names this file; restore it"),
         (PermissionError("no"), 1, "gs://a/b: no"),
     ],
 )

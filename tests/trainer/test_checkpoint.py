@@ -104,7 +104,7 @@ def test_a_finished_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
     held = Checkpoints(tmp_path)
     save(held, 1)
     held.save(1, small(2), {})
-    with pytest.raises(CheckpointError, match="step already; remove it"):
+    with pytest.raises(CheckpointError, match="step already exists; remove it"):
         held.wait()
     assert loaded(held, 1) == 1
 
@@ -113,8 +113,8 @@ def test_a_finished_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
-        (lambda path: os.truncate(path, path.stat().st_size - 1), r"has [\d,]+ bytes, not [\d,]+"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-9] + bytes(9)), "has checksum .* not"),
+        (lambda path: os.truncate(path, path.stat().st_size - 1), r"has [\d,]+ bytes, expected [\d,]+"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9] + bytes(9)), "has checksum .* expected"),
         (Path.unlink, "is missing"),
     ],
 )
@@ -124,11 +124,11 @@ def test_damage_is_found_and_an_earlier_checkpoint_named(
     held = Checkpoints(tmp_path, 3)
     save(held, 10, 20, 30)
     damage(held.path(20) / name)
-    with pytest.raises(CheckpointError, match=rf"0000000020: damaged: {name} {what}.* go on from step 10$"):
+    with pytest.raises(CheckpointError, match=rf"0000000020: damaged: {name} {what}.* resume from step 10$"):
         loaded(held, 20)
     assert loaded(held, 10) == 10
     damage(held.path(10) / name)
-    with pytest.raises(CheckpointError, match="begin anew: there is no earlier one"):
+    with pytest.raises(CheckpointError, match="start again: there is no earlier one"):
         loaded(held, 10)
 
 
@@ -192,7 +192,7 @@ def test_a_checkpoint_refers_to_its_own_files_alone(tmp_path: Path, where: str) 
     for place in known.storage_data.values():
         place.relative_path = where
     forge(held, 1, ".metadata", pickle.dumps(known))
-    with pytest.raises(CheckpointError, match=r"refers to '.*', outside of the checkpoint"):
+    with pytest.raises(CheckpointError, match=r"refers to '.*', outside the checkpoint"):
         loaded(held, 1)
 
 
@@ -226,16 +226,16 @@ def test_damaged_facts_are_found(tmp_path: Path, content: str) -> None:
     save(held, 1, 2)
     (held.path(2) / "facts.json").write_text(content)
     assert held.latest() == 2
-    with pytest.raises(CheckpointError, match=r"0000000002: damaged: facts.json .* go on from step 1$"):
+    with pytest.raises(CheckpointError, match=r"0000000002: damaged: facts.json .* resume from step 1$"):
         held.facts(2)
 
 
 def test_a_step_without_checkpoint_is_refused_with_those_there_are(tmp_path: Path) -> None:
     held = Checkpoints(tmp_path, 2)
-    with pytest.raises(CheckpointError, match="no checkpoint of step 3; there are: none"):
+    with pytest.raises(CheckpointError, match="no checkpoint of step 3; existing ones: none"):
         held.facts(3)
     save(held, 1, 2)
-    with pytest.raises(CheckpointError, match="no checkpoint of step 3; there are: 1, 2"):
+    with pytest.raises(CheckpointError, match="no checkpoint of step 3; existing ones: 1, 2"):
         loaded(held, 3)
 
 
@@ -265,7 +265,7 @@ def test_a_write_that_fails_is_told_and_loses_nothing(tmp_path: Path) -> None:
     save(held, 1)
     with Limited(3000):
         held.save(2, small(2), {})
-        with pytest.raises(CheckpointError, match=r"02: not written: .* as they were: 1$"):
+        with pytest.raises(CheckpointError, match=r"02: not written: .* unchanged: 1$"):
             held.save(3, small(3), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0000000001"]
     assert loaded(held, 1) == 1
@@ -278,7 +278,7 @@ def test_a_full_disk_is_told_before_it_is_filled(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(4083))
     held = Checkpoints(tmp_path)
     held.save(1, small(1), {})
-    with pytest.raises(CheckpointError, match="not written: it takes 4,084 bytes; 4,083 bytes are free"):
+    with pytest.raises(CheckpointError, match="not written: it needs 4,084 bytes; 4,083 bytes are free"):
         held.wait()
 
 
@@ -332,9 +332,9 @@ def test_what_fails_on_one_rank_is_told_on_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"{", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         *((text, "lists no files with lengths and checksums") for text in (b"[]", b"3", b"{}")),
         *(
             (b'{"files": {"__0_0.distcp": %s}}' % text, "lists no files with lengths and checksums")
@@ -346,7 +346,7 @@ def test_a_damaged_list_of_a_checkpoints_files_is_told(tmp_path: Path, content: 
     held = Checkpoints(tmp_path)
     save(held, 1, 2)
     (held.path(2) / "facts.json").write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"damaged: facts.json {said}.*remove this folder to begin"):
+    with pytest.raises(CheckpointError, match=rf"damaged: facts.json {said}.*remove this folder to start"):
         held.load(2, small(0))
 
 

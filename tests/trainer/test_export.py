@@ -209,7 +209,7 @@ def test_a_tokenizer_that_changes_text_is_named() -> None:
         byte_fallback=True,
         minloglevel=2,
     )
-    with pytest.raises(ConfigError, match="a normalisation of its own, a blank put in front, extra blanks"):
+    with pytest.raises(ConfigError, match="its own normalisation, a leading blank, extra blanks"):
         convert(Tokenizer(written.getvalue()), bos=False)
 
 

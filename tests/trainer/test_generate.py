@@ -200,7 +200,7 @@ def test_bfloat16_generates() -> None:
     ("prompts", "settings", "message"),
     [
         ([[5], []], {}, "prompt 1 is empty"),
-        ([[5, 40]], {}, "a prompt: id 40 is not one of the model's 0 to 39"),
+        ([[5, 40]], {}, "a prompt: id 40 is outside the model's range, 0 to 39"),
         ([[5]], {"bias": {-3: 1.0}}, "sampling.bias: id -3"),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_cache_smaller_than_the_tokens_warns_and_gives_the_same(
     write(memory, shards)
     write(tmp_path / "local", shards)
     limit = 64 * max(length for _, _, length in places(memory))
-    with pytest.warns(UserWarning, match=r"windows come from everywhere, so batches will be fetched again"):
+    with pytest.warns(UserWarning, match=r"batches will be fetched repeatedly"):
         found = read(memory, tmp_path / "cache", cache_gb=limit / 2**30)
     assert found == read(str(tmp_path / "local"), tmp_path / "none")
     assert max(ranges.values()) > 1
@@ -154,7 +154,7 @@ def test_a_remote_file_that_is_damaged_never_reaches_the_cache(
     for kept in (tmp_path / "cache").iterdir():
         assert xxhash.xxh3_64_hexdigest(kept.read_bytes()) == kept.name.split("-")[0]
     store.rm_file(path)
-    with pytest.raises(DatasetError, match=r"the manifest names this file; put it back"):
+    with pytest.raises(DatasetError, match=r"the manifest names this file; restore it"):
         read(memory, tmp_path / "cache")
 
 
@@ -182,7 +182,7 @@ def test_after_a_failure_the_batch_is_asked_for_again(
     with Loader(opened, Order(tokens.streams(opened), PHASES, 5), cache=str(tmp_path / "cache")) as loader:
         with monkeypatch.context() as broken:
             broken.setattr(files, "read_range", lambda *_: b"")
-            with pytest.raises(DatasetError, match="came as 0 bytes"):
+            with pytest.raises(DatasetError, match="received 0 bytes"):
                 next(loader.steps(0, STEPS))
         assert [content(batches) for batches in loader.steps(0, STEPS)] == local
 
@@ -301,5 +301,5 @@ def test_a_server_without_ranges_is_named(
     monkeypatch.setattr(cache_module, "DELAY", 0.001)
     url, serving = server
     serving.ranged = False
-    with pytest.raises(DatasetError, match=rf"{url}/.*\.arrow: .* does the server answer to ranges"):
+    with pytest.raises(DatasetError, match=rf"{url}/.*\.arrow: .* does the server support range requests"):
         read(url, tmp_path / "cache")

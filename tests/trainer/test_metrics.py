@@ -120,8 +120,8 @@ def test_a_dashboard_that_is_not_installed_costs_a_line(
     with open_metrics(tmp_path, ("tensorboard", "wandb"), None, {}, notes.append) as opened:
         opened.write("train", 1, {"loss": 2.0})
     assert notes == [
-        "tensorboard is not installed: numbers go to metrics.jsonl alone (pip install tensorboard)",
-        "wandb is not installed: numbers go to metrics.jsonl alone (pip install wandb)",
+        "tensorboard is not installed: numbers go only to metrics.jsonl (pip install tensorboard)",
+        "wandb is not installed: numbers go only to metrics.jsonl (pip install wandb)",
     ]
     assert without_time(tmp_path / "metrics.jsonl") == [{"kind": "train", "step": 1, "loss": 2.0}]
 
@@ -271,6 +271,6 @@ def test_a_full_disk_is_told_with_what_to_do_and_closing_does_not_fail_again(tmp
     journal = Journal(tmp_path / "m.jsonl")
     journal.close()
     with Path("/dev/full").open("ab", buffering=0) as journal._file:
-        with pytest.raises(ConfigError, match=r"not written after step 2: No space left.*make room"):
+        with pytest.raises(ConfigError, match=r"not written after step 2: No space left.*free disk space"):
             journal.write("train", 2, {"loss": 2.0})
         journal.close()

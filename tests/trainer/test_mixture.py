@@ -109,7 +109,7 @@ def test_weights_need_no_particular_sum() -> None:
 
 @pytest.mark.parametrize("wrong", [[], [0, 0], [1, -1], [1, float("nan")], [float("inf")]])
 def test_wrong_weights_are_refused(wrong: list[float]) -> None:
-    with pytest.raises(ValueError, match="expected numbers from 0 on"):
+    with pytest.raises(ValueError, match="expected numbers of 0 or more"):
         mixture(wrong, 1)
 
 

@@ -237,7 +237,7 @@ def test_a_cache_that_is_too_small_says_so(model: Transformer) -> None:
     cache = Cache(model.shape, ROWS, 8, "cpu", torch.float32)
     tokens, documents, _ = example()
     model.hidden(tokens[:, :6], cache=cache)
-    with pytest.raises(ValueError, match="cache of 8 tokens a row: 6 are taken and 3 more"):
+    with pytest.raises(ValueError, match="cache holds 8 tokens per row: 6 are used and 3 more"):
         model.hidden(tokens[:, :3], cache=cache)
     with pytest.raises(ValueError, match="either documents or a cache"):
         model.hidden(tokens, documents, cache)

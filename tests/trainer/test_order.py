@@ -286,13 +286,13 @@ def test_a_slice_for_a_rank_that_is_none_is_refused() -> None:
     ("streams", "phases", "chunk", "message"),
     [
         ([stream("tr", 9)], [], None, "no phase"),
-        ([stream("tr", 9), stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 1)], None, "a name of its own"),
+        ([stream("tr", 9), stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 1)], None, "have the same name"),
         ([stream("tr", 9, -1)], [Phase(1, {"tr": 1}, 4, 1)], None, "a batch of -1 tokens"),
         ([stream("tr", 1)], [Phase(1, {"tr": 1}, 4, 1)], None, "'tr' has 1 tokens"),
         ([stream("tr", 9)], [Phase(1, {"az": 1}, 4, 1)], None, "no stream 'az'; there are tr"),
         ([stream("tr", 9)], [Phase(1, {"tr": 1}, 0, 1)], 4, "must be at least 1"),
         ([stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 0)], None, "must be at least 1"),
-        ([stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 1)], 6, "windows of 4 tokens do not fill a chunk of 6"),
+        ([stream("tr", 9)], [Phase(1, {"tr": 1}, 4, 1)], 6, "windows of 4 tokens do not divide a chunk of 6"),
         ([stream("tr", 9)], [Phase(1, {"tr": 0}, 4, 1)], None, "at least one above 0"),
     ],
 )

@@ -311,7 +311,10 @@ def test_ranks_are_wrapped_as_configured() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "rank", "gpus", "message"),
-    [("cuda", 0, 0, "finds no CUDA device"), ("auto", 4, 4, "rank 4 .* 4 found; .* --nproc-per-node 4")],
+    [
+        ("cuda", 0, 0, "finds no CUDA device"),
+        ("auto", 4, 4, "rank 4 .* machine has 4; .* --nproc-per-node 4"),
+    ],
 )
 def test_a_device_that_is_not_there_is_refused(
     monkeypatch: pytest.MonkeyPatch, wanted: str, rank: int, gpus: int, message: str

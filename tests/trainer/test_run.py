@@ -288,7 +288,7 @@ def test_a_branch_goes_on_from_its_trunk_with_a_schedule_of_its_own(
 
 
 def test_another_run_does_not_go_on_in_a_runs_folder(whole: Path, corpus: str) -> None:
-    with pytest.raises(ConfigError, match=r"data\.length was 16, is 8.*name another folder"):
+    with pytest.raises(ConfigError, match=r"data\.length was 16, is 8.*choose another --output"):
         train(corpus, whole, made(**{"data.length": 8}))
 
 
@@ -315,9 +315,9 @@ def test_a_corpus_without_its_tokenizer_is_named(corpus: str, tmp_path: Path) ->
 
 def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with pytest.raises(ConfigError, match="heads must fill the width"):
+    with pytest.raises(ConfigError, match="head dimension must divide the width"):
         train(corpus, folder, made(**{"model.width": 40}))
-    with pytest.raises(CheckpointError, match="no checkpoint of step 5; there are: 8, 12"):
+    with pytest.raises(CheckpointError, match="no checkpoint of step 5; existing ones: 8, 12"):
         train(corpus, folder, branch=Branch(whole, 5))
     assert not folder.exists()
 
@@ -345,7 +345,7 @@ def test_a_folder_that_takes_no_files_is_named(
     with pytest.raises(ConfigError, match=r"run: cannot be written to: Permission denied; name another"):
         train(corpus, tmp_path / "run")
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         train(corpus, tmp_path / "file")
 
 
@@ -380,10 +380,10 @@ def test_a_damaged_record_of_a_run_is_named(
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     (folder / name).write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(ConfigError, match=rf"{name} .*bring the file back, or name another folder"):
+    with pytest.raises(ConfigError, match=rf"{name} .*restore the file, or name another folder"):
         train(corpus, folder)
     if name == "run.json":
-        with pytest.raises(ConfigError, match=rf"{name} .*bring the file back, or name another folder"):
+        with pytest.raises(ConfigError, match=rf"{name} .*restore the file, or name another folder"):
             trained.open(folder)
 
 
@@ -402,7 +402,7 @@ def test_memory_that_runs_out_ends_the_run_with_the_key_to_change(
 
     monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(
-        ConfigError, match=r"run\.micro_batch = 0: memory ran out with 8 windows .* set it to 4"
+        ConfigError, match=r"run\.micro_batch = 0: out of memory with 8 windows .* set it to 4"
     ):
         train(corpus, tmp_path / "run")
 
@@ -417,7 +417,7 @@ def test_a_damaged_line_of_a_runs_metrics_is_named_and_left_out_where_a_run_goes
     shutil.copytree(whole, folder)
     logged = (folder / metrics.FILE).read_bytes()
     (folder / metrics.FILE).write_bytes(line.encode(errors="surrogateescape") + b"\n" + logged)
-    with pytest.raises(ConfigError, match=r"metrics\.jsonl, line 1: no kind and step"):
+    with pytest.raises(ConfigError, match=r"metrics\.jsonl, line 1: has no kind and step"):
         metrics.read(folder / metrics.FILE)
     (folder / "result.json").unlink()
     train(corpus, folder)

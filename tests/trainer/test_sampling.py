@@ -127,9 +127,12 @@ def test_numbers_hang_on_seed_prompt_and_how_often_it_came_before() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "beam", "temperature": 0.7}, 'temperature: only for method = "sample", but it is "beam"'),
+        (
+            {"method": "beam", "temperature": 0.7},
+            'temperature: only for method = "sample", but method is "beam"',
+        ),
         ({"method": "greedy", "top_p": 0.9, "top_k": 5}, 'top_k and top_p: only for method = "sample"'),
-        ({"beams": 4}, 'beams: only for method = "beam", but it is "sample"'),
+        ({"beams": 4}, 'beams: only for method = "beam", but method is "sample"'),
         ({"method": "beam", "alpha": 0.5}, 'alpha: only for method = "contrastive"'),
         ({"temperature": 0.0}, "temperature = 0.0"),
         ({"top_p": 1.5}, "top_p = 1.5"),

@@ -96,7 +96,7 @@ def test_a_rate_is_a_share_that_rises_once_and_falls_once(
 
 
 def test_a_warmup_that_reaches_into_the_decay_is_refused() -> None:
-    with pytest.raises(ConfigError, match="warmup of 900 tokens reaches into the decay"):
+    with pytest.raises(ConfigError, match="warmup of 900 tokens overlaps the decay"):
         rates(WSD, 1000, warmup=900)
 
 

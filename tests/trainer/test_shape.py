@@ -47,7 +47,7 @@ def test_the_vocabulary_is_padded_to_a_multiple_of_128(vocabulary: int, rows: in
     ("model", "message"),
     [
         (Model(width=200), r"model\.width = 200, model\.head = 64"),
-        (Model(width=192, kv_heads=2), r"model\.kv_heads = 2: expected a divisor of the 3 heads"),
+        (Model(width=192, kv_heads=2), r"model\.kv_heads = 2: expected a divisor of the number of heads, 3"),
         (Model(width=99, head=9), r"model\.head = 9: expected an even number"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a table of runs says about a law: fits, intervals, rivals, three approaches, held-out checks."""
+"""The analysis of a table of runs: fits, intervals, rival laws, three approaches, held-out checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.scaling.table import Columns, Finding, load
 from trainer.scaling.uncertainty import LEVEL, RESAMPLES, Bootstrap, Profile, around, bootstrap, profile
 
 HELD_OUT = 0.2
-"""The share of runs, the largest, that the check leaves out and predicts."""
+"""The share of runs, the largest ones, that the check holds out and predicts."""
 BASE = ("a", "b", "e", "alpha", "beta")
 
 
@@ -28,8 +28,9 @@ BASE = ("a", "b", "e", "alpha", "beta")
 class HeldOut:
     """The largest runs predicted from the rest: how many, how far beyond, how wrong, how often inside.
 
-    `nominal` is what the intervals promise, `possible` the most that so few earlier misses can support,
-    `coverage` what was found, `half_width` the median relative half-width, `error` the median relative error.
+    `nominal` is the intervals' level, `possible` the highest level that so few earlier errors can support,
+    `coverage` the share found inside, `half_width` the median relative half-width, `error` the median
+    relative error.
     """
 
     by: str
@@ -49,7 +50,7 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What runs say about one loss column; `fits` are the law first, then its rivals on the same runs."""
+    """The analysis of one loss column; `fits` has the law first, then its rivals on the same runs."""
 
     loss: str
     runs: int
@@ -85,7 +86,7 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class TableFit:
-    """The analysis of every loss column of a table, and what its checks found."""
+    """The analysis of every loss column of a table, and the findings of its checks."""
 
     path: str
     findings: tuple[Finding, ...]
@@ -108,7 +109,7 @@ def fit_table(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> TableFit:
-    """Fit every loss column of a table, by the richest law that its columns allow or the one named.
+    """Fit every loss column of a table, by the named law or the richest that its columns allow.
 
     RunsError if the table is refused.
     """
@@ -118,7 +119,7 @@ def fit_table(
         chosen = choose(law, runs)
         absurd, expected = diverged(chosen, runs)
         findings += [
-            Finding("warn", "diverged", f"row {row + 1} is left out of the fit: {why}")
+            Finding("warn", "diverged", f"row {row + 1} is excluded from the fit: {why}")
             for row, why in zip(np.flatnonzero(absurd), reasons(name, runs, absurd, expected), strict=True)
         ]
         analyses.append(analyse(name, runs.take(~absurd), chosen, objective, resamples, seed))
@@ -126,7 +127,7 @@ def fit_table(
 
 
 def choose(name: str, runs: Runs) -> Law:
-    """Find a law by name, or the richest that the runs' columns allow; RunsError if there is none."""
+    """Return a law by name, or the richest that the runs' columns allow; RunsError if there is none."""
     if name:
         if name not in LAWS:
             raise RunsError(f"law {name!r} is unknown; expected one of {', '.join(LAWS)}")
@@ -140,7 +141,7 @@ def choose(name: str, runs: Runs) -> Law:
         return LAWS["data"]
     if "params" in runs.columns:
         return LAWS["size"]
-    raise RunsError("neither a parameter nor a token column is named: expected at least one")
+    raise RunsError("neither a parameter nor a token column is named: name at least one")
 
 
 def repeated(runs: Runs) -> Any:
@@ -149,7 +150,7 @@ def repeated(runs: Runs) -> Any:
 
 
 def repeats(tokens: Any, unique: Any) -> Any:
-    """Return where tokens are more than the unique ones, numbers or arrays; a few at the end do not count."""
+    """Return whether tokens exceed unique tokens (numbers or arrays) by more than a few at the end."""
     return tokens > 1.001 * unique
 
 
@@ -172,7 +173,7 @@ def analyse(name: str, runs: Runs, law: Law, objective: Objective, resamples: in
     profiles = tuple(profile(first, runs, p, around(first, draws, p)) for p in free)
     surface = fits.get("single-epoch base", fits.get("chinchilla", first))
     two_sided = {"alpha", "b"} <= surface.parameters.keys()
-    # data seen again is worth less, so a budget's runs compare only where all saw fresh data
+    # repeated data are worth less, so a budget's runs are comparable only if all saw fresh data
     approaches = side_by_side(runs.take(~repeated(runs)), surface) if two_sided else ()
     held_out = tuple(
         _held_out(law, runs, objective, by) for by in ("compute", *law.columns) if by != "unique"
@@ -201,7 +202,7 @@ def _held_out(law: Law, runs: Runs, objective: Objective, by: str) -> HeldOut | 
     inner, outer = runs.take(below), runs.take(~below)
     try:
         asked = predict(fit(law, inner, objective, descents=24), inner, outer, by)
-    except RunsError:  # too few runs for a check of the check: no statement is better than a loose one
+    except RunsError:  # too few runs to check the intervals: no statement is better than a weak one
         return None
     return HeldOut(
         by=by,
@@ -230,11 +231,11 @@ def _remarks(first: Fit, draws: Bootstrap, runs: Runs) -> list[str]:
             beyond = "" if shown is None else f" {shown:.3g}"
             out.append(f"{label} is not determined: the data set no limit {side}{beyond}")
     out += [
-        f"{name} ran to the end of its range: its term is not needed, or the law is wrong"
+        f"{name} reached its bound: its term is not needed, or the law is wrong"
         for name in first.certificate.at_bound
     ]
     if len(first.certificate.basins) > 1:
-        out.append(f"{len(first.certificate.basins)} minima lie within 5 % of the lowest objective")
+        out.append(f"{len(first.certificate.basins)} minima are within 5 % of the lowest objective")
     for column in ("params", "tokens"):
         if column in first.law.columns:
             decades = float(np.ptp(np.log10(runs.columns[column])))
@@ -245,5 +246,5 @@ def _remarks(first: Fit, draws: Bootstrap, runs: Runs) -> list[str]:
         if np.ptp(logs["params"]) > 0 and np.ptp(logs["tokens"]) > 0:
             together = float(np.corrcoef(logs["params"], logs["tokens"])[0, 1])
             if abs(together) > 0.95:
-                out.append(f"ln N and ln D correlate at {together:.2f}: their terms cannot be told apart")
+                out.append(f"ln N and ln D correlate at {together:.2f}: their terms cannot be separated")
     return out

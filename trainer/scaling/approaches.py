@@ -1,4 +1,4 @@
-"""Chinchilla's three ways to the compute-optimal size, side by side, with the known bias of the second."""
+"""Chinchilla's three approaches to the compute-optimal size, with the known bias of the second."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trainer.scaling.laws import Floats
 from trainer.scaling.runs import Runs
 
 SIZES = 4
-"""The fewest sizes of one budget through which a parabola is drawn."""
+"""The fewest sizes of one budget to which a parabola is fitted."""
 SAME_BUDGET = 0.12
-"""Runs whose ln compute differs by less than this lie on one isoFLOP curve."""
+"""Runs whose ln compute differs by less than this belong to one isoFLOP curve."""
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """N* = N_0·C^a and D* = D_0·C^b by one approach from `budgets` points; `why` if it gave nothing."""
+    """N* = N_0·C^a and D* = D_0·C^b by one approach from `budgets` points; `why` if it has no result."""
 
     approach: int
     a: float
@@ -31,7 +31,7 @@ class Frontier:
     why: str = ""
 
     def optimum(self, compute: float) -> tuple[float, float]:
-        """Return the parameters and the tokens that are best for a compute in FLOPs."""
+        """Return the parameters and the tokens that are optimal for a compute in FLOPs."""
         return float(np.exp(self.log_n + self.a * np.log(compute))), float(
             np.exp(self.log_d + self.b * np.log(compute))
         )
@@ -61,17 +61,17 @@ def _nothing(approach: int, why: str) -> Frontier:
 
 
 def power(compute: Floats, values: Floats, weights: Floats | None = None) -> tuple[float, float]:
-    """Regress ln values on ln compute: (intercept, exponent)."""
+    """Regress ln values on ln compute; return (intercept, exponent)."""
     slope, intercept = np.polyfit(np.log(compute), np.log(values), 1, w=weights)
     return float(intercept), float(slope)
 
 
 def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
-    """Regress the size and tokens of the lowest of all training curves on compute (Hoffmann et al., 3.1).
+    """Regress size and tokens of the lowest of all training curves on compute (Hoffmann et al., 3.1).
 
-    A curve joins the rows of one group in ln compute; budgets lie on a logarithmic grid and count
-    where the winner is neither the smallest nor the largest size on offer. Each curve's learning rate should
-    have ended where it is read: checkpoints of a longer schedule bias the answer.
+    A curve joins the rows of one group in ln compute; budgets are on a logarithmic grid and count if the
+    lowest curve is of neither the smallest nor the largest available size. Each curve's learning rate should
+    have ended where it is read: checkpoints of a longer schedule bias the result.
     """
     compute = runs.compute()
     curves = []
@@ -95,7 +95,7 @@ def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
         lowest[better], size[better], tokens[better] = loss[better], own, np.exp(seen[better])
         smallest = np.where(inside, np.minimum(smallest, own), smallest)
         largest = np.where(inside, np.maximum(largest, own), largest)
-    # where the smallest or largest size on offer wins, the best one may lie beyond it
+    # if the smallest or largest available size is best, the optimum may be beyond it
     sure = (size > smallest) & (size < largest)
     if len(np.unique(size[sure])) < 3:
         return _nothing(1, "fewer than 3 sizes win against both a smaller and a larger one: give more sizes")
@@ -105,10 +105,10 @@ def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
 
 
 def vertices(compute: Floats, params: Floats, tokens: Floats, loss: Floats) -> tuple[list[Vertex], int]:
-    """Fit a parabola in ln N to each budget: the accepted lowest points, and how many budgets were refused.
+    """Fit a parabola in ln N to each budget; return the accepted vertices, and how many were refused.
 
-    Accepted are at least SIZES sizes, an upward parabola, lowest points strictly inside, in ln N
-    and in ln D.
+    Accepted budgets have at least SIZES sizes, an upward parabola, and a vertex strictly inside, in ln N and
+    in ln D.
     """
     order = np.argsort(compute)
     gaps = np.diff(np.log(compute[order])) > SAME_BUDGET
@@ -149,10 +149,10 @@ def vertices(compute: Floats, params: Floats, tokens: Floats, loss: Floats) -> t
 
 
 def approach_2(runs: Runs) -> Frontier:
-    """Regress the isoFLOP curves' lowest points on compute (Hoffmann et al., 3.2), by 1/error²."""
+    """Regress the vertices of isoFLOP curves on compute (Hoffmann et al., 3.2), weighted by 1/error²."""
     found, refused = vertices(runs.compute(), runs.columns["params"], runs.columns["tokens"], runs.loss)
     if len(found) < 2:
-        why = f"needs two budgets of {SIZES} sizes around their best: {len(found)} usable, {refused} not"
+        why = f"needs two budgets of {SIZES} sizes around their optimum: {len(found)} usable, {refused} not"
         return _nothing(2, why)
     compute = np.array([v.compute for v in found])
     error = np.array([v.error for v in found])
@@ -178,12 +178,13 @@ def side_by_side(runs: Runs, fitted: Fit) -> tuple[Frontier, Frontier, Frontier]
 
 
 def parabola_bias(alpha: float, beta: float, half_width: float, sizes: int, off_centre: float = 0.0) -> float:
-    """Give ln(N of a noise-free isoFLOP parabola's vertex) − ln N*: approach 2's bias, which no run removes.
+    """Return ln(N at a noise-free isoFLOP parabola's vertex) − ln N*: the bias of approach 2 without noise.
 
-    The surface has exponents alpha, beta; `sizes` lie evenly over ±half_width in ln N, their middle
+    The surface has exponents alpha, beta; `sizes` are spaced evenly over ±half_width in ln N, their middle
     `off_centre` from the optimum. Along a budget the loss is E + K·(beta e^(−alpha w) + alpha e^(beta w))
-    with w = ln N/N*: neither the budget nor A, B, E matter, so the shift is one constant (arXiv 2603.22339).
-    With even points x and odd moments zero, the parabola's vertex is the ratio of two projections.
+    with w = ln N/N*: it depends neither on the budget nor on A, B, E, so the shift is one constant (arXiv
+    2603.22339). With even points x and odd moments zero, the parabola's vertex is the ratio of two
+    projections.
     """
     x = np.linspace(-half_width, half_width, sizes)
     w = x + off_centre

@@ -1,4 +1,4 @@
-"""One unit of a study's work: train a part of a trunk, or a cell and its scores; here, or in a process."""
+"""One unit of a study: train a part of a trunk, or train and score a cell; in this process or another."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from trainer.scaling.revision import revision
 from trainer.shape import Shape, flops
 
 DONE = "done.json"
-"""In a unit's folder when all of it is there: what it was made from, and a cell's line of the table."""
+"""In the folder of a finished unit: its fingerprint, and a cell's row of the table."""
 DOCUMENTS = "documents.jsonl"
 """In a cell's folder: the bits of every validation document, to compare models in pairs."""
 RUNS = "runs"
 
 
 class _Done(BaseModel):
-    """What a finished unit's folder says."""
+    """The fields of a finished unit's DONE file."""
 
     made_from: str
     row: dict[str, Any] | None
@@ -38,10 +38,10 @@ class _Done(BaseModel):
 
 @dataclass(frozen=True)
 class Unit:
-    """A training run of the study in a folder of its own, as it is handed to a process.
+    """A training run of the study in its own folder, in the form that is passed to a process.
 
-    It begins after `branch` = (folder, step), another unit's last step. `facts` of a cell go to its line; a
-    part of a trunk has none and is not scored. Folders are below `output`, corpora whole paths.
+    It starts after `branch` = (folder, step), another unit's last step. `facts` of a cell are copied to its
+    row; a part of a trunk has none and is not scored. Folders are below `output`, corpora are whole paths.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Unit:
 
     @property
     def fingerprint(self) -> str:
-        """Name what it is made from: everything but where and how often things are kept."""
+        """Return a hash of what it is made from: everything except where and how often it is saved."""
         made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
         for key in ("cache", "cache_gb"):
             made["data"].pop(key)
@@ -69,17 +69,17 @@ class Unit:
 
     @property
     def done(self) -> bool:
-        """Return whether it is finished, and was made from what is asked for."""
+        """Return whether it is finished, with the same fingerprint."""
         held = records.read(self.path, DONE, _Done)
         return held is not None and held["made_from"] == self.fingerprint
 
     def row(self) -> dict[str, Any] | None:
-        """Return a finished cell's line of the table."""
+        """Return a finished cell's row of the table."""
         held = records.read(self.path, DONE, _Done) if self.done else None
         return None if held is None else held["row"]
 
     def dump(self) -> str:
-        """Write it as JSON, for a process."""
+        """Return it as JSON, for a process."""
         return json.dumps({**vars(self), "config": self.config.model_dump(mode="json")})
 
 
@@ -97,10 +97,10 @@ def read(text: str) -> Unit:
 
 
 def units(study: Study, trunk: Trunk, held: int) -> list[Unit]:
-    """List the units of a trunk in an order in which each finds what it branches from.
+    """Return the units of a trunk in an order in which each follows the unit that it branches from.
 
-    The trunk is trained in parts, from one branch point to the next: so each ends with a checkpoint exactly
-    there, and cells may be trained while the trunk goes on.
+    The trunk is trained in parts, from one branch point to the next. So each part ends with a checkpoint
+    exactly there, and cells may be trained while the trunk continues.
     """
     made: list[Unit] = []
     before: tuple[str, int] | None = None
@@ -114,7 +114,7 @@ def units(study: Study, trunk: Trunk, held: int) -> list[Unit]:
 
 
 def part(cell: Cell) -> str:
-    """Name the part of its trunk that a cell branches from."""
+    """Return the name of the part of its trunk that a cell branches from."""
     return f"{cell.trunk.name}-trunk-{cell.branch}"
 
 
@@ -140,7 +140,7 @@ def _unit(
 
 
 def configured(study: Study, trunk: Trunk, steps: int, *, cooled: bool) -> Config:
-    """Return the configuration of a run of so many steps: of a cell with its decay, of a trunk with none."""
+    """Return the configuration of a run of this many steps: of a cell with decay, of a trunk without."""
     train, size = study.train, trunk.size
     tokens = steps * size.batch * train.data.length
     schedule = {"warmup": size.warmup / tokens if size.warmup < tokens else 1.0}
@@ -154,7 +154,7 @@ def configured(study: Study, trunk: Trunk, steps: int, *, cooled: bool) -> Confi
         "data": train.data.model_copy(update={"batch": size.batch, "tokens": tokens, "unique": trunk.unique}),
         "optimizer": train.optimizer.model_copy(update=rates),
         "schedule": train.schedule.model_copy(update=schedule if cooled else {**schedule, "decay": 0.0}),
-        # Cells are scored on the documents of one corpus, whichever they are trained on.
+        # All cells are scored on the documents of one corpus, whichever they are trained on.
         "evaluate": train.evaluate.model_copy(update={"documents": 0, "prompt": ""}),
         "checkpoint": train.checkpoint.model_copy(update={"keep": 1, "keep_every": 0}),
     }
@@ -162,7 +162,7 @@ def configured(study: Study, trunk: Trunk, steps: int, *, cooled: bool) -> Confi
 
 
 def _facts(study: Study, cell: Cell) -> dict[str, Any]:
-    """Say of a cell what is known before it is trained."""
+    """Return what is known of a cell before it is trained."""
     trunk, size = cell.trunk, cell.trunk.size
     return {
         "run": cell.name,
@@ -185,7 +185,7 @@ def _facts(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def work(unit: Unit, teller: Teller) -> None:
-    """Train a unit, score it if it is a cell, and say that it is done. Raises what `run.train` raises."""
+    """Train a unit, score it if it is a cell, and mark it as done. Raises what `run.train` raises."""
     from trainer import run
 
     branch = None
@@ -198,7 +198,7 @@ def work(unit: Unit, teller: Teller) -> None:
 
 
 def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    """Make a cell's line of the table; AssertionError where what was read does not add up."""
+    """Return a cell's row of the table; AssertionError if the numbers read do not add up."""
     data = unit.config.data
     tokens = result["tokens"]
     assert tokens == result["steps"] * data.batch * data.length, (unit.name, tokens, result["steps"])
@@ -243,9 +243,9 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
 
 
 def _spent(unit: Unit) -> tuple[float, float]:
-    """Return the seconds of all steps that made the cell, its trunk's too, and the operations done in them.
+    """Return the seconds of all steps that made the cell, including its trunk's, and their FLOPs.
 
-    Operations count attended keys, as the metrics do; six digits of them do not depend on the clock.
+    FLOPs count attended keys, as the metrics do; six digits of them do not depend on the clock.
     """
     seconds = operations = 0.0
     folder: Path | None = unit.path
@@ -260,7 +260,7 @@ def _spent(unit: Unit) -> tuple[float, float]:
 
 
 def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, Any]], str]:
-    """Score a trained cell on the validation documents of the study: scores by name, the list's digest."""
+    """Score a trained cell on the study's validation documents: scores by name, and the list's digest."""
     import torch
 
     from trainer import evaluate, tokens, trained
@@ -279,12 +279,12 @@ def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, 
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Write what is no number, the standard error of one document, as null."""
+    """Return values with null for what is not a number, such as the standard error of one document."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 class _Log(Silent):
-    """A teller of a process without a terminal: its lines go to the log that is its stderr."""
+    """A teller of a process without a terminal: its lines go to stderr, which is its log."""
 
     def say(self, text: str, style: str = "") -> None:
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""A scaling study in one TOML file: what its keys are, what they mean, which values they take."""
+"""The configuration of a scaling study, read from one TOML file: its keys, their meaning, their values."""
 
 from __future__ import annotations
 
@@ -13,53 +13,55 @@ from trainer.config import Config, Positive
 
 
 class Sizes(Section):
-    """Models from smallest to largest, as even in ln N as their widths allow."""
+    """Model sizes from smallest to largest, spaced as evenly in ln N as widths allow."""
 
-    smallest: int = Field(10_000_000, ge=1, description="Parameters in products of the smallest model.")
-    largest: int = Field(80_000_000, ge=1, description="Of the largest.")
-    count: int = Field(4, ge=1, description="How many sizes.")
-    aspect: Positive = Field(64.0, description="Width over depth, about.")
+    smallest: int = Field(
+        10_000_000, ge=1, description="N of the smallest model: weights of matrix products."
+    )
+    largest: int = Field(80_000_000, ge=1, description="N of the largest model.")
+    count: int = Field(4, ge=1, description="Number of sizes.")
+    aspect: Positive = Field(64.0, description="Approximate ratio of width to depth.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Sizes:
         if (self.count > 1) != (self.largest > self.smallest):
             raise ValueError(
-                f"sizes: {self.count} from {self.smallest:,} to {self.largest:,}: give two or more a range, "
-                "one the same number twice"
+                f"sizes: {self.count} from {self.smallest:,} to {self.largest:,}: several sizes need a "
+                "range, one size the same number twice"
             )
         return self
 
 
 class Budgets(Section):
-    """How many tokens models are trained on: `per_parameter` × each multiple × N."""
+    """Training tokens of the models: `per_parameter` × each multiple × N."""
 
-    per_parameter: Positive = Field(20.0, description="Tokens a parameter at multiple 1.")
+    per_parameter: Positive = Field(20.0, description="Tokens per parameter at multiple 1.")
     multiples: tuple[Positive, ...] = Field((0.5, 1.0, 2.0, 4.0), min_length=1)
 
 
 class Seeds(Section):
-    """How many seeds: of the weights' beginning and of the order of the windows."""
+    """Number of seeds; a seed sets the initial weights and the order of windows."""
 
-    smallest: int = Field(3, ge=1, description="At the smallest size: the noise floor comes from them.")
-    others: int = Field(1, ge=1, description="At the other sizes.")
+    smallest: int = Field(3, ge=1, description="Seeds of the smallest size; they measure the seed noise.")
+    others: int = Field(1, ge=1, description="Seeds of the other sizes.")
 
 
 class Repetition(Section):
-    """The same budgets read as several epochs of a part of the corpus."""
+    """The same budgets, read as several epochs of a part of the corpus."""
 
-    epochs: tuple[int, ...] = Field((), description="Such as [2, 4, 8, 16]; the main cells are the 1.")
-    sizes: int = Field(1, ge=1, description="At so many of the smallest sizes.")
-    multiples: tuple[Positive, ...] = Field((), description="Budgets; all of them unless named.")
+    epochs: tuple[int, ...] = Field((), description="Epochs, such as [2, 4, 8, 16]; main cells have 1.")
+    sizes: int = Field(1, ge=1, description="Number of sizes, from the smallest.")
+    multiples: tuple[Positive, ...] = Field((), description="Multiples; all of tokens.multiples unless set.")
 
     @model_validator(mode="after")
     def _several(self) -> Repetition:
         if min(self.epochs, default=2) < 2:
-            raise ValueError("repetition.epochs: expected whole numbers from 2 on")
+            raise ValueError("repetition.epochs: expected whole numbers of 2 or more")
         return self
 
 
 class Reference(Section):
-    """The point at which [train]'s batch, learning rates and weight decay hold."""
+    """The point at which [train]'s batch, learning rates and weight decay are valid."""
 
     parameters: int = Field(ge=1, description="N.")
     width: int = Field(ge=1)
@@ -67,7 +69,7 @@ class Reference(Section):
 
 
 class Expected(Section):
-    """What to simulate before anything is trained, for an estimate of what the fit will be able to tell."""
+    """The law to simulate before training, to estimate the precision of the fit."""
 
     E: Positive = Field(1.8172, description="This and the next four: Besiroglu et al., arXiv 2404.10102.")
     A: Positive = 482.01
@@ -79,22 +81,22 @@ class Expected(Section):
 
 
 class Study(Section):
-    """A family of models, trained to say how loss falls with parameters, data and epochs."""
+    """A family of models, trained to measure how loss depends on parameters, data and epochs."""
 
-    output: str = Field(description="Folder of the study.")
+    output: str = Field(description="Output folder of the study.")
     corpora: dict[str, str] = Field(min_length=1, description="Name and token shards of each corpus.")
-    validation: str = Field("", description="The corpus whose held-out documents score all; the first one.")
+    validation: str = Field("", description="Corpus for the validation of all models; default: the first.")
     check: tuple[Positive, ...] = Field(
-        (0.5, 2.0), description="Multiples of the learning rate tried at the smallest size; empty: none."
+        (0.5, 2.0), description="Learning rate multiples tested at the smallest size; empty: no test."
     )
-    price: float = Field(0.0, ge=0.0, description="Of an hour of one device, for the plan.")
+    price: float = Field(0.0, ge=0.0, description="Price of one device hour, for the plan.")
     sizes: Sizes = Sizes()
     tokens: Budgets = Budgets()
     seeds: Seeds = Seeds()
     repetition: Repetition = Repetition()
     reference: Reference | None = None
     expected: Expected = Expected()
-    train: Config = Field(Config(), description="What all runs share, as in `derlem train --preset FILE`.")
+    train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
 
     @model_validator(mode="after")
     def _usable(self) -> Study:
@@ -103,23 +105,25 @@ class Study(Section):
             raise ValueError(f"validation = {self.validation!r}: expected one of the corpora {known}")
         for name in self.corpora:
             if not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"corpora.{name}: a name has letters, digits, - and _ only: folders bear it")
+                raise ValueError(f"corpora.{name}: names folders, so use only letters, digits, - and _")
         if self.train.schedule.name != "wsd" or not 0 < self.train.schedule.decay < 1:
-            raise ValueError("train.schedule: a study branches off trunks: name = wsd, and a decay in (0, 1)")
+            raise ValueError(
+                "train.schedule: a study needs name = wsd and a decay in (0, 1), for its branches"
+            )
         if self.train.optimizer.name not in ("muon", "adamw"):
             raise ValueError(
                 f"train.optimizer.name = {self.train.optimizer.name}: rules for other sizes are published "
-                "for muon and adamw"
+                "only for muon and adamw"
             )
         if self.train.data.phases or self.train.data.unique is not None or not self.train.evaluate.documents:
             raise ValueError(
-                "train: data.phases and data.unique stay empty, the study sets what is read; "
-                "evaluate.documents is 1 or more"
+                "train: leave data.phases and data.unique empty, the study sets what is read; "
+                "set evaluate.documents to 1 or more"
             )
         if self.train.data.rehydrate and self.repetition.epochs:
-            raise ValueError("repetition.epochs: subsets of a corpus that is rehydrated are not defined")
+            raise ValueError("repetition.epochs: subsets of a rehydrated corpus are not defined")
         if self.repetition.sizes > self.sizes.count:
-            raise ValueError(f"repetition.sizes: there are {self.sizes.count} sizes")
+            raise ValueError(f"repetition.sizes: expected at most sizes.count = {self.sizes.count}")
         if set(self.repetition.multiples) - set(self.tokens.multiples):
             raise ValueError("repetition.multiples: expected some of tokens.multiples, to compare with")
         return self
@@ -131,7 +135,7 @@ class Study(Section):
 
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Study:
-    """Read a study; local folders in it are as seen from its file. ConfigError names what is wrong."""
+    """Read a study; local folders in it are relative to its file. ConfigError names what is wrong."""
     try:
         data = settings.read(path, overrides)
     except FileNotFoundError:

@@ -34,7 +34,7 @@ class Sizes(Protocol):
 
 @dataclass(frozen=True)
 class Convention:
-    """How a paper counts: parameters of a shape, and training operations per token at a window's length."""
+    """A paper's way to count: parameters of a shape, and training FLOPs per token at a window length."""
 
     name: str
     source: str
@@ -44,7 +44,7 @@ class Convention:
 
 def _chinchilla_flops(s: Sizes, length: int) -> float:
     # forward, per token of a sequence of `length`: matrices, lookups as products with one-hot rows,
-    # attention's scores and values, three operations a score for its softmax; backward costs twice as much
+    # attention's scores and values, three FLOPs per score for its softmax; backward costs twice as much
     matrices = 2 * s.non_embedding_parameters + 4 * s.vocabulary * s.width
     attention = s.layers * s.heads * length * (4 * s.head + 3)
     return 3.0 * (matrices + attention)
@@ -73,7 +73,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "porian",
-            "Porian et al. 2024: matrices with the output layer, attention left out",
+            "Porian et al. 2024: matrices with the output layer, without attention",
             lambda s: s.matmul_parameters,
             lambda s, length: 6.0 * s.matmul_parameters,
         ),

@@ -1,8 +1,8 @@
-"""Find the minimum of a law's objective: many starts at once by damped Gauss–Newton, then a polish.
+"""Minimise a law's objective: many starts at once by damped Gauss–Newton, then a polish by Newton.
 
 Hoffmann et al. averaged their objective and so stopped early (Besiroglu et al. 2024, arXiv 2404.10102): at a
-value of 1e-3 scipy's relative tolerance is an absolute one. Here the objective is the sum, divided by delta²,
-with analytic derivatives, in centred logarithms.
+value of 1e-3 scipy's relative tolerance acts as an absolute one. Here the objective is the sum, divided by
+delta², with analytic derivatives, in centred logarithms.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ import numpy as np
 from trainer.scaling.laws import Floats, Law, Logs
 
 CHUNK = 1 << 21
-"""Numbers of one working array: more starts than fill it are taken in turns."""
+"""Largest number of elements of a working array: more starts are processed in turns."""
 STUCK = 1e10
 """Damping at which a step is too small to matter."""
 STEPS = 200
-"""The most Newton steps of a polish."""
+"""Largest number of Newton steps of a polish."""
 NUDGE = 1e-4
-"""Half the distance, in units of uncertainty, over which the gradient's change is its curvature."""
+"""Half the distance, in units of uncertainty, for differences of the gradient (its curvature)."""
 WIDEST = 10.0
-"""The most that a parameter changes over one unit of uncertainty: what the data leave open has no unit."""
+"""Largest change of a parameter per unit of uncertainty: undetermined parameters have no finite unit."""
 DAMPINGS = np.append(1e-12, np.geomspace(1e-6, 1e6, 17))
-"""What is added to the curvature, from a whole step to a short one straight down."""
+"""Values added to the curvature, from a whole Newton step to a short gradient step."""
 LONGER = np.array([2.0, 4.0, 8.0, 16.0, 64.0])
-"""Multiples of Newton's step: towards a bound at infinity, such as E = 0, a single one goes one e-fold."""
+"""Multiples of Newton's step: towards a bound at infinity, such as E = 0, one step gains only one e-fold."""
 
 
 @dataclass(frozen=True)
 class Objective:
     """What is minimised: Σ penalty(residual), residual = prediction − observation.
 
-    `space` "log": of ln loss, Huber's penalty with `delta` (Hoffmann et al. 2022 take 1e-3). "loss": of the
+    `space` "log": of ln loss, Huber's penalty with `delta` (Hoffmann et al. 2022 use 1e-3). "loss": of the
     loss itself; with an infinite `delta` these are plain squares. `overestimate` multiplies the penalty where
-    the law lies above a run: more than 1 pulls the fit to the lower edge, as badly tuned runs lie above it.
+    the law is above a run: more than 1 pulls the fit to the lower edge, because badly tuned runs are above
+    it.
     """
 
     space: str = "log"
@@ -45,11 +46,11 @@ class Objective:
 
     @property
     def scale(self) -> float:
-        """Return what the objective is divided by, so that its size is about the number of runs."""
+        """Return the divisor of the objective, so that its size is about the number of runs."""
         return self.delta**2 if np.isfinite(self.delta) else 1e-4
 
     def describe(self) -> str:
-        """Say it in words, for tables."""
+        """Return a description for tables."""
         penalty = f"Huber, delta {self.delta:g}" if np.isfinite(self.delta) else "half squares"
         lower = f", overestimates times {self.overestimate:g}" if self.overestimate != 1 else ""
         return f"sum of {penalty}{lower}, residuals of {'ln loss' if self.space == 'log' else 'loss'}"
@@ -61,7 +62,7 @@ SQUARES = Objective("loss", float("inf"))
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A law, runs with centred logarithms, an objective, and which parameters are held at which value."""
+    """A law, runs with centred logarithms, an objective, and the values of parameters that are fixed."""
 
     law: Law
     logs: Logs
@@ -69,15 +70,15 @@ class Problem:
     objective: Objective
     centres: Mapping[str, float]
     held: Mapping[str, float]
-    """Values in the runs' own units; they apply to every start."""
+    """Fixed values in the runs' own units; they apply to every start."""
 
     @property
     def free(self) -> Floats:
-        """Return 1 for a parameter that is fitted and 0 for one that is held [p]."""
+        """Return 1 for a parameter that is fitted and 0 for one that is fixed [p]."""
         return np.array([name not in self.held for name in self.law.parameters], dtype=float)
 
     def centred(self, theta: Floats) -> Floats:
-        """Put held values in and go from the columns' own units to centred ones, inside the bounds."""
+        """Set fixed values and convert from the columns' own units to centred ones, inside the bounds."""
         theta = np.array(np.atleast_2d(theta), dtype=float)
         for name, value in self.held.items():
             theta[:, self.law.index(name)] = value
@@ -86,7 +87,7 @@ class Problem:
         return np.where(self.free > 0, np.clip(theta, lower, upper), theta)
 
     def raw(self, theta: Floats) -> Floats:
-        """Go back to the columns' own units."""
+        """Convert back to the columns' own units."""
         return self.law.rescale(theta, {column: -shift for column, shift in self.centres.items()})
 
     def values(self, theta: Floats, weights: Floats) -> Floats:
@@ -116,7 +117,7 @@ class Problem:
             weights = weights * np.where(residual > 0, self.objective.overestimate, 1.0)
         size, delta = np.abs(residual), self.objective.delta
         inside = np.minimum(size, delta)
-        # the quadratic that touches Huber's penalty at the residual and lies above it everywhere
+        # the quadratic that touches Huber's penalty at the residual and is above it everywhere
         stiff = weights * (inside / np.maximum(size, 1e-300)) / self.objective.scale
         stiff = np.where(size <= delta, weights / self.objective.scale, stiff)
         value = (weights * (inside * (size - inside / 2))).sum(axis=1) / self.objective.scale
@@ -125,7 +126,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Descents:
-    """Where descents ended: centred parameters [m, p], scaled objective [m], which were at rest [m]."""
+    """The ends of descents: centred parameters [m, p], scaled objective [m], whether each converged [m]."""
 
     theta: Floats
     value: Floats
@@ -135,11 +136,11 @@ class Descents:
 def descend(
     problem: Problem, starts: Floats, weights: Floats, steps: int = 200, rest: float = 1e-9
 ) -> Descents:
-    """Go down from centred starts [m, p], each with its weights ([1, n] for all alike, or [m, n]).
+    """Descend from centred starts [m, p], each with its weights ([1, n] for all, or [m, n]).
 
     Each step solves the damped Gauss–Newton system with Huber's weights, which never overshoots the
-    penalty's curvature; it is taken only if the objective falls. A descent rests when its last steps gained
-    less than `rest` of its value, or when not even a tiny step gains anything.
+    penalty's curvature; it is taken only if the objective falls. A descent has converged when its last steps
+    gained less than `rest` of its value, or when not even a tiny step gains anything.
     """
     count = len(starts)
     weights = np.broadcast_to(weights, (count, weights.shape[1]))
@@ -190,15 +191,16 @@ def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest
 
 
 def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, float]:
-    """Bring one centred estimate [p] to rest, inside the bounds: where it ends, and the objective there.
+    """Converge from one centred estimate [p], inside the bounds; return the end and its objective.
 
-    Newton's steps, with the curvature of the gradient itself, by differences: Gauss–Newton's has none of the
-    bends of the law, nor of Huber's penalty beyond delta. Of all dampings of a step the best is taken, so
-    that a kink or a saddle costs steps, not the end. It ends where no step gains anything, or after STEPS.
+    Newton's steps, with the curvature of the gradient itself, by differences: Gauss–Newton's matrix contains
+    neither the curvature of the law nor that of Huber's penalty beyond delta. The best of all dampings of a
+    step is taken, so a kink or a saddle costs only more steps. It ends when no step gains anything, or after
+    STEPS.
     """
     value = float(problem.values(theta[None], weights)[0])
     for _ in range(STEPS):
-        # a step may press a parameter on its bound further out though its own gradient points in
+        # a step may press a parameter at its bound further out although its own gradient points in
         for inside in (False, True):
             frame = Frame.at(problem, theta, weights, inside)
             if not len(frame.slope):
@@ -216,10 +218,10 @@ def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, fl
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Coordinates z around centred parameters [p]: one unit is one of uncertainty, or WIDEST, the less.
+    """Coordinates z around centred parameters [p]: one unit is the uncertainty, or WIDEST if smaller.
 
-    Held parameters are not among them, nor those that press against a bound. `axes` [p, k] leads from z to
-    the parameters, `slope` [k] is the objective's gradient in z.
+    Fixed parameters are not included, nor those that press against a bound. `axes` [p, k] maps z to the
+    parameters, `slope` [k] is the objective's gradient in z.
     """
 
     origin: Floats
@@ -229,7 +231,7 @@ class Frame:
 
     @classmethod
     def at(cls, problem: Problem, theta: Floats, weights: Floats, inside: bool = False) -> Frame:
-        """Whiten by the Gauss–Newton matrix; `inside`: without any parameter that lies on a bound."""
+        """Whiten by the Gauss–Newton matrix; `inside`: without parameters at a bound."""
         lower, upper = np.array(problem.law.bounds).T
         _, gradient, matrix = problem.system(theta[None], weights)
         out = ((theta <= lower) & (inside | (gradient[0] > 0))) | (
@@ -249,7 +251,7 @@ class Frame:
         return np.where(self.axes.any(axis=1), clipped, self.origin)
 
     def steps(self, problem: Problem, weights: Floats) -> Floats:
-        """Return Newton's step [m, k] under every damping, and longer ones: down also where it bends down."""
+        """Return Newton's step [m, k] under every damping, and longer ones, also at negative curvature."""
         nudges = NUDGE * self.axes.T
         slopes = problem.system(self.origin + np.vstack([nudges, -nudges]), weights)[1] @ self.axes
         curvature = (slopes[: len(nudges)] - slopes[len(nudges) :]) / (2 * NUDGE)

@@ -1,4 +1,4 @@
-"""Runs whose losses no law of the other runs explains: they diverged, or their loss is a mistake."""
+"""Runs whose losses no law of the other runs explains: they diverged, or their loss is wrong."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from trainer.scaling.runs import Runs
 
 _FAR = np.log(1.25)
 _MISSES = 20.0
-"""A loss is absurd where it is off by a quarter and by so many times the median miss of all runs …"""
+"""A loss is absurd if it is off by a quarter and by this many times the median error of all runs …"""
 _MOST = 0.25
-"""… unless so large a share of the runs were: then the law is wrong, not they."""
+"""… unless this share of the runs or more are: then the law is wrong, not the runs."""
 
 
 def diverged(law: Law, runs: Runs) -> tuple[NDArray[np.bool_], Floats]:
-    """Return which runs have absurd losses [n], and the losses that the law of the others gives them [n].
+    """Return which runs have absurd losses [n], and the losses that the law of the others predicts [n].
 
-    A loss is absurd where it lies far from the law. Data read again and again may raise a loss as far: there
-    it is absurd only above the losses of all runs with no more of anything. Huber's objective hardly sees
-    single rows of this kind, so a fit to all runs shows them.
+    A loss is absurd if it is far from the law. Repeated data may raise a loss as far: then it is absurd only
+    if it is above the losses of all runs with no more of anything. Huber's objective is hardly affected by a
+    few rows of this kind, so a fit to all runs shows them.
     """
     expected = fit(law, runs, descents=16).predict(runs)
     miss = np.log(runs.loss / expected)
@@ -39,9 +39,9 @@ def diverged(law: Law, runs: Runs) -> tuple[NDArray[np.bool_], Floats]:
 
 
 def reasons(loss: str, runs: Runs, absurd: NDArray[np.bool_], expected: Floats) -> list[str]:
-    """Return for each absurd run why it is left out."""
+    """Return for each absurd run why it is excluded."""
     return [
-        f"{loss} is {runs.loss[row]:.4g} where the law of the other runs gives {expected[row]:.4g}: "
+        f"{loss} is {runs.loss[row]:.4g}, the law of the other runs gives {expected[row]:.4g}: "
         "the run diverged, or the number is wrong"
         for row in np.flatnonzero(absurd)
     ]

@@ -1,4 +1,4 @@
-"""What a grid of runs could tell, if the loss followed a known law with a known noise: simulated fits."""
+"""The expected precision of a fit to a grid of runs: fits to losses simulated by a known law with noise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE_DECAY = 5.31
 
 @dataclass(frozen=True)
 class Range:
-    """Where 95 of 100 simulated fits put a number; None for an end that ran away."""
+    """The range of 95 of 100 simulated fits for a number; None for an end without limit."""
 
     truth: float
     lower: float | None
@@ -33,7 +33,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What fits to the planned runs would say of exponents and R_D*; `why` instead, if they carry no law."""
+    """The precision of exponents and R_D* from the planned runs; `why` if no law can be fitted to them."""
 
     law: str
     runs: int
@@ -49,8 +49,8 @@ class Expectation:
 def expect(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
     """Draw losses of the planned runs (params, tokens, unique) from the law with noise, and fit them.
 
-    The law is the richest that the columns allow, as in `derlem fit`. Each fit begins at the truth and at
-    the starts of variable projection, and keeps the lowest end.
+    The law is the richest that the columns allow, as in `derlem fit`. Each fit starts at the truth and at the
+    starts of variable projection, and keeps the lowest minimum.
     """
     law = choose("", planned)
     known = {

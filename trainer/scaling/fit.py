@@ -1,4 +1,4 @@
-"""Fit a law to runs: screen the whole start grid, descend from the best, polish, certify what was found."""
+"""Fit a law to runs: screen the start grid, descend from the best, polish, certify the minimum."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from trainer.scaling.runs import Runs
 from trainer.scaling.starts import starts
 
 DESCENTS = 48
-"""Starts of the screened grid that are followed down."""
+"""Number of screened starts from which to descend."""
 RIVAL = 1.05
 """A minimum whose objective is within this factor of the lowest is polished and shown too."""
 SHOWN = 8
-"""The most minima that a certificate lists."""
+"""Largest number of minima that a certificate lists."""
 SAME = 1e-6
-"""Two objectives this close, relative to their size, are one minimum."""
+"""Two objectives this close, relative to their size, are the same minimum."""
 
 
 @dataclass(frozen=True)
 class Basin:
-    """A local minimum: its objective, how many descents ended in it, its parameters."""
+    """A local minimum: its objective, the number of descents that ended in it, its parameters."""
 
     value: float
     descents: int
@@ -36,10 +36,10 @@ class Basin:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Why the optimum may be believed: starts tried, descents that agree, gradient, other minima.
+    """Evidence for the optimum: starts tried, descents that agree, gradient, other minima.
 
     `gradient` is the norm of the gradient of objective/delta² with every direction measured in units of its
-    Gauss–Newton uncertainty; `at_bound` names parameters that ran to the end of their range.
+    Gauss–Newton uncertainty; `at_bound` names parameters that reached a bound.
     """
 
     starts: int
@@ -98,7 +98,7 @@ class Fit:
 
 
 def problem(law: Law, runs: Runs, objective: Objective, held: Mapping[str, float]) -> Problem:
-    """Centre the runs' logarithms for a law; RunsError where a column is missing or the runs are too few."""
+    """Centre the runs' logarithms for a law; RunsError if a column is missing or the runs are too few."""
     missing = [column for column in law.columns if column not in runs.columns]
     if missing:
         needed = ", ".join(law.columns)
@@ -111,7 +111,7 @@ def problem(law: Law, runs: Runs, objective: Objective, held: Mapping[str, float
     logs = runs.logs()
     centres = {column: float(logs[column].mean()) for column in ("params", "tokens") if column in logs}
     for coefficient, exponent, column in law.scales:
-        # a held coefficient is a number in the columns' own units: its exponent must not move it
+        # a fixed coefficient is a number in the columns' own units: its exponent must not move it
         if coefficient in held and exponent not in held:
             centres[column] = 0.0
     if "unique" in logs:
@@ -127,7 +127,7 @@ def fit(
     held: Mapping[str, float] | None = None,
     descents: int = DESCENTS,
 ) -> Fit:
-    """Fit a law to runs, some parameters `held` at a value; RunsError where the runs cannot carry it."""
+    """Fit a law to runs, with parameters in `held` fixed; RunsError if the runs are too few for it."""
     began = time.perf_counter()
     task = problem(law, runs, objective, held or {})
     weights = np.ones((1, len(runs)))
@@ -141,7 +141,7 @@ def fit(
         for i, count in _basins(ended.theta, ended.value)
         if ended.value[i] <= RIVAL * ended.value.min() + 1e-12
     ]
-    shown = max(1, SHOWN * descents // DESCENTS)  # a quick fit is not certified: few minima will do
+    shown = max(1, SHOWN * descents // DESCENTS)  # a quick fit is not certified: few minima suffice
     polished = [(*polish(task, ended.theta[i], weights), count) for i, count in minima[:shown]]
     polished.sort(key=lambda found: found[1])
     theta, value, _ = polished[0]
@@ -173,7 +173,7 @@ def fit(
 
 
 def gradient_norm(task: Problem, theta: Floats, weights: Floats) -> float:
-    """Return sqrt(gᵀ M⁻¹ g) over the parameters that can move: how far from rest, in units of uncertainty."""
+    """Return sqrt(gᵀ M⁻¹ g) over the free parameters: the distance from the optimum in uncertainties."""
     _, gradient, matrix = task.system(theta[None], weights)
     lower, upper = np.array(task.law.bounds).T
     inside = np.flatnonzero((task.free > 0) & (theta > lower) & (theta < upper))
@@ -188,7 +188,7 @@ def _named(law: Law, theta: Floats) -> dict[str, float]:
 
 
 def _basins(theta: Floats, value: Floats) -> list[tuple[int, int]]:
-    """Group ends of descents that lie close together: (index of the lowest, how many), lowest first."""
+    """Group ends of descents that are close together: (index of the lowest, how many), lowest first."""
     groups: list[tuple[int, int]] = []
     for i in np.argsort(value, kind="stable"):
         for k, (j, count) in enumerate(groups):
@@ -202,7 +202,7 @@ def _basins(theta: Floats, value: Floats) -> list[tuple[int, int]]:
 
 
 def _distinct(task: Problem, found: list[tuple[Floats, float, int]]) -> tuple[Basin, ...]:
-    """Merge minima that polishing brought together."""
+    """Merge minima that are equal after polishing."""
     basins: list[Basin] = []
     for theta, value, count in found:
         value *= task.objective.scale

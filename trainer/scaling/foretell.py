@@ -1,4 +1,4 @@
-"""The largest cells, predicted from all others before they are trained: files named by their own hash."""
+"""Predict the largest cells from all others before they are trained, in files named by their own hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.scaling.laws import CHINCHILLA, TIED
 from trainer.scaling.prediction import predict
 from trainer.scaling.runs import Runs, runs
 
-if TYPE_CHECKING:  # a report reads predictions, and torch stays out of it
+if TYPE_CHECKING:  # a report reads predictions without importing torch
     from trainer.scaling.grid import Cell
 
 FOLDER = "predictions"
@@ -26,11 +26,11 @@ LOSS = "loss"
 
 
 def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Predict a cell's loss from the rows of its corpus; give the hash under which that is written.
+    """Predict a cell's loss from the rows of its corpus; return the hash that names the prediction's file.
 
-    A cell that reads fresh data is predicted from the rows that do, by the richest law that they carry: the
-    one `derlem fit` takes, else Chinchilla's, else with tied exponents. One that repeats data, from all rows.
-    What was predicted before stays. Raises ConfigError where a prediction has been changed.
+    A cell that reads fresh data is predicted from rows with fresh data, by the richest law that they allow:
+    the one `derlem fit` takes, else Chinchilla's, else with tied exponents. A cell that repeats data is
+    predicted from all rows. An existing prediction is kept. Raises ConfigError if a prediction was changed.
     """
     for name, held in predictions(folder).items():
         if held["cell"] == cell.name:
@@ -76,21 +76,21 @@ _COLUMNS = {"params": "matmul_parameters", "tokens": "tokens", "unique": "unique
 
 
 def predictions(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read a study's predictions by hash; ConfigError where one is not what its name says."""
+    """Read a study's predictions by hash; ConfigError if a file's content does not match its name."""
     found = {}
     for path in sorted((folder / FOLDER).glob("*.json")):
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != path.stem:
             raise ConfigError(
-                f"{path}: the prediction was changed after it was made: its hash is not its name; bring the "
-                "file back, or begin the study anew in another output"
+                f"{path}: the prediction was changed after it was made: its hash is not its name; restore "
+                "the file, or start the study again with another output"
             )
         found[path.stem] = json.loads(data)
     return found
 
 
 def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
-    """Predict with the richest law that can be fitted; without an interval where rows are too few for one."""
+    """Predict with the richest law that can be fitted; without an interval if rows are too few for one."""
     asked = runs(np.ones(1), **{name: np.array([float(value)]) for name, value in target.items()})
     why = []
     for law in dict.fromkeys((choose("", known).name, CHINCHILLA.name, TIED.name)):

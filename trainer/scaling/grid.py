@@ -1,15 +1,16 @@
-"""The grid that a study asks for: its sizes, their trunks and the cells that branch off them.
+"""The grid of a study: its sizes, their trunks and the cells that branch off them.
 
-Sizes and budgets count N as the parameters that a token is multiplied by (`Shape.matmul_parameters`). A trunk
-trains at a constant rate; for each number of tokens D a branch leaves it after 0.8·D and cools down. One
-trunk serves all D of its size, so batch, learning rate and weight decay follow from the size alone:
+N is the number of parameters that a token is multiplied by (`Shape.matmul_parameters`), for sizes and
+budgets. A trunk trains at a constant rate; for each number of tokens D a branch leaves it after 0.8·D and
+cools down. One trunk serves all D of its size, so batch, learning rate and weight decay depend on the size
+alone:
 
-- muon, as nanochat does: batch ~ D^0.383 (Power Lines, arXiv 2505.13738) for D = the budget at multiple 1,
+- muon, as in nanochat: batch ~ D^0.383 (Power Lines, arXiv 2505.13738) for D = the budget at multiple 1,
   both rates ~ √batch, the rate of embeddings and head also ~ 1/√width, weight decay ~ √batch / D;
-- adamw, as Porian et al. (arXiv 2406.19146) and OLMo's ladder do: batch ~ N^(2/3), rate ~ N^(-1/3).
+- adamw, as in Porian et al. (arXiv 2406.19146) and OLMo's ladder: batch ~ N^(2/3), rate ~ N^(-1/3).
 
-Batches are rounded to powers of two in windows, and the rates follow the batch as rounded. What [train]
-says of batch, rates and decay holds at the reference point: the smallest size unless named.
+Batches are rounded to powers of two in windows, and the rates follow the rounded batch. Batch, rates and
+decay of [train] are valid at the reference point: the smallest size unless it is set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from trainer.scaling.config import Reference, Study
 from trainer.shape import Shape, shape
 
 ASPECT = 0.15
-"""How much a model may miss N for a better ratio of width to depth: twice as slim costs so much in ln N."""
+"""How much a model may miss N for a better ratio of width to depth: the error in ln N worth a factor 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Size:
 class Trunk:
     """A training run at a constant rate, `factor` times the formula's, and the multiples at which it cools.
 
-    `unique`: how many tokens of the corpus it reads again and again; None: all that there are.
+    `unique`: the number of tokens of the corpus that it repeats; None: it reads the whole corpus.
     """
 
     corpus: str
@@ -67,7 +68,7 @@ class Trunk:
 
     @property
     def name(self) -> str:
-        """Name its folder: "web-d4w256-s0", with "-u1000000" of a subset and "-lr0.5" of another rate."""
+        """Return its folder's name: "web-d4w256-s0"; a subset adds "-u1000000", another rate "-lr0.5"."""
         part = f"-u{self.unique}" if self.unique is not None else ""
         rate = f"-lr{self.factor:g}" if self.factor != 1 else ""
         return f"{self.corpus}-{self.size.name}-s{self.seed}{part}{rate}"
@@ -77,7 +78,7 @@ class Trunk:
 class Cell:
     """A model of the study: a trunk's weights, cooled down after `steps` steps on `tokens` tokens in all.
 
-    `branch` is the trunk's step that it leaves from, `unique` the different tokens that it reads.
+    `branch` is the step at which it leaves the trunk, `unique` the number of unique tokens that it reads.
     """
 
     trunk: Trunk
@@ -89,7 +90,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name it in tables: the trunk and the tokens."""
+        """Return its name in tables: the trunk and the tokens."""
         return f"{self.trunk.name}-t{self.tokens}"
 
     @property
@@ -99,7 +100,7 @@ class Cell:
 
 
 def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
-    """Choose the models, smallest first; ConfigError where two targets have one model in reach, or none."""
+    """Return the models, smallest first; ConfigError if two targets have the same nearest model, or none."""
     wanted = study.sizes
     ratio = (wanted.largest / wanted.smallest) ** (1 / max(1, wanted.count - 1))
     models = [_model(study, vocabulary, wanted.smallest * ratio**k) for k in range(wanted.count)]
@@ -108,8 +109,8 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
     if sorted(set(counted)) != counted:
         shown = ", ".join(f"{n:,}" for n in counted)
         raise ConfigError(
-            f"sizes: models of {shown} parameters are the nearest with heads of {study.train.model.head}: "
-            "set sizes farther apart, or train.model.head smaller"
+            f"sizes: models of {shown} parameters are the nearest with a head dimension of "
+            f"{study.train.model.head}: set sizes farther apart, or a smaller train.model.head"
         )
     first = _budget(study, shapes[0])
     at = study.reference or Reference(parameters=counted[0], width=shapes[0].width, tokens=first)
@@ -117,7 +118,7 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
 
 
 def _model(study: Study, vocabulary: int, target: float) -> config.Model:
-    """Find the depth and the width, of whole heads, that come nearest to N and to the aspect ratio."""
+    """Return the depth and width, of whole heads, that are nearest to N and to the aspect ratio."""
     base = study.train.model
 
     def miss(model: config.Model) -> float:
@@ -140,7 +141,7 @@ def _budget(study: Study, found: Shape) -> int:
 
 
 def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Size:
-    """Work out batch, rates, decay, warmup and steps of a size by the formulas that the module names."""
+    """Return a size with batch, rates, decay, warmup and steps by the formulas of the module's docstring."""
     train, tokens = study.train, _budget(study, found)
     data, optimizer, schedule = train.data, train.optimizer, train.schedule
     muon = optimizer.name == "muon"
@@ -155,7 +156,7 @@ def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Siz
     if warmup > (first := min(steps.values()) * batch * data.length) * (1 - schedule.decay):
         raise ConfigError(
             f"train.schedule.warmup = {schedule.warmup:g} of the budget at multiple 1 is {warmup:,} tokens: "
-            f"it reaches into the decay of the smallest cell, {first:,} tokens; make it shorter"
+            f"it overlaps the decay of the smallest cell, {first:,} tokens; make it shorter"
         )
     return Size(
         model=model,
@@ -171,7 +172,7 @@ def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Siz
 
 
 def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
-    """Return each multiple's steps: whole numbers in the multiples' ratio, whose decay begins on a step."""
+    """Return each multiple's steps: integers in the multiples' ratio, whose decay starts at a step."""
     parts = {m: Fraction(m).limit_denominator(1000) for m in sorted(study.tokens.multiples)}
     whole = math.lcm(*(part.denominator for part in parts.values()))
     decay = Fraction(study.train.schedule.decay).limit_denominator(100)
@@ -185,9 +186,9 @@ def _round(value: float) -> float:
 
 
 def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple[Trunk, ...]:
-    """List the trunks of all corpora, main ones first; `held`: the tokens that each corpus has.
+    """Return the trunks of all corpora, main ones first; `held`: the number of tokens of each corpus.
 
-    ConfigError for epochs of a subset that the corpus, or a batch, is too small for.
+    ConfigError for epochs of a subset for which the corpus or the subset is too small.
     """
     made = []
     multiples = tuple(sorted(study.tokens.multiples))
@@ -201,14 +202,14 @@ def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple
 
 
 def checks(study: Study, found: tuple[Size, ...]) -> tuple[Trunk, ...]:
-    """List the trunks at other learning rates: of the smallest size, at the multiple nearest to 1."""
+    """Return the trunks at other learning rates: of the smallest size, at the multiple nearest to 1."""
     nearest = min(study.tokens.multiples, key=lambda m: abs(math.log(m)))
     corpus, seed = next(iter(study.corpora)), study.train.seed
     return tuple(Trunk(corpus, found[0], seed, (nearest,), factor=f) for f in study.check if f != 1)
 
 
 def _repeated(study: Study, corpus: str, found: tuple[Size, ...], held: int) -> list[Trunk]:
-    """Group the cells of the repetition axis by their subset: budgets on one subset share a trunk."""
+    """Group the cells with repeated data by their subset: budgets on one subset share a trunk."""
     made = []
     budgets = study.repetition.multiples or study.tokens.multiples
     for size in found[: study.repetition.sizes]:
@@ -220,16 +221,16 @@ def _repeated(study: Study, corpus: str, found: tuple[Size, ...], held: int) -> 
         for unique, multiples in sorted(by_unique.items()):
             if unique < a_step:
                 raise ConfigError(
-                    f"repetition.epochs: of {size.name} a subset would have {unique:,} tokens, and a step "
-                    f"reads {a_step:,}: take fewer epochs, or a smaller train.data.batch"
+                    f"repetition.epochs: a subset for {size.name} would have {unique:,} tokens, and a step "
+                    f"reads {a_step:,}: set fewer epochs, or a smaller train.data.batch"
                 )
-            if unique < held:  # else its cells are what the main ones are
+            if unique < held:  # else its cells would equal the main ones
                 made.append(Trunk(corpus, size, study.train.seed, tuple(sorted(multiples)), unique))
     return made
 
 
 def cells(study: Study, trunk: Trunk, held: int) -> list[Cell]:
-    """List the cells of a trunk, by tokens."""
+    """Return the cells of a trunk, by tokens."""
     a_step = trunk.size.batch * study.train.data.length
     kept = 1 - Fraction(study.train.schedule.decay).limit_denominator(100)
     return [

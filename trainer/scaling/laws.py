@@ -1,9 +1,9 @@
 """The scaling laws: each a function of a run's logarithms with its derivatives, its bounds and its starts.
 
-A law gives the natural logarithm of the loss. Its parameters are those that enter linearly or as exponents:
-`a` = ln A, `alpha`, `e` = ln E and so on; `derived` gives the numbers that papers print. Every law keeps its
-form when a column is measured in another unit: dividing N by s turns `a` into a − alpha·ln s. Fits use this
-to centre the logarithms, so that a coefficient and its exponent are nearly uncorrelated.
+A law returns the natural logarithm of the loss. Its parameters are those that enter linearly or as exponents:
+`a` = ln A, `alpha`, `e` = ln E and so on; `derived` returns the numbers that papers print. Every law keeps
+its form when a column is measured in another unit: dividing N by s turns `a` into a − alpha·ln s. Fits use
+this to centre the logarithms, so that a coefficient and its exponent are nearly uncorrelated.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ EXPONENT = (0.0, 10.0)
 COEFFICIENT = (-40.0, 40.0)
 CONSTANT = (-14.0, 10.0)
 EPOCHS = (-7.0, 14.0)
-"""Bounds of ln R*: 14 is a million further epochs, so that an estimate there says 'no decay seen'."""
+"""Bounds of ln R*: 14 is a million further epochs, so that an estimate there means 'no decay seen'."""
 
 
 @dataclass(frozen=True)
 class Law:
-    """One law: what it is called, what it needs, how it is evaluated and where a fit begins.
+    """A scaling law: its name, the columns it needs, its evaluation and its starts.
 
     `scales` lists (coefficient, exponent, column): ln column − s turns coefficient into coefficient −
     exponent·s (an empty exponent counts as 1, with the other sign: a constant in the column's own unit).
-    `bounds` hold for centred parameters; an estimate on one means that the data do not determine it.
+    `bounds` are for centred parameters; an estimate at a bound means that the data do not determine it.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Law:
     grid: Mapping[str, tuple[float, ...]]
     evaluate: Evaluate
     exponentials: Mapping[str, str]
-    """What papers print, by label: the exponential of which parameter."""
+    """Numbers that papers print, by label: the exponential of this parameter."""
     more: Callable[[Mapping[str, float]], dict[str, float]] = field(default=lambda _: {})
-    """What papers print beside the exponentials."""
+    """Other numbers that papers print."""
     powers: tuple[tuple[str, str, str], ...] = field(default=())
     """(coefficient, exponent, column) of laws that are a sum of powers and a constant."""
 
@@ -62,7 +62,7 @@ class Law:
         return self.parameters.index(name)
 
     def derived(self, parameters: Mapping[str, float]) -> dict[str, float]:
-        """Return the numbers that papers print, by label, of parameters by name."""
+        """Return the numbers that papers print, by label, from parameters by name."""
         out = {label: float(np.exp(parameters[name])) for label, name in self.exponentials.items()}
         return out | self.more(parameters)
 
@@ -72,7 +72,7 @@ class Law:
         return values if theta.ndim == 2 else values[0]
 
     def rescale(self, theta: Floats, shift: Mapping[str, float]) -> Floats:
-        """Turn parameters [..., p] into those of columns whose logarithms had `shift` subtracted."""
+        """Convert parameters [..., p] to columns whose logarithms had `shift` subtracted."""
         out = np.array(theta, dtype=float)
         for coefficient, exponent, column in self.scales:
             if exponent:
@@ -87,7 +87,7 @@ class Law:
 
 
 def additive(parameters: tuple[str, ...], powers: tuple[tuple[str, str, str], ...]) -> Evaluate:
-    """Make ln(E + Σ exp(coefficient)·column^−exponent), its derivatives the terms' shares of the sum."""
+    """Return ln(E + Σ exp(coefficient)·column^−exponent); its derivatives are the terms' shares."""
     constant = parameters.index("e")
     places = [(parameters.index(c), parameters.index(x), column) for c, x, column in powers]
 
@@ -127,7 +127,7 @@ def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
     """Evaluate Muennighoff's law over (a, b, e, alpha, beta, log_rd, log_rn)."""
     a, b, _, alpha, beta, log_rd, log_rn = (theta[:, [k]] for k in range(7))
     n, d, u = logs["params"], logs["tokens"], logs["unique"]
-    # dL/dN = dL/dD along N·D = const: alpha A N^-alpha = beta B U^-beta gives the size that U deserves
+    # dL/dN = dL/dD along N·D = const: alpha A N^-alpha = beta B U^-beta gives the optimal size for U
     safe_alpha, safe_beta = np.maximum(alpha, 1e-9), np.maximum(beta, 1e-9)
     deserved = (a + np.log(safe_alpha) - b - np.log(safe_beta) + beta * u) / safe_alpha
     beyond = deserved < n
@@ -153,7 +153,7 @@ def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
 
 
 def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen held) and ln R*."""
+    """Return ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen fixed) and ln R*."""
     r = np.exp(log_r)
     ratio = np.exp(np.minimum(seen - unique, 700.0))
     x = np.maximum(ratio - 1, 0.0) / r
@@ -174,7 +174,7 @@ def _frontier(theta: Mapping[str, float]) -> dict[str, float]:
 
 
 def _gadre(theta: Mapping[str, float]) -> dict[str, float]:
-    # E + a N^eta + b 6^(eta/2) D^eta, as the paper's notebook writes it
+    # E + a N^eta + b 6^(eta/2) D^eta, as in the paper's notebook
     eta = -theta["alpha"]
     return {"Gadre b": float(np.exp(theta["b"] - eta / 2 * np.log(6))), "eta": eta}
 
@@ -226,7 +226,7 @@ TIED = _sum_law(
 GADRE = _sum_law(
     "gadre",
     "L = E + a N^eta + b 6^(eta/2) D^eta, D = M N",
-    "Gadre et al. 2024, arXiv 2403.08540: over-training, M = D/N; the tied law in their letters",
+    "Gadre et al. 2024, arXiv 2403.08540: over-training, M = D/N; the tied law in their notation",
     _TIED,
     {"E": "e", "Gadre a": "a"},
     _gadre,
@@ -234,13 +234,13 @@ GADRE = _sum_law(
 DATA = _sum_law(
     "data",
     "L = E + B/D^beta at one model size",
-    "the data term of Hoffmann et al. 2022; E includes what the model's size costs",
+    "the data term of Hoffmann et al. 2022; E includes the loss due to the model's size",
     (_D,),
     {"E": "e", "B": "b"},
 )
 SIZE = _sum_law(
     "size",
-    "L = E + A/N^alpha with data in plenty",
+    "the size term of Hoffmann et al. 2022; E includes the loss due to the amount of data",
     "the size term of Hoffmann et al. 2022; E includes what the data's amount costs",
     (_N,),
     {"E": "e", "A": "a"},
@@ -264,7 +264,7 @@ KAPLAN = Law(
 )
 REPETITION = Law(
     name="repetition",
-    formula="L = E + A/N'^alpha + B/D'^beta, D' = U + U R_D*(1 − exp(−(D/U − 1)/R_D*)), N' likewise",
+    formula="L = E + A/N'^alpha + B/D'^beta, D' = U + U R_D*(1 − exp(−(D/U − 1)/R_D*)), same for N'",
     source="Muennighoff et al. 2023, arXiv 2305.16264",
     parameters=("a", "b", "e", "alpha", "beta", "log_rd", "log_rn"),
     columns=("params", "tokens", "unique"),
@@ -285,4 +285,4 @@ REPETITION = Law(
 )
 
 LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, GADRE, DATA, SIZE, KAPLAN, REPETITION)}
-"""Every law by name: what `derlem fit --law` takes."""
+"""Every law by name, as for `derlem fit --law`."""

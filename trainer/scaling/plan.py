@@ -1,4 +1,4 @@
-"""What a study would do, before it does it: its cells, their cost on this device, what they could tell."""
+"""The plan of a study: its cells, their cost on this device, the expected precision of the fit."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from trainer.shape import flops
 from trainer.tokens import Tokens
 
 STEPS, SECONDS = 20, 2.0
-"""The most steps, and about the longest time, that measure a rate, after a first step that does not count."""
+"""Largest number of steps, and approximate longest time, for measuring a rate after one warmup step."""
 MEASURED = 1 << 14
-"""The most tokens of such a step."""
+"""Largest number of tokens of such a step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The grid of a study. `held` are the tokens of each corpus that are read, `marks` name their content."""
+    """The grid of a study. `held` is the number of tokens of each corpus, `marks` identify their content."""
 
     study: Study
     sizes: tuple[Size, ...]
@@ -42,12 +42,12 @@ class Plan:
     marks: Mapping[str, str]
 
     def cells(self, of: Sequence[Trunk] | None = None) -> list[Cell]:
-        """List the cells of some trunks, of all but the checks' unless named, in the table's order."""
+        """Return the cells of some trunks, by default of all but the checks', in the table's order."""
         chosen = self.trunks if of is None else of
         return [cell for trunk in chosen for cell in cells(self.study, trunk, self.held[trunk.corpus])]
 
     def units(self, of: Sequence[Trunk]) -> list[Unit]:
-        """List what trains some trunks and their cells."""
+        """Return the units that train some trunks and their cells."""
         return [unit for trunk in of for unit in units(self.study, trunk, self.held[trunk.corpus])]
 
     @property
@@ -100,7 +100,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the study costs: `rates` are tokens a second by size, `seconds` of one device, `wall` of all."""
+    """The cost of a study: `rates` are tokens per second by size, `seconds` on one device, `wall` on all."""
 
     rates: dict[str, float]
     flops: float
@@ -116,13 +116,13 @@ class Estimate:
 
 
 def plan(study: Study) -> Plan:
-    """Lay out a study's grid; ConfigError or DatasetError for what cannot be done."""
+    """Return a study's grid; ConfigError or DatasetError if it cannot be trained."""
     opened = {name: tokens.open(folder) for name, folder in study.corpora.items()}
     judge = opened[study.judge]
     for name, each in opened.items():
         if each.tokenizer != judge.tokenizer:
             raise ConfigError(
-                f"corpora.{name} was made by another tokenizer ({each.tokenizer[:12]}) than {study.judge} "
+                f"corpora.{name} was made with another tokenizer ({each.tokenizer[:12]}) than {study.judge} "
                 f"({judge.tokenizer[:12]}), so their models cannot be scored on the same tokens: name one "
                 "model under [tokenizer] for both and run `derlem tokenize` again"
             )
@@ -139,7 +139,7 @@ def _order(study: Study, size: Size, opened: Tokens) -> Order:
 
 
 def _held(order: Order) -> int:
-    """Count the tokens of the streams that are read."""
+    """Return the number of tokens in the streams that are read."""
     weights = order.phases[-1].weights
     return sum(int(stream.tokens.sum()) for stream in order.streams if weights.get(stream.name, 0.0) > 0)
 
@@ -156,12 +156,12 @@ def planned(made: Plan, corpus: str) -> Runs:
 
 
 def foresee(made: Plan) -> Expectation:
-    """Return what the cells of one corpus would tell."""
+    """Return the expected precision of a fit to the cells of one corpus."""
     return expect(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 
 def estimate(made: Plan, devices: int) -> Estimate:
-    """Measure rates at the smallest and the largest size, and add up what all units take."""
+    """Measure rates at the smallest and the largest size, and add up the time of all units."""
     ends = {size.name: size for size in (made.sizes[0], made.sizes[-1])}
     measured = [(size, _rate(made, size)) for size in ends.values()]
     speeds = [rate * _operations(made, size) for size, rate in measured]
@@ -179,7 +179,7 @@ def estimate(made: Plan, devices: int) -> Estimate:
         a_step = trunk.size.batch * made.study.train.data.length
         tokens = a_step * (found[-1].branch + sum(cell.steps - cell.branch for cell in found))
         own = tokens / rates[trunk.size.name]
-        # One after the other: a trunk's parts and the last cooldown.
+        # One after another: a trunk's parts and the last cooldown.
         longest = max(longest, a_step * found[-1].steps / rates[trunk.size.name])
         count, seconds = count + tokens, seconds + own
         total += tokens * _operations(made, trunk.size)
@@ -193,7 +193,7 @@ def _operations(made: Plan, size: Size) -> float:
 
 
 def _rate(made: Plan, size: Size) -> float:
-    """Measure the tokens a second of a few steps as the study does them, in smaller batches if need be."""
+    """Measure the tokens per second of a few steps as the study does them, in smaller batches if needed."""
     study = made.study
     config = configured(study, Trunk("", size, study.train.seed, ()), STEPS + 1, cooled=False)
     batch = max(1, min(size.batch, MEASURED // config.data.length))

@@ -1,4 +1,4 @@
-"""Intervals for runs not yet made: as wide as the law's misses when it was asked to extrapolate before."""
+"""Intervals for future runs: as wide as the law's errors in earlier extrapolations."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from trainer.scaling.starts import starts
 from trainer.scaling.uncertainty import LEVEL
 
 SPLITS = 10
-"""Inner splits: the law is fitted to the smaller runs and asked about the larger ones, so many times."""
+"""Number of inner splits: each time the law is fitted to the smaller runs and predicts the larger ones."""
 LEAST = 0.3
-"""The share of the runs that the first inner split is fitted to."""
+"""The share of the runs to which the first inner split fits."""
 FARTHEST = 3.0
 """Leverage beyond which distance no longer counts: a first-order error says little so far out."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predicted losses [n] with conformal ends, and what they rest on.
+    """Predicted losses [n] with conformal intervals, and their basis.
 
-    `scores` is the number of earlier misses that set the width; `possible` the highest level that so few can
-    support; `ratio` [n] how far beyond the largest fitted run each target lies (in what orders the runs).
+    `scores` is the number of earlier errors that set the width; `possible` the highest level that so few can
+    support; `ratio` [n] how far beyond the largest fitted run each target is (in the ordering quantity).
     """
 
     loss: Floats
@@ -40,7 +40,7 @@ class Predictions:
     possible: float
 
     def coverage(self, loss: Floats) -> float:
-        """Return the share of measured losses [n] that lie inside."""
+        """Return the share of measured losses [n] that are inside."""
         return float(((self.lower <= loss) & (loss <= self.upper)).mean())
 
     @property
@@ -55,7 +55,7 @@ class Predictions:
 
 
 def order(runs: Runs, by: str) -> Floats:
-    """Return what runs are ordered by [n]: "compute" (6·N·D) or a column."""
+    """Return the quantity by which runs are ordered [n]: "compute" (6·N·D) or a column."""
     if by == "compute":
         return runs.compute()
     if by not in runs.columns:
@@ -66,13 +66,13 @@ def order(runs: Runs, by: str) -> Floats:
 def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: float = LEVEL) -> Predictions:
     """Predict targets with a law fitted to runs, with intervals from rollouts inside these runs.
 
-    The runs are cut at growing scales; each time the law is fitted to what lies below and asked about what
-    lies above. Misses are measured in units of how far the question lay from the data; their conformal
-    quantile, in the same units, is the width at the targets. RunsError if the runs are too few for a cut.
+    The runs are cut at growing scales; each time the law is fitted to those below and predicts those above.
+    Errors are measured in units of the distance of the target from the data; their conformal quantile, in
+    the same units, is the width at the targets. RunsError if the runs are too few for a cut.
     """
     misses = rollout(fitted, runs, by)
     if not len(misses):
-        raise RunsError(f"{len(runs)} runs are too few to hold some out inside them: give more sizes")
+        raise RunsError(f"{len(runs)} runs are too few to hold some of them out: give more sizes")
     task = problem(fitted.law, runs, fitted.objective, fitted.held)
     centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets)
     width = conformal(misses, level) * far
@@ -88,7 +88,7 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: 
 
 
 def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
-    """Return the misses |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
+    """Return the errors |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
     law = fitted.law
     key = order(runs, by)
     free = len(law.parameters) - len(fitted.held)
@@ -108,7 +108,7 @@ def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
 
 
 def conformal(misses: Floats, level: float) -> float:
-    """Return the ⌈(m + 1)·level⌉-th smallest of m misses, or the largest where m is too small for that."""
+    """Return the ⌈(m + 1)·level⌉-th smallest of m errors, or the largest if m is too small for that."""
     rank = int(np.ceil((len(misses) + 1) * level))
     return float(np.sort(misses)[min(rank, len(misses)) - 1])
 

@@ -1,4 +1,4 @@
-"""The check of a study's learning rates: are others than the formula's better at the smallest size?"""
+"""Check a study's learning rates: are other rates better than the formula's at the smallest size?"""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Row: TypeAlias = Mapping[str, Any]
-"""A line of runs.jsonl or checks.jsonl."""
+"""A row of runs.jsonl or checks.jsonl."""
 CLEAR = 2.0
 """Standard deviations between seeds by which another rate must be better."""
 LEAST = 0.005
-"""The share of the loss by which it must be better at least: few seeds may lie close by chance."""
+"""The smallest share of the loss by which it must be better: few seeds may agree by chance."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The losses of one cell by the factor of its rates, 1 being the formula's, and the noise of ln loss."""
+    """The losses of one cell by the factor of its rates (1: the formula's), and the noise of ln loss."""
 
     size: str
     losses: Mapping[float, float]
@@ -31,7 +31,7 @@ class Checked:
 
     @property
     def better(self) -> bool:
-        """Return whether another factor's loss is lower than the formula's beyond noise."""
+        """Return whether another factor's loss is lower than the formula's by more than the noise."""
         gain = float(np.log(self.losses[1.0] / self.losses[self.best]))
         return gain > max(LEAST, CLEAR * self.noise)
 
@@ -47,7 +47,7 @@ class Checked:
 
 
 def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
-    """Compare the check's cells with the same one at the formula's rates; None where one is not yet there."""
+    """Compare the check's cells with the same cell at the formula's rates; None until all exist."""
     if not checks:
         return None
     keys = ("corpus", "size", "seed", "multiple", "lr_factor")
@@ -60,7 +60,7 @@ def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
 
 
 def floor(rows: Sequence[Row]) -> tuple[float, int]:
-    """Return the standard deviation of ln loss between seeds of one cell, and from how many differences."""
+    """Return the standard deviation of ln loss between seeds of one cell, and the number of differences."""
     groups: dict[tuple[object, ...], list[float]] = {}
     for row in rows:
         key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])

@@ -1,4 +1,4 @@
-"""Training runs as columns: parameters, tokens, unique tokens, loss, and which run each row belongs to."""
+"""Training runs as columns: parameters, tokens, unique tokens, loss, and the run of each row."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Runs:
         return product
 
     def clusters(self) -> NDArray[np.int64]:
-        """Number the runs from 0 [n]: rows with one number belong together."""
+        """Number the runs from 0 [n]: rows with the same number are of one run."""
         return np.unique(self.group, return_inverse=True)[1].astype(np.int64)
 
 
@@ -62,7 +62,7 @@ def runs(
     compute: Floats | None = None,
     group: NDArray[np.str_] | None = None,
 ) -> Runs:
-    """Put arrays together; without `group` each row is its own run, without `unique` nothing repeats."""
+    """Make runs from arrays; without `group` each row is its own run, without `unique` nothing repeats."""
     unique = tokens if unique is None else unique
     columns = {"params": params, "tokens": tokens, "unique": unique, "compute": compute}
     known = {name: np.asarray(column, dtype=float) for name, column in columns.items() if column is not None}

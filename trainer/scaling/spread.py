@@ -1,4 +1,4 @@
-"""A study's units over the devices there are: each in a process of its own on a GPU, or one by one here."""
+"""Run a study's units on the available devices: each in its own process on a GPU, or one by one here."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from trainer.scaling.cells import Unit, work
 
 LOCK = "study.lock"
 LINES = 12
-"""Lines of a failed process that are shown."""
-_WAIT = 0.2  # seconds between looks at processes
+"""Number of lines shown of a failed process."""
+_WAIT = 0.2  # seconds between polls of the processes
 
 Finished = Callable[[Unit], None]
 
 
 def devices(run: config.Run) -> list[str]:
-    """Return the GPUs that a study may use, as CUDA_VISIBLE_DEVICES names them; none: it runs on the CPU."""
+    """Return the GPUs that a study may use, as in CUDA_VISIBLE_DEVICES; empty: it runs on the CPU."""
     if run.device == "cpu" or not torch.cuda.is_available():
         if run.device == "cuda":
-            raise ConfigError('train.run.device = "cuda": there is no GPU that torch can use')
+            raise ConfigError('train.run.device = "cuda": torch can use no GPU here')
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     named = visible.split(",") if visible else [str(n) for n in range(torch.cuda.device_count())]
@@ -41,20 +41,20 @@ def devices(run: config.Run) -> list[str]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Keep a second start of the study out; its processes hold the lock too, should this one be killed."""
+    """Lock the study; its processes hold the lock too, in case this one is killed."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{folder}: this study is at work already, in another process") from None
+            raise ConfigError(f"{folder}: another process is running this study") from None
         yield lock.fileno()
 
 
 def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
-    """Do the units that are not done, each after what it branches from; tell `finished` of each.
+    """Do the unfinished units, each after the one it branches from; call `finished` for each.
 
-    Raises StudyError when all that could be done is, StoppedError after SIGTERM or Ctrl-C.
+    Raises StudyError after all possible units are done, StoppedError after SIGTERM or Ctrl-C.
     """
     open_units = [unit for unit in needed(units) if not unit.done]
     if on:
@@ -70,7 +70,7 @@ def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finish
 
 @contextmanager
 def _heard() -> Iterator[Callable[[], signal.Signals | None]]:
-    """Tell of SIGTERM and Ctrl-C, also where a run has noted them in its last step, and so ended as usual."""
+    """Report SIGTERM and Ctrl-C, also if a run noted them in its last step and so ended normally."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def last() -> signal.Signals | None:
@@ -91,7 +91,7 @@ def _heard() -> Iterator[Callable[[], signal.Signals | None]]:
 
 
 def needed(units: Sequence[Unit]) -> list[Unit]:
-    """Leave out the parts of trunks that no open cell branches from: their checkpoints may be gone."""
+    """Drop the parts of trunks that no open cell branches from: their checkpoints may be removed."""
     by_folder = {unit.folder: unit for unit in units}
     wanted: set[str] = set()
     for unit in units:
@@ -101,7 +101,7 @@ def needed(units: Sequence[Unit]) -> list[Unit]:
         at = unit.branch
         while at is not None:
             wanted.add(at[0])
-            # A part that is done needs none before it.
+            # A finished part needs none before it.
             before = by_folder[at[0]]
             at = None if before.done else before.branch
     return [unit for unit in units if unit.folder in wanted]
@@ -116,7 +116,7 @@ def _on_gpus(units: list[Unit], on: Sequence[str], lock: int, finished: Finished
         while running or waiting:
             ready = [u for u in waiting if u.branch is None or u.branch[0] not in undone]
             if not running and not ready:
-                break  # what is left waits for what failed
+                break  # the rest depends on failed units
             for device in on:
                 if device not in running and ready and not stop.requested:
                     unit = ready.pop(0)
@@ -144,7 +144,7 @@ def _log(unit: Unit) -> Path:
 
 
 def _start(unit: Unit, device: str, lock: int) -> subprocess.Popen[bytes]:
-    """Start a unit in a process that sees one GPU alone."""
+    """Start a unit in a process that sees only one GPU."""
     _log(unit).parent.mkdir(parents=True, exist_ok=True)
     with _log(unit).open("ab") as log:
         process = subprocess.Popen(
@@ -154,7 +154,7 @@ def _start(unit: Unit, device: str, lock: int) -> subprocess.Popen[bytes]:
             stderr=log,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": device},
             pass_fds=(lock,),
-            start_new_session=True,  # Ctrl-C reaches it once, from here
+            start_new_session=True,  # Ctrl-C reaches it only once, from here
         )
     assert process.stdin is not None
     process.stdin.write(unit.dump().encode())
@@ -163,7 +163,7 @@ def _start(unit: Unit, device: str, lock: int) -> subprocess.Popen[bytes]:
 
 
 def _end(running: dict[str, tuple[Unit, subprocess.Popen[bytes]]]) -> None:
-    """Have every process save its state and leave."""
+    """Make every process save its state and exit."""
     for _, process in running.values():
         process.terminate()
     for _, process in running.values():
@@ -173,4 +173,4 @@ def _end(running: dict[str, tuple[Unit, subprocess.Popen[bytes]]]) -> None:
 def _failure(unit: Unit, status: int) -> str:
     said = _log(unit).read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-    return "\n  ".join([f"{unit.name} ended with {how}; {_log(unit)} ends:", *said])
+    return "\n  ".join([f"{unit.name} ended with {how}; end of {_log(unit)}:", *said])

@@ -1,4 +1,4 @@
-"""Where a fit begins: the law's published grid, and what variable projection finds without any heights."""
+"""The starts of a fit: the law's published grid, and starts from variable projection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.scaling.laws import CHINCHILLA, Floats, Law, Logs
 
 EXPONENTS = np.array([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.43, 0.5, 0.6, 0.7, 0.85, 1.0, 1.3, 1.8])
 KEPT = 12
-"""Exponents of the projection's grid that become starts."""
+"""Number of exponents of the projection's grid that become starts."""
 
 
 def starts(task: Problem, grid: bool = True) -> Floats:
@@ -27,8 +27,8 @@ def starts(task: Problem, grid: bool = True) -> Floats:
 def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:
     """Return starts [kept, p] by variable projection (Golub and Pereyra 1973).
 
-    With its exponents fixed a sum of powers is linear in its coefficients, which non-negative least squares
-    of the relative error finds at once; here over a grid of exponents, the best of all subsets of terms.
+    With fixed exponents a sum of powers is linear in its coefficients, which non-negative least squares of
+    the relative error finds directly; here over a grid of exponents, with the best of all subsets of terms.
     """
     names = list(dict.fromkeys(exponent for _, exponent, _ in law.powers))
     grid = np.array(list(itertools.product(EXPONENTS, repeat=len(names))))

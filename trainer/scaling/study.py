@@ -1,4 +1,4 @@
-"""A study from its plan to its table: train what is missing, predict the largest cells first, write rows."""
+"""Run a study from its plan to its table: train what is missing, predict the largest cells first."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from trainer.scaling.spread import alone, devices, spread
 STUDY = "study.json"
 TABLE = "runs.jsonl"
 CHECKS = "checks.jsonl"
-"""The smallest size at other learning rates: beside the table, because a law of them would be bent."""
+"""The smallest size at other learning rates: a separate table, because these would bend a law."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished study: the table's rows, those of the learning-rate check, and predictions beside losses."""
+    """A finished study: the table's rows, those of the learning-rate check, and predictions with losses."""
 
     folder: Path
     rows: tuple[dict[str, Any], ...]
@@ -40,11 +40,11 @@ class Outcome:
 
 
 def scale(plan: Plan, teller: Teller) -> Outcome:
-    """Do a planned study, or what is left of it; the same call goes on where it was stopped.
+    """Run a planned study, or the rest of it; the same call resumes it after a stop.
 
-    The learning rates are checked before all sizes but the smallest are trained, the largest cells predicted
-    before they are. Raises ConfigError or DatasetError for what a user can mend, such as rates that could
-    clearly be better, UnitError for units that failed, StoppedError after SIGTERM or Ctrl-C.
+    Learning rates are checked before all sizes but the smallest are trained; the largest cells are predicted
+    before they are trained. Raises ConfigError or DatasetError for what a user can fix, such as rates that
+    could clearly be better, UnitError for failed units, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(plan.study.output)
     with alone(folder) as lock:
@@ -66,15 +66,15 @@ def scale(plan: Plan, teller: Teller) -> Outcome:
 
 
 def _beside(plan: Plan) -> list[Trunk]:
-    """List the trunks that the check's are compared with: the same size and corpus, of every seed."""
+    """Return the trunks with which the check's are compared: the same size and corpus, of every seed."""
     like = {(trunk.corpus, trunk.size.name) for trunk in plan.checks}
     return [each for each in plan.trunks if (each.corpus, each.size.name) in like and each.unique is None]
 
 
 def _refuse(plan: Plan, done: Outcome) -> None:
-    """Stop a study whose rates are clearly not the best: its small models would be worse than they need be.
+    """Stop a study whose rates are clearly not the best: its small models would be worse than needed.
 
-    Untuned rates at the small end bend the law: Porian et al. found an exponent of 0.50 in place of 0.57.
+    Untuned rates at the small end bend the law: Porian et al. found an exponent of 0.50 instead of 0.57.
     """
     found = checked(done.rows, done.checks)
     if found is None or not found.better:
@@ -85,19 +85,19 @@ def _refuse(plan: Plan, done: Outcome) -> None:
     if optimizer.name == "muon":
         better.append(f"train.optimizer.matrix_lr = {optimizer.matrix_lr * found.best:.3g}")
     raise ConfigError(
-        f"{found}: set {' and '.join(better)} and another output, or go on as it is by --set check=[]"
+        f"{found}: set {' and '.join(better)} and another output, or continue as it is with --set check=[]"
     )
 
 
 class _Report:
-    """Writes the tables anew, and a line, whenever a unit is finished."""
+    """Write the tables again, and a line, whenever a unit is finished."""
 
     def __init__(self, plan: Plan, teller: Teller, every: Sequence[Unit]) -> None:
         self._plan, self._teller = plan, teller
         self._cells = sum(unit.facts is not None for unit in every)
         self._done = sum(unit.facts is not None and unit.done for unit in every)
         if self._done:
-            self._say(f"{self._done} of {self._cells} cells are there already")
+            self._say(f"{self._done} of {self._cells} cells exist already")
 
     def finished(self, unit: Unit) -> None:
         row = unit.row()
@@ -107,7 +107,7 @@ class _Report:
         collect(self._plan)
         mark = "" if row.get("exact", True) else f" ({TOO_LOW})"
         self._say(
-            f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats a token, "
+            f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats per token, "
             f"{row['bits_per_byte']:.4f} bits per byte{mark}, {row['epochs']:.2g} epochs"
         )
 
@@ -115,9 +115,9 @@ class _Report:
         found = predictions(Path(self._plan.study.output))[name]
         loss = found["loss"]
         rows = f"{len(found['fitted_to'])} runs ({found['fitted_rows']})"
-        by = "" if loss is None else f"{loss:.4f} nats a token, by the {found['law']} law of {rows}"
+        by = "" if loss is None else f"{loss:.4f} nats per token, by the {found['law']} law of {rows}"
         text = by or f"no law fits: {found['why']}"
-        self._say(f"predicted before it is trained: {cell.name}: {text}; SHA-256 {name}")
+        self._say(f"predicted before training: {cell.name}: {text}; SHA-256 {name}")
 
     def _say(self, text: str) -> None:
         self._teller.say(text)
@@ -132,27 +132,27 @@ class _Planned(BaseModel):
 
 
 class _Begun(BaseModel):
-    """What is read of study.json."""
+    """The fields of study.json that are read."""
 
     plan: _Planned
 
 
 def _claim(plan: Plan, folder: Path) -> None:
-    """Write what the study is, or compare the corpora with those it began with."""
+    """Write the record of the study, or compare the corpora with those it started with."""
     held = records.read(folder, STUDY, _Begun)
     if held is not None:
         for name, facts in held["plan"]["corpora"].items():
             if name in plan.marks and facts["content"] != plan.marks[name]:
                 raise ConfigError(
-                    f"{folder}: corpora.{name} is not the corpus that this study began with: name another "
-                    "output, or bring its token shards back"
+                    f"{folder}: corpora.{name} is not the corpus that this study started with: name another "
+                    "output, or restore its token shards"
                 )
     found = {"study": plan.study.model_dump(mode="json"), "plan": plan.as_dict()}
     files.write_json(str(folder), STUDY, found, sweeps=True)
 
 
 def collect(plan: Plan) -> Outcome:
-    """Write the tables of what is finished, a line a cell in the plan's order, and give it."""
+    """Write the tables of finished cells, one row per cell in the plan's order, and return them."""
     folder = Path(plan.study.output)
     foretold = {each["cell"]: {**each, "hash": name} for name, each in predictions(folder).items()}
     tables = {}

@@ -24,17 +24,17 @@ EXACT = "exact"
 """The column that says whether a study's tokenizer keeps all text."""
 
 SHOWN = 3
-"""Rows that a message names."""
+"""Number of rows that a message names."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table holds what; an empty name means that there is none.
+    """The column names of a table; an empty name means that there is none.
 
-    `loss` may name several columns, one a language: each is fitted by itself on the same runs. `steps`,
-    `batch` (sequences) and `length` (tokens of a sequence) are only compared with `tokens`. `compute` is in
-    FLOPs, 6·N·D where there is none; `planned` is the number of tokens at which the learning-rate schedule
-    would have ended.
+    `loss` may name several columns, one per language: each is fitted separately on the same runs. `steps`,
+    `batch` (sequences) and `length` (tokens per sequence) are only compared with `tokens`. `compute` is in
+    FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would have
+    ended.
     """
 
     loss: tuple[str, ...]
@@ -52,7 +52,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a table that its reader must know: `refuse` stops the fit, `warn` is reported."""
+    """A finding about a table that its reader must know: `refuse` stops the fit, `warn` is reported."""
 
     severity: Literal["refuse", "warn"]
     check: str
@@ -65,7 +65,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Runs per loss column, and what was found about them."""
+    """Runs per loss column, and the findings about them."""
 
     runs: Mapping[str, Runs]
     findings: tuple[Finding, ...]
@@ -79,7 +79,7 @@ def load(path: Path, columns: Columns) -> Table:
     missing = [name for name in named if name not in table.column_names]
     if missing:
         raise RunsError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}: name others"
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}: name those"
         )
     if not columns.loss:
         raise RunsError(f"{path}: no loss column named: expected one or more")
@@ -98,7 +98,7 @@ def load(path: Path, columns: Columns) -> Table:
 
 
 def read(path: Path) -> pa.Table:
-    """Read a table by its suffix; RunsError if the file is absent, of another kind or broken."""
+    """Read a table by its suffix; RunsError if the file is missing, of another kind or damaged."""
     readers = {".csv": pa.csv.read_csv, ".parquet": pa.parquet.read_table, ".jsonl": pa.json.read_json}
     if path.suffix not in readers:
         raise RunsError(f"{path}: kind {path.suffix or 'none'} is unknown; expected {', '.join(readers)}")
@@ -110,16 +110,16 @@ def read(path: Path) -> pa.Table:
         raise RunsError(f"{path}: cannot be read: {error}") from error
     twice = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
     if twice:
-        raise RunsError(f"{path}: several columns are named {', '.join(twice)}: expected names of their own")
+        raise RunsError(f"{path}: several columns are named {', '.join(twice)}: rename all but one")
     if not len(table):
-        raise RunsError(f"{path}: no row at all: expected a run a row")
+        raise RunsError(f"{path}: no rows: expected one row per run")
     return table
 
 
 def check(
     values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any, tokenizers: set[str]
 ) -> Iterator[Finding]:
-    """Find what would spoil a fit: numbers by role (`Columns`), losses by name, names of runs."""
+    """Return what would spoil a fit: numbers by role (`Columns`), losses by name, names of runs."""
     bad = False
     for name, column in {**values, **losses}.items():
         wrong = ~(np.isfinite(column) & (column > 0))
@@ -127,7 +127,7 @@ def check(
             bad = True
             hint = "; an integer that overflowed looks like this" if (column < 0).any() else ""
             if name in losses and not hint:
-                hint = ": nothing was fitted; a run that diverged has no loss, take its row out"
+                hint = ": nothing was fitted; a diverged run has no loss, so remove its row"
             yield Finding(
                 "refuse", "finite", f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
             )
@@ -138,7 +138,7 @@ def check(
             "refuse",
             "tokenizer",
             f"losses per token of {len(tokenizers)} tokenizers ({', '.join(sorted(tokenizers))}) in one fit: "
-            "fit them apart, or use bits per byte and no tokenizer column",
+            "fit them separately, or use bits per byte and no tokenizer column",
         )
     tokens = values.get("tokens")
     if tokens is not None:
@@ -149,7 +149,7 @@ def check(
 
 
 def bits_per_byte(nats_per_token: Floats, tokens: Floats, size: Floats) -> Floats:
-    """Turn nats per token into bits per byte of UTF-8: of texts with so many tokens and bytes."""
+    """Convert nats per token to bits per byte of UTF-8, for texts with these numbers of tokens and bytes."""
     return np.asarray(nats_per_token * tokens / (size * math.log(2)))
 
 
@@ -162,7 +162,7 @@ def _numbers(path: Path, table: pa.Table, column: str) -> Floats:
         try:
             out[row] = float("nan") if value is None else float(value)
         except (TypeError, ValueError):
-            raise RunsError(f"{path}: row {row + 1}, column {column}: {value!r} is no number") from None
+            raise RunsError(f"{path}: row {row + 1}, column {column}: {value!r} is not a number") from None
     return out
 
 
@@ -185,7 +185,7 @@ def _tokens(values: Mapping[str, Floats], tokens: Floats) -> Iterator[Finding]:
                 "warn",
                 "schedule",
                 f"checkpoints of a longer schedule, not finished runs, in {_rows(wrong, tokens)}: their "
-                "learning rate had not come down, which bends exponents (a = 0.60 became 0.57 in one study)",
+                "learning rate had not decayed, which bends exponents (a = 0.60 became 0.57 in one study)",
             )
 
 
@@ -196,7 +196,7 @@ def _compute(compute: Floats, expected: Floats) -> Iterator[Finding]:
         wrapped = (expected > 2.0**63) & (ratio < 0.5)
         hint = "; 6·N·D is above 2^63 there: an integer that overflowed?" if wrapped.any() else ""
         yield Finding(
-            "warn", "compute", f"compute lies outside 0.5 to 3 times 6·N·D in {_rows(wrong, ratio)}{hint}"
+            "warn", "compute", f"compute is outside 0.5 to 3 times 6·N·D in {_rows(wrong, ratio)}{hint}"
         )
 
 
@@ -224,8 +224,8 @@ def _duplicates(values: Mapping[str, Floats], losses: Mapping[str, Floats], grou
         yield Finding(
             "warn",
             "checkpoints",
-            f"{int((rows > 1).sum())} runs have several rows: intervals take whole runs as the unit, and "
-            "only rows whose learning rate had come down are finished runs",
+            f"{int((rows > 1).sum())} runs have several rows: intervals resample whole runs, and "
+            "only rows whose learning rate had decayed are finished runs",
         )
 
 

@@ -1,4 +1,4 @@
-"""How well runs determine a law: bootstrap over whole runs, profiles, and the words for what stays open."""
+"""How well runs determine a law: bootstrap over whole runs, profiles, and open intervals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from trainer.scaling.runs import Runs
 RESAMPLES = 400
 LEVEL = 0.95
 EDGE = 0.02
-"""The share of a parameter's range, next to its bound, that counts as having run away."""
+"""The share of a parameter's range, next to its bound, that counts as at the bound."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A range that holds the truth with probability `level`; None where the data set no limit."""
+    """A range that contains the truth with probability `level`; None where the data set no limit."""
 
     estimate: float
     lower: float | None
@@ -35,7 +35,7 @@ class Interval:
         return self.lower is not None and self.upper is not None
 
     def holds(self, value: float) -> bool:
-        """Return whether a value lies inside; an open side is no limit."""
+        """Return whether a value is inside; an open side sets no limit."""
         above = self.lower is None or value >= self.lower
         return above and (self.upper is None or value <= self.upper)
 
@@ -58,7 +58,7 @@ class Bootstrap:
     clusters: int
 
     def interval(self, name: str, level: float = LEVEL) -> Interval:
-        """Return a parameter's percentile interval, open where enough resamples ran away."""
+        """Return a parameter's percentile interval, open where enough resamples went to a bound."""
         k = self.fit.law.index(name)
         return _percentile(self.fit.parameters[name], self.samples[:, k], self.runaway[:, k], level)
 
@@ -76,7 +76,7 @@ class Bootstrap:
         return out
 
     def predictions(self, runs: Runs | Mapping[str, float], level: float = LEVEL) -> tuple[Floats, Floats]:
-        """Return the percentile band [n] of the law's curve: what refits say, without the noise of a run."""
+        """Return the percentile band [n] of the law's curve over refits, without a single run's noise."""
         logs = runs.logs() if isinstance(runs, Runs) else {k: np.log([float(v)]) for k, v in runs.items()}
         curves = np.exp(self.fit.law.log_loss(self.samples, logs))
         tail = (1 - level) / 2
@@ -84,7 +84,7 @@ class Bootstrap:
         return low, high
 
     def correlation(self) -> Floats:
-        """Return the correlations [p, p] of the parameters; zero for one that is held."""
+        """Return the correlations [p, p] of the parameters; zero for a fixed one."""
         spread = self.samples.std(axis=0)
         centred = (self.samples - self.samples.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         return np.asarray(centred.T @ centred / len(centred))
@@ -104,11 +104,11 @@ class Bootstrap:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The lowest objective for each value of one parameter, the rest fitted again.
+    """The lowest objective for each value of one parameter, with the others fitted again.
 
     `rise` [k] is the objective's rise in units in which 3.84 is the edge of a 95 % interval (a
-    quasi-likelihood ratio, scaled by the residuals' own noise; rows are taken as independent,
-    so the bootstrap's interval is the one to quote).
+    quasi-likelihood ratio, scaled by the residuals' own noise; rows are treated as independent, so the
+    bootstrap's interval is the one to quote).
     """
 
     name: str
@@ -140,14 +140,14 @@ def bootstrap(fitted: Fit, runs: Runs, count: int = RESAMPLES, seed: int = 0) ->
         theta = np.where(better[:, None], ended.theta, theta)
     lower, upper = np.array(fitted.law.bounds).T
     edge = EDGE * (upper - lower)
-    # an exponent or a coefficient near zero is a finding; only logarithms run away downwards
+    # an exponent or a coefficient near zero is a finding; only logarithms have no lower limit
     below = (theta <= lower + np.where(lower < 0, edge, 1e-6)) & (task.free > 0)
     above = (theta >= upper - edge) & (task.free > 0)
     return Bootstrap(fitted, task.raw(theta), above.astype(float) - below, number)
 
 
 def profile(fitted: Fit, runs: Runs, name: str, values: Floats, level: float = LEVEL) -> Profile:
-    """Hold one parameter at each of `values` [k], and fit the rest from every basin."""
+    """Fix one parameter at each of `values` [k], and fit the others from every basin."""
     law = fitted.law
     task = problem(law, runs, fitted.objective, {**fitted.held, name: fitted.parameters[name]})
     index = law.index(name)
@@ -165,7 +165,7 @@ def profile(fitted: Fit, runs: Runs, name: str, values: Floats, level: float = L
 
 
 def around(fitted: Fit, draws: Bootstrap, name: str, points: int = 25) -> Floats:
-    """Give values at which a profile of a parameter is worth computing: its interval, three times as wide."""
+    """Return values for a profile of a parameter: its interval, three times as wide."""
     k = fitted.law.index(name)
     low, high = np.quantile(draws.samples[:, k], [0.025, 0.975])
     centre = fitted.parameters[name]
@@ -181,7 +181,7 @@ def noise_factor(fitted: Fit, task: Problem) -> float:
     """Return E ψ² / E ψ′ of the scaled objective: how its rise compares with half a chi-square.
 
     ψ is the penalty's derivative. E ψ′ of Huber's penalty counts residuals below delta, too few to count, so
-    it comes from the residuals' density at zero, in a window that shrinks with their number.
+    it is estimated from the residuals' density at zero, in a window that shrinks with their number.
     """
     residual = task.law.log_loss(task.centred(fitted.theta[None])[0], task.logs) - task.log_loss
     if task.objective.space == "loss":

@@ -44,7 +44,7 @@ def test_sizes_are_even_in_ln_n_and_of_about_the_aspect() -> None:
 
 
 def test_sizes_that_are_one_model_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"nearest with heads of 64: set sizes farther apart"):
+    with pytest.raises(ConfigError, match=r"nearest with a head dimension of 64: set sizes farther apart"):
         grid.sizes(asked(**{"sizes.smallest": 4_000_000, "sizes.largest": 4_400_000}), VOCABULARY)
 
 
@@ -157,21 +157,21 @@ def test_subsets_as_large_as_the_corpus_are_left_to_the_main_cells() -> None:
 
 def test_a_subset_smaller_than_a_step_is_refused() -> None:
     study = asked(**{"repetition.epochs": [100_000]})
-    with pytest.raises(ConfigError, match="take fewer epochs"):
+    with pytest.raises(ConfigError, match="set fewer epochs"):
         grid.trunks(study, grid.sizes(study, VOCABULARY), {"web": PLENTY})
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("sizes.count", 1, "give two or more a range"),
-        ("repetition.epochs", [1], "from 2 on"),
+        ("sizes.count", 1, "several sizes need a range"),
+        ("repetition.epochs", [1], "of 2 or more"),
         ("repetition.multiples", [3], "some of tokens.multiples"),
         ("validation", "books", "expected one of the corpora web"),
-        ("train.schedule.name", "cosine", "a study branches off trunks"),
-        ("train.optimizer.name", "lion", "published for muon and adamw"),
-        ("train.evaluate.documents", 0, "evaluate.documents is 1 or more"),
-        ("train.data.unique", 10, "data.unique stay empty"),
+        ("train.schedule.name", "cosine", "for its branches"),
+        ("train.optimizer.name", "lion", "published only for muon and adamw"),
+        ("train.evaluate.documents", 0, "evaluate.documents to 1 or more"),
+        ("train.data.unique", 10, "leave data.phases and data.unique empty"),
         ("corpora.a/b", "x", "letters, digits, - and _"),
         ("size.count", 4, "did you mean 'sizes'"),
     ],
@@ -182,7 +182,7 @@ def test_what_cannot_be_studied_is_named(key: str, value: object, said: str) -> 
 
 
 def test_a_warmup_that_reaches_into_a_decay_is_refused() -> None:
-    with pytest.raises(ConfigError, match="it reaches into the decay of the smallest cell"):
+    with pytest.raises(ConfigError, match="it overlaps the decay of the smallest cell"):
         grid.sizes(asked(**{"train.schedule.warmup": 0.5}), VOCABULARY)
 
 

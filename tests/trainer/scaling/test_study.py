@@ -294,7 +294,7 @@ def test_a_study_grows_by_budgets_without_training_what_is_there(
 def test_other_settings_do_not_go_on_in_a_studys_folder(
     whole: study.Outcome, corpora: dict[str, str]
 ) -> None:
-    with pytest.raises(ConfigError, match=r"optimizer\.matrix_lr was .*name another folder"):
+    with pytest.raises(ConfigError, match=r"optimizer\.matrix_lr was .*choose another --output"):
         done(asked(corpora, whole.folder, **{"train.optimizer.matrix_lr": 0.5}))
 
 
@@ -309,7 +309,7 @@ def test_a_damaged_record_of_a_study_is_named(
     before = path.read_text()
     path.write_text(content)
     try:
-        with pytest.raises(ConfigError, match=rf"{name} .*bring the file back"):
+        with pytest.raises(ConfigError, match=rf"{name} .*restore the file"):
             done(asked(corpora, whole.folder))
     finally:
         path.write_text(before)
@@ -319,12 +319,12 @@ def test_another_corpus_does_not_go_on_in_a_studys_folder(
     whole: study.Outcome, corpora: dict[str, str]
 ) -> None:
     swapped = {"clean": corpora["noisy"], "noisy": corpora["clean"]}
-    with pytest.raises(ConfigError, match=r"corpora\.clean is not the corpus that this study began with"):
+    with pytest.raises(ConfigError, match=r"corpora\.clean is not the corpus that this study started with"):
         done(asked(swapped, whole.folder))
 
 
 def test_a_study_works_in_one_process_at_a_time(corpora: dict[str, str], tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(ConfigError, match="at work already"):
+    with alone(tmp_path), pytest.raises(ConfigError, match="another process is running this study"):
         done(only(corpora, tmp_path))
 
 

@@ -141,7 +141,7 @@ def test_unknown_files_and_columns_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "none.csv", NAMES)
     table = rows()
     table["N"] = ["7B", *(str(n) for n in table["N"][1:])]
-    with pytest.raises(RunsError, match="row 1, column N: '7B' is no number"):
+    with pytest.raises(RunsError, match="row 1, column N: '7B' is not a number"):
         load(write(tmp_path, table), NAMES)
 
 
@@ -215,7 +215,7 @@ def test_an_absurd_loss_is_named_and_left_out_of_the_fit(tmp_path: Path) -> None
     table["loss"][39] = 9.8
     found = fit_table(write(tmp_path, table), NAMES, resamples=40)
     (told,) = (f.message for f in found.findings)
-    assert told.startswith("row 40 is left out of the fit: loss is 9.8 where the law of the other runs gives")
+    assert told.startswith("row 40 is excluded from the fit: loss is 9.8, the law of the other runs gives")
     assert found.analyses[0].runs == 39
     assert found.analyses[0].fit.parameters == pytest.approx(kept.analyses[0].fit.parameters, rel=1e-6)
 
@@ -224,7 +224,7 @@ def test_an_absurd_loss_is_named_and_left_out_of_the_fit(tmp_path: Path) -> None
 def test_a_run_without_a_loss_is_named_and_nothing_is_fitted(tmp_path: Path, loss: float | None) -> None:
     table = rows()
     table["loss"][25] = loss
-    with pytest.raises(RunsError, match=r"row 26 .*nothing was fitted; .* take its row out"):
+    with pytest.raises(RunsError, match=r"row 26 .*nothing was fitted; .* remove its row"):
         fit_table(write(tmp_path, table, "parquet"), NAMES)
 
 
@@ -237,9 +237,9 @@ def test_bits_per_byte_of_a_tokenizer_that_loses_text_are_told(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("N,D,loss\n", "no row at all"),
+        ("N,D,loss\n", "no rows: expected one row per run"),
         ("N,D,loss,loss\n1,2,3,4\n", "several columns are named loss"),
-        ("N,D,loss\n1,2,x\n", "row 1, column loss: 'x' is no number"),
+        ("N,D,loss\n1,2,x\n", "row 1, column loss: 'x' is not a number"),
     ],
 )
 def test_a_table_without_rows_or_with_one_name_twice_is_named(tmp_path: Path, body: str, said: str) -> None:

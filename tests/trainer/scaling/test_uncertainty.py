@@ -126,7 +126,7 @@ def test_predictions_of_larger_runs_hold_them_and_widen_with_distance() -> None:
 
 def test_too_few_runs_for_a_rollout_are_refused() -> None:
     data = surface(0.01).take(np.arange(0, 64, 9))
-    with pytest.raises(RunsError, match="too few to hold some out"):
+    with pytest.raises(RunsError, match="too few to hold some of them out"):
         predict(fit(CHINCHILLA, data), data.take(np.arange(6)), data)
 
 
