@@ -31,7 +31,7 @@ from pipelines import options, stage
 from pipelines.progress import Beat
 
 NAME = "crawl"
-VERSION = 1
+VERSION = 2
 _WORTH = 1_000  # addresses that are worth a worker process, which takes seconds to start
 
 

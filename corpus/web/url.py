@@ -9,7 +9,6 @@ from urllib.parse import quote_from_bytes, urlsplit
 import can_ada
 import xxhash
 from publicsuffixlist import PublicSuffixList
-from w3lib.url import canonicalize_url
 
 LONGEST = 2048
 """Characters of the longest address that is followed: sitemaps.org's limit, about what servers take."""
@@ -31,8 +30,6 @@ _TRACKING = re.compile(
     r"(?i)(?<=[?&])(?:(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid)"
     r"=[^&#]*|sid=[0-9a-z]{16,}(?=[&#]|$))&?"
 )
-# No host has so long a name; normalising it would take time that grows with the square of its length.
-_NO_HOST = re.compile(r"[^/?#]*//[^/?#]{1000}")
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
 # An authority with a dot inside: `http://N/A` and `http://localhost` name no page.
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
@@ -152,20 +149,20 @@ def key(url: str) -> int:
 
 
 def canonical(url: str) -> str:
-    """Return the canonical form of an address: no tracking, sorted query, https, no `www.`, no last slash.
+    """Return the canonical form of a URL: its normal form with https, sorted query, no `www.`, no last slash.
 
     A fragment that begins with `!` or `/` names a page of an application and stays; any other names a place
-    in a page and goes. A string that is no address comes back as it is.
+    in a page and goes. A string without a normal form comes back as it is.
     """
-    if _NO_HOST.match(url):
+    form = normal_form(url)
+    if form is None:
         return url
-    try:
-        plain = canonicalize_url(_TRACKING.sub("", url), keep_fragments=True)
-    except ValueError:
-        return url
-    page, _, fragment = plain.partition("#")
-    page = _PORT.sub(r"\1", _SCHEME.sub("https://", page)).rstrip("?&/")
-    fragment = fragment.rstrip("?&/")
+    page, _, query = form.partition("?")
+    page = _PORT.sub(r"\1", _SCHEME.sub("https://", page))
+    if query:
+        page += "?" + "&".join(sorted(filter(None, query.replace("%20", "+").split("&"))))
+    fragment = untracked(can_ada.parse(url).hash[1:]).rstrip("?&/") if "#" in url else ""
+    page = page.rstrip("?&/")
     return f"{page}#{fragment}" if fragment[:1] in ("!", "/") and len(fragment) > 1 else page
 
 

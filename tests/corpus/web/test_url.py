@@ -64,7 +64,7 @@ def test_the_canonical_form_of_an_address_stays(text: str) -> None:
 
 
 NO_ADDRESSES = ["", "N/A", "n/a", "null", "-", "http://", "https://N/A", "http://localhost/a", "about:blank"]
-NO_ADDRESSES += ["http:///a.b", "http://./a", "http://.../", "//", "[", "http://[::1", "kaynak 3.2", "\ud800"]
+NO_ADDRESSES += ["http://./a", "http://.../", "//", "[", "http://[::1", "kaynak 3.2", "\ud800"]
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES)
