@@ -246,7 +246,7 @@ _KEY = Column("key", pa.uint64(), "XXH3-64 of the URL, by which the crawl knows 
 
 FRONTIER = Kind(
     "frontier",
-    1,
+    2,
     (
         _KEY,
         Column("url", pa.string(), "normalised address, yet to be fetched"),
@@ -267,7 +267,7 @@ FRONTIER = Kind(
 
 FETCHES = Kind(
     "fetches",
-    1,
+    2,
     (
         _KEY,
         Column("url", pa.string(), "what was, or was not to be, fetched"),
@@ -298,7 +298,7 @@ FETCHES = Kind(
 
 OUTLINKS = Kind(
     "outlinks",
-    1,
+    2,
     (
         _KEY,
         Column("url", pa.string(), "normalised address that a page names, within the crawl's scope"),
@@ -313,7 +313,7 @@ OUTLINKS = Kind(
 
 ORIGINS = Kind(
     "origins",
-    1,
+    2,
     (
         Column("origin", pa.string(), "scheme, host and port"),
         Column("robots_status", pa.int16(), "HTTP status of robots.txt; 0 where it could not be reached"),
