@@ -91,10 +91,10 @@ def pieces(groups: list[list[str]], count: int, rng: random.Random) -> Iterator[
     while count:
         texts = rng.choices(groups, weights)[0]
         at, want = rng.randrange(len(texts)), rng.choice([25, 50, 100, 200, 400])
-        piece = neighbour_view(texts[at])
+        piece = " ".join(neighbour_view(texts[at]).split())
         while len(piece) < want and at + 1 < len(texts):
             at += 1
-            piece += " " + neighbour_view(texts[at])
+            piece = " ".join((piece + " " + neighbour_view(texts[at])).split())
         piece = piece[: want * 3 // 2]
         writing = rng.random()
         if writing < 0.30:

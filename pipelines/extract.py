@@ -85,7 +85,7 @@ def _settings(settings: Extract) -> dict[str, object]:
     # A model is known by its content: a corpus that moves with its configuration is not extracted anew.
     if settings.language_model:
         dump["language_model"] = Path(settings.language_model).name
-    libraries = ("fasttext-predict", "ftfy", "resiliparse", *_EXTRACTORS[settings.extractor])
+    libraries = ("ftfy", "resiliparse", *_EXTRACTORS[settings.extractor])
     models = [files.checksum(str(path)) for path in language.model_paths(settings.language_model)]
     return {**dump, "models": models, versions.KEY: versions.of(*libraries)}
 

