@@ -21,7 +21,7 @@ _MAGIC, _VERSION = 793_712_314, 12
 _NO_NGRAMS = 11  # the version whose supervised models have no character n-grams, whatever their head says
 _SUPERVISED = 3
 _LOSSES = (1, 2, 3, 4)
-_LONGEST = 64  # n-grams: a number above it is damage, and would ask for any amount of memory
+_LENGTHS = set(range(65))  # of n-grams: a longer one is damage, and would ask for any amount of memory
 _LABEL = "__label__"
 _CENTROIDS = 256
 
@@ -127,10 +127,10 @@ class _Reader:
             raise ValueError(f"it is a model of kind {model}; expected {_SUPERVISED}, a supervised one")
         shortest, longest = max(shortest, 1), longest if version > _NO_NGRAMS else 0
         has_ngrams = longest >= shortest or word_ngrams > 1
-        if loss not in _LOSSES or not max(longest, word_ngrams) <= _LONGEST or buckets < has_ngrams:
+        if loss not in _LOSSES or not {longest, word_ngrams} <= _LENGTHS or buckets < has_ngrams:
             raise ValueError(
                 f"it has loss {loss}, and {buckets} buckets for n-grams of {longest} characters and "
-                f"{word_ngrams} words; expected a loss of {_LOSSES}, at most {_LONGEST} of each, and buckets"
+                f"{word_ngrams} words; expected a loss of {_LOSSES}, at most {max(_LENGTHS)} of each, and buckets"
             )
         size, words, labels, _, pruned = self._values("iiiqq")
         if not 0 <= 10 * size <= len(self._data):
