@@ -130,7 +130,7 @@ class _Reader:
         if loss not in _LOSSES or not {longest, word_ngrams} <= _LENGTHS or buckets < has_ngrams:
             raise ValueError(
                 f"it has loss {loss}, and {buckets} buckets for n-grams of {longest} characters and "
-                f"{word_ngrams} words; expected a loss of {_LOSSES}, at most {max(_LENGTHS)} of each, and buckets"
+                f"{word_ngrams} words; expected a loss of {_LOSSES}, at most {max(_LENGTHS)}, and buckets"
             )
         size, words, labels, _, pruned = self._values("iiiqq")
         if not 0 <= 10 * size <= len(self._data):
