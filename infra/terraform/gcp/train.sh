@@ -8,14 +8,15 @@ mkdir -p "$HERE"
 # A checkpoint counts from the moment that its facts.json is there: that comes after the other files, and what the run has
 # removed goes last. Copied are hard links of one moment, as training does not wait; where it was in the way, the next copy is.
 push() {
-  local links=$HERE-$BASHPID copy=(gcloud storage rsync --recursive --quiet) done=1
-  cp -al "$HERE" "$links" \
-    && "${copy[@]}" --exclude='(.*/)?(\..*|facts\.json)$' "$links" "$RUN" \
-    && "${copy[@]}" --exclude='(.*/)?\..*' "$links" "$RUN" \
-    && "${copy[@]}" --exclude='(.*/)?\..*' --delete-unmatched-destination-objects "$links" "$RUN" \
-    && done=0
-  rm -rf "$links"
-  return $done
+  (
+    flock 9
+    rm -rf "$HERE.links"
+    copy=(gcloud storage rsync --recursive --quiet "$HERE.links" "$RUN")
+    cp -al "$HERE" "$HERE.links" \
+      && "${copy[@]}" --exclude='(.*/)?(\..*|facts\.json)$' \
+      && "${copy[@]}" --exclude='(.*/)?\..*' \
+      && "${copy[@]}" --exclude='(.*/)?\..*' --delete-unmatched-destination-objects
+  ) 9>"$HERE.lock"
 }
 
 # The latest copy. A folder that was copied in part has no facts.json, and is not looked at.
@@ -24,7 +25,12 @@ pull() {
 }
 
 copying() {
-  while sleep "$EVERY"; do
+  local pause
+  trap 'kill "$pause" || true; exit' TERM
+  while :; do
+    sleep "$EVERY" &
+    pause=$!
+    wait "$pause"
     push || echo "$RUN could not be written; next attempt in $EVERY s"
   done
 }
