@@ -19,6 +19,7 @@ def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files, places
     from corpus.crawl.state import catalogue
+    from corpus.verify import find_faults
 
     with reported():
         places.folder(folder, "DIR")
@@ -28,7 +29,7 @@ def verify(folder: Folder) -> None:
         faults = 0
         advice: dict[str, None] = {}
         for stage in there or [folder]:
-            found = dataset.verify(stage)
+            found = find_faults(stage)
             faults += len(found)
             if found:
                 advice[catalogue.mending(dataset.load(stage).stage)] = None

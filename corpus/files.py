@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import posixpath
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +19,7 @@ import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
+from corpus import temporary
 from corpus.errors import ConfigError, DiskFullError
 
 _BLOCK = 1 << 16
@@ -161,19 +159,19 @@ def create(folder: str, path: str) -> Iterator[Pending]:
 
 @contextmanager
 def _create_local(fs: Any, target: str) -> Iterator[Sink]:
-    temporary = Path(f"{target}.tmp-{uuid.uuid4().hex[:8]}")
+    unfinished = Path(f"{target}.tmp-{uuid.uuid4().hex[:8]}")
     with told_of_full_disk(target):
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        sink = temporary.open("xb")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        sink = unfinished.open("xb")
         try:
-            _lock(sink.fileno())
+            temporary.lock(sink.fileno())
             yield Sink(sink)
             sink.flush()
             os.fsync(sink.fileno())
-            os.replace(temporary, target)
+            os.replace(unfinished, target)
             sink.close()
         except BaseException:  # whatever ended the writing, a half-written file must not stay
-            temporary.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             with suppress(OSError):  # it writes what its buffer holds, and fails again where the disk is full
                 sink.close()
             raise
@@ -210,17 +208,6 @@ def told_of_full_disk(path: str) -> Iterator[None]:
         raise DiskFullError(cast(int, error.errno), str(error.filename or path)) from error
 
 
-def _lock(handle: int) -> bool:
-    """Lock an open file for as long as it is open here; False where another process holds it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks, as some network drives are
-        pass
-    return True
-
-
 def sweep(folder: str, is_ours: Callable[[str], bool]) -> None:
     """Remove the temporary files in a local folder that killed processes left; those of living ones stay.
 
@@ -232,14 +219,7 @@ def sweep(folder: str, is_ours: Callable[[str], bool]) -> None:
         for entry in list(os.scandir(filesystem(folder)[1])):
             named = _TEMPORARY.fullmatch(entry.name)
             if named and is_ours(named[1]) and entry.is_file(follow_symlinks=False):
-                remove_abandoned(Path(entry.path))
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove a temporary file unless a living process is writing it."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        if _lock(file.fileno()):
-            path.unlink()
+                temporary.remove_abandoned(Path(entry.path))
 
 
 def open_bytes(url: str) -> BinaryIO:
@@ -323,39 +303,6 @@ def size(folder: str, path: str) -> int | None:
         return int(fs.size(target))
     except FileNotFoundError:
         return None
-
-
-@contextmanager
-def scratch(kind: str, parent: str | Path | None = None) -> Iterator[Path]:
-    """Make a folder for the length of a block, and remove those of its kind that killed processes left.
-
-    It is locked for as long as its process lives; without a parent it is in the system's temporary folder.
-    """
-    home = Path(parent or tempfile.gettempdir())
-    prefix = f"{kind}.tmp-" if parent else f"derlem-{kind}.tmp-"
-    remove_abandoned_folders(home, prefix)
-    made = Path(tempfile.mkdtemp(prefix=prefix, dir=home))
-    handle = os.open(made, os.O_RDONLY)
-    try:
-        _lock(handle)
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-        os.close(handle)
-
-
-def remove_abandoned_folders(home: Path, prefix: str) -> None:
-    """Remove the folders of `scratch` whose processes are gone."""
-    for path in home.glob(f"{prefix}*"):
-        if path.is_symlink() or not re.fullmatch(r"[a-z0-9_]{8}", path.name.removeprefix(prefix)):
-            continue
-        with suppress(OSError):  # another user's, or gone already
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                if os.fstat(handle).st_uid == os.getuid() and _lock(handle):
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(handle)
 
 
 def stamp(path: str) -> Stamp:

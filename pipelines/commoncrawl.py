@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from corpus import dataset, files
+from corpus import dataset, files, temporary
 from corpus.commoncrawl import downloads
 from corpus.commoncrawl import plan as plans
 from corpus.commoncrawl.config import Access, CommonCrawl
@@ -257,7 +257,7 @@ def _parts(folder: str, fingerprint: str) -> Iterator[downloads.Part]:
     if files.is_local(folder):
         yield downloads.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
         return
-    with files.scratch("commoncrawl") as scratch:
+    with temporary.folder("commoncrawl") as scratch:
         yield downloads.Part(scratch / "part")
 
 

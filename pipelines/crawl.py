@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import dataset, files
+from corpus import dataset, files, temporary
 from corpus.crawl.addresses import frontier
 from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
@@ -305,7 +305,7 @@ def _home(folder: str, fingerprint: str) -> Iterator[Path]:
     if files.is_local(folder):
         yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
         return
-    with files.scratch("crawl") as scratch:
+    with temporary.folder("crawl") as scratch:
         yield scratch
 
 

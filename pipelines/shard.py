@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpus import dataset, files, spill
+from corpus import dataset, files, spill, temporary
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
 from corpus.deal import Deal, Target, deal, groups
@@ -113,7 +113,7 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
     written: list[dataset.File] = []
     # A scratch file holds the rows of neighbouring shards, so that open files do not grow with the shards.
     shards = max(1, -(-len(dealt.targets) // _SPILL_FILES))
-    with files.scratch("spill", home) as spilled:
+    with temporary.folder("spill", home) as spilled:
         _spill(task, rows, copies, dealt.target // shards, spilled)
         for first in range(0, len(dealt.targets), shards):
             with spill.read(spilled, first // shards) as reader:

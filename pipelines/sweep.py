@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from corpus import dataset, files
+from corpus import dataset, files, temporary
 
 UNITS = "units"
 CLAIM = f"{UNITS}/stage.json"
@@ -58,5 +58,5 @@ def sweep_temporaries(folder: str, listed: Iterable[str], beside: tuple[str, ...
     for name in listed:
         whole, is_temporary, _ = name.rpartition(".tmp-")
         if is_temporary and _TEMPORARY.fullmatch(name) and (_OURS.fullmatch(name) or whole in beside):
-            files.remove_abandoned(Path(root, name))
-    files.remove_abandoned_folders(Path(root, UNITS), "spill.tmp-")
+            temporary.remove_abandoned(Path(root, name))
+    temporary.remove_abandoned_folders(Path(root, UNITS), "spill.tmp-")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corpus import files
+from corpus import files, temporary
 
 _LINES = 8  # of what a dead worker said last
 _BYTES = 1 << 14  # at the end of its log
@@ -47,7 +47,7 @@ _STATUSES = dict.fromkeys((126, 127), "Python could not be started: see whether 
 def logs_beside(folder: str) -> Iterator[Path]:
     """Open the local folder for the logs of workers: `folder`, or a temporary one where that is remote."""
     if not files.is_local(folder):
-        with files.scratch("workers") as logs:
+        with temporary.folder("workers") as logs:
             yield logs
         return
     logs = Path(files.filesystem(folder)[1])

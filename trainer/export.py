@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from corpus import files
+from corpus import temporary
 from corpus.errors import ConfigError, NotThereError
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer
@@ -57,7 +57,7 @@ def export(
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with files.scratch(f".{folder.name}", folder.parent) as scratch:  # the next export removes its remains
+    with temporary.folder(f".{folder.name}", folder.parent) as scratch:  # the next export removes its remains
         new = scratch / "new"
         new.mkdir()
         save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})

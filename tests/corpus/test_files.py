@@ -164,28 +164,6 @@ def test_temporaries_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path)
     files.sweep(str(tmp_path / "none"), lambda name: True)
 
 
-LEAVE = """
-import os, signal, sys
-from corpus import files
-with files.scratch("test", sys.argv[1]) as made:
-    print(made, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_scratch_folders_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    run = [sys.executable, "-c", LEAVE, str(tmp_path)]
-    left = Path(subprocess.run(run, capture_output=True, text=True, check=False).stdout.strip())
-    assert left.is_dir()
-    (tmp_path / "test.tmp-notes").mkdir()
-    with files.scratch("test", tmp_path) as first:
-        assert not left.exists()
-        with files.scratch("test", tmp_path) as second:
-            assert first.is_dir()
-            assert second != first
-    assert [path.name for path in tmp_path.iterdir()] == ["test.tmp-notes"]
-
-
 def test_who_writes_a_file_anew_removes_what_killed_runs_left_of_it(tmp_path: Path) -> None:
     for name in ("a.json.tmp-0123abcd", "b.json.tmp-0123abcd"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)

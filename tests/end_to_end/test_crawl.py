@@ -22,6 +22,7 @@ from warcio.archiveiterator import ArchiveIterator
 from corpus import dataset
 from corpus.crawl.state import layout
 from corpus.crawl.state.status import status
+from corpus.verify import find_faults
 
 HOSTS, PAGES = 4, 16  # as `web.village` is told below; each branch less is a round, with workers, more
 DELAY_S = 0.05
@@ -117,7 +118,7 @@ def test_a_crawl_that_is_killed_again_and_again_asks_for_no_page_twice(
     settled, stored = Counter[str](), Counter[str]()
     for number in range(1, layout.finished_rounds(str(folder)) + 1):
         home = layout.round_folder(str(folder), number)
-        assert dataset.verify(home) == []
+        assert find_faults(home) == []
         for file in dataset.load(home).files("fetches"):
             rows = dataset.table(home, file.path).to_pylist()
             settled.update(row["url"] for row in rows if row["outcome"] == "kept")

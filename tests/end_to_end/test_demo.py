@@ -14,6 +14,7 @@ import pytest
 
 from corpus import dataset
 from corpus.counts import Counts
+from corpus.verify import find_faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -176,4 +177,4 @@ def test_a_survivor_counts_its_copies(demo: Demo) -> None:
 
 def test_the_demo_verifies(demo: Demo) -> None:
     for stage in ("extract", "filter", "dedupe", "shards"):
-        assert dataset.verify(str(demo.folder / stage)) == []
+        assert find_faults(str(demo.folder / stage)) == []

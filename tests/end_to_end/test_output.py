@@ -15,6 +15,7 @@ from corpus import chain, dataset, files
 from corpus.config import parse
 from corpus.errors import ConfigError, StageError
 from corpus.teller import SILENT
+from corpus.verify import find_faults
 from pipelines import build, extract
 from pipelines.options import Runner
 from pipelines.stage import Context
@@ -41,7 +42,7 @@ def test_a_build_in_memory_has_the_same_files_as_one_on_disk(tmp_path: Path) -> 
     expected = final_files(Path(local))
     assert {path: found[path] for path in expected} == expected
     for stage in (row.folder for row in chain.STAGES):
-        assert dataset.verify(files.join(remote, stage)) == []
+        assert find_faults(files.join(remote, stage)) == []
 
 
 def test_a_file_url_is_a_path(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from corpus import dataset
 from corpus.commoncrawl.config import Access, CommonCrawl, Pieces, Selection
 from corpus.errors import ConfigError, StageError
 from corpus.teller import SILENT
+from corpus.verify import find_faults
 from pipelines import commoncrawl, stage
 from pipelines.options import Runner
 
@@ -118,7 +119,7 @@ def test_every_wanted_record_is_copied_verbatim_and_once(server: cc_server.Serve
         copied += records
     assert Counter(copied) == Counter(expected.values())
     assert manifest.counts().seen == manifest.counts().kept == len(expected)
-    assert dataset.verify(str(tmp_path / "commoncrawl" / cc_crawl.CRAWL)) == []
+    assert find_faults(str(tmp_path / "commoncrawl" / cc_crawl.CRAWL)) == []
 
 
 def test_what_is_written_reads_the_same_in_both_readers(server: cc_server.Server, tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_a_copy_anywhere_serves_as_base(server: cc_server.Server, tmp_path: Path
 def test_the_output_may_be_any_file_system(server: cc_server.Server, tmp_path: Path) -> None:
     manifest = run(config(server.url), f"memory://{tmp_path.name}")
     assert manifest.counts().kept == len(wanted(server.root))
-    assert dataset.verify(f"memory://{tmp_path.name}/commoncrawl/{cc_crawl.CRAWL}") == []
+    assert find_faults(f"memory://{tmp_path.name}/commoncrawl/{cc_crawl.CRAWL}") == []
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def test_records_that_are_not_as_the_index_says_are_rejected_with_their_cause(
         assert (damaged / row["file"]).is_file()
         assert row["url"].startswith("https://")
         assert row["source"] == cc_crawl.CRAWL
-    assert dataset.verify(folder) == []
+    assert find_faults(folder) == []
     for path in archives(tmp_path / "out"):
         check(path)
 
@@ -324,7 +325,7 @@ def test_whole_files_are_fetched_and_counted(crawled: Path, tmp_path: Path) -> N
         run(config(server.url), tmp_path / "out", listed)
         assert len(server.log) == asked
     folder = tmp_path / "out" / "commoncrawl" / f"{cc_crawl.CRAWL}-files"
-    assert dataset.verify(str(folder)) == []
+    assert find_faults(str(folder)) == []
     assert [len(manifest.files(kind)) for kind in ("warc", "wet")] == [3, 3]
     sources = {path.read_bytes() for path in crawled.glob("crawl-data/**/warc/*.gz")}
     assert {path.read_bytes() for path in folder.glob("*/*.gz")} == sources
@@ -365,7 +366,7 @@ def test_what_was_fetched_is_not_given_up_for_another_list_or_other_pieces(
 def test_whole_files_may_go_to_any_file_system(server: cc_server.Server, tmp_path: Path) -> None:
     listed = f"{server.url}/crawl-data/{cc_crawl.CRAWL}/warc.paths.gz"
     run(config(server.url), f"memory://{tmp_path.name}", listed)
-    assert dataset.verify(f"memory://{tmp_path.name}/commoncrawl/{cc_crawl.CRAWL}-files") == []
+    assert find_faults(f"memory://{tmp_path.name}/commoncrawl/{cc_crawl.CRAWL}-files") == []
 
 
 def test_the_cdx_api_gives_the_same_pages(server: cc_server.Server, tmp_path: Path) -> None:

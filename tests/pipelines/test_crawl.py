@@ -26,6 +26,7 @@ from corpus.crawl.state import layout
 from corpus.crawl.state.status import status
 from corpus.errors import ConfigError, DatasetError, StageError
 from corpus.schema import FETCHES
+from corpus.verify import find_faults
 from pipelines import crawl
 from pipelines.options import Runner
 
@@ -59,7 +60,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     found = []
     for number in range(1, layout.finished_rounds(str(folder)) + 1):
         home = layout.round_folder(str(folder), number)
-        assert dataset.verify(home) == []
+        assert find_faults(home) == []
         for file in dataset.load(home).files(FETCHES.name):
             found += dataset.table(home, file.path).to_pylist()
     return found

@@ -14,6 +14,7 @@ from corpus.counts import Counts
 from corpus.errors import StageError
 from corpus.schema import EXTRACTED
 from corpus.teller import SILENT
+from corpus.verify import find_faults
 from pipelines import filter, stage
 from pipelines.options import Runner
 from pipelines.stage import Context
@@ -69,7 +70,7 @@ def test_every_text_is_kept_or_dropped_with_its_reason(tmp_path: Path) -> None:
     write(tmp_path, [PROSE, "Kısa bir metin."])
     run(tmp_path)
     home = str(tmp_path / "filter")
-    assert dataset.verify(home) == []
+    assert find_faults(home) == []
     manifest = dataset.load(home)
     (dropped,) = (dataset.table(home, file.path).to_pylist() for file in manifest.files("dropped"))
     assert [(row["rule"], row["value"], row["limit"]) for row in dropped] == [("gopher.min_words", 3.0, 50.0)]

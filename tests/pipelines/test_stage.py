@@ -19,6 +19,7 @@ from corpus.counts import Counts
 from corpus.errors import CountsError, DatasetError, DiskFullError, StageError
 from corpus.schema import REJECTED
 from corpus.teller import SILENT
+from corpus.verify import find_faults
 from pipelines import stage
 from pipelines.options import Runner
 
@@ -66,7 +67,7 @@ def test_a_finished_stage_has_a_manifest_a_report_and_right_checksums(tmp_path: 
     manifest = run(plan(tmp_path, writer([]), ["a", "b"]))
     assert manifest.counts() == Counts(seen=6, kept=4, dropped={"toy.rule": 2})
     assert dataset.load(str(tmp_path)) == manifest
-    assert dataset.verify(str(tmp_path)) == []
+    assert find_faults(str(tmp_path)) == []
     report = json.loads((tmp_path / dataset.REPORT).read_text())
     assert report["seconds"] == {"step": 1.0}
     assert report["counts"]["dropped"] == {"toy.rule": 2}
@@ -223,7 +224,7 @@ def test_a_stage_runs_on_any_file_system(tmp_path: Path) -> None:
     folder = f"memory://{tmp_path.name}/toy"
     planned = plan(tmp_path, writer([]), ["a", "b"])
     manifest = run(replace(planned, folder=folder))
-    assert dataset.verify(folder) == []
+    assert find_faults(folder) == []
     run(replace(plan(tmp_path, writer([]), ["b"]), folder=folder))
     fs, root = files.filesystem(folder)
     gone, stays = manifest.units
@@ -242,7 +243,7 @@ def test_rows_that_are_not_those_of_the_counts_are_a_fault(
         return stage.Outcome(outcome.files, Counts(seen=1, rejected={"truncated": 1}))
 
     run(plan(tmp_path, work, ["a"]))
-    assert dataset.verify(str(tmp_path)) == ["unit a: 0 rows in its rejected files, its counts say 1"]
+    assert find_faults(str(tmp_path)) == ["unit a: 0 rows in its rejected files, its counts say 1"]
 
 
 def test_writing_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -266,7 +267,7 @@ def test_verify_names_what_is_damaged(tmp_path: Path, damage: Callable[[Path], o
     manifest = run(plan(tmp_path, writer([]), ["a"]))
     path = tmp_path / manifest.units[0].files[0].path
     damage(path)
-    (found,) = dataset.verify(str(tmp_path))
+    (found,) = find_faults(str(tmp_path))
     assert path.name in found
     assert fault in found
 
@@ -281,9 +282,9 @@ def test_a_stage_may_hold_archives_whose_bytes_are_verified(tmp_path: Path) -> N
     manifest = run(plan(tmp_path, work, ["a"]))
     path = tmp_path / manifest.units[0].files[0].path
     assert path.read_bytes() == b"two records"
-    assert dataset.verify(str(tmp_path)) == []
+    assert find_faults(str(tmp_path)) == []
     path.write_bytes(b"two rec0rds")
-    (found,) = dataset.verify(str(tmp_path))
+    (found,) = find_faults(str(tmp_path))
     assert "SHA-256" in found
 
 
@@ -357,7 +358,7 @@ def test_a_full_disk_is_named_whatever_meets_it_and_the_next_run_goes_on(
     assert [path for path in tmp_path.rglob("*") if ".tmp-" in path.name] == []
     monkeypatch.setattr(os, "replace", usual)
     run(planned)
-    assert dataset.verify(str(tmp_path)) == []
+    assert find_faults(str(tmp_path)) == []
 
 
 def test_a_full_disk_that_takes_no_note_of_the_error_either_is_still_named(

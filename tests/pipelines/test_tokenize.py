@@ -23,6 +23,7 @@ from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.lost import lost
 from corpus.tokenizer.train import fit
+from corpus.verify import find_faults
 from pipelines import build, tokenize
 from pipelines.options import Runner
 from pipelines.stage import Context
@@ -87,7 +88,7 @@ def test_the_manifest_counts_documents_tokens_and_bytes_and_names_the_model(
     config: Config, tmp_path: Path, model: bytes
 ) -> None:
     manifest = run(config)
-    assert dataset.verify(str(tmp_path / "tokens")) == []
+    assert find_faults(str(tmp_path / "tokens")) == []
     counts = manifest.counts()
     assert counts.seen == counts.kept == 31
     found = rows(tmp_path / "tokens", manifest)
@@ -201,7 +202,7 @@ def test_documents_lie_apart_by_how_often_to_read_them_where_asked_for(
 ) -> None:
     together = rows(tmp_path / "tokens", run(config))
     manifest = run(config, by_copies=True)
-    assert dataset.verify(str(tmp_path / "tokens")) == []
+    assert find_faults(str(tmp_path / "tokens")) == []
     assert rows(tmp_path / "tokens", manifest).keys() == together.keys()
     for file in manifest.files("tokens16"):
         copies = dataset.table(str(tmp_path / "tokens"), file.path)["copies"].to_numpy()
@@ -223,11 +224,11 @@ def test_a_model_that_is_gone_is_put_back_beside_tokens_that_are_done(
     first = run(config)
     beside = tmp_path / "tokens" / MODEL
     beside.unlink()
-    assert dataset.verify(str(tmp_path / "tokens")) == [f"{MODEL}: missing"]
+    assert find_faults(str(tmp_path / "tokens")) == [f"{MODEL}: missing"]
     assert run(config) == first
     assert beside.read_bytes() == model
     beside.write_bytes(b"another")
-    (fault,) = dataset.verify(str(tmp_path / "tokens"))
+    (fault,) = find_faults(str(tmp_path / "tokens"))
     assert fault.startswith(f"{MODEL}: content has SHA-256")
     run(config)
     assert beside.read_bytes() == model
@@ -257,7 +258,7 @@ def test_a_vocabulary_beyond_16_bits_takes_32(
     (tmp_path / "tokens" / dataset.MANIFEST).unlink()
     wide = run(config, bos=True)
     assert wide.files("tokens16") == []
-    assert dataset.verify(str(tmp_path / "tokens")) == []
+    assert find_faults(str(tmp_path / "tokens")) == []
     found = rows(tmp_path / "tokens", wide)
     assert [row["tokens"][1:] for row in found["eng_Latn/train/web"]] == [  # type: ignore[index]
         row["tokens"] for row in narrow["eng_Latn/train/web"]
@@ -279,7 +280,7 @@ def test_a_damaged_batch_is_named(config: Config, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DatasetError, match=r"batch 0 .* has XXH3 .* manifest of"):
         dataset.read_batch(str(tmp_path / "tokens"), file, 0)
-    assert any("SHA-256" in fault for fault in dataset.verify(str(tmp_path / "tokens")))
+    assert any("SHA-256" in fault for fault in find_faults(str(tmp_path / "tokens")))
 
 
 def test_verify_compares_the_places_of_batches_with_what_lies_there(config: Config, tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_verify_compares_the_places_of_batches_with_what_lies_there(config: Conf
     wrong = file.batches.model_copy(update={"tokens": (1,), "documents": (2,)})
     lying = unit.model_copy(update={"files": (file.model_copy(update={"batches": wrong}), *unit.files[1:])})
     dataset.save(str(tmp_path / "tokens"), manifest.model_copy(update={"units": (lying,)}))
-    faults = dataset.verify(str(tmp_path / "tokens"))
+    faults = find_faults(str(tmp_path / "tokens"))
     assert len(faults) == 2
     assert "the manifest says 2 and 1" in faults[0]
     assert f"2 rows in its batches, {file.rows} in the manifest" in faults[1]

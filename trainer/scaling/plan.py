@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus import files
+from corpus import temporary
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from trainer import parallel, run, tokens
@@ -201,7 +201,7 @@ def _rate(made: Plan, size: Size) -> float:
     world = parallel.start(config.run)
     opened = tokens.open(study.corpora[study.judge])
     order = run.open_order(config, opened, world)
-    with files.scratch("trial") as folder:
+    with temporary.folder("trial") as folder:
         trial = run.Run(folder, config, opened, order, world, SILENT)
         times = []
         with trial.loader() as loader:
