@@ -29,6 +29,7 @@ CLEAN = [
     "commands/render/scores.py",
     "commands/scale.py",
     "commands/train.py",
+    "corpus/web",
     "tests/test_structure.py",
     "trainer/attention.py",
     "trainer/average.py",

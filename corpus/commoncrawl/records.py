@@ -60,7 +60,7 @@ def fault(member: bytes, hit: Hit) -> Fault | None:
 def _record_fault(record: bytes, hit: Hit) -> Fault | None:
     end, start = header_end(record)
     if end < 0 or not record.startswith(b"WARC/"):
-        return Fault("not-warc", f"expected a record that begins with 'WARC/', found {record[:40]!r}")
+        return Fault("not-warc", f"expected a record that starts with 'WARC/', found {record[:40]!r}")
     fields = parse_fields(record[:end])
     if (kind := fields.get("warc-type", "").lower()) != "response":
         return Fault("not-response", f"WARC-Type is {kind!r}")

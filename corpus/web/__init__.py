@@ -1,1 +1,2 @@
-"""What the web speaks, shared by the readers of archives, the crawl and Common Crawl: URLs, HTTP, WARC."""
+"""Web formats and protocols that the readers of archives, the crawl and Common Crawl share: URLs, HTTP,
+WARC."""

@@ -1,4 +1,4 @@
-"""Who asks: the product token and the contact that every request names."""
+"""The crawler's identity: the product token and the contact that every request carries."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from corpus.settings import Section
 
 
 class Agent(Section):
-    """Who asks. Without a contact there is no crawl."""
+    """The crawler's identity. Crawls and Common Crawl fetches require a contact."""
 
-    name: str = Field("derlem", description="product token, which robots.txt files address")
-    contact: str = Field("", description="a page (https://…) or a mail address where site owners reach you")
+    name: str = Field("derlem", description="product token, by which robots.txt files name the crawler")
+    contact: str = Field(
+        "", description="a page (https://…) or a mail address where site owners can reach you"
+    )
 
     @field_validator("name")
     @classmethod

@@ -1,4 +1,4 @@
-"""Compressions whose files are members, each decoded on its own: gzip, zstd, LZ4, bzip2, xz."""
+"""Compressions whose files consist of members that are decoded separately: gzip, zstd, LZ4, bzip2, xz."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import xxhash
 import zstandard
 
 STEP = 1 << 18
-"""The most bytes that one step inflates, where the decoder can stop."""
+"""The most bytes that one step inflates, where the decoder accepts an output limit."""
 
 LONGEST_WINDOW = 1 << 31
-"""The window of `zstd --long=31`, the longest that zstd writes; its decoder holds as much of the content."""
+"""The window of `zstd --long=31`, the longest that zstd writes; its decoder holds all of it."""
 
-_ZSTD_SLICE = 512  # a zstd block of 4 bytes may stand for 128 KiB, and its decoder knows no output limit
+_ZSTD_SLICE = 512  # a zstd block of 4 bytes may expand to 128 KiB, and its decoder has no output limit
 _ZSTD_BLOCK = 1 << 17
 _XZ_MEMORY = 256 << 20
-_RECORD_START = 64  # bytes of content that tell whether a member begins with a record
+_RECORD_START = 64  # bytes of content that show whether a member starts with a record
 
 
 class Inflater(Protocol):
-    """Decodes one member: `feed` returns what came out and how many bytes of the input it took."""
+    """Decodes one member: `feed` returns the decoded bytes and how many bytes of the input were consumed."""
 
     @property
     def eof(self) -> bool: ...
@@ -32,9 +32,10 @@ class Inflater(Protocol):
 
 
 class Codec(Protocol):
-    """A format made of members that can be decoded each on its own.
+    """A format whose members can be decoded separately.
 
-    `reach` is how many bytes of a member `beginning` needs to return the first bytes of its content.
+    `beginning` returns the first bytes of a member's content; for this it needs the first `reach` bytes of
+    the member.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Codec(Protocol):
 
 
 class Deflate:
-    """One deflate stream in the wrapping that zlib's `wbits` names: 31 gzip, 15 zlib, -15 none."""
+    """One deflate stream in the container that zlib's `wbits` selects: 31 gzip, 15 zlib, -15 none."""
 
     def __init__(self, wbits: int) -> None:
         self._stream = zlib.decompressobj(wbits)
@@ -67,7 +68,7 @@ class Deflate:
 
 
 class Gzip:
-    """RFC 1952; only the deflate method exists, so its byte counts as part of the magic."""
+    """RFC 1952; deflate is the only method, so its byte counts as part of the magic number."""
 
     name = "gzip member"
     magic = b"\x1f\x8b\x08"
@@ -103,10 +104,10 @@ class _ZstdFrame:
 
 
 class Zstd:
-    """RFC 8878, with the dictionary that a .warc.zst file may carry in a first skippable frame.
+    """RFC 8878, with the dictionary that a .warc.zst file may carry in its first skippable frame.
 
-    The dictionary's place is fixed by https://iipc.github.io/warc-specifications/specifications/warc-zstd/.
-    Frames with a window above `window` bytes are errors; 0 takes the library's limit, 128 MiB.
+    https://iipc.github.io/warc-specifications/specifications/warc-zstd/ defines the dictionary's place.
+    Frames with a window above `window` bytes are errors; 0 stands for the library's limit, 128 MiB.
     """
 
     name = "zstd frame"
@@ -129,7 +130,8 @@ class Zstd:
         return zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=self._window)
 
     def beginning(self, head: bytes) -> bytes:
-        """Decode the frame's first block: nothing comes out of a frame before that is complete."""
+        """Return the content of the frame's first block, or its start: a decoder returns nothing before a
+        block is complete."""
         try:
             start = zstandard.frame_header_size(head) + 3
             block = int.from_bytes(head[start - 3 : start], "little")
@@ -145,7 +147,7 @@ class Zstd:
 
 class _Lz4Frame:
     def __init__(self) -> None:
-        # Imported here, because few files are in LZ4 and its import fails where only others are read.
+        # Imported here: few files are in LZ4, and a missing library must not stop the readers of other files.
         import lz4.frame
 
         self._decode = lz4.frame.decompress_chunk
@@ -173,7 +175,7 @@ class Lz4:
         return _Lz4Frame()
 
     def beginning(self, head: bytes) -> bytes:
-        """Return the literals that the first block begins with: they stand in it as they are."""
+        """Return the literals at the start of the first block: LZ4 stores them uncompressed."""
         flags = head[4] if len(head) > 4 else 0
         end = 6 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)  # content size, dictionary id
         if len(head) < end + 7 or head[end] != xxhash.xxh32_intdigest(head[4:end]) >> 8 & 0xFF:
@@ -193,9 +195,10 @@ class Lz4:
 
 
 class _Buffered:
-    """One stream of bz2 or lzma, which keep the input that they could not use yet.
+    """One stream of bz2 or lzma, which buffer input that they could not use yet.
 
-    What of it lies behind the stream's end is given back: `feed` then took fewer than no bytes.
+    Buffered bytes after the stream's end are returned to the caller: the number consumed by that `feed` may
+    be negative.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -213,7 +216,7 @@ class _Buffered:
 
 
 class Bzip2:
-    """Streams of bzip2; the first block's magic counts as part of the stream's."""
+    """bzip2 streams; the first block's magic number counts as part of the stream's."""
 
     name = "bzip2 stream"
     magic = b"BZh"
@@ -232,7 +235,7 @@ class Bzip2:
 
 
 class Xz:
-    """Streams of xz, with dictionaries of up to 256 MiB."""
+    """xz streams, with dictionaries of up to 256 MiB."""
 
     name = "xz stream"
     magic = b"\xfd7zXZ\x00"
@@ -258,5 +261,5 @@ def _first_of(inflater: Inflater, head: bytes, errors: tuple[type[Exception], ..
 
 
 def _is_skippable(head: bytes) -> bool:
-    """Return whether a frame of bytes begins that zstd and LZ4 pass over."""
+    """Return whether bytes start with a skippable frame of zstd or LZ4."""
     return head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50

@@ -1,4 +1,4 @@
-"""Compressed files: their members inflated in bounded pieces, and found again after damage."""
+"""Compressed files: members are inflated in pieces of limited size, and found again after damage."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from corpus.errors import Signal
 from corpus.web.codecs import LONGEST_WINDOW, Bzip2, Codec, Gzip, Lz4, Xz, Zstd
 
 PIECE = 1 << 16
-"""Bytes read at a time, and the order of size of what one step inflates: memory stays at a few of these."""
+"""Bytes per read, and the order of magnitude of one inflated step: memory stays at a few of these."""
 
 _DICTIONARY_LIMIT = 64 << 20
 _MAGIC = 16  # no compression has a longer one
-_FEW = 6  # control characters that damage may put into a text; compressed bytes have four times as many
+_FEW = 6  # control characters that damage may add to a text; compressed bytes have four times this number
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 
 
 class DamageError(Signal):
-    """Compressed bytes that cannot be read on: a stable cause, and what was found where."""
+    """Compressed bytes that cannot be decoded: a stable cause, and what was found where."""
 
     def __init__(self, cause: str, detail: str) -> None:
         super().__init__(f"{cause}: {detail}")
@@ -33,7 +33,7 @@ class DamageError(Signal):
 
 
 class Window:
-    """A file read forwards: the bytes that lie ahead, and where in the file the first of them stands."""
+    """A file that is read forwards: the next bytes, and the position of the first of them in the file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class Window:
         self.offset = 0
 
     def view(self, size: int) -> memoryview:
-        """Return up to `size` bytes that lie ahead without moving; none only at the end of the file."""
+        """Return up to `size` of the next bytes without moving; empty only at the end of the file."""
         if self._at == len(self._buffer):
             self._buffer, self._at = self._file.read(PIECE), 0
         return memoryview(self._buffer)[self._at : self._at + size]
@@ -54,14 +54,14 @@ class Window:
         return self._buffer[self._at : self._at + size]
 
     def move(self, size: int) -> None:
-        """Move over `size` bytes that lie ahead, or back where it is negative."""
+        """Move forwards by `size` bytes of the buffer, or backwards if it is negative."""
         self._at += size
         self.offset += size
         if self._at < 0:
             self.seek(self.offset)
 
     def skip(self, padding: bytes) -> bool:
-        """Move over bytes of `padding`; False when the file ends there."""
+        """Move over bytes of `padding`; return False at the end of the file."""
         while head := self.peek(64):
             rest = head.lstrip(padding)
             self.move(len(head) - len(rest))
@@ -70,7 +70,7 @@ class Window:
         return False
 
     def take(self) -> bytes:
-        """Return some of the bytes ahead and move over them; none only at the end of the file."""
+        """Return some of the next bytes and move past them; empty only at the end of the file."""
         piece = self.view(PIECE).tobytes()
         self.move(len(piece))
         return piece
@@ -82,7 +82,7 @@ class Window:
         return size
 
     def seek(self, offset: int) -> None:
-        """Move to a byte of the file."""
+        """Move to a position in the file."""
         self._file.seek(offset)
         self.offset, self._buffer, self._at = offset, b"", 0
 
@@ -97,11 +97,12 @@ _BY_SUFFIX: dict[str, Callable[[], Codec]] = {
 
 
 def detect(window: Window, path: str) -> Codec | None:
-    """Return how a file is compressed by its first bytes; by its name where those say nothing.
+    """Return a file's compression, decided by its first bytes, or by its name if those are not conclusive.
 
-    Bytes decide, because files are renamed and servers unpack `.gz` on the way. A `.gz` file whose first
-    bytes are no text counts as gzip all the same: its beginning is damaged, its later members may be good.
-    So does one that begins as another compression does, but does not decode.
+    Bytes come first, because files are renamed and servers decompress `.gz` files in transit. A `.gz` file
+    whose first bytes are not text counts as gzip all the same: its start is damaged, but later members may be
+    intact. The same is true of one that starts with the magic number of another compression but cannot be
+    decoded as such.
     """
     head = window.peek(512)
     if head.startswith(_ZSTD_DICTIONARY):
@@ -117,9 +118,9 @@ def detect(window: Window, path: str) -> Codec | None:
 
 
 def with_dictionary(window: Window, codec: Codec) -> Codec:
-    """Move over the zstd dictionaries that lie ahead; return the codec with the last of them.
+    """Move over zstd dictionaries at the window's position; return a codec with the last of them.
 
-    They stand at the head of a file, and inside it where files were joined.
+    A dictionary is at the start of a file, or inside it where files were joined.
     """
     while isinstance(codec, Zstd) and window.peek(4) == _ZSTD_DICTIONARY:
         codec = Zstd(_dictionary(window), LONGEST_WINDOW)
@@ -127,15 +128,18 @@ def with_dictionary(window: Window, codec: Codec) -> Codec:
 
 
 def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
-    """Return whether a file begins as a compression does that its name does not, and is none such."""
+    """Return whether a file starts with the magic number of a compression but does not use it.
+
+    `named` is the codec of the file's name, if that is another one.
+    """
     head = window.peek(codec.reach)
-    if not head.startswith(codec.magic):  # a frame to be passed over; only one that follows tells
+    if not head.startswith(codec.magic):  # a skippable frame; the frame after it decides
         after = 8 + struct.unpack("<I", head[4:8].ljust(4, b"\0"))[0]
         return head[after : after + 4] != codec.magic
     if named is not None:
         content = codec.beginning(head)
         return not content or not is_text(content)
-    # What looks binary is compressed, unless a record's own words are to be read in it.
+    # Binary bytes are compressed, unless a record's field names are readable in them.
     if len(_CONTROL.findall(head[_MAGIC:256])) > _FEW and b"\nWARC-" not in head:
         return False
     try:
@@ -146,12 +150,12 @@ def _misleads(window: Window, codec: Codec, named: Codec | None) -> bool:
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether bytes could be the beginning of a text: no control characters but the usual ones."""
+    """Return whether bytes could be the start of a text: no control characters except the usual ones."""
     return _CONTROL.search(head[:1024]) is None
 
 
 def _dictionary(window: Window) -> bytes:
-    """Read the dictionary at the window's start; b"" when it is unusable, which the frames will show."""
+    """Read the dictionary at the window's position; b"" if it is unusable: its frames then fail."""
     size = struct.unpack("<I", window.peek(8)[4:].ljust(4, b"\0"))[0]
     if size > _DICTIONARY_LIMIT:
         return b""
@@ -166,17 +170,17 @@ def _dictionary(window: Window) -> bytes:
 
 
 def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
-    """Yield the content of the member that starts here and leave the window behind its end.
+    """Yield the content of the member at the window's position and move the window past its end.
 
-    The last piece may come before the member's checksum is read: only the iterator's end says that it is
-    right. Raises DamageError where the bytes are no member, are corrupt, or end too early.
+    The last piece may be yielded before the member's checksum is read: only the iterator's end confirms it.
+    Raises DamageError for bytes that are not a member, are corrupt, or end too early.
     """
     start = window.offset
     head = window.peek(10)
     if not codec.begins(head):
         raise DamageError(codec.cause, f"expected a {codec.name} at byte {start}, found {head[:4]!r}")
     inflater = codec.open()
-    size = PIECE // 16  # most members are small, and what follows a member in its input is copied
+    size = PIECE // 16  # most members are small, and a decoder copies the input after a member's end
     while not inflater.eof:
         data = window.view(size)
         try:
@@ -194,7 +198,8 @@ def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
 
 
 def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[bytes], bool]) -> bool:
-    """Move to the first member from `offset` on whose content `begins` accepts; False when there is none."""
+    """Move to the first member from `offset` on whose content `begins` accepts; return whether there is
+    one."""
     window.seek(offset)
     while ahead := window.peek(PIECE):
         at = ahead.find(codec.magic)
@@ -209,7 +214,7 @@ def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[byt
 
 
 def between(window: Window, start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes of a plain file from `start` to before `end`."""
+    """Yield the bytes of a plain file from `start` up to, not including, `end`."""
     window.seek(start)
     while (left := end - window.offset) > 0 and (piece := window.view(min(PIECE, left)).tobytes()):
         window.move(len(piece))
@@ -217,7 +222,7 @@ def between(window: Window, start: int, end: int) -> Iterator[bytes]:
 
 
 def contents(window: Window, codec: Codec | None) -> Iterator[bytes]:
-    """Yield the bytes of a whole file, its members in turn; raises DamageError as `inflate` does."""
+    """Yield the bytes of a whole file, member by member; raises DamageError as `inflate` does."""
     if codec is None:
         while piece := window.take():
             yield piece

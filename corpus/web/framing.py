@@ -1,4 +1,4 @@
-"""How the records of an archive are told from other bytes: by WARC's header lines, or ARC's single line."""
+"""How to recognize the records of an archive: by WARC's header lines, or by ARC's single line."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from corpus.web.headers import header_end, parse_fields
 
 
 class Framing(Protocol):
-    """A syntax of records; `reach` is how many bytes tell whether one begins there."""
+    """A syntax of records; `reach` is the number of bytes needed to recognize the start of one."""
 
     name: str
     expected: str
     reach: int
 
     def begins(self, data: bytes | bytearray, at: int = 0) -> bool:
-        """Return whether a record begins at a byte."""
+        """Return whether a record starts at position `at`."""
 
     def may_begin(self, head: bytes) -> bool:
-        """Return whether bytes could be a record's first, as few of them as there are."""
+        """Return whether bytes, however few, could be the first bytes of a record."""
 
     def search(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> int:
-        """Return where the first record begins, -1 where none does."""
+        """Return where the first record starts, or -1 if there is none."""
 
     def header_end(self, data: bytes | bytearray) -> tuple[int, int]:
-        """Return where the header's lines end and where the block begins, or (-1, -1)."""
+        """Return where the header lines end and where the block starts, or (-1, -1)."""
 
     def fields(self, raw: bytes) -> dict[str, str]:
-        """Parse a header into the fields of WARC."""
+        """Parse a header into WARC fields."""
 
 
 _VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
@@ -39,7 +39,7 @@ class Warc:
     """ISO 28500."""
 
     name = "WARC"
-    expected = "a record that begins with 'WARC/'"
+    expected = "a record that starts with 'WARC/'"
     reach = 64
 
     def begins(self, data: bytes | bytearray, at: int = 0) -> bool:
@@ -59,7 +59,7 @@ class Warc:
         return parse_fields(raw)
 
 
-# URL, address, date, media type and length; version 2 of the format has five fields more before the last.
+# URL, IP address, date, media type and length; version 2 of the format has five more fields before the last.
 _SCHEMES = rb"(?:https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn)"
 _REST = rb" ([0-9A-Fa-f.:]{3,45}|-) (\d{8,17}) (\S{0,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
 _LONGEST_URL = 3000
@@ -70,14 +70,14 @@ _URL_START = re.compile(rb"(?:(?<=\n)" + _SCHEMES + rb"|https?):", re.IGNORECASE
 
 
 class Arc:
-    """The format before WARC, https://archive.org/web/researcher/ArcFileFormat.php, versions 1.0 and 1.1.
+    """The predecessor of WARC, https://archive.org/web/researcher/ArcFileFormat.php, versions 1.0 and 1.1.
 
-    Its records become those of WARC: answers of web servers responses, the file's description a warcinfo,
-    what came from elsewhere a resource.
+    Its records are read as WARC records: HTTP responses become responses, the file's description becomes a
+    warcinfo, records of other protocols become resources.
     """
 
     name = "ARC"
-    expected = "a line with address, IP, date, type and length"
+    expected = "a line with URL, IP address, date, type and length"
     reach = 8192
 
     def begins(self, data: bytes | bytearray, at: int = 0) -> bool:
@@ -87,11 +87,12 @@ class Arc:
         return _LINE_START.match(head.lstrip(b"\r\n")) is not None
 
     def search(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> int:
-        # By the line's end, which few other lines have: each "http:" of a page would be tried otherwise.
+        # Search for the line's end, which few other lines have; a search for its start would try each "http:"
+        # of a page.
         stop = len(data) if end is None else end
         at = start - 1
         while tail := _TAIL.search(data, at + 1, stop):
-            at = tail.start()  # what looks like the end of one line may hold the whole of another
+            at = tail.start()  # what looks like the end of one line may contain a whole other line
             reach = max(start, at - _LONGEST_URL)
             line = max(data.rfind(b"\n", reach, at) + 1, data.rfind(b"\r", reach, at) + 1, reach)
             if found := _URL_START.search(data, line, at):
@@ -120,9 +121,10 @@ class Arc:
 
 
 def detect_framing(head: bytes, path: str) -> Framing:
-    """Return WARC or ARC, by a file's first bytes, then by its name, then by its first line.
+    """Return WARC or ARC, decided by a file's first bytes, then by its name, then by its first line.
 
-    An ARC file may have lost its head, but a WARC file may begin with a damaged record that holds any line.
+    An ARC file may lack its first record, but a WARC file may start with a damaged record that contains any
+    line.
     """
     named = re.search(r"\.(warc|arc)(\.\w+)*$", path)
     if Warc().may_begin(head):

@@ -1,4 +1,4 @@
-"""Header lines as WARC records and HTTP messages have them: where they end, what they say."""
+"""Header lines of WARC records and HTTP messages: where they end and which fields they have."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
 def header_end(data: bytes | bytearray, start: int = 0) -> tuple[int, int]:
-    """Find the blank line after header lines from `start` on: where they and it end, or (-1, -1).
+    """Return where header lines end and where the blank line after them ends, from `start` on, or (-1, -1).
 
-    A line that holds nothing but blanks and carriage returns is blank, whatever ended the line before it.
+    A line of only spaces, tabs and carriage returns is blank, however the line before it ends.
     """
     found = _BLANK_LINE.search(data, start)
     return found.span() if found else (-1, -1)
 
 
 def parse_fields(raw: bytes) -> dict[str, str]:
-    """Parse header lines behind a first line: lower-case names, the last value of each, lines unfolded.
+    """Parse header lines after a first line: lower-case names, lines unfolded, the last value of each name.
 
-    The values of repeated encodings are all needed, so they are joined by commas. A line that is no field is
-    passed over.
+    Repeated encodings are joined by commas, because each was applied. Lines without a colon are skipped.
     """
     text = raw.decode("utf-8", "replace")
     if "\n " in text or "\n\t" in text:
@@ -39,5 +38,6 @@ def parse_fields(raw: bytes) -> dict[str, str]:
 
 
 def target(headers: dict[str, str]) -> str:
-    """Return the target URL of a record's headers, without the angle brackets that wget used to write."""
+    """Return the target URL of a record's headers, without the angle brackets that old wget versions
+    write."""
     return headers.get("warc-target-uri", "").strip("<> \t")

@@ -1,4 +1,4 @@
-"""An HTTP response as an archive holds it: its header parsed, its body unchunked and decompressed."""
+"""An archived HTTP response: its header is parsed, its body is unchunked and decompressed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _STATUS = re.compile(rb"\s{0,8}(?:HTTP(?:/\d(?:\.\d)?)?|ICY)[ \t]+(\d{3})", re.I
 _QUOTES = " \t\"'"
 # A media type and what may follow it; anything else is malformed.
 _TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+*-]+|\*/\*)[\s\"']*(?:[;,]|$|charset\b)")
-# The labels for "not known" of https://mimesniff.spec.whatwg.org/#interpreting-the-resource-metadata
+# The types that mean "unknown" in https://mimesniff.spec.whatwg.org/#interpreting-the-resource-metadata
 _NOT_KNOWN = frozenset(("unknown/unknown", "application/unknown", "*/*"))
 _CHARSET = re.compile(r"""charset\s*[=:]\s*["']?([^\s"';,]+)""", re.IGNORECASE)
 _MARKUP = re.compile(
-    # The comments without a way back: to try every split of a thousand of them would take for ever.
+    # Comments are possessive: backtracking over a thousand of them would not end in practice.
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?(?><!--.{0,2000}?-->\s*)*+"
     rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|link|base|iframe|h[1-6]|div|p|br|table|a|b|i"
     rb"|article|main|section|header|footer|nav|form|ul|ol|dl|span|font|center|img|strong|em|pre|blockquote)[\s>/]",
@@ -49,7 +49,7 @@ class BodyError(Signal, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status, header fields (lower-case names) and the body as it was sent."""
+    """Status, header fields (lower-case names) and the body as sent."""
 
     status: int
     headers: dict[str, str]
@@ -58,7 +58,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body decoded: `is_cut` where it ends too early, `is_unended` where its compression does."""
+    """A decoded body: `is_cut` if it ends too early, `is_unended` if its compressed stream does."""
 
     content: bytes
     is_cut: bool
@@ -66,9 +66,9 @@ class Body:
 
 
 def parse_response(block: bytes) -> Response | None:
-    """Split a response into its parts; None when it does not begin with an HTTP status line.
+    """Split a response into its parts; None if it does not start with an HTTP status line.
 
-    Interim answers (100 Continue, 103 Early Hints) before the final one are passed over.
+    Interim responses (100 Continue, 103 Early Hints) before the final one are skipped.
     """
     status = _STATUS.match(block)
     if status is None:
@@ -84,9 +84,11 @@ def parse_response(block: bytes) -> Response | None:
 
 
 def media_of(content_type: str) -> Media | Literal["other", "unknown"]:
-    """Sort a Content-Type into what this package reads, what it does not, and what only the body can tell.
+    """Return the media type of a Content-Type: "other" for types that derlem does not read, "unknown" if the
+    body must decide.
 
-    What begins as HTML's types do is HTML, whatever follows: servers forget the semicolon or write a colon.
+    A value that starts like an HTML type is HTML, whatever follows: servers omit the semicolon or write a
+    colon.
     """
     written = content_type.strip(_QUOTES).lower()
     if written.startswith(("text/htm", "application/xhtml")):
@@ -98,9 +100,10 @@ def media_of(content_type: str) -> Media | Literal["other", "unknown"]:
 
 
 def page_media(content_type: str, body: bytes, identified: str = "") -> Media | None:
-    """Return what a body is, None where it is neither HTML nor text; HTML is often called text, or nothing.
+    """Return the media type of a body, None if it is neither HTML nor text.
 
-    `identified` is the type that the archive found it to be (WARC-Identified-Payload-Type).
+    HTML is often declared as plain text or without a type. `identified` is the type that the archive detected
+    (WARC-Identified-Payload-Type).
     """
     declared = media_of(content_type)
     found = media_of(identified) if identified else "unknown"
@@ -120,12 +123,12 @@ def charset_of(content_type: str) -> str | None:
 
 
 def is_html(body: bytes) -> bool:
-    """Return whether a body begins as HTML does."""
+    """Return whether a body starts like HTML."""
     return _MARKUP.match(body[:4096]) is not None
 
 
 def redirect_of(headers: Mapping[str, str], url: str) -> str:
-    """Return where a Refresh header leads at once, "" where it does not or only shows the page again."""
+    """Return the target of an immediate Refresh header; "" if it has none, or only reloads the page."""
     found = _REFRESH.match(headers.get("refresh", ""))
     if found is None or float(found[1]) > _AT_ONCE_S:
         return ""
@@ -134,7 +137,8 @@ def redirect_of(headers: Mapping[str, str], url: str) -> str:
 
 
 def decode_body(response: Response, limit: int, *, cut: bool = False) -> bytes:
-    """Return what `read_body` does, but with `cut` False raise BodyError for compression without its end."""
+    """Return the content that `read_body` finds; unless `cut`, raise BodyError if it is compressed and
+    unended."""
     body = read_body(response, limit)
     if body.is_unended and not cut:
         raise BodyError("bad-body-encoding", "the compressed body ends too early")
@@ -142,12 +146,12 @@ def decode_body(response: Response, limit: int, *, cut: bool = False) -> bytes:
 
 
 def read_body(response: Response, limit: int) -> Body:
-    """Undo Transfer-Encoding and Content-Encoding, never holding more than `limit` bytes of a result.
+    """Undo Transfer-Encoding and Content-Encoding; each decoded result is limited to `limit` bytes.
 
-    Headers that lie are met often: a body that is not chunked, or readable text that is not compressed, is
-    returned as it is, and one that begins as another compression does is read by that. Of a body that is cut
-    short what is there is returned. Raises BodyError: "oversized", or "bad-body-encoding" for a body that is
-    compressed but corrupt, or in a way that is not known.
+    Wrong headers are common: a body that is not chunked, or readable text that is not compressed, is returned
+    unchanged, and a body that starts with the magic number of another compression is decoded with that one.
+    Of a truncated body the existing part is returned. Raises BodyError: "oversized", or "bad-body-encoding"
+    for a compressed body that is corrupt or of an unknown encoding.
     """
     fields, body = response.headers, response.body
     chunked = "chunked" in fields.get("transfer-encoding", "").lower()
@@ -173,12 +177,12 @@ def read_body(response: Response, limit: int) -> Body:
 
 
 def unchunk(body: bytes) -> bytes:
-    """Join the chunks of a chunked body; what does not follow the chunk format is taken as it stands."""
+    """Return the joined chunks of a chunked body; bytes outside the chunk format are kept unchanged."""
     return _joined(body)[0]
 
 
 def _joined(body: bytes) -> tuple[bytes, bool]:
-    """Return the chunks of a body in one, and whether the last of them was there."""
+    """Return the joined chunks of a body, and whether it is complete."""
     parts: list[bytes] = []
     at = 0
     while size := _CHUNK_SIZE.match(body, at):
@@ -187,16 +191,16 @@ def _joined(body: bytes) -> tuple[bytes, bool]:
             return b"".join(parts), True
         end = _LINE_END.match(body, start + length)
         if not parts and not end and start + length < len(body):
-            return body, True  # its first line only looks like a chunk's size
+            return body, True  # not chunked: its first line only looks like a chunk's size
         parts.append(body[start : start + length])
         at = end.end() if end else start + length
-    whole = not parts  # it is not chunked at all
+    whole = not parts  # not chunked
     parts.append(body[at:])
     return b"".join(parts), whole
 
 
 def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
-    """Return a body decoded, and whether its compression came to its end."""
+    """Return a decoded body, and whether its compressed stream is complete."""
     if not body:
         return body, True
     openers = _OPENERS.get(coding, ())
@@ -209,7 +213,7 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
         except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
             reason = reason or f"Content-Encoding {coding!r}: {error}"
             continue
-        if not ended and _is_readable(body):  # text can begin as compressed bytes do
+        if not ended and _is_readable(body):  # text can start with the bytes of a magic number
             break
         return content, ended
     if _is_readable(body):
@@ -218,12 +222,12 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, bool]:
 
 
 def _coding_seen(body: bytes) -> str:
-    """Return the coding that a body begins as, whatever its headers say; "" where that is none."""
+    """Return the encoding whose magic number a body starts with, whatever its headers say, or ""."""
     return next((coding for coding, magic in _MAGIC.items() if body.startswith(magic)), "")
 
 
 def _is_readable(body: bytes) -> bool:
-    """Return whether a body that should be compressed is not: HTML, or text in UTF-8 or mostly of ASCII."""
+    """Return whether a body that should be compressed is readable: HTML, or text in UTF-8 or mostly ASCII."""
     if is_html(body):
         return True
     head = body[:1024]
@@ -267,7 +271,7 @@ class _Brotli:
 
 _OPENERS: dict[str, tuple[Callable[[], Inflater], ...]] = {
     "gzip": (Gzip().open,),
-    "deflate": (lambda: Deflate(15), lambda: Deflate(-15)),  # the name means zlib, but it is also sent bare
+    "deflate": (lambda: Deflate(15), lambda: Deflate(-15)),  # means zlib, but raw deflate is sent, too
     "br": (_Brotli,),
     "zstd": (Zstd().open,),
 }

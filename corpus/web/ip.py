@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 Address = IPv4Address | IPv6Address
 
-# Addresses that are no public host, from the IANA special-purpose registries. They are written out, because
-# what Python's `is_global` says changed between its releases. 168.63.129.16 is a cloud's host agent.
+# Addresses that public hosts cannot have, from the IANA special-purpose registries. They are listed here,
+# because the results of Python's `is_global` changed between releases. 168.63.129.16 is a cloud's host agent.
 _SPECIAL = [
     ip_network(net)
     for net in (
@@ -17,12 +17,12 @@ _SPECIAL = [
         *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 ]
-_GLOBAL6 = ip_network("2000::/3")  # all that is given out of IPv6: the rest is local, multicast or reserved
+_GLOBAL6 = ip_network("2000::/3")  # all of IPv6 that is assigned: the rest is local, multicast or reserved
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 
 def destination(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address leads to (mapped, 6to4, NAT64), else the address."""
+    """Return the IPv4 address that an IPv6 address maps to (IPv4-mapped, 6to4, NAT64), else the address."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -31,7 +31,7 @@ def destination(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is one that a public host may have."""
+    """Return whether an address can belong to a public host."""
     real = destination(address)
     if isinstance(real, IPv6Address) and real not in _GLOBAL6:
         return False

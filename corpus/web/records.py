@@ -1,4 +1,4 @@
-"""WARC and ARC records found in a plain or compressed file, one after the other and past any damage."""
+"""WARC and ARC records of a plain or compressed file, read in order and beyond any damage."""
 
 from __future__ import annotations
 
@@ -22,39 +22,38 @@ _FIRST = 1 << 10
 def read_records(
     file: BinaryIO, path: str, keep: int, piece: Piece | None = None
 ) -> Iterator[Record | Rejected | Unreadable]:
-    """Yield the records of a file, or of a piece of it, in order, at most `keep` bytes of each block.
+    """Yield the records of a file, or of a piece of it, in order, with at most `keep` bytes of each block.
 
-    Content never raises: what cannot be read is Rejected, and reading goes on with the next member that
-    begins with a record (compressed) or the next line that does (plain). A record is handed out once its
-    member's checksum was seen to be right, or more bytes have followed it in the same member.
-    Bytes that are no record at all are rejected as "not-warc" or "not-arc", once where the file begins with
-    them; a file without the beginning of a record is Unreadable.
-    Raises CutError where a piece does not end where the reading of the whole file would begin the next
-    section: then what was read of it may be wrong.
+    Content never raises: an unreadable record is Rejected, and reading resumes at the next member that starts
+    with a record (compressed) or at the next line that does (plain). A record is yielded once its member's
+    checksum was verified, or once more bytes follow it in the same member. Bytes before the first record that
+    are not a record are rejected once as "not-warc" or "not-arc"; a file without the start of a record is
+    Unreadable. Raises CutError if a piece does not end where a reading of the whole file would start the next
+    section: then what was read of the piece may be wrong.
     """
     window = Window(file)
     codec = detect(window, path)
-    strange: list[Rejected] = []  # what came before the first record
+    early: list[Rejected] = []  # before the first record
     found = piece is not None and piece.start > 0
     for section in _sections(window, codec, path, piece):
         for item in section.records(keep):
             if not found and isinstance(item, Rejected) and not section.has_begun:
-                if not strange or not item.cause.startswith("not-"):
-                    strange.append(item)
+                if not early or not item.cause.startswith("not-"):
+                    early.append(item)
                 continue
-            yield from strange
-            strange.clear()
+            yield from early
+            early.clear()
             found = True
             yield item
     if not found and piece is not None:
         raise CutError(path)
     if not found:
-        first = strange[0] if strange else Rejected(0, "empty", "the file holds nothing")
+        first = early[0] if early else Rejected(0, "empty", "the file holds nothing")
         yield Unreadable(first.cause, first.detail)
 
 
 def _sections(window: Window, codec: Codec | None, path: str, piece: Piece | None) -> Iterator[Section]:
-    """Yield what must be read apart, so that the damage of one cannot reach into the next."""
+    """Yield sections: they are read separately, so that damage in one cannot affect the next."""
     if codec is None:
         framing = detect_framing(window.peek(_FIRST), path)
         yield Section(_Plain(window), framing)
@@ -78,12 +77,12 @@ def _of_piece(members: _Members, codec: Codec, path: str, piece: Piece) -> Itera
         if section.damage:
             members.find_after_damage()
     end = members.start if members.ahead else members.length
-    if end != piece.end or members.codec is not codec:  # another dictionary is in force from here on
+    if end != piece.end or members.codec is not codec:  # another dictionary applies from here on
         raise CutError(path)
 
 
 class _Plain:
-    """An uncompressed file, which can be read from any byte on."""
+    """An uncompressed file, which can be read from any position."""
 
     is_random = True
 
@@ -102,10 +101,10 @@ class _Plain:
 
 
 class _Members:
-    """The members of a compressed file, opened one ahead to see whether the next begins with a record.
+    """The members of a compressed file; the next one is always open, to see whether it starts with a record.
 
-    One that does is a section of its own. One that does not goes on with the record before it: there are
-    files whose records are cut into several members.
+    If it does, it starts a new section. If not, it continues the record before it: there are files whose
+    records are split into several members.
     """
 
     def __init__(self, window: Window, codec: Codec, path: str) -> None:
@@ -135,7 +134,7 @@ class _Members:
         return self._window.size()
 
     def section(self) -> _Run:
-        """Return the members up to the next that begins with a record."""
+        """Return the members up to the next that starts with a record."""
         return _Run(self, self.start, self.codec)
 
     def read(self) -> Iterator[tuple[int, bytes]]:
@@ -155,13 +154,13 @@ class _Members:
         return self.framing.begins(content.lstrip(b"\r\n"))
 
     def return_to(self, start: int, codec: Codec) -> None:
-        """Open again the member that starts at a byte of the file, by the codec that it had."""
+        """Open the member that starts at byte `start` of the file again, with the codec that it had."""
         self._window.seek(start)
         self.codec = codec
         self._open()
 
     def find_after_damage(self) -> None:
-        """Open the next member behind the damaged one that begins with a record."""
+        """Open the next member after the damaged one that starts with a record."""
         if find_member(self._window, self.start + 1, self.codec, self.framing.may_begin):
             self._open()
         else:
@@ -169,7 +168,7 @@ class _Members:
 
 
 class _Run:
-    """The members of one section, read from the first on however often it takes."""
+    """The members of one section; each `read` starts at the first of them."""
 
     is_random = False
 

@@ -1,4 +1,4 @@
-"""How a server is asked again: at a steady pace, later after each failure, and not for ever."""
+"""Requests to one server: a steady rate, a pause after each failure, and a limit on tries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from corpus.errors import ServerError, Signal
 
 T = TypeVar("T")
 
-_FIRST_TRIES = 3  # of a server that has never answered: more likely its name is wrong, or there is no network
+_FIRST_TRIES = 3  # of a server that has never answered: its name is probably wrong, or there is no network
 
 
 def retry_after(value: str, now: datetime) -> float | None:
-    """Read a Retry-After field (RFC 9110, section 10.2.3), seconds or a date; None where it says nothing."""
+    """Return the seconds of a Retry-After field (RFC 9110, section 10.2.3); None if it is malformed."""
     if value.strip().isascii() and value.strip().isdigit():
         return float(value)
     try:
@@ -31,7 +31,7 @@ def retry_after(value: str, now: datetime) -> float | None:
 
 
 class Limits(Protocol):
-    """How often a server is asked, and how long it is waited for."""
+    """The request rate, the number of tries and the pauses after failures."""
 
     @property
     def requests_per_s(self) -> float: ...
@@ -44,8 +44,8 @@ class Limits(Protocol):
 
 
 class PassingError(Signal):
-    """A failure that may pass: what was found, how long the server asks to wait, whether bytes came, and
-    whether anybody answered at all."""
+    """A failure that may be temporary: what was found, how long the server asks to wait (Retry-After),
+    whether bytes arrived, and whether the server answered at all."""
 
     def __init__(
         self, detail: str, after_s: float = 0.0, progress: bool = False, answered: bool = True
@@ -58,47 +58,49 @@ class PassingError(Signal):
 
 @dataclass
 class Retry:
-    """The manners of one worker, shared by its connections.
+    """The request rate and pauses of one worker, shared by its connections.
 
-    Requests begin at most `requests_per_s` times a second. After a failure nobody asks for a while: a random
-    share (a tenth to all) of `backoff_s`, doubled with each failure in a row, at most `max_backoff_s`, and no
-    less than the server's Retry-After. The random share keeps many workers from coming back as one.
+    At most `requests_per_s` requests start per second. After a failure all threads pause for a random share
+    (a tenth to all) of `backoff_s`, doubled with each consecutive failure, at most `max_backoff_s`, and not
+    less than the server's Retry-After. The random share prevents many workers from returning at the same
+    moment.
     """
 
     limits: Limits
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] | None = None
-    paused_s: float = 0.0  # in all, after failures
-    met: bool = False  # whether the server has answered to anything
+    paused_s: float = 0.0  # total, after failures
+    has_answered: bool = False  # whether the server has answered any request
     _cause: str = ""  # why the work was given up
     _closed: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _next: float = 0.0  # when the next request may begin, by the pace
-    _resume: float = 0.0  # ... and after failures
+    _next: float = 0.0  # earliest start of the next request, by the rate
+    _resume: float = 0.0  # the same, by the pauses after failures
 
     def attempt(self, what: str, once: Callable[[], T]) -> T:
-        """Do `once` until it raises no PassingError, at most `tries` times in a row without progress.
+        """Call `once` until it raises no PassingError, at most `tries` times in a row without progress.
 
-        Raises ServerError, naming `what`, after the last try and where Retry-After is longer than is waited
-        for; and that of another thread as soon as it has one, since the work they share is lost.
+        Raises ServerError with `what` in its message after the last try, or if Retry-After exceeds
+        `max_backoff_s`. An error of another thread is raised here, too, because the work that they share is
+        lost.
         """
-        began = self.clock()
+        started = self.clock()
         failures = 0
         while True:
             self._take_turn()
             try:
                 result = once()
-                self.met = True
+                self.has_answered = True
                 return result
             except PassingError as error:
-                self.met = self.met or error.answered
+                self.has_answered = self.has_answered or error.answered
                 failures = 1 if error.progress else failures + 1
-                self._bear(what, error, failures, self.clock() - began)
+                self._pause(what, error, failures, self.clock() - started)
             except ServerError as error:
                 raise self._given_up(str(error)) from None
 
     def close(self) -> None:
-        """Let no thread wait or begin any longer."""
+        """Stop all threads that wait, and let no further request start."""
         self._given_up("the work was given up")
 
     def _given_up(self, said: str) -> ServerError:
@@ -107,18 +109,18 @@ class Retry:
         self._closed.set()
         return ServerError(self._cause)
 
-    def _bear(self, what: str, error: PassingError, failures: int, spent: float) -> None:
-        """Put off everybody's next request; ServerError when it is time to give up."""
+    def _pause(self, what: str, error: PassingError, failures: int, spent: float) -> None:
+        """Delay the next request of all threads; raise ServerError if it is time to give up."""
         limits = self.limits
         if error.after_s > limits.max_backoff_s:
             raise self._given_up(
-                f"{what}: {error}; the server asks to come back in {error.after_s:,.0f} s: run the same "
-                f"command again then, it goes on where it stopped"
+                f"{what}: {error}; the server asks to wait {error.after_s:,.0f} s: run the same command "
+                f"again after that, and it resumes where it stopped"
             ) from None
-        if failures >= (limits.tries if self.met else min(limits.tries, _FIRST_TRIES)):
+        if failures >= (limits.tries if self.has_answered else min(limits.tries, _FIRST_TRIES)):
             raise self._given_up(
                 f"{what}: tried {failures} times in {spent:,.0f} s, the last time: {error}; run the same "
-                f"command again later, it goes on where it stopped"
+                f"command again later, and it resumes where it stopped"
             ) from None
         most = min(limits.max_backoff_s, limits.backoff_s * 2.0 ** (failures - 1))
         pause = max(error.after_s, most * random.uniform(0.1, 1.0))

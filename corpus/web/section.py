@@ -1,4 +1,4 @@
-"""A run of decompressed bytes cut into records: an uncompressed archive, or what a member of one holds."""
+"""Decompressed bytes split into records: an uncompressed archive, or the content of some members."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from corpus.web.framing import Framing
 from corpus.web.headers import target
 
 HEADER_LIMIT = 1 << 16
-"""Bytes after which a block of header lines is given up."""
+"""The most bytes in which a header must end; a longer one is rejected."""
 
-_REWINDS = 4  # times that a section is read again to search a block whose length is wrong
+_REWINDS = 4  # rereadings of a section to search a block whose length is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: header names of WARC in lower case, and its block.
+    """One record: the names of its WARC headers in lower case, and its block.
 
-    `length` is the block's size in bytes; `block` holds its beginning only, where that is more than the
-    reader was asked to keep. `offset` is the byte of the file at which the record's member starts. Of several
-    records in one member (against the standard, but met) the later ones have no byte of their own in the
-    file, so their distance from the member's start, decompressed, is added.
+    `length` is the block's size in bytes; `block` holds only the first bytes if there are more than the
+    reader was asked to keep. `offset` is the position in the file at which the record's member starts. If a
+    member has several records (a violation of the standard that occurs), the later ones have no position in
+    the file of their own, so their decompressed distance from the member's start is added.
     """
 
     offset: int
@@ -35,15 +35,15 @@ class Record:
 
     @property
     def url(self) -> str:
-        """The target; "" when there is none."""
+        """The target URL; "" if there is none."""
         return target(self.headers)
 
 
 class Pieces(Protocol):
     """The bytes of a section, each piece with the start of its member in the file.
 
-    `read` starts at a distance from the section's start; `is_random` says that this costs no reading of what
-    lies before.
+    `read` starts at a distance from the section's start; `is_random` means that it does so without reading
+    the bytes before.
     """
 
     is_random: bool
@@ -51,13 +51,13 @@ class Pieces(Protocol):
     def read(self, position: int) -> Iterator[tuple[int, bytes]]: ...
 
     def holds(self, position: int) -> bool:
-        """Return whether the section has a byte there; only asked where `is_random`."""
+        """Return whether the section has a byte at `position`; called only if `is_random`."""
 
 
 class Section:
-    """Records out of bytes that must be read together.
+    """The records of bytes that must be read together.
 
-    `damage` is what ended them, if anything did; `has_begun` says that a whole header was among them.
+    `damage` is the error that ended them, if any; `has_begun` is True once a whole header was read.
     """
 
     def __init__(self, source: Pieces, framing: Framing) -> None:
@@ -68,19 +68,19 @@ class Section:
         self._framing = framing
         self._ahead = bytearray()
         self._position = 0
-        self._members: deque[tuple[int, int]] = deque()  # where each member starts: here, and in the file
+        self._members: deque[tuple[int, int]] = deque()  # start of each member: here, and in the file
         self._rewinds = 0
 
     @property
     def _offset(self) -> int:
-        """The place in the file of the byte that comes next, as `Record` defines it."""
+        """The position of the next byte in the file, as `Record` defines it."""
         while len(self._members) > 1 and self._members[1][0] <= self._position:
             self._members.popleft()
         here, start = self._members[0] if self._members else (self._position, 0)
         return start + self._position - here
 
     def records(self, keep: int) -> Iterator[Record | Rejected]:
-        """Yield the section's records; it is read to its end or to its damage."""
+        """Yield the section's records up to its end or its damage."""
         while self._skip_blank() or self.damage:
             yield self._next(keep)
             if self.damage and not self._ahead:
@@ -92,7 +92,7 @@ class Section:
             return Rejected(offset, self.damage.cause, self.damage.detail)
         self._fill(self._framing.reach)
         if not self._framing.begins(self._ahead):
-            return self._strange(offset)
+            return self._not_a_record(offset)
         raw = self._header()
         if isinstance(raw, DamageError):
             self._drop(1)
@@ -128,11 +128,11 @@ class Section:
         return Record(offset, headers, block, length)
 
     def _block(self, length: int, keep: int) -> tuple[bytes, int]:
-        """Take the first `keep` bytes of a block and move over the rest; return them and what was there.
+        """Take the first `keep` bytes of a block and move past the rest; return them and the bytes found.
 
-        A length above `keep` may be a lie that would swallow the rest of the section. Where no record ends
-        there, the beginning of another ends the block. Where one does, nothing is looked for in it: a page
-        may hold what reads as the record of another address.
+        A length above `keep` may be wrong and would consume the rest of the section. If no record ends there,
+        the start of another record ends the block. If one does, the block is not searched: a page may contain
+        what looks like the record of another URL.
         """
         start = self._position
         block = self._take(min(length, keep))
@@ -149,7 +149,7 @@ class Section:
         return block, keep + self._skip(length - keep)
 
     def _ends_after(self, size: int) -> bool:
-        """Move over `size` bytes; return whether the record ends there, False where that is not tried."""
+        """Move over `size` bytes; return whether the record ends there, False also if this is not tried."""
         if self._rewinds == _REWINDS:
             return False
         end = self._position + size
@@ -169,23 +169,23 @@ class Section:
         return False
 
     def _record_ends(self, blank: int) -> bool:
-        """Return whether the record may end here, `blank` line ends before what follows."""
+        """Return whether the record may end here, `blank` bytes of line ends before the next content."""
         return self._part_ends(blank) or self._framing.begins(self._ahead, blank)
 
     def _part_ends(self, blank: int) -> bool:
-        """Return whether the section or a member ends `blank` line ends from here."""
+        """Return whether the section or a member ends after `blank` bytes of line ends."""
         end = self._position + blank
         return len(self._ahead) == blank or any(here == end for here, _ in self._members)
 
     def _move_to(self, position: int) -> None:
-        """Move to any byte of the section."""
+        """Move to any position of the section."""
         self._pieces = self._source.read(position)
         self._ahead.clear()
         self._position = position
         while len(self._members) > 1 and self._members[-1][0] > position:
             self._members.pop()
 
-    def _strange(self, offset: int) -> Rejected:
+    def _not_a_record(self, offset: int) -> Rejected:
         head = bytes(self._ahead[:40])
         self._drop(1)
         self._seek_record()
@@ -193,14 +193,16 @@ class Section:
         return Rejected(offset, cause, f"expected {self._framing.expected}, found {head!r}")
 
     def _header(self) -> bytes | DamageError:
-        """Take the header lines and the blank line after them, or say why they have no end."""
+        """Take the header lines and the blank line after them; return the error if they have no end."""
         size = 1024
         while True:
             filled = self._fill(size)
             end, after = self._framing.header_end(self._ahead)
             inside = self._framing.search(self._ahead, 1, end if end >= 0 else None)
             if inside >= 0:
-                return DamageError("truncated", f"another record begins {inside} bytes on, inside the header")
+                return DamageError(
+                    "truncated", f"another record starts inside the header, {inside} bytes later"
+                )
             if end >= 0:
                 return self._take(after)[:end]
             if not filled:
@@ -210,7 +212,7 @@ class Section:
             size *= 4
 
     def _fill(self, size: int) -> bool:
-        """Hold at least `size` bytes ahead; False when the section ends before."""
+        """Buffer at least `size` bytes; return False if the section ends before."""
         while len(self._ahead) < size:
             piece = self._piece()
             if piece is None:
@@ -219,7 +221,7 @@ class Section:
         return True
 
     def _piece(self) -> bytes | None:
-        """Return what comes behind the bytes held ahead; None at the section's end or damage."""
+        """Return the next bytes after the buffer; None at the section's end or damage."""
         try:
             start, content = next(self._pieces, (-1, None))
         except DamageError as damage:
@@ -230,7 +232,7 @@ class Section:
         return content
 
     def _take(self, size: int) -> bytes:
-        """Return the next `size` bytes and move over them; fewer at the section's end."""
+        """Return the next `size` bytes and move past them; fewer at the section's end."""
         parts = [bytes(self._ahead[:size])]
         self._drop(len(parts[0]))
         left = size - len(parts[0])
@@ -246,7 +248,7 @@ class Section:
         self._position += size
 
     def _skip(self, size: int) -> int:
-        """Move over `size` bytes, but not past the beginning of another record; return how many."""
+        """Move over `size` bytes, but not past the start of another record; return the number skipped."""
         left, reach = size, self._framing.reach
         while left and self._fill(1):
             self._fill(min(left, reach))
@@ -260,21 +262,21 @@ class Section:
         return size - left
 
     def _blank_ahead(self) -> int:
-        """Count the line ends that lie ahead (the first of them, if they are very many)."""
+        """Return the length of the line ends at the current position (limited, if there are very many)."""
         reach = self._framing.reach
         self._fill(2 * reach)
         head = self._ahead[:reach]
         return len(head) - len(head.lstrip(b"\r\n"))
 
     def _skip_blank(self) -> bool:
-        """Move over the line ends between records; False at the section's end."""
+        """Move over the line ends between records; return False at the section's end."""
         while blank := self._blank_ahead():
             self._drop(blank)
         return bool(self._ahead)
 
     def _unread_record(self, block: bytes) -> int | None:
-        """Put back a block from the beginning of another record in it, and return where that was."""
-        # Its header may begin in the block and end behind it.
+        """Put a block back from the start of another record in it; return where that was, or None."""
+        # Its header may start in the block and end after it.
         self._fill(self._framing.reach)
         other = self._framing.search(block + self._ahead[: self._framing.reach])
         if not 0 <= other < len(block):
@@ -284,7 +286,7 @@ class Section:
         return other
 
     def _seek_record(self) -> None:
-        """Move to the beginning of the next record, or to the section's end."""
+        """Move to the start of the next record, or to the section's end."""
         reach = self._framing.reach
         while self._fill(reach + 1) or self._ahead:
             if (other := self._framing.search(self._ahead)) >= 0:

@@ -11,7 +11,7 @@ import xxhash
 from publicsuffixlist import PublicSuffixList
 
 LONGEST = 2048
-"""Characters of the longest address that is followed: sitemaps.org's limit, about what servers take."""
+"""Characters of the longest URL that is followed: the limit of sitemaps.org, and about that of servers."""
 
 _PARTS = re.compile(
     r"(https?://)(?:[^/?#]*@)?"
@@ -20,41 +20,42 @@ _PARTS = re.compile(
     re.DOTALL,
 )
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# Escapes but for those that are right as they are: capital digits, of what has to be escaped.
+# All escapes except those in normal form: capital digits, of a character that must be escaped.
 _ESCAPE = re.compile(r"%(?![0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-DF])([0-9A-Fa-f]{2})?")
 _PATH_SESSION = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
-# Parameters that say how a reader came to a page or who it is, never which page it is. Of `sid` only what is
-# long: a short one may be the number of a story.
+# Parameters that identify the reader or the way to the page, never the page. `sid` only with a long value: a
+# short one may be the number of a story.
 _TRACKING = re.compile(
     r"(?i)(?<=[?&])(?:(?:utm_[a-z_]+|fbclid|gclid|dclid|yclid|msclkid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid)"
     r"=[^&#]*|sid=[0-9a-z]{16,}(?=[&#]|$))&?"
 )
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
-# An authority with a dot inside: `http://N/A` and `http://localhost` name no page.
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
+# An authority with a dot inside: `http://N/A` and `http://localhost` do not name a page.
+_PUBLIC = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
 _PORT = re.compile(r"^(https://[^/?#]*):(?:80|443)(?=[/?#]|$)")
 
 
 def untracked(url: str) -> str:
-    """Leave out the query parameters that only track; a query that is empty then goes too.
+    """Return a URL without tracking parameters, and without a query that becomes empty.
 
-    `url` is an address without a fragment or a query with its question mark.
+    `url` is a URL without a fragment, or a query with its question mark.
     """
     plain = _TRACKING.sub("", url)
     return plain if plain == url else plain.rstrip("?&")
 
 
 def normal_form(url: str, base: str = "", charset: str = "utf-8") -> str | None:
-    """Return the form under which an address is known and fetched; None for what is no http(s) address.
+    """Return the form under which a URL is known and fetched; None if it is not an http(s) URL.
 
     Parsed as browsers do (WHATWG URL): relative to `base`, dot segments resolved, IDNA host, default port
-    left out, all ASCII. Then without fragment, credentials, tracking parameters and session ids of the known
-    kinds; escapes as RFC 3986, section 6.2.2, has them. The query keeps its order, which some servers mind.
-    `charset` is the codec of the page: browsers encode the query of its links in it, old servers expect so.
+    removed, all ASCII. Fragment, credentials, tracking parameters and known session ids are removed; escapes
+    are normalized by RFC 3986, section 6.2.2. The query keeps its order, on which some servers depend.
+    `charset` is the codec of the page: browsers encode the queries of its links in it, and old servers expect
+    that.
 
-    No fragment makes another address, neither #! nor #/: no server sees it, and without a browser's scripts
-    what is behind it is the same page, which is fetched once.
+    Fragments never make another URL, not even #! and #/: servers do not see them, and without scripts the
+    page is the same.
     """
     if len(url) > 4 * LONGEST:
         return None
@@ -62,7 +63,7 @@ def normal_form(url: str, base: str = "", charset: str = "utf-8") -> str | None:
         if charset != "utf-8" and not url.isascii():
             url = _query_encoded(url, charset)
         href = (_parsed(base) + url if base else can_ada.parse(url)).href
-    except (ValueError, TypeError):  # TypeError: half a surrogate pair, which no UTF-8 holds
+    except (ValueError, TypeError):  # TypeError: half a surrogate pair, which UTF-8 cannot encode
         return None
     parts = _PARTS.fullmatch(href)
     if parts is None:
@@ -96,9 +97,10 @@ def _encoded(text: str, charset: str) -> str:
 
 
 def escape(found: re.Match[str]) -> str:
-    """Write one escape the one way: capital digits, and none for what needs none (RFC 3986, section 6.2.2).
+    """Return an escape in normal form (RFC 3986, section 6.2.2): capital digits, and none if not needed.
 
-    The match's first group are the digits; a character without them, such as a bare percent sign, gets some.
+    The match's first group holds the digits; a character without them, such as a bare percent sign, gets
+    some.
     """
     if found[1] is None:
         return f"%{ord(found[0]):02X}"
@@ -107,25 +109,25 @@ def escape(found: re.Match[str]) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of a normalised address, `scheme://host[:port]`: the unit of politeness."""
+    """Return the origin of a normalized URL: `scheme://host[:port]`."""
     end = url.find("/", 8)
     return url if end < 0 else url[:end]
 
 
 def host_of(origin: str) -> str:
-    """Return the host of an origin or a URL: its server's name, without scheme and port."""
+    """Return the host of an origin or a URL: the name without scheme and port."""
     return urlsplit(origin).hostname or ""
 
 
-def site_of(address: str) -> str:
-    """Return the site of a host, an origin or a URL, its registered domain: kitaplik.com.tr.
+def site_of(url: str) -> str:
+    """Return the site of a host, an origin or a URL, which is its registered domain: kitaplik.com.tr.
 
-    By the Public Suffix List, its private part too, so that the owners below github.io stay apart. An IP
-    address, a single name and a public suffix are sites of their own.
+    The Public Suffix List decides, with its private part, so that the owners below github.io stay separate.
+    An IP address, a name without dots and a public suffix are sites of their own.
     """
-    start = address.find("://") + 3 if "://" in address else 0
-    end = address.find("/", start)
-    return _registered(address[start:] if end < 0 else address[start:end])
+    start = url.find("://") + 3 if "://" in url else 0
+    end = url.find("/", start)
+    return _registered(url[start:] if end < 0 else url[start:end])
 
 
 @lru_cache(maxsize=65536)
@@ -144,15 +146,15 @@ def _suffixes() -> PublicSuffixList:
 
 
 def key(url: str) -> int:
-    """Return the 64-bit hash (xxh3) that stands for a normalised address."""
+    """Return the 64-bit hash (xxh3) of a normalized URL, by which a crawl identifies it."""
     return xxhash.xxh3_64_intdigest(url.encode())
 
 
 def canonical(url: str) -> str:
-    """Return the canonical form of a URL: its normal form with https, sorted query, no `www.`, no last slash.
+    """Return a URL's canonical form: its normal form with https, sorted query, no `www.`, no final slash.
 
-    A fragment that begins with `!` or `/` names a page of an application and stays; any other names a place
-    in a page and goes. A string without a normal form comes back as it is.
+    A fragment that starts with `!` or `/` names a page of an application and is kept; any other names a place
+    in a page and is removed. A string without a normal form is returned unchanged.
     """
     form = normal_form(url)
     if form is None:
@@ -167,6 +169,6 @@ def canonical(url: str) -> str:
 
 
 def url_hash(url: str) -> int:
-    """Return the 64-bit hash of the canonical form; 0 for what is no address of a page, such as `N/A`."""
-    address = canonical(url)
-    return xxhash.xxh3_64_intdigest(address.encode()) if _ADDRESS.match(address) else 0
+    """Return the 64-bit hash of the canonical form; 0 if it cannot be a page's URL, such as `N/A`."""
+    form = canonical(url)
+    return xxhash.xxh3_64_intdigest(form.encode()) if _PUBLIC.match(form) else 0

@@ -59,13 +59,13 @@ def test_a_server_that_stays_overloaded_is_left_alone_with_a_clear_error(
     said = str(caught.value)
     assert "tried 4 times" in said
     assert "503 Service Unavailable (SlowDown)" in said
-    assert "run the same command again later, it goes on where it stopped" in said
+    assert "run the same command again later, and it resumes where it stopped" in said
     assert len(server.log) == 4
 
 
 def test_a_retry_after_that_is_too_long_ends_it_at_once(server: cc_server.Server, access: Access) -> None:
     server.always = "503 7200"
-    with opened(access, access.base) as store, pytest.raises(ServerError, match="come back in 7,200 s"):
+    with opened(access, access.base) as store, pytest.raises(ServerError, match="asks to wait 7,200 s"):
         store.whole("collinfo.json")
     assert len(server.log) == 1
 

@@ -79,7 +79,7 @@ def test_retry_after_is_waited_for() -> None:
 
 def test_a_retry_after_beyond_the_longest_pause_ends_it_at_once() -> None:
     calm, clock = a_retry(max_backoff_s=300.0)
-    with pytest.raises(ServerError, match=r"it: 503 Slow Down; the server asks to come back in 3,600 s: run"):
+    with pytest.raises(ServerError, match=r"it: 503 Slow Down; the server asks to wait 3,600 s: run"):
         calm.attempt("it", failing(1, after_s=3600.0))
     assert clock.now == 100.0
 
