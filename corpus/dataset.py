@@ -13,7 +13,7 @@ import pyarrow.ipc as ipc
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corpus import files, garbage
+from corpus import files, garbage, stores
 from corpus.batches import Batches, Digests, Numbers
 from corpus.counts import Counts
 from corpus.errors import DatasetError, NotThereError
@@ -278,7 +278,7 @@ def open_arrow(
     url = files.join(folder, path)
     fs, target = files.filesystem(url)
     with _told_of_damage(url):
-        source = pa.memory_map(target) if files.is_local(url) else fs.open(target, "rb")
+        source = pa.memory_map(target) if files.is_local(url) else stores.reading(fs, target)
     with source:
         with _told_of_damage(url):
             reader = _reader(source, columns)

@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from corpus import temporary
+from corpus import stores, temporary
 from corpus.errors import ConfigError, DiskFullError
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 20
 _VERSIONS = ("md5Hash", "ETag", "etag", "crc32c")  # what stores call the version of an object
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -179,15 +179,8 @@ def _create_local(fs: Any, target: str) -> Iterator[Sink]:
 
 @contextmanager
 def _create_remote(fs: Any, target: str) -> Iterator[Sink]:
-    fs.makedirs(fs._parent(target), exist_ok=True)
-    sink = fs.open(target, "wb")
-    try:
+    with stores.writing(fs, target) as sink:
         yield Sink(sink)
-        sink.close()
-    except BaseException:
-        if hasattr(sink, "discard"):
-            sink.discard()
-        raise
 
 
 def is_full(error: BaseException) -> bool:
@@ -230,7 +223,7 @@ def open_bytes(url: str) -> BinaryIO:
     fs, target = filesystem(url)
     if is_local(url):
         return open(target, "rb", buffering=0)
-    return cast(BinaryIO, fs.open(target, "rb"))
+    return stores.reading(fs, target)
 
 
 def write_bytes(folder: str, path: str, data: bytes, sweeps: bool = False) -> Written:
@@ -263,12 +256,9 @@ def read_bytes(folder: str, path: str) -> bytes | None:
 
 def read_json(folder: str, path: str) -> Any | None:
     """Read a JSON file; None if it does not exist, ValueError if it is damaged."""
-    fs, target = filesystem(join(folder, path))
+    data = read_bytes(folder, path)
     try:
-        with fs.open(target, "rb") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return None
+        return None if data is None else json.loads(data)
     except RecursionError:
         raise ValueError("lists or objects lie too deep in each other") from None
 
@@ -276,6 +266,8 @@ def read_json(folder: str, path: str) -> Any | None:
 def names(folder: str) -> set[str]:
     """Return the names in a folder, none where there is no folder; its own name has no meaning to a glob."""
     fs, root = filesystem(folder)
+    if not is_local(folder):
+        fs.invalidate_cache(root)  # others write there
     try:
         return {str(path).rstrip("/").rpartition("/")[2] for path in fs.ls(root, detail=False)}
     except FileNotFoundError:
@@ -287,6 +279,17 @@ def remove(folder: str, path: str) -> None:
     fs, target = filesystem(join(folder, path))
     with suppress(FileNotFoundError):
         fs.rm_file(target)
+
+
+def remove_all(folder: str, paths: Iterable[str]) -> None:
+    """Remove files that were listed below a folder, some of which may be gone meanwhile."""
+    if is_local(folder):
+        for path in paths:
+            remove(folder, path)
+        return
+    fs, root = filesystem(folder)
+    with suppress(FileNotFoundError):
+        stores.remove_all(fs, [join(root, path) for path in paths])
 
 
 def read_range(url: str, offset: int, length: int) -> bytes:

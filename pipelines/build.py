@@ -12,6 +12,7 @@ from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import train
 from pipelines import stage, tokenize
+from pipelines.lock import alone
 from pipelines.options import Runner
 
 
@@ -66,7 +67,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
         tokenize.model(config, base)
     context = stage.Context(config, base, runner)
     folders = [context.folder(name) for name in chain.names()]
-    with stage.alone(output):
+    with alone(output):
         for number, row in enumerate(chain.STAGES, start=1):
             if row.name == tokenize.NAME and not config.tokenizer.model:
                 _train(config, base, teller)
@@ -98,7 +99,7 @@ def _train(config: Config, base: Path, teller: Teller) -> None:
 def run_tokenize(config: Config, base: Path, runner: Runner, teller: Teller) -> str:
     """Make token shards of a finished build's shards; return the folder that holds them."""
     config = located(config, base)
-    with stage.alone(config.output):
+    with alone(config.output):
         planned = tokenize.plan(stage.Context(config, base, runner))
         stage.run(planned, runner, teller)
     _warn(planned.folder, teller)

@@ -29,6 +29,7 @@ from corpus.errors import ConfigError, TooManyRejectedError
 from corpus.schema import REJECTED
 from corpus.teller import Teller
 from pipelines import stage
+from pipelines.lock import alone
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Outcome, Planned, Stage, plan_unit
@@ -58,7 +59,7 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Te
     What is fetched already is not fetched again. Raises ConfigError, StageError and ServerError.
     """
     home = files.join(output, NAME)
-    with stage.alone(output):
+    with alone(output):
         with teller.waiting("looking for what to fetch"):
             planned, said = list_files(config, home, paths) if paths else plan(config, home)
         _refuse_loss(planned)

@@ -28,6 +28,7 @@ from corpus.schema import FETCHES, FRONTIER, ORIGINS, OUTLINKS, Kind
 from corpus.teller import Teller
 from corpus.web.url import normal_form
 from pipelines import options, stage
+from pipelines.lock import alone
 from pipelines.progress import Beat
 
 NAME = "crawl"
@@ -64,7 +65,7 @@ def run(
             "owners of sites reach you, such as --contact https://example.org/crawler"
         )
     check_client()
-    with stage.alone(folder):
+    with alone(folder):
         start = _start(folder, _addresses(seeds), earlier)
         boundary = Boundary(start.seeds, settings.scope)
         number = 0

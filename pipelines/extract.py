@@ -58,7 +58,7 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
             own: dict[str, object] = {"extract": settings, "source": found.reading.identity}
             label = found.reading.label
             units.append(plan_unit(NAME, VERSION, own, label, found.inputs, found.reading, found.bytes))
-    if not is_foreign(folder):
+    if known.has_changed and not is_foreign(folder):
         known.save()
     return Stage(
         name=NAME,

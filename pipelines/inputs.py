@@ -99,11 +99,15 @@ class Checksums:
         self._bytes[path] = found.st_size
         return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
+    @property
+    def has_changed(self) -> bool:
+        """Return whether there is something to `save`."""
+        return self._now != self._before
+
     def save(self) -> None:
         """Remember what was asked for, and nothing else."""
-        if self._now != self._before:
-            # Not indented, unlike other JSON: a hundred thousand files would take seconds.
-            files.write_bytes(self._folder, INPUTS, json.dumps(self._now, sort_keys=True).encode() + b"\n")
+        # Not indented, unlike other JSON: a hundred thousand files would take seconds.
+        files.write_bytes(self._folder, INPUTS, json.dumps(self._now, sort_keys=True).encode() + b"\n")
 
 
 def _is_settled(stamp: _Stamp) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -17,13 +16,12 @@ from typing import Any
 from corpus import chain, dataset, files, versions
 from corpus.config import Config
 from corpus.counts import Counts
-from corpus.errors import ConfigError, DatasetError, StageError, WorkerDiedError
+from corpus.errors import DatasetError, StageError, WorkerDiedError
 from corpus.teller import Teller
 from pipelines import options, pool, progress, records, report, sweep, workers
 from pipelines.options import Runner
 from pipelines.sweep import UNITS
 
-_PROBE = ".writable"
 _ADVICE = "what was finished is kept: mend the cause and run the same command again"
 
 
@@ -114,51 +112,15 @@ def plan_unit(
 
 def is_foreign(folder: str) -> bool:
     """Return whether a folder holds files but no stage of derlem, where a stage must not be written."""
-    fs, root = files.filesystem(folder)
-    if not fs.exists(root) or fs.exists(files.join(root, UNITS)):
-        return False
-    return not fs.isdir(root) or bool(fs.ls(root, detail=False))
+    if files.is_local(folder) and os.path.exists(root := files.filesystem(folder)[1]):
+        return not os.path.isdir(root) or _are_foreign(os.listdir(root))
+    return _are_foreign(files.names(folder))
 
 
-@contextmanager
-def alone(output: str) -> Iterator[None]:
-    """Hold an output folder for this run; ConfigError where it cannot be written to.
-
-    Locally a second run is refused (StageError): each would take the other's half-written files for
-    remains. The lock is the system's, so that it goes however the build ends. Where nothing was written, no
-    empty folder stays.
-    """
-    new = _absent(output)
-    try:
-        files.write_bytes(output, _PROBE, b"", sweeps=True)
-        files.remove(output, _PROBE)
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"output = {output!r}: cannot be written to: {error}") from None
-    if not files.is_local(output):
-        yield
-        return
-    handle = os.open(files.filesystem(output)[1], os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StageError(f"{output}: another run is at work here; let it finish or end it") from None
-        except OSError:  # a file system without locks, as some network drives are
-            pass
-        yield
-    finally:
-        os.close(handle)
-        with suppress(OSError):  # of a folder that is not empty
-            for folder in new:
-                folder.rmdir()
-
-
-def _absent(output: str) -> list[Path]:
-    """Return the local folders that writing to `output` will make, the innermost first."""
-    if not files.is_local(output):
-        return []
-    folder = Path(files.filesystem(output)[1])
-    return [each for each in (folder, *folder.parents) if not each.exists()]
+def _are_foreign(names: Iterable[str]) -> bool:
+    """Return whether files of these names below a folder are no stage's, which has units first of all."""
+    tops = {name.partition("/")[0] for name in names}
+    return bool(tops) and UNITS not in tops
 
 
 def run(
@@ -171,20 +133,20 @@ def run(
     holds what derlem did not write, and CountsError when the counts do not add up.
     """
     started = time.monotonic()
-    if is_foreign(stage.folder):
-        raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
-    upgrade = _claim(stage)
     known, fresh = records.scan(stage.folder), list[records.Record]()
+    if _are_foreign(known.listed):
+        raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
+    upgrade = _claim(stage, known.listed)
     sweep.sweep_temporaries(stage.folder, known.listed, tuple(stage.beside))
     pending = known.pending(stage.units)
-    for unit in pending:
-        for left in ("error", "progress"):
-            if (name := f"{UNITS}/{unit.fingerprint}.{left}") in known.listed:
-                files.remove(stage.folder, name)
+    notes = (f"{UNITS}/{unit.fingerprint}.{left}" for unit in pending for left in ("error", "progress"))
+    files.remove_all(stage.folder, [name for name in notes if name in known.listed])
     if pending and upgrade:
         teller.say(f"{upgrade}: {len(pending):,} units of {stage.name} are made again")
     manifest = None if pending else _manifest(stage, known.done(stage.units))
-    is_written = manifest is not None and dataset.is_saved(stage.folder, manifest)
+    is_written = (
+        manifest is not None and dataset.MANIFEST in known.listed and dataset.is_saved(stage.folder, manifest)
+    )
     if not is_written and not _is_of_these_units(stage, manifest):
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)
@@ -217,7 +179,8 @@ def run(
         sum(unit.weight for unit in pending) if stage.worker_bytes else None,
     )
     for path, content in stage.beside.items():
-        files.write_bytes(stage.folder, path, content)
+        if not is_written or path not in known.listed or files.is_local(stage.folder):
+            files.write_bytes(stage.folder, path, content)
     # Where nothing was to do, the last report still tells how this was made.
     if not is_written or dataset.REPORT not in known.listed:
         files.write_json(stage.folder, dataset.REPORT, summary)
@@ -278,15 +241,17 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
     return unit.fingerprint
 
 
-def _claim(stage: Stage) -> str:
+def _claim(stage: Stage, listed: Container[str]) -> str:
     """Write which stage the folder belongs to; return which libraries were upgraded since the last time."""
     before: object = None
-    with suppress(ValueError):  # damaged
-        before = files.read_json(stage.folder, sweep.CLAIM)
+    if sweep.CLAIM in listed:
+        with suppress(ValueError):  # damaged
+            before = files.read_json(stage.folder, sweep.CLAIM)
     claim: dict[str, object] = {"stage": stage.name}
     if versions.KEY in stage.settings:
         claim[versions.KEY] = stage.settings[versions.KEY]
-    files.write_json(stage.folder, sweep.CLAIM, claim)
+    if claim != before:
+        files.write_json(stage.folder, sweep.CLAIM, claim)
     return versions.changed(before, claim) if isinstance(before, dict) else ""
 
 

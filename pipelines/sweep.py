@@ -34,12 +34,9 @@ def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> Non
     keep = {dataset.MANIFEST, dataset.REPORT, CLAIM, INPUTS, INDEX, *manifest.beside}
     for unit in manifest.units:
         keep |= {f"{UNITS}/{unit.fingerprint}.json", *(file.path for file in unit.files)}
-    emptied = set()
-    for name in listed:
-        if name not in keep and _OURS.fullmatch(name):
-            path = files.join(root, name)
-            files.remove(folder, name)
-            emptied |= {str(parent) for parent in Path(path).parents}
+    left = [name for name in listed if name not in keep and _OURS.fullmatch(name)]
+    files.remove_all(folder, left)
+    emptied = {str(parent) for name in left for parent in Path(root, name).parents}
     if files.is_local(folder):
         for directory, _, _ in os.walk(root, topdown=False):
             ours = directory in emptied or directory.startswith(os.path.join(root, UNITS, ""))

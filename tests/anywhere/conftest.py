@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from anywhere import environments, stores
+from anywhere.environments import NotMadeError
 from anywhere.stores import Store
+from support import write_input
 
-RUN_S = 600
-
-
-@pytest.fixture(scope="session")
-def cloud() -> "Cloud":
-    """derlem with its extras, as a command."""
-    return Cloud(_made(environments.cloud))
+LIMIT_S = 300
+SETTINGS = ["--until", "tokenize", "--workers", "1", "--set", "tokenizer.vocabulary=600"]
+"""Of a build to tokens of the small corpus."""
 
 
 class Cloud:
@@ -27,40 +24,75 @@ class Cloud:
     def __init__(self, python: Path) -> None:
         self.python = python
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        """Return the variables of a process that has derlem and its extras."""
-        bin_ = f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        return {**os.environ, "PATH": bin_, "PYTHONPATH": environments.cloud_path(), **variables}
+    def environment(self, store: Store | None = None) -> dict[str, str]:
+        """Return the variables of a process that has derlem and its extras, and finds the store."""
+        path = f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        own = {"PATH": path, "PYTHONPATH": environments.cloud_path()}
+        return {**os.environ, **own, **(store.variables if store else {})}
 
-    def derlem(
-        self, *words: object, store: Store | None = None, status: int = 0, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of derlem to its end, which must be `status`."""
-        found = subprocess.run(
-            [str(self.python), "-P", "-m", "derlem", *map(str, words)],
-            env=self.environment(**(store.variables if store else {}), **variables),
-            capture_output=True,
+    def start(self, *words: object, store: Store | None = None) -> subprocess.Popen[str]:
+        """Start a command of derlem."""
+        return self._start(["-P", "-m", "derlem", *map(str, words)], store)
+
+    def derlem(self, *words: object, store: Store | None = None, status: int = 0) -> str:
+        """Run a command of derlem to its end, which must be `status`; return all that it printed."""
+        return self._finished(self.start(*words, store=store), status)
+
+    def run(self, code: str, *words: object, store: Store | None = None) -> str:
+        """Run Python code; return what it printed."""
+        return self._finished(self._start(["-P", "-c", code, *map(str, words)], store), 0)
+
+    def build(self, config: Path, store: Store | None = None, *words: object, status: int = 0) -> str:
+        """Build the small corpus to tokens, on a store if one is given."""
+        output = ["--set", f'output="{store.url(config.parent.name)}"'] if store else []
+        return self.derlem("build", config, *SETTINGS, *output, *words, store=store, status=status)
+
+    def _start(self, words: list[str], store: Store | None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.python), *words],
+            env=self.environment(store),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=RUN_S,
         )
-        assert found.returncode == status, (found.returncode, found.stdout, found.stderr)
-        return found
+
+    def _finished(self, process: subprocess.Popen[str], status: int) -> str:
+        try:
+            said, _ = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+        assert process.returncode == status, (process.returncode, said)
+        return said
 
 
-def _made(make: object) -> Path:
-    """Return what `make` makes, or skip the test with the cause."""
+def made(make: Callable[[], Path]) -> Path:
+    """Return the Python of an environment, or skip the test with the cause."""
     try:
-        return make()  # type: ignore[operator]
-    except environments.EnvironmentError_ as error:
+        return make()
+    except NotMadeError as error:
         if os.environ.get(environments.REQUIRED):
             raise
-        pytest.skip(f"no environment for this test (it needs a package registry once): {error}")
+        pytest.skip(f"no environment for this test (it is made once, from a package registry): {error}")
 
 
-@pytest.fixture(scope="session", params=["s3", "gs"])
+@pytest.fixture(scope="session")
+def cloud() -> Cloud:
+    """derlem with its extras, as a command."""
+    return Cloud(made(environments.cloud))
+
+
+@pytest.fixture(scope="session")
+def local(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of the small corpus, built locally: what every other build is compared with."""
+    config = write_input(tmp_path_factory.mktemp("local"))
+    cloud.build(config)
+    return config
+
+
+@pytest.fixture(scope="module", params=["s3", "gs"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store of each kind in turn."""
-    _made(environments.servers)
-    kinds: dict[str, AbstractContextManager[Store]] = {"s3": stores.s3, "gs": stores.gs}  # type: ignore[dict-item]
-    with kinds[request.param](tmp_path_factory.mktemp(request.param)) as running:  # type: ignore[operator]
+    made(environments.servers)
+    start = {"s3": stores.s3, "gs": stores.gs}[request.param]
+    with start(tmp_path_factory.mktemp(request.param)) as running:
         yield running

