@@ -117,6 +117,7 @@ def test_a_full_disk_is_named_and_nothing_stays(
 WRITE_TOO_MUCH = """
 import resource, sys
 from corpus import files
+from corpus.errors import DiskFullError
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 try:
     with files.create(sys.argv[1], "big") as pending:
