@@ -41,7 +41,7 @@ class UserFunction:
         try:
             module = _module(self.path, self.code)
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"{self.spec} cannot be loaded {self.place(error)}") from error
+            raise ConfigError(f"{self.spec} cannot be loaded {place(error, self.path)}") from error
         found = vars(module).get(self.name)
         if callable(found):
             return found
@@ -51,14 +51,6 @@ class UserFunction:
         close = difflib.get_close_matches(self.name, own, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"its functions: {', '.join(own) or 'none'}"
         raise ConfigError(f"{self.spec}: {self.path} has no {self.name}; {hint}")
-
-    def place(self, error: BaseException) -> str:
-        """Return where in the file an error came from, and what it is, in brackets."""
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
-        if isinstance(error, SyntaxError) and error.filename == self.path:
-            return f"({self.path}, line {error.lineno}: {what})"
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.path]
-        return f"({self.path}, line {frames[-1].lineno}: {what})" if frames else f"({what})"
 
 
 def is_spec(text: str) -> bool:
@@ -82,6 +74,16 @@ def find(spec: str, base: str | Path) -> UserFunction:
     return found
 
 
+def place(error: BaseException, path: str = "") -> str:
+    """Return what an error is and where it came from, in brackets: in the file `path`, or in any file."""
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return f"({path}, line {error.lineno}: {what})"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == path] if path else frames[1:]  # the first called it
+    return f"({own[-1].filename}, line {own[-1].lineno}: {what})" if own else f"({what})"
+
+
 @cache
 def _module(path: str, code: bytes) -> types.ModuleType:
     """Run the code of a file as a module, once a process."""
@@ -90,7 +92,7 @@ def _module(path: str, code: bytes) -> types.ModuleType:
     sys.modules[module.__name__] = module  # dataclasses of the file look for their module
     try:
         exec(compile(code, path, "exec", dont_inherit=True), vars(module))
-    except BaseException:
+    except BaseException:  # SystemExit of the file or an interruption too: half a module must not stay
         del sys.modules[module.__name__]
         raise
     return module

@@ -157,7 +157,7 @@ def _of_build(stage: Stage) -> _Filters:
         section = settings.parse(Filter, given, f"{stage.folder}/{dataset.MANIFEST}")  # type: ignore[arg-type]
         presets = {name: filters.Preset.of_content(content) for name, content in named.items()}  # type: ignore[attr-defined]
         plugins = tuple(
-            filters.Plugin(name, spec, version, "")
+            filters.Plugin(name, spec, version)
             for (name, version), spec in zip(in_force["plugins"], section.plugins, strict=True)  # type: ignore[index]
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import math
-import sys
-import traceback
-import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus import files
+from corpus import usercode
 from corpus.errors import ConfigError, PluginError
 from corpus.filters.document import Document
 from corpus.filters.preset import PLUGIN, Between
+from corpus.usercode import UserFunction
 
 GROUP = "derlem.filters"
 """The group of entry points in which a package names its filters."""
@@ -30,8 +26,26 @@ _SHOWN = 80  # characters of a text in a message
 
 
 @dataclass(frozen=True, slots=True)
+class PackageFunction:
+    """A function of an installed package, which workers have installed too."""
+
+    name: str
+    place: str  # module:function
+
+    def load(self) -> Any:
+        """Return the function; ConfigError where its package cannot be imported, or has none of the name."""
+        try:
+            found = metadata.EntryPoint(self.name, self.place, GROUP).load()
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"plugins: {self.name!r} cannot be loaded {usercode.place(error)}") from error
+        if not callable(found):
+            raise ConfigError(f"plugins: {self.name!r}: {self.place} is {found!r}; expected a function")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
-    """A filter that can be sent to workers: it carries its file (`code`), or names what they import.
+    """A filter that can be sent to workers; without a function it has a name alone, for what is stored.
 
     `version` is what tells one from another: the file's SHA-256, or the version of the package.
     """
@@ -39,8 +53,7 @@ class Plugin:
     name: str
     spec: str  # as the configuration names it
     version: str
-    origin: str  # path of the file, or module:function
-    code: bytes | None = None
+    function: UserFunction | PackageFunction | None = None
 
     @property
     def rule(self) -> str:
@@ -51,11 +64,13 @@ class Plugin:
 
         Raises PluginError where the function fails, or returns what does not fit its limit.
         """
+        assert self.function is not None
         try:
-            found: Any = _function(self)(document)
+            found: Any = _loaded(self.function)(document)
         except (Exception, SystemExit) as error:
+            path = self.function.path if isinstance(self.function, UserFunction) else ""
             raise PluginError(
-                f"{self.rule} failed {_place(error, self.origin)} on {_named(document)}"
+                f"{self.rule} failed {usercode.place(error, path)} on {_named(document)}"
             ) from error
         if found is None:
             return math.nan, ""
@@ -92,25 +107,15 @@ def load_plugins(specs: Sequence[str], base: Path) -> tuple[Plugin, ...]:
                 f"plugins: {found[plugin.name].spec!r} and {spec!r} have one name, {plugin.rule}; rename one"
             )
         found[plugin.name] = plugin
-        function = _loaded(plugin)
-        if not callable(function):
-            raise ConfigError(f"plugins: {spec!r}: {plugin.name} is {function!r}; expected a function")
     return tuple(found.values())
 
 
 def _from_file(spec: str, base: Path) -> Plugin:
-    file, _, name = spec.rpartition(":")
-    path = files.located(file, base)
-    if not name.isidentifier():
-        raise ConfigError(
-            f"plugins: {spec!r}: {name!r} is not the name of a function; expected FILE.py:FUNCTION"
-        )
     try:
-        code = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"plugins: {spec!r}: {path} cannot be read: {reason}") from None
-    return Plugin(name, spec, hashlib.sha256(code).hexdigest(), path, code)
+        function = usercode.find(spec, base)
+    except ConfigError as error:
+        raise ConfigError(f"plugins: {error}") from error.__cause__
+    return Plugin(function.name, spec, function.sha256, function)
 
 
 def _from_entry_point(spec: str) -> Plugin:
@@ -127,61 +132,15 @@ def _from_entry_point(spec: str) -> Plugin:
         raise ConfigError(f"plugins: {spec!r} is an entry point of several packages: {values}")
     entry = chosen[0]
     version = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
-    return Plugin(spec, spec, version, entry.value)
-
-
-def _loaded(plugin: Plugin) -> object:
-    """Return what a plugin's name stands for; ConfigError where it cannot be loaded."""
-    try:
-        if plugin.code is None:
-            return metadata.EntryPoint(plugin.name, plugin.origin, GROUP).load()
-        module = _module(plugin.origin, plugin.version, plugin.code)
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"plugins: {plugin.spec!r} cannot be loaded {_place(error, plugin.origin)}"
-        ) from error
-    if plugin.name not in vars(module):
-        own = [name for name, value in vars(module).items() if isinstance(value, types.FunctionType)]
-        close = difflib.get_close_matches(plugin.name, own, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"its functions: {', '.join(own) or 'none'}"
-        raise ConfigError(f"plugins: {plugin.spec!r}: {plugin.origin} has no {plugin.name}; {hint}")
-    return vars(module)[plugin.name]
+    function = PackageFunction(spec, entry.value)
+    function.load()
+    return Plugin(spec, spec, version, function)
 
 
 @cache
-def _function(plugin: Plugin) -> Callable[[Document], object]:
-    function: Any = _loaded(plugin)
-    return function  # type: ignore[no-any-return]
-
-
-@cache
-def _module(path: str, version: str, code: bytes) -> types.ModuleType:
-    """Run the code of a file as a module.
-
-    It is run from the bytes whose hash is the plugin's version: workers elsewhere need no file, and a file
-    that changes during a build changes nothing.
-    """
-    module = types.ModuleType(f"derlem_plugin_{version[:16]}")
-    module.__file__ = path
-    sys.modules[module.__name__] = module  # dataclasses of the file look for their module
-    try:
-        exec(compile(code, path, "exec", dont_inherit=True), vars(module))
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
-    return module
-
-
-def _place(error: BaseException, origin: str) -> str:
-    """Return where in a plugin's file an error came from, and what it is."""
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, SyntaxError) and error.filename == origin:
-        return f"({origin}, line {error.lineno}: {what})"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == origin] or [
-        frame for frame in frames if frame.filename != __file__
-    ]
-    return f"({own[-1].filename}, line {own[-1].lineno}: {what})" if own else f"({what})"
+def _loaded(function: UserFunction | PackageFunction) -> Callable[[Document], object]:
+    loaded: Callable[[Document], object] = function.load()
+    return loaded
 
 
 def _named(document: Document) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from corpus import usercode
 from corpus.errors import ReaderError
 from corpus.items import Item, Items, RawDocument, Rejected
 from corpus.sources.inputs import MIB, moment
@@ -44,7 +45,7 @@ def _rows(source: Source, path: str, reader: UserFunction) -> Iterator[Any]:
     except ReaderError:
         raise
     except (Exception, SystemExit) as error:
-        raise ReaderError(f"{where} failed {reader.place(error)} on {path}") from error
+        raise ReaderError(f"{where} failed {usercode.place(error, reader.path)} on {path}") from error
 
 
 def _item(row: Any, number: int) -> Item:

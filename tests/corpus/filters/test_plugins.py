@@ -13,7 +13,7 @@ import pytest
 
 from corpus.config import Filter
 from corpus.filters import Document, PluginError, in_force, load_plugins
-from corpus.filters.plugins import GROUP
+from corpus.filters.plugins import GROUP, PackageFunction
 from corpus.settings import ConfigError
 
 Install = Callable[..., None]
@@ -54,7 +54,7 @@ def test_an_entry_point_is_a_filter_with_the_version_of_its_package(install: Ins
     install(weather="weather")
     (plugin,) = load_plugins(("weather",), Path())
     assert (plugin.name, plugin.rule, plugin.version) == ("weather", "plugin.weather", "sky-filters 1.2")
-    assert plugin.code is None, "workers import the package; nothing of it is sent"
+    assert isinstance(plugin.function, PackageFunction), "workers import it; nothing of it is sent"
 
 
 def test_it_decides_with_the_limits_of_the_configuration_on_workers_too(install: Install) -> None:
