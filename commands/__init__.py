@@ -1,1 +1,1 @@
-"""The command line: one module a group of commands, and nothing of Typer or Rich anywhere else."""
+"""The command line: one module per group of commands; no other package imports Typer or Rich."""

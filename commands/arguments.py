@@ -19,5 +19,5 @@ Set = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(metavar="N", show_default="run.workers, else the processors there are", help=WORKERS),
+    typer.Option(metavar="N", show_default="run.workers, else the number of processors", help=WORKERS),
 ]

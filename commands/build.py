@@ -40,11 +40,11 @@ def init(
         if crawl is not None:
             places.usable_as(crawl, "--crawl")
     if path.exists():
-        fail(f"{path} exists already; give another name, or move it away first", status=2)
+        fail(f"{path} exists already; choose another name, or move the file", status=2)
     with reported():
         found = sources(crawl, path.parent) if crawl else []
     if crawl and not found:
-        fail(f"--crawl {crawl}: no crawl is there; expected the --output of derlem crawl or commoncrawl", 2)
+        fail(f"--crawl {crawl}: not a crawl; expected the --output of derlem crawl or commoncrawl", 2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(template(found) if crawl else template(), encoding="utf-8")
@@ -124,7 +124,7 @@ def presets(
 def _staged(
     path: Path, overrides: list[str] | None, workers: int | None, beam: list[str] | None
 ) -> tuple[Config, Runner]:
-    """Read a configuration, choose what runs it, and make the terminal ready for a stage."""
+    """Return the configuration and its runner, with the terminal prepared for a stage."""
     from corpus import places
     from corpus.config import load, located
 

@@ -148,7 +148,7 @@ def commoncrawl(
 
 
 def _config(selection: dict[str, Any], access: dict[str, Any], overrides: list[str]) -> Any:
-    """Lay the options, and what is set by key, over the defaults; ConfigError says what is wrong."""
+    """Return the defaults with the options and --set over them; ConfigError for a wrong value."""
     from corpus import settings
     from corpus.commoncrawl.config import CommonCrawl
 

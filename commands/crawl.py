@@ -133,7 +133,7 @@ def _show(found: Status, as_json: bool) -> None:
     from rich.table import Table
 
     out = console(stderr=False)
-    state = "between rounds" if found.is_finished else "under way, or stopped within it"
+    state = "between rounds" if found.is_finished else "running, or stopped within it"
     out.print(f"round {found.round}, {state}", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(min_width=28)

@@ -38,7 +38,7 @@ def verify(folder: Folder) -> None:
             if not found:
                 manifest = dataset.load(stage)
                 number = sum(len(unit.files) for unit in manifest.units)
-                say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are right")
+                say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are correct")
         if faults:
             fail(f"{faults} faults in {folder}; {'; '.join(advice)}")
 
@@ -76,7 +76,9 @@ def show(
         str | None, typer.Option(metavar="RULE", help="Documents that RULE dropped: gopher, dedupe.near …")
     ] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Records that could not be read.")] = False,
-    parts: Annotated[bool, typer.Option("--parts", help="Cleaned documents before deduplication.")] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Documents that filter kept, before deduplication.")
+    ] = False,
     tokens: Annotated[bool, typer.Option("--tokens", help="Token shards, decoded.")] = False,
     ids: Annotated[bool, typer.Option("--ids", help="Token shards: pieces with their ids.")] = False,
     document: Annotated[

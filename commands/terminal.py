@@ -1,4 +1,4 @@
-"""How a command speaks to the person at the terminal; programs read stdout."""
+"""Messages of commands to a person, on stderr; programs read stdout."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def local(text: str | Path) -> Path:
 
 
 class Group(TyperGroup):
-    """A group of commands whose help fills the lines of the terminal, however the source wraps it."""
+    """A group of commands whose help is wrapped to the width of the terminal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,7 +110,7 @@ def reported() -> Iterator[None]:
 
 
 class Terminal:
-    """The person at the terminal, told by a Rich console: on stderr unless another is given."""
+    """Messages, bars and reports on a Rich console: that of stderr unless another is given."""
 
     def __init__(self, to: Console | None = None) -> None:
         self._console = to or console()

@@ -28,9 +28,9 @@ def what_if(
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how many documents and words other filters would keep, without a new build.
+    """Predict how many documents and words other filters would keep, without a new build.
 
-    Give the folder of a finished build and the keys that differ, or the configuration as you have changed it.
+    Name the folder of a finished build and the keys that differ, or the changed configuration.
     """
     from commands.render.whatif import render_what_if
     from corpus import places

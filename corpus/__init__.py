@@ -1,6 +1,6 @@
-"""What a corpus is: functions over text and Arrow batches, knowing neither Beam nor torch.
+"""Functions over text and Arrow batches; no module here imports Beam or torch.
 
-The functions of `corpus.library` can be imported from here; each is loaded when it is first asked for.
+The functions of `corpus.library` can be imported from here; each is loaded when it is first used.
 """
 
 from __future__ import annotations

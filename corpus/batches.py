@@ -129,9 +129,9 @@ _Digests = Annotated[
 
 
 class Batches(BaseModel):
-    """The record batches of a token shard, column by column: where each lies, what it holds, its checksum.
+    """The record batches of a token shard, column by column: position, content, checksum.
 
-    So one is read by one ranged read, without the file's footer (`dataset.read_batch`).
+    A batch is read by one ranged read, without the file's footer (`dataset.read_batch`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The chain of stages: one table of what a build makes, where, in which order and from what."""
+"""The chain of stages: one table of the stages of a build, with their order, folders, inputs and files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Stage:
     `plan` is the function in `pipelines` that plans it, as "module:name", so that `corpus` need not import
     Beam. `section` is its section of the configuration. `files` are the kinds of its files
     (`corpus.schema`), each with the count that their rows must equal; a stage that writes no kind of
-    documents (dedupe) passes on those of the stage before it. `kept` says in the funnel what its kept
-    documents are.
+    documents (dedupe) passes on those of the stage before it. `kept` is the name of its kept documents in
+    the funnel.
     """
 
     name: str
@@ -76,7 +76,7 @@ STAGES: tuple[Stage, ...] = (
 """The stages of a build in order. A new stage is a row here and a module in `pipelines`."""
 
 BESIDE = ("tokenizer",)
-"""Folders of a build that are no stage's."""
+"""Folders of a build that do not belong to a stage."""
 
 
 def find(name: str) -> Stage:

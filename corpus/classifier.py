@@ -145,7 +145,7 @@ def _features(line, shape, text, entries, slots, found):  # type: ignore[no-unty
 
 @njit(cache=True)
 def _begins_a_label(word, length):  # type: ignore[no-untyped-def]
-    """Return whether a word begins with __label__, by which fastText tells labels."""
+    """Return whether a word starts with __label__, by which fastText tells labels."""
     same = 0
     for sign in (95, 95, 108, 97, 98, 101, 108, 95, 95):
         same += same < length and word[1 + same] == sign

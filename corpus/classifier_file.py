@@ -121,7 +121,7 @@ class _Reader:
         """Read the head, and words and labels."""
         magic, version = self._values("ii")
         if magic != _MAGIC or version > _VERSION:
-            raise ValueError(f"it begins with {magic}, {version}; expected {_MAGIC} and at most {_VERSION}")
+            raise ValueError(f"it starts with {magic}, {version}; expected {_MAGIC} and at most {_VERSION}")
         dim, _, _, _, _, word_ngrams, loss, model, buckets, shortest, longest, _, _ = self._values("12id")
         if model != _SUPERVISED:
             raise ValueError(f"it is a model of kind {model}; expected {_SUPERVISED}, a supervised one")

@@ -1,4 +1,4 @@
-"""A corpus in one TOML file: what its keys are, what they mean, which values they take."""
+"""The configuration of a corpus: its keys, their meanings, and the values that they take."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _by_rule(limits: Any) -> Any:
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in table.items():  # of two for one rule the later has it: that of --set
+    for name, value in table.items():  # of two values for one rule the later counts: that of --set
         if isinstance(value, dict) and "." not in name:
             found |= {f"{name}.{key}": limit for key, limit in value.items()}
         else:
@@ -65,20 +65,21 @@ class Source(Section):
 
 
 class Extract(Section):
-    """From raw records to texts: what is dear and done once. A changed key extracts everything again."""
+    """From raw records to texts: slow, done once. A changed key extracts everything again."""
 
     extractor: Literal["resiliparse", "trafilatura"] = Field(
-        "resiliparse", description="What takes the main text out of HTML; trafilatura is slower and stricter."
+        "resiliparse",
+        description="The extractor of the main text of HTML; trafilatura is slower and stricter.",
     )
     extractor_timeout_s: float = Field(
-        5.0, gt=0, le=3600, description="trafilatura: seconds until a page is given up."
+        5.0, gt=0, le=3600, description="trafilatura: seconds until a page is rejected."
     )
     record_timeout_s: float = Field(
         30.0,
         gt=0,
         le=86_400,
         description="Seconds of processor time after which a record is rejected as `timeout`; they are "
-        "looked at after each step.",
+        "checked after each step.",
     )
     max_rejected: Share = Field(
         0.5,
@@ -108,7 +109,7 @@ class Extract(Section):
 
 
 class Language(Section):
-    """Which languages are kept, and how sure the identification must be."""
+    """The languages that are kept, and the least score of the identification."""
 
     keep: tuple[str, ...] = Field(
         ("tur_Latn",),
@@ -130,14 +131,14 @@ class Privacy(Section):
 
 
 class Filter(Section):
-    """From texts to documents worth keeping: cheap, so that a changed limit costs little."""
+    """From texts to documents worth keeping: fast, so that a changed limit costs little."""
 
     presets: dict[str, str] = Field(
         default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
         description="Language code to preset: a name that `derlem presets` lists, or a file of your own "
         "(my-preset.toml, from the configuration's folder).",
     )
-    default: str = Field("fineweb-any", description="The preset of languages that `presets` does not name.")
+    default: str = Field("fineweb-any", description="The preset of all other languages.")
     limits: Annotated[dict[str, dict[str, Any]], BeforeValidator(_by_rule)] = Field(
         default_factory=dict,
         description='Your own limits over the presets, by language ("*": all) and rule, as gopher.min_words; '
@@ -159,22 +160,22 @@ class Filter(Section):
 
 
 class Dedupe(Section):
-    """Which documents count as copies of each other, and which of them stays."""
+    """Which documents count as copies of each other, and which copy is kept."""
 
     threshold: float = Field(
-        0.75, ge=0.3, le=1.0, description="Estimated Jaccard similarity from which two documents are copies."
+        0.75, ge=0.3, le=1.0, description="The least estimated Jaccard similarity of copies."
     )
     urls: bool = Field(
-        True, description="Compare all texts of one canonical URL, whatever their signatures share."
+        True, description="Compare all texts of one canonical URL, even if their signatures share no band."
     )
     max_cluster_share: Share = Field(
-        0.05, description="Stop when one cluster holds more than this share of a corpus of 10,000 or more."
+        0.05, description="Stop when one cluster has more than this share of 10,000 documents or more."
     )
     max_links_in_memory: int = Field(
         50_000_000,
         ge=0,
         le=1 << 40,
-        description="Links between copies up to which one worker finds the clusters.",
+        description="The most links between copies for which one worker finds the clusters.",
     )
 
 
@@ -184,9 +185,7 @@ class Shard(Section):
     target_mb: float = Field(
         256.0, gt=0, le=1 << 20, description="Text in one shard before compression, MiB."
     )
-    group_mb: float = Field(
-        8192.0, gt=0, le=1 << 30, description="Text that one worker deals out at a time, MiB."
-    )
+    group_mb: float = Field(8192.0, gt=0, le=1 << 30, description="Text of one unit of work, MiB.")
     validation: Share = Field(0.001, description="Share of clusters that go to the validation split.")
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
@@ -207,23 +206,26 @@ class Tokenizer(Section):
         description="Pieces, 256 of them single bytes; a small corpus may give fewer.",
     )
     sample_mb: float = Field(
-        64.0, gt=0, le=16_384, description="Text to train on, MiB, as equal as may be for all languages."
+        64.0,
+        gt=0,
+        le=16_384,
+        description="Text to train on, MiB, divided equally among languages where possible.",
     )
     seed: int = Field(1, ge=0, description="Seed of the sample.")
     bos: bool = Field(
         True,
-        description="Begin every document's tokens with the model's BOS, from which a trained model "
+        description="Start every document's tokens with the model's BOS, from which a trained model "
         "predicts its first word; all end with its EOS.",
     )
     by_copies: bool = Field(
         False,
-        description="Put documents by their number of copies into files of their own, so that a trainer can "
-        "read some more often than others (data.rehydrate there).",
+        description="Write documents with different numbers of copies to separate files, so that a trainer "
+        "can read some more often than others (data.rehydrate there).",
     )
 
 
 class Run(Section):
-    """Where the work is done; no result depends on it."""
+    """How the work is run; no result depends on it."""
 
     runner: str = Field(
         "local", description='"local" (in-process or multi-processing by `workers`) or a Beam runner\'s name.'
@@ -232,18 +234,20 @@ class Run(Section):
         None,
         ge=1,
         le=512,
-        description="Local worker processes; unset takes as many as there are processors.",
+        description="Local worker processes; unset: the number of processors.",
     )
 
 
 class Config(Section):
-    """A corpus: where it comes from, what is done to it, where it goes."""
+    """A corpus: its sources, its stages, its output folder."""
 
     output: Place = Field(
         "corpus",
         description="Output folder: a path (from the configuration's folder) or fsspec URL.",
     )
-    source: tuple[Source, ...] = Field(min_length=1, description="The inputs; of copies the earlier stays.")
+    source: tuple[Source, ...] = Field(
+        min_length=1, description="The inputs; of copies, the one of the earlier source is kept."
+    )
     extract: Extract = Extract()
     filter: Filter = Filter()
     dedupe: Dedupe = Dedupe()
@@ -256,12 +260,12 @@ class Config(Section):
         names = [source.name for source in self.source]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"source name {twice[0]!r} is used twice; give every source its own name")
+            raise ValueError(f"source name {twice[0]!r} is used twice; every source needs its own name")
         return self
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration file and lay `key.path=value` overrides over it.
+    """Return the configuration in a file, with `key.path=value` overrides over it.
 
     Raises ConfigError naming file, key, value and what is allowed.
     """

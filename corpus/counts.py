@@ -1,4 +1,4 @@
-"""What became of every document: counts that must add up, summed over units."""
+"""Counts of documents by fate, which must add up, for units and their sums."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FIELDS: set[str] = set()
 class Counts(BaseModel):
     """Documents that came in, stayed, were dropped by rule and were rejected by cause.
 
-    `skipped` counts records that are no documents (requests, images); they are not part of `seen`.
+    `skipped` counts records that are not documents (requests, images); they are not part of `seen`.
     `noted` holds further counts by topic that explain the result, such as languages or repairs.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     def model_post_init(self, context: object) -> None:
-        """Forget which fields were given, which nothing asks for: a corpus has many counts."""
+        """Forget which fields were given, which is never used: a corpus has many counts."""
         object.__setattr__(self, "__pydantic_fields_set__", _FIELDS)
 
     seen: int = 0
@@ -40,11 +40,11 @@ class Counts(BaseModel):
         self.rejected[cause] = self.rejected.get(cause, 0) + 1
 
     def skip(self, kind: str) -> None:
-        """Count a record that is no document."""
+        """Count a record that is not a document."""
         self.skipped[kind] = self.skipped.get(kind, 0) + 1
 
     def note(self, topic: str, name: str, number: int = 1) -> None:
-        """Count something worth knowing under a topic."""
+        """Add a further count under a topic."""
         names = self.noted.setdefault(topic, {})
         names[name] = names.get(name, 0) + number
 

@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 FORMAT = 1
 ARCHIVES = ("warc", "wet")
-"""Kinds of files that are no Arrow: `.warc.gz` and `.warc.wet.gz`, whose rows are their records."""
+"""Kinds of files that are not Arrow: `.warc.gz` and `.warc.wet.gz`, whose rows are their records."""
 
 
 _FIELDS: set[str] = set()
@@ -61,7 +61,7 @@ class File(_Record):
 
 
 class Unit(_Record):
-    """A finished unit of work: from what it was made, and what it made."""
+    """A finished unit of work: its inputs and its files."""
 
     name: str
     fingerprint: str
@@ -71,7 +71,7 @@ class Unit(_Record):
 
 
 class Manifest(_Record):
-    """What a finished stage wrote. It is written last: a folder without one is unfinished."""
+    """The files of a finished stage. It is written last: a folder without one is unfinished."""
 
     format: int = FORMAT
     stage: str
@@ -192,8 +192,8 @@ def load(folder: str) -> Manifest:
         raise _damaged(folder, error) from None
     if data is None:
         raise NotThereError(
-            f"{folder} has no {MANIFEST}: the stage did not finish, or this is no derlem dataset; "
-            f"run the build again and it goes on where it stopped"
+            f"{folder} has no {MANIFEST}: the stage did not finish, or this is not a derlem dataset; "
+            f"run the build again to resume it"
         )
     try:
         with garbage.none():
@@ -245,7 +245,7 @@ def _check_format(folder: str, form: object) -> None:
 def _damaged(folder: str, error: Exception) -> DatasetError:
     first = " ".join(line.strip() for line in str(error).splitlines()[:3])
     return DatasetError(
-        f"{folder}/{MANIFEST} is damaged ({first}): run the build again, which writes it anew from its units"
+        f"{folder}/{MANIFEST} is damaged ({first}): run the build again, which writes it from its units"
     )
 
 

@@ -146,7 +146,7 @@ def create(folder: str, path: str) -> Iterator[Pending]:
     """Write `folder/path` so that it appears whole or not at all.
 
     Locally the bytes go to a temporary name beside it, are flushed to the disk and renamed; an object store
-    publishes an object only when it is closed. An error inside the block leaves nothing behind. A temporary
+    publishes an object only when it is closed. An error inside the block leaves no file. A temporary
     file is locked by who writes it, so that `sweep` knows one that a kill left. Raises DiskFullError.
     """
     fs, target = filesystem(join(folder, path))
@@ -240,7 +240,7 @@ def write_bytes(folder: str, path: str, data: bytes, sweeps: bool = False) -> Wr
 def write_json(folder: str, path: str, value: Any, sweeps: bool = False) -> Written:
     """Write JSON in one canonical form (sorted keys, UTF-8), so that equal values are equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    # Half a surrogate pair stands for a byte of a file's name that is no UTF-8; JSON has an escape for it.
+    # Half a surrogate pair stands for a byte of a file's name that is not UTF-8; JSON has an escape for it.
     return write_bytes(folder, path, text.encode("utf-8", "backslashreplace") + b"\n", sweeps)
 
 
@@ -260,7 +260,7 @@ def read_json(folder: str, path: str) -> Any | None:
     try:
         return None if data is None else json.loads(data)
     except RecursionError:
-        raise ValueError("lists or objects lie too deep in each other") from None
+        raise ValueError("lists or objects are nested too deeply") from None
 
 
 def names(folder: str) -> set[str]:

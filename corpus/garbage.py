@@ -1,4 +1,4 @@
-"""Many objects made at once, without a garbage collector that visits all of them again and again."""
+"""Many objects made at once, without repeated visits of all of them by the garbage collector."""
 
 from __future__ import annotations
 

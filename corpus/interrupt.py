@@ -1,4 +1,4 @@
-"""How a command ends that Ctrl-C or SIGTERM stops: with one line, at once, as a kill would end it."""
+"""The end of a command at Ctrl-C or SIGTERM: at once, with one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def answer(text: str) -> None:
 
 
 def leave(text: str, status: int) -> NoReturn:
-    """End the process at once with one line on the terminal, which whatever derlem writes survives.
+    """End the process at once with one line on the terminal; files that derlem writes survive it.
 
     Unwinding would print the trace of whatever import or callback the signal met, and go through Beam's
     threads, which may wait forever for workers that are gone. Workers end when they see that this one has.

@@ -42,7 +42,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that is no document by its nature (a request, a revisit, an image): counted, not stored."""
+    """A record that is not a document by its nature (a request, a revisit, an image): counted, not stored."""
 
     offset: int
     kind: str
@@ -64,7 +64,7 @@ Items = Iterator[Item]
 class Piece:
     """A part of a file: its bytes, or the row groups or batches of a table, from `start` to before `end`.
 
-    `row` is the row that it begins with, where rows are counted; `bytes` is how many of the file it holds.
+    `row` is its first row, where rows are counted; `bytes` is its length in the file.
     """
 
     start: int
@@ -74,4 +74,4 @@ class Piece:
 
 
 class CutError(Signal):
-    """A piece that is none: its file has to be read whole. The message is the file's path."""
+    """A piece with wrong bounds: its file has to be read whole. The message is the file's path."""

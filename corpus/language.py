@@ -1,4 +1,4 @@
-"""Which language a text is in, with a second look where Turkish and its neighbours are mixed up."""
+"""Which language a text is in, with a second model for Turkish and its neighbours."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def _sample(text: str) -> str:
         text = _ADDRESS.sub(" ", text)
     if "://" in text or "www." in text:
         text = _URL.sub(" ", text)
-    # Half a surrogate pair, which JSON can spell, is no letter; fastText takes UTF-8 only.
+    # Half a surrogate pair, which JSON can spell, is not a letter; fastText takes UTF-8 only.
     return " ".join(_DIGITS.sub(" ", text).split()).encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Codes of languages as a configuration names them: those that a model gives, and the one meant by a slip."""
+"""Codes of languages in a configuration: those that a model returns, and the closest to a mistyped one."""
 
 from __future__ import annotations
 

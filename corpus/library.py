@@ -141,7 +141,7 @@ def signature(text: str) -> NDArray[np.uint32]:
 
 
 def open_build(folder: str) -> Build:
-    """Open the output folder of a build; `table(kind)` and `batches(kind)` give its rows as Arrow.
+    """Open the output folder of a build; `table(kind)` and `batches(kind)` return its rows as Arrow.
 
     Raises `corpus.dataset.NotThereError` where the folder holds no finished stage.
     """

@@ -1,4 +1,4 @@
-"""Places that a user names, a path or a URL: what is wrong with one is told before any work."""
+"""Paths and URLs that a user names, checked before any work starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcp", "gcs": "gcp"}
 
 
 def usable(place: str) -> str:
-    """Return a path or URL that a file system here can open; ValueError says what is wrong with another."""
+    """Return a path or URL that a file system here can open; ValueError for any other."""
     if not place.strip():
         raise ValueError("empty; expected a path or a URL")
     if "\0" in place:
@@ -32,7 +32,7 @@ def usable(place: str) -> str:
     if (
         colon and not rest.startswith(("//", ":")) and scheme in fsspec.available_protocols()
     ):  # "::" joins URLs
-        raise ValueError(f"neither a path nor a URL; a URL begins with {scheme}://")
+        raise ValueError(f"neither a path nor a URL; a URL starts with {scheme}://")
     if place.startswith("://") or place == "file://":
         raise ValueError("a URL without a protocol or a path")
     if place.startswith("~") and os.path.expanduser(place) == place:

@@ -16,7 +16,7 @@ from corpus.settings import Origins, as_key, as_toml
 DEFAULT = "default"
 """The origin of a value that nothing but the code gives."""
 _LIMITS = ("filter", "limits")
-_COLUMN = 44  # where origins begin, if the value is not longer
+_COLUMN = 44  # column of the origins, unless a value is longer
 
 
 def resolved(path: Path, overrides: tuple[str, ...] = ()) -> str:

@@ -32,7 +32,7 @@ class Kind:
     name: str
     version: int
     columns: tuple[Column, ...]
-    is_open: bool = False  # whether a file may have further columns behind these
+    is_open: bool = False  # whether a file may have further columns after these
 
     def with_columns(self, columns: Iterable[Column]) -> Kind:
         """Return the kind of a file of an open kind that has further columns."""
@@ -136,10 +136,10 @@ DROPPED = Kind(
     "dropped",
     3,
     (
-        Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.mean_word_length"),
+        Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.min_words"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
         Column("limit", pa.float64(), "the limit that it broke; null where no number decided"),
-        Column("reason", pa.string(), "what a filter of the user's own says of it; else empty"),
+        Column("reason", pa.string(), "the reason that a plugin returned; else empty"),
         *_DOCUMENT,
     ),
 )
@@ -184,8 +184,8 @@ SURVIVORS = Kind(
 def _place(kind: str) -> tuple[Column, ...]:
     return (
         Column(f"{kind}_path", pa.string(), f"file of kind {kind} that has the part's rows"),
-        Column(f"{kind}_batch", pa.uint32(), "record batch in which they begin"),
-        Column(f"{kind}_row", pa.uint32(), "row of that batch in which they begin"),
+        Column(f"{kind}_batch", pa.uint32(), "record batch in which they start"),
+        Column(f"{kind}_row", pa.uint32(), "row of that batch in which they start"),
         Column(f"{kind}_rows", pa.uint32(), "how many there are"),
     )
 
@@ -238,7 +238,7 @@ TOKENS32 = _tokens("tokens32", pa.uint32())
 
 def token_dtype(kind: Kind) -> np.dtype[Any]:
     """Return the NumPy type of the ids in token shards of this kind."""
-    # Not by Arrow's to_pandas_dtype, which imports pandas: it is no requirement, and takes most of a second.
+    # Not by Arrow's to_pandas_dtype, which takes most of a second to import pandas.
     return np.dtype(f"u{kind.schema().field('tokens').type.value_type.bit_width // 8}")
 
 

@@ -1,4 +1,4 @@
-"""TOML to frozen models: what every configuration shares; a wrong key, type or value is named."""
+"""TOML files read into frozen models; errors name the key, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OVERRIDE = "--set"
 Origins = dict[tuple[str, ...], str]
 """Where values are from, by their paths."""
 
-# Faults of pydantic in TOML's words.
+# Messages of pydantic, and what they are in the terms of TOML.
 _WORDS = (
     (r"^Value error, ", ""),
     (r"^Input should be ", "expected "),
@@ -56,7 +56,7 @@ def changed(
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a TOML file and lay `key.path=value` overrides over it.
+    """Return the tables of a TOML file, with `key.path=value` overrides over them.
 
     Raises FileNotFoundError where there is none, and ConfigError naming the file or the override.
     """
@@ -72,7 +72,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def overlay(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Lay `key.path=value` overrides over tables, in place; ConfigError for any other text."""
+    """Set `key.path=value` overrides in tables, in place, and return them; ConfigError for other text."""
     for override in overrides:
         _override(data, override)
     return data

@@ -1,4 +1,4 @@
-"""Rows laid out anew on disk: written to a few scratch files as they come, read back in any order."""
+"""Rows in scratch files: written in the order in which they come, read in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How work that takes long tells of itself: an interface, which `commands` implements for the terminal."""
+"""The interface for messages and progress of long work; `commands` implements it for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Bar(Protocol):
 
 
 class Teller(Protocol):
-    """Who is told, and where: the person at a terminal, or a log file."""
+    """The receiver of messages: a person at a terminal, or a log file."""
 
     @property
     def draws(self) -> bool:
@@ -40,7 +40,7 @@ class _NoBar:
 
 
 class Silent:
-    """A teller that tells nothing."""
+    """A teller that prints nothing."""
 
     draws = False
 

@@ -23,7 +23,7 @@ _SPEC = re.compile(r"(.*\.py):([^\W\d]\w*)", re.DOTALL)
 class UserFunction:
     """A function and the file that it is in, with its content: workers need no file.
 
-    The file is run from the bytes whose hash tells one version from another: a file that changes during a
+    The file is run from the bytes whose hash identifies the version: a file that changes during a
     build changes nothing.
     """
 

@@ -1,4 +1,4 @@
-"""The versions of the libraries that decide bytes: they name a unit's work, and an upgrade is told."""
+"""The versions of the libraries that decide bytes: part of fingerprints; an upgrade is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _version(name: str) -> str:
 def changed(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     """Return in words which libraries differ between the settings of a stage, as "ftfy 6.3.1 → 6.4.0".
 
-    Libraries that only one of them names are none: what the stage uses has changed, not a version.
+    Libraries that only one of them names do not count: what the stage uses has changed, not a version.
     """
     old, new = before.get(KEY), now.get(KEY)
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):

@@ -1,4 +1,4 @@
-"""What another configuration of the filters would keep and drop, told from what the last build measured."""
+"""What another configuration of the filters would keep and drop, by the values that the build stored."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class _Filters:
-    """A configuration of the filters and what it comes to."""
+    """A configuration of the filters, and the filters in force."""
 
     section: Filter
     in_force: InForce
@@ -114,7 +114,7 @@ def what_if(
     """Return what a build's filter stage would keep with another configuration.
 
     It is `section`, from a configuration in the folder `base`, or that of the build with `overrides`
-    (`filter.KEY=VALUE`) over it. Stored values tell; texts are judged again only where what is measured, or
+    (`filter.KEY=VALUE`) over it. Stored values decide; texts are judged again only if what is measured, or
     what is removed from the texts, would change. `examples` documents whose fate changes are drawn.
 
     Raises NotThereError where there is no finished filter stage, DatasetError where it is of an earlier
@@ -170,7 +170,7 @@ def _of_build(stage: Stage) -> _Filters:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A record batch of measured values, the stage and file of its texts, and the row that it begins with."""
+    """A record batch of measured values, the stage and file of its texts, and its first row."""
 
     home: Stage
     path: str
@@ -282,7 +282,7 @@ _Place = tuple[_Part, int, str, str, int]
 
 
 class _Draw:
-    """Draws a number of places at random, each with the same chance, however many come by."""
+    """Draws a number of places at random from a stream, each with the same chance."""
 
     def __init__(self, number: int, seed: int) -> None:
         self._number = number
@@ -290,7 +290,7 @@ class _Draw:
         self._drawn: list[tuple[float, _Place]] = []
 
     def add(self, places: Iterable[_Place]) -> None:
-        """Let places come by."""
+        """Add places of the stream."""
         if not self._number:
             return
         self._drawn += [(self._random.random(), place) for place in places]

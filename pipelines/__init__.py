@@ -1,1 +1,1 @@
-"""How the work is spread: Beam, and nothing but Beam."""
+"""How work is distributed: Beam, and nothing but Beam."""

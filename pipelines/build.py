@@ -17,7 +17,7 @@ from pipelines.options import Runner
 
 
 def check(config: Config, base: Path) -> None:
-    """Find before any work what the models cannot: wrong filters, absent models, an output of others.
+    """Check what the configuration models cannot: filters, model files, and that the output is free.
 
     `base` is the folder of the configuration file. Raises ConfigError naming key, value and what is allowed.
     """
@@ -25,7 +25,7 @@ def check(config: Config, base: Path) -> None:
     filters.in_force(config.filter, base)
     _check_languages(config)
     if files.size(config.output, "__init__.py") is not None:
-        raise ConfigError(f"output = {config.output!r}: a Python package lies there; name another folder")
+        raise ConfigError(f"output = {config.output!r}: the folder is a Python package; name another one")
     for name in (row.folder for row in chain.STAGES):
         folder = files.join(config.output, name)
         if stage.is_foreign(folder):
@@ -36,7 +36,7 @@ def check(config: Config, base: Path) -> None:
 
 
 def _check_languages(config: Config) -> None:
-    """Raise ConfigError for a language model that is none, and for languages that it cannot give."""
+    """Raise ConfigError for a file that is not a language model, and for languages it does not know."""
     chosen, model = config.filter.language, config.extract.language_model
     try:
         if model and files.size("", model) is None:
@@ -71,7 +71,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
         for number, row in enumerate(chain.STAGES, start=1):
             if row.name == tokenize.NAME and not config.tokenizer.model:
                 _train(config, base, teller)
-            with teller.waiting(f"{row.name}: looking at the inputs"):
+            with teller.waiting(f"{row.name}: reading the list of inputs"):
                 planned = plan(row)(context)
             stage.run(planned, runner, teller, folders[number:])
             if row.name == until:

@@ -41,13 +41,13 @@ WHOLE_VERSION = 1  # of files that are fetched whole
 PLANS = "plans"
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
-_MANY = 100  # captures from which a share of bad ones means something
+_MANY = 100  # captures below which a share of bad ones means nothing
 _MAX_REJECTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Where the files are that were fetched, and of which kinds they are: warc, wet."""
+    """The folder of the fetched files and their kinds: warc, wet."""
 
     folder: str
     kinds: tuple[str, ...]
@@ -56,7 +56,7 @@ class Fetched:
 def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Teller) -> Fetched:
     """Fetch a selection of captures, or the files that the list `paths` names.
 
-    What is fetched already is not fetched again. Raises ConfigError, StageError and ServerError.
+    Finished units are not fetched again. Raises ConfigError, StageError and ServerError.
     """
     home = files.join(output, NAME)
     with alone(output):
@@ -70,7 +70,7 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Te
 
 
 def _refuse_loss(planned: Stage) -> None:
-    """Raise ConfigError where the stage's folder holds what the plan does not: it would be swept away."""
+    """Raise ConfigError where the folder holds finished units that the plan lacks: they would be deleted."""
     found = {name for name in files.names(files.join(planned.folder, UNITS)) if _RECORD.fullmatch(name)}
     if others := found - {f"{unit.fingerprint}.json" for unit in planned.units}:
         raise ConfigError(
@@ -81,7 +81,7 @@ def _refuse_loss(planned: Stage) -> None:
 
 
 def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:
-    """Plan the fetch of captures, by the plan below `home` or a new one; gives also a line about it."""
+    """Return the stage for captures, by the plan in `home` or a new one, and a line that describes it."""
     written, said = plans.ensure(files.join(home, PLANS), config)
     units = [
         plan_unit(
@@ -155,12 +155,12 @@ def _reads(hits: list[Hit], config: CommonCrawl) -> list[Read]:
 
 
 def _ahead(config: CommonCrawl) -> int:
-    """Return how many reads may be under way or waiting to be written; they are what is held in memory."""
+    """Return how many reads may be in flight or waiting to be written: these are held in memory."""
     return 2 * config.access.connections
 
 
 def _read(store: Store, hits: list[Hit], read: Read) -> list[bytes | Fault]:
-    """Read the records of one byte range; what is not as the index says becomes a Fault."""
+    """Read the records of one byte range; a record that differs from the index becomes a Fault."""
     try:
         data = store.range(read.file, read.start, read.length)
     except MissingError:
@@ -207,7 +207,7 @@ def _check_rejected(counts: Counts, unit: str) -> None:
 
 
 def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
-    """Plan the fetch of the whole files that a list names; gives also a line about it."""
+    """Return the stage for the whole files that a list names, and a line that describes it."""
     archives = downloads.listed(config.access, paths)
     crawl = downloads.crawl_of(archives)
     if config.selection.limit:
@@ -234,7 +234,7 @@ def list_files(config: CommonCrawl, home: str, paths: str) -> tuple[Stage, str]:
 
 
 def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Fetch one whole file and check it; a fetch that was cut is gone on with, where the folder is local."""
+    """Fetch one whole file and check it; an interrupted fetch is resumed where the folder is local."""
     archive = unit.task
     suffix = ".warc.wet.gz" if archive.kind == "wet" else ".warc.gz"
     path = f"{archive.kind}/{archive.name}-{unit.fingerprint}-00000{suffix}"
@@ -254,7 +254,7 @@ def fetch_file(access: Access, unit: Planned, folder: str, beat: Beat) -> Outcom
 
 @contextmanager
 def _parts(folder: str, fingerprint: str) -> Iterator[downloads.Part]:
-    """Yield the place of a file on its way: beside the stage's records, or for the moment on this machine."""
+    """Yield the path of an unfinished download: beside the stage's records, or a temporary one if remote."""
     if files.is_local(folder):
         yield downloads.Part(Path(files.filesystem(folder)[1]) / UNITS / f"{fingerprint}.part")
         return
@@ -263,7 +263,7 @@ def _parts(folder: str, fingerprint: str) -> Iterator[downloads.Part]:
 
 
 def _place(part: Path, folder: str, path: str) -> None:
-    """Put a finished file where it belongs, whole or not at all."""
+    """Move a finished file to its place, whole or not at all."""
     if files.is_local(folder):
         target = Path(files.filesystem(folder)[1]) / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ _WORTH = 1_000  # addresses that are worth a worker process, which takes seconds
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a run of the crawl ended; rounds done, pages fetched and addresses waiting by then."""
+    """Why a run of the crawl ended, and the rounds, pages and waiting addresses at that time."""
 
     why: str
     rounds: int
@@ -54,15 +54,15 @@ def run(
     teller: Teller,
     earlier: str = "",
 ) -> Ended:
-    """Crawl into `folder`, or go on with the crawl there, until a limit is reached or nothing is left.
+    """Start a crawl in `folder`, or resume the one there, until a limit is reached or nothing is left.
 
     `seeds` that are new to the crawl join it. `earlier` is the folder of another crawl, whose pages are asked
     for again and stored where they have changed. Raises ConfigError without a contact or without an address.
     """
     if not settings.agent.contact:
         raise ConfigError(
-            "agent.contact is empty: a crawl says whose it is; give a page or a mail address where the "
-            "owners of sites reach you, such as --contact https://example.org/crawler"
+            "agent.contact is empty: a crawl identifies its operator; name a page or a mail address where "
+            "the owners of sites reach you, such as --contact https://example.org/crawler"
         )
     check_client()
     with alone(folder):
@@ -86,7 +86,7 @@ def run(
                 teller.say(said, style="yellow")
             manifest = stage.run(planned, runner, teller)
             if not _has_moved(manifest):
-                why = "all origins that are left ask for a longer pause; run it again later"
+                why = "all remaining origins ask for a longer pause; run the command again later"
                 return Ended(why, number, *state[1:])
 
 
@@ -100,14 +100,14 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
         url = normal_form(text if "://" in text else f"https://{text}")
         if url is None:
             raise ConfigError(
-                f"seed {number}: {text!r} is no address; expected https://example.org/ or an origin"
+                f"seed {number}: {text!r} is not an address; expected https://example.org/ or an origin"
             )
         found.append(url)
     return list(dict.fromkeys(found))
 
 
 def _start(folder: str, seeds: list[str], earlier: str) -> Start:
-    """Read what the crawl started with, or start it; new seeds are added, first those of an earlier crawl."""
+    """Read the state that the crawl started from, or write it; add new seeds after those of `earlier`."""
     start = layout.start(folder)
     if start is None:
         if not seeds and not earlier:
@@ -130,7 +130,7 @@ def _start(folder: str, seeds: list[str], earlier: str) -> Start:
 
 
 def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: options.Runner) -> Plan:
-    """Read or make the plan of a round. One in which nothing is due is not kept: limits may be raised."""
+    """Read or make the plan of a round; one in which nothing is due is not kept: limits may be raised."""
     made = layout.plan(folder, number)
     if made is not None:
         return made
@@ -187,7 +187,7 @@ def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Tabl
     before = layout.plan(folder, number - 1)
     if before is None:
         missing = files.join(home, layout.plan_name(number - 1))
-        raise DatasetError(f"{missing} is gone, which says what is left to fetch: {layout.RESTORE}")
+        raise DatasetError(f"{missing} is missing, which lists what is left to fetch: {layout.RESTORE}")
     waiting = [dataset.table(home, bucket.frontier.name) for bucket in before.buckets]
     origins = [dataset.table(home, bucket.origins.name) for bucket in before.buckets]
     done = [
@@ -233,7 +233,7 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
     has changed. What has changed counts from the next request on.
     """
     home = files.join(folder, layout.FRONTIER)
-    watch = cache(partial(Watch, folder))  # made when somebody looks: it reads all rounds
+    watch = cache(partial(Watch, folder))  # built only if it is used: it reads all rounds
     redirects = partial(_redirects, folder, number, settings.limits.redirects)
     units = [
         stage.plan_unit(
@@ -275,9 +275,9 @@ def _redirects(folder: str, number: int, limit: int, addresses: pa.Table) -> dic
 
 
 def _check_same(planned: stage.Stage, lost: str) -> None:
-    """Raise DatasetError where a round that lost a file is not made of the units that would be made now.
+    """Raise DatasetError where a round that lost a file consists of other units than a new plan has.
 
-    All of its files would make way for new ones, also those that are whole.
+    All of its files would be replaced, also the undamaged ones.
     """
     written = [unit.fingerprint for unit in dataset.load(planned.folder).units]
     if written != [unit.fingerprint for unit in planned.units]:
@@ -285,14 +285,14 @@ def _check_same(planned: stage.Stage, lost: str) -> None:
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
-    """Fetch what is due in a bucket of origins, or the rest of it after a kill."""
+    """Fetch what is due in a bucket of origins, or what remains of it after a kill."""
     with _home(folder, unit.fingerprint) as home, journal.held(home):
         archives = collect.closed(home)
         if archives is None:
             working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")
             try:
                 asyncio.run(working.crawl(beat))
-            except ExceptionGroup as group:  # of visits side by side; the first to fail ended the others
+            except ExceptionGroup as group:  # of parallel visits; the first to fail ended the others
                 raise group.exceptions[0] from group
             archives = working.close()
         made, counts = collect.gather(home, folder, unit.name, unit.fingerprint)
@@ -302,7 +302,7 @@ def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
 
 @contextmanager
 def _home(folder: str, fingerprint: str) -> Iterator[Path]:
-    """Yield a unit's working folder: where it survives a kill, if the stage's folder is on this machine."""
+    """Yield a unit's working folder; it survives a kill if the stage's folder is local."""
     if files.is_local(folder):
         yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
         return

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 NAME = "dedupe"
 VERSION = 3
 
-# Below this many documents a large cluster is no sign that the threshold percolates.
+# In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
-_ROWS_A_WORKER = 50_000  # documents that are linked in the time that a worker takes to start
+_ROWS_A_WORKER = 50_000  # documents that are linked while a worker starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def plan(context: Context) -> Stage:
     """Plan the stage from the manifest of the parts; DatasetError where it is missing."""
     config = context.config
     home = context.input_of(NAME, "signatures")
-    # Sorted, so that the order of the input stage's units means nothing.
+    # Sorted, so that the order of the input stage's units has no effect.
     parts = sorted(dataset.load(home).by_unit("signatures").items())
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
-    # Of copies the document of the earlier source stays: the order of the sources decides here alone.
+    # Of copies the document of the earlier source is kept: only here the order of sources matters.
     sources = tuple(source.name for source in config.source)
     settings = {**changed(config.dedupe), "sources": list(sources)}
     task = Task(
@@ -74,8 +74,8 @@ def plan(context: Context) -> Stage:
 def dedupe_unit(
     settings: Settings, sources: Sequence[str], runner: Runner, unit: Planned, folder: str, beat: Beat
 ) -> Outcome:
-    """Find the copies and write down which documents go and for which kept ones."""
-    from pipelines import linking  # and Beam, which a stage with nothing to do does not wait for
+    """Find the copies, and write which documents are removed and which are kept instead."""
+    from pipelines import linking  # and Beam, which a finished stage need not import
 
     task: Task = unit.task
     signatures = task.signatures
@@ -102,7 +102,7 @@ def dedupe_unit(
 
 
 def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, object]:
-    """What the report says of clusters: sizes, the largest one along the threshold, crowded buckets."""
+    """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets."""
     grid: dict[float, int] = {}
     for part in copies.resolved:
         for threshold, size in part.largest:
@@ -126,7 +126,7 @@ def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, obj
         "documents_not_settled": copies.open,
         "remarks": [
             f"{survivors.size:,} clusters of copies, the largest of {largest:,} documents",
-            f"largest component along the threshold: {along or 'none'}",
+            f"largest component by threshold: {along or 'none'}",
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

@@ -28,11 +28,11 @@ NAME = "extract"
 VERSION = 2
 
 _MIB = 1 << 20
-_BATCH = 64  # items that go through the steps together
+_BATCH = 64  # items of one batch
 _BATCH_BYTES = 8 << 20
-# Further libraries that decide what an extractor gives: their versions are in the names of units.
+# Libraries that decide the output of an extractor: their versions are part of fingerprints.
 _EXTRACTORS = {"resiliparse": (), "trafilatura": ("trafilatura", "justext", "lxml")}
-_MANY = 100  # records from which a share of unreadable ones means something
+_MANY = 100  # records below which a share of unreadable ones means nothing
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 _UNREADABLE = "unreadable files"  # topic of the counts, by name
 _NAMED = 10  # files, rules or causes that a message names
@@ -82,7 +82,7 @@ def _with_whole_files(context: Context, uncut: frozenset[str]) -> Stage | None:
 def _settings(settings: Extract) -> dict[str, object]:
     """Return all that extraction reads: the configuration, and the models that it names by content."""
     dump = changed(settings, exclude={"max_unreadable_files", "unit_mb"})
-    # A model is known by its content: a corpus that moves with its configuration is not extracted anew.
+    # A model is identified by its content: a corpus that moves with its configuration is not redone.
     if settings.language_model:
         dump["language_model"] = Path(settings.language_model).name
     libraries = ("ftfy", "resiliparse", *_EXTRACTORS[settings.extractor])
@@ -140,7 +140,7 @@ class Sinks:
     def reject(
         self, counts: Counts, raw: Rejected | RawDocument, cause: str, detail: str, origin: dict[str, Any]
     ) -> None:
-        """Write down a record that could not be read."""
+        """Store a record that could not be read."""
         counts.reject(cause)
         fetched = raw.fetched if isinstance(raw, RawDocument) else None
         self.rejected.add(
@@ -156,7 +156,7 @@ class Sinks:
 
 
 def _batches(items: Items) -> Iterator[list[Item]]:
-    """Put items together until they are `_BATCH` or hold `_BATCH_BYTES`."""
+    """Group items until they are `_BATCH` or hold `_BATCH_BYTES`."""
     batch: list[Item] = []
     size = 0
     for item in items:
@@ -170,7 +170,7 @@ def _batches(items: Items) -> Iterator[list[Item]]:
 
 
 def settle(record: Extracted, sinks: Sinks, counts: Counts, origin: dict[str, Any]) -> None:
-    """Write a record where it belongs, and count it."""
+    """Write a record to the file of its kind, and count it."""
     if failure := record.failure:
         cause = "timeout" if isinstance(failure, Overtime) else f"extractor-{failure.cause}"
         sinks.reject(counts, record.raw, cause, str(failure), origin)
@@ -229,7 +229,7 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
         raise StageError(
             f"{len(unreadable)} of {files_read} input files could not be read: "
             f"{'; '.join(unreadable[:_NAMED])}{more}\n"
-            f"extract.max_unreadable_files allows {limit:.0%}: leave these files out, correct their source's "
+            f"extract.max_unreadable_files allows {limit:.0%}: exclude these files, correct their source's "
             f"format, or raise the limit"
         )
     by_source: dict[str, Counts] = {}
@@ -254,12 +254,12 @@ def _no_text_column(config: Config, source: str, seen: int) -> str:
 
 
 def _fates(counts: Counts) -> str:
-    """Return in words where all documents went, the most common rule or cause first."""
+    """Return a sentence that counts all documents by rule or cause, the most common first."""
     fates = [(number, f"dropped by {rule}") for rule, number in counts.dropped.items()]
     fates += [(number, f"rejected as {cause}") for cause, number in counts.rejected.items()]
     fates += [(number, f"skipped as {kind} (not a document)") for kind, number in counts.skipped.items()]
     if not fates:
-        return "the inputs hold no record"
+        return "the inputs have no records"
     fates.sort(key=lambda fate: (-fate[0], fate[1]))
     words = ", ".join(f"{number:,} {what}" for number, what in fates[:_NAMED])
     return f"of {counts.seen:,} documents, {words}"

@@ -26,7 +26,7 @@ NAME = "filter"
 VERSION = 4
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
-_BATCH = 64  # texts that go through the filters together
+_BATCH = 64  # texts of one batch
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset({"presets", "default", "limits", "plugins"})  # keys that come to `InForce.content`
 
@@ -56,7 +56,7 @@ def plan(context: Context) -> Stage:
 
 
 def _rules(settings: Filter, in_force: InForce) -> tuple[str, ...]:
-    """Return the families of rules that these settings put to work."""
+    """Return the families of rules that these settings use."""
     url = ("url",) if settings.blocked_hosts or settings.blocked_url_words else ()
     return (*url, "language", *in_force.families())
 
@@ -144,11 +144,11 @@ def _signature_row(document: Document, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _note(counts: Counts, document: Document, row: dict[str, Any]) -> None:
-    """Count what a kept document is made of, and what was done to it."""
+    """Count the bytes and words of a kept document, and what was changed in it."""
     counts.note("text", "bytes", row["bytes"])
     counts.note("text", "words", row["words"])
     if lost := document.text.count("\ufffd"):
-        counts.note("text", "replacement_characters", lost)  # bytes that no encoding could read
+        counts.note("text", "replacement_characters", lost)  # bytes that no encoding could decode
     for topic, names in (("lines", document.lines), ("redacted", document.redacted)):
         for kind, times in names.items():
             counts.note(topic, kind, times)

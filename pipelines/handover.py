@@ -1,4 +1,4 @@
-"""What pipelines hand to each other in files: arrays, short lists, and the signatures that all read."""
+"""Files that steps of a pipeline exchange: arrays, short lists, and the signatures that all read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from corpus.dedup.store import SignatureStore
 
 @lru_cache(maxsize=1)
 def store_of(signatures: tuple[str, ...]) -> SignatureStore:
-    """Return one store a process, so that a file is mapped, or fetched, once."""
+    """Return the store of this process, so that a file is mapped, or fetched, once."""
     return SignatureStore(signatures)
 
 
@@ -51,7 +51,7 @@ def mapped(folder: str, path: str) -> NDArray[Any]:
 
 
 def write_list(records: Any, folder: str, path: str) -> None:
-    """Write all of a small collection's records as one JSON list, in an order that no scheduling decides."""
+    """Write a small collection's records as one JSON list, in an order independent of scheduling."""
 
     def write(found: list[dict[str, Any]]) -> None:
         files.write_json(folder, path, sorted(found, key=lambda record: json.dumps(record, sort_keys=True)))

@@ -1,4 +1,4 @@
-"""What a stage's inputs are, remembered from one build to the next: checksums, and how large ones are cut."""
+"""Facts about a stage's inputs, remembered between builds: checksums, and how large files are cut."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from corpus import files
 from corpus.items import Piece
 from pipelines.sweep import INPUTS
 
-_AT_ONCE = 8  # files that are hashed, or stores that are asked, side by side
+_AT_ONCE = 8  # files that are hashed, or requests to stores, at the same time
 _SETTLED_NS = 2_000_000_000  # as coarse as the times of a file system may be
 
 _Stamp = list[int]
 
 
 class Checksums:
-    """Names the content of files, and reads a local one only where it does not look as it did.
+    """Identifies the content of files; a local file is read only if its size, times or inode changed.
 
     What is remembered is in the stage's folder; `save` writes it. A file that has just been written is hashed
     again the next time: it could change without a change of its times.
@@ -31,7 +31,7 @@ class Checksums:
         self._folder = folder
         try:
             found = files.read_json(folder, INPUTS)
-        except ValueError:  # damaged: all is hashed again
+        except ValueError:  # damaged: hash all files again
             found = None
         self._before: dict[str, Any] = found if isinstance(found, dict) else {}
         self._now: dict[str, list[Any]] = {}
@@ -54,10 +54,10 @@ class Checksums:
     def pieces(self, path: str, key: str, cut: Callable[[], tuple[Piece, ...]]) -> tuple[Piece, ...]:
         """Return how a file whose checksum was asked for is cut; `key` names what else decides that.
 
-        It is cut again only where the file, or the key, is not that of the last time.
+        It is cut again only if the file or the key changed.
         """
         known = self._now.get(path)
-        with suppress(ValueError, TypeError, LookupError):  # damaged: it is cut again
+        with suppress(ValueError, TypeError, LookupError):  # damaged: cut it again
             if known is not None and known[2:] and known[2][0] == key:
                 return tuple(Piece(*map(int, numbers)) for numbers in known[2][1])
         pieces = cut()
@@ -66,12 +66,12 @@ class Checksums:
         return pieces
 
     def keep_whole(self, path: str, key: str) -> None:
-        """Remember that a file whose checksum was asked for cannot be cut after all."""
+        """Remember that a file cannot be cut after all."""
         if (known := self._now.get(path)) is not None:
             known[2:] = [[key, []]]
 
     def _remembered(self, path: str) -> str:
-        """Return the checksum of a local file that looks as it did; "" where it has to be read."""
+        """Return the checksum of a local file that did not change; "" if it has to be read."""
         stamp = self._stamp(path)
         known = self._before.get(path)
         if not (isinstance(known, list) and len(known) >= 2 and known[0] == stamp):
@@ -105,7 +105,7 @@ class Checksums:
         return self._now != self._before
 
     def save(self) -> None:
-        """Remember what was asked for, and nothing else."""
+        """Write the facts about the files that were asked for, and no others."""
         # Not indented, unlike other JSON: a hundred thousand files would take seconds.
         files.write_bytes(self._folder, INPUTS, json.dumps(self._now, sort_keys=True).encode() + b"\n")
 

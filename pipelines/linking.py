@@ -23,16 +23,16 @@ from corpus.errors import LinkingError
 from pipelines import handover, options
 
 ROWS_A_PARTITION = 4_000_000
-"""Documents from which a band is split: 64 MB of hashes and numbers for one worker at a time."""
+"""Documents above which a band is split: 64 MB of hashes and numbers for one worker."""
 
 LINKS_A_PARTITION = 20_000_000
-"""Links for one worker at a time where all together do not fit into memory."""
+"""Links that one worker holds at a time when all of them do not fit into memory."""
 
 MAX_PASSES = 10
-"""Passes over the documents after which copies that are still not compared stay."""
+"""Passes over the documents; copies that are not compared by then stay."""
 
 MAX_ROUNDS = 30
-"""Rounds after which components are given up: they need about log2 of the longest chain."""
+"""Rounds after which the search for components fails: it needs about log2 of the longest chain."""
 
 Keyed = tuple[int, bytes]
 Grouped = tuple[int, Iterable[bytes]]
@@ -40,7 +40,7 @@ Grouped = tuple[int, Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What one partition of one band gave, and where its edges are."""
+    """The result of one partition of one band, and the file of its edges."""
 
     path: str  # .npy of EDGE below the folder
     band: int
@@ -53,7 +53,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Whole clusters of one partition, and where they are."""
+    """The clusters of one partition, and their files."""
 
     removals: str  # .npy of REMOVAL below the folder
     survivors: str  # .npy of SURVIVOR below the folder
@@ -65,9 +65,9 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """All copies among the documents: where they are, and how they were found."""
+    """All copies among the documents: their files, and how they were found."""
 
-    linked: list[Linked]  # what the first pass gave
+    linked: list[Linked]  # the result of the first pass
     resolved: list[Resolved]
     passes: int
     open: int  # kept documents whose copies the last pass allowed did not settle
@@ -82,18 +82,18 @@ def find_copies(
     runner: options.Runner,
     sources: Sequence[str] = (),
 ) -> Copies:
-    """Decide which documents of signature files go, and for which kept ones; files go below `folder`.
+    """Decide which documents are removed, and which are kept instead; write files below `folder`.
 
     `sources` are the names of the sources, the preferred one first.
 
     A bucket's documents are compared with its leaders only. Where a leader turns out to be a copy of a better
     document, those that were linked to it have to be compared with each other: so the buckets of such
-    documents are linked again, without what was removed, and all decisions are taken anew, until no copies
+    documents are linked again, without what was removed, and everything is decided again, until no copies
     are left among the kept.
     """
     found = first = again = find_edges(signatures, folder, threshold, urls, runner)
     passes, before = 1, np.empty(0, np.uint64)
-    # A later pass mostly reads over the documents: up to here that takes less time than to start workers.
+    # A later pass mostly reads the documents: up to this number that is faster than starting workers.
     few = runner.is_local and handover.rows_of(signatures) <= ROWS_A_PARTITION
     later = replace(runner, workers=1) if few else runner
     while True:
@@ -122,7 +122,7 @@ def find_edges(
     runner: options.Runner,
     number: int = 1,
 ) -> list[Linked]:
-    """Link the copies among the documents of signature files; edge files go below `folder`.
+    """Link the copies among the documents of signature files; write edge files below `folder`.
 
     The files' order gives the parts their numbers. The result is the same on any number of workers. A pass
     after the first (`number`) links what `_save_pass` wrote for it.
@@ -180,7 +180,7 @@ def _save_pass(
     unsettled: NDArray[np.uint64],
     urls: bool,
 ) -> None:
-    """Write down what a later pass compares: of each part who is gone, of each band the buckets."""
+    """Write what a later pass compares: the removed rows of each part, the buckets of each band."""
     place = _pass_folder(folder, number)
     cuts = np.searchsorted(gone, np.arange(len(signatures) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
     for part in range(len(signatures)):
@@ -196,7 +196,7 @@ def resolve_in_memory(
     threshold: float,
     sources: Sequence[str] = (),
 ) -> list[Resolved]:
-    """Resolve the clusters of all edges in this process; their files go below `folder`."""
+    """Resolve the clusters of all edges in this process; write their files below `folder`."""
     edges = load_edges(folder, found)
     return [_save_clusters(folder, 0, edges, threshold, handover.store_of(tuple(signatures)), sources)]
 
@@ -212,8 +212,8 @@ def resolve_in_rounds(
 ) -> list[Resolved]:
     """Resolve clusters of a graph that is larger than one worker's memory, whole clusters to a partition.
 
-    Edges below the threshold are left out from the start, so the largest component is told from `threshold`
-    upwards only. Raises LinkingError when `MAX_ROUNDS` rounds leave edges that still move.
+    Edges below the threshold are skipped from the start, so the size of the largest component is known from
+    `threshold` upwards only. Raises LinkingError when `MAX_ROUNDS` rounds leave edges that still move.
     """
     labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner)
     with options.pipeline(runner, folder) as pipeline:
@@ -240,7 +240,7 @@ def resolve_in_rounds(
 
 
 def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
-    """Read all edges (EDGE), each pair once, those below the threshold among them."""
+    """Read all edges (EDGE), each pair once, including those below the threshold."""
     return merge_edges(handover.load(folder, linked.path) for linked in found)
 
 
@@ -255,7 +255,7 @@ def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Cluster
 def _label(
     folder: str, edges: Sequence[str], threshold: float, partitions: int, runner: options.Runner
 ) -> list[str]:
-    """Turn the graph into stars around the components' labels; give the files of (node, label) rows."""
+    """Turn the graph into stars around the components' labels; return the files of (node, label) rows."""
     paths = list(edges)
     for number in range(MAX_ROUNDS):
         place = f"rounds/{number:02d}"

@@ -1,4 +1,4 @@
-"""Which Beam runner does the work, and with which options."""
+"""The choice of the Beam runner and its options."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Runner:
 
 
 def _beam_runner(runner: Runner, logs: Path | None) -> Any:
-    """Make the local runner, or name Beam's. Never "DirectRunner": it first tries to download Prism."""
+    """Return Beam's runner. Never "DirectRunner": it first tries to download Prism."""
     if not runner.is_local:
         return runner.name
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -62,7 +62,7 @@ def _beam_runner(runner: Runner, logs: Path | None) -> Any:
 
 @contextmanager
 def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
-    """Open a pipeline; it runs to its end when the block is left without an error.
+    """Open a pipeline; it runs when the block ends without an error.
 
     Local workers keep their logs in `folder`, or in the system's temporary folder where that is remote.
     """
@@ -103,7 +103,7 @@ def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
 
 
 def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner:
-    """Choose the runner: Beam's own `--runner=` flag, else the configuration's; likewise the workers.
+    """Choose the runner: Beam's own `--runner=` flag, else the configuration's; the same for the workers.
 
     Raises ConfigError for what cannot run, and for a flag that is not Beam's: Beam would ignore it.
     """
@@ -135,7 +135,7 @@ def quota(group: Path) -> float:
 
 def _check_flags(flags: tuple[str, ...]) -> None:
     """Raise ConfigError for words that are not options of Beam, or have values that it does not take."""
-    if not flags:  # nothing to ask Beam about, whose import takes a second
+    if not flags:  # no need to import Beam, which takes a second
         return
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -15,7 +15,7 @@ from typing import Any
 from corpus.errors import UnitError, WorkerDiedError
 from pipelines import workers
 
-_GRACE_S = 5.0  # for a worker without work to end
+_GRACE_S = 5.0  # for an idle worker to end
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def run(
                 worker.answer(logs)
                 if waiting:
                     give(worker)
-                else:  # its memory is free for those still at work
+                else:  # frees its memory for the busy ones
                     del busy[ready]
                     ready.close()
 

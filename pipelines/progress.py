@@ -34,7 +34,7 @@ def heartbeat(path: Path | None) -> Beat:
         if path is None or now - last < _EVERY_S:
             return
         last = now
-        with suppress(OSError):  # of a full disk: what the work itself writes tells of it
+        with suppress(OSError):  # a full disk: the work itself reports it
             path.write_text(json.dumps([seen, kept, min(share, 1.0)]))
 
     return beat
@@ -42,7 +42,7 @@ def heartbeat(path: Path | None) -> Beat:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a stage is: units done, documents seen and kept, weight (input bytes) done."""
+    """Progress of a stage: units done, documents seen and kept, weight (input bytes) done."""
 
     units: int = 0
     seen: int = 0
@@ -59,7 +59,7 @@ class Standing:
 
 
 class Watch:
-    """Looks at the notes of a stage's pending units: lists their folder once a look, opens what is new.
+    """Reads the notes of a stage's pending units: lists their folder once each time, opens what is new.
 
     `weights` are the units' weights by fingerprint.
     """
@@ -71,7 +71,7 @@ class Watch:
         self._finished = Standing()
 
     def look(self) -> Standing:
-        """Return how far the stage is now."""
+        """Return the current progress."""
         at_work = []
         with suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
@@ -90,7 +90,7 @@ class Watch:
 
     def _finish(self, fingerprint: str) -> None:
         """Count a unit that is done, once."""
-        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged, and written anew at its end
+        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged, and written again at its end
             counts = json.loads((self._folder / f"{fingerprint}.json").read_text())["unit"]["counts"]
             weight = self._weights[fingerprint]
             self._finished += Standing(1, counts["seen"], counts["kept"], weight)
@@ -110,7 +110,7 @@ def take_terminal() -> None:
     """
     logging.getLogger().setLevel(logging.CRITICAL)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    interrupt.answer("stopped: what is finished is kept, and the same command goes on")
+    interrupt.answer("stopped: finished work is kept; run the same command to resume")
 
 
 @contextmanager
@@ -121,10 +121,10 @@ def shown(
     teller: Teller,
     say: Callable[[], str] | None = None,
 ) -> Iterator[None]:
-    """Tell the progress of a stage's pending units until the block ends; `say` gives the line of it.
+    """Show the progress of a stage's pending units until the block ends; `say` returns its line.
 
     On a terminal it is a bar, elsewhere a line a minute. Without a folder (the workers are on other machines)
-    nothing is known but the time.
+    only the time is known.
     """
     if not weights:
         yield

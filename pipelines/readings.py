@@ -18,7 +18,7 @@ from corpus.usercode import UserFunction
 from pipelines.inputs import Checksums
 from pipelines.sweep import UNITS
 
-_CUT_VERSION = 1  # of where pieces begin and end
+_CUT_VERSION = 1  # of the bounds of pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reading:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What decides the unit's items beside the content of its files; defaults are not in it.
+        """The settings that decide the unit's items, beside the content of its files; without defaults.
 
         A reader of the user's own is known by the content of its file, wherever that is.
         """
@@ -113,7 +113,7 @@ def _unreadable(source: Source, error: OSError) -> ConfigError:
 def _refuse_own(source: Source, paths: Sequence[str], output: str) -> None:
     """Raise ConfigError where a source reads what the build itself writes, and may remove."""
     own = tuple(files.join(files.real(files.join(output, name)), "") for name in (*chain.folders(), UNITS))
-    folders: dict[str, str] = {}  # each looked at once, however many files it has
+    folders: dict[str, str] = {}  # each checked once, however many files it has
     for path in paths:
         folder, _, name = path.rpartition("/")
         if folder not in folders:
@@ -123,15 +123,14 @@ def _refuse_own(source: Source, paths: Sequence[str], output: str) -> None:
             (not files.is_local(path) or os.path.islink(path)) and files.real(path).startswith(own)
         ):
             raise ConfigError(
-                f"source {source.name!r}: {path} lies in the build's own output {output!r}; "
-                f"name another output"
+                f"source {source.name!r}: {path} is in the build's own output {output!r}; name another output"
             )
 
 
 def _names(paths: Sequence[str], base: Path) -> Iterator[str]:
     """Name inputs as seen from the configuration, so that moving both together changes nothing.
 
-    Bytes of a name that are no UTF-8, as old archives have them, become escapes (`\\udcfe`).
+    Bytes of a name that are not UTF-8, as in old archives, become escapes (`\\udcfe`).
     """
     folders: dict[str, str] = {}  # each named once, however many files it has
     for path in paths:

@@ -1,7 +1,7 @@
-"""The records of a stage's units: what each made, and whether that still is as it was made.
+"""The records of a stage's units: which files each wrote, and whether they are unchanged.
 
-A worker writes a record, a file of its own. The driver keeps what it has read of them in one index, so that
-to find that nothing is to do takes one listing of the stage's folder and two files, however many units.
+A worker writes a record, a file of its own. The driver keeps them in one index, so that a finished
+stage is recognised by one listing of its folder and two files, however many units.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from corpus import dataset, files, garbage
 from corpus.errors import StageError
 from pipelines.sweep import INDEX, UNITS
 
-_AT_ONCE = 32  # records that are read side by side: it is a store, or the disk, that takes the time
+_AT_ONCE = 32  # records that are read at the same time: the store, or the disk, is the slow part
 
 _BATCH = 4_096  # records of a batch of the index
 _SCHEMA = pa.schema([("fingerprint", pa.string()), ("mark", pa.string()), ("record", pa.large_binary())])
@@ -43,7 +43,7 @@ _Unit = TypeVar("_Unit", bound=Named)
 
 
 class Record(BaseModel):
-    """What a unit made and what it took; `stamps` are what its local files looked like then."""
+    """The files of a unit, and its time and memory; `stamps` describe its local files at that time."""
 
     unit: dataset.Unit
     facts: dict[str, Any]
@@ -55,7 +55,7 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a manifest says of a unit."""
+    """The unit as the manifest has it."""
 
     unit: dataset.Unit
     facts: dict[str, Any]
@@ -102,14 +102,14 @@ class Records:
         return [found[unit.fingerprint] for unit in units]
 
     def done(self, units: Iterable[Named]) -> list[Done]:
-        """Return what is known of units that are all done."""
+        """Return the records of units, all of which are done."""
         return [self._done[unit.fingerprint] for unit in units]
 
     def _settle(self, record: Record) -> None:
         self._done[record.unit.fingerprint] = Done(record.unit, record.facts)
 
     def _read(self, fingerprints: Set[str]) -> Iterator[Record]:
-        """Yield the records there are: from the index where it has them as they are, or from their files."""
+        """Yield all records: from the index where it is up to date, else from their files."""
         unread = {fingerprint for fingerprint in fingerprints if _path(fingerprint) in self.listed}
         for fingerprint, text in self._indexed():
             if fingerprint in unread and (record := _parsed(text)) is not None:
@@ -125,11 +125,11 @@ class Records:
         return _parsed(files.read_bytes(self.folder, _path(fingerprint)) or b"")
 
     def _mark(self, fingerprint: str) -> str:
-        """Return what a record's file looks like; "" where there is none."""
+        """Return the stamp of a record's file; "" if there is none."""
         return "-".join(map(str, self.listed.get(_path(fingerprint), ())))
 
     def _indexed(self) -> Iterator[tuple[str, bytes]]:
-        """Yield what the index has of record files that look as they did when they were read for it."""
+        """Yield the records of the index whose files did not change since they were read for it."""
         if INDEX not in self.listed:
             return
         try:
@@ -138,11 +138,11 @@ class Records:
                     for fingerprint, mark, text in zip(*(c.to_pylist() for c in batch.columns), strict=True):
                         if mark and mark == self._mark(fingerprint):
                             yield fingerprint, text
-        except (pa.ArrowException, OSError):  # damaged: the records themselves are read
+        except (pa.ArrowException, OSError):  # damaged: read the records themselves
             return
 
     def _write_index(self, read: list[Record]) -> None:
-        """Add records to the index, and drop those whose files are no more."""
+        """Add records to the index, and remove those without a file."""
         new = {record.unit.fingerprint for record in read}
         rows = chain(
             ((name, text) for name, text in self._indexed() if name not in new),
@@ -159,7 +159,7 @@ class Records:
                 writer.write_batch(pa.record_batch([names, marks, texts], schema=_SCHEMA))
 
     def _is_as_made(self, record: Record) -> bool:
-        """Return whether a unit's files all look as when it made them."""
+        """Return whether the stamps of a unit's files are unchanged."""
         if not self._has_lengths(record):
             return False
         made = record.unit.files
@@ -168,7 +168,7 @@ class Records:
         )
 
     def _is_whole(self, record: Record) -> bool:
-        """Return whether a unit's files hold what it made: those that look otherwise are read."""
+        """Return whether the content of a unit's files is unchanged: those with another stamp are read."""
         if not self._has_lengths(record):
             return False
         made = record.unit.files
@@ -199,14 +199,14 @@ def _path(fingerprint: str) -> str:
 def _parsed(text: bytes) -> Record | None:
     try:
         return Record.model_validate_json(text)
-    except ValidationError:  # a damaged record is none
+    except ValidationError:  # a damaged record does not count
         return None
 
 
 def write(
     folder: str, unit: dataset.Unit, facts: dict[str, object], seconds: dict[str, float], wall_s: float
 ) -> None:
-    """Write the record of a unit, which is done with it, and remember what its files look like."""
+    """Write the record of a unit, which completes it, with the stamps of its files."""
     stamps = {}
     if files.is_local(folder):
         stamps = {file.path: files.stamp(files.join(folder, file.path)) for file in unit.files}
@@ -215,7 +215,7 @@ def write(
 
 
 def note_error(folder: str, name: str, fingerprint: str, error: Exception) -> None:
-    """Note what a unit failed of, where the driver finds it."""
+    """Store the error of a failed unit where the driver finds it."""
     note = {
         "unit": name,
         "error": f"{type(error).__name__}: {error}",
@@ -225,7 +225,7 @@ def note_error(folder: str, name: str, fingerprint: str, error: Exception) -> No
 
 
 def error(folder: str, units: Iterable[Named]) -> Any:
-    """Return what the first unit that failed failed of, None where none did."""
+    """Return the error of the first unit that failed, None where none did."""
     noted = files.names(files.join(folder, UNITS))
     for unit in units:
         if (name := f"{unit.fingerprint}.error") in noted:
@@ -234,7 +234,7 @@ def error(folder: str, units: Iterable[Named]) -> Any:
 
 
 def errors(folder: str, kind: type[Exception]) -> set[str]:
-    """Return the texts of the errors of a kind that units failed of."""
+    """Return the texts of all errors of one kind."""
     found = set()
     for name in files.names(files.join(folder, UNITS)):
         note = files.read_json(folder, f"{UNITS}/{name}") if name.endswith(".error") else None

@@ -16,8 +16,7 @@ def summarise(
     """Sum up a finished stage.
 
     `fresh` are the records of the units done in this run and `weight` their input bytes, if they have any:
-    rates speak of them alone, counts of the whole stage. `rules` are rules, or families of them, that could
-    drop.
+    rates are of these, counts of the whole stage. `rules` are rules, or families of them, that could drop.
     """
     counts = manifest.counts()
     seen = sum(record["unit"]["counts"]["seen"] for record in fresh)

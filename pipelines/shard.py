@@ -1,4 +1,4 @@
-"""The shard stage: a group of parts is read once and dealt out to the shards that it fills."""
+"""The shard stage: a group of parts is read once and distributed to the shards that it fills."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset, files, spill, temporary
+from corpus.assignment import Assignment, Target, assign, groups
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
-from corpus.deal import Deal, Target, deal, groups
 from corpus.dedup import removals
 from corpus.dedup.removals import Fate
 from corpus.errors import DatasetError
@@ -37,7 +37,7 @@ _BATCH_BYTES = 4 << 20  # text in one record batch: what a reader holds to show 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part: its file, the file of its signatures, and what dedupe decided of its documents."""
+    """A part: its file, the file of its signatures, and which of its documents dedupe removed."""
 
     documents: dataset.File
     signatures: dataset.File
@@ -81,7 +81,7 @@ def plan(context: Context) -> Stage:
         settings=settings,
         units=tuple(units),
         work=partial(shard_unit, config.shard),
-        worker_bytes=64 << 20,  # it deals out 30 MB a second
+        worker_bytes=64 << 20,  # it writes 30 MB a second
     )
 
 
@@ -105,23 +105,23 @@ def _parts(home: str, dedupe: str) -> tuple[dict[str, int], dict[str, Part]]:
 
 
 def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Write the shards of one group: find who stays, deal, spill each part's rows by shard, put in order."""
+    """Write the shards of one group: assign the survivors, spill each part's rows by shard, sort."""
     task: Task = unit.task
-    rows, copies, dealt = _plan_rows(task, settings)
-    counts = Counts(seen=len(dealt.target))
+    rows, copies, placed = _plan_rows(task, settings)
+    counts = Counts(seen=len(placed.target))
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     written: list[dataset.File] = []
     # A scratch file holds the rows of neighbouring shards, so that open files do not grow with the shards.
-    shards = max(1, -(-len(dealt.targets) // _SPILL_FILES))
+    shards = max(1, -(-len(placed.targets) // _SPILL_FILES))
     with temporary.folder("spill", home) as spilled:
-        _spill(task, rows, copies, dealt.target // shards, spilled)
-        for first in range(0, len(dealt.targets), shards):
+        _spill(task, rows, copies, placed.target // shards, spilled)
+        for first in range(0, len(placed.targets), shards):
             with spill.read(spilled, first // shards) as reader:
-                for number, batches in _shards(reader, dealt, first, shards):
-                    written.append(_write(task, unit, folder, dealt.targets[number], batches))
+                for number, batches in _shards(reader, placed, first, shards):
+                    written.append(_write(task, unit, folder, placed.targets[number], batches))
                     counts.kept += written[-1].rows
                     counts.note(written[-1].split, written[-1].language, written[-1].rows)
-                    beat(counts.seen, counts.kept, (number + 1) / len(dealt.targets))
+                    beat(counts.seen, counts.kept, (number + 1) / len(placed.targets))
     return Outcome(written, counts)
 
 
@@ -139,7 +139,7 @@ def _write(
     return slot.file
 
 
-def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
+def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Assignment]:
     """Return each part's surviving rows, their cluster sizes, and where all of them go, in part order."""
     rows: Rows = []
     copies: Copies = []
@@ -161,7 +161,7 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Deal]:
         sizes.append(kept["bytes"].to_numpy().astype(np.int64))
     target_bytes = int(settings.target_mb * _MIB)
     all_sizes = np.concatenate([np.empty(0, np.int64), *sizes])
-    return rows, copies, deal(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
+    return rows, copies, assign(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 
 
 def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path) -> None:
@@ -170,7 +170,7 @@ def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], f
     with spill.create(folder, int(numbers.max(initial=-1)) + 1, schema) as writer:
         at = 0  # documents of the group read so far
         for part, stays, sizes in zip(task.parts, rows, copies, strict=True):
-            first = 0  # row of the part at which the batch begins
+            first = 0  # row of the part at which the batch starts
             for batch in dataset.batches(task.parts_folder, part.documents.path):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
                 chosen = batch.take(pa.array(stays[low:high] - first))
@@ -182,12 +182,12 @@ def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], f
 
 
 def _shards(
-    reader: spill.Reader, dealt: Deal, first: int, shards: int
+    reader: spill.Reader, placed: Assignment, first: int, shards: int
 ) -> Iterator[tuple[int, Iterator[pa.Table]]]:
     """Yield the shards of one scratch file: their numbers, and their rows in order."""
-    inside = np.flatnonzero((dealt.target >= first) & (dealt.target < first + shards))
-    places = dealt.place[inside]
-    for number, rows in spill.groups(dealt.target[inside]):
+    inside = np.flatnonzero((placed.target >= first) & (placed.target < first + shards))
+    places = placed.place[inside]
+    for number, rows in spill.groups(placed.target[inside]):
         yield number, _ordered(reader, rows[np.argsort(places[rows])])
 
 

@@ -22,7 +22,7 @@ from pipelines import options, pool, progress, records, report, sweep, workers
 from pipelines.options import Runner
 from pipelines.sweep import UNITS
 
-_ADVICE = "what was finished is kept: mend the cause and run the same command again"
+_ADVICE = "Finished units are kept. Fix the cause, then run the same command again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ Work = Callable[[Planned, str, progress.Beat], Outcome]
 class Stage:
     """A stage of the pipeline, planned.
 
-    `settings` is the part of the configuration that it reads; `work(unit, folder, beat)` does one unit and is
-    sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done by
-    the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files that
-    belong to the whole stage, by name: the driver writes them, and writes them again where they are gone.
-    `worker_bytes` is the weight that makes a local worker process worth its start; 0 where the units' weights
-    are no bytes, of which a rate could be told, and each unit is worth one. `say` gives the line beside the
-    bar of progress, in place of the usual one. `check` raises StageError where the finished stage must stop
-    the build; its manifest and report stay to be looked at. `again` plans the stage anew where the units that
-    failed show that it was planned wrongly.
+    `settings` is the part of the configuration that it reads; `work(unit, folder, beat)` does one unit and
+    is sent to the workers. A stage whose unit is itself a pipeline (dedupe) says `spread=False` and is done
+    by the driver. `rules` are the rules, or families of them, that may drop documents. `beside` are files
+    that belong to the whole stage, by name: the driver writes them, again if they are missing.
+    `worker_bytes` is the weight that makes a local worker process worth its start; 0 where weights are not
+    bytes: then there is no rate, and each unit is worth a worker. `say` returns the line beside the progress
+    bar, instead of the usual one. `check` raises StageError where the finished stage must stop the build;
+    its manifest and report stay for inspection. `again` plans the stage again if the failed units show that
+    it was planned wrongly.
     """
 
     name: str
@@ -118,7 +118,7 @@ def is_foreign(folder: str) -> bool:
 
 
 def _are_foreign(names: Iterable[str]) -> bool:
-    """Return whether files of these names below a folder are no stage's, which has units first of all."""
+    """Return whether the files of these names do not belong to a stage, which always has `units`."""
     tops = {name.partition("/")[0] for name in names}
     return bool(tops) and UNITS not in tops
 

@@ -1,4 +1,4 @@
-"""What derlem writes into a stage's folder, by name, and the removal of what is left over there."""
+"""The names of the files that derlem writes into a stage's folder, and the removal of leftovers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
 
 
 def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> None:
-    """Remove what derlem wrote and the manifest does not name: old outputs, remains of kills.
+    """Remove what derlem wrote and the manifest does not name: old outputs, leftovers of killed runs.
 
     `listed` are the names of the files below the folder.
     """
@@ -45,7 +45,7 @@ def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> Non
 
 
 def sweep_temporaries(folder: str, listed: Iterable[str], beside: tuple[str, ...] = ()) -> None:
-    """Remove what killed workers were writing, before new ones need its place on the disk; locally only.
+    """Remove what killed workers were writing, before new ones need the disk space; locally only.
 
     `listed` are the names of the files below the folder.
     """

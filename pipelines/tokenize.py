@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset, files, tokenizer, versions
+from corpus.assignment import TRAIN
 from corpus.config import Config
 from corpus.counts import Counts
-from corpus.deal import TRAIN
 from corpus.dedup.rehydrate import repeats
 from corpus.errors import ConfigError, NotThereError
 from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
@@ -28,7 +28,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 NAME = "tokenize"
 VERSION = 3
 
-BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: what a reader fetches at once
+BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: the unit of a reader
 
 _CARRIED = ["bytes", "id", "language", "source", "copies"]
 
@@ -36,7 +36,7 @@ _Group = tuple[str, int]  # a source, and how often its documents should be read
 
 
 def model_url(config: Config, base: Path) -> str:
-    """Return where the configured model lies: the one named, or the one trained from this corpus."""
+    """Return the path of the configured model: the one named, or the one trained from this corpus."""
     named = config.tokenizer.model
     if not named:
         return files.join(config.output, tokenizer.FOLDER, MODEL)
@@ -46,7 +46,7 @@ def model_url(config: Config, base: Path) -> str:
 def plan(context: Context) -> Stage:
     """Plan the stage from the shards' manifest and the model.
 
-    Raises DatasetError where shards or model are missing, ConfigError for a model that ends no document.
+    Raises DatasetError where shards or model are missing, ConfigError for a model without an EOS piece.
     """
     config = context.config
     shards = context.input_of(NAME, "shard")
@@ -76,7 +76,7 @@ def plan(context: Context) -> Stage:
 
 
 def model(config: Config, base: Path) -> Tokenizer:
-    """Load the configured model; DatasetError where there is none yet, ConfigError for one of no use."""
+    """Load the configured model; DatasetError if there is none yet, ConfigError if it is unusable."""
     url = model_url(config, base)
     if files.size("", url) is None:
         if config.tokenizer.model:
@@ -140,7 +140,7 @@ def tokenize_unit(
 
 
 def warning(folder: str) -> str | None:
-    """Return what to tell of the tokenizer of the token shards in a folder; None where it loses no text."""
+    """Return a warning about the tokenizer of the token shards in a folder; None if it loses no text."""
     found = lost(dataset.load(folder).counts())
     if found.nothing:
         return None
@@ -200,7 +200,7 @@ class Filler:
     def __init__(self, arrow: dataset.ArrowWriter) -> None:
         self._arrow = arrow
         self._waiting: list[pa.RecordBatch] = []
-        self._held = 0  # tokens of what is waiting
+        self._held = 0  # tokens of the waiting rows
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows, and write what is full."""
@@ -215,7 +215,7 @@ class Filler:
         self._held = int(ends[-1])
 
     def end(self) -> None:
-        """Write what is waiting."""
+        """Write the remaining rows."""
         if any(batch.num_rows for batch in self._waiting):
             self._arrow.write_tokens(pa.concat_batches(self._waiting))
         self._waiting = []

@@ -10,7 +10,7 @@ import time
 
 
 def _end_with(parent: int) -> None:
-    """Wait until the parent is gone, however it went, and end this process: Beam's would wait forever.
+    """Wait until the parent has ended, in whatever way, and end this process: Beam's would wait forever.
 
     It may be gone already: a build can end while its workers start.
     """
@@ -33,7 +33,7 @@ def _serve(number: int) -> None:
         error = None
         try:
             do(unit)
-        except Exception as raised:  # whatever the work raises stops the stage, not this process
+        except Exception as raised:  # an error of the work stops the stage, not this process
             error = f"{type(raised).__name__}: {raised}"
         connection.send(error)
 

@@ -19,28 +19,28 @@ _LOG = re.compile(r"worker-(\d+)\.log")
 
 # What killed it, by signal; then by what the end of its log says.
 _SIGNALS = {
-    signal.SIGKILL: "mostly memory ran out and the system killed it: try fewer workers (--workers)",
+    signal.SIGKILL: "usually memory ran out and the system killed it: try fewer workers (--workers)",
     signal.SIGSEGV: "a library crashed: the log names the line; report it with the input that does it",
     signal.SIGABRT: "a library gave up: the log may say why; report it with the input that does it",
-    signal.SIGBUS: "a file shrank, or its disk filled, while it was mapped: see whether the disk is full",
+    signal.SIGBUS: "a file shrank, or its disk filled, while it was mapped: check whether the disk is full",
     signal.SIGILL: "a library was built for another processor: install it for this one",
     signal.SIGFPE: "a library crashed: the log names the line; report it with the input that does it",
-    signal.SIGXCPU: "the limit on processor time was met (ulimit -t)",
-    signal.SIGXFSZ: "the limit on file sizes was met (ulimit -f)",
-    signal.SIGTERM: "somebody, or the system at its shutdown, ended it",
+    signal.SIGXCPU: "the limit on processor time was reached (ulimit -t)",
+    signal.SIGXFSZ: "the limit on file sizes was reached (ulimit -f)",
+    signal.SIGTERM: "it was ended, perhaps by a shutdown of the system",
     signal.SIGINT: "somebody ended it",
 }
 _SAID = (
     (
         re.compile(r"ModuleNotFoundError|ImportError|No module named|cannot open shared object"),
-        "the workers do not find what the command finds: install derlem anew in this environment",
+        "the workers do not find what the command finds: install derlem again in this environment",
     ),
     (re.compile(r"MemoryError|Cannot allocate memory"), "memory ran out: try fewer workers (--workers)"),
     (re.compile(r"No space left on device|Disk quota exceeded"), "a disk is full: make room on it"),
-    (re.compile(r"Too many open files"), "the limit on open files was met: raise it (ulimit -n)"),
+    (re.compile(r"Too many open files"), "the limit on open files was reached: raise it (ulimit -n)"),
     (re.compile(r"can't start new thread|Resource temporarily unavailable"), "too many processes: ulimit -u"),
 )
-_STATUSES = dict.fromkeys((126, 127), "Python could not be started: see whether it is still installed")
+_STATUSES = dict.fromkeys((126, 127), "Python could not be started: check that it is still installed")
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another's, who has the number now
+    except PermissionError:  # of another process, which has the number now
         return False
     return True
 

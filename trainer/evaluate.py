@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from corpus import dataset
-from corpus.deal import VALIDATION
+from corpus.assignment import VALIDATION
 from corpus.errors import DatasetError
 from trainer.attention import Documents
 from trainer.parallel import World

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpus import batches, dataset, files
+from corpus.assignment import VALIDATION
 from corpus.batches import Batches
 from corpus.dataset import File, Manifest
-from corpus.deal import VALIDATION
 from corpus.errors import DatasetError, NotThereError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import Lost, lost

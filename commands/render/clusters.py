@@ -79,7 +79,7 @@ def _print_cluster(cluster: Cluster, console: Console, passages: int) -> None:
     elif differing > passages:
         say(console, f"… {many(differing - passages, 'more differing passage')}", "dim italic")
     if cluster.comparison.cut:
-        say(console, "only the beginnings of these long texts were compared", "dim italic")
+        say(console, "only the first words of these long texts were compared", "dim italic")
 
 
 def _relation(cluster: Cluster) -> str:

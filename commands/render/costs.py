@@ -11,7 +11,7 @@ from corpus.tokenizer.compare import Cost
 
 
 def render_costs(costs: Sequence[Cost], console: Console) -> None:
-    """Print a table; where texts do not come back as they were, say of which model and how many."""
+    """Print a table; where texts do not come back as they were, name the model and the number."""
     shown = table("language", "documents", "bytes/token", "tokens/word", "vocabulary", "model")
     shown.columns[-1].justify = "left"
     shown.columns[-1].no_wrap = False

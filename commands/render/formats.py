@@ -31,12 +31,12 @@ def count(number: float) -> str:
 
 
 def many(number: int, thing: str) -> str:
-    """Write a number of things, in the plural where there is not one."""
+    """Write a number of things, in the plural except for one."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def percent(part: float, whole: float) -> str:
-    """Write a share in brackets, with the space before them; nothing where there is no whole."""
+    """Write a share in brackets after a space; nothing if the whole is zero."""
     if not whole:
         return ""
     hundredths = 100 * part / whole
@@ -58,12 +58,12 @@ def table(*headings: str) -> Table:
 
 
 def row(to: Table, *cells: str, style: str = "") -> None:
-    """Add a row of plain text: brackets in a host or a rule are no markup."""
+    """Add a row of plain text: brackets in a host or a rule are not markup."""
     to.add_row(*(Text(cell) for cell in cells), style=style)
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print a line of plain text: brackets are no markup, numbers get no colour."""
+    """Print a line of plain text: brackets are not markup, numbers have no colour."""
     console.print(Text(text, style=style), highlight=False)
 
 
@@ -83,7 +83,7 @@ def labelled(lines: Iterable[tuple[str, str]]) -> Table:
 
 
 def beginning(text: str, characters: int) -> str:
-    """Cut a text after so many characters, at the space before if there is one near."""
+    """Return the first `characters` of a text, cut at a space before if one is near."""
     if len(text) <= characters:
         return text
     space = max(text.rfind(" ", 0, characters), text.rfind("\n", 0, characters))

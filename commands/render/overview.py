@@ -261,7 +261,7 @@ def _origin(entry: Entry) -> RenderableType:
 
 
 def _pieces(values: dict[str, Any], characters: int | None) -> Text:
-    """Write pieces with their ids behind them, about as many as fill so many characters of text."""
+    """Write pieces with their ids, about as many as fill this number of characters."""
     shown, left = Text(), characters
     for number, (piece, id) in enumerate(zip(values["pieces"], values["ids"], strict=True)):
         if left is not None and left <= 0:
@@ -287,7 +287,7 @@ def _prose(text: str, console: Console, characters: int | None, find: str | None
 
 
 def _start(text: str, characters: int | None, pattern: re.Pattern[str] | None) -> int:
-    """Return where to begin so that what the pattern finds is among so many characters."""
+    """Return the start of an excerpt of this many characters that contains what the pattern finds."""
     match = pattern.search(text) if pattern is not None else None
     if characters is None or match is None or match.end() <= characters:
         return 0

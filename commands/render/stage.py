@@ -1,4 +1,4 @@
-"""What a stage did, printed for a person: a table at its end."""
+"""The report of a stage, printed for a person at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _share(number: int, whole: int) -> str:
 
 
 def render_stage(summary: Mapping[str, Any], console: Console) -> None:
-    """Print a stage's table: what came in, what stayed, what went and why, how fast."""
+    """Print a stage's table: documents in, kept, dropped by rule, and rates."""
     counts = summary["counts"]
     table = Table(box=None, pad_edge=False)
     table.add_column(summary["stage"], min_width=24, style="none", header_style="bold")
@@ -35,9 +35,9 @@ def render_stage(summary: Mapping[str, Any], console: Console) -> None:
             continue
         text = ", ".join(f"{name} {number:,}" for name, number in most[:8])
         console.print(f"{topic}: {text}{', …' if len(most) > 8 else ''}", style="dim")
-    is_crawl = summary["stage"] == "crawl"  # of which a round may find nothing but dead links
+    is_crawl = summary["stage"] == "crawl"  # a round of a crawl may find only dead links
     if seen and not counts["kept"] and not is_crawl:
-        console.print("nothing was kept: look at the rules above", style="red")
+        console.print("nothing was kept: see the rules above", style="red")
     if summary["silent_rules"]:
         console.print(f"dropped nothing: {', '.join(summary['silent_rules'])}", style="dim")
     for remark in summary["facts"].get("remarks", []):

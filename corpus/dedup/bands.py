@@ -1,9 +1,9 @@
 """Documents that share a band become edges to the leaders of their bucket, each near edge verified.
 
 Sixteen bands: 14 of the signature (8 rows each), one of the exact hash, one of the canonical URL's hash. The
-documents with the same hash in a band are a bucket. That two texts have one address makes no copies of them:
-an address such as a site's root holds another text each month. So URL edges are verified like near ones; what
-the address adds is that its texts are compared even where no band of their signatures is the same.
+documents with the same hash in a band are a bucket. Two texts of one URL need not be copies: the root of a
+site has another text each month. So URL edges are verified like near ones; the URL only causes the
+comparison, where no band of the signatures is equal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What one partition of one band gave."""
+    """The result of one partition of one band."""
 
     edges: NDArray[np.void]  # EDGE, sorted by (a, b), pairs distinct
     buckets: int  # hashes with at least two documents
@@ -56,7 +56,7 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What a later pass still compares of one part."""
+    """What a later pass compares of one part."""
 
     gone: NDArray[np.uint64]  # documents of the part that were removed so far, sorted
     buckets: Callable[[int], NDArray[np.uint64]]  # of each band the hashes of the buckets to look at, sorted
@@ -92,7 +92,7 @@ def band_blocks(
     """Yield (band, partition, block) of one part, a block being uint64[2, k]: hashes, document numbers.
 
     Partitions split the range of the hashes evenly. Documents without words take part in the exact band
-    only, documents without a URL (0) not in the URL band; `urls` false leaves that band out. A later pass
+    only, documents without a URL (0) not in the URL band; `urls` false skips that band. A later pass
     (`again`) has no exact band: equal texts were all joined in the first one.
     """
     table = store.part(part)
@@ -170,7 +170,7 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
     """
     hashes, docs = _bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
-        # The block holds half of the hash; the other half tells apart what agrees in the first by chance.
+        # The block holds half of the hash; the other half separates what agrees in the first by chance.
         hashes, docs = _bucket_members(np.stack([_numbered(store.exact(docs)), docs]))
     distinct, inverse = np.unique(docs, return_inverse=True)
     order = np.lexsort((store.ranks(distinct)[inverse], hashes))

@@ -1,4 +1,4 @@
-"""What the links mean: which documents go, for which kept ones, and how large clusters are."""
+"""From links to decisions: which documents are removed, for which kept ones, and cluster sizes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ def resolve(
     threshold: float,
     ranks: Callable[[NDArray[np.uint64]], NDArray[np.int64]],
 ) -> Clusters:
-    """Decide which documents of whole components of `edges` (EDGE, each pair once) go, and for which ones.
-
-    Near edges below `threshold` are left out. `ranks(docs)` places distinct documents in the order of
-    preference (`SignatureStore.ranks`). In this order, a document is removed if it is linked to one that
-    was kept: so each removed document is a copy of a kept one, and no two kept documents are linked. A
-    chain of copies leaves several. Of several kept copies the strongest link counts: exact before URL
-    before near, then the larger similarity, then the order of preference.
+    """Decide which documents of whole components of `edges` (EDGE, each pair once) are removed, and for
+    which ones. Near edges below `threshold` are skipped. `ranks(docs)` places distinct documents in the
+    order of preference (`SignatureStore.ranks`). In this order, a document is removed if it is linked to one
+    that was kept: so each removed document is a copy of a kept one, and no two kept documents are linked. A
+    chain of copies leaves several. Of several kept copies the strongest link counts: exact before URL before
+    near, then the larger similarity, then the order of preference.
     """
     edges = verified(edges, threshold)
     docs = np.unique(np.concatenate([edges["a"], edges["b"]]))
@@ -109,7 +108,7 @@ def largest_component(edges: NDArray[np.void], grid: Sequence[float] = GRID) -> 
 
 
 def size_histogram(survivors: NDArray[np.void]) -> list[tuple[int, int, int]]:
-    """Return (smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; empty ones left out."""
+    """Return (smallest, largest, clusters) of sizes in classes 2, 3-4, 5-8, 9-16 …; without empty ones."""
     classes = np.ceil(np.log2(survivors["copies"])).astype(np.int64)
     return [
         ((1 << (int(k) - 1)) + 1, 1 << int(k), int(count))

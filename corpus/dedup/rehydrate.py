@@ -1,18 +1,18 @@
-"""How often a trainer should read a document, by how many copies of it there were."""
+"""How often a trainer should read a document, by its number of copies."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Copies from which on a document is read so many times: https://github.com/huggingface/fineweb-2
+# The first number of copies for each number of repeats: https://github.com/huggingface/fineweb-2
 # (misc/rehydration): documents with very few or very many copies were found the worst.
 _COPIES = np.array([1, 2, 3, 5, 100, 1000])
 _REPEATS = np.array([1, 2, 3, 5, 8, 1])
 
 
 def repeats(copies: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return how often to read a document whose cluster had so many copies, as FineWeb2 rehydrates.
+    """Return how often to read a document of a cluster of this size, as FineWeb2 rehydrates.
 
     1 → 1, 2 → 2, 3–4 → 3, 5–99 → 5, 100–999 → 8, from 1000 → 1. Raises ValueError for a number of copies
     below one.

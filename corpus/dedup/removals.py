@@ -1,7 +1,7 @@
-"""The removal list on disk: who goes and who stays for whom, sorted by part, with an index of the parts.
+"""The removal list on disk: removed documents and survivors, sorted by part, with an index of parts.
 
-A document is named by its part's fingerprint and its row there, so that it is found whatever other parts
-there are, and in whatever order.
+A document is named by its part's fingerprint and its row there, so that other parts and their order do not
+matter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a part's rows lie: `rows` of them, from a row of a record batch of a file on."""
+    """The place of a part's rows: a file, the first record batch and row, and the number of rows."""
 
     path: str
     batch: int
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What dedupe decided of one part; `digest` names it by its content."""
+    """The decisions of dedupe about one part; `digest` names it by its content."""
 
     removed: Place
     survivors: Place
@@ -91,7 +91,7 @@ def write(
 
 
 def read_index(folder: str) -> dict[str, Fate]:
-    """Return what a dedupe stage decided of each part, by the part's fingerprint."""
+    """Return the decisions of a dedupe stage about each part, by the part's fingerprint."""
     found = {}
     for file in dataset.load(folder).files(REMOVAL_INDEX.name):
         for row in dataset.table(folder, file.path).to_pylist():
@@ -148,7 +148,7 @@ def _columns(kind: str, place: Place) -> dict[str, object]:
 
 
 def _digest(gone: _Rows, stay: _Rows) -> str:
-    """Name by its content what decides a part's shards: the removed rows, and the copies of the kept ones."""
+    """Return a hash of what decides a part's shards: the removed rows, and the copies of the kept ones."""
     digest = xxhash.xxh3_128()
     for column in (_row(gone["document"]), _row(stay["document"]), stay["copies"]):
         digest.update(np.array([column.size], "<u8").tobytes() + column.astype("<u4").tobytes())

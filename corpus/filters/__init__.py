@@ -1,7 +1,7 @@
-"""Quality filters: which documents a model should not learn from, by published rules with named limits.
+"""Quality filters: published rules with named limits that drop documents.
 
 A family of rules is one module with the model of its limits, named in `FAMILIES`. A preset has the limits of
-all families for a language; the configuration lays its own over them and adds plugins (`in_force`).
+all families for a language; the configuration overrides single limits and adds plugins (`in_force`).
 """
 
 from __future__ import annotations

@@ -86,12 +86,12 @@ class Lines(NamedTuple):
 
     removed: dict[str, NDArray[np.intp]]
     standing: NDArray[np.bool_]  # [lines] whether a line remains
-    fillers: int  # `lorem ipsum` in lines that stood when they were looked at
-    brackets: int  # likewise `{`
+    fillers: int  # `lorem ipsum` in lines that were not removed by then
+    brackets: int  # the same for `{`
 
 
 def find_lines(seen: TextView, limits: C4) -> Lines:
-    """Return which parameter removes which lines, and what rules on the page count in those left to them."""
+    """Return which parameter removes which lines, and what page rules count in the lines left to them."""
     removed: dict[str, NDArray[np.intp]] = {}
     standing = np.ones(seen.lines, dtype=np.bool_)
 

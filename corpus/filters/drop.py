@@ -1,4 +1,4 @@
-"""What a filter says of a document that must go: the rule, the value it found, the limit it broke."""
+"""Why a filter drops a document: the rule, the value and the limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Drop:
     """A rule such as `gopher.min_words`, the document's value and the limit that it broke.
 
-    A rule that no number decided, such as `language.not_kept`, has neither. `reason` is what a plugin says.
+    A rule without a number, such as `language.not_kept`, has neither. `reason` is the text that a plugin
+    returned.
     """
 
     rule: str

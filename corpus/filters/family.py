@@ -39,9 +39,9 @@ def _field(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit of a family: `name` (`gopher.min_words`) is what files and messages call it.
+    """One limit of a family: `name` (`gopher.min_words`) is its name in files and messages.
 
-    `source` says where the rule was published.
+    `source` is the publication.
     """
 
     name: str

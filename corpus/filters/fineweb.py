@@ -1,4 +1,4 @@
-"""FineWeb's quality filter: lists, menus and copies, told by how lines end, how short and how new they are.
+"""FineWeb's quality filter: lists, menus and copies, found by the ends, lengths and repetition of lines.
 
 Source: Penedo et al. 2024, arXiv 2406.17557, section 3.5; per language in FineWeb2, arXiv 2506.20920. The
 counting convention is datatrove's, with these differences: words are ours (`corpus.text.view`); closing
@@ -29,7 +29,7 @@ class FineWeb(Section):
 
 
 def measure(view: TextView, limits: FineWeb) -> Measured:
-    """Measure how the lines of a text end, how long and how new they are."""
+    """Measure the ends, lengths and repetition of the lines of a text."""
     lengths = view.line_ends - view.line_starts
     chars, sentences, short = _lines(lengths, view.line_marks, limits.short_line_chars)
     _, repeated = duplicates(view.line_hashes, lengths)

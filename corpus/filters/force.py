@@ -20,12 +20,12 @@ SECTION = "filter"
 GIVEN, NAMED = "given", "named"
 """Keys of a manifest's settings: the configuration as it was given, and the presets that it named."""
 ALL = "*"
-"""What stands for all languages in the configuration's limits."""
+"""The key for all languages in the limits of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What each language's documents pass through. It can be sent to workers: it reads no file any more.
+    """The filters of each language. It can be sent to workers, because it needs no files.
 
     `presets` are those of the languages that the configuration names, `default` is that of all others, each
     with the configuration's limits. `named` are the presets as they were named, without them.
@@ -53,7 +53,7 @@ class InForce:
         }
 
     def as_settings(self, given: dict[str, object]) -> dict[str, object]:
-        """Return what a manifest keeps of the configuration `given`, so that another can be tried on it."""
+        """Return the settings that a manifest keeps of the configuration `given`, for `what-if`."""
         named = {name: preset.content() for name, preset in sorted(self.named.items())}
         return {GIVEN: given, NAMED: named}
 
@@ -101,7 +101,7 @@ def _limited(
         raise ConfigError(
             f"filter preset {name!r}: {PLUGIN}.{absent[0]}: no such plugin; name it in {SECTION}.plugins"
         )
-    # Each plugin has an entry, in their order, and one without a limit decides itself.
+    # Each plugin has an entry, in their order; without a limit the plugin itself decides.
     ordered = {plugin.name: given.plugin.get(plugin.name, True) for plugin in plugins}
     preset = given.model_copy(update={PLUGIN: ordered})
     for code in dict.fromkeys((ALL, language)):

@@ -1,4 +1,4 @@
-"""Gopher's filters: is it prose at all (quality), and does it repeat itself (repetition).
+"""Gopher's filters: marks of prose (quality) and repeated text (repetition).
 
 Source: Rae et al. 2021, arXiv 2112.11446, appendix A and table A1. The counting convention is datatrove's,
 with these differences: words are ours (`corpus.text.view`); a line is a line that is not blank; stop words
@@ -34,7 +34,7 @@ class Gopher(Section):
     max_mean_word_length: float | None = above("Characters per word.", ge=0)
     hashes: Share | None = above("`#` per word or symbol.")
     ellipses: Share | None = above("`...` and `…` per word or symbol.")
-    bullet_lines: Share | None = above("Share of lines that begin with • or -.")
+    bullet_lines: Share | None = above("Share of lines that start with • or -.")
     ellipsis_lines: Share | None = above("Share of lines that end in ... or ….")
     alphabetic_words: Share | None = below("Share of words and symbols that have at least one letter.")
     min_stop_words: int | None = below("Different stop words in the text.", ge=0)
@@ -65,7 +65,7 @@ def measure(view: TextView, limits: Gopher) -> Measured:
     letters, alphabetic, hashes, ellipses, bullets, trailing = _quality(
         view.codes, view.word_code_starts, view.word_code_ends, view.word_flags, view.line_marks
     )
-    stop_words = math.nan  # without a list none can be counted
+    stop_words = math.nan  # nothing to count without a list
     if limits.stop_words:
         stop_words = float(np.count_nonzero(present(view, limits.stop_words)))
     paragraph_hashes, paragraph_lengths = _paragraphs(

@@ -46,7 +46,7 @@ def rule_names(preset: Preset) -> tuple[str, ...]:
 def judge(
     view: TextView, preset: Preset, plugins: Sequence[Plugin] = (), document: Document | None = None
 ) -> Judgement:
-    """Measure a text by every rule, and decide about it.
+    """Return the value of every rule for a text, and the decision.
 
     `plugins` are those of the preset, in its order, and get `document` with the lines that remain. Raises
     PluginError where one fails.
@@ -84,7 +84,7 @@ def decide(values: Sequence[float] | Values, preset: Preset) -> Drop | None:
 
 
 def decide_columns(columns: Mapping[str, ArrayLike], preset: Preset) -> NDArray[np.intp]:
-    """Decide about many texts as `decide` does: return the index of the rule in `rule_names`, or -1, of each.
+    """Return for many texts what `decide` decides: the index of the rule in `rule_names`, or -1.
 
     `columns` has the values by rule's name, NumPy or Arrow, null or nan where there is none. Raises KeyError
     naming the rule that has a limit and no column.

@@ -47,7 +47,7 @@ class PackageFunction:
 class Plugin:
     """A filter that can be sent to workers; without a function it has a name alone, for what is stored.
 
-    `version` is what tells one from another: the file's SHA-256, or the version of the package.
+    `version` identifies it: the file's SHA-256, or the version of the package.
     """
 
     name: str
@@ -145,6 +145,6 @@ def _loaded(function: UserFunction | PackageFunction) -> Callable[[Document], ob
 
 def _named(document: Document) -> str:
     """Name a document in a message: by its URL where it has one, else by its first words."""
-    shown = document.url or f"that begins {document.text[:_SHOWN]!r}"
+    shown = document.url or f"that starts {document.text[:_SHOWN]!r}"
     source = f" of source {document.source!r}" if document.source else ""
     return f"the document {shown}{source}"

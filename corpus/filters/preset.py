@@ -22,7 +22,7 @@ from corpus.settings import Section
 
 _FOLDER = resources.files("corpus.filters") / "presets"
 PLUGIN = "plugin"
-"""The table of a preset, and the beginning of the rules' names, that belong to plugins."""
+"""The table of a preset, and the prefix of rules, that belong to plugins."""
 
 Limits = TypeVar("Limits", bound=Section)
 
@@ -92,7 +92,7 @@ class Preset(Section):
         return settings.parse(_Tables, {"summary": "", **content}, "a preset's content")
 
     def content(self) -> dict[str, Any]:
-        """Return all that decides about a text: what is not at its default."""
+        """Return all keys that are not at their defaults: they decide about a text."""
         return self.model_dump(mode="json", exclude={"summary"}, exclude_defaults=True)
 
 
@@ -168,7 +168,7 @@ def overlay(preset: Preset, limits: Mapping[str, Any], where: str) -> Preset:
 
 
 def _hint(name: str, preset: Preset) -> str:
-    """Return what may be meant by a rule's unknown name, and what there is."""
+    """Return a suggestion for an unknown rule, and the known names."""
     plugins = [f"{PLUGIN}.{each}" for each in preset.plugin]
     table = name.partition(".")[0]
     if table == PLUGIN:

@@ -1,4 +1,4 @@
-"""Counts of what repeats in a text: lines, paragraphs, n-grams of words, each in one pass over hashes.
+"""Counts of repetition in a text: lines, paragraphs, n-grams of words, each in one pass over hashes.
 
 The counting convention is datatrove's, from which the limits of FineWeb and FineWeb2 were derived; dolma and
 others count differently, and limits do not carry over.
@@ -6,8 +6,8 @@ others count differently, and limits do not carry over.
 - Duplicate lines and paragraphs: the second and every later occurrence counts, with its characters.
 - Top n-gram: all occurrences of the most frequent one (the earliest of equals), overlaps included, with the
   spaces between its words. An n-gram that occurs once counts too.
-- Duplicate n-grams: reading from the left, an n-gram seen before counts, without spaces, and reading goes on
-  after it; so no character counts twice.
+- Duplicate n-grams: reading from the left, an n-gram seen before counts, without spaces, and reading
+continues after it; so no character counts twice.
 
 The n-grams are of our words (`corpus.text.view`): folded, without the symbols that datatrove's tokenisers
 give as words.

@@ -1,6 +1,6 @@
-"""How many sentences a line has, by rules that know Turkish (and English) abbreviations and ordinals.
+"""The number of sentences in a line, by rules that know Turkish (and English) abbreviations and ordinals.
 
-A sentence ends at one or more of . ! ? … and their like in other scripts, closing quotes and brackets, and
+A sentence ends at one or more of . ! ? … and similar marks of other scripts, closing quotes and brackets, and
 then a space; East Asian full stops need no space. A single full stop ends none before a small letter
 (`15. yüzyıl`, `vb. gibi`), after an abbreviation (`Prof. Ak`), an initial (`A. Kaya`) or a number of up to
 three digits (`15. Madde`); years end sentences.

@@ -1,6 +1,6 @@
-"""Pages that are dropped for their address: blocked hosts with their subdomains, blocked words.
+"""Rules that drop a page for its URL: blocked hosts with their subdomains, blocked words.
 
-No list is shipped: what is blocked is the user's to say.
+No list is shipped; the user names what is blocked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_HOST = 2000  # with its scheme, letters of any script; names of DNS hav
 
 
 def check(url: str, settings: Extract | Filter) -> Drop | None:
-    """Drop an address of a blocked host (`url.blocked_host`) or with a blocked word (`url.blocked_word`).
+    """Drop a URL of a blocked host (`url.blocked_host`) or with a blocked word (`url.blocked_word`).
 
     The value is the number of labels of the blocked host, or of blocked words found; the limit is 0. A word
     is found where it stands between characters that are neither letter nor digit, in any case,
@@ -60,5 +60,5 @@ def _hosts(hosts: tuple[str, ...]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _spaced(text: str) -> str:
-    """Give the words of `text`, a space before and after each, so that one is found in another as a whole."""
+    """Return the words of `text`, a space around each, so that only whole words match."""
     return f" {' '.join(words(text))} "

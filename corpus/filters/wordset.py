@@ -1,4 +1,4 @@
-"""Which of a few words a text has, told by hashes in one pass."""
+"""Which of a few words a text has, by hashes in one pass."""
 
 from __future__ import annotations
 

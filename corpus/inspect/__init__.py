@@ -1,1 +1,1 @@
-"""What a person wants to see of a corpus: its numbers, its documents, its clusters of copies."""
+"""A corpus for a person to look at: its numbers, its documents, its clusters of copies."""

@@ -1,4 +1,4 @@
-"""The largest clusters of copies: how big, of what kinds, from which hosts, and how two members differ."""
+"""The largest clusters of copies: sizes, kinds, hosts, and the differences of two members."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One cluster: its survivor beside the member that is least like it.
+    """One cluster: its survivor and the member that is least similar to it.
 
     `kinds` counts the removed members by kind; `hosts` counts hosts over `members_looked_up` members, evenly
     taken where the cluster is larger.
@@ -85,7 +85,7 @@ class SizeClass(BaseModel):
 
 
 class AtThreshold(BaseModel):
-    """How many documents the largest group that links join would hold at another threshold."""
+    """The documents of the largest component at another threshold."""
 
     threshold: float
     documents: int
@@ -162,7 +162,7 @@ class _Members:
         some = removals.take(pa.array(np.arange(-self.removed % self._step, removals.num_rows, self._step)))
         self.places += zip(some.column("part").to_pylist(), some.column("row").to_pylist(), strict=True)
         self.removed += removals.num_rows
-        # A near copy tells more of a cluster than an exact one, so that those come after all near ones.
+        # Near copies show more of a cluster than exact ones, which therefore come last.
         jaccard = pc.fill_null(removals.column("jaccard"), 1.0).to_numpy(zero_copy_only=False)
         far = pc.not_equal(removals.column("kind"), "near").to_numpy(zero_copy_only=False)
         score = jaccard + 2.0 * far

@@ -1,4 +1,4 @@
-"""Where two texts differ, word by word, in time that stays near linear however long and unlike they are."""
+"""The differences of two texts, word by word, in nearly linear time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 MAX_WORDS = 200_000  # of each text; what follows is not compared
 _SMALL = 10_000  # cells of the table that difflib may fill for one gap, about 100 by 100 words
 _DEPTH = 12  # rounds of anchoring inside one gap
-_NOISE = 2  # so few equal words between two differing passages only tear them apart
+_NOISE = 2  # fewer equal words than this between two differing passages are not shown as equal
 
 # A word with the space before it; letters of scripts without spaces stand alone.
 _TOKEN = re.compile(
@@ -46,7 +46,7 @@ def compare(left: str, right: str) -> Comparison:
     """Split two texts into passages that are the same and that differ, by whole words, spaces ignored.
 
     The passages of each side, joined, are that side's text (its first MAX_WORDS words). Words that occur
-    once in both texts anchor the comparison (patience diff), first in runs of four, then alone; what lies
+    once in both texts anchor the comparison (patience diff), first in runs of four, then alone; the text
     between two anchors goes to difflib if it is short.
     """
     a, b = _TOKEN.findall(left), _TOKEN.findall(right)

@@ -27,7 +27,7 @@ Where = Literal["shards", "parts", "tokens"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row to show: what it is, in which file of the corpus (below the root) and row it lies, its columns.
+    """A row to show: what it is, its file (below the root) and row, and its columns.
 
     A removed document carries the columns of its document, and `rule`, `survivor`, `jaccard`; one
     of the token shards its `text`, decoded, and its number of `tokens`, with `ids` and `pieces` on request.
@@ -65,13 +65,13 @@ def documents(
 
     `stage` is where kept documents are looked for: shards, parts (of filter) or token shards; None takes the
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
-    and pieces of token shards. `rule` asks instead for what was dropped by the rules that begin so;
-    `dedupe.exact`, `dedupe.url` and `dedupe.near` are rules too. `id` is an id or its beginning, looked for
-    among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words in the
-    text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over all rows that fulfil
-    the rest; texts are read only of what is shown, and where `find` must.
+    and pieces of token shards. `rule` asks instead for what was dropped by the rules that start with it;
+    `dedupe.exact`, `dedupe.url` and `dedupe.near` are rules too. `id` is an id or its first digits, looked
+    for among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words
+    in the text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over all rows that
+    fulfil the rest; texts are read only of what is shown, and where `find` must.
 
-    Raises DatasetError for a stage that is not there, an unknown language, rule or id, and for options that
+    Raises DatasetError for an absent stage, an unknown language, rule or id, and for options that
     exclude each other.
     """
     _refuse_contradictions(
@@ -307,9 +307,9 @@ def _by_id(build: Build, id: str, limit: int, stage: Where | None) -> list[Entry
 
 def _no_such_id(id: str, root: str, homes: Sequence[Stage]) -> NotThereError:
     return NotThereError(
-        f"no document of {root} has an id that begins with {id!r}; looked in "
+        f"no document of {root} has an id that starts with {id!r}; looked in "
         f"{', '.join(f'{home.name}/' for home in homes)}; "
-        f"an id is 32 hexadecimal digits, and its beginning is enough"
+        f"an id is 32 hexadecimal digits, and its first digits are enough"
     )
 
 
@@ -324,13 +324,13 @@ def _check_rule(build: Build, rule: str) -> None:
     listed = ", ".join(f"{name} {number:,}" for name, number in ranked) or "none"
     missing = "" if build.get("dedupe") is not None else "; there is no dedupe/ stage yet"
     raise NotThereError(
-        f"no rule that begins with {rule!r} dropped anything in {build.root}; "
+        f"no rule that starts with {rule!r} dropped anything in {build.root}; "
         f"rules that did: {listed}{missing}"
     )
 
 
 def _check_language(language: str, pools: Iterator[Pool], build: Build) -> None:
-    """Raise DatasetError, listing the languages that are there, unless this one is among them."""
+    """Raise DatasetError, listing the existing languages, unless this one is among them."""
     there: set[str] = set()
     for pool in pools:
         if pool.file.language:

@@ -1,4 +1,4 @@
-"""The way from raw records to shards, counted step by step, with a word where the numbers disagree."""
+"""Counts from raw records to shards, stage by stage, and where the numbers disagree."""
 
 from __future__ import annotations
 
@@ -128,12 +128,12 @@ def _unit_faults(stage: Stage) -> list[str]:
 
 
 def _differ(one: str, left: int, other: str, right: int, older: str = "") -> list[str]:
-    """Say that two numbers differ; `older` names the stage that was made before its input changed."""
+    """Return a message that two numbers differ; `older` is the stage that its input has outdated."""
     if left == right:
         return []
     advice = (
         f"{older}/ was probably made from an earlier state: run the build again"
         if older
-        else "the files are not those that were counted: run `derlem verify` on the stage"
+        else "the files changed after they were counted: run `derlem verify` on the stage"
     )
     return [f"{one} {left:,}, but {other} {right:,}; {advice}"]

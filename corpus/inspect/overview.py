@@ -1,4 +1,4 @@
-"""A corpus in numbers: totals, languages, lengths, scores, hosts, sources, and the way from raw to shards."""
+"""A corpus in numbers: totals, languages, lengths, scores, hosts, sources, and the funnel."""
 
 from __future__ import annotations
 

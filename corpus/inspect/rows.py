@@ -21,7 +21,7 @@ I64: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What the values of one column must fulfil: `test` takes the array and gives an array of booleans."""
+    """What the values of one column must fulfil: `test` maps the array to an array of booleans."""
 
     column: str
     test: Callable[[Any], Any]
@@ -77,7 +77,7 @@ def matching(folder: str, file: File, conditions: Sequence[Condition]) -> Iterat
 
 
 def first(pools: Iterable[Pool], limit: int) -> list[Place]:
-    """Return the first rows; files behind the last one needed are not opened."""
+    """Return the first rows; files after the last one needed are not opened."""
     places: list[Place] = []
     for pool in pools:
         places += [pool.place(n) for n in range(min(len(pool), limit - len(places)))]
@@ -114,7 +114,7 @@ def take(folder: str, path: str, wanted: Sequence[int] | I64, columns: list[str]
     if len(rows) and int(rows.max()) >= total:
         raise DatasetError(
             f"{folder}/{path} has {total:,} rows, row {int(rows.max()):,} was asked for: it is not the file "
-            f"that the manifest speaks of; run `derlem verify` on the folder"
+            f"that the manifest names; run `derlem verify` on the folder"
         )
     order = np.argsort(rows, kind="stable")
     owners = np.searchsorted(ends, rows[order], side="right")

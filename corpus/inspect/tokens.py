@@ -1,4 +1,4 @@
-"""Token shards for a person: rows as text again, and what the tokens of each language and source come to."""
+"""Token shards for a person: rows as text again, and the tokens of each language and source."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TokenTotals:
 
 
 def model(stage: Stage) -> Tokenizer:
-    """Load the tokenizer that a stage's tokens were made with; DatasetError where another lies there."""
+    """Load the tokenizer that a stage's tokens were made with; DatasetError if the model there is another."""
     url = files.join(stage.folder, MODEL)
     if files.size("", url) is None:
         raise DatasetError(f"{url} is missing: run `derlem tokenize` again, which puts it back")

@@ -171,8 +171,8 @@ _PHONE = re.compile(
     ),
     re.VERBOSE,
 )
-# Numbers of other countries, told by + and a code that ITU-T E.164 assigns; North America's have ten digits
-# after it, with areas and exchanges that begin with 2 to 9.
+# Numbers of other countries, found by + and a code that ITU-T E.164 assigns; North America's have ten digits
+# after it, with areas and exchanges that start with 2 to 9.
 _FOREIGN = re.compile(
     rf"(?<![\w+]|[0-9>])\+(?:(?P<america>1)|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[1-58]"
     r"|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[0578]|9[679])[0-9])"
@@ -273,7 +273,7 @@ def _ips(text: str) -> Iterator[Span]:
 
 
 def _is_address_here(text: str, match: re.Match[str]) -> bool:
-    """Tell an IPv4 address from a version, the number of a heading and an amount with points.
+    """Return whether digits are an IPv4 address, not a version, a heading number or an amount.
 
     Versions and headings have small numbers, so small ones need a word that says address.
     """
@@ -294,7 +294,7 @@ def _is_public(address: str) -> bool:
 
 
 def _near(text: str, span: Span, before: re.Pattern[str], after: re.Pattern[str] | None = None) -> bool:
-    """Return whether a word that explains the number stands just before it or, given `after`, behind."""
+    """Return whether a word that explains the number is just before it or, given `after`, after it."""
     start, end = span
     return bool(
         before.search(text[max(0, start - 60) : start]) or (after and after.match(text[end : end + 60]))

@@ -71,7 +71,7 @@ def is_iban(compact: str) -> bool:
 
 
 def is_card(digits: str) -> bool:
-    """Return whether the digits have a known issuer's beginning and length, and a right Luhn sum."""
+    """Return whether the digits have the first digits and length of a known issuer, and a right Luhn sum."""
     if not any(
         len(digits) in lengths and lowest <= digits[: len(lowest)] <= highest
         for lowest, highest, lengths in _ISSUERS

@@ -9,7 +9,7 @@ import sentencepiece as spm
 from corpus import files
 from corpus.errors import NotThereError
 
-FOLDER = "tokenizer"  # below a build's output folder: where the model that it trains lies
+FOLDER = "tokenizer"  # below a build's output folder: the folder of the trained model
 MODEL = "tokenizer.model"  # its name there, and in the folder of token shards
 
 _UINT16 = 1 << 16
@@ -36,7 +36,9 @@ class Tokenizer:
         try:
             self._pieces.LoadFromSerializedProto(model)
         except RuntimeError as error:
-            raise NotThereError(f"{where} is no SentencePiece model: {str(error).splitlines()[0]}") from None
+            raise NotThereError(
+                f"{where} is not a SentencePiece model: {str(error).splitlines()[0]}"
+            ) from None
         self.vocabulary: int = self._pieces.GetPieceSize()
         self.bos: int = self._pieces.bos_id()  # -1 where the model has none
         self.eos: int = self._pieces.eos_id()
@@ -53,7 +55,7 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: list[int]) -> str:
-        """Return the text of ids; control ids give nothing, an id outside of the vocabulary an IndexError."""
+        """Return the text of ids; control ids have none, an id beyond the vocabulary raises IndexError."""
         text: str = self._pieces.DecodeIds(ids)
         return text
 

@@ -1,4 +1,4 @@
-"""What models cost on the same texts: bytes a token and tokens a word, language by language."""
+"""The cost of tokenizers on the same texts: bytes per token and tokens per word, by language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from corpus import dataset, tokenizer
-from corpus.deal import VALIDATION
+from corpus.assignment import VALIDATION
 from corpus.errors import NotThereError
 
 TIKTOKEN = "tiktoken:"  # before the name of an encoding of the tiktoken package
@@ -16,13 +16,13 @@ _LIMIT = 16 << 20  # bytes of text of one language; more moves no digit that is 
 
 @dataclass(slots=True)
 class Cost:
-    """What one model made of the texts of one language."""
+    """The result of one model on the texts of one language."""
 
     model: str
     language: str
     vocabulary: int
     documents: int = 0
-    exact: int = 0  # documents that come back as they were
+    exact: int = 0  # documents that decode to the same text
     bytes: int = 0
     words: int = 0
     tokens: int = 0
@@ -54,8 +54,9 @@ class _Model:
 def compare(folder: str, models: list[str]) -> list[Cost]:
     """Encode the validation documents of the shards in a folder with each model, up to 16 MiB a language.
 
-    A model is the path or URL of a SentencePiece model, or `tiktoken:NAME`. Gives the costs by language, then
-    model, as named. Raises DatasetError for a model that cannot be read, and where there is no document.
+    A model is the path or URL of a SentencePiece model, or `tiktoken:NAME`. Return the costs by language,
+    then model, as named. Raises DatasetError for a model that cannot be read, and where there is no
+    document.
     """
     opened = [_open(name) for name in models]
     shards: dict[str, list[str]] = {}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from corpus.assignment import TRAIN, VALIDATION
 from corpus.counts import Counts
-from corpus.deal import TRAIN, VALIDATION
 
 TOO_LOW = "too low: the tokenizer loses text"
-"""What stands beside such bits per byte wherever they are shown: what was lost costs nothing."""
+"""The remark beside bits per byte that lost text makes too low."""
 
 _CHANGED, _UNKNOWN = "documents that do not come back", "<unk> tokens"
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Of `documents`, so many are `changed` by the way to tokens and back; of `tokens`, so many `unknown`."""
+    """Documents, how many of them encoding and decoding `changed`; tokens, how many are `unknown`."""
 
     documents: int
     changed: int
@@ -41,7 +41,7 @@ def note(counts: Counts, split: str, language: str, changed: int, unknown: int) 
 
 
 def lost(counts: Counts) -> Lost:
-    """Return what the counts of the tokenize stage say was lost."""
+    """Return what was lost by the counts of the tokenize stage."""
 
     def total(topic: str) -> int:
         return sum(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import sentencepiece as spm
 
 from corpus import chain, dataset, files
+from corpus.assignment import TRAIN
 from corpus.config import Tokenizer as Settings
-from corpus.deal import TRAIN
 from corpus.errors import ConfigError, NotThereError
 from corpus.privacy import KINDS
 from corpus.tokenizer import FOLDER, MODEL, Tokenizer
@@ -22,13 +22,13 @@ BOS, EOS = "<|begintext|>", "<|endoftext|>"
 PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
 
 VERSION = 1
-"""Goes into a model's name: raise it when the same shards and settings begin to give another model."""
+"""Goes into a model's name: raise it when the same shards and settings give another model."""
 
 _REPORT = "report.json"
 _MIB = 1 << 20
-# Words end where letters and signs meet, so that no piece is `di.` or `(bkz`; but an apostrophe behind a
+# Words end where letters and signs meet, so that no piece is `di.` or `(bkz`; but an apostrophe after a
 # letter goes with what follows, so that `'nin` is a piece as `nin` is and `Türkiye'nin` costs none more.
-# Marks that combine are no signs, and neither are the joiners of Persian words and of emoji.
+# Combining marks do not count as signs, nor do the joiners of Persian words and of emoji.
 _SIGNS = r"!-/:-@\[-^`{-~¡-©«-´¶-¹»-¿×÷،؛؟\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u2bff\u3001-\u303f"
 _SIGN, _LETTER = f"[{_SIGNS}]", rf"[^\s{_SIGNS}]"
 _BETWEEN_WORDS = re.compile(
@@ -44,7 +44,7 @@ _BETWEEN_WORDS = re.compile(
 )
 
 # Unigram prunes these to the vocabulary. Ten for each piece took a third less time than SentencePiece's own
-# million for 32,768 pieces, and the pieces were no shorter.
+# million for 32,768 pieces, and the pieces were as long.
 _CANDIDATES = 10
 
 # Not the number of cores: sums are made thread by thread, and their last bits depend on how many there are.
@@ -61,7 +61,7 @@ class Trained:
     sample: dict[str, int]
 
     def summary(self, asked: int, where: str) -> str:
-        """Say of what sample it was made and how many pieces came of those asked for, in two lines."""
+        """Return the size of the sample and the number of pieces, in two lines."""
         sizes = ", ".join(f"{name} {size / _MIB:,.1f} MiB" for name, size in self.sample.items())
         pieces = Tokenizer(self.model).vocabulary
         few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
@@ -71,7 +71,7 @@ class Trained:
 def ensure(output: str, settings: Settings) -> Trained | None:
     """Train a model on a build's shards and write it below the output folder, with a report of its making.
 
-    Gives None, and changes nothing, where the model there was made from these shards and settings. Raises as
+    Return None, and change nothing, if the existing model was made from these shards and settings. Raises as
     `train` does.
     """
     home, shards = files.join(output, FOLDER), _shards(output)
@@ -162,7 +162,7 @@ def balanced(folder: str, size: int, seed: int) -> Iterator[tuple[str, str]]:
 def _drawn(folder: str, shards: list[str], seed: str) -> Iterator[str]:
     """Read texts of the shards in a seeded order: of each shard in turn one record batch, until all are read.
 
-    Rows already lie in an order drawn by the shard stage, so that a batch is a fair piece of its shard.
+    Rows already are in a random order of the shard stage, so that a batch is a fair piece of its shard.
     """
     chance = random.Random(seed)
     waiting = chance.sample(shards, len(shards))
@@ -210,7 +210,7 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
             user_defined_symbols=list(PLACEHOLDERS),
             bos_piece=BOS,
             eos_piece=EOS,
-            max_sentence_length=1 << 30,  # longer ones are left out in silence
+            max_sentence_length=1 << 30,  # longer ones are skipped without a message
             shuffle_input_sentence=False,
             num_threads=_THREADS,
             minloglevel=2,
@@ -221,10 +221,10 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
 
 
 def _sentences(words: Counter[str]) -> Iterator[str]:
-    """Give words with how often they occur, each that does so twice in two ways: by itself and before an end.
+    """Yield each word with its count; a word seen twice or more also with the end marker.
 
     SentencePiece's unigram takes as candidates only what it finds twice among different words, however often
-    the word occurs, with two different signs behind: without this, `Ankara` would be none.
+    the word occurs, with two different signs after it: without this, `Ankara` would be none.
     """
     for word, number in words.items():
         if word and number > 1:

@@ -177,7 +177,7 @@ def test_a_server_that_stays_overloaded_stops_it_and_the_next_run_goes_on(
         StageError, match=r"commoncrawl stopped at CC-MAIN-2024-22, captures .*SlowDown"
     ) as caught:
         run(given, tmp_path / "halves")
-    assert "what was finished is kept: mend the cause and run the same command again" in str(caught.value)
+    assert "Fix the cause, then run the same command again" in str(caught.value)
     assert len(server.asked("00002.warc.gz")) < 5 * 10  # nobody hammers
     fetched = {(r.path, r.range) for r in server.asked("/segments/") if r.status == 206}
     server.faults.clear()

@@ -74,7 +74,7 @@ def test_a_source_in_the_build_s_own_output_is_refused_however_it_is_written(
     (tmp_path / "link").symlink_to(tmp_path / "o")
     (base / "file-link.jsonl").symlink_to(own)
     filled = [text.format(inside, root=tmp_path, up="up") for text in (output, source)]
-    with pytest.raises(ConfigError, match="lies in the build's own output"):
+    with pytest.raises(ConfigError, match="is in the build's own output"):
         extract.plan(Context(located(configuration(*filled), base), base))
 
 
@@ -93,7 +93,7 @@ def test_a_source_beside_the_build_s_folders_is_an_input(tmp_path: Path) -> None
 
 def test_a_remote_source_in_the_build_s_own_output_is_refused() -> None:
     files.write_bytes("memory://own/o", "filter/documents/x.jsonl", b"{}")
-    with pytest.raises(ConfigError, match="lies in the build's own output"):
+    with pytest.raises(ConfigError, match="is in the build's own output"):
         extract.plan(Context(configuration("memory://own//o/", "memory://own/o/filter/*/x.jsonl"), Path("/")))
 
 

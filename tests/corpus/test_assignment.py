@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.deal import VALIDATION, deal, is_validation
+from corpus.assignment import VALIDATION, assign, is_validation
 
 documents = st.lists(
     st.tuples(
@@ -27,9 +27,9 @@ def places(
     rows: list[tuple[str, str, int]], seed: int = 1, share: float = 0.1
 ) -> dict[str, tuple[object, int]]:
     ids, languages, sizes = [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
-    dealt = deal(ids, languages, np.array(sizes, dtype=np.int64), seed, share, 10_000)
-    where = zip(ids, dealt.target, dealt.place, strict=True)
-    return {document: (dealt.targets[target], int(place)) for document, target, place in where}
+    placed = assign(ids, languages, np.array(sizes, dtype=np.int64), seed, share, 10_000)
+    where = zip(ids, placed.target, placed.place, strict=True)
+    return {document: (placed.targets[target], int(place)) for document, target, place in where}
 
 
 @given(documents)
@@ -41,7 +41,7 @@ def test_places_in_a_shard_are_distinct_and_without_gaps(rows: list[tuple[str, s
 
 
 @given(documents, st.randoms())
-def test_the_deal_does_not_depend_on_the_order_of_documents(
+def test_the_assignment_does_not_depend_on_the_order_of_documents(
     rows: list[tuple[str, str, int]], shuffler: random.Random
 ) -> None:
     mixed = rows.copy()
@@ -80,14 +80,14 @@ def test_the_validation_share_is_met_by_the_hash() -> None:
 
 
 @pytest.mark.parametrize("spread", ["languages", "shards"])
-def test_the_time_to_deal_grows_with_the_documents_not_with_the_shards(spread: str) -> None:
+def test_the_time_to_assign_grows_with_the_documents_not_with_the_shards(spread: str) -> None:
     def spent(number: int) -> float:
         ids = [f"{i:032x}" for i in range(number)]
         languages = [f"l{i:05d}_Latn" if spread == "languages" else "tur_Latn" for i in range(number)]
         sizes = np.full(number, 1_000)
         start = time.process_time()
-        dealt = deal(ids, languages, sizes, 1, 0.0, 1_000 if spread == "shards" else 10**9)
-        assert len(dealt.targets) == number
+        placed = assign(ids, languages, sizes, 1, 0.0, 1_000 if spread == "shards" else 10**9)
+        assert len(placed.targets) == number
         return time.process_time() - start
 
     # Sixteen times the documents: 256 times as long where it grows with the square.
@@ -95,4 +95,4 @@ def test_the_time_to_deal_grows_with_the_documents_not_with_the_shards(spread: s
 
 
 def test_no_documents_fill_no_shards() -> None:
-    assert deal([], [], np.zeros(0, np.int64), 1, 0.1, 1_000).targets == ()
+    assert assign([], [], np.zeros(0, np.int64), 1, 0.1, 1_000).targets == ()

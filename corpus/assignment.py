@@ -1,4 +1,4 @@
-"""Which surviving document goes to which shard and place: a pure function of ids, sizes and the seed."""
+"""The shard and the row of each surviving document: a pure function of ids, sizes and the seed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Deal:
-    """Where each document goes: `target[i]` indexes `targets`, `place[i]` is its row there."""
+class Assignment:
+    """The place of each document: `target[i]` indexes `targets`, `place[i]` is its row there."""
 
     targets: tuple[Target, ...]
     target: NDArray[np.int64]
@@ -39,7 +39,7 @@ def is_validation(document: str, share: float) -> bool:
 def groups(sizes: Mapping[str, int], seed: int, most: float) -> Iterator[tuple[str, list[str]]]:
     """Yield groups of names of at most `most` bytes, with each its own name; `seed` decides what is together.
 
-    A group is all names whose hash begins with the group's name, in binary digits; one that is too large is
+    A group is all names whose hash starts with the group's name, in binary digits; one that is too large is
     cut in two by the next digit. So a name that comes or goes changes its own group and no other.
     """
     hashes = {name: f"{xxhash.xxh3_64_intdigest(name.encode(), seed=seed):064b}" for name in sizes}
@@ -53,20 +53,20 @@ def groups(sizes: Mapping[str, int], seed: int, most: float) -> Iterator[tuple[s
             yield group or "all", names
 
 
-def deal(
+def assign(
     ids: Sequence[str],
     languages: Sequence[str],
     sizes: NDArray[np.int64],
     seed: int,
     validation: float,
     target_bytes: int,
-) -> Deal:
-    """Deal documents to shards of about `target_bytes` of text, in an order that `seed` decides.
+) -> Assignment:
+    """Assign documents to shards of about `target_bytes` of text, in an order that `seed` decides.
 
     `ids`, `languages` and `sizes` (UTF-8 bytes) are parallel. The result does not depend on their order.
     """
     if not ids:
-        return Deal((), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Assignment((), np.zeros(0, np.int64), np.zeros(0, np.int64))
     keys = np.fromiter((xxhash.xxh3_64_intdigest(i.encode(), seed=seed) for i in ids), np.uint64, len(ids))
     names, stream = np.unique(
         [
@@ -96,4 +96,4 @@ def deal(
     for first in firsts:
         language, split = str(names[stream[first]]).split("/")
         targets.append(Target(language, split, int(number[first])))
-    return Deal(tuple(targets), target, place)
+    return Assignment(tuple(targets), target, place)
