@@ -73,13 +73,17 @@ def commoncrawl(
         str | None,
         typer.Option(
             metavar="URL",
-            show_default="its own",
+            show_default="Common Crawl",
             help="URL of Common Crawl's files, or the folder of a local copy.",
         ),
     ] = None,
     index_base: Annotated[
         str | None,
-        typer.Option(metavar="URL", show_default="its own", help="URL of Common Crawl's CDX API."),
+        typer.Option(
+            metavar="URL",
+            show_default="Common Crawl",
+            help="URL of Common Crawl's CDX API.",
+        ),
     ] = None,
     contact: Annotated[
         str, typer.Option(metavar="WHO", help="A page or mail address where Common Crawl can reach you.")

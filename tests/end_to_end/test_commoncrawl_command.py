@@ -178,7 +178,7 @@ def test_what_was_fetched_is_checked_and_what_to_do_is_true(server: cc_server.Se
     line = options(server, tmp_path / "crawl")
     assert said_by(line)[0] == 0
     status, said = said_by(["verify", str(tmp_path / "crawl")])
-    assert (status, said.count("are right")) == (0, 1)
+    assert (status, said.count("are correct")) == (0, 1)
     victim = next((tmp_path / "crawl" / FETCHED / "warc").iterdir())
     content = victim.read_bytes()
     victim.write_bytes(content[:-1] + b"x")
@@ -195,7 +195,7 @@ def test_a_crawl_that_is_not_there_is_no_source(tmp_path: Path) -> None:
     for folder in (tmp_path / "absent", tmp_path):
         status, said = said_by(["init", str(tmp_path / "corpus.toml"), "--crawl", str(folder)])
         assert status == 2
-        assert f"--crawl {folder}: no crawl is there" in said
+        assert f"--crawl {folder}: not a crawl" in said
         assert not (tmp_path / "corpus.toml").exists()
 
 

@@ -128,7 +128,7 @@ def test_what_the_site_withholds_is_not_stored(fetched: dict[str, Any], built: d
 
 def test_the_crawl_can_be_verified(folder: Path) -> None:
     said = command("verify", folder / "crawl").stderr
-    assert said.count("are right") == layout.finished_rounds(str(folder / "crawl"))
+    assert said.count("are correct") == layout.finished_rounds(str(folder / "crawl"))
 
 
 def test_the_server_runs_as_long_as_its_command() -> None:

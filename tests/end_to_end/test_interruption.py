@@ -108,7 +108,7 @@ def test_a_signal_ends_a_build_in_one_line(at_work: subprocess.Popen[str], numbe
     os.killpg(at_work.pid, number) if number == signal.SIGINT else at_work.send_signal(number)
     output, _ = at_work.communicate(timeout=LIMIT_S)
     assert at_work.returncode == 128 + number
-    assert output == "stopped: what is finished is kept, and the same command goes on\n"
+    assert output == "stopped: finished work is kept; run the same command to resume\n"
     until(lambda: not any(map(is_alive, workers)), "workers gone", limit=10)
 
 
@@ -133,7 +133,7 @@ def test_a_worker_that_cannot_import_says_so(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert "ImportError: this pyarrow is broken" in run.stderr
-    assert "install derlem anew" in run.stderr
+    assert "install derlem again" in run.stderr
 
 
 def answers(pid: int) -> bool:

@@ -73,7 +73,7 @@ def test_files_of_others_in_the_output_stop_the_build_before_any_work(tmp_path: 
 def test_a_python_package_is_no_output(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "__init__.py").touch()
-    with pytest.raises(ConfigError, match="a Python package lies there"):
+    with pytest.raises(ConfigError, match="the folder is a Python package"):
         run(tmp_path, "corpus")
 
 
@@ -89,7 +89,7 @@ def test_a_second_build_into_the_same_output_is_refused(tmp_path: Path) -> None:
 
 def test_the_build_s_own_output_is_no_input(tmp_path: Path) -> None:
     run(tmp_path, "out", until="filter")
-    with pytest.raises(ConfigError, match="lies in the build's own output"):
+    with pytest.raises(ConfigError, match="is in the build's own output"):
         run(tmp_path, "out", "out/filter/documents/*.arrow")
 
 

@@ -15,20 +15,26 @@ from pathlib import Path
 
 import cc_crawl
 import cc_server
+import pack
 import pytest
 import serve
-from support import ROOT, texts
+from support import ROOT, command, texts
 from typer.testing import CliRunner
 
 from derlem import app
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FIRST = ["corpus.md", "training.md", "worth.md"]  # other pages use what these make
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md"), key=lambda page: (page.name not in FIRST, page.name)),
+]
 
 # Lines that are not run, by how they begin.
 NOT_RUN = {
     "make demo": "it installs into .venv; .ci/run runs it in a clean clone",
     "make test": "it runs all tests, this one too",
     "make reproduce": "it installs into .venv; tests/trainer/scaling/test_reproduce.py runs what it runs",
+    ". .venv/bin/activate": "the tests have an environment of their own",
     "python3.11 -m venv": "it installs from the network; .ci/run does so",
     "python3 -m venv": "it installs from the network; .ci/run does so",
     "pip install": "it installs from the network; .ci/run does so",
@@ -54,7 +60,7 @@ RUN = f"{TINY} evaluate.documents=4 run.device=cpu run.log=[]"
 ADDED = {
     "derlem crawl sites.txt": f"{ASKED} network.resolve={{'kitaplik.example'='127.0.0.1:SITE'}}",
     "derlem commoncrawl": "access.base=ARCHIVE access.index_base=ARCHIVE access.requests_per_s=1000",
-    "derlem build": SMALL,
+    "derlem build my/": SMALL,
     "derlem tokenizer train": SMALL,
     "derlem tokenize ": SMALL,
     "derlem train": RUN,
@@ -163,6 +169,15 @@ def own_files(folder: Path) -> None:
     path.write_text(re.sub(r"(?m)^paths = .*$", 'paths = ["../pages.jsonl"]', text), encoding="utf-8")
 
 
+def make_demo(folder: Path) -> Path:
+    """Make the demo's corpus from its site, as `make demo` does from a crawl; return its folder."""
+    (folder / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "corpus.toml", folder / "examples")
+    pack.write_warc(folder / "demo" / "crawl" / "rounds" / "0001" / "warc" / "kitaplik.warc.gz")
+    command("build", folder / "examples" / "corpus.toml")
+    return folder
+
+
 def prepare(folder: Path) -> None:
     """Write what the documents take for granted: sites, another tokenizer, a study, a table of runs."""
     (folder / "sites.txt").write_text("http://kitaplik.example/\n", encoding="utf-8")
@@ -199,6 +214,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     archive = tmp_path_factory.mktemp("commoncrawl")
     cc_crawl.write(archive, cc_crawl.pages(40), warcs=1, indexes=1, group=20)
     folder = tmp_path_factory.mktemp("readme")
+    demo = make_demo(tmp_path_factory.mktemp("demo"))
     said: dict[tuple[str, str, str], tuple[int, str]] = {}
     with ExitStack() as stack:
         server = stack.enter_context(cc_server.serve(archive))
@@ -212,7 +228,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             if is_own:
                 folder = tmp_path_factory.mktemp("readme")
                 prepare(folder)
-            with at(folder):
+            with at(demo if "demo/" in line or "examples/corpus" in line else folder):
                 if "other.model" in line:
                     shutil.copy("my/corpus/tokenizer/tokenizer.model", "other.model")
                 answer = CliRunner().invoke(app, words(line, ports), env={"COLUMNS": "100"})
@@ -252,6 +268,15 @@ def test_the_python_of_the_documents_reads_the_corpus(ran: Ran) -> None:
     with at(ran.folder):
         for code in PYTHON:
             exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_readme_is_short_and_its_links_lead_to_files() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 150
+    for document in DOCUMENTS:
+        links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
+        absent = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+        assert absent == [], document.name
 
 
 def test_options_in_running_text_exist() -> None:

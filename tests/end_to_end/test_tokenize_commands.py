@@ -126,7 +126,7 @@ def test_what_is_missing_is_said(tokenized: Path, derlem: Command) -> None:
     corpus = tokenized.parent / "corpus"
     wrong = derlem("tokenizer", "compare", corpus, corpus / "shards" / "manifest.json", check=False)
     assert wrong.returncode == 2
-    assert "is no SentencePiece model" in wrong.stderr
+    assert "is not a SentencePiece model" in wrong.stderr
     absent = derlem("tokenizer", "compare", corpus, "tiktoken:none", check=False)
     assert absent.returncode == 2
     assert "tiktoken" in absent.stderr

@@ -93,7 +93,7 @@ def test_every_command_knows_a_stage_that_stands_in_the_chain(tmp_path: Path) ->
 
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(path.read_text().replace('"pages-0.jsonl"', '"corpus/toys/*"'))
-    assert "lies in the build's own output" in command("build", wrong, check=False).stderr
+    assert "is in the build's own output" in command("build", wrong, check=False).stderr
     assert "done before" in said
 
 

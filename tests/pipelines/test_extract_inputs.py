@@ -104,5 +104,5 @@ def test_a_build_that_keeps_nothing_names_what_took_all(tmp_path: Path) -> None:
     ):
         run(tmp_path, source("jsonl", "a.jsonl"))
     (tmp_path / "a.jsonl").write_text("\n")
-    with pytest.raises(StageError, match="nothing was kept: the inputs hold no record"):
+    with pytest.raises(StageError, match="nothing was kept: the inputs have no records"):
         run(tmp_path, source("jsonl", "a.jsonl"))

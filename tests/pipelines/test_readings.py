@@ -168,7 +168,7 @@ def test_the_build_s_own_output_is_no_input(tmp_path: Path, way: str) -> None:
     (tmp_path / "out" / "folder").symlink_to(tmp_path / "out" / "shards")
 
     given = source(paths=(f"out/{way}",))
-    with pytest.raises(ConfigError, match="lies in the build's own output"):
+    with pytest.raises(ConfigError, match="is in the build's own output"):
         found(tmp_path, given)
 
 
