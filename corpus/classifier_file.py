@@ -55,7 +55,7 @@ class Model(NamedTuple):
 def read(path: str) -> Model:
     """Return the model of a file.
 
-    Raises OSError where it cannot be read, ValueError where it is no supervised model of fastText.
+    Raises OSError where it cannot be read, ValueError where it is not a supervised model of fastText.
     """
     with _opened(path) as reader:
         return reader.model()
