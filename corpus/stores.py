@@ -73,14 +73,14 @@ class _Upload:
         """Send nothing: an object appears whole."""
 
     def commit(self) -> None:
-        """Send what is left; then the object is there."""
+        """Send the remaining bytes; then the object exists."""
         if self._stream is not None:
             self._stream.close()
         else:
             self._fs.pipe_file(self._target, bytes(self._small))
 
     def discard(self) -> None:
-        """Give the object up."""
+        """Discard the object."""
         if self._stream is not None and hasattr(self._stream, "discard"):
             self._stream.discard()
 
