@@ -49,6 +49,7 @@ class Record(BaseModel):
     facts: dict[str, Any]
     seconds: dict[str, float]
     wall_s: float
+    processor_s: float = 0.0  # its process's and those it started
     peak_mb: float
     stamps: dict[str, list[int]] = {}
 
@@ -204,13 +205,26 @@ def _parsed(text: bytes) -> Record | None:
 
 
 def write(
-    folder: str, unit: dataset.Unit, facts: dict[str, object], seconds: dict[str, float], wall_s: float
+    folder: str,
+    unit: dataset.Unit,
+    facts: dict[str, object],
+    seconds: dict[str, float],
+    wall_s: float,
+    processor_s: float,
 ) -> None:
     """Write the record of a unit, which completes it, with the stamps of its files."""
     stamps = {}
     if files.is_local(folder):
         stamps = {file.path: files.stamp(files.join(folder, file.path)) for file in unit.files}
-    record = Record(unit=unit, facts=facts, seconds=seconds, wall_s=wall_s, peak_mb=peak_mb(), stamps=stamps)
+    record = Record(
+        unit=unit,
+        facts=facts,
+        seconds=seconds,
+        wall_s=wall_s,
+        processor_s=processor_s,
+        peak_mb=peak_mb(),
+        stamps=stamps,
+    )
     files.write_json(folder, _path(unit.fingerprint), record.model_dump(mode="json"))
 
 
@@ -242,6 +256,12 @@ def errors(folder: str, kind: type[Exception]) -> set[str]:
         if named == kind.__name__:
             found.add(text)
     return found
+
+
+def processor_s() -> float:
+    """Return the processor time of this process and of those that it started and that have ended."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 def peak_mb() -> float:

@@ -220,7 +220,7 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
     """Do one unit and put its record last: a unit with a record is done, whatever happens after."""
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     beat_path = home / f"{unit.fingerprint}.progress" if home is not None and home.is_dir() else None
-    started = time.monotonic()
+    started, spent = time.monotonic(), records.processor_s()
     try:
         with files.told_of_full_disk(files.join(folder, "")):
             outcome = work(unit, folder, progress.heartbeat(beat_path))
@@ -235,7 +235,8 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
         files=tuple(outcome.files),
         counts=outcome.counts,
     )
-    records.write(folder, done, outcome.facts, outcome.seconds, time.monotonic() - started)
+    lasted, spent = time.monotonic() - started, records.processor_s() - spent
+    records.write(folder, done, outcome.facts, outcome.seconds, lasted, spent)
     if beat_path is not None:
         beat_path.unlink(missing_ok=True)
     return unit.fingerprint

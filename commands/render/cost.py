@@ -23,7 +23,8 @@ def render_build(found: Estimate, worker: Worker, prices: Prices, console: Conso
     console.print(shown)
     entered = found.rows[0].measured.documents
     entered, largest = found.rows[0].measured.documents, _times(found.factor)
-    say(console, f"measured: {entered:,} documents in {found.seconds:,.0f} s of units; estimated: {largest}")
+    spent = f"{found.seconds:,.0f} s of processor time ({found.lasted:,.0f} s by the clock)"
+    say(console, f"measured: {entered:,} documents in {spent}; estimated: {largest}")
     say(console, f"work: {worker.where} ({worker.noted})")
     say(console, f"storage: {prices.storage.where} ({prices.storage.noted})")
     longest = max((each.measured for each in found.rows), key=lambda each: each.longest)

@@ -34,7 +34,9 @@ def timed(built: Path, tmp_path: Path) -> Path:
     for path in folder.glob("*/units/*.json"):
         record = json.loads(path.read_text())
         if "wall_s" in record:
-            path.write_text(json.dumps({**record, "wall_s": 100.0, "seconds": {"slow": 60.0}}))
+            path.write_text(
+                json.dumps({**record, "wall_s": 300.0, "processor_s": 100.0, "seconds": {"slow": 60.0}})
+            )
     return folder
 
 
@@ -51,7 +53,7 @@ def test_seconds_are_those_of_the_records(timed: Path) -> None:
         assert each.units == len(manifest.units)
         assert each.work.seconds == 100.0 * each.units
         assert each.steps == {"slow": 60.0 * each.units}
-        assert each.longest == 100.0
+        assert (each.longest, each.lasted) == (300.0, 300.0 * each.units)
         assert each.work.bytes == sum(file.bytes for unit in manifest.units for file in unit.files)
 
 
@@ -85,6 +87,23 @@ def test_slower_processors_take_longer_but_store_no_more(timed: Path) -> None:
     assert found.total.storage == once.total.storage
 
 
+def test_processor_time_is_that_of_the_unit_and_below_the_clocks(built: Path) -> None:
+    """One process does a unit of these, so that it cannot take more than the clock says."""
+    for path in built.glob("*/units/*.json"):
+        record = json.loads(path.read_text())
+        if "wall_s" in record and path.parts[-3] != "dedupe":
+            assert 0 < record["processor_s"] < record["wall_s"] + 0.5
+
+
+def test_a_record_of_an_earlier_version_has_the_clocks_time(timed: Path) -> None:
+    for path in timed.glob("*/units/*.json"):
+        record = json.loads(path.read_text())
+        if record.pop("processor_s", None):
+            path.write_text(json.dumps(record))
+    found = estimated(timed)
+    assert found.seconds == found.lasted
+
+
 def test_a_record_that_is_absent_is_named(timed: Path) -> None:
     (unit, *_) = dataset.load(str(timed / "filter")).units
     (timed / "filter" / "units" / f"{unit.fingerprint}.json").unlink()
@@ -94,7 +113,7 @@ def test_a_record_that_is_absent_is_named(timed: Path) -> None:
 
 def test_nothing_follows_from_no_documents(timed: Path) -> None:
     (first, *rest) = cost.measure(open_build(str(timed)))
-    empty = cost.Measured(first.stage, 1, 0, {}, 1.0, 1.0, first.work)
+    empty = cost.Measured(first.stage, 1, 0, {}, 1.0, 1.0, 1.0, first.work)
     with pytest.raises(ConfigError, match="no document"):
         cost.estimate([empty, *rest], 10, PRICES.worker("spot"), PRICES.storage)
 
@@ -111,7 +130,7 @@ def test_the_command_warns_of_few_seconds(timed: Path) -> None:
     for path in timed.glob("*/units/*.json"):
         record = json.loads(path.read_text())
         if "wall_s" in record:
-            path.write_text(json.dumps({**record, "wall_s": 0.5}))
+            path.write_text(json.dumps({**record, "processor_s": 0.5}))
     assert "mostly imports" in command("cost", timed).stdout
 
 
