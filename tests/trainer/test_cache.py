@@ -16,7 +16,7 @@ import xxhash
 from corpus import files
 from corpus.errors import DatasetError
 from trainer import cache as module
-from trainer.cache import ATTEMPTS, Cache, StoppedError, fetch, map_file, user_folder
+from trainer.cache import ATTEMPTS, Cache, ClosedError, fetch, map_file, user_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -242,6 +242,6 @@ def test_pauses_between_attempts_grow_and_end_at_once_when_stopped(monkeypatch: 
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(StoppedError):
+    with pytest.raises(ClosedError):
         fetch("gs://a/b", 5, 1000, content(1)[0], stop)
     assert time.monotonic() - began < 5

@@ -25,7 +25,7 @@ from corpus.errors import DatasetError
 from trainer import cache as cache_module
 from trainer import threads as threads_module
 from trainer import tokens
-from trainer.cache import StoppedError
+from trainer.cache import ClosedError
 from trainer.loader import Batch, Loader
 from trainer.order import Order, Phase
 
@@ -203,7 +203,7 @@ def test_closing_does_not_wait_for_a_network_that_is_silent(
     assert time.monotonic() - began < 5
     assert all(t.daemon for t in threading.enumerate() if t.name.startswith(("read-", "fetch-")))
     silent.set()
-    assert isinstance(asked.exception(10), CancelledError | StoppedError)
+    assert isinstance(asked.exception(10), CancelledError | ClosedError)
     waiting.close()
 
 
