@@ -72,6 +72,7 @@ CLEAN = [
     "trainer/scaling/conventions.py",
     "trainer/scaling/descent.py",
     "trainer/scaling/diverged.py",
+    "trainer/scaling/emergence",
     "trainer/scaling/expect.py",
     "trainer/scaling/fit.py",
     "trainer/scaling/foretell.py",

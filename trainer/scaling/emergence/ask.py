@@ -1,4 +1,4 @@
-"""Ask a run's model: the probabilities of answers, many rows at once, and what it writes by itself."""
+"""Ask a run's model: the probabilities of answers, many rows at once, and the text that it writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.scaling.emergence.outputs import Output
 from trainer.scaling.emergence.tasks import Item
 from trainer.trained import Trained
 
-ROW = 256  # tokens: several short answers share a row, each a document of its own
+ROW = 256  # tokens: several short answers share a row, each as its own document
 PROMPTS = 256  # read at once when the model writes
 LOGITS = 1 << 25  # at once, so that a large vocabulary does not fill the memory
 
@@ -39,8 +39,8 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a model expected where an answer came: nats of its tokens, the likeliest ids, ln p of no digit
-    behind it."""
+    """What a model predicted for an answer: nats of its tokens, the likeliest ids, ln p of no digit
+    after it."""
 
     nats: NDArray[np.float64]
     likeliest: NDArray[np.int64]
@@ -48,7 +48,7 @@ class _Read:
 
 
 def digits(tokenizer: Tokenizer) -> dict[int, str]:
-    """Return the ids of pieces that are one digit, with or without a blank in front, and which digit."""
+    """Return the ids of pieces that are one digit, with or without a blank before it, and their digits."""
     found = {}
     for id, piece in enumerate(read(tokenizer.model).pieces):
         text = piece.text.removeprefix("\u2581")
@@ -60,17 +60,17 @@ def digits(tokenizer: Tokenizer) -> dict[int, str]:
 
 
 def merged(tokenizer: Tokenizer) -> list[str]:
-    """Give the pieces that hold several digits: where there are some, digits cannot be scored one by one."""
+    """Return the pieces of several digits: if there are any, digits cannot be scored one by one."""
     pieces = read(tokenizer.model).pieces
     return [p.text for p in pieces if p.kind != BYTE and sum(c in "0123456789" for c in p.text) > 1]
 
 
 def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) -> list[Output]:
-    """Ask a model all items: probabilities of targets and options, and greedy text where the task has some.
+    """Ask a model all items: probabilities of targets and options, and greedy text if the task needs it.
 
-    What is scored of an answer are the tokens that prompt and answer together have beyond those of the
-    prompt. Where the tokenizer merges digits there are no values by digit. Raises ConfigError for items that
-    are longer than the windows that the model was trained on.
+    The scored tokens of an answer are those that prompt and answer together have beyond the prompt's. If the
+    tokenizer merges digits there are no values by digit. Raises ConfigError for items longer than the windows
+    on which the model was trained.
     """
     pieces, bos = trained.tokenizer, trained.bos
     texts: dict[tuple[str, str], _Text] = {}
@@ -124,7 +124,7 @@ def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) ->
 
 
 def write(trained: Trained, prompts: Sequence[str], tokens: int) -> list[str]:
-    """Return what the model writes after each prompt, greedily: the number there, or else the first line."""
+    """Return what the model writes after each prompt, greedily: a leading number, else the first line."""
     pieces = trained.tokenizer
     never = controls(pieces)
     sampling = Sampling(method="greedy", tokens=tokens)
@@ -145,7 +145,7 @@ def write(trained: Trained, prompts: Sequence[str], tokens: int) -> list[str]:
 
 @torch.inference_mode()
 def read_all(model: Transformer, texts: Sequence[_Text], digit_ids: Sequence[int]) -> list[_Read]:
-    """Read texts, several a row, none sees another; rows hold as much as the longest, at least ROW tokens."""
+    """Read texts, several per row, isolated from each other; rows hold the longest, at least ROW tokens."""
     device = model.embedding.weight.device
     sizes = np.array([len(text.ids) for text in texts], np.int64)
     length = max(ROW, int(sizes.max()))
@@ -164,7 +164,7 @@ def read_all(model: Transformer, texts: Sequence[_Text], digit_ids: Sequence[int
                 text = texts[number]
                 inputs.reshape(-1)[at : at + len(text.ids)] = text.ids
                 starts.append(at)
-                # Each token of the answer is expected one place before; its last one expects what follows.
+                # Each token of the answer is predicted one place before; its last one predicts what follows.
                 places.append(np.arange(at + text.first - 1, at + len(text.ids)))
                 at += len(text.ids)
             if at < (row + 1) * length:
@@ -191,7 +191,7 @@ def _expected(
     following: NDArray[np.int64],
     digit_rows: torch.Tensor,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give ln p of the ids that follow, the likeliest ids, and ln p that no digit follows, at each place."""
+    """Return at each place ln p of the ids that follow, the likeliest ids, and ln p that no digit follows."""
     nats, likeliest, ends = [], [], []
     chunk = max(1, LOGITS // model.shape.rows)
     for first in range(0, len(places), chunk):
@@ -212,7 +212,7 @@ def _expected(
 
 
 def _text(tokenizer: Tokenizer, prompt: str, ending: str, bos: bool) -> _Text:
-    """Cut prompt and answer into tokens together, as they were when the model was trained."""
+    """Cut prompt and answer into tokens together, as in training."""
     before, both = tokenizer.encode(prompt), tokenizer.encode(prompt + ending)
     same = 0
     while same < min(len(before), len(both)) and before[same] == both[same]:
@@ -222,5 +222,5 @@ def _text(tokenizer: Tokenizer, prompt: str, ending: str, bos: bool) -> _Text:
 
 
 def _room(items: Sequence[Item]) -> int:
-    """Return the tokens that a model may write: the longest answer, a blank, and a few too many digits."""
+    """Return the tokens that a model may write: the longest answer, a blank, and a few extra digits."""
     return max(len(target) for item in items for target in item.targets) + 3

@@ -1,14 +1,14 @@
-"""Is there a break in a curve over scale: one smooth curve or two, by how they predict sizes held out.
+"""Find a break in a curve over scale: compare smooth and broken curves by their fit and by held-out sizes.
 
 The smooth curves: constant + amplitude × shape. A shape is a logistic, a Gompertz curve in either direction
 or an exponential in log scale, of any midpoint, and wide: from 10 to 90 % in no less than two steps of the
-grid of sizes. (A power law in scale is an exponential in log scale.) A narrower rise falls between two
-sizes, where no data tell it from a jump, so that is what a break means here: the grid decides how sharp
-it must be. The broken curves: such a curve with a jump between two sizes, or two straight lines.
+grid of sizes. (A power law in scale is an exponential in log scale.) A narrower rise is between two sizes,
+where no data distinguish it from a jump, so that is the definition of a break here: the grid decides how
+sharp it must be. The broken curves: such a curve with a jump between two sizes, or two straight lines.
 
-Two things are asked, and both must say break. Noise: by how much is the broken curve nearer to all sizes than
-the smooth one, and how often would noise around the smooth one make that (simulated)? Sizes held out: every
-one but the smallest and the largest is left out in turn; which curve, fitted to the others, predicts it?
+Two tests must both find a break. Noise: how much closer is the broken curve to all sizes than the smooth
+one, and how often would noise around the smooth one cause that (simulated)? Held-out sizes: every size but
+the smallest and the largest is held out in turn; which curve, fitted to the others, predicts it better?
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SIZES = 6
-"""Fewer different sizes tell nothing: two must lie on each side of a break, with one between left out."""
+"""The fewest different sizes: two on each side of a break, with one between held out."""
 SIMULATIONS = 1999
 _WIDTHS = tuple(2.0 * 2 ** (k / 6) for k in range(19))  # from 10 to 90 %, in steps of the grid: 2 to 16
-_FINE, _COARSE = 48, 4  # midpoints a width: so many that what lies between two is no miss worth simulating
-_SIDE = 2  # sizes on each side of a break, so that one value is no level
+_FINE, _COARSE = 48, 4  # midpoints per width: dense enough that the error between two does not matter
+_SIDE = 2  # sizes on each side of a break, because one value does not show a level
 
 
 @dataclass(frozen=True, eq=False)
 class Break:
-    """What was found: the p-value of "no break", and where the best broken curve jumps, by how much.
+    """The result: the p-value of "no break", and where the best broken curve jumps, by how much.
 
-    `gain` is by how much less the broken curve misses held-out sizes, summed in squared units of noise, over
-    `held_out` of them; `smooth` [S] is the best smooth curve; the jump lies between sizes `below` and
-    `below` + 1 (numbers from 0).
+    `gain` is how much smaller the broken curve's errors on held-out sizes are, summed in squared units of
+    noise, over `held_out` of them; `smooth` [S] is the best smooth curve; the jump is between sizes `below`
+    and `below` + 1 (counted from 0).
     """
 
     p: float
@@ -75,10 +75,10 @@ def find(x: Floats, y: Floats, noise: Floats, seed: int = 0, simulations: int = 
 
 
 def _held_out(smooth: _Family, broken: _Family, y: Floats, noise: Floats) -> tuple[float, int]:
-    """Return how much less the broken curves miss sizes held out, and how many sizes that is over.
+    """Return how much smaller the broken curves' errors on held-out sizes are, and the number of sizes.
 
-    Where the others put the jump into the gap that the size left, the broken curve does not say on which
-    side the size lies: it counts for neither.
+    If the others put the jump into the gap of the held-out size, the broken curve does not say on which side
+    of the jump the size is: it is not counted.
     """
     gain, counted = 0.0, 0
     for out in range(1, len(y) - 1):
@@ -99,13 +99,13 @@ class _Family:
         self.designs, self.root = designs, 1 / noise
 
     def _bases(self, keep: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """Give designs in units of noise at the sizes kept, 0 elsewhere, and orthonormal bases [M, S, P]."""
+        """Return designs in units of noise, 0 at sizes not kept, and orthonormal bases [M, S, P]."""
         weighted = self.designs * (self.root * keep)[:, None]
         left, size, _ = np.linalg.svd(weighted, full_matrices=False)
         return weighted, left * (size > 1e-9 * size[:, :1])[:, None]
 
     def misses(self, y: Floats) -> Floats:
-        """Return [B] the squared misses, in units of noise, of the best curve of each of y [B, S]."""
+        """Return [B] the squared errors, in units of noise, of the best curve for each of y [B, S]."""
         _, bases = self._bases(np.ones(y.shape[1], np.bool_))
         scaled = y * self.root
         sides = bases.transpose(2, 1, 0)  # [P, S, M]
@@ -124,13 +124,13 @@ class _Family:
         return self.designs[number] @ found, number, found
 
     def jump(self, y: Floats, keep: NDArray[np.bool_]) -> tuple[int, float]:
-        """Return the last size below the jump of the best broken curve, and by how much it jumps."""
+        """Return the last size below the jump of the best broken curve, and the height of the jump."""
         _, number, found = self.fit(y, keep)
         return int((self.designs[number, :, 3] == 0).sum()) - 1, float(found[3])
 
 
 def _shapes(x: Floats, widths: Sequence[float], midpoints: int) -> Floats:
-    """Return shapes [M, S] that go from 0 to 1 over the sizes, monotone and wide; `midpoints` a width."""
+    """Return shapes [M, S] that go from 0 to 1 over the sizes, monotone and wide; `midpoints` per width."""
     step = float(np.median(np.diff(x)))
     span = float(x[-1] - x[0])
     made = [((x - x[0]) / span)[None]]
@@ -167,7 +167,7 @@ def _broken(x: Floats) -> Floats:
 
 
 def holm(values: list[float]) -> list[float]:
-    """Return p-values corrected for how many there are (Holm 1979), in their order."""
+    """Return p-values corrected for their number (Holm 1979), in their order."""
     order = sorted(range(len(values)), key=values.__getitem__)
     corrected, highest = [0.0] * len(values), 0.0
     for rank, number in enumerate(order):

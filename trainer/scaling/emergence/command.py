@@ -1,4 +1,4 @@
-"""What `derlem emergence` does: tables, runs or a family's file become answers, verdicts, and a page."""
+"""The work of `derlem emergence`: tables, runs or a family's file become answers, verdicts, and a page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trainer.scaling.emergence.verdict import Ability
 
 TABLES = (".jsonl", ".parquet", ".csv")
 TASKS = ("addition/1/tr", "addition/2/tr", "addition/2/en", "addition/3/tr", "multiplication/2/tr")
-"""Asked where nothing else is; `tasks.names()` has all, of which the longer ones take long."""
+"""The default tasks; `tasks.names()` has all, of which the longer ones are slow."""
 ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "emergence.json", "emergence.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command was asked: tasks by name (none: the default ones) and how to ask them."""
+    """The request of a command: tasks by name (none: the default ones) and how to ask them."""
 
     tasks: tuple[str, ...] = ()
     scale: str = "parameters"
@@ -36,8 +36,8 @@ def emergence(
 ) -> list[Ability]:
     """Judge tables of outputs, or ask the finished runs in folders, or train and ask a TOML file's family.
 
-    Writes answers, verdicts (JSON) and a page with pictures into `folder`; a family has its own where none is
-    named. Raises ConfigError for what a user can mend.
+    Writes answers, verdicts (JSON) and a page with figures into `folder`; a family has its own by default.
+    Raises ConfigError for what a user can fix.
     """
     suffixes = {source.suffix if not source.is_dir() else "" for source in sources}
     begin = ""
@@ -89,7 +89,7 @@ def _ask(folders: Sequence[Path], request: Request, teller: Teller) -> survey.Su
 
 
 def _begin(found: survey.Survey, command: str) -> str:
-    """Begin a page: where its numbers come from, how many items, what to mind."""
+    """Return the first part of a page: where its numbers come from, how many items, remarks."""
     lines = [f"# Does an ability jump, or does its metric?\n\nMade by `{command}`.\n"]
     lines += [f"- {plan.describe()}" for plan in found.plans]
     lines += [f"- {remark}" for remark in found.remarks]

@@ -1,4 +1,4 @@
-"""A small family of models that learn generated sums: from a TOML file to finished runs to ask."""
+"""Train a small family of models on generated sums: from a TOML file to finished runs."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from trainer.config import Config
 from trainer.scaling.emergence import tasks
 
 TOKENS, RUNS = "tokens", "runs"
-_BATCH = 4096  # documents of a record batch
-_VOCABULARY = 512  # at most; digits, the words of the prompts and 256 bytes need fewer
+_BATCH = 4096  # documents per record batch
+_VOCABULARY = 512  # upper limit; digits, the words of the prompts and 256 bytes need fewer
 _LANGUAGES = {"tr": "tur_Latn", "en": "eng_Latn"}
 
 
 class Size(Section):
-    """A model of the family."""
+    """A model size of the family."""
 
-    depth: int = Field(ge=1, description="Layers.")
-    width: int = Field(ge=16, description="Of the residual stream.")
+    depth: int = Field(ge=1, description="Number of layers.")
+    width: int = Field(ge=16, description="Width of the residual stream.")
 
 
 class Family(Section):
-    """What is learnt by whom."""
+    """A family of models and the tasks that they learn."""
 
-    output: str = Field("emergence", description="Where the family goes, from the file's folder.")
+    output: str = Field("emergence", description="Output folder, relative to the file.")
     tasks: tuple[str, ...] = Field(
         ("addition/2/tr",), min_length=1, description="Sums and products to learn."
     )
-    seed: int = Field(0, ge=0, description="Of the sums; the first `held_out` pairs are asked, never learnt.")
-    held_out: int = Field(500, ge=1, description="Pairs of each task that are kept to ask.")
-    learnt: int = Field(10_000, ge=1, description="Pairs of each task to learn from, or all that there are.")
+    seed: int = Field(0, ge=0, description="Seed of the sums; the first `held_out` pairs are never learnt.")
+    held_out: int = Field(500, ge=1, description="Number of held-out pairs of each task, for the questions.")
+    learnt: int = Field(10_000, ge=1, description="Number of training pairs of each task, or all if fewer.")
     sizes: tuple[Size, ...] = Field(min_length=1, description="The models.")
-    seeds: Annotated[int, Field(ge=1)] = Field(2, description="Models of each size; noise is theirs.")
-    train: Config = Field(Config(), description="Everything else of their training.")
+    seeds: Annotated[int, Field(ge=1)] = Field(2, description="Models of each size, for the seed noise.")
+    train: Config = Field(Config(), description="All other settings of their training.")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Family:
-    """Read a family's TOML file; ConfigError naming what is wrong with it."""
+    """Read a family's TOML file; ConfigError names what is wrong with it."""
     try:
         return settings.parse(Family, settings.read(path, overrides), str(path))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; examples/emergence.toml is one") from None
+        raise ConfigError(f"{path}: no such file; examples/emergence.toml is an example") from None
 
 
 def make(family: Family, folder: Path, teller: Teller) -> Path:
-    """Write the sums and train all models; what is there already stays. Give the folder of the runs."""
+    """Write the sums and train all models; existing ones are kept. Return the folder of the runs."""
     corpus = folder / TOKENS
     if files.size(str(corpus), dataset.MANIFEST) is None:
         write(family, corpus)
@@ -72,13 +72,13 @@ def make(family: Family, folder: Path, teller: Teller) -> Path:
 
 
 def texts(family: Family, task: str) -> Iterator[str]:
-    """Yield the texts to learn a task from: a question and its answer, without examples in front."""
+    """Yield the texts of a task for training: a question and its answer, without examples before it."""
     name = task.split("/")[0]
     if name not in tasks.OPERATIONS:
         raise ConfigError(f"tasks: {task} cannot be learnt here; expected {' or '.join(tasks.OPERATIONS)}")
     items = tasks.make(task, family.held_out + family.learnt, family.seed, shots=0)
     if len(items) <= family.held_out:
-        raise ConfigError(f"held_out = {family.held_out}: {task} has {len(items)} pairs in all")
+        raise ConfigError(f"held_out = {family.held_out}: {task} has only {len(items)} pairs in all")
     for item in items[family.held_out :]:
         yield item.prompt + item.targets[0]
 

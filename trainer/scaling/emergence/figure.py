@@ -1,4 +1,4 @@
-"""Two curves side by side as SVG: the sharp metric with Wilson's intervals, the smooth one with its noise."""
+"""Two curves as SVG: the sharp metric with Wilson's intervals, the smooth one with its noise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Point = tuple[float, float, float, float]
 
 
 def draw(ability: Ability, scale: str) -> str:
-    """Draw a task: sizes, single models hollow; by exact match, dashed, what independent digits would."""
+    """Draw a task: sizes, single models as hollow dots; dashed: exact match of independent digits."""
     independent = _independent(ability)
     sharp = [(s.scale, s.sharp, s.lower, s.upper) for s in ability.sizes]
     smooth = [(s.scale, s.smooth, s.smooth - s.noise, s.smooth + s.noise) for s in ability.sizes]
@@ -59,7 +59,7 @@ def draw(ability: Ability, scale: str) -> str:
 
 
 def _independent(ability: Ability) -> list[tuple[float, float]]:
-    """Return the mean of models of each scale."""
+    """Return the mean over the models of each scale."""
     held: dict[float, list[float]] = {}
     for point in ability.points:
         if point.independent is not None:
@@ -68,7 +68,7 @@ def _independent(ability: Ability) -> list[tuple[float, float]]:
 
 
 def _models(ability: Ability, name: str) -> list[tuple[float, float]]:
-    """Return each model's own value, where there are several of a size."""
+    """Return each model's own value, if there are several of a size."""
     if all(size.models == 1 for size in ability.sizes):
         return []
     return [(point.scale, point.metrics[name].value) for point in ability.points]
@@ -130,7 +130,7 @@ def _panel(
 
 
 def short(number: float) -> str:
-    """Write a scale in few signs: 12k, 1.5M, 3.2e+18."""
+    """Return a scale as a short number: 12k, 1.5M, 3.2e+18."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size <= number < 1000 * size:
             return f"{number / size:.3g}{sign}"

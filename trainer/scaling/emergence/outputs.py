@@ -1,26 +1,26 @@
-"""A table of what models answered: one row for each model and item, from our checkpoints or from any program.
+"""A table of models' answers: one row for each model and item, from our checkpoints or from any program.
 
-Columns (JSONL, Parquet, or CSV with lists as JSON); those with a star must be there:
+Columns (JSONL, Parquet, or CSV with lists as JSON); those with a star are required:
 
-    model*           its name; models of one scale and one size, trained from other seeds, have other names
-    scale*           what models are ordered by, above 0: parameters, tokens or FLOPs
+    model*           its name; models of one scale and size with different seeds need different names
+    scale*           the quantity that orders models, above 0: parameters, tokens or FLOPs
     task*            items of one task are scored together
     id*              the item; a model answers an item once
     target           the right answer, or a list of all right ones
-    prediction       what the model wrote, cut where the answer ends, blanks around it removed
+    prediction       what the model wrote, cut where the answer ends, without surrounding blanks
     options          answers to choose from
     gold             number of the right one, from 0
     option_nats      ln p(option | prompt) of each, over the whole vocabulary
     target_nats      ln p(target | prompt) of each right answer, in the order of `target`
-    target_tokens    tokens of the first right answer, as many as its target_nats are of
-    target_bytes     its UTF-8 bytes, likewise; without: those of `target`
+    target_tokens    number of tokens of the first right answer, those of its target_nats
+    target_bytes     number of its UTF-8 bytes; by default those of `target`
     digit_nats       ln p of each digit of the first right answer after the right ones before it, as written
-    digit_right      whether each of these digits was the likeliest token there
+    digit_right      whether each of these digits was the likeliest token at its place
     end_nats         ln p that no further digit follows the first right answer
     carry            for each of these digits: a carry comes into it (1), none (0), it is only the carry (2)
     chance           probability of an exact match by guessing
 
-A metric that needs a column which is missing, or empty in a row, is not computed there; nothing is guessed.
+A metric is not computed for rows in which a column it needs is missing or empty; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import pyarrow.parquet
 
 from corpus.errors import OutputsError
 
-_TINY = 1e-4  # what a probability may exceed 1 by, rounded in half precision
+_TINY = 1e-4  # how far rounding in half precision may lift a probability above 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Output:
     chance: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise OutputsError where columns contradict each other."""
+        """Raise OutputsError if columns contradict each other."""
         if not (self.scale > 0 and math.isfinite(self.scale)):
             self._wrong(f"scale {self.scale!r}: expected a number above 0")
         for name in ("option_nats", "target_nats", "digit_nats"):
@@ -80,7 +80,7 @@ class Output:
             if self.gold is None or not 0 <= self.gold < len(self.options):
                 self._wrong(f"gold {self.gold!r}: expected the number of one of {len(self.options)} options")
             if max(self.option_nats) == -math.inf:
-                self._wrong("option_nats: every option has probability 0, so that none can be chosen")
+                self._wrong("option_nats: every option has probability 0, so none can be chosen")
         if self.target_nats and len(self.target_nats) != len(self.target):
             self._wrong(f"{len(self.target_nats)} target_nats for {len(self.target)} targets")
         for name in ("digit_nats", "digit_right", "carry"):
@@ -111,7 +111,7 @@ _LISTS = (
 
 
 def read(path: Path) -> list[Output]:
-    """Read a table; further columns are left alone. Raises OutputsError naming what is wrong with it."""
+    """Read a table; other columns are ignored. Raises OutputsError that names what is wrong with it."""
     rows = _rows(path)
     found = set().union(*rows) if rows else set()
     if missing := [name for name in _NEEDED if name not in found]:
@@ -140,7 +140,7 @@ def check(outputs: Sequence[Output]) -> None:
         if scales.setdefault(output.model, output.scale) != output.scale:
             raise OutputsError(
                 f"{output.model} has scale {scales[output.model]:g} and scale {output.scale:g}: give each "
-                "checkpoint a name of its own"
+                "checkpoint its own name"
             )
         key = (output.model, output.task, output.id)
         if key in seen:
@@ -153,7 +153,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if path.suffix == ".parquet":
             return list(pyarrow.parquet.read_table(path).to_pylist())
         if path.suffix == ".csv":
-            # An answer "007" is a text, and so is "": types are made from the column's name, not its looks.
+            # An answer "007" is text, and so is "": types follow from the column's name, not from the value.
             names = pyarrow.csv.open_csv(path).schema.names
             convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
             return list(pyarrow.csv.read_csv(path, convert_options=convert).to_pylist())
@@ -162,7 +162,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise OutputsError(f"{path}: cannot be read as .jsonl, .parquet or .csv: {error}") from None
     if not all(isinstance(row, dict) for row in rows):
-        raise OutputsError(f"{path}: expected one JSON object a line")
+        raise OutputsError(f"{path}: expected one JSON object per line")
     return rows
 
 
@@ -175,14 +175,14 @@ def _output(row: Mapping[str, Any], where: str) -> Output:
         try:
             values[name] = _value(name, value)
         except (TypeError, ValueError):
-            raise OutputsError(f"{where}: {name} = {value!r} is not what the column holds") from None
+            raise OutputsError(f"{where}: {name} = {value!r} has the wrong type for this column") from None
     if missing := [name for name in _NEEDED if name not in values]:
         raise OutputsError(f"{where}: {', '.join(missing)} is empty")
     return Output(**values)
 
 
 def _value(name: str, value: Any) -> Any:
-    """Make a column's type from what a table holds; lists may be written as JSON."""
+    """Return a value of the column's type; lists may be written as JSON."""
     if name in _LISTS:
         if isinstance(value, str) and value.startswith("["):
             value = json.loads(value)

@@ -1,4 +1,4 @@
-"""Judged tasks for a person: their numbers as rows, and a page of Markdown with its pictures."""
+"""Judged tasks as text: their numbers as rows, and a page of Markdown with its figures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ VERDICTS = {
     "metric": "the metric jumps, not the ability",
     "smooth": "no jump",
     "absent": "not measurable",
-    "unclear": "cannot be told",
+    "unclear": "undecided",
 }
 
 
 def facts(ability: Ability) -> str:
-    """Say n, chance, resolution and both emergence scores."""
+    """Return n, chance, resolution and both emergence scores as text."""
     chance = "not known" if ability.chance is None else f"{ability.chance:.3g}"
     scores = ", ".join(
         f"{name} {score:+.3g}"
@@ -32,7 +32,7 @@ def facts(ability: Ability) -> str:
 
 
 def rows(ability: Ability, scale: str) -> Iterator[list[str]]:
-    """Yield a table's rows, a column a size: first the sizes, then every metric's mean over their models."""
+    """Yield a table's rows, one column per size: first the sizes, then every metric's mean by size."""
     sizes = ability.sizes
     own = [[point for point in ability.points if point.scale == size.scale] for size in sizes]
     yield [scale, *(short(size.scale) for size in sizes)]
@@ -50,7 +50,7 @@ def rows(ability: Ability, scale: str) -> Iterator[list[str]]:
 
 
 def page(abilities: Sequence[Ability], scale: str, folder: Path, begin: str = "") -> str:
-    """Write a picture of each task into a folder; give the Markdown that shows them with their numbers."""
+    """Write a figure of each task into a folder; return the Markdown that shows them with their numbers."""
     parts = [begin] if begin else []
     for ability in abilities:
         name = f"{ability.task.replace('/', '-')}.svg"

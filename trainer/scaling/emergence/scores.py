@@ -1,4 +1,4 @@
-"""What one answer is worth by each metric: pure functions, each with its unit, range and direction."""
+"""Scores of one answer by each metric: pure functions, each with its unit, range and direction."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _PIECES = re.compile(r"[0-9]|[^\W0-9_]+|[^\w\s]|_")
 
 
 def exact_match(prediction: str, targets: Sequence[str]) -> float:
-    """Return 1 where the prediction is one of the right answers, as written; else 0."""
+    """Return 1 if the prediction is one of the right answers, as written; else 0."""
     return float(prediction in targets)
 
 
 def digits_right(prediction: str, target: str) -> list[bool]:
-    """Say of each digit of the target, in the order of the text, whether the prediction has it at its place.
+    """Return for each digit of the target, in the order of the text, whether the prediction has it.
 
-    Places are counted from the least significant digit; where the prediction has fewer digits, it is padded
-    with what is no digit. Digits beyond the target's are left out: `length_right` tells of them.
+    Places are counted from the least significant digit; a prediction with fewer digits is padded with a
+    non-digit. Digits beyond the target's places are ignored; `no_digit_more` checks them.
     """
     said = [each for each in reversed(prediction) if each in _DIGITS]
     wanted = [each for each in reversed(target) if each in _DIGITS]
@@ -46,7 +46,7 @@ def no_digit_more(prediction: str, target: str) -> bool:
 
 
 def edit_distance(said: Sequence[Hashable], wanted: Sequence[Hashable]) -> float:
-    """Give Levenshtein's distance of two sequences over the length of the longer: 0 equal, 1 nothing shared.
+    """Return the Levenshtein distance of two sequences over the length of the longer: 0 equal, 1 disjoint.
 
     Insertions, deletions and substitutions cost 1; two empty sequences are equal.
     """
@@ -79,13 +79,13 @@ def target_brier(probabilities: Sequence[float], gold: int) -> float:
 
 
 def choice_grade(option_nats: Sequence[float], gold: int) -> float:
-    """Return 1 where the right option is the likeliest, 1 / m where m share that, else 0."""
+    """Return 1 if the right option is the likeliest, 1 / m if m options share that, else 0."""
     best = max(option_nats)
     return (option_nats[gold] == best) / sum(nats == best for nats in option_nats)
 
 
 def log_sum(nats: Sequence[float]) -> float:
-    """Return ln of the sum of probabilities: several right answers help each other (BIG-bench#468)."""
+    """Return ln of the sum of probabilities: several right answers add up (BIG-bench#468)."""
     highest = max(nats)
     if highest == -math.inf:
         return highest
@@ -100,9 +100,9 @@ def wrong_mass(option_nats: Sequence[float], gold: int) -> float:
 def independent_match(outputs: Sequence[Output]) -> float | None:
     """Return the exact match that independent digits would have: the product of the digits' accuracies.
 
-    For targets of each length by itself, place by place; the last factor is the share of predictions with no
-    digit too many. Above it, measured exact match says that digits are right and wrong together.
-    None where no prediction or no digit is known.
+    Computed place by place, separately for targets of each length; the last factor is the share of
+    predictions without extra digits. If the measured exact match is higher, digits are right and wrong
+    together. None if no prediction or no digit is known.
     """
     lengths: dict[int, list[list[bool]]] = {}
     for output in outputs:
@@ -122,7 +122,7 @@ def independent_match(outputs: Sequence[Output]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of one answer; `of` gives None where it does not apply. `sharp`: a threshold makes it."""
+    """A metric of one answer; `of` returns None if it does not apply. `sharp`: it has a threshold."""
 
     name: str
     meaning: str
@@ -164,7 +164,7 @@ def _distance(o: Output) -> float | None:
 
 
 def _pieces(text: str) -> list[str]:
-    """Cut a text as a tokenizer does that splits digits: a digit, a word or a sign each."""
+    """Cut a text like a tokenizer that splits digits: into single digits, words and signs."""
     return _PIECES.findall(text)
 
 
@@ -291,17 +291,17 @@ METRICS: dict[str, Metric] = {
 """All metrics of single answers, by name."""
 
 SMOOTH = ("nats_per_digit", "nats_per_byte", "brier", "digit_accuracy", "edit_distance")
-"""Which smooth metric a verdict is about: the first that the outputs allow, not one picked by its result."""
+"""The smooth metric of a verdict: the first that the outputs allow, not one picked by its result."""
 
 SHARP = ("exact_match", "choice_grade")
-"""Which sharp one, likewise."""
+"""The sharp metric of a verdict: the first that the outputs allow."""
 
 
 def emergence_score(values: Sequence[float]) -> float:
     """Return the emergence score of values in the order of scale (2206.04615; 2304.15004).
 
-    sign(argmax - argmin) · (max - min) / √(median of squared steps): large where one step makes the change.
-    Infinite where more than half of the steps are 0 and another is not, 0 where all are. At least two values.
+    sign(argmax - argmin) · (max - min) / √(median of squared steps): large if one step makes the change.
+    Infinite if more than half of the steps are 0 and another is not, 0 if all are. At least two values.
     """
     if len(values) < 2:
         raise ValueError(f"{len(values)} values: an emergence score needs at least two")
@@ -316,7 +316,7 @@ def emergence_score(values: Sequence[float]) -> float:
 
 
 def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return Wilson's interval (1927) of a share, 95 % unless z says otherwise; ValueError for n < 1."""
+    """Return Wilson's interval (1927) of a share, 95 % by default; ValueError for n < 1."""
     if n < 1:
         raise ValueError("Wilson's interval needs at least one answer")
     share = successes / n

@@ -1,4 +1,4 @@
-"""Ask all finished runs below some folders: how many items a task needs, then everything to every model."""
+"""Ask all finished runs in some folders: first how many items a task needs, then all items."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from trainer.scaling.emergence.scores import METRICS
 from trainer.trained import Trained
 
 PILOT = 200
-"""Items that the smallest model is asked first, to see how many it takes."""
+"""Number of items that the smallest model is asked first, to find how many are needed."""
 
 SCALES = ("parameters", "non_embedding_parameters", "matmul_parameters", "tokens", "compute")
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How many items of a task are asked, and how many it takes to see the smallest model right once (95 %).
+    """The number of items of a task, and the number needed to see the smallest model right once (95 %).
 
-    `expected` is the probability of a right answer that the smallest model gives itself, at least chance.
+    `expected` is the smallest model's own probability of a right answer, at least chance.
     """
 
     task: str
@@ -35,7 +35,7 @@ class Planned:
     expected: float
 
     def describe(self) -> str:
-        """Say it, and whether it is enough."""
+        """Return the numbers as text, and whether they are enough."""
         if self.n >= self.needed:
             return f"{self.task}: n = {self.n:,}, enough for the smallest model ({self.needed:,} needed)"
         return (
@@ -46,7 +46,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All answers, what was planned, and what is to be known about the models."""
+    """All answers, the plans, and remarks about the models."""
 
     outputs: list[Output]
     plans: list[Planned]
@@ -54,13 +54,13 @@ class Survey:
 
 
 def runs(folders: Sequence[Path]) -> list[Path]:
-    """Find finished runs in folders and below them, sorted; ConfigError where there is none."""
+    """Return the finished runs in folders and below them, sorted; ConfigError if there are none."""
     found = {
         path.parent for folder in folders for path in folder.rglob(RUN) if (path.parent / RESULT).exists()
     }
     if not found:
         where = ", ".join(map(str, folders))
-        raise ConfigError(f"{where}: no finished run there ({RUN} with {RESULT}); `derlem train` makes one")
+        raise ConfigError(f"{where}: no finished run ({RUN} with {RESULT}) found; `derlem train` makes one")
     return sorted(found)
 
 
@@ -75,9 +75,9 @@ def survey(
     shots: int = 2,
     seed: int = 0,
 ) -> Survey:
-    """Ask every finished run below the folders all tasks, `n` items or as many as it takes up to `most`.
+    """Ask every finished run below the folders all tasks, `n` items or as many as needed, at most `most`.
 
-    Raises ConfigError for tasks and scales that there are not, and for items that do not fit a model.
+    Raises ConfigError for unknown tasks and scales, and for items that do not fit a model.
     """
     if scale not in SCALES:
         raise ConfigError(f"--scale {scale}: expected one of {', '.join(SCALES)}")
@@ -96,7 +96,7 @@ def survey(
 
 
 def _open(folders: Sequence[Path], scale: str) -> Iterator[tuple[str, float, Trained]]:
-    """Yield the name, scale and model of each run; a name is the path below what the folders share."""
+    """Yield the name, scale and model of each run; a name is the path below the folders' common part."""
     found = runs(folders)
     names = {path: path.name for path in found}
     if len(set(names.values())) < len(found):
@@ -118,7 +118,7 @@ def _scale(model: Trained, name: str) -> float:
 def _plan(
     task: str, smallest: tuple[str, float, Trained], n: int | None, most: int, shots: int, seed: int
 ) -> Planned:
-    """Ask the smallest model some items, to see how many it takes; as many as there are of those it takes."""
+    """Ask the smallest model some items, to find how many are needed; or all if there are fewer."""
     items = tasks.make(task, PILOT, seed, shots)
     name, size, model = smallest
     if items[0].generates:
@@ -134,22 +134,22 @@ def _plan(
 
 
 def _remarks(models: Sequence[tuple[str, float, Trained]], scale: str) -> list[str]:
-    """Return what about the models makes their outputs less than comparable."""
+    """Return what makes the models' outputs less comparable."""
     found = []
     tokenizers = {model.tokenizer.sha256: (name, model.tokenizer) for name, _, model in models}
     for name, pieces in tokenizers.values():
         if several := merged(pieces):
             found.append(
-                f"{name}: its tokenizer holds several digits in one piece, such as {several[0]!r}: "
+                f"{name}: its tokenizer has pieces of several digits, such as {several[0]!r}: "
                 "its digits cannot be scored one by one"
             )
     if len(tokenizers) > 1:
-        found.append("models have different tokenizers: nats per token and per digit do not compare")
+        found.append("models have different tokenizers: nats per token and per digit are not comparable")
     amounts = {float((m.result or {}).get("tokens", 0)) for _, _, m in models}
     if len(amounts) > 1 and scale not in ("tokens", "compute"):
         found.append(
             f"models of one scale were trained on different numbers of tokens ({min(amounts):,.0f} to "
-            f"{max(amounts):,.0f}), which counts as noise of seeds: name runs of one length, or take "
+            f"{max(amounts):,.0f}), which counts as noise of seeds: name runs of one length, or use "
             "--scale compute"
         )
     return found

@@ -16,8 +16,8 @@ OPERATIONS = ("addition", "multiplication")
 DIGITS = range(1, 6)
 LETTERS = "ABCD"
 
-# Both languages name the operation by a word and write numbers alike: ASCII digits, no sign between thousands
-# (Turkish and English would differ there), so that a difference between them is not one of notation.
+# Both languages name the operation by a word and write numbers alike: ASCII digits without thousands
+# separators (which differ), so that a difference between languages is not one of notation.
 _ASK = {
     ("addition", "tr"): "{a} artı {b} kaç eder? Cevap:",
     ("addition", "en"): "What is {a} plus {b}? Answer:",
@@ -34,11 +34,11 @@ _CHOOSE = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A prompt and what may follow it; options and targets are whole continuations, blank in front included.
+    """A prompt and possible continuations; options and targets are whole continuations with their blank.
 
     `targets` are all right answers; options[gold] is one of them, the other options are wrong. `chance` is
-    the share of exact matches (without options that are the whole task: of right choices) by guessing.
-    `carry` holds what comes into each digit of a sum (see `carries`).
+    the share of exact matches by guessing (of right choices, if the options are the whole task). `carry`
+    holds what comes into each digit of a sum (see `carries`).
     """
 
     task: str
@@ -55,10 +55,10 @@ class Item:
 def arithmetic(
     operation: str, digits: int, language: str, n: int, seed: int = 0, shots: int = 2
 ) -> list[Item]:
-    """Make n different sums or products of two numbers of `digits` digits, with solved examples in front.
+    """Return n different sums or products of two numbers of `digits` digits, after solved examples.
 
-    All there are where there are fewer than n. Three wrong options of as many digits as the answer come
-    with each. The numbers are the same in both languages. Raises ConfigError for an unknown task.
+    Returns all of them if there are fewer than n. Each has three wrong options with as many digits as the
+    answer. The numbers are the same in both languages. Raises ConfigError for an unknown task.
     """
     _known(operation, digits, language)
     task = f"{operation}/{digits}/{language}"
@@ -89,9 +89,9 @@ def arithmetic(
 
 
 def choice(operation: str, digits: int, language: str, n: int, seed: int = 0, shots: int = 2) -> list[Item]:
-    """Make n sums or products with four lettered answers, of which the letter is to be named.
+    """Return n sums or products with four lettered answers, of which the letter is to be named.
 
-    Each letter is right equally often (but for a rest of n / 4). Raises ConfigError for an unknown task.
+    Each letter is right equally often (except for a rest of n / 4). Raises ConfigError for an unknown task.
     """
     _known(operation, digits, language)
     task = f"choice-{operation}/{digits}/{language}"
@@ -121,9 +121,9 @@ def choice(operation: str, digits: int, language: str, n: int, seed: int = 0, sh
 
 
 def minimal_pairs(phenomenon: str, n: int, seed: int = 0) -> list[Item]:
-    """Make up to n Turkish sentences, each right and with one thing wrong; which is likelier to the model?
+    """Return up to n pairs of Turkish sentences, one with an error; which is likelier to the model?
 
-    The options begin where the two sentences' words part, so that what is scored has a context. Raises
+    The options start where the two sentences' words differ, so that what is scored has a context. Raises
     ConfigError for an unknown phenomenon.
     """
     task = f"pairs/{phenomenon}"
@@ -134,7 +134,7 @@ def minimal_pairs(phenomenon: str, n: int, seed: int = 0) -> list[Item]:
         while right[same] == wrong[same]:
             same += 1
         if not same:
-            raise ValueError(f"{pair}: the first words differ, so that nothing precedes what is scored")
+            raise ValueError(f"{pair}: the first words differ, so nothing precedes what is scored")
         options = tuple("".join(f" {word}" for word in words[same:]) for words in (right, wrong))
         made.append(
             Item(
@@ -152,7 +152,7 @@ def minimal_pairs(phenomenon: str, n: int, seed: int = 0) -> list[Item]:
 
 
 def make(task: str, n: int, seed: int = 0, shots: int = 2) -> list[Item]:
-    """Make the items of a task by its name, such as addition/3/tr, choice-addition/2/en, pairs/harmony."""
+    """Return the items of a task by its name, such as addition/3/tr, choice-addition/2/en, pairs/harmony."""
     name, *rest = task.split("/")
     if name == "pairs" and len(rest) == 1:
         return minimal_pairs(rest[0], n, seed)
@@ -161,7 +161,7 @@ def make(task: str, n: int, seed: int = 0, shots: int = 2) -> list[Item]:
         if name.startswith("choice-"):
             return choice(name.removeprefix("choice-"), digits, language, n, seed, shots)
         return arithmetic(name, digits, language, n, seed, shots)
-    raise ConfigError(f"{task!r} is no task; tasks are {', '.join(names())}")
+    raise ConfigError(f"{task!r}: unknown task; expected one of {', '.join(names())}")
 
 
 def names() -> list[str]:
@@ -172,9 +172,9 @@ def names() -> list[str]:
 
 
 def pairs(operation: str, digits: int, n: int, seed: int = 0) -> list[tuple[int, int]]:
-    """Draw n different pairs of numbers of `digits` digits, or give all of them where there are fewer.
+    """Draw n different pairs of numbers of `digits` digits; return all if there are fewer.
 
-    More of one seed begin with fewer: a larger test holds the smaller one.
+    With the same seed a smaller set is the first part of a larger one.
     """
     low = 0 if digits == 1 else 10 ** (digits - 1)
     span = 10**digits - low
@@ -191,9 +191,9 @@ def solve(operation: str, a: int, b: int) -> int:
 
 
 def carries(a: int, b: int) -> tuple[int, ...]:
-    """Say of each digit of a + b, in the order of the text, whether a carry (1) or none (0) comes into it.
+    """Return for each digit of a + b, as written, whether a carry (1) or none (0) comes into it.
 
-    2 where the digit is nothing but the carry: a 1 in front, which is no sum of digits.
+    2 if the digit is nothing but the carry: a leading 1, which is not a sum of digits.
     """
     into, carry = [], 0
     for _ in str(a + b):
@@ -204,10 +204,10 @@ def carries(a: int, b: int) -> tuple[int, ...]:
 
 
 def enough(expected: float, least: int = 200, most: int = 5000, sure: float = 0.95) -> tuple[int, int]:
-    """Return (n to take, n needed) so that a model which is right with this probability is seen to be so.
+    """Return (n to take, n needed) to see a model with this probability of a right answer be right.
 
     Needed is the smallest n with at least one right answer in `sure` of all tests: 1 - (1 - expected)^n.
-    With fewer, a zero says nothing. Taken is that within [least, most].
+    With fewer, a zero says nothing. Taken is that number, clipped to [least, most].
     """
     if not 0 < expected <= 1:
         raise ValueError(f"expected score {expected}: expected more than 0 and at most 1")
@@ -218,20 +218,20 @@ def enough(expected: float, least: int = 200, most: int = 5000, sure: float = 0.
 def _known(operation: str, digits: int, language: str) -> None:
     if operation not in OPERATIONS or digits not in DIGITS or language not in LANGUAGES:
         raise ConfigError(
-            f"{operation}/{digits}/{language} is no task: expected {' or '.join(OPERATIONS)}, 1 to 5 digits, "
-            f"{' or '.join(LANGUAGES)}"
+            f"{operation}/{digits}/{language}: unknown task; expected {' or '.join(OPERATIONS)}, 1 to 5 "
+            f"digits, {' or '.join(LANGUAGES)}"
         )
 
 
 def _numbers(digits: int) -> int:
-    """Count the numbers that have so many digits."""
+    """Return the number of numbers with this many digits."""
     return 10 if digits == 1 else 9 * 10 ** (digits - 1)
 
 
 def _examples(
     operation: str, digits: int, chance: random.Random, shots: int, asked: tuple[int, int]
 ) -> Iterator[tuple[int, int]]:
-    """Draw solved examples that are not the question, nor it turned round."""
+    """Draw solved examples other than the question, also with its numbers exchanged."""
     low = 0 if digits == 1 else 10 ** (digits - 1)
     while shots:
         a, b = chance.randrange(low, 10**digits), chance.randrange(low, 10**digits)
@@ -241,9 +241,9 @@ def _examples(
 
 
 def _options(operation: str, a: int, b: int, chance: random.Random) -> tuple[list[int], int]:
-    """Return four numbers of as many digits, in seeded order, and which of them is the answer.
+    """Return four numbers with as many digits, in seeded order, and which of them is the answer.
 
-    Wrong ones are what mistakes give (a carry forgotten or too many, a digit off), then neighbours.
+    Wrong ones come from typical mistakes (a carry forgotten or too many, a digit off), then neighbours.
     """
     answer = solve(operation, a, b)
     size = len(str(answer))
@@ -261,7 +261,7 @@ def _options(operation: str, a: int, b: int, chance: random.Random) -> tuple[lis
 
 
 def _lettered(operation: str, language: str, a: int, b: int, right: int, chance: random.Random) -> str:
-    """Write a question with its lettered answers, the right one at its place."""
+    """Return a question with its lettered answers, the right one at its place."""
     numbers, gold = _options(operation, a, b, chance)
     numbers[gold], numbers[right] = numbers[right], numbers[gold]
     listed = " ".join(f"{letter}) {number}" for letter, number in zip(LETTERS, numbers, strict=True))

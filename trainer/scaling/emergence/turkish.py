@@ -1,8 +1,8 @@
-"""Turkish minimal pairs from templates: sentences right and wrong in one thing.
+"""Turkish minimal pairs from templates: a correct sentence and one with a single error.
 
 As BLiMP (Warstadt et al. 2020, 1912.00582) for English. Forms are written out, not derived, so that a
-reader of Turkish can check them; nouns with irregular harmony (saatler, roller) are left out, and so are
-wrong forms that are right in another reading (`henüz geldi`, `o gittiler`, `sinir` beside `sınır`).
+reader of Turkish can check them. Not used are nouns with irregular harmony (saatler, roller) and wrong forms
+that are correct in another reading (`henüz geldi`, `o gittiler`, `sinir` for `sınır`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from corpus.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A right sentence and a wrong one."""
+    """A correct sentence and a wrong one."""
 
     right: str
     wrong: str
@@ -102,7 +102,7 @@ _PAST = {
     "ekmek": ("aldım", "aldın", "aldı", "aldık", "aldınız", "aldılar"),
     "uçak": ("gördüm", "gördün", "gördü", "gördük", "gördünüz", "gördüler"),
 }
-_EITHER = {("O", 5), ("Onlar", 2)}  # the plural of respect, and the plural that the subject has said already
+_EITHER = {("O", 5), ("Onlar", 2)}  # the plural of respect, and the plural already expressed by the subject
 
 _OWNERS = ("Benim", "Senin", "Onun", "Bizim", "Sizin")
 _OWNED = {
@@ -114,7 +114,7 @@ _OWNED = {
     "gömlek": ("gömleğim", "gömleğin", "gömleği", "gömleğimiz", "gömleğiniz"),
 }
 
-# subject that wants a negated verb (Turkish has negative concord), and predicates with and without negation
+# subjects that need a negated verb (Turkish has negative concord), and predicates with and without negation
 _NOBODY = ("Hiç kimse", "Hiçbir öğrenci", "Hiçbir çocuk", "Hiçbir komşu", "Hiçbir misafir")
 _NEGATED = {
     "okula": ("gitmedi", "gitti"),
@@ -134,7 +134,7 @@ _ASKED = {
 }
 _THINGS = ("ev", "oda", "bahçe", "sokak", "salon", "dükkân", "otobüs")
 
-# A word with the wrong one of ı and i in one place; none of the wrong ones is a word.
+# A word with ı and i exchanged in one place; none of the wrong forms is a word.
 _DOTS = {
     "ışık": "işık",
     "sınıf": "sinıf",
@@ -148,7 +148,7 @@ _DOTS = {
     "kedi": "kedı",
     "yıldız": "yildız",
 }
-# In front of vowels and names it is the capital letter that differs: I is ı's, İ is i's.
+# Before vowels and in names the capital letter differs: I belongs to ı, İ to i.
 _TOWNS = {
     "Isparta'ya": "İsparta'ya",
     "Iğdır'a": "İğdır'a",
@@ -163,29 +163,29 @@ _TOWNS = {
 
 
 def pairs(phenomenon: str, n: int, seed: int = 0) -> list[Pair]:
-    """Draw up to n different pairs of a phenomenon; ConfigError for one that is not known."""
+    """Draw up to n different pairs of a phenomenon; ConfigError for an unknown one."""
     if phenomenon not in PHENOMENA:
-        raise ConfigError(f"pairs/{phenomenon}: no such phenomenon; there are {', '.join(PHENOMENA)}")
+        raise ConfigError(f"pairs/{phenomenon}: no such phenomenon; expected one of {', '.join(PHENOMENA)}")
     made = list(PHENOMENA[phenomenon]())
     random.Random(hashlib.sha256(f"{seed} {phenomenon}".encode()).digest()).shuffle(made)
     return made[:n]
 
 
 def _harmony() -> Iterator[Pair]:
-    """The plural is -lar behind a back vowel and -ler behind a front one."""
+    """Yield pairs of plurals: -lar after a back vowel and -ler after a front one."""
     for place, look, noun in product(_PLACES, _LOOKS, (*_BACK, *_FRONT)):
         right, wrong = ("lar", "ler") if noun in _BACK else ("ler", "lar")
         yield Pair(f"{place} {look} {noun}{right} var.", f"{place} {look} {noun}{wrong} var.")
 
 
 def _case() -> Iterator[Pair]:
-    """A verb governs the case of its object."""
+    """Yield pairs of cases: a verb governs the case of its object."""
     for name, forms, (verb, (right, wrong)) in product(_NAMES, _CASES.values(), _GOVERN.items()):
         yield Pair(f"{name} {forms[right]} {verb}.", f"{name} {forms[wrong]} {verb}.")
 
 
 def _person() -> Iterator[Pair]:
-    """A verb agrees with its subject in person and number."""
+    """Yield pairs of persons: a verb agrees with its subject in person and number."""
     for (person, subject), when, (thing, forms) in product(enumerate(_SUBJECTS), _WHEN, _PAST.items()):
         for other, form in enumerate(forms):
             if other != person and (subject, other) not in _EITHER:
@@ -194,7 +194,7 @@ def _person() -> Iterator[Pair]:
 
 
 def _possessive() -> Iterator[Pair]:
-    """What is owned agrees with its owner in person and number."""
+    """Yield pairs of possessives: what is owned agrees with its owner in person and number."""
     for (person, owner), forms, look in product(enumerate(_OWNERS), _OWNED.values(), _LOOKS):
         for other, form in enumerate(forms):
             if other != person:
@@ -202,13 +202,13 @@ def _possessive() -> Iterator[Pair]:
 
 
 def _negation() -> Iterator[Pair]:
-    """Hiç kimse and hiçbir want a negated verb."""
+    """Yield pairs of negation: hiç kimse and hiçbir need a negated verb."""
     for nobody, when, (thing, (right, wrong)) in product(_NOBODY, _WHEN, _NEGATED.items()):
         yield Pair(f"{nobody} {when} {thing} {right}.", f"{nobody} {when} {thing} {wrong}.")
 
 
 def _question() -> Iterator[Pair]:
-    """The vowel of the question particle is in harmony with the word before."""
+    """Yield pairs of questions: the particle's vowel is in harmony with the word before."""
     for thing, (right, looks) in product(_THINGS, _ASKED.items()):
         for look, wrong in product(looks, _ASKED):
             if wrong != right:
@@ -216,9 +216,9 @@ def _question() -> Iterator[Pair]:
 
 
 def _apart() -> Iterator[Pair]:
-    """The question particle is written as a word of its own.
+    """Yield pairs in which the question particle is a separate word, or is joined to the word before.
 
-    Behind a consonant alone: behind a vowel what is written together is a form of another kind (dolumu).
+    Only after a consonant: after a vowel the joined form can be another form of the word (dolumu).
     """
     for thing, (particle, looks) in product(_THINGS, _ASKED.items()):
         for look in looks:
@@ -228,7 +228,7 @@ def _apart() -> Iterator[Pair]:
 
 
 def _dots() -> Iterator[Pair]:
-    """ı and i, I and İ are different letters."""
+    """Yield pairs of ı and i, I and İ, which are different letters."""
     for place, (right, wrong) in product(_PLACES, _DOTS.items()):
         yield Pair(f"{place} bir {right} var.", f"{place} bir {wrong} var.")
     for name, (right, wrong) in product(_NAMES, _TOWNS.items()):
@@ -245,4 +245,4 @@ PHENOMENA: dict[str, Callable[[], Iterator[Pair]]] = {
     "question-apart": _apart,
     "dots": _dots,
 }
-"""What the pairs are about; each gives all of its pairs, in a constant order."""
+"""The phenomena of the pairs; each function yields all its pairs, in a constant order."""

@@ -1,9 +1,9 @@
-"""What a table of outputs says of each task: curves of every metric over scale, and whether an ability broke.
+"""Judge each task of a table of outputs: curves of every metric over scale, and whether an ability breaks.
 
-An ability is called emergent only where the smooth metric itself breaks (breaks.find: beyond noise, and by
-sizes held out), upwards, and the sharp metric's Wilson intervals on both sides of the break are apart. Noise
-is that of items and of seeds, so it takes two models of a size to know it. Many tasks are judged at once:
-p-values are Holm's.
+An ability is called emergent only if the smooth metric itself breaks (breaks.find: beyond noise, and for
+held-out sizes), upwards, and the sharp metric's Wilson intervals on both sides of the break do not overlap.
+Noise comes from items and seeds, so it can only be known from two models per size. Many tasks are judged at
+once: p-values are Holm's.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from trainer.scaling.emergence.scores import (
 )
 
 LEVEL = 0.05
-HALF = 0.5  # of the way from the worst size to the best: seeds so far apart hide what sizes do
-LEAST_NOISE = 1e-6  # of equal answers to all items: no metric is known more exactly than this
+HALF = 0.5  # of the range from the worst size to the best: seeds this far apart hide the effect of size
+LEAST_NOISE = 1e-6  # for equal answers to all items: no metric is known more exactly than this
 
 Kind = Literal["emergent", "metric", "smooth", "absent", "unclear"]
 
@@ -46,7 +46,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a model does on a task: its metrics by name, and what independent digits would match."""
+    """A model's results on a task: its metrics by name, and the match that independent digits would have."""
 
     model: str
     scale: float
@@ -58,7 +58,7 @@ class Point:
 class Size:
     """All models of one scale: the sharp metric with Wilson's interval, the smooth one with its noise.
 
-    Wilson's interval is about items alone; `apart` is how far the models' smooth metrics are from each other.
+    Wilson's interval covers items only; `apart` is the range of the models' smooth metrics.
     """
 
     scale: float
@@ -74,7 +74,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """A task over scale. `p` is Holm's over all tasks judged; `below` the last size below the break."""
+    """A task over scale. `p` is Holm's over all judged tasks; `below` is the last size below the break."""
 
     task: str
     items: int
@@ -101,7 +101,7 @@ class Ability:
 
 
 def judge(outputs: Iterable[Output], seed: int = 0) -> list[Ability]:
-    """Judge every task of a table; tasks sorted by name. Raises OutputsError for one without any metric."""
+    """Judge every task of a table, sorted by name. Raises OutputsError for a task without any metric."""
     by_task: dict[str, list[Output]] = defaultdict(list)
     for output in outputs:
         by_task[output.task].append(output)
@@ -131,24 +131,24 @@ def points(rows: Sequence[Output]) -> list[Point]:
 
 def _mean(values: Sequence[float]) -> Mean:
     array = np.array(values)
-    if not np.isfinite(array).all():  # an answer of probability 0: its mean is that, and has no error
+    if not np.isfinite(array).all():  # with an answer of probability 0 the mean is infinite and has no error
         return Mean(float(array.mean()), math.inf, len(values))
     error = float(array.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
     return Mean(float(array.mean()), error, len(values))
 
 
 def _measure(task: str, rows: Sequence[Output], seed: int) -> Ability:
-    """Make a task's curves and look for a break; the decision comes when all tasks are measured."""
+    """Return a task's curves with a search for a break; the decision comes after all tasks are measured."""
     made = points(rows)
     sharp, smooth = (_first(task, made, names) for names in (SHARP, SMOOTH))
     n = min(point.metrics[sharp].n for point in made)
     remarks = []
     if len({frozenset(row.id for row in rows if row.model == point.model) for point in made}) > 1:
-        remarks.append("models were asked different items: differences between them are partly the items'")
+        remarks.append("models were asked different items: their differences are partly the items'")
     sizes = _sizes(made, sharp, smooth)
     finite = all(math.isfinite(size.smooth) and math.isfinite(size.noise) for size in sizes)
     if not finite:
-        remarks.append(f"{smooth} is infinite somewhere: an answer has probability 0")
+        remarks.append(f"{smooth} is infinite for some models: an answer has probability 0")
     found = None
     if len(sizes) >= breaks.SIZES and finite:
         x = np.log([size.scale for size in sizes])
@@ -185,7 +185,7 @@ def _first(task: str, made: Sequence[Point], names: Sequence[str]) -> str:
 
 
 def _chance(rows: Sequence[Output], sharp: str) -> float | None:
-    """Return the mean sharp metric of guessing."""
+    """Return the mean of the sharp metric by guessing."""
     if sharp == "choice_grade":
         return float(np.mean([1 / len(row.options) for row in rows if row.options]))
     known = [row.chance for row in rows if row.chance is not None]
@@ -193,10 +193,10 @@ def _chance(rows: Sequence[Output], sharp: str) -> float | None:
 
 
 def _sizes(made: Sequence[Point], sharp: str, smooth: str) -> list[Size]:
-    """Put models of one scale together; noise: of items, and of seeds as the sizes with several show it.
+    """Group models by scale; noise comes from items, and from seeds at sizes with several models.
 
-    A size's own spread counts where it is larger than that of all: seeds differ most where an ability grows.
-    The answers of several seeds to the same items are counted as one set of n: they are not independent.
+    A size's own spread counts if it is larger than that of all: seeds differ most where an ability grows.
+    The answers of several seeds to the same items count as one set of n, because they are not independent.
     """
     groups: dict[float, list[Point]] = defaultdict(list)
     for point in made:
@@ -229,14 +229,14 @@ def _decided(ability: Ability) -> Ability:
 
 
 def _decide(a: Ability) -> tuple[Kind, str]:
-    """Return what a task's curves allow to say."""
+    """Return the verdict on a task, and its reason."""
     floor = max(a.chance or 0.0, a.resolution)
     if all(size.lower <= floor for size in a.sizes):
         return "absent", (
-            f"no size's {a.sharp} is beyond chance and 1/n = {a.resolution:.2g}: more items, or larger models"
+            f"no size's {a.sharp} is beyond chance and 1/n = {a.resolution:.2g}: use more items, larger models"
         )
     if a.p is None or a.gain is None or a.below is None or a.jump is None:
-        need = f"different sizes: {len(a.sizes)}; it takes {breaks.SIZES} to tell a break from a curve"
+        need = f"{len(a.sizes)} different sizes: to distinguish a break from a curve takes {breaks.SIZES}"
         return "unclear", need if len(a.sizes) < breaks.SIZES else a.remarks[-1]
     below, above = a.sizes[a.below], a.sizes[a.below + 1]
     where = f"between {below.scale:.3g} and {above.scale:.3g}"
@@ -245,20 +245,20 @@ def _decide(a: Ability) -> tuple[Kind, str]:
     if a.p < LEVEL and a.gain > 0 and upwards and apart:
         if not a.seeds:
             return "unclear", (
-                f"{a.smooth} breaks {where} (p = {a.p:.2g}) beyond the noise of items, but there is one "
-                "model a size: what another seed would change is not known"
+                f"{a.smooth} breaks {where} (p = {a.p:.2g}) beyond the noise of items, but there is only one "
+                "model per size: another seed might change this"
             )
         return "emergent", (
             f"{a.smooth} itself breaks {where} by {a.jump:+.3g} (p = {a.p:.2g}; held-out sizes agree), and "
-            f"{a.sharp} goes from {below.sharp:.3f} to {above.sharp:.3f}, Wilson intervals apart"
+            f"{a.sharp} goes from {below.sharp:.3f} to {above.sharp:.3f}, without overlap of Wilson intervals"
         )
     farthest = max(a.sizes, key=lambda size: size.apart)
     means = [size.smooth for size in a.sizes]
     if farthest.apart > HALF * (max(means) - min(means)):
         return "unclear", (
-            f"the {farthest.models} models of {farthest.scale:.3g} are {farthest.apart:.3g} apart in "
-            f"{a.smooth}, the means of sizes {max(means) - min(means):.3g}: seeds decide as much as "
-            "size does, so it takes more of them"
+            f"the {farthest.models} models of {farthest.scale:.3g} differ by {farthest.apart:.3g} in "
+            f"{a.smooth}, the means of sizes by {max(means) - min(means):.3g}: seeds matter as much as "
+            "size does, so more seeds are needed"
         )
     reason = _reason(a, upwards, apart, where)
     if _looks_emergent(a, floor):
@@ -273,7 +273,7 @@ def _reason(a: Ability, upwards: bool, apart: bool, where: str) -> str:
     if a.p >= LEVEL:
         return f"{a.smooth} has no break beyond noise (p = {a.p:.2g})"
     if a.gain <= 0:
-        return f"the break in {a.smooth} {where} does not help to predict sizes held out"
+        return f"the break in {a.smooth} {where} does not improve the prediction of held-out sizes"
     if not upwards:
         return f"{a.smooth} breaks {where}, downwards"
     return f"{a.smooth} breaks {where}, where {a.sharp} does not change beyond its Wilson intervals"
