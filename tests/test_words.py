@@ -81,6 +81,7 @@ CLEAN = [
     "trainer/scaling/plan.py",
     "trainer/scaling/prediction.py",
     "trainer/scaling/rates.py",
+    "trainer/scaling/report",
     "trainer/scaling/revision.py",
     "trainer/scaling/runs.py",
     "trainer/scaling/spread.py",

@@ -1,4 +1,4 @@
-"""The questions that a report begins with, answered in plain language or declined."""
+"""The questions at the start of a report, each answered in plain language or declined."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from trainer.scaling.report.pictures import unit, worth
 from trainer.scaling.report.words import around, count, ends, number, percent, plural
 from trainer.scaling.uncertainty import Interval
 
-NO = "The data cannot tell:"
+NO = "Not answered:"
 REACH = 20.0
-"""How far beyond the largest run's compute a law is asked: what lies further is not answered."""
+"""Largest extrapolation, in compute over that of the largest run; beyond it there is no answer."""
 LITTLE = 0.005
-"""A doubling of tokens that lowers the loss by a smaller share than this, or than the noise, is no gain."""
+"""A doubling of tokens that lowers the loss by less than this share, or than the noise, is not a gain."""
 REREAD = 4
-"""The fewest runs with repeated data that tell its worth: of three, one resample in twenty has none."""
+"""The fewest runs with repeated data for an answer: of three, one resample in twenty has none."""
 WANTED = 0.02
-"""The share by which the loss is to fall, where the tokens are asked that this takes."""
+"""The lowering of the loss, as a share, for which the needed tokens are asked."""
 VAGUE = 3.0
-"""An interval whose ends differ by a larger factor answers nothing."""
+"""An interval whose ends differ by a larger factor is too wide for an answer."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A model and what it reads; `said` is how the answers name it."""
+    """A model and its corpus; `said` is how the answers name it."""
 
     params: float
     unique: float
     said: str
 
     def at(self, tokens: float, unique: float | None = None, params: float | None = None) -> dict[str, float]:
-        """Return the columns of a run with so many tokens, fresh unless `unique` says otherwise."""
+        """Return the columns of a run with this many tokens, fresh unless `unique` says otherwise."""
         return {
             "params": self.params if params is None else params,
             "tokens": tokens,
@@ -47,7 +47,7 @@ class Point:
 
 
 def answers(m: Measured) -> tuple[Answer, ...]:
-    """Answer every question that the law has the columns for."""
+    """Answer every question for which the law has the columns."""
     columns = m.analysis.fit.law.columns
     out = []
     if "tokens" in columns:
@@ -75,7 +75,7 @@ def point(m: Measured) -> Point:
 
 
 def beyond(m: Measured, run: dict[str, float]) -> float:
-    """Return a run's compute over that of the largest run fitted, both as 6·N·D (6·D where N is one)."""
+    """Return a run's compute over that of the largest fitted run, both as 6·N·D (6·D if N is constant)."""
     product, largest = 1.0, np.ones(len(m.runs))
     for name in ("params", "tokens"):
         if name in m.runs.columns and np.isfinite(run[name]):
@@ -91,20 +91,20 @@ def vague(found: Interval) -> bool:
 
 
 def gain(m: Measured, question: str, what: str, before: dict[str, float], after: dict[str, float]) -> Answer:
-    """Answer how much a step lowers the loss, or why that cannot be told."""
+    """Answer how much a step lowers the loss, or why that is unknown."""
     found, ratio = m.surface.gain(before, after), beyond(m, after)
     loss = float(m.surface.losses(*(np.array([before[n]]) for n in ("params", "tokens", "unique")))[0][0])
     name = unit(m.loss)
     less = f"less {name}"
     if ratio > REACH:
         said = (
-            f"{NO} this lies at {number(ratio, 2)} times the compute of the largest run, "
-            f"and a law is not trusted beyond {REACH:.0f} times. Taken at its word it would lower "
+            f"{NO} this needs {number(ratio, 2)} times the compute of the largest run, "
+            f"and the report extrapolates only to {REACH:.0f} times. By the formula alone it would lower "
             f"{name} by {around(found)}."
         )
         return Answer(question, said, False, found, less, ratio)
     if vague(found):
-        said = f"{NO} {what} lower {name} by {ends(found)}."
+        said = f"{NO} the interval is too wide: {what} lower {name} by {ends(found)}."
         return Answer(question, said, False, found, less, ratio)
     share = percent(found.estimate / loss)
     said = f"{what[0].upper()}{what[1:]} lower {name} by {around(found)}, {share} of it."
@@ -114,19 +114,19 @@ def gain(m: Measured, question: str, what: str, before: dict[str, float], after:
 
 
 def _stops(m: Measured, here: Point) -> Answer:
-    """Say from which number of tokens on twice as many hardly lower the loss."""
+    """Answer from which number of tokens on a doubling hardly lowers the loss."""
     question = f"When does {here.said} stop gaining from data?"
     least = max(LITTLE, m.noise or 0.0)
     first = float(m.runs.columns["tokens"].min())
     grid = np.geomspace(first, max(here.unique, float(m.runs.columns["tokens"].max())) * 1e4, 400)
     fresh = stop(m, here, grid, grid, least)
-    rule = f"from there on, twice the tokens lower the loss by less than {percent(least)}"
+    rule = f"from there on, doubling the tokens lowers the loss by less than {percent(least)}"
     if m.repeats and (few := _few(m)):
         return Answer(question, few, False)
     if m.repeats:
         over = grid[grid >= here.unique]
         again = stop(m, here, over, np.full(len(over), here.unique), least)
-        found, where = again, f"With this corpus of {count(here.unique)} unique tokens, read over and over, "
+        found, where = again, f"With this corpus of {count(here.unique)} unique tokens, repeated, "
     else:
         found, where = fresh, "With fresh data, "
     ratio = beyond(m, here.at(found.estimate)) if np.isfinite(found.estimate) else None
@@ -134,7 +134,7 @@ def _stops(m: Measured, here: Point) -> Answer:
     if ratio is None or ratio > REACH or not sure:
         place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
         if found.lower is None and found.upper is None:
-            return Answer(question, f"{NO} these runs rule out no number of tokens ({rule}).", False)
+            return Answer(question, f"{NO} these runs exclude no number of tokens ({rule}).", False)
         lead = f"{NO} {where[0].lower()}{where[1:]}{here.said}"
         said = f"{lead} would stop gaining {place} tokens"
         far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio else ""
@@ -144,14 +144,14 @@ def _stops(m: Measured, here: Point) -> Answer:
         said += f" That is {number(found.estimate / here.unique, 2)} epochs."
     elif found.estimate > here.unique:
         said += (
-            f" That is more than the {count(here.unique)} tokens that there are; what reading them again "
-            "would give is not known, as no run is known to have done so."
+            f" That is more than the {count(here.unique)} available tokens; what repeating them would "
+            "gain is unknown, because no run is known to have done so."
         )
     return Answer(question, said, True, found, "tokens", ratio)
 
 
 def stop(m: Measured, here: Point, tokens: Floats, unique: Floats, least: float) -> Interval:
-    """Find the first of growing numbers of tokens [n] whose doubling gains a share below `least`."""
+    """Return the first of growing numbers of tokens [n] whose doubling gains a share below `least`."""
     params = np.full(len(tokens), here.params)
     known = np.array_equal(tokens, unique)
     now, now_drawn = m.surface.losses(params, tokens, unique)
@@ -172,7 +172,7 @@ def _more(m: Measured, here: Point, more: float) -> Answer:
 
 
 def reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interval:
-    """Find how many times its tokens, all fresh, a model needs for a loss, by the fit and every refit [b]."""
+    """Return how many times its tokens, all fresh, a model needs for a loss, by fit and all refits [b]."""
     times = np.geomspace(1.0, 1e4, 600)
     tokens = here.unique * times
     loss, drawn = m.surface.losses(np.full(len(times), here.params), tokens, tokens)
@@ -185,7 +185,7 @@ def reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interv
 
 
 def _missing(m: Measured, here: Point) -> Answer:
-    """Return how many fresh tokens are missing for a loss that is lower by WANTED."""
+    """Answer how many fresh tokens are missing for a loss that is lower by WANTED."""
     less = percent(WANTED)
     question = f"How many more tokens would lower the loss by {less}?"
     now, drawn = m.surface.losses(*(np.array([value]) for value in (here.params, here.unique, here.unique)))
@@ -193,13 +193,13 @@ def _missing(m: Measured, here: Point) -> Answer:
     lower, upper = (None if end is None else (end - 1) * here.unique for end in (found.lower, found.upper))
     more = Interval((found.estimate - 1) * here.unique, lower, upper)
     if not np.isfinite(more.estimate):
-        return Answer(question, f"{NO} by the law no number of fresh tokens would do it.", False)
+        return Answer(question, f"{NO} by the law no number of fresh tokens is enough.", False)
     ratio = beyond(m, here.at(here.unique * found.estimate))
     if ratio > REACH or vague(more):
-        said = f"{NO} {ends(more, 'count')} fresh tokens beside the {count(here.unique)}"
+        said = f"{NO} {ends(more, 'count')} fresh tokens in addition to the {count(here.unique)}"
         far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio > REACH else ""
         return Answer(question, f"{said}{far}.", False, more, "tokens", ratio)
-    said = f"{around(more, 'count')} fresh ones beside the {count(here.unique)}, for {here.said}."
+    said = f"{around(more, 'count')} fresh tokens in addition to the {count(here.unique)}, for {here.said}."
     return Answer(question, said, True, more, "tokens", ratio)
 
 
@@ -207,11 +207,11 @@ def _epoch(m: Measured, here: Point) -> Answer:
     question = "What is the next epoch worth?"
     if not m.repeats:
         known = m.source.study or m.source.asked.columns.unique
-        why = "no run saw its data more than once" if known else "how many tokens were unique is not given"
+        why = "no run saw its data more than once" if known else "the number of unique tokens is not given"
         return Answer(question, f"{NO} {why}.", False)
     if few := _few(m):
         return Answer(question, few, False)
-    what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens in place of one"
+    what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens instead of one"
     found = gain(m, question, what, here.at(here.unique), here.at(2 * here.unique, here.unique))
     value, drawn = worth(m, np.array([2.0]))
     share = interval(float(value[0] - 1), drawn[:, 0] - 1)
@@ -219,23 +219,23 @@ def _epoch(m: Measured, here: Point) -> Answer:
     if "params" in m.runs.columns:
         most = float(m.runs.columns["params"][repeated(m.runs)].max())
         if most < here.params:
-            extra += f" The runs that read data again had {count(most)} parameters at most."
+            extra += f" The runs with repeated data had at most {count(most)} parameters."
     return Answer(question, found.statement + extra, found.known, found.value, found.unit, found.beyond)
 
 
 def _few(m: Measured) -> str:
-    """Say that too few runs read data again to tell what that is worth, if so."""
+    """Return an answer if there are too few runs with repeated data, else an empty string."""
     again = int(repeated(m.runs).sum())
     if again >= REREAD:
         return ""
-    return f"{NO} only {plural(again, 'run')} read data again, and what that is worth takes {REREAD} or more."
+    return f"{NO} only {plural(again, 'run')} repeated data; an answer needs {REREAD} or more."
 
 
 def _twice(m: Measured, here: Point) -> Answer:
     tokens = here.unique
     before, after = here.at(tokens), here.at(tokens, params=2 * here.params)
-    question = "What would twice the parameters buy?"
-    sizes = f"{count(2 * here.params)} parameters in place of {count(here.params)}"
+    question = "What would twice the parameters gain?"
+    sizes = f"{count(2 * here.params)} parameters instead of {count(here.params)}"
     what = f"at {count(tokens)} fresh tokens, {sizes}"
     found = gain(m, question, what, before, after)
     if not found.known:
@@ -254,7 +254,7 @@ def _twice(m: Measured, here: Point) -> Answer:
 
 
 def _optimum(m: Measured) -> Answer:
-    """Say the compute-optimal size at the compute of the largest run, by each approach that gave one."""
+    """Answer with the compute-optimal size at the compute of the largest run, by each approach."""
     question = "Which size is best for the compute of the largest run?"
     usable = [one for one in m.analysis.approaches if not one.why]
     if m.fresh is None or not usable:
@@ -271,14 +271,14 @@ def _optimum(m: Measured) -> Answer:
     other = "; ".join(
         f"approach {one.approach} says {count(one.optimum(compute)[0])}" for one in usable if one is not best
     )
-    tokens = f"{count(d)} tokens, {number(d / n, 3)} tokens a parameter"
+    tokens = f"{count(d)} tokens, {number(d / n, 3)} tokens per parameter"
     known = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
     if known:
         said = f"{around(found, 'count')} parameters on {tokens}, by approach {best.approach}"
     else:
         said = (
-            f"{NO} {ends(found, 'count')} parameters; the best guess of approach "
-            f"{best.approach} is {count(n)} on {tokens}"
+            f"{NO} the interval is too wide: {ends(found, 'count')} parameters; the best guess, of approach "
+            f"{best.approach}, is {count(n)} on {tokens}"
         )
     rest = f"; {other}" if other else ""
     return Answer(question, f"{said}{rest}.", known, found, "parameters", 1.0)
@@ -318,8 +318,8 @@ def _trust(m: Measured) -> Answer:
     meant = percent(min(one.nominal, one.possible))
     said = (
         f"The {one.predicted} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
-        f"predicted from the {one.fitted} others: the median miss is {percent(one.error)}, and "
-        f"{percent(one.coverage)} of the runs lie inside intervals meant for "
-        f"{meant} (±{percent(one.half_width)} wide)."
+        f"predicted from the {one.fitted} others: the median error is {percent(one.error)}, and "
+        f"{percent(one.coverage)} of the runs are inside their {meant} intervals "
+        f"(±{percent(one.half_width)} wide)."
     )
     return Answer(question, said, one.coverage >= 0.9 * one.nominal)

@@ -1,4 +1,4 @@
-"""Make a report of runs, and write it: one page that opens from disk, and the same as JSON beside it."""
+"""Make a report of runs, and write it: one page that opens from disk, and its JSON twin."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from trainer.scaling.uncertainty import RESAMPLES
 
 
 def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Report:
-    """Fit a study's runs, or a table's, and say what they say; RunsError if that cannot be done."""
+    """Return a report of a study's runs, or a table's; RunsError if they cannot be fitted."""
     m = measure(load(path, asked or Asked()), resamples, seed)
     return told(m, path.resolve().name, resamples, seed)
 
 
 def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
-    """Return the report of what was measured on the runs of a table of this name."""
+    """Return the report of the measurements on the runs of a table of this name."""
     given = answers(m)
     checks = checklist(m, given)
     return Report(
@@ -38,7 +38,7 @@ def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> R
         input={
             "name": name,
             "blake2b": m.source.digest,
-            "corpus": m.source.about or "one, not named",
+            "corpus": m.source.about or "one, without a name",
             "loss": unit(m.loss),
             "resamples": str(resamples),
             "seed": str(seed),
@@ -57,7 +57,7 @@ def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> R
 
 
 def write(found: Report, page: Path) -> Path:
-    """Write the page, and its twin with the suffix .json beside it; give the twin's path."""
+    """Write the page, and its twin with the suffix .json in the same folder; return the twin's path."""
     twin = page.with_suffix(".json")
     text = json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False)
     folder = str(page.parent)

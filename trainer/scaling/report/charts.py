@@ -1,4 +1,4 @@
-"""Charts as SVG written by hand: colours are the page's, markers and dashes tell series apart without."""
+"""Charts as SVG written by hand: colours come from the page; markers and dashes distinguish series too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.scaling.report.words import around, tick, write
 WIDTH, HEIGHT = 460, 300
 SMALL_WIDTH, SMALL_HEIGHT = 300, 205
 STYLES = 6
-"""Colours, dashes and markers before they begin anew."""
+"""Number of different colours, dashes and markers."""
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "12 4")
 _LETTER = 6.7
 _ROW = 34
@@ -22,7 +22,7 @@ _ROW = 34
 
 @dataclass(frozen=True)
 class _Scale:
-    """Turns numbers into positions between two ends of the picture."""
+    """Map numbers to positions between two ends of the picture."""
 
     low: float
     high: float
@@ -38,20 +38,20 @@ class _Scale:
         return math.log(max(value, 1e-300)) if self.axis.log else value
 
     def ticks(self, most: int) -> list[float]:
-        """Return the numbers to write: tens, 1-2-5, or even steps, as the range asks."""
+        """Return the numbers to write: tens, 1-2-5, or even steps, depending on the range."""
         if self.axis.log and self.high / self.low >= 8:
             return _log_ticks(self.low, self.high, most)
         return _even_ticks(self.low, self.high, most)
 
     def written(self, most: int) -> list[tuple[float, str]]:
-        """Return the ticks with what is written at them."""
+        """Return the ticks with their labels."""
         ticks = self.ticks(most)
         step = min((b - a for a, b in itertools.pairwise(ticks)), default=abs(ticks[0]) if ticks else 1.0)
         return [(t, tick(t, step or 1.0, self.axis.kind)) for t in ticks]
 
 
 def draw(chart: Chart, name: str) -> str:
-    """Draw a chart; `name` is unlike that of any other on the page."""
+    """Draw a chart; `name` must be unique on the page."""
     width, height = (SMALL_WIDTH, SMALL_HEIGHT) if chart.small else (WIDTH, HEIGHT)
     all_x = [x for each in (*chart.lines, *chart.dots) for x in each.x]
     span_x = [v for mark in chart.marks if mark.to is not None for v in (mark.at, mark.to)]
@@ -77,7 +77,7 @@ def draw(chart: Chart, name: str) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """Return the key of a chart as a list; empty for one of several small ones, or one kind of thing."""
+    """Return the key of a chart as a list; empty for a small chart, or one kind of series."""
     held: dict[str, list[str]] = {}
     for each in chart.lines:
         held.setdefault(each.label, []).append(
@@ -104,7 +104,7 @@ def legend(chart: Chart) -> str:
 
 
 def draw_forest(forest: Forest, name: str) -> str:
-    """Draw intervals under each other, each under its label."""
+    """Draw intervals below each other, each below its label."""
     height = _ROW * len(forest.rows) + 46
     values = [forest.zero]
     for _, found in forest.rows:
@@ -112,7 +112,7 @@ def draw_forest(forest: Forest, name: str) -> str:
     x = _Scale(*_padded(min(values), max(values), forest.axis), 12, WIDTH - 12, forest.axis)
     bottom = height - 40
     parts = [_head(forest.title, forest.alt, name, WIDTH, height)]
-    beside = [_ROW * i + 26 for i in range(len(forest.rows))]  # grid lines beside bars, not through words
+    beside = [_ROW * i + 26 for i in range(len(forest.rows))]  # grid lines next to bars, not through words
     for t, said in x.written(5):
         drawn = "".join(f"M{x(t):.1f} {y - 5}v12" for y in beside)
         parts.append(f'<path class="grid" d="{drawn}"/>')
@@ -160,7 +160,7 @@ def _range(chart: Chart) -> tuple[float, float]:
 
 
 def _padded(low: float, high: float, axis: Axis) -> tuple[float, float]:
-    """Leave a little room at both ends."""
+    """Add a little room at both ends."""
     if axis.log:
         room = (high / low) ** 0.04 if high > low else 1.1
         return low / room, high * room
@@ -203,7 +203,7 @@ def _grid(
     last = -math.inf
     for t, said in x.written(max(3, int((width - left) / 62))):
         half = len(said) * _LETTER / 2
-        if x(t) - half < last:  # no room for this one
+        if x(t) - half < last:  # no room for this label
             continue
         last = x(t) + half + 4
         parts.append(f'<path class="tick" d="M{x(t):.1f} {bottom}v5"/>')

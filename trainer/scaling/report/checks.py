@@ -1,4 +1,4 @@
-"""The checklist: what a report one can trust must show, whether this one does, and what stays unknown."""
+"""The quality checks of a report, each passed or not, and the list of what stays unknown."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainer.scaling.report.words import count, ends, listed, named, number, per
 from trainer.scaling.uncertainty import LEVEL
 
 REST = 1e-3
-"""A gradient smaller than this, in units of uncertainty, is one at rest."""
+"""A gradient smaller than this, in units of uncertainty, counts as zero."""
 SPAN = 1.0
 """Decades that N and D should span before their exponents are trusted."""
 
 
 def checklist(m: Measured, answers: tuple[Answer, ...]) -> tuple[Check, ...]:
-    """Check the data, the fit and the predictions."""
+    """Return the checks of the data, the fit and the predictions."""
     return (
         _described(m),
         _scored(m),
@@ -41,7 +41,7 @@ def checklist(m: Measured, answers: tuple[Answer, ...]) -> tuple[Check, ...]:
 
 
 def cannot(m: Measured, answers: tuple[Answer, ...]) -> tuple[str, ...]:
-    """Say plainly what must not be concluded."""
+    """Return what must not be concluded, in plain words."""
     out = [f"{each.question} No answer from these runs." for each in answers if not each.known]
     out += [f"{_said(remark, m)}." for remark in (*m.analysis.remarks, *m.source.remarks)]
     bias = _bias(m)
@@ -49,7 +49,7 @@ def cannot(m: Measured, answers: tuple[Answer, ...]) -> tuple[str, ...]:
 
 
 def _said(remark: str, m: Measured) -> str:
-    """Begin a sentence, unless with a parameter's name."""
+    """Return a remark as a sentence with a capital letter, unless it starts with a parameter's name."""
     first = remark.split()[0]
     if first in m.analysis.fit.law.parameters:
         return remark.replace(first, named(first), 1)
@@ -69,10 +69,10 @@ def _described(m: Measured) -> Check:
     missing += [] if m.source.asked.columns.unique or m.source.study else ["unique tokens"]
     missing += [] if all(row.stage for row in rows) else ["stage of the schedule"]
     left = sum(bool(row.left_out) for row in m.source.rows)
-    tail = f"; {left} left out, each with its reason" if left else "; none left out"
+    tail = f"; {left} excluded, each with its reason" if left else "; none excluded"
     if missing:
         return Check(
-            "Every run is fully described", False, f"the table does not give {listed(missing)}{tail}"
+            "Every run is fully described", False, f"the table does not have {listed(missing)}{tail}"
         )
     return Check("Every run is fully described", True, f"{plural(len(rows), 'run')}, all columns known{tail}")
 
@@ -81,13 +81,13 @@ def _scored(m: Measured) -> Check:
     name = "All runs are scored on the same documents"
     lists = {row.documents for row in m.source.kept()}
     if not m.source.study or lists == {""}:
-        return Check(name, False, "the table does not say on which validation documents its losses are")
+        return Check(name, False, "the table does not name the validation documents of its losses")
     said = f"the hash of the list of documents is {listed(sorted(lists))}"
     rows = [row for row in m.source.kept() if np.isfinite(row.scored) and np.isfinite(row.error)]
     if rows:
         share = float(np.median([row.error / row.losses[m.loss] for row in rows]))
         tokens = count(min(row.scored for row in rows))
-        said += f"; {tokens} tokens, which tell a loss to {percent(share)}, an error that all runs share"
+        said += f"; {tokens} tokens, with a standard error of {percent(share)}, the same for all runs"
     return Check(name, len(lists) == 1, said)
 
 
@@ -106,13 +106,13 @@ def _span(m: Measured) -> Check:
 
 
 def _single_epoch(m: Measured) -> Check:
-    name = "Repeated data are told from fresh data"
+    name = "Repeated data are distinguished from fresh data"
     if m.repeats:
         most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
         return Check(name, True, f"unique tokens are known, and runs reach {number(most, 2)} epochs")
     if m.source.asked.columns.unique or m.source.study:
         return Check(name, True, "unique tokens are known, and no run saw its data twice")
-    return Check(name, False, "the table has no column of unique tokens: all tokens are taken as fresh")
+    return Check(name, False, "the table has no column of unique tokens: all tokens are treated as fresh")
 
 
 def _units(m: Measured) -> Check:
@@ -125,7 +125,7 @@ def _units(m: Measured) -> Check:
 def _noise(m: Measured) -> Check:
     name = "The noise between seeds is measured"
     if m.noise is None:
-        return Check(name, False, "no two runs differ in their seed alone")
+        return Check(name, False, "no two runs differ only in their seed")
     return Check(name, True, f"{percent(m.noise)} of the loss, from {plural(m.replicates, 'run')}")
 
 
@@ -165,28 +165,28 @@ def _approaches(m: Measured) -> Check:
 def _conventions(m: Measured) -> Check:
     name = "The answer is shown for each way of counting"
     if not m.conventions:
-        return Check(name, False, "the table does not give the shapes of its models, so N is counted one way")
+        return Check(name, False, "the table does not have the shapes of its models, so N is counted one way")
     low, high = (f(one.exponent.estimate for one in m.conventions) for f in (min, max))
-    return Check(name, True, f"the exponent of N lies between {number(low, 2)} and {number(high, 2)}")
+    return Check(name, True, f"the exponent of N is between {number(low, 2)} and {number(high, 2)}")
 
 
 def _held_out(m: Measured) -> Check:
-    name = "Intervals hold on runs that were left out"
+    name = "Intervals contain the held-out runs"
     checks = m.analysis.held_out
     if not checks:
-        return Check(name, False, "too few runs to leave some out")
+        return Check(name, False, "too few runs to hold some out")
     said = [f"{percent(c.coverage)} by {c.by} (±{percent(c.half_width)})" for c in checks]
     worst = min(c.coverage for c in checks)
     return Check(name, worst >= 0.9, f"of the runs inside {percent(LEVEL)} intervals, {listed(said)}")
 
 
 def _rivals(m: Measured) -> Check:
-    name = "No other law predicts the left-out runs better"
+    name = "No other law predicts the held-out runs better"
     if m.held_out is None or len(m.held_out.rivals) < 2:
-        return Check(name, False, "too few runs to compare laws on runs left out")
+        return Check(name, False, "too few runs to compare laws on held-out runs")
     own = m.held_out.rivals[m.analysis.fit.law.name]
     best = min(m.held_out.rivals, key=lambda each: m.held_out.rivals[each] if m.held_out else 0.0)
-    said = f"{m.analysis.fit.law.name} misses by {percent(own)}, "
+    said = f"{m.analysis.fit.law.name} has an error of {percent(own)}, "
     if best == m.analysis.fit.law.name:
         said += f"the least of {len(m.held_out.rivals)} laws"
     else:
@@ -195,10 +195,10 @@ def _rivals(m: Measured) -> Check:
 
 
 def _sensitivity(m: Measured) -> Check:
-    name = "The answer does not hang on one choice"
+    name = "The answer does not depend on one choice"
     if "N exponent" not in m.analysis.fit.derived:
         low, high = _moved(m, "E")
-        why = f"E lies between {number(low)} and {number(high)} over {len(m.variants)} ways to fit"
+        why = f"E is between {number(low)} and {number(high)} over {len(m.variants)} ways to fit"
         return (
             Check(name, high - low < 0.1 * m.analysis.fit.derived["E"], why)
             if high
@@ -208,11 +208,11 @@ def _sensitivity(m: Measured) -> Check:
     low, high = _moved(m, "N exponent")
     inside = found.holds(low) and found.holds(high)
     between = f"between {number(low, 3)} and {number(high, 3)}"
-    said = f"over {len(m.variants)} ways to fit, the exponent of N lies {between}"
+    said = f"over {len(m.variants)} ways to fit, the exponent of N is {between}"
     return Check(
         name,
         inside,
-        f"{said}; the 95 % interval {ends(found)} {'holds' if inside else 'does not hold'} them all",
+        f"{said}; the 95 % interval {ends(found)} {'contains' if inside else 'does not contain'} them all",
     )
 
 
@@ -222,28 +222,28 @@ def _moved(m: Measured, name: str) -> tuple[float, float]:
 
 
 def _languages(m: Measured) -> Check:
-    name = "Losses compare across tokenizers and languages"
+    name = "Losses are comparable across tokenizers and languages"
     if "bits_per_byte" not in m.loss:
         return Check(
-            name, False, f"{unit(m.loss)} is not said to be in bits per byte: it depends on the tokenizer"
+            name, False, f"{unit(m.loss)} is not known to be in bits per byte: it depends on the tokenizer"
         )
     if not all(row.exact for row in m.source.kept(m.source.about)):
         return Check(name, False, f"bits per byte are {TOO_LOW}")
-    return Check(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} apart")
+    return Check(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} separately")
 
 
 def _reach(answers: tuple[Answer, ...]) -> Check:
-    name = "No answer reaches far beyond the runs"
+    name = "No answer extrapolates far beyond the runs"
     far = [each for each in answers if not each.known and (each.beyond or 0.0) > REACH]
     if far:
         ratio = max(each.beyond or 0.0 for each in far)
-        why = f"{plural(len(far), 'answer')} would lie up to {count(ratio)} times beyond, and are not given"
+        why = f"{plural(len(far), 'answer')} would be up to {count(ratio)} times beyond, and are not given"
         return Check(name, False, why)
-    return Check(name, True, f"all lie within {REACH:.0f} times the compute of the largest run")
+    return Check(name, True, f"all are within {REACH:.0f} times the compute of the largest run")
 
 
 def _bias(m: Measured) -> str:
-    """Return how far a parabola's lowest point is off on a surface such as the one fitted."""
+    """Return how far a parabola's vertex is off on a surface such as the fitted one."""
     second = next((one for one in m.analysis.approaches if one.approach == 2 and not one.why), None)
     if second is None or m.fresh is None:
         return ""
@@ -251,6 +251,6 @@ def _bias(m: Measured) -> str:
     alpha, beta = found["alpha"], found.get("beta", found["alpha"])
     shift = np.expm1(parabola_bias(alpha, beta, float(np.log(4)), 7))
     return (
-        f"Approach 2 is biased even without noise: with sizes spread fourfold around the best, a surface of "
-        f"these exponents moves its N* by {percent(float(shift))}."
+        f"Approach 2 is biased even without noise: with sizes up to four times above and below the best, "
+        f"these exponents move its N* by {percent(float(shift))}."
     )

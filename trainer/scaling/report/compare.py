@@ -1,4 +1,4 @@
-"""Which of two corpora is better: the same cells trained on both, scored on the same documents."""
+"""Compare corpora in pairs: the same cells trained on both, scored on the same documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.scaling.report.words import count
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 DOCUMENTS = "documents.jsonl"
-"""In a run's folder: the validation documents and their bits, as `Evaluation.records` gives them."""
+"""In a run's folder: the validation documents and their bits, written from `Evaluation.records`."""
 RESAMPLES = 2000
 
 
@@ -25,8 +25,8 @@ RESAMPLES = 2000
 class Comparison:
     """How much lower `second`'s loss is than `first`'s, as a share of it, over the cells that both have.
 
-    `cells` gives each cell's own difference; `documents` on how many validation documents the interval
-    rests, 0 where there are no records and cells alone give it.
+    `cells` holds each cell's own difference; `documents` is the number of validation documents that the
+    interval uses, 0 if there are no records and it comes from cells alone.
     """
 
     first: str
@@ -44,7 +44,7 @@ def compare_all(source: Source, loss: str, seed: int = 0) -> tuple[Comparison, .
 
 
 def compare(source: Source, loss: str, first: str, second: str, seed: int = 0) -> Comparison | None:
-    """Compare two corpora; None where no cell was trained on both."""
+    """Compare two corpora; None if no cell was trained on both."""
     cells = _paired(source.kept(first), source.kept(second))
     if not cells:
         return None
@@ -60,7 +60,7 @@ def compare(source: Source, loss: str, first: str, second: str, seed: int = 0) -
 
 
 def _paired(first: list[Run], second: list[Run]) -> list[tuple[Run, Run]]:
-    """Pair runs of one size, number of tokens, epochs and seed; in order of compute."""
+    """Pair runs of one size, number of tokens, epochs and seed, in order of compute."""
 
     def key(row: Run) -> tuple[float, float, float, str]:
         return row.params, row.tokens, round(row.epochs, 2), row.seed
@@ -106,7 +106,7 @@ def _by_documents(first: Floats, second: Floats, seed: int) -> Interval:
 
 
 def _records(study: Path, cells: list[tuple[Run, Run]]) -> tuple[Floats, Floats] | None:
-    """Read the bits [cells, documents] of both runs of each pair; None where any record is missing."""
+    """Read the bits [cells, documents] of both runs of each pair; None if any record is missing."""
     read: list[list[dict[tuple[str, str, str], float]]] = [[], []]
     for pair in cells:
         for side, row in zip(read, pair, strict=True):

@@ -1,4 +1,4 @@
-"""What a report holds: plain words and numbers, of which the page and its JSON twin are both made."""
+"""The data model of a report: text and numbers, from which the page and its JSON twin are written."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Literal, TypeAlias
 from trainer.scaling.uncertainty import Interval
 
 Kind: TypeAlias = Literal["text", "count", "number", "plain", "percent", "power"]
-"""How a number is written: 1.2 B, 0.3153, 0.32, 1.3 %, 3.2 × 10²¹."""
+"""The format of a number: 1.2 B, 0.3153, 0.32, 1.3 %, 3.2 × 10²¹."""
 Cell: TypeAlias = str | float | Interval | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question in plain language and what the data say; `known` is false where they cannot tell.
+    """A question in plain language and its answer; `known` is false if the data do not allow one.
 
-    `beyond` is the compute of the run that the answer is about over that of the largest run fitted.
+    `beyond` is the compute of the run that the answer is about over that of the largest fitted run.
     """
 
     question: str
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a report one can trust must show: whether this one does, and why."""
+    """One quality check: whether the report passes it, and why."""
 
     name: str
     passed: bool
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column: its head and how its numbers are written."""
+    """A table's column: its heading and the format of its numbers."""
 
     name: str
     kind: Kind = "number"
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis shows, in which unit, and how its numbers are written."""
+    """An axis: its name with the unit, and the format of its numbers."""
 
     name: str
     log: bool = False
@@ -70,10 +70,10 @@ NEUTRAL = -1
 
 @dataclass(frozen=True)
 class Series:
-    """Numbers drawn as a line or as dots, with a band or whiskers where `lower` and `upper` are given.
+    """Numbers drawn as a line or as dots, with a band or whiskers if `lower` and `upper` are given.
 
-    `guess`: drawn dashed, as it lies beyond the data; `style` numbers the colour, dash and marker,
-    NEUTRAL being that of a background.
+    `guess`: drawn dashed, because it is beyond the data; `style` numbers the colour, dash and marker; NEUTRAL
+    is for a background.
     """
 
     label: str
@@ -96,7 +96,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture in numbers; `alt` says in words what is to be seen, `small` that it is one of several."""
+    """A chart in numbers; `alt` describes it in words, `small` makes it one of several small ones."""
 
     title: str
     x: Axis
@@ -110,7 +110,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Forest:
-    """Intervals under each other, with a line at `zero`; the last row is the whole."""
+    """Intervals below each other, with a line at `zero`; the last row is the total."""
 
     title: str
     axis: Axis
@@ -121,7 +121,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page."""
+    """A section of the page."""
 
     id: str
     title: str
@@ -132,7 +132,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page shows; `input` and `versions` name what it was made from and by."""
+    """Everything that the page shows; `input` names what it was made from, `versions` the software."""
 
     title: str
     about: str
@@ -145,7 +145,7 @@ class Report:
     analysis: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON; null for what is no finite number."""
+        """Return plain values for JSON; null for numbers that are not finite."""
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 
 

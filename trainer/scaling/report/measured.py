@@ -1,4 +1,4 @@
-"""Everything computed about a report's runs, before any of it becomes words or pictures."""
+"""Everything computed about a report's runs, before it is turned into text and charts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.scaling.runs import Runs, runs
 from trainer.scaling.uncertainty import LEVEL, Bootstrap, Interval, bootstrap
 
 DESCENTS = 16
-"""Starts followed in the many fits that only ask how far the answer moves."""
+"""Number of descents in the many fits that only show how far the answer moves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Convention:
-    """The compute-optimal sizes when parameters and operations are counted as `name` does."""
+    """The compute-optimal sizes if parameters and FLOPs are counted as `name` does."""
 
     name: str
     source: str
@@ -67,7 +67,7 @@ class Convention:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutRuns:
-    """The largest runs, predicted from the rest; `rivals` gives every law's median relative miss on them."""
+    """The largest runs, predicted from the rest; `rivals` holds every law's median relative error on them."""
 
     runs: Runs
     predicted: Predictions
@@ -76,7 +76,7 @@ class HeldOutRuns:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """All that a report is written from."""
+    """All numbers from which a report is written."""
 
     source: Source
     runs: Runs
@@ -94,17 +94,17 @@ class Measured:
 
     @property
     def loss(self) -> str:
-        """Name the loss that is fitted."""
+        """Return the name of the fitted loss."""
         return self.analysis.loss
 
     @property
     def repeats(self) -> bool:
-        """Return whether the law knows repeated data."""
+        """Return whether the law has a term for repeated data."""
         return "unique" in self.analysis.fit.law.columns
 
 
 def interval(estimate: float, drawn: Floats, level: float = LEVEL) -> Interval:
-    """Give the percentile interval of a number computed from each refit [b]; open where refits have none."""
+    """Return the percentile interval of a number from each refit [b]; open where refits have none."""
     tail = (1 - level) / 2
     low, high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), [tail, 1 - tail], method="nearest")
     ends = [float(value) if np.isfinite(value) else None for value in (low, high)]
@@ -143,7 +143,7 @@ def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
 
 
 def _on_trunks(analysis: Analysis, source: Source, made: Runs) -> Analysis:
-    """Let approach 1 see a trunk's branches as one curve where they are resampled one by one."""
+    """Let approach 1 see a trunk's branches as one curve even if they are resampled one by one."""
     curves = np.array([row.curve for row in source.fitted(analysis.loss)])
     if not analysis.approaches or np.array_equal(curves, made.group):
         return analysis
@@ -153,8 +153,8 @@ def _on_trunks(analysis: Analysis, source: Source, made: Runs) -> Analysis:
 
 
 def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
-    """Return the standard deviation of ln loss between runs that differ in nothing but their seed, and on how
-    many such runs it rests; None where there are none."""
+    """Return the standard deviation of ln loss between runs that differ only in their seed, and the number
+    of such runs; None if there are none."""
     groups: dict[tuple[float, float, float], list[float]] = {}
     for row in rows:
         groups.setdefault((row.params, row.tokens, row.unique), []).append(float(np.log(row.losses[loss])))
@@ -166,7 +166,7 @@ def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
 
 
 def _fresh(analysis: Analysis, made: Runs, resamples: int, seed: int) -> Surface | None:
-    """Return the surface of N and D on fresh data, from which the compute-optimal sizes come."""
+    """Return the surface of N and D on fresh data, used for the compute-optimal sizes."""
     if not analysis.approaches:
         return None
     if analysis.fit.law is CHINCHILLA:
@@ -184,16 +184,16 @@ def _others(source: Source, resamples: int, seed: int) -> dict[str, Surface]:
         try:
             made = source.runs(name)
             found = fit(choose(source.asked.law, made), made, descents=DESCENTS)
-        except RunsError:  # a language with too few scores: the table of losses shows that it is missing
+        except RunsError:  # a language with too few scores: it is missing from the table of losses
             continue
         out[name] = Surface(found, bootstrap(found, made, resamples, seed))
     return out
 
 
 def _variants(source: Source, main: Fit, made: Runs) -> list[Variant]:
-    """Fit again with other objectives and other runs; what cannot be fitted is left away."""
+    """Fit again with other objectives and other runs; fits that are not possible are skipped."""
     ways: list[tuple[str, Objective, Runs]] = [
-        ("Huber's delta 0.01 in place of 0.001", Objective("log", 1e-2), made),
+        ("Huber's delta 0.01 instead of 0.001", Objective("log", 1e-2), made),
         ("Huber's delta 0.0001", Objective("log", 1e-4), made),
         ("residuals of the loss, not of its logarithm", Objective("loss", 1e-3), made),
         ("least squares of the loss", Objective("loss", float("inf")), made),
@@ -207,27 +207,27 @@ def _variants(source: Source, main: Fit, made: Runs) -> list[Variant]:
         ratio = made.columns["tokens"] / made.columns["params"]
         early = ratio <= np.quantile(ratio, 0.1)
         ways.append(
-            ("without the tenth of the runs with the fewest tokens a parameter", HUBER, made.take(~early))
+            ("without the tenth of the runs with the fewest tokens per parameter", HUBER, made.take(~early))
         )
     whole = source.runs(main_loss(source), whole=True)
     if len(whole) > len(made):
-        ways.append(("with the runs that were left out", HUBER, whole))
+        ways.append(("with the excluded runs", HUBER, whole))
     out = [Variant("as reported", main)]
     for name, objective, chosen in ways:
         try:
             out.append(Variant(name, fit(main.law, chosen, objective, main.held, DESCENTS)))
-        except RunsError:  # too few runs remain: this variant says nothing
+        except RunsError:  # too few runs remain for this variant
             continue
     return out
 
 
 def main_loss(source: Source) -> str:
-    """Name the loss that the report is about."""
+    """Return the name of the loss that the report is about."""
     return source.asked.columns.loss[0]
 
 
 def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
-    """Return the least and the most of what each parameter becomes when one run is left out."""
+    """Return the range of each parameter over all fits without one run."""
     clusters = made.clusters()
     task = problem(found.law, made, found.objective, found.held)
     weights = (clusters[None, :] != np.arange(clusters.max() + 1)[:, None]).astype(float)
@@ -242,7 +242,7 @@ def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
 
 
 def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: int) -> list[Convention]:
-    """Fit the surface under every way of counting, where the rows say their shape."""
+    """Fit the surface under every way of counting, if the rows have shapes."""
     rows = source.fitted(loss)
     if not all(row.counts for row in rows):
         return []
@@ -259,7 +259,7 @@ def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: in
         counted = counted.take(~repeated(counted))
         try:
             found = fit(CHINCHILLA, counted, descents=DESCENTS)
-        except RunsError:  # too few runs on fresh data: the section says so
+        except RunsError:  # too few runs on fresh data: the section reports it
             return []
         exponent = bootstrap(found, counted, resamples, seed).derived()["N exponent"]
         out.append(
@@ -271,7 +271,7 @@ def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: in
 
 
 def _base(found: Fit, inner: Runs) -> dict[str, float]:
-    """Return what a two-step fit holds, from the runs that it may know."""
+    """Return the values that a two-step fit fixes, from the runs that it may use."""
     if not found.held:
         return {}
     base = fit(CHINCHILLA, inner.take(~repeated(inner)), found.objective, descents=DESCENTS)
@@ -279,7 +279,7 @@ def _base(found: Fit, inner: Runs) -> dict[str, float]:
 
 
 def _held_out(analysis: Analysis, made: Runs) -> HeldOutRuns | None:
-    """Leave out the fifth of the runs with most compute and predict it, by every law."""
+    """Predict the fifth of the runs with most compute from the others, by every law."""
     by = "compute" if {"params", "tokens"} <= made.columns.keys() else analysis.fit.law.columns[0]
     key = order(made, by)
     below = key < np.quantile(key, 1 - HELD_OUT)

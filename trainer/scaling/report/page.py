@@ -1,4 +1,4 @@
-"""The page of a report: HTML that needs no network, no script and no colour to be read."""
+"""The page of a report: HTML that can be read without network, scripts or colour."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from trainer.scaling.report.words import GAP, around, ends, number, write
 from trainer.scaling.uncertainty import Interval
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser lets the page load: nothing."""
+"""Content policy: the page may load nothing."""
 TALL = 25
-"""Tables with more rows than this scroll by themselves on a screen."""
+"""Tables with more rows than this scroll separately on a screen."""
 _AMOUNTS = {"tokens", "parameters"}
 
 
 def render(report: Report, twin: str) -> str:
-    """Write the page of a report whose JSON twin lies beside it under the name `twin`."""
+    """Return the page of a report; its JSON twin is in the same folder under the name `twin`."""
     places = [("answers", "Answers"), ("cannot", "Not known"), ("checklist", "Checklist")]
     places += [(one.id, one.title) for one in report.sections] + [("made", "How this was made")]
     links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in places)
@@ -81,9 +81,7 @@ def _answer(one: Answer) -> str:
 
 
 def _cannot(said: tuple[str, ...]) -> str:
-    items = (
-        "".join(f"<li>{escape(one)}</li>" for one in said) or "<li>Nothing that was asked stayed open.</li>"
-    )
+    items = "".join(f"<li>{escape(one)}</li>" for one in said) or "<li>Every question has an answer.</li>"
     return f'<section id="cannot"><h2>What cannot be concluded</h2><ul class="plain">{items}</ul></section>'
 
 
@@ -92,10 +90,7 @@ def _checklist(checks: tuple[Check, ...]) -> str:
     rows = "".join(_checked(one) for one in checks)
     caption = f"{passed} of {len(checks)} pass"
     head = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("verdict", "check", "why"))
-    return (
-        '<section id="checklist"><h2>What a report one can trust must show</h2>'
-        f"{_scroll(caption, head, rows, '')}</section>"
-    )
+    return f'<section id="checklist"><h2>Quality checks</h2>{_scroll(caption, head, rows, "")}</section>'
 
 
 def _checked(one: Check) -> str:
@@ -140,7 +135,7 @@ def _table(table: Table) -> str:
 
 
 def _scroll(caption: str, head: str, rows: str, note: str, tall: bool = False) -> str:
-    """Return a table that scrolls by itself where the screen is too narrow for it."""
+    """Return a table that scrolls separately if the screen is too narrow for it."""
     style = "scroll tall" if tall else "scroll"
     return (
         f'<div class="{style}" role="region" aria-label="{escape(caption)}" tabindex="0">'
@@ -177,5 +172,5 @@ def _made(report: Report, twin: str) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return (
         '<section id="made"><h2>How this was made</h2><p>Every number on this page is in '
-        f'<a href="{escape(twin)}">{escape(twin)}</a>, which lies beside it.</p><dl>{rows}</dl></section>'
+        f'<a href="{escape(twin)}">{escape(twin)}</a>, in the same folder.</p><dl>{rows}</dl></section>'
     )

@@ -1,4 +1,4 @@
-"""The charts of a report: numbers to draw, and what each chart shows in words."""
+"""The charts of a report: numbers to draw, and a description of each chart in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 SHOWN = 5
-"""The most sizes or budgets of one chart: more cannot be told apart."""
+"""Largest number of sizes or budgets in one chart: more could not be distinguished."""
 POINTS = 41
 TOKENS = Axis("tokens seen, D", log=True, kind="count")
 PARAMS = Axis("parameters, N", log=True, kind="count")
@@ -25,7 +25,7 @@ _AXES = {"params": PARAMS, "tokens": TOKENS, "compute": COMPUTE}
 
 
 def unit(loss: str) -> str:
-    """Name a loss for people: `languages.tur_Latn.bits_per_byte` is bits per byte, tur_Latn."""
+    """Return a loss's name for people: `languages.tur_Latn.bits_per_byte` is bits per byte, tur_Latn."""
     if not loss.endswith("bits_per_byte"):
         return loss
     parts = loss.split(".")
@@ -33,7 +33,7 @@ def unit(loss: str) -> str:
 
 
 def fits(m: Measured) -> list[Chart]:
-    """Draw the law with its band through the runs: against tokens at several sizes, or its only column."""
+    """Return charts of the law with its band through the runs, against tokens or its only column."""
     columns = [c for c in m.analysis.fit.law.columns if c != "unique"]
     loss = Axis(unit(m.loss), log=True)
     if len(columns) == 1:
@@ -55,8 +55,8 @@ def fits(m: Measured) -> list[Chart]:
         dots.append(Series(label, _t(own.columns["tokens"]), _t(own.loss), style=style))
     shown = "the largest, the smallest and some between" if len(sizes) < len(_sizes(m.runs)) else "all sizes"
     alt = (
-        f"{unit(m.loss)} falls with tokens at {len(sizes)} sizes ({shown}); the fitted law lies on the runs "
-        f"with a mean relative error of {percent(m.analysis.fit.error)}."
+        f"{unit(m.loss)} falls with tokens at {len(sizes)} sizes ({shown}); the mean relative error of the "
+        f"fitted law is {percent(m.analysis.fit.error)}."
     )
     seen_once = " (data seen once)" if again.any() else ""
     return [
@@ -65,13 +65,13 @@ def fits(m: Measured) -> list[Chart]:
 
 
 def spread(values: Floats, most: int = SHOWN) -> list[float]:
-    """Choose some of many sorted values, the ends among them."""
+    """Return some of many sorted values, including both ends."""
     at = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
     return [float(values[i]) for i in at]
 
 
 def residuals(m: Measured) -> list[Chart]:
-    """Draw what the law leaves over, against everything that it might still depend on."""
+    """Return charts of the residuals, against everything on which they might depend."""
     left = m.runs.loss / m.analysis.fit.predict(m.runs) - 1
     columns = m.runs.columns
     against: list[tuple[str, Axis, Floats]] = [
@@ -82,7 +82,7 @@ def residuals(m: Measured) -> list[Chart]:
     if {"params", "tokens"} <= columns.keys():
         against.append(("against compute", COMPUTE, m.runs.compute()))
         ratio = columns["tokens"] / columns["params"]
-        against.append(("against tokens a parameter", Axis("D / N", log=True, kind="count"), ratio))
+        against.append(("against tokens per parameter", Axis("D / N", log=True, kind="count"), ratio))
     if repeated(m.runs).any():
         seen = columns["tokens"] / columns["unique"]
         against.append(("against epochs", Axis("epochs, D / U", log=True, kind="count"), seen))
@@ -106,7 +106,7 @@ def residuals(m: Measured) -> list[Chart]:
 
 
 def budgets(m: Measured) -> list[Chart]:
-    """Draw loss against size at equal compute, the law's curves and the parabolas' lowest points."""
+    """Return a chart of loss against size at equal compute, with the law's curves and the vertices."""
     if m.fresh is None:
         return []
     fresh = m.runs.take(~repeated(m.runs))
@@ -131,7 +131,7 @@ def budgets(m: Measured) -> list[Chart]:
     if found:
         dots.append(
             Series(
-                "a parabola's lowest point",
+                "vertex of a parabola",
                 tuple(v.params for v in found),
                 tuple(v.loss for v in found),
                 style=5,
@@ -139,14 +139,14 @@ def budgets(m: Measured) -> list[Chart]:
         )
     alt = (
         f"At equal compute the loss is lowest at one size and rises to both sides; {len(found)} of "
-        f"{plural(len(found) + refused, 'budget')} gave a parabola with its lowest point inside."
+        f"{plural(len(found) + refused, 'budget')} have a parabola with its vertex inside."
     )
     loss = Axis(unit(m.loss), log=True)
     return [Chart("Loss against size at equal compute", PARAMS, loss, alt, tuple(lines), tuple(dots))]
 
 
 def frontier(m: Measured) -> list[Chart]:
-    """Draw the compute-optimal size by each approach, with its band, and where the data lie."""
+    """Return charts of the compute-optimal size by each approach, with its band and the data's range."""
     if m.fresh is None:
         return []
     compute = m.runs.compute()
@@ -177,8 +177,8 @@ def frontier(m: Measured) -> list[Chart]:
             "runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=NEUTRAL
         )
         alt = (
-            f"{name} against compute by approach {listed([str(one.approach) for one in shown])}; runs lie "
-            f"between {power(low)} and {power(high)} FLOPs."
+            f"{name} against compute by approach {listed([str(one.approach) for one in shown])}; the runs "
+            f"are between {power(low)} and {power(high)} FLOPs."
         )
         out.append(
             Chart(name, COMPUTE, axis, alt, tuple(lines), (dots,), (Mark("compute of the runs", low, high),))
@@ -187,7 +187,7 @@ def frontier(m: Measured) -> list[Chart]:
 
 
 def held_out(m: Measured) -> list[Chart]:
-    """Draw how far the largest runs lay from what the others predicted, and the intervals promised."""
+    """Return a chart of the largest runs against predictions from the others, with their intervals."""
     if m.held_out is None:
         return []
     runs, asked = m.held_out.runs, m.held_out.predicted
@@ -196,13 +196,13 @@ def held_out(m: Measured) -> list[Chart]:
     rank = np.argsort(at, kind="stable")
     miss, half = (runs.loss / asked.loss - 1)[rank], asked.half_width[rank]
     inside = np.abs(miss) <= half
-    kinds = (("measured, inside its 95 % interval", inside, 0), ("measured, outside of it", ~inside, 1))
+    kinds = (("measured, inside its 95 % interval", inside, 0), ("measured, outside it", ~inside, 1))
     dots = [
         Series(label, _t(at[rank][it]), _t(miss[it]), _t(-half[it]), _t(half[it]), style)
         for label, it, style in kinds
         if it.any()
     ]
-    alt = f"{int(inside.sum())} of {len(rank)} held-out runs lie inside their 95 % intervals."
+    alt = f"{int(inside.sum())} of {len(rank)} held-out runs are inside their 95 % intervals."
     axis = Axis("measured over predicted, minus 1", kind="percent")
     return [
         Chart(
@@ -218,7 +218,7 @@ def held_out(m: Measured) -> list[Chart]:
 
 
 def profiles(m: Measured) -> list[Chart]:
-    """Draw how much worse the fit gets when one parameter is held away from its estimate."""
+    """Return charts of the rise of the objective when one parameter is fixed away from its estimate."""
     out = []
     for one in m.analysis.profiles:
         near = one.rise <= 6 * _FREEDOM
@@ -240,30 +240,30 @@ def profiles(m: Measured) -> list[Chart]:
 
 
 def repetition(m: Measured) -> list[Chart]:
-    """Draw what data seen again are worth, and the loss over epochs at fixed unique tokens."""
+    """Return charts of the value of repeated data, and of the loss over epochs at fixed unique tokens."""
     if not m.repeats:
         return []
     most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
     epochs = np.geomspace(1, max(100.0, 2 * most), POINTS)
     value, drawn = worth(m, epochs)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    axis = Axis("worth, in fresh tokens over unique ones, D′ / U", log=True, kind="count")
+    axis = Axis("value in fresh tokens over unique tokens, D′ / U", log=True, kind="count")
     epoch_axis = Axis("epochs over the same data", log=True, kind="count")
     ideal = Series("as if all were fresh", _t(epochs), _t(epochs), style=1, guess=True)
     law = Series("the law, with 95 % band", _t(epochs), _t(value), _t(low), _t(np.minimum(high, epochs)))
     alt = (
-        f"Data seen again are worth less each time: at {count(4)} epochs they count as "
+        f"Repeated data are worth less each time: at {count(4)} epochs they count as "
         f"{number(float(np.interp(4, epochs, value)), 3)} times the unique tokens."
     )
     marks = (Mark("epochs of the runs", 1.0, most),)
     return [
-        Chart("What repeated data are worth", epoch_axis, axis, alt, (law, ideal), (), marks),
+        Chart("Value of repeated data", epoch_axis, axis, alt, (law, ideal), (), marks),
         *_epochs(m),
     ]
 
 
 def worth(m: Measured, epochs: Floats) -> tuple[Floats, Floats]:
-    """Give D'/U after so many epochs [n], and that of every refit [b, n] (Muennighoff et al., equation 5)."""
+    """Return D'/U after these epochs [n], by fit and every refit [b, n] (Muennighoff et al., equation 5)."""
     at = m.analysis.fit.law.index("log_rd")
     r = np.exp(np.append(m.analysis.fit.theta[at], m.surface.draws.samples[:, at]))[:, None]
     out = 1 - r * np.expm1(-(epochs - 1) / r)
@@ -271,7 +271,7 @@ def worth(m: Measured, epochs: Floats) -> tuple[Floats, Floats]:
 
 
 def languages(m: Measured) -> list[Chart]:
-    """Draw the loss of each language against tokens at the largest size."""
+    """Return a chart of the loss of each language against tokens at the largest size."""
     if not m.others or "tokens" not in m.analysis.fit.law.columns:
         return []
     size = float(m.runs.columns["params"].max()) if "params" in m.runs.columns else float("nan")
@@ -289,7 +289,7 @@ def languages(m: Measured) -> list[Chart]:
 
 
 def comparisons(m: Measured) -> list[Forest]:
-    """Draw the difference of each cell trained on both corpora, and of all together."""
+    """Return charts of the difference of each cell trained on both corpora, and of all together."""
     out = []
     for one in m.comparisons:
         cells = one.cells
@@ -323,7 +323,7 @@ def _epochs(m: Measured) -> list[Chart]:
         )
         dots.append(Series(label, _t(rows.columns["tokens"]), _t(rows.loss), style=style))
     alt = (
-        f"At {count(size)} parameters the loss of repeated data levels off, the earlier the fewer are unique."
+        f"At {count(size)} parameters the loss of repeated data levels off earlier with fewer unique tokens."
     )
     loss = Axis(unit(m.loss), log=True)
     title = f"Loss over epochs, {count(size)} parameters"
@@ -339,7 +339,7 @@ def _curve(
     style: int,
     low: float = 0.0,
 ) -> Series:
-    """Draw a law with its band over the range of some runs in one column, the others held."""
+    """Return a law with its band over the range of some runs in one column, the others fixed."""
     seen = rows.columns[column]
     grid = np.geomspace(low or seen.min(), max(seen.max(), 1.01 * seen.min()), POINTS)
     places = {
@@ -357,7 +357,7 @@ def _sizes(runs: Runs) -> Floats:
 
 
 def _rank(a: Floats, b: Floats) -> float:
-    """Return Spearman's correlation; 0 where one is constant."""
+    """Return Spearman's correlation; 0 if one is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1])

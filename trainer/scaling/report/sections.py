@@ -1,4 +1,4 @@
-"""The parts of a report behind its answers: tables and charts of everything that was fitted."""
+"""The sections of a report after its answers: tables and charts of everything that was fitted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from trainer.scaling.uncertainty import Interval
 
 EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 BEYOND = (1.0, 10.0, 100.0)
-"""Multiples of the largest run's compute at which compute-optimal sizes are given."""
+"""Multiples of the largest run's compute for which compute-optimal sizes are shown."""
 
 
 def sections(m: Measured) -> tuple[Section, ...]:
-    """Return the page's parts in order; those about which the data say nothing are not there."""
+    """Return the page's sections in order, without those for which there are no data."""
     every = (_law(m), _residuals(m), _optimum(m), _held_out(m), _repeated(m), _languages(m), _corpora(m))
     return (*(one for one in every if one is not None), _sensitivity(m), _runs(m))
 
@@ -39,7 +39,7 @@ def _law(m: Measured) -> Section:
         rows.append((name, found, *(m.leave_one_out[name] if found.determined else (None, None))))
     estimates = Table(
         f"Estimates of {fit.law.formula}, with 95 % intervals",
-        (Column("parameter", "text"), Column("estimate"), Column("least, one run left out"), Column("most")),
+        (Column("parameter", "text"), Column("estimate"), Column("least, without one run"), Column("most")),
         tuple(rows),
         f"Percentile bootstrap: {len(draws.samples)} resamples of {draws.clusters} runs. a, b and e are the "
         "natural logarithms of A, B and E.",
@@ -52,7 +52,7 @@ def _law(m: Measured) -> Section:
             Column("objective"),
             Column("R²"),
             Column("mean error", "percent"),
-            Column("median error, left-out runs", "percent"),
+            Column("median error, held-out runs", "percent"),
         ),
         tuple(
             (name, float(each.runs), each.value, each.r2, each.error, _score(m, name))
@@ -68,15 +68,15 @@ def _law(m: Measured) -> Section:
     )
     text = (
         f"{fit.law.formula}. Source: {fit.law.source}. Fitted to {m.analysis.runs} rows of "
-        f"{plural(m.analysis.clusters, 'run')} by the {fit.objective.describe()}, every row of weight 1, "
-        f"which is {number(fit.value, 6)} at the optimum.",
-        f"{proof.starts:,} starts were screened, the best {proof.descents} followed down (damped "
-        "Gauss–Newton until a step gains less than 10⁻⁹ of the objective, the lowest then by Newton's steps "
-        f"until none gains 10⁻¹⁴); {proof.agreeing} ended in the lowest point. Gradient "
-        f"there {number(proof.gradient, 2)}, in units of uncertainty; minima within 5 % of the lowest: "
+        f"{plural(m.analysis.clusters, 'run')} by the {fit.objective.describe()}, with equal weights; "
+        f"it is {number(fit.value, 6)} at the optimum.",
+        f"{proof.starts:,} starts were screened, and the best {proof.descents} were descended from (damped "
+        "Gauss–Newton until a step gains less than 10⁻⁹ of the objective, then Newton's steps from the "
+        f"lowest until none gains 10⁻¹⁴); {proof.agreeing} ended in the same minimum. Its gradient is "
+        f"{number(proof.gradient, 2)} in units of uncertainty; minima within 5 % of the lowest: "
         f"{len(proof.basins)}; {number(proof.seconds, 2)} seconds.",
-        "Small charts: how much worse the fit is with one parameter held elsewhere; the dashed line is "
-        "the edge of a 95 % interval by this profile, which takes rows as independent.",
+        "Small charts: how much worse the fit is with one parameter fixed elsewhere; the dashed line is "
+        "the edge of a 95 % interval by this profile, which treats rows as independent.",
     )
     charts = (*pictures.fits(m), *pictures.profiles(m))
     return Section("law", "The law and its fit", text, charts, (estimates, laws, correlations))
@@ -87,16 +87,13 @@ def _score(m: Measured, name: str) -> float | None:
 
 
 def _residuals(m: Measured) -> Section:
-    text = [
-        "What the law leaves over should not depend on anything. A slope or a bend says that the law is "
-        "wrong there."
-    ]
+    text = ["Residuals should show no trend; a slope or curve means that the formula is wrong in that range."]
     if m.noise is not None:
         text.append(
-            f"Runs that differ in their seed alone differ by {percent(m.noise)} (standard deviation of "
+            f"Runs that differ only in their seed differ by {percent(m.noise)} (standard deviation of "
             f"{plural(m.replicates, 'run')})."
         )
-    return Section("residuals", "What the law does not explain", tuple(text), tuple(pictures.residuals(m)))
+    return Section("residuals", "Residuals of the law", tuple(text), tuple(pictures.residuals(m)))
 
 
 def _optimum(m: Measured) -> Section | None:
@@ -136,7 +133,7 @@ def _optimum(m: Measured) -> Section | None:
                     Column("convention", "text"),
                     Column("a, approach 3"),
                     Column("a, approach 2"),
-                    Column("what is counted", "text"),
+                    Column("convention", "text"),
                 ),
                 tuple(
                     (one.name, one.exponent, None if one.second.why else one.second.a, one.source)
@@ -144,7 +141,7 @@ def _optimum(m: Measured) -> Section | None:
                 ),
             )
         )
-    text = ("Which size is best for a given compute: the shaded range is where the runs lie.",)
+    text = ("The best size for a given compute; the shaded range is that of the runs.",)
     charts = (*pictures.budgets(m), *pictures.frontier(m))
     return Section("optimum", "The best size for a compute", text, charts, tuple(tables))
 
@@ -155,7 +152,7 @@ def _held_out(m: Measured) -> Section | None:
     table = Table(
         "The largest fifth of the runs, predicted from the rest",
         (
-            Column("left out by", "text"),
+            Column("held out by", "text"),
             Column("runs", "count"),
             Column("fitted to", "count"),
             Column("farthest, times", "number"),
@@ -177,14 +174,14 @@ def _held_out(m: Measured) -> Section | None:
             )
             for one in m.analysis.held_out
         ),
-        "Intervals are conformal: as wide as the law's misses when it was fitted to the smaller runs and "
-        "asked about the larger ones.",
+        "Intervals are conformal: as wide as the law's errors when it was fitted to smaller runs and "
+        "predicted larger ones.",
     )
     tables = [table] if m.analysis.held_out else []
     if m.source.foretold:
         tables.append(_foretold(m))
     text = (
-        "A law is worth what it predicts. Runs were left out, predicted, and compared with what they gave.",
+        "The test of a law is its predictions: runs were held out, predicted, and compared to their losses.",
     )
     return Section("held-out", "Predictions checked", text, tuple(pictures.held_out(m)), tuple(tables))
 
@@ -200,7 +197,7 @@ def _foretold(m: Measured) -> Table:
         fitted = f"{one.get('law', 'no')} law, {plural(len(one['fitted_to']), 'run')}"
         rows.append((str(one["cell"]), shown, row.nats if row else None, fitted, digest[:16]))
     return Table(
-        "Predicted before it was trained",
+        "Predicted before training",
         (
             Column("cell", "text"),
             Column("predicted"),
@@ -209,8 +206,8 @@ def _foretold(m: Measured) -> Table:
             Column("hash", "text"),
         ),
         tuple(rows),
-        "Loss in nats a token; a cell on fresh data is predicted from such runs alone. The hash is the "
-        "beginning of the prediction file's SHA-256, written first.",
+        "Loss in nats per token; a cell on fresh data is predicted only from such runs. The hash is the "
+        "first part of the prediction file's SHA-256, written before training.",
     )
 
 
@@ -226,21 +223,21 @@ def _repeated(m: Measured) -> Section | None:
         another = interval(float(value[1] - value[0]), drawn[:, 1] - drawn[:, 0])
         before = here.at(epochs * here.unique, here.unique)
         after = here.at((epochs + 1) * here.unique, here.unique)
-        within = "yes" if epochs <= most * 1.01 else f"no: the most was {number(most, 3)}"
+        within = "yes" if epochs <= most * 1.01 else f"no: at most {number(most, 3)}"
         rows.append((count(epochs), whole, another, m.surface.gain(before, after), within))
     table = Table(
-        f"What epochs over {count(here.unique)} unique tokens are worth to {here.said}",
+        f"Value of epochs over {count(here.unique)} unique tokens for {here.said}",
         (
             Column("epochs", "text"),
             Column("D′ / U"),
-            Column("the next epoch, in fresh ones"),
+            Column("value of the next epoch (1: fresh)"),
             Column(f"lowers {unit(m.loss)} by"),
-            Column("seen in the data", "text"),
+            Column("within the data's range", "text"),
         ),
         tuple(rows),
     )
     text = (
-        "Data seen again count for less: D tokens over U unique ones are worth D′ = U + U·R_D*·(1 − "
+        "Repeated data are worth less: D tokens over U unique ones are worth D′ = U + U·R_D*·(1 − "
         "exp(−(D/U − 1)/R_D*)) fresh ones.",
     )
     return Section("repetition", "Repeated data", text, tuple(pictures.repetition(m)), (table,))
@@ -259,12 +256,12 @@ def _languages(m: Measured) -> Section | None:
             (unit(name).removeprefix("bits per byte, "), derived.get("E"), exponent, again, surface.fit.error)
         )
     table = Table(
-        "Each loss by itself",
+        "Each loss separately",
         (
             Column("loss", "text"),
             Column("E"),
             Column("exponent of D"),
-            Column(f"gain from twice {count(here.unique)} fresh tokens"),
+            Column(f"gain from doubling {count(here.unique)} fresh tokens"),
             Column("mean error", "percent"),
         ),
         tuple(rows),
@@ -276,7 +273,7 @@ def _corpora(m: Measured) -> Section | None:
     if not m.comparisons:
         return None
     table = Table(
-        "Corpora, two by two",
+        "Corpora in pairs",
         (
             Column("corpora", "text"),
             Column("lower loss on the second", "percent"),
@@ -288,12 +285,12 @@ def _corpora(m: Measured) -> Section | None:
                 f"{one.first}, {one.second}",
                 one.difference,
                 float(len(one.cells)),
-                f"{one.documents:,}, resampled" if one.documents else "no records: cells alone",
+                f"{one.documents:,}, resampled" if one.documents else "no records: only cells",
             )
             for one in m.comparisons
         ),
     )
-    text = ("Only runs of one size, number of tokens, epochs and seed are compared, each with its twin.",)
+    text = ("Only runs of the same size, number of tokens, epochs and seed are compared, in pairs.",)
     return Section("corpora", "Corpora compared", text, tuple(pictures.comparisons(m)), (table,))
 
 
@@ -321,9 +318,9 @@ def _sensitivity(m: Measured) -> Section:
             Column(f"loss at {count(ask['tokens'])} tokens"),
         ),
         rows,
-        f"The last column asks each fit about {here.said} on ten times the corpus's tokens, all fresh.",
+        f"The last column is the prediction for {here.said} on ten times the corpus's tokens, all fresh.",
     )
-    return Section("sensitivity", "How much hangs on choices", (), (), (table,))
+    return Section("sensitivity", "Sensitivity to choices", (), (), (table,))
 
 
 def _runs(m: Measured) -> Section:
@@ -350,7 +347,7 @@ def _runs(m: Measured) -> Section:
         column("code", "text", lambda row: row.code[:12] + "-dirty" * row.code.endswith("-dirty")),
         *(column(f"N, {way}", "count", counted(way)) for way in rows[0].counts),
         *(column(unit(name), "number", lost(name)) for name in losses),
-        column("left out because", "text", lambda row: row.left_out),
+        column("excluded because", "text", lambda row: row.left_out),
     ]
     shown = [(column, cells) for column, cells in extra if any(cell not in (None, "") for cell in cells)]
     table = Table(
@@ -368,13 +365,11 @@ def _runs(m: Measured) -> Section:
     )
     left = [row for row in rows if row.left_out]
     reasons = sorted({row.left_out for row in left})
-    text = [f"{plural(len(rows) - len(left), 'row')} fitted or compared, {len(left)} left out."]
+    text = [f"{plural(len(rows) - len(left), 'row')} fitted or compared, {len(left)} excluded."]
     text += [f"{reason}: {plural(sum(row.left_out == reason for row in left), 'row')}." for reason in reasons]
     text += [f"{each.message}." for each in m.source.findings]
     compute = m.runs.compute()
-    text.append(
-        f"Compute lies between {power(float(compute.min()))} and {power(float(compute.max()))} FLOPs."
-    )
+    text.append(f"Compute is between {power(float(compute.min()))} and {power(float(compute.max()))} FLOPs.")
     return Section("runs", "The runs", tuple(text), (), (table,))
 
 

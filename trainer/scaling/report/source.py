@@ -1,4 +1,4 @@
-"""The runs that a report is about: a study's or any table's, which are left out and why."""
+"""The runs of a report, from a study or any table, with the reasons for excluding some."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ STUDY = Columns(
     run="run",
     compute="flops",
 )
-"""Where a study's runs.jsonl has what; N counts what a token is multiplied by."""
+"""The columns of a study's runs.jsonl; N counts the parameters that a token is multiplied by."""
 
 _SHAPE = TypeAdapter(Shape)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a report is made of and about: a table's columns, and the sizes that its answers are for.
+    """What a report is made of: a table's columns, and the sizes that its answers are for.
 
-    `corpus` and `seed` are columns too. `about` is the corpus that is fitted, the one with most runs if
-    empty; `params` and `unique` are the model's parameters and the corpus's unique tokens, the largest of
-    the table if 0; `more` is how many further unique tokens are valued. `left_out` gives reasons by run.
+    `corpus` and `seed` are columns too. `about` is the corpus that is fitted, by default the one with most
+    runs; `params` and `unique` are the model's parameters and the corpus's unique tokens, the largest of the
+    table if 0; `more` is the number of additional unique tokens to value. `left_out` gives reasons by run.
     """
 
     columns: Columns = STUDY
@@ -59,13 +59,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Run:
-    """One row: a finished run, or a checkpoint; NaN or an empty word where the table does not say.
+    """One row: a finished run, or a checkpoint; NaN or an empty string for what the table does not have.
 
-    `counts` are its parameters and `flops` its training FLOPs by convention, where its shape is known;
-    `group` is the unit of resampling, `curve` the trunk on which it lies; `nats` is a study's loss per
-    token, `foretold` the hash of what was predicted before it was trained; `scored` are the validation tokens
-    of its loss, `error` is the loss's standard error by their choice, `code` the commit that trained it;
-    `exact`: whether its tokenizer keeps all text.
+    `counts` are its parameters and `flops` its training FLOPs by convention, if its shape is known; `group`
+    is the unit of resampling, `curve` its trunk; `nats` is a study's loss per token, `foretold` the hash of
+    its prediction before training; `scored` is the number of validation tokens of its loss, `error` the
+    standard error of the loss over documents, `code` the commit that trained it; `exact`: whether its
+    tokenizer keeps all text.
     """
 
     run: str
@@ -101,7 +101,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Runs, those kept by corpus and loss, and what was found about them."""
+    """The runs, the table that they come from, and the findings about it."""
 
     path: Path
     digest: str
@@ -119,7 +119,7 @@ class Source:
 
     @property
     def corpora(self) -> list[str]:
-        """Name the corpora that runs were trained on."""
+        """Return the names of the corpora that runs were trained on."""
         return sorted({row.corpus for row in self.kept()})
 
     def fitted(self, loss: str) -> list[Run]:
@@ -127,12 +127,12 @@ class Source:
         return [row for row in self.kept(self.about) if _finite(row.losses.get(loss))]
 
     def without(self, reasons: Mapping[str, str]) -> Source:
-        """Return the same with these runs left out, each for its reason."""
+        """Return the same without these runs, each with its reason."""
         rows = [replace(row, left_out=row.left_out or reasons.get(row.run, "")) for row in self.rows]
         return replace(self, rows=tuple(rows))
 
     def runs(self, loss: str, whole: bool = False) -> Runs:
-        """Return them as columns; `whole`: with those left out that have a loss."""
+        """Return them as columns; `whole`: including excluded ones that have a loss."""
         if not whole:
             return as_runs(self.fitted(loss), loss)
         own = [row for row in self.rows if row.corpus == self.about]
@@ -140,7 +140,7 @@ class Source:
 
 
 def as_runs(rows: list[Run], loss: str) -> Runs:
-    """Put rows into columns, without those that no row has."""
+    """Return rows as columns, without columns that no row has."""
 
     def column(name: str) -> Floats | None:
         values = np.array([getattr(row, name) for row in rows], dtype=float)
@@ -157,7 +157,7 @@ def as_runs(rows: list[Run], loss: str) -> Runs:
 
 
 def load(path: Path, asked: Asked) -> Source:
-    """Read a study's folder or a table; RunsError if it is refused or nothing is left to fit."""
+    """Read a study's folder or a table; RunsError if it is refused or nothing remains to fit."""
     study = path.is_dir()
     file = path / FILE if study else path
     if study and not file.exists():
@@ -171,17 +171,17 @@ def load(path: Path, asked: Asked) -> Source:
     named = [n for n in (*vars(columns).values(), asked.corpus, asked.seed) if n and isinstance(n, str)]
     missing = [n for n in (*named, *columns.loss) if n not in _flat(table).column_names]
     if missing:
-        raise RunsError(f"{file}: no column {', '.join(missing)}; it has {_names(table)}: name others")
+        raise RunsError(f"{file}: no column {', '.join(missing)}; it has {_names(table)}: name those")
     records = _records(table)
     rows = _left_out([_row(i, record, asked, study) for i, record in enumerate(records)], asked)
     kept = [row for row in rows if not row.left_out]
     if not kept:
         reasons = sorted({row.left_out for row in rows})
-        raise RunsError(f"{file}: no run left to fit of {len(rows)}: {'; '.join(reasons) or 'no row at all'}")
+        raise RunsError(f"{file}: none of {len(rows)} runs can be fitted: {'; '.join(reasons) or 'no rows'}")
     corpora = [row.corpus for row in kept]
     about = asked.about or max(sorted(set(corpora)), key=corpora.count)
     if about not in corpora:
-        raise RunsError(f"{file}: no run of corpus {about!r}; there are {', '.join(sorted(set(corpora)))}")
+        raise RunsError(f"{file}: no run of corpus {about!r}; corpora are {', '.join(sorted(set(corpora)))}")
     rows, remarks = _units(rows) if study else (rows, ())
     if not all(row.exact for row in rows if not row.left_out):
         remarks = (*remarks, f"bits per byte are {TOO_LOW}")
@@ -197,7 +197,7 @@ def load(path: Path, asked: Asked) -> Source:
 
 
 def _foretold(study: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Read what was predicted before it was trained, by hash."""
+    """Read the predictions made before training, by hash."""
     from trainer.scaling.foretell import predictions
 
     return predictions(study)
@@ -215,7 +215,7 @@ def _names(table: pa.Table) -> str:
 
 
 def _records(table: pa.Table) -> list[dict[str, Any]]:
-    """Return rows with dotted names, their shape as it was."""
+    """Return rows with dotted names, but their shape unchanged."""
     flat = _flat(table).to_pylist()
     if "shape" in table.column_names:
         for record, shape in zip(flat, table["shape"].to_pylist(), strict=True):
@@ -236,7 +236,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         try:
             return float("nan") if value is None else float(value)
         except (TypeError, ValueError):
-            raise RunsError(f"row {index + 1}, column {name}: {value!r} is no number") from None
+            raise RunsError(f"row {index + 1}, column {name}: {value!r} is not a number") from None
 
     def word(name: str) -> str:
         return "" if not name or record.get(name) is None else str(record[name])
@@ -245,7 +245,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
     shape = _shape(index, record["shape"]) if study and record.get("shape") else None
     length = number("length") if study else float("nan")
     if shape is not None and not length > 0:
-        raise RunsError(f"row {index + 1}, column length: {record.get('length')!r} is no length of windows")
+        raise RunsError(f"row {index + 1}, column length: {record.get('length')!r} is not a window length")
     ways = CONVENTIONS.values() if shape is not None else ()
     trunk = word("branch_of").split(" at ")[0] if study else ""
     unit = trunk or word(columns.run) or str(index)
@@ -277,17 +277,17 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
 
 
 def _shape(index: int, stated: object) -> Shape:
-    """Return the shape of a model that a row states; RunsError where that is none."""
+    """Return the model shape of a row; RunsError if it is invalid."""
     try:
         return _SHAPE.validate_python(stated)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["shape", *map(str, first["loc"])])
-        raise RunsError(f"row {index + 1}, column {where}: no shape of a model: {first['msg']}") from None
+        raise RunsError(f"row {index + 1}, column {where}: not a model shape: {first['msg']}") from None
 
 
 def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
-    """Say of each row why it is not fitted, if so."""
+    """Return the rows, each with the reason why it is not fitted, if any."""
     lists = [row.documents for row in rows]
     usual = max(sorted(set(lists)), key=lists.count) if lists else ""
     main = asked.columns.loss[0]
@@ -308,19 +308,19 @@ def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
 
 
 def _units(rows: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
-    """Resample trunks where there are enough, else branches, and say so."""
+    """Resample trunks if there are enough, else branches, with a remark."""
     trunks = {row.group for row in rows if not row.left_out}
     if len(trunks) >= UNITS or len(trunks) == len(rows):
         return rows, ()
     remark = (
-        f"the runs branch off only {len(trunks)} trunks: intervals take each branch as independent, and are "
+        f"the runs branch off only {len(trunks)} trunks: intervals treat each branch as independent, and are "
         f"narrower than those of {UNITS} trunks or more would be"
     )
     return [replace(row, group=row.run) for row in rows], (remark,)
 
 
 def _findings(rows: list[Run], records: list[dict[str, Any]], columns: Columns) -> tuple[Finding, ...]:
-    """Check the rows that are fitted as `derlem fit` does."""
+    """Check the fitted rows as `derlem fit` does."""
     named = {
         role: name
         for role, name in vars(columns).items()

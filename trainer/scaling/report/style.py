@@ -1,4 +1,4 @@
-"""How the page looks: one style sheet for light and dark, narrow and wide, screen and paper."""
+"""The style sheet of the page, for light and dark, narrow and wide, screen and paper."""
 
 STYLE = """
 :root {

@@ -1,4 +1,4 @@
-"""Numbers as people read them: few digits, named thousands, intervals with as many digits as they carry."""
+"""Numbers as text: few digits, named thousands, and intervals with as many digits as they justify."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from trainer.scaling.report.facts import Kind
 from trainer.scaling.uncertainty import Interval
 
 GAP = "\u00a0"
-"""Between a number and its unit: no line is broken there."""
+"""Between a number and its unit: no line break."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Write a number with so many significant digits, very large and small ones as powers of ten."""
+    """Return a number with this many significant digits, very large and small ones as powers of ten."""
     if not math.isfinite(value):
         return "no limit"
     if value and not 1e-4 <= abs(value) < 1e6:
@@ -23,7 +23,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def count(value: float, digits: int = 3) -> str:
-    """Write an amount: 940, 12.5 k, 1.2 B (1,000,000,000), 3 T."""
+    """Return an amount as text: 940, 12.5 k, 1.2 B (1,000,000,000), 3 T."""
     if not math.isfinite(value):
         return "no limit"
     for step, name in _STEPS:
@@ -33,12 +33,12 @@ def count(value: float, digits: int = 3) -> str:
 
 
 def percent(value: float, digits: int = 2) -> str:
-    """Write a share as per cent."""
+    """Return a share as per cent."""
     return f"{_sign(_short(100 * value, digits))}{GAP}%" if math.isfinite(value) else "no limit"
 
 
 def power(value: float, digits: int = 3) -> str:
-    """Write a number as a power of ten."""
+    """Return a number as a power of ten."""
     if not value or not math.isfinite(value):
         return "0" if not value else "no limit"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -48,14 +48,14 @@ def power(value: float, digits: int = 3) -> str:
 
 
 def write(value: float, kind: Kind = "number") -> str:
-    """Write a number as its column or axis asks."""
+    """Return a number in the form of its column or axis."""
     if kind == "plain":
         return _sign(f"{value:.2f}")
     return {"count": count, "percent": percent, "power": power}.get(kind, number)(value)
 
 
 def tick(value: float, step: float, kind: Kind) -> str:
-    """Write a number on an axis whose numbers are `step` apart, all with as many decimals."""
+    """Return a number for an axis whose numbers are `step` apart, all with as many decimals."""
     if kind != "number":
         return write(value, kind)
     if value and not 1e-4 <= abs(step) < 1e6:
@@ -64,7 +64,7 @@ def tick(value: float, step: float, kind: Kind) -> str:
 
 
 def ends(found: Interval, kind: Kind = "number") -> str:
-    """Write an interval's ends: "0.030 to 0.041", or which side is open."""
+    """Return an interval's ends as text: "0.030 to 0.041", or which side is open."""
     if found.lower is None and found.upper is None:
         return "no limit on either side"
     if found.lower is None:
@@ -75,7 +75,7 @@ def ends(found: Interval, kind: Kind = "number") -> str:
 
 
 def around(found: Interval, kind: Kind = "number") -> str:
-    """Write an estimate with its interval: "0.034 (0.030 to 0.041)"; without it where a side is open."""
+    """Return an estimate with its interval: "0.034 (0.030 to 0.041)"; without it if a side is open."""
     if not found.determined:
         return f"not determined ({ends(found, kind)})"
     return f"{_matched(found.estimate, found, kind)} ({ends(found, kind)})"
@@ -85,22 +85,22 @@ _NAMES = {"log_rd": "ln R_D*", "log_rn": "ln R_N*", "log_nc": "ln N_c", "log_dc"
 
 
 def named(parameter: str) -> str:
-    """Name a law's parameter as its formula does."""
+    """Return a law's parameter as its formula names it."""
     return _NAMES.get(parameter, parameter)
 
 
 def listed(names: list[str]) -> str:
-    """Join words: "a, b and c"."""
+    """Return words joined as a list: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def plural(many: int, thing: str) -> str:
-    """Write "1 run", "2 runs"."""
+    """Return "1 run", "2 runs"."""
     return f"{many:,} {thing}" if many == 1 else f"{many:,} {thing}s"
 
 
 def _matched(value: float | None, found: Interval, kind: Kind) -> str:
-    """Write one of an interval's numbers with two digits of the interval's width."""
+    """Return one of an interval's numbers with two digits of the interval's width."""
     assert value is not None
     if kind in ("count", "power") or not found.determined or not value:
         return write(value, kind)
@@ -120,7 +120,7 @@ def _places(value: float, digits: int) -> str:
 
 
 def _short(value: float, digits: int) -> str:
-    """Write so many significant digits without trailing zeros."""
+    """Return this many significant digits without trailing zeros."""
     text = _places(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
