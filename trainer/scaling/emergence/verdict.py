@@ -233,7 +233,7 @@ def _decide(a: Ability) -> tuple[Kind, str]:
     floor = max(a.chance or 0.0, a.resolution)
     if all(size.lower <= floor for size in a.sizes):
         return "absent", (
-            f"no size's {a.sharp} exceeds chance and 1/n = {a.resolution:.2g}: use more items or larger models"
+            f"no size's {a.sharp} exceeds chance and 1/n = {a.resolution:.2g}: use more items, larger models"
         )
     if a.p is None or a.gain is None or a.below is None or a.jump is None:
         need = f"{len(a.sizes)} different sizes: to distinguish a break from a curve takes {breaks.SIZES}"
