@@ -24,7 +24,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -44,24 +44,38 @@ _CHUNK = 1 << 24  # bytes hashed at once
 _SLOWEST_DISK = timedelta(hours=4)  # longest wait for a rank that writes
 
 
+class Copy(Protocol):
+    """A copy of the checkpoints elsewhere (`trainer.mirror`)."""
+
+    def upload(self, step: int) -> None: ...
+
+    def needs(self, step: int) -> bool: ...
+
+
 class Checkpoints:
     """The checkpoints of one run, in one folder; at most one is being written, during the training.
 
     `keep`: number of latest checkpoints to keep; multiples of `keep_every` are kept too (0: none). With
     several ranks, each has one such object and calls `save`, `wait` and `load` as the others do. Only one run
-    at a time may save into a folder, in a `with` block; any number of processes may read.
+    at a time may save into a folder, in a `with` block; any number of processes may read. `copy` receives
+    each finished checkpoint on the first rank; those that it still needs are kept.
     """
 
     def __init__(
-        self, folder: str | Path, keep: int = 1, keep_every: int = 0, world: World | None = None
+        self,
+        folder: str | Path,
+        keep: int = 1,
+        keep_every: int = 0,
+        world: World | None = None,
+        copy: Copy | None = None,
     ) -> None:
         if re.match(r"\w{2,}:/", str(folder)):  # a Path keeps only one of a URL's slashes
             raise CheckpointError(
                 f"{folder}: checkpoints need a file system that renames folders; name a local or network "
-                "folder, and copy finished checkpoints from there"
+                "folder, and the URL as checkpoint.mirror to have them copied there"
             )
         self.folder = Path(folder)
-        self._keep, self._keep_every = keep, keep_every
+        self._keep, self._keep_every, self._copy = keep, keep_every, copy
         self._rank, self._size = (world.rank, world.size) if world is not None else (0, 1)
         # A separate group: the training's messages must not mix with those of the writing thread.
         self._group = dist.new_group(backend="gloo", timeout=_SLOWEST_DISK) if self._size > 1 else None
@@ -147,7 +161,7 @@ class Checkpoints:
         CheckpointError if the checkpoint is damaged, or differs from the state.
         """
         self.wait()
-        self._together(lambda: self._verify(step))
+        self._together(lambda: self.verify(step, self._rank, self._size))
         try:
             states.read(self.path(step), state, self._group)
         except (CheckpointException, ContentsError) as error:
@@ -204,16 +218,22 @@ class Checkpoints:
         _flush(hidden)
         hidden.rename(self.path(step))
         _flush(self.folder)
-        steps = self.steps()
-        for old in steps[: -self._keep]:
+        if self._copy is not None:
+            self._copy.upload(step)
+        for old in self.steps()[: -self._keep]:
+            if self._copy is not None and self._copy.needs(old):
+                continue
             if not self._keep_every or old % self._keep_every:
                 removed = self.path(old).rename(self.folder / f".{old:010d}.removed")
                 shutil.rmtree(removed, ignore_errors=True)  # what is left is removed before the next one
 
-    def _verify(self, step: int) -> None:
-        """Compare this rank's share of a checkpoint's files with their lengths and checksums."""
+    def verify(self, step: int, rank: int = 0, ranks: int = 1) -> None:
+        """Compare one rank's share of a checkpoint's files with their lengths and checksums.
+
+        Raises CheckpointError for the first that differs.
+        """
         files = sorted(self.facts(step)["files"].items())
-        for name, expected in files[self._rank :: self._size]:
+        for name, expected in files[rank::ranks]:
             path = self.path(step) / name
             try:
                 length = path.stat().st_size

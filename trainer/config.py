@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from corpus import files, settings
 from corpus.errors import ConfigError
+from corpus.places import OptionalPlace
 from corpus.settings import Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -164,6 +165,9 @@ class Checkpoint(Section):
     keep: int = Field(2, ge=1, description="Number of latest checkpoints to keep.")
     keep_every: int = Field(
         0, ge=0, description="Also keep checkpoints at multiples of this many steps; 0: none."
+    )
+    mirror: OptionalPlace = Field(
+        "", description="URL (gs://, s3://) that each checkpoint is copied to and fetched from; empty: none."
     )
 
 

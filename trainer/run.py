@@ -38,6 +38,7 @@ from trainer.guard import Guard
 from trainer.identity import CHECKPOINTS, RESULT, Branch
 from trainer.loader import Batch, Loader
 from trainer.loop import Loop, Step
+from trainer.mirror import Mirror
 from trainer.order import Order
 from trainer.parallel import World
 from trainer.result import finished
@@ -65,21 +66,29 @@ def train(
         opened = tokens.open(corpus)
         order = open_order(config, opened, world)
         recorded = identity.record(config, opened, order, branch)
+        mirror = None
         if world.first:
+            mirror = _mirror(folder, config, teller)
+            if mirror is not None:
+                mirror.fetch()
             identity.check(folder, recorded)
         world.barrier()
         found = identity.result(folder)
         if found is not None:
+            if mirror is not None:
+                mirror.finish()
             return found if world.first else {}
         if world.first:
             _say_of_tokenizer(opened, teller)
-        run = Run(folder, config, opened, order, world, teller)
+        run = Run(folder, config, opened, order, world, teller, mirror)
         resumed = run.begin(branch)
         if world.first:  # only after all could be made: the user may correct an error and use the same folder
             identity.write(folder, recorded, opened)
         result = run.go(resumed)
         if world.first:
             files.write_json(str(folder), RESULT, result)
+        if mirror is not None:
+            mirror.finish()
         run.show()
         return result
     finally:
@@ -90,7 +99,14 @@ class Run:
     """A run in progress: what its steps change, and where it writes."""
 
     def __init__(
-        self, folder: Path, config: Config, opened: Tokens, order: Order, world: World, teller: Teller
+        self,
+        folder: Path,
+        config: Config,
+        opened: Tokens,
+        order: Order,
+        world: World,
+        teller: Teller,
+        mirror: Mirror | None = None,
     ) -> None:
         self.folder, self.config, self.opened, self.order, self.world = folder, config, opened, order, world
         self.teller = teller if world.first else SILENT
@@ -116,7 +132,8 @@ class Run:
             Ema(self.bare, settings.ema) if settings.ema else None,
             world,
         )
-        self.checkpoints = _checkpoints(folder, config, world)
+        self.mirror = mirror
+        self.checkpoints = _checkpoints(folder, config, world, mirror)
         self.step = 0
         self.waited = 0.0
         self.sample = (
@@ -151,6 +168,8 @@ class Run:
             self.line = stack.enter_context(
                 metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.teller)
             )
+            if self.mirror is not None:
+                stack.enter_context(self.mirror)  # its last upload
             stack.enter_context(self.checkpoints)  # finish the checkpoint being written, whatever happens
             stop = stack.enter_context(parallel.Stop())
             stack.enter_context(collector.paused())
@@ -356,8 +375,14 @@ def _say_of_tokenizer(opened: Tokens, teller: Teller) -> None:
         teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
 
 
-def _checkpoints(folder: Path, config: Config, world: World) -> Checkpoints:
-    return Checkpoints(folder / CHECKPOINTS, config.checkpoint.keep, config.checkpoint.keep_every, world)
+def _checkpoints(folder: Path, config: Config, world: World, mirror: Mirror | None = None) -> Checkpoints:
+    settings = config.checkpoint
+    return Checkpoints(folder / CHECKPOINTS, settings.keep, settings.keep_every, world, mirror)
+
+
+def _mirror(folder: Path, config: Config, teller: Teller) -> Mirror | None:
+    url = config.checkpoint.mirror
+    return Mirror(folder, url, Checkpoints(folder / CHECKPOINTS), teller.say) if url else None
 
 
 def _dtype(config: Config, world: World) -> torch.dtype:
