@@ -1,4 +1,4 @@
-"""What a planned training run takes: operations by its shape and tokens, hours of GPUs by their peak."""
+"""The cost of a planned training run: FLOPs by its shape and tokens, GPU hours by the GPU's peak."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.throughput import PEAKS, peak
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A planned run: `hours` are those of all GPUs together, `wall_hours` how long it lasts."""
+    """A planned run: `hours` are those of all GPUs together, `wall_hours` its duration."""
 
     parameters: int
     tokens: int
@@ -29,10 +29,10 @@ class Training:
 
 
 def plan(config: Config, vocabulary: int, gpu: str, gpus: int, mfu: float) -> Training:
-    """Return what a run takes on GPUs that reach a share `mfu` of their peak in bfloat16.
+    """Return the cost of a run on GPUs that reach a share `mfu` of their peak in bfloat16.
 
-    Evaluation, checkpoints and what a preemption repeats are not in it. ConfigError for a GPU whose peak is
-    not known.
+    Evaluation, checkpoints and work repeated after preemption are not included. ConfigError for a GPU
+    whose peak is unknown.
     """
     top = peak(gpu, "bfloat16")
     if top is None:

@@ -1,1 +1,1 @@
-"""Does an ability jump with scale, or does its metric: one set of outputs, sharp and smooth metrics."""
+"""Test whether an ability appears suddenly with scale, or only its metric: sharp and smooth metrics."""

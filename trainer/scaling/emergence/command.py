@@ -90,7 +90,7 @@ def _ask(folders: Sequence[Path], request: Request, teller: Teller) -> survey.Su
 
 def _begin(found: survey.Survey, command: str) -> str:
     """Return the first part of a page: where its numbers come from, how many items, remarks."""
-    lines = [f"# Does an ability jump, or does its metric?\n\nMade by `{command}`.\n"]
+    lines = [f"# Does an ability appear suddenly, or only its metric?\n\nMade by `{command}`.\n"]
     lines += [f"- {plan.describe()}" for plan in found.plans]
     lines += [f"- {remark}" for remark in found.remarks]
     return "\n".join([*lines, ""])

@@ -11,7 +11,7 @@ from trainer.scaling.emergence.verdict import Ability
 
 VERDICTS = {
     "emergent": "emergent",
-    "metric": "the metric jumps, not the ability",
+    "metric": "only the metric jumps, not the ability",
     "smooth": "no jump",
     "absent": "not measurable",
     "unclear": "undecided",
