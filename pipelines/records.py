@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -92,7 +92,8 @@ class Records:
 
     def finish(self, units: Sequence[Named]) -> list[Record]:
         """Return the records of units that were just done; StageError for one that left none."""
-        self.listed = files.listing(self.folder)
+        self.listed.clear()  # two listings of a large stage at once are memory that nothing needs
+        self.listed |= files.listing(self.folder)
         found = {record.unit.fingerprint: record for record in self._read({u.fingerprint for u in units})}
         for unit in units:
             if unit.fingerprint not in found:
@@ -116,11 +117,8 @@ class Records:
             if fingerprint in unread and (record := _parsed(text)) is not None:
                 unread.remove(fingerprint)
                 yield record
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            read = [record for record in pool.map(self._record, sorted(unread)) if record is not None]
-        yield from read
-        if read:
-            self._write_index(read)
+        if unread:
+            yield from self._read_files(sorted(unread))
 
     def _record(self, fingerprint: str) -> Record | None:
         return _parsed(files.read_bytes(self.folder, _path(fingerprint)) or b"")
@@ -142,22 +140,32 @@ class Records:
         except (pa.ArrowException, OSError):  # damaged: read the records themselves
             return
 
-    def _write_index(self, read: list[Record]) -> None:
-        """Add records to the index, and remove those without a file."""
-        new = {record.unit.fingerprint for record in read}
-        rows = chain(
-            ((name, text) for name, text in self._indexed() if name not in new),
-            ((record.unit.fingerprint, record.model_dump_json().encode()) for record in read),
-        )
+    def _read_files(self, unread: Sequence[str]) -> Iterator[Record]:
+        """Yield the records of these files, add them to the index, and remove those without a file.
+
+        A batch at a time is held: whoever takes them keeps a small part of each.
+        """
+        new = frozenset(unread)
+        known = ((name, text) for name, text in self._indexed() if name not in new)
+        waiting = iter(unread)
         options = ipc.IpcWriteOptions(compression="zstd")
         with (
+            ThreadPoolExecutor(_AT_ONCE) as pool,
             files.create(self.folder, INDEX) as pending,
             ipc.new_stream(pending.sink, _SCHEMA, options=options) as writer,
         ):
-            while some := list(islice(rows, _BATCH)):
-                names, texts = zip(*some, strict=True)
-                marks = [self._mark(name) for name in names]
-                writer.write_batch(pa.record_batch([names, marks, texts], schema=_SCHEMA))
+            while some := list(islice(known, _BATCH)):
+                writer.write_batch(self._batch(some))
+            while names := list(islice(waiting, _BATCH)):
+                read = [record for record in pool.map(self._record, names) if record is not None]
+                if read:
+                    rows = [(record.unit.fingerprint, record.model_dump_json().encode()) for record in read]
+                    writer.write_batch(self._batch(rows))
+                yield from read
+
+    def _batch(self, rows: Sequence[tuple[str, bytes]]) -> pa.RecordBatch:
+        names, texts = zip(*rows, strict=True)
+        return pa.record_batch([names, [self._mark(name) for name in names], texts], schema=_SCHEMA)
 
     def _is_as_made(self, record: Record) -> bool:
         """Return whether the stamps of a unit's files are unchanged."""
