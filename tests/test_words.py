@@ -33,8 +33,9 @@ CLEAN = [
     "corpus/tokenizer",
     "corpus/web",
     "docs/*.md",
-    "docs/[!e]*.md",
+    "infra",
     "pipelines",
+    "tests/infra",
     "tests/test_structure.py",
     "trainer",
 ]

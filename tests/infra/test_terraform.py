@@ -153,7 +153,7 @@ def driver_arguments() -> list[str]:
     text = (FOLDER / "driver.tf").read_text(encoding="utf-8")
     block = re.search(r"args = \[\n(.*?)\n *\]", text, re.DOTALL)
     assert block is not None
-    words = re.findall(r'^ *"(.*)",$', block[1], re.MULTILINE)
+    words = re.findall(r'^ *"(.*)",(?: *#.*)?$', block[1], re.MULTILINE)
     numbers = [re.sub(r"\$\{var\.workers\.(most|disk_gb)\}", "7", each) for each in words]
     return [re.sub(r"\$\{[^}]*\}", "word", each) for each in numbers]
 

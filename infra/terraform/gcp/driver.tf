@@ -34,6 +34,8 @@ resource "google_cloud_run_v2_job" "driver" {
           "--machine_type=${var.workers.machine_type}",
           "--max_num_workers=${var.workers.most}",
           "--disk_size_gb=${var.workers.disk_gb}",
+          "--number_of_worker_harness_threads=1", # a process holds one input file at a time
+          "--no_save_main_session",
         ]
         resources {
           limits = {

@@ -15,5 +15,9 @@ output "build" {
 
 output "beam_options" {
   description = "What a driver elsewhere gives after `derlem build … --`."
-  value       = slice(google_cloud_run_v2_job.driver.template[0].template[0].containers[0].args, 4, 16)
+  value       = slice(local.driver_arguments, index(local.driver_arguments, "--") + 1, length(local.driver_arguments))
+}
+
+locals {
+  driver_arguments = google_cloud_run_v2_job.driver.template[0].template[0].containers[0].args
 }
