@@ -142,6 +142,31 @@ def test_an_unknown_and_a_missing_attribute_are_found(schema: Types) -> None:
     ]
 
 
+def code() -> str:
+    """Return all files without their comments."""
+    lines = (line for path in FILES for line in path.read_text(encoding="utf-8").splitlines())
+    return "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in lines)
+
+
+def test_every_reference_is_declared() -> None:
+    declared = {f"var.{name}" for name in re.findall(r'(?m)^variable "(\w+)"', code())}
+    declared |= {f"{kind}.{name}" for kind, name in re.findall(r'(?m)^resource "(\w+)" "(\w+)"', code())}
+    for block in re.findall(r"(?ms)^locals \{\n(.*?)^\}", code()):
+        declared |= {f"local.{name}" for name in re.findall(r"(?m)^  (\w+) +=", block)}
+    used = set(re.findall(r"\b((?:var|local|google_\w+)\.\w+)", code()))
+    assert len(used) > 30
+    assert used - declared == set()
+    assert {name for name in declared if name.startswith(("var.", "local."))} - used == set()
+
+
+def test_every_attribute_that_is_read_is_one_of_its_resource(schema: Types) -> None:
+    read = set(re.findall(r"\b(google_\w+)\.\w+(?:\[0\])?\.(\w+)", code()))
+    assert len(read) > 8
+    for kind, attribute in read:
+        properties = schema[fqn(kind).removesuffix("Config")]["properties"]
+        assert attribute in {snake(each["name"]) for each in properties}, f"{kind}.{attribute}"
+
+
 def test_the_schema_is_of_the_provider_that_is_asked_for() -> None:
     """The bindings of infra/check are generated from version 6.50 of the provider."""
     assert 'version = "~> 6.50"' in (FOLDER / "versions.tf").read_text(encoding="utf-8")
