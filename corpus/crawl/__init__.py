@@ -1,1 +1,1 @@
-"""Fetching the web politely: what may be fetched, when, how safely, and how it is archived."""
+"""The crawler: which pages are fetched, when, with which limits, and how they are archived."""

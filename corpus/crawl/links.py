@@ -1,4 +1,4 @@
-"""One pass over a page: the links that it names, and what it says about its own use."""
+"""One pass over a page: its links, and the opt-outs in its meta elements."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from corpus.web.http import charset_of
 from corpus.web.url import normal_form
 
 LINKS = 5_000
-"""Different links that are taken from one page."""
+"""The most distinct links that are taken from one page."""
 
 ELEMENTS = 100_000
-"""Elements of a page that are looked at: real pages have fewer, and a hostile one must not hold up others."""
+"""The most elements of a page that are read: real pages have fewer, and a hostile one must not delay
+others."""
 
 Via = Literal["link", "canonical", "hreflang", "redirect", "sitemap"]
 
-_PIECE = 1 << 16  # bytes parsed between two looks at the limits
-# Both without a way back: a hostile value of a megabyte must not be tried from each of its characters.
+_PIECE = 1 << 16  # bytes parsed between two checks of the limits
+# Possessive quantifiers: a hostile value of a megabyte must not cause backtracking at each of its characters.
 _REFRESH = re.compile(
     r"\s*+[\d.]*+(?=[;,\s])\s*+[;,]?+\s*+(?:url\s*+=\s*+)?+(?:\"([^\"]*)|'([^']*)|([^\s\"'].*))", re.I | re.S
 )
@@ -35,7 +36,8 @@ _PARAMETER = re.compile(r"""[;\s](rel|hreflang)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link: its normalised address, how it is named, rel=nofollow, and the language it is said to be in."""
+    """A link: its URL in normal form, the kind of link, rel=nofollow, and the language declared for its
+    target."""
 
     url: str
     via: Via
@@ -45,11 +47,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page names and asks for.
+    """The links of a page and its opt-outs.
 
-    Of links to one address the first is given, and it counts as nofollow only if all of them are.
-    `directives` are those of the page's meta elements, as `optout.directives` gives them; `tdm` is its
-    tdm-reservation (None where it says nothing); `base` is the address that its links are relative to.
+    Of several links to one URL the first is kept, with nofollow only if all of them have it. `directives` are
+    the directives of meta elements, as returned by `optout.directives`; `tdm` is the tdm-reservation (None if
+    there is none); `base` is the URL to which links are relative.
     """
 
     links: list[Link]
@@ -59,11 +61,11 @@ class Page:
 
 
 def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
-    """Read the HTML that was fetched from `url`; whatever it is, nothing is raised.
+    """Read the HTML that was fetched from `url`; raises nothing, whatever the bytes are.
 
-    `headers` (lower-case names) tell its charset and more links; `agent` is the product token that meta
-    elements may address. Of rel only nofollow keeps a link from being followed: ugc and sponsored say who
-    wrote it, and come with nofollow where that is meant.
+    `headers` (lower-case names) declare the charset and further links; `agent` is the product token that meta
+    elements may name. Of the values of rel only nofollow prevents that a link is followed: ugc and sponsored
+    describe its author, and sites add nofollow where they mean it.
     """
     text = decode(body, charset_of(headers.get("content-type", "")))
     reader = _Reader(agent)
@@ -76,9 +78,11 @@ def read(body: bytes, url: str, headers: Mapping[str, str], agent: str) -> Page:
 
 
 def query_codec(encoding: str) -> str:
-    """Return the Python codec in which browsers send the queries of a page of that encoding (WHATWG name).
+    """Return the Python codec in which browsers encode the queries of links on a page of an encoding (WHATWG
+    name).
 
-    It is the page's own, but never a wide one. Some are read in a larger one than they are written in.
+    This is the page's own encoding, but never UTF-16. Some encodings are decoded with a superset of what is
+    written.
     """
     codec = _WRITTEN.get(encoding) or codec_of(encoding) or encoding
     try:
@@ -88,7 +92,7 @@ def query_codec(encoding: str) -> str:
 
 
 def refresh(headers: Mapping[str, str], url: str) -> tuple[Link, ...]:
-    """Return where the Refresh field of an answer from `url` leads, whatever its body is."""
+    """Return the target of a response's Refresh field, whatever the body is."""
     return tuple(_links(_refreshed(headers.get("refresh", "")), url, url, "utf-8"))
 
 
@@ -96,7 +100,7 @@ _Found = tuple[str, Via, bool, str]
 
 
 class _Reader:
-    """What lxml's parser tells of a page, element by element; there is no tree, so depth costs nothing."""
+    """Receives the elements of a page from lxml's parser; no tree is built, so depth costs nothing."""
 
     def __init__(self, agent: str) -> None:
         self.base = ""
@@ -127,7 +131,7 @@ class _Reader:
             reader(attributes)
 
     def close(self) -> None:
-        """What lxml asks of a parser's target."""
+        """Required by lxml of a parser's target."""
 
     def _anchor(self, attributes: Mapping[str, str]) -> None:
         if (href := attributes.get("href")) is not None:
@@ -161,7 +165,7 @@ def _feed(page: bytes, reader: _Reader) -> None:
             if reader.is_full:
                 break
         parser.close()
-    except etree.LxmlError:  # nothing in it, or what libxml2 gives up at: what was found before counts
+    except etree.LxmlError:  # empty, or libxml2 gave up: what was found before is kept
         pass
 
 
@@ -170,7 +174,7 @@ def _tokens(attributes: Mapping[str, str]) -> list[str]:
 
 
 def _named(href: str, rel: list[str], language: str) -> list[_Found]:
-    """Return the link of a <link> element or a Link field, if it is one to a page."""
+    """Return the link of a <link> element or a Link field, if it leads to a page."""
     if "canonical" in rel:
         return [(href, "canonical", False, "")]
     if "alternate" in rel and language:
@@ -181,7 +185,7 @@ def _named(href: str, rel: list[str], language: str) -> list[_Found]:
 
 
 def _refreshed(value: str) -> list[_Found]:
-    """Return where a Refresh field, or the meta element of that name, leads."""
+    """Return the target of a Refresh field or of a meta element with that name."""
     found = _REFRESH.match(value)
     return [(found[1] or found[2] or found[3] or "", "redirect", False, "")] if found else []
 
@@ -194,18 +198,18 @@ def _in_field(field: str) -> Iterator[_Found]:
 
 
 def _links(found: list[_Found], url: str, base: str, charset: str) -> list[Link]:
-    """Return each address once, in the order of the page, without the page itself."""
+    """Return each URL once, in the order of the page, without the page's own."""
     links: dict[str, Link] = {}
-    known: dict[str, str | None] = {}  # pages repeat themselves, in menus above all
+    known: dict[str, str | None] = {}  # pages repeat links, mostly in menus
     for href, via, nofollow, hint in found:
         if href not in known:
             known[href] = normal_form(href, base, charset)
-        address = known[href]
-        if address is None or address == url:
+        target = known[href]
+        if target is None or target == url:
             continue
-        first = links.get(address)
+        first = links.get(target)
         if first is None and len(links) < LINKS:
-            links[address] = Link(address, via, nofollow, hint.strip())
+            links[target] = Link(target, via, nofollow, hint.strip())
         elif first is not None and first.nofollow and not nofollow:
-            links[address] = Link(address, first.via, False, first.hint)
+            links[target] = Link(target, first.via, False, first.hint)
     return list(links.values())

@@ -1,4 +1,4 @@
-"""What an answer is: a page to keep, a page that its site withholds, a redirect, or a failure."""
+"""The outcome of a response: a page to keep, a page under an opt-out, a redirect, or a failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer
 from corpus.crawl.links import Link, read, refresh
-from corpus.crawl.rows import Address
+from corpus.crawl.rows import FrontierRow
 from corpus.crawl.rules import optout
 from corpus.web.http import media_of, page_media
 from corpus.web.url import normal_form
@@ -18,12 +18,12 @@ PASSING = frozenset({408, 425, 429, *range(500, 600)})
 """Statuses after which the same request may succeed later."""
 
 CUT_SHORT = "cut short: "
-"""Before the reason, by WARC-Truncated's names, in the detail of a page that is not whole."""
+"""In the detail of a truncated page, before the reason by WARC-Truncated's names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of an address: an outcome of `corpus.schema.FETCHES`, and why; the links to follow."""
+    """The outcome of a URL (of `corpus.schema.FETCHES`), its cause, and the links to follow."""
 
     outcome: str
     cause: str = ""
@@ -34,12 +34,13 @@ class Verdict:
 
 
 def is_wanted(status: int, fields: Mapping[str, str]) -> bool:
-    """Return whether a body is worth its bytes: not that of an image or a film, whatever its length."""
+    """Return whether a body should be downloaded: not that of an image or a video, whatever its length."""
     return status != 200 or media_of(fields.get("content-type", "")) != "other"
 
 
-def judge(answer: Answer, asked: Address, settings: Crawl, reserved: bool = False) -> Verdict:
-    """Judge the answer to a row of the frontier; `reserved` is what tdmrep.json says of it."""
+def judge(answer: Answer, asked: FrontierRow, settings: Crawl, reserved: bool = False) -> Verdict:
+    """Return the verdict on the response to a frontier row; `reserved` is whether tdmrep.json reserves the
+    URL."""
     if answer.status == 304:
         return _honoured(Verdict("unchanged"), answer, settings, reserved)
     if answer.status in REDIRECTS:
@@ -80,9 +81,9 @@ def _honoured(
     meta: frozenset[str] = frozenset(),
     tdm: bool | None = None,
 ) -> Verdict:
-    """Withhold what would be stored where the site wishes so, as its header, meta elements or files say.
+    """Return the verdict after opt-outs in header, meta elements or files: a page that has one is not stored.
 
-    Links of what is withheld are followed all the same, unless the wish is that they are not.
+    Its links are followed all the same, except under nofollow.
     """
     if verdict.outcome not in ("kept", "unchanged", "redirect"):
         return verdict

@@ -1,4 +1,4 @@
-"""The rows that a crawl's modules pass to each other, as `corpus.schema` describes their files."""
+"""The rows that a crawl's modules exchange, with the columns that `corpus.schema` defines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class _Row:
     __slots__: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
-        """Return the row by column."""
+        """Return the values by column."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
-class Address(_Row):
+class FrontierRow(_Row):
     """A row of FRONTIER: a URL that is known and not yet fetched."""
 
     key: int
@@ -51,7 +51,7 @@ class Address(_Row):
 
 @dataclass(frozen=True, slots=True)
 class Outlink(_Row):
-    """A row of OUTLINKS: a URL that a page names, within the crawl's scope."""
+    """A row of OUTLINKS: a URL that a page links to, within the crawl's scope."""
 
     key: int
     url: str
@@ -65,7 +65,7 @@ class Outlink(_Row):
 
 @dataclass(frozen=True, slots=True)
 class Fetch(_Row):
-    """A row of FETCHES: what became of a URL. `started`: milliseconds since 1970; None without a request."""
+    """A row of FETCHES: the outcome of a URL. `started`: milliseconds since 1970; None without a request."""
 
     key: int
     url: str
@@ -93,7 +93,7 @@ class Fetch(_Row):
 
 @dataclass(frozen=True, slots=True)
 class OriginRow(_Row):
-    """A row of ORIGINS: what is known of an origin."""
+    """A row of ORIGINS: the state of an origin between rounds."""
 
     origin: str
     robots_status: int

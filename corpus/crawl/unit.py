@@ -18,7 +18,7 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import LONGEST_FIELD, Address, Fetch, OriginRow
+from corpus.crawl.rows import LONGEST_FIELD, Fetch, FrontierRow, OriginRow
 from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.state import events, journal
@@ -170,9 +170,9 @@ class Unit:
             start = end
         return found
 
-    def _rows(self, places: list[range]) -> list[Address]:
+    def _rows(self, places: list[range]) -> list[FrontierRow]:
         """Return the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
-        rows = (Address(**row) for at in places for row in self._due.slice(at.start, len(at)).to_pylist())
+        rows = (FrontierRow(**row) for at in places for row in self._due.slice(at.start, len(at)).to_pylist())
         tried = self._progress.tried
         return [
             replace(row, tries=tried.get(row.key, row.tries))
@@ -227,7 +227,7 @@ class Unit:
             target = self._redirects[target]
         return False
 
-    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
+    def note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Archive an answer, then journal it: what the journal holds is whole in the archive."""
         fresh = [link for link in found.rows if self._progress.meets(link.key)]
         place = None
@@ -261,7 +261,7 @@ class Unit:
         return archives
 
 
-def _fetch(row: Address, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Fetch:
+def _fetch(row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Fetch:
     """Return the outcome of a URL as it is stored."""
     fetch = Fetch(
         row.key,
@@ -300,11 +300,11 @@ def _condition(answer: Answer, name: str, earlier: str) -> str:
     return value if len(value) <= LONGEST_FIELD and is_whole else ""
 
 
-def _facts(row: Address, verdict: Verdict) -> dict[str, object]:
+def _facts(row: FrontierRow, verdict: Verdict) -> dict[str, object]:
     """Return the fields of an answer's metadata record, by Heritrix's names where it has them."""
     facts = {"via": row.referrer, "hopsFromSeed": row.depth, "outlinks": len(verdict.links)}
     return {**facts, **({"optouts": ", ".join(verdict.optouts)} if verdict.optouts else {})}
 
 
-def _earlier(row: Address) -> Earlier | None:
+def _earlier(row: FrontierRow) -> Earlier | None:
     return Earlier(row.digest, row.fetched) if row.fetched is not None else None

@@ -19,7 +19,7 @@ from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.links import Link
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import Address, Outlink
+from corpus.crawl.rows import FrontierRow, Outlink
 from corpus.crawl.rules import politeness
 from corpus.crawl.rules.origin import Origin
 from corpus.crawl.rules.politeness import Pace
@@ -59,7 +59,7 @@ class Tools(Protocol):
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request."""
 
-    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
+    def note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         """Journal what became of an address, and archive the answer where it is to be kept."""
 
     def remember(self, origin: Origin) -> None:
@@ -72,10 +72,10 @@ class Tools(Protocol):
 class Visit:
     """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
 
-    def __init__(self, origins: dict[str, Origin], rows: Iterable[Address], tools: Tools) -> None:
+    def __init__(self, origins: dict[str, Origin], rows: Iterable[FrontierRow], tools: Tools) -> None:
         """Take origins by origin and the rows [FRONTIER] that are due, best first by origin."""
         self._hosts = origins
-        self._queues: dict[str, deque[Address]] = {name: deque() for name in origins}
+        self._queues: dict[str, deque[FrontierRow]] = {name: deque() for name in origins}
         for row in rows:
             self._queues[row.origin].append(row)
         self._tools = tools
@@ -282,7 +282,7 @@ class Visit:
 
     # ------------------------------------------------------------ pages
 
-    async def _page(self, origin: Origin, queue: deque[Address]) -> None:
+    async def _page(self, origin: Origin, queue: deque[FrontierRow]) -> None:
         """Settle the address that is due first; RoundOverError leaves it there."""
         row = queue[0]
         refusal = self._refusal(origin, row.url)
@@ -303,7 +303,7 @@ class Visit:
             origin.pages += result.status in (200, 304)
             self._note(row, self._verdict(result, row, origin), result)
 
-    def _verdict(self, answer: Answer, row: Address, origin: Origin) -> Verdict:
+    def _verdict(self, answer: Answer, row: FrontierRow, origin: Origin) -> Verdict:
         try:
             verdict = page.judge(answer, row, self._settings, origin.reserved(row.url))
             if verdict.outcome == "redirect" and self._tools.leads_back(row.url, verdict.location):
@@ -321,7 +321,7 @@ class Visit:
             return "optout.tdm"
         return None
 
-    def _again(self, row: Address, cause: str, detail: str, result: Answer | Failure | None) -> None:
+    def _again(self, row: FrontierRow, cause: str, detail: str, result: Answer | Failure | None) -> None:
         """Put an address that may succeed later last in the queue, or give it up after so many tries."""
         self._tried.add(row.key)
         last = row.tries > self._settings.politeness.retries
@@ -329,10 +329,10 @@ class Visit:
         if not last and not self._is_left(self._hosts[row.origin]):
             self._queues[row.origin].append(row)
 
-    def _note(self, row: Address, verdict: Verdict, result: Answer | Failure | None) -> None:
+    def _note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None) -> None:
         self._tools.note(row, verdict, result, self._outlinks(row, verdict.links))
 
-    def _outlinks(self, row: Address, links: Iterable[Link]) -> Found:
+    def _outlinks(self, row: FrontierRow, links: Iterable[Link]) -> Found:
         """Sort links into those that belong to the crawl and those that a rule leaves out."""
         rows: list[Outlink] = []
         refused: Counter[str] = Counter()
@@ -364,9 +364,9 @@ class Visit:
         return Found(rows, dict(refused))
 
 
-def _asked_once(origin: Origin, url: str) -> Address:
+def _asked_once(origin: Origin, url: str) -> FrontierRow:
     """Return a row for a URL that the frontier does not hold, and that is asked for."""
-    return Address(key(url), url, origin.name, tries=1)
+    return FrontierRow(key(url), url, origin.name, tries=1)
 
 
 def _breaks_off(answer: Answer) -> bool:

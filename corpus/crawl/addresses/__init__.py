@@ -1,1 +1,1 @@
-"""Which URLs a crawl knows, which of them belong to it, and in what order they are fetched."""
+"""The URLs that a crawl knows, which of them belong to it, and the order in which they are fetched."""

@@ -1,4 +1,4 @@
-"""The frontier: every address known and not yet fetched, and which of them are due in the next round."""
+"""The frontier: every URL that is known and not yet fetched, and which of them are due in the next round."""
 
 from __future__ import annotations
 
@@ -11,38 +11,41 @@ import xxhash
 from numpy.typing import NDArray
 
 from corpus.crawl.config import Limits
-from corpus.crawl.rows import Address
+from corpus.crawl.rows import FrontierRow
 from corpus.schema import FRONTIER, ORIGINS, OUTLINKS
 from corpus.web.url import site_of
 
 Keys = NDArray[np.uint64]
 
 FINAL = ("kept", "unchanged", "redirect", "dropped", "failed")
-"""Outcomes after which an address is not asked for again."""
+"""Outcomes after which a URL is not requested again."""
 AGAIN = "retry"
 
 _SEED_PRIORITY = 10.0
 
 
 def from_seeds(seeds: Sequence[str], earlier: pa.Table | None = None) -> pa.Table:
-    """Return the first frontier [FRONTIER]: normalised seeds, then what an `earlier` crawl kept [FETCHES].
+    """Return the first frontier [FRONTIER]: normalized seeds, then the kept pages of an `earlier` crawl
+    [FETCHES].
 
-    The pages of an earlier crawl are asked for again with what it noted (ETag, date, digest).
+    Requests for the pages of an earlier crawl carry what it stored (ETag, date, digest). Names in brackets
+    are the kinds of rows in `corpus.schema`.
     """
-    rows = [Address.of(url, via="seed", priority=_SEED_PRIORITY) for url in seeds]
+    rows = [FrontierRow.of(url, via="seed", priority=_SEED_PRIORITY) for url in seeds]
     for page in earlier.to_pylist() if earlier is not None else ():
         noted = {name: page[name] for name in ("etag", "modified", "digest")} | {"fetched": page["started"]}
-        rows.append(Address.of(page["url"], via="recrawl", depth=page["depth"], **noted))
+        rows.append(FrontierRow.of(page["url"], via="recrawl", depth=page["depth"], **noted))
     table = pa.Table.from_pylist([row.values() for row in rows], FRONTIER.schema())
-    # where a seed was kept before, the row that knows more stays
+    # if the earlier crawl kept a seed, its row comes first, because it has more data
     order = np.lexsort((np.array(pc.equal(table["via"], "seed")), _keys(table)))
     return _unique(table.take(order))
 
 
 def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Keys) -> pa.Table:
-    """Return the frontier after a round: what is left of `waiting` [FRONTIER], and new outlinks [OUTLINKS].
+    """Return the frontier after a round: the unsettled rest of `waiting` [FRONTIER], and new outlinks
+    [OUTLINKS].
 
-    `fetches` [FETCHES] are the round's, `done` the sorted keys of addresses settled in the rounds before it.
+    `fetches` [FETCHES] are those of the round, `done` the sorted keys of URLs that earlier rounds settled.
     """
     settled = np.union1d(done, keys_of(fetches, FINAL))
     known = np.union1d(settled, _keys(waiting))
@@ -54,15 +57,15 @@ def following(waiting: pa.Table, fetches: pa.Table, outlinks: pa.Table, done: Ke
 
 
 def keys_of(fetches: pa.Table, outcomes: Sequence[str]) -> Keys:
-    """Return the sorted keys of the rows with one of these outcomes."""
+    """Return the sorted keys of the rows that have one of these outcomes."""
     chosen = fetches.filter(pc.is_in(fetches["outcome"], value_set=pa.array(outcomes)))
     return np.unique(_keys(chosen))
 
 
 def redirects(fetches: Iterable[pa.Table], due: pa.Table, limit: int) -> dict[str, str]:
-    """Return the redirects, by the address asked for, that led to what is `due` over `limit` of them at most.
+    """Return the redirects, by requested URL, that led to `due` URLs over at most `limit` redirects.
 
-    `fetches` have the columns url, outcome and location [FETCHES] of the rounds that are done.
+    `fetches` have the columns url, outcome and location [FETCHES] of the finished rounds.
     """
     tables = [table.filter(pc.equal(table["outcome"], "redirect")) for table in fetches]
     if not tables:
@@ -85,7 +88,7 @@ def _keys(table: pa.Table) -> Keys:
 
 
 def _among(keys: Keys, those: Keys) -> NDArray[np.bool_]:
-    """Say for each key whether it is one of `those`, which are sorted."""
+    """Return for each key whether it is one of `those`, which are sorted."""
     if not len(those):
         return np.zeros(len(keys), bool)
     at = np.minimum(np.searchsorted(those, keys), len(those) - 1)
@@ -93,7 +96,7 @@ def _among(keys: Keys, those: Keys) -> NDArray[np.bool_]:
 
 
 def _unique(table: pa.Table) -> pa.Table:
-    """Keep the first row of each key; equal keys lie together."""
+    """Keep the first row of each key; rows with equal keys are adjacent."""
     keys = _keys(table)
     first = np.ones(len(keys), bool)
     first[1:] = keys[1:] != keys[:-1]
@@ -101,7 +104,7 @@ def _unique(table: pa.Table) -> pa.Table:
 
 
 def _with_tries(table: pa.Table, retried: pa.Table) -> pa.Table:
-    """Note in a frontier how often its addresses have been asked for."""
+    """Return a frontier with the current number of tries of its URLs."""
     order = np.lexsort((np.array(retried["tries"]), _keys(retried)))
     keys, counts = _keys(retried)[order], np.array(retried["tries"], dtype=np.uint8)[order]
     tries = np.asarray(table["tries"], dtype=np.uint8).copy()
@@ -112,7 +115,7 @@ def _with_tries(table: pa.Table, retried: pa.Table) -> pa.Table:
 
 
 def _as_frontier(found: pa.Table) -> pa.Table:
-    """Return outlinks the columns of a frontier: not due, not tried, nothing noted."""
+    """Return outlinks with the columns of a frontier: not due, not tried, no stored data."""
     schema = FRONTIER.schema()
     columns = []
     for field in schema:
@@ -128,15 +131,16 @@ def _as_frontier(found: pa.Table) -> pa.Table:
 
 
 def as_outlinks(frontier: pa.Table) -> pa.Table:
-    """Return addresses of a frontier the columns of outlinks."""
+    """Return frontier rows with the columns of outlinks."""
     return frontier.select([field.name for field in OUTLINKS.schema()]).cast(OUTLINKS.schema())
 
 
 def given_up(fetches: Iterable[pa.Table], share: int) -> set[str]:
-    """Return the origins that gave no answer in a round although enough of their URLs were asked for.
+    """Return the origins that never responded in a round although enough of their URLs were requested.
 
-    Enough: some were given up, or more than an origin's `share` of a round was put off, as all that is due is
-    once the first were given up. `fetches` have the columns origin, outcome, cause and status [FETCHES].
+    Enough means that some URLs were given up, or that more than an origin's `share` of a round was postponed:
+    after the first are given up, all due URLs are postponed. `fetches` have the columns origin, outcome,
+    cause and status [FETCHES].
     """
     whole = pa.concat_tables(fetches)
     unasked = whole.filter(
@@ -156,11 +160,12 @@ def mark_due(
     left: int,
     silent: Collection[str] = frozenset(),
 ) -> pa.Table:
-    """Return the frontier by origin, best first, with what is due in the next round marked.
+    """Return the frontier by origin, best first, with the URLs marked that are due in the next round.
 
-    `pages` counts what each origin returned already; `left` is how many pages the crawl may still fetch.
-    Where not all origins can have their share, each gets its best page before any gets its second. All URLs
-    of `silent` origins are due at once: if an origin stays silent, the same few requests give them all up.
+    `pages` is the number of pages that each origin returned so far; `left` is the number of pages that the
+    crawl may still fetch. If that is not enough for all origins, each gets its best page before any gets its
+    second. All URLs of `silent` origins are due at once: if an origin does not respond again, the same few
+    requests give them all up.
     """
     origins = pc.dictionary_encode(frontier["origin"]).combine_chunks()
     codes = np.asarray(origins.indices, dtype=np.int64)
@@ -168,7 +173,7 @@ def mark_due(
     caps = np.array([limits.host_pages - pages.get(name, 0) for name in names], dtype=np.int64)
     shares = [limits.host_pages if name in silent else limits.host_round_pages for name in names]
     caps = np.clip(caps, 0, np.array(shares, dtype=np.int64))
-    # Origins by name, so that the order does not hang on how the rows came.
+    # Origins by name, so that the order does not depend on the order of the rows.
     place = np.empty(len(names), np.int64)
     place[np.argsort(np.array(names, dtype=object), kind="stable")] = np.arange(len(names))
     keys, depth = _keys(frontier), np.asarray(frontier["depth"])
@@ -188,20 +193,20 @@ def mark_due(
 
 
 def by_bucket(frontier: pa.Table, buckets: int) -> list[pa.Table]:
-    """Split a frontier into buckets of origins; those of one site are in the same bucket."""
+    """Split a frontier into buckets of origins; all origins of a site are in the same bucket."""
     origins = pc.dictionary_encode(frontier["origin"]).combine_chunks()
-    of_host = np.array([bucket_of(name, buckets) for name in origins.dictionary.to_pylist()], dtype=np.int64)
-    mine = of_host[np.asarray(origins.indices)] if len(of_host) else np.zeros(0, np.int64)
-    return [frontier.filter(mine == number) for number in range(buckets)]
+    bucket = np.array([bucket_of(name, buckets) for name in origins.dictionary.to_pylist()], dtype=np.int64)
+    of_row = bucket[np.asarray(origins.indices)] if len(bucket) else np.zeros(0, np.int64)
+    return [frontier.filter(of_row == number) for number in range(buckets)]
 
 
 def bucket_of(origin: str, buckets: int) -> int:
-    """Return the bucket of an origin."""
+    """Return the bucket of an origin, by its site."""
     return xxhash.xxh3_64_intdigest(site_of(origin).encode()) % buckets
 
 
 def latest(tables: Iterable[pa.Table]) -> pa.Table:
-    """Return the last row of each origin [ORIGINS] of tables in the order of their rounds."""
+    """Return the last row of each origin [ORIGINS]; the tables are in the order of their rounds."""
     whole = pa.concat_tables([ORIGINS.schema().empty_table(), *tables])
     origins = pc.dictionary_encode(whole["origin"]).combine_chunks()
     last = np.zeros(len(origins.dictionary), np.int64)

@@ -1,4 +1,4 @@
-"""How early a URL is fetched: by signs of its language, its depth and its query."""
+"""The priority of a URL: by signs of its language, its depth and its query."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from corpus.crawl.addresses.traps import DEEPEST
 from corpus.language import web_tag
 from corpus.web.url import origin_of
 
-# Country domains that are not called as the language is.
+# Country domains whose name differs from the language's code.
 _NATIONAL = """
     kk=kz ky=kg tk=tm tt=ru en=uk sv=se da=dk cs=cz el=gr uk=ua ja=jp ko=kr zh=cn fa=ir he=il hi=in et=ee
     sl=si sq=al ka=ge hy=am be=by
 """
 _COUNTRY = dict(pair.split("=") for pair in _NATIONAL.split())
-# ş ğ ı Ş Ğ İ, which only Turkish and its neighbours write.
+# ş ğ ı Ş Ğ İ, which only Turkish and a few related languages use.
 _LETTERS = {"tr": re.compile(r"%C5%9[EF]|%C4%9[EF]|%C4%B[01]")}
 _MARK = re.compile(
     r"//([a-z]{2})\.[^/.]+\.|//[^/]+/([a-z]{2})(?:[-_][A-Za-z]{2})?(?=[/?]|$)"
     r"|[?&](?:lang|language|hl|locale|lng|dil)=([a-z]{2})(?![a-z])"
 )
-# Two letters that mean a language when they are not the one looked for: tv, go or id may mean anything.
+# Codes that mean another language; other two-letter marks, such as tv, go or id, may mean anything.
 _OTHERS = "en de fr es ru ar fa nl pl pt zh ja ko uk az ku el bg ro hu cs sv fi da he tr"
 _KNOWN = frozenset(_OTHERS.split())
 
 
 def priority(url: str, hint: str, language: str) -> float:
-    """Return how early a normalised address should be fetched, higher first, from about -6 to 4.
+    """Return the priority of a URL in normal form, higher is earlier, from about -6 to 4.
 
     Pages that seem to be in `language` (ISO 639-3; "" for none) come first: by `hint`, the language tag that
-    a link gives of its target; by a mark in the address (/tr/, tr.example.org, ?lang=tr); by the country's
-    domain; by letters that only this language has. Then what is near the root and has no query.
+    a link gives for its target; by a mark in the URL (/tr/, tr.example.org, ?lang=tr); by the country's
+    domain; by letters that only this language uses. Then come URLs near the root and without a query.
     """
     path, _, query = url.partition("?")
     score = -0.1 * min(path.count("/") - 3, DEEPEST) - (0.5 if query else 0.0)
@@ -38,7 +38,7 @@ def priority(url: str, hint: str, language: str) -> float:
         return score
     tag = web_tag(language)
     stated = hint.partition("-")[0].partition("_")[0].lower()
-    if stated and stated != "x":  # x-default names no language
+    if stated and stated != "x":  # x-default does not name a language
         score += 2.0 if stated in (tag, language) else -2.0
     if mark := _MARK.search(url):
         found = mark[1] or mark[2] or mark[3]

@@ -1,4 +1,4 @@
-"""Which addresses belong to a crawl."""
+"""Which URLs belong to a crawl."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from corpus.crawl.addresses.traps import trap
 from corpus.crawl.config import Scope
 from corpus.web.url import origin_of, site_of
 
-# What a name says is no page costs a request and its pause only to be dropped.
-_NO_PAGE = re.compile(
+# Files that are not pages by their names; a request for one would cost a pause, and its body is dropped.
+_NOT_A_PAGE = re.compile(
     r"\.(?:jpe?g|png|gif|webp|avif|svg|ico|bmp|tiff?|psd|mp[34g]|m4[av]|avi|mov|mkv|flv|wm[av]|wav|og[gv]|webm|aac"
     r"|flac|swf|zip|rar|7z|t?gz|bz2|xz|tar|iso|dmg|exe|msi|apk|deb|rpm|jar|bin|torrent|css|m?js|map|woff2?|ttf"
     r"|otf|eot|pdf|docx?|xlsx?|pptx?|od[stp]|rtf|epub|mobi|djvu|dwg)\Z",
@@ -19,7 +19,7 @@ _NO_PAGE = re.compile(
 
 
 class Boundary:
-    """The boundary of a crawl, drawn around its normalised seeds; can be pickled."""
+    """The boundary of a crawl, defined by its normalized seeds; can be pickled."""
 
     def __init__(self, seeds: Sequence[str], settings: Scope) -> None:
         self._within = settings.within
@@ -31,10 +31,11 @@ class Boundary:
         self._deny = [re.compile(pattern) for pattern in settings.deny]
 
     def refusal(self, url: str, depth: int) -> str | None:
-        """Return why a normalised address, so many links from a seed, is outside; None where it is inside.
+        """Return why a normalized URL, `depth` links from a seed, is outside the boundary; None if it is
+        inside.
 
-        scope.depth, scope.host, scope.domain, scope.tld, scope.deny and scope.allow say which setting it was,
-        scope.media that the name is that of no page, trap.* what `urls.trap` saw.
+        scope.depth, scope.host, scope.domain, scope.tld, scope.deny and scope.allow name the setting,
+        scope.media means that the file name is not that of a page, trap.* is the result of `traps.trap`.
         """
         if depth > self._depth:
             return "scope.depth"
@@ -44,7 +45,7 @@ class Boundary:
             return "scope.deny"
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "scope.allow"
-        if _NO_PAGE.search(url.partition("?")[0]):
+        if _NOT_A_PAGE.search(url.partition("?")[0]):
             return "scope.media"
         return trap(url)
 
@@ -59,5 +60,5 @@ class Boundary:
 
 
 def _name(url: str) -> str:
-    """Return host and port without the scheme and without "www.": most sites lead from one to the other."""
+    """Return host and port without the scheme and "www.": most sites redirect from one to the other."""
     return origin_of(url).partition("://")[2].removeprefix("www.")

@@ -1,4 +1,4 @@
-"""URLs that look like one of endlessly many: calendars, sessions, paths that repeat themselves."""
+"""URLs that look like members of an endless series: calendars, sessions, paths that repeat themselves."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import re
 from corpus.web.url import LONGEST
 
 DEEPEST = 20
-"""Segments of the deepest path that is followed, as Heritrix's TooManyPathSegmentsDecideRule has it."""
+"""The most path segments of a URL that is followed, as in Heritrix's TooManyPathSegmentsDecideRule."""
 
 PARAMETERS = 8
-"""Query parameters of the busiest address that is followed."""
+"""The most query parameters of a URL that is followed."""
 
-_REPEATS = 3  # a run of segments this often in a row; Heritrix's PathologicalPathDecideRule: more than twice
-_ANYWHERE = 4  # one segment this often anywhere: /css/js/css/img/css/js/css
-
-_SESSION = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_REPEATS = 3  # consecutive repeats of a run of segments; Heritrix's PathologicalPathDecideRule: more than two
+_ANYWHERE = 4  # repeats of one segment anywhere: /css/js/css/img/css/js/css
 
 _SESSION = re.compile(
     r"[?&;](?:[a-z_]*sess(?:ion)?(?:_?id)?|aspsessionid[a-z]*|phpsessid|cfid|cftoken|oscsid|zenid|x?sid|s)"
     r"=(?=[^&]*\d)[0-9a-z_-]{16,}|/\((?:[asf]\([0-9a-z]+\))+\)/",
     re.IGNORECASE,
 )
-# A calendar has a page for every day that ever was or will be: its own segment, then a date.
+# A calendar has a page for every past and future day: its own segment, then a date.
 _CALENDAR = re.compile(
     r"/(?:[a-z]+[-_])?(?:calendar|takvimi?|kalender|ajanda)(?:\.\w+)?(?=[/?])"
     r".*?(?:\d{4}[-/.]?\d\d?|[?&](?:year|month|week|day|date|yil|ay|hafta|gun|tarih)=)",
@@ -32,7 +29,7 @@ _CALENDAR = re.compile(
 
 
 def trap(url: str) -> str | None:
-    """Return why a normalised address looks like one of endlessly many; None where it does not.
+    """Return why a normalized URL looks like a member of an endless series; None if it does not.
 
     The reasons: trap.long, trap.deep, trap.repeating, trap.parameters, trap.session, trap.calendar.
     """

@@ -1,1 +1,1 @@
-"""One request over the network, with every limit in time, size and address."""
+"""One request over the network, with limits on time, size and IP address."""

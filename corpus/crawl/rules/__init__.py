@@ -1,1 +1,1 @@
-"""What a site allows and asks for, and how gently it is asked."""
+"""What a site allows, and the pauses between requests to it."""

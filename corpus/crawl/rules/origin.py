@@ -1,4 +1,4 @@
-"""What a crawl remembers of an origin from request to request and from round to round."""
+"""The state of an origin that a crawl keeps between requests and between rounds."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from corpus.crawl.rules.robots import Robots, decide
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-_SITEMAPS = 50  # of an origin, those that an index names included
+_SITEMAPS = 50  # of an origin, including those in a sitemap index
 _NO_TDM = "[]"
 
 
 @dataclass(slots=True)
 class Origin:
-    """An origin: its rules as it published them, its pace, what it gave.
+    """An origin: its published rules, its pause, and the number of its pages so far.
 
-    `robots` is None where no robots.txt of the last hours is known; `tdm` likewise. Of its `sitemaps` the
-    first `sitemaps_read` are done with, and gave `sitemap_urls` addresses.
+    `robots` is None if no valid robots.txt is known; the same for `tdm`. The first `sitemaps_read` of its
+    `sitemaps` are done and yielded `sitemap_urls` URLs.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Origin:
 
     @classmethod
     def from_row(cls, row: OriginRow, settings: Politeness, now: datetime) -> Origin:
-        """Return the origin of a row; rules that are older than the settings allow are forgotten."""
+        """Return the origin of a row, without rules that are older than the settings allow."""
         origin = cls(
             name=row.origin,
             delay_s=row.delay_s,
@@ -74,29 +74,30 @@ class Origin:
         )
 
     def learn(self, status: int, body: bytes, fetched: datetime) -> None:
-        """Take note of a robots.txt: its HTTP status (0: it could not be reached) and its body."""
+        """Store a robots.txt: its HTTP status (0: no response) and its body."""
         self.robots = decide(status or None, body, f"{self.name}/")
         self.robots_status, self.robots_body, self.robots_fetched = status, body, fetched
 
     def learn_tdm(self, body: str) -> None:
-        """Take note of a tdmrep.json; "" where there is none."""
+        """Store a tdmrep.json; "" if there is none."""
         self.tdm, self.tdm_body = Tdm.parse(body.encode()), body or _NO_TDM
 
     def expire(self, settings: Politeness, now: datetime) -> None:
-        """Forget rules that are older than the settings allow."""
+        """Remove rules that are older than the settings allow."""
         if now - self.robots_fetched >= timedelta(hours=settings.robots_hours):
             self.robots, self.robots_status, self.robots_body, self.robots_fetched = None, 0, b"", LONG_AGO
             self.tdm, self.tdm_body = None, ""
 
     def reserved(self, url: str) -> bool:
-        """Return whether tdmrep.json reserves an address of this origin."""
+        """Return whether tdmrep.json reserves a URL of this origin."""
         return self.tdm is not None and bool(self.tdm.reserved(url[len(self.name) :] or "/"))
 
     def find_sitemaps(self, named: Iterable[str]) -> None:
         """Add sitemaps that are not known yet.
 
-        Those of other servers are left out: this origin's rules and pauses say nothing of them. The other
-        scheme is taken for this one, since files name http long after a site went to https.
+        Sitemaps on other hosts are skipped, because this origin's rules and pauses do not apply to them. A
+        URL with the other scheme is read under this origin's, since files keep http URLs long after a site
+        moved to https.
         """
         known = set(self.sitemaps)
         for url in named:
@@ -110,5 +111,5 @@ class Origin:
 
     @property
     def has_sitemaps(self) -> bool:
-        """Return whether sitemaps are left to be read."""
+        """Return whether there are sitemaps to read."""
         return self.sitemaps_read < len(self.sitemaps)

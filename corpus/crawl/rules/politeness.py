@@ -1,4 +1,4 @@
-"""How long to leave a host alone: after an answer, after a failure, and as it asks itself."""
+"""The pause before the next request to a host: after a response, after a failure, and by Crawl-delay."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from corpus.crawl.config import Politeness
 
 
 def pause(settings: Politeness, seconds: float, crawl_delay: float) -> float:
-    """Return the pause in seconds after an answer that took `seconds`: as Heritrix, a multiple of its time.
+    """Return the pause after a response that took `seconds`: a multiple of its duration, as in Heritrix.
 
-    A `Crawl-delay` of robots.txt lengthens it, up to the configured limit; it never shortens it.
+    A `Crawl-delay` in robots.txt lengthens the pause, up to the configured limit; it never shortens it.
     """
     usual = max(settings.delay_s, min(settings.factor * seconds, settings.max_delay_s))
     return max(usual, min(crawl_delay, settings.max_crawl_delay_s))
 
 
 def backoff(settings: Politeness, failures: int, retry_after: float | None, chance: random.Random) -> float:
-    """Return the pause after so many failures in a row: doubled, jittered, at least Retry-After."""
+    """Return the pause after `failures` consecutive failures: doubled, jittered, at least Retry-After."""
     doubled: float = settings.backoff_s * 2 ** min(failures - 1, 30)
     jittered = min(doubled, settings.max_backoff_s) * chance.uniform(0.5, 1.0)
     return max(jittered, min(retry_after or 0.0, settings.max_backoff_s))
 
 
 class Pace:
-    """The pace of one server by its name: who holds `turn` may ask it, and not before `ready`.
+    """The pace of one host: only the holder of `turn` may send a request, and not before `ready`.
 
-    `asked` is the longest Crawl-delay of its origins, `delay_s` the pause that is kept at present.
+    `asked` is the longest Crawl-delay of its origins, `delay_s` the current pause.
     """
 
     def __init__(self, ready: datetime) -> None:
@@ -38,7 +38,7 @@ class Pace:
         self.delay_s = 0.0
 
     def rest(self, settings: Politeness, seconds: float, at_least: float = 0.0) -> None:
-        """Leave the server alone after a request that took so long."""
+        """Start a pause after a request that took `seconds`."""
         self.delay_s = pause(settings, seconds, self.asked)
         now = datetime.now(UTC)
         self.ready = max(self.ready, now + timedelta(seconds=max(self.delay_s, at_least)))

@@ -1,1 +1,1 @@
-"""What a crawl writes: its plan, journal, archive and tables, and what they say of its progress."""
+"""What a crawl stores: plan, journal, archive and tables, and the progress that can be read from them."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from corpus.crawl import page
 from corpus.crawl.config import Crawl
-from corpus.crawl.rows import Address
+from corpus.crawl.rows import FrontierRow
 
 URL = "https://a.example/x"
-ROW = Address.of(URL)
+ROW = FrontierRow.of(URL)
 SETTINGS = Crawl()
 
 

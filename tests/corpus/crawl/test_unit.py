@@ -24,7 +24,7 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.response import Truncated
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import Address
+from corpus.crawl.rows import FrontierRow
 from corpus.crawl.rules.origin import Origin
 from corpus.crawl.state import collect, journal
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
@@ -215,7 +215,7 @@ def test_after_a_stop_each_server_that_was_asked_is_left_alone_for_its_pause(tmp
     unit = unit_with(tmp_path, [])
     later = datetime.now(UTC) + timedelta(hours=1)
     unit.remember(Origin("http://www0.test", not_before=later))
-    row = replace(Address.of("http://far.test/robots.txt"), origin="http://www1.test")
+    row = replace(FrontierRow.of("http://far.test/robots.txt"), origin="http://www1.test")
     unit.note(row, Verdict("asked", "robots"), None, Found([], {}))
     now = datetime.now(UTC)
     politeness = unit.settings.politeness.model_copy(update={"delay_s": 5.0})
@@ -245,7 +245,7 @@ def test_the_rules_of_a_host_are_journaled_once_and_come_back(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("length", "noted"), [(1_000, 1_000), (1_001, 0)])
 def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, noted: int) -> None:
-    row = Address.of("http://a.test/")
+    row = FrontierRow.of("http://a.test/")
     fetch = _fetch(row, Verdict("kept"), answer(row.url, etag="e" * length), None)
     assert len(fetch.etag) == noted
 
@@ -255,7 +255,7 @@ def test_a_field_that_is_too_long_to_be_sent_back_is_not_noted(length: int, note
     [("", "e"), ("length", "e"), ("disconnect", ""), ("time", ""), ("unspecified", "")],
 )
 def test_no_server_can_call_unchanged_what_was_not_whole(truncated: Truncated, noted: str) -> None:
-    row = Address.of("http://a.test/")
+    row = FrontierRow.of("http://a.test/")
     cut = replace(answer(row.url, b"<p>x", etag="e", last_modified="e"), truncated=truncated)
     fetch = _fetch(row, Verdict("kept"), cut, None)
     assert (fetch.etag, fetch.modified) == (noted, noted)
@@ -263,7 +263,7 @@ def test_no_server_can_call_unchanged_what_was_not_whole(truncated: Truncated, n
 
 def test_an_unchanged_page_keeps_its_tag_where_the_server_does_not_repeat_it() -> None:
     known = {"etag": '"1"', "modified": "then", "digest": "sha1:X"}
-    row = Address.of("http://a.test/", **known)
+    row = FrontierRow.of("http://a.test/", **known)
     fetch = _fetch(row, Verdict("unchanged"), answer(row.url, status=304), None)
     assert {name: getattr(fetch, name) for name in known} == known
     fetch = _fetch(row, Verdict("kept"), answer(row.url, b"<p>new"), None)

@@ -18,7 +18,7 @@ from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
-from corpus.crawl.rows import Address, OriginRow
+from corpus.crawl.rows import FrontierRow, OriginRow
 from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.visit import Found, Visit
@@ -46,7 +46,7 @@ class Bench:
         self.paces: dict[str, Pace] = {}
         self.asked: list[str] = []
         self.times: list[tuple[str, float, float]] = []
-        self.noted: list[tuple[Address, Verdict, Found]] = []
+        self.noted: list[tuple[FrontierRow, Verdict, Found]] = []
         self.remembered: dict[str, OriginRow] = {}
 
     def pace(self, url: str) -> Pace:
@@ -65,7 +65,7 @@ class Bench:
         self.times.append((url, begun, asyncio.get_running_loop().time()))
         return reply if reply is not None else answer(url, status=404)
 
-    def note(self, row: Address, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
+    def note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
         self.noted.append((row, verdict, found))
 
     def remember(self, origin: Origin) -> None:
@@ -84,7 +84,7 @@ class Bench:
             else Origin(name)
             for name in names
         }
-        rows = sorted(map(Address.of, urls), key=lambda row: row.origin)
+        rows = sorted(map(FrontierRow.of, urls), key=lambda row: row.origin)
         asyncio.run(Visit(origins, rows, self).run())
         return self
 
