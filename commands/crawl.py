@@ -33,7 +33,7 @@ app = typer.Typer()
 def crawl(
     seeds: Annotated[
         Path | None,
-        typer.Argument(metavar="SEEDS", parser=local, help="A file with one address or host per line."),
+        typer.Argument(metavar="SEEDS", parser=local, help="A file with one URL or host per line."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", parser=place, help="The crawl's folder.")
@@ -69,8 +69,8 @@ def crawl(
     """Fetch web pages politely into WARC files; after a stop the same command resumes.
 
     It obeys robots.txt and the opt-outs of sites, pauses between requests to a host, and identifies its
-    operator: it refuses to start without --contact (or agent.contact in CONFIG). `derlem build` reads what
-    it wrote.
+    operator: it refuses to start without --contact (or agent.contact in CONFIG). `derlem build` reads the
+    fetched pages.
     """
     from corpus import places
 
@@ -120,7 +120,7 @@ def _lines(seeds: Path | None) -> list[str]:
         return seeds.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         fail(
-            f"{seeds}: cannot be read: {error}; expected a text file with one address or host per line",
+            f"{seeds}: cannot be read: {error}; expected a text file with one URL or host per line",
             status=2,
         )
 
@@ -133,13 +133,13 @@ def _show(found: Status, as_json: bool) -> None:
     from rich.table import Table
 
     out = console(stderr=False)
-    state = "between rounds" if found.is_finished else "running, or stopped within it"
+    state = "between rounds" if found.is_finished else "active or stopped"
     out.print(f"round {found.round}, {state}", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(min_width=28)
     table.add_column(justify="right")
     rows = {
-        "origins asked": found.origins,
+        "origins visited": found.origins,
         "requests sent": found.requests,
         "bytes of bodies": found.bytes,
         "pages kept": found.outcomes["kept"],
@@ -148,7 +148,7 @@ def _show(found: Status, as_json: bool) -> None:
         rows |= {"due in this round": found.due, "waiting for later": found.waiting}
     for name, number in rows.items():
         table.add_row(name, f"{number:,}")
-    table.add_row("addresses a second", f"{found.rate:.1f}")
+    table.add_row("URLs per second", f"{found.rate:.1f}")
     for cause, number in found.causes.most_common():
         table.add_row(f"  {cause}", f"{number:,}", style="dim")
     out.print(table)

@@ -32,7 +32,7 @@ def verify(folder: Folder) -> None:
             found = find_faults(stage)
             faults += len(found)
             if found:
-                advice[catalogue.mending(dataset.load(stage).stage)] = None
+                advice[catalogue.advice(dataset.load(stage).stage)] = None
             for fault in found:
                 say(f"{stage}: {fault}", style="red")
             if not found:

@@ -33,12 +33,12 @@ from pipelines.progress import Beat
 
 NAME = "crawl"
 VERSION = 2
-_WORTH = 1_000  # addresses that are worth a worker process, which takes seconds to start
+_URLS_PER_WORKER = 1_000  # fewer are not worth a worker process, which takes seconds to start
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a run of the crawl ended, and the rounds, pages and waiting addresses at that time."""
+    """Why a run of the crawl ended; finished rounds, fetched pages and waiting URLs at that time."""
 
     why: str
     rounds: int
@@ -54,19 +54,19 @@ def run(
     teller: Teller,
     earlier: str = "",
 ) -> Ended:
-    """Start a crawl in `folder`, or resume the one there, until a limit is reached or nothing is left.
+    """Crawl into `folder`, or resume the crawl there, until a limit is reached or nothing is left.
 
-    `seeds` that are new to the crawl join it. `earlier` is the folder of another crawl, whose pages are asked
-    for again and stored where they have changed. Raises ConfigError without a contact or without an address.
+    New `seeds` join an existing crawl. `earlier` is the folder of another crawl, whose pages are requested
+    again and stored if they have changed. Raises ConfigError without a contact or without seeds.
     """
     if not settings.agent.contact:
         raise ConfigError(
-            "agent.contact is empty: a crawl identifies its operator; name a page or a mail address where "
-            "the owners of sites reach you, such as --contact https://example.org/crawler"
+            "agent.contact is empty: every crawl identifies its operator; give a page or a mail address "
+            "where site owners reach you, such as --contact https://example.org/crawler"
         )
     check_client()
     with alone(folder):
-        start = _start(folder, _addresses(seeds), earlier)
+        start = _start(folder, _normalized(seeds), earlier)
         boundary = Boundary(start.seeds, settings.scope)
         number = 0
         while True:
@@ -82,16 +82,16 @@ def run(
             planned = _stage(folder, number, plan, settings, boundary)
             if lost := layout.gap(folder, number):
                 _check_same(planned, lost)
-                said = f"{lost}: what its unit fetched is asked for again"
+                said = f"{lost}: the URLs of its unit are requested again"
                 teller.say(said, style="yellow")
             manifest = stage.run(planned, runner, teller)
             if not _has_moved(manifest):
-                why = "all remaining origins ask for a longer pause; run the command again later"
+                why = "all remaining origins ask for a longer pause; run the same command again later"
                 return Ended(why, number, *state[1:])
 
 
-def _addresses(seeds: Sequence[str]) -> list[str]:
-    """Normalise seeds, an origin or a URL a line; ConfigError names the first that is neither."""
+def _normalized(seeds: Sequence[str]) -> list[str]:
+    """Return normalized seeds, an origin or a URL per line; ConfigError names the first invalid line."""
     found = []
     for number, line in enumerate(seeds, start=1):
         text = line.partition(" #")[0].strip()
@@ -100,27 +100,27 @@ def _addresses(seeds: Sequence[str]) -> list[str]:
         url = normal_form(text if "://" in text else f"https://{text}")
         if url is None:
             raise ConfigError(
-                f"seed {number}: {text!r} is not an address; expected https://example.org/ or an origin"
+                f"seed {number}: {text!r} is not a URL; expected https://example.org/ or example.org"
             )
         found.append(url)
     return list(dict.fromkeys(found))
 
 
 def _start(folder: str, seeds: list[str], earlier: str) -> Start:
-    """Read the state that the crawl started from, or write it; add new seeds after those of `earlier`."""
+    """Read the start of a crawl, or create it; new seeds are added, after those of an earlier crawl."""
     start = layout.start(folder)
     if start is None:
         if not seeds and not earlier:
             raise ConfigError(
-                f"no seeds, and no crawl in {folder}: name a file with an address or an origin a line"
+                f"no seeds, and no crawl in {folder}: name a file with one URL or host per line"
             )
         before = layout.start(earlier) if earlier else None
         if earlier and before is None:
-            raise ConfigError(f"{earlier} holds no crawl whose pages could be asked for again")
+            raise ConfigError(f"{earlier} does not hold a crawl whose pages could be fetched again")
         began = datetime.now(UTC).isoformat(timespec="seconds")
         start = Start(seeds=before.seeds if before is not None else (), earlier=earlier, began=began)
     if earlier and earlier != start.earlier:
-        raise ConfigError(f"{folder} holds a crawl already: one that follows {earlier} needs a new folder")
+        raise ConfigError(f"{folder} has a crawl already: one that follows {earlier} needs a new folder")
     start = start.model_copy(update={"seeds": tuple(dict.fromkeys((*start.seeds, *seeds)))})
     files.write_json(folder, layout.START, start.model_dump(), sweeps=True)
     return start
@@ -130,7 +130,7 @@ def _start(folder: str, seeds: list[str], earlier: str) -> Start:
 
 
 def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: options.Runner) -> Plan:
-    """Read or make the plan of a round; one in which nothing is due is not kept: limits may be raised."""
+    """Read or make the plan of a round. One without due URLs is not stored, because limits may be raised."""
     made = layout.plan(folder, number)
     if made is not None:
         return made
@@ -151,21 +151,21 @@ def _plan(folder: str, number: int, settings: Crawl, start: Start, runner: optio
     if not counts.due:
         return counts
     home, name = files.join(folder, layout.FRONTIER), layout.plan_name(number)
-    buckets = settings.limits.buckets or max(1, min(runner.workers, counts.due // _WORTH))
-    dealt = zip(frontier.by_bucket(table, buckets), frontier.by_bucket(origins, buckets), strict=True)
-    made_of = (_bucket(home, f"{name.removesuffix('.json')}-b{n:04}", *one) for n, one in enumerate(dealt))
-    plan = counts.model_copy(update={"buckets": tuple(made_of)})
+    buckets = settings.limits.buckets or max(1, min(runner.workers, counts.due // _URLS_PER_WORKER))
+    parts = zip(frontier.by_bucket(table, buckets), frontier.by_bucket(origins, buckets), strict=True)
+    stored = (_bucket(home, f"{name.removesuffix('.json')}-b{n:04}", *one) for n, one in enumerate(parts))
+    plan = counts.model_copy(update={"buckets": tuple(stored)})
     files.write_json(home, name, plan.model_dump(), sweeps=True)
     return plan
 
 
-def _bucket(home: str, name: str, addresses: pa.Table, owners: pa.Table) -> Bucket:
+def _bucket(home: str, name: str, urls: pa.Table, origins: pa.Table) -> Bucket:
     """Write the URLs and the origins of a unit."""
     return Bucket(
         name=name,
-        due=pc.sum(addresses["due"]).as_py() or 0,
-        frontier=_write(home, f"{name}.arrow", FRONTIER, addresses),
-        origins=_write(home, f"{name}-origins.arrow", ORIGINS, owners),
+        due=pc.sum(urls["due"]).as_py() or 0,
+        frontier=_write(home, f"{name}.arrow", FRONTIER, urls),
+        origins=_write(home, f"{name}-origins.arrow", ORIGINS, origins),
     )
 
 
@@ -178,7 +178,7 @@ def _write(home: str, path: str, kind: Kind, table: pa.Table) -> dataset.Input:
 
 
 def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Table]:
-    """Return what is known before a round: URLs not yet fetched [FRONTIER], and origins [ORIGINS]."""
+    """Return the state before a round: URLs not yet fetched [FRONTIER], and origins [ORIGINS]."""
     if number == 1:
         earlier = _kept(start.earlier) if start.earlier else None
         return frontier.from_seeds(start.seeds, earlier), ORIGINS.schema().empty_table()
@@ -187,7 +187,7 @@ def _frontier(folder: str, number: int, start: Start) -> tuple[pa.Table, pa.Tabl
     before = layout.plan(folder, number - 1)
     if before is None:
         missing = files.join(home, layout.plan_name(number - 1))
-        raise DatasetError(f"{missing} is missing, which lists what is left to fetch: {layout.RESTORE}")
+        raise DatasetError(f"{missing} is gone, which lists the URLs left to fetch: {layout.RESTORE}")
     waiting = [dataset.table(home, bucket.frontier.name) for bucket in before.buckets]
     origins = [dataset.table(home, bucket.origins.name) for bucket in before.buckets]
     done = [
@@ -210,15 +210,15 @@ def _tables(folder: str, number: int, kind: Kind, columns: list[str] | None = No
 
 
 def _kept(folder: str) -> pa.Table:
-    """Return the pages of a crawl that were kept, or found unchanged [FETCHES]."""
+    """Return the pages of a crawl that were kept or found unchanged [FETCHES]."""
     rounds = range(1, layout.rounds(folder) + 1)
     if lost := next(filter(None, (layout.gap(folder, number) for number in rounds)), ""):
         raise DatasetError(
-            f"{lost}: restore it, or run the crawl of {folder} again, which asks for what is lost"
+            f"{lost}: restore it, or run the crawl of {folder} again, which fetches what is lost"
         )
     tables = [table for number in rounds for table in _tables(folder, number, FETCHES)]
     if not tables:
-        raise ConfigError(f"{folder} holds no finished round of a crawl: nothing to ask for again")
+        raise ConfigError(f"{folder} does not hold a finished round of a crawl: nothing to fetch again")
     pages = pa.concat_tables(tables)
     return pages.filter(pc.is_in(pages["outcome"], value_set=pa.array(["kept", "unchanged"])))
 
@@ -227,13 +227,13 @@ def _kept(folder: str) -> pa.Table:
 
 
 def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boundary) -> stage.Stage:
-    """Plan the stage of a round.
+    """Return the stage of a round.
 
-    A unit is named by its addresses alone, not by the settings: a page is not fetched again because a delay
-    has changed. What has changed counts from the next request on.
+    A unit's fingerprint depends on its URLs alone, not on the settings: a page is not fetched again because a
+    delay has changed. Changed settings apply from the next request.
     """
     home = files.join(folder, layout.FRONTIER)
-    watch = cache(partial(Watch, folder))  # built only if it is used: it reads all rounds
+    watch = cache(partial(Watch, folder))  # made on first use: it reads all rounds
     redirects = partial(_redirects, folder, number, settings.limits.redirects)
     units = [
         stage.plan_unit(
@@ -267,17 +267,17 @@ def _stage(folder: str, number: int, plan: Plan, settings: Crawl, boundary: Boun
     )
 
 
-def _redirects(folder: str, number: int, limit: int, addresses: pa.Table) -> dict[str, str]:
-    """Return the redirects of the rounds before `number` that led to what is due of a bucket's addresses."""
+def _redirects(folder: str, number: int, limit: int, urls: pa.Table) -> dict[str, str]:
+    """Return the redirects of the rounds before `number` that led to the due URLs of a bucket."""
     columns = ["url", "outcome", "location"]
     done = (table for one in range(1, number) for table in _tables(folder, one, FETCHES, columns))
-    return frontier.redirects(done, addresses.filter(addresses["due"]), limit)
+    return frontier.redirects(done, urls.filter(urls["due"]), limit)
 
 
 def _check_same(planned: stage.Stage, lost: str) -> None:
-    """Raise DatasetError where a round that lost a file consists of other units than a new plan has.
+    """Raise DatasetError if a round that lost a file consists of other units than would be planned now.
 
-    All of its files would be replaced, also the undamaged ones.
+    Otherwise all of its files would be replaced, also the intact ones.
     """
     written = [unit.fingerprint for unit in dataset.load(planned.folder).units]
     if written != [unit.fingerprint for unit in planned.units]:
@@ -285,14 +285,14 @@ def _check_same(planned: stage.Stage, lost: str) -> None:
 
 
 def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
-    """Fetch what is due in a bucket of origins, or what remains of it after a kill."""
+    """Fetch the due URLs of a bucket of origins, or the rest of them after a kill."""
     with _home(folder, unit.fingerprint) as home, journal.held(home):
         archives = collect.closed(home)
         if archives is None:
             working = Unit(unit.task, home, f"{unit.name}-{unit.fingerprint}")
             try:
                 asyncio.run(working.crawl(beat))
-            except ExceptionGroup as group:  # of parallel visits; the first to fail ended the others
+            except ExceptionGroup as group:  # of concurrent visits; the first to fail ended the others
                 raise group.exceptions[0] from group
             archives = working.close()
         made, counts = collect.gather(home, folder, unit.name, unit.fingerprint)
@@ -302,7 +302,7 @@ def crawl_bucket(unit: stage.Planned, folder: str, beat: Beat) -> stage.Outcome:
 
 @contextmanager
 def _home(folder: str, fingerprint: str) -> Iterator[Path]:
-    """Yield a unit's working folder; it survives a kill if the stage's folder is local."""
+    """Yield a unit's working folder, which survives a kill if the stage's folder is on this machine."""
     if files.is_local(folder):
         yield Path(files.filesystem(layout.home(folder, fingerprint))[1])
         return
@@ -311,7 +311,7 @@ def _home(folder: str, fingerprint: str) -> Iterator[Path]:
 
 
 def _has_moved(manifest: dataset.Manifest) -> bool:
-    """Return whether a round settled or asked for anything."""
+    """Return whether a round settled or requested any URL."""
     counts = manifest.counts()
     return bool(counts.seen or counts.skipped or counts.noted.get("further requests"))
 
@@ -321,4 +321,4 @@ def _why(plan: Plan, settings: Crawl) -> str:
         return "nothing is left to fetch"
     if plan.pages >= settings.limits.pages:
         return f"limits.pages = {settings.limits.pages:,} is reached"
-    return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every origin that has more"
+    return f"limits.host_pages = {settings.limits.host_pages:,} is reached on every origin with waiting URLs"

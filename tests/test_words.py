@@ -26,6 +26,7 @@ CLEAN = [
     "CONTRIBUTING.md",
     "commands",
     "corpus/*.py",
+    "corpus/crawl",
     "corpus/dedup",
     "corpus/filters",
     "corpus/inspect",

@@ -1,4 +1,4 @@
-"""A unit of a crawl: one bucket of origins in one round, journaled so that a killed one goes on."""
+"""A unit of a crawl: one bucket of origins in one round, with a journal to resume from after a kill."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from corpus.web.url import host_of, origin_of
 Beat = Callable[[int, int, float], None]
 
 _ARCHIVED = ("kept", "redirect", "unchanged")
-_FOUND = 4_000_000
-_RING = 20  # redirects that a ring has at most; those of limits.redirects are fewer
+_FOUND = 4_000_000  # keys of links that are remembered
+_LONGEST_LOOP = 20  # redirects that are followed to detect a loop
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a unit is to do: files with what is due and what is known of its origins, and how to go about it.
+    """The work of a unit: files with its due URLs and the state of their origins, settings and boundary.
 
-    `redirects` are those of earlier rounds that led to what is due, by the address that was asked for.
+    `redirects` are those of earlier rounds that led to its due URLs, by requested URL.
     """
 
     folder: str
@@ -51,11 +51,11 @@ class Task:
 
 @dataclass(slots=True)
 class Progress:
-    """What a unit has done, of which nothing is to be done again; the journal of a stopped one tells it.
+    """Work already done, rebuilt from the journal when a unit is resumed.
 
-    Addresses by key: `settled`, how often `tried`, `found` as links; `origins` as they were noted
-    last, `since` the pages that each gave after that; `redirects` by address; `end` is the segment and length
-    of the archive by then.
+    URLs by key: `settled`, the number of times `tried`, `found` as links. `origins` as last stored, and
+    `since` the pages that each has returned after that; `redirects` by URL; `end` is the segment and length
+    of the archive.
     """
 
     settled: set[int] = field(default_factory=set)
@@ -69,7 +69,7 @@ class Progress:
 
     @classmethod
     def read(cls, home: Path) -> Progress:
-        """Read the journal in a unit's working folder; without one, nothing was done."""
+        """Read the journal in a unit's working folder; empty without a journal."""
         progress = cls()
         for event in events.read(home):
             if isinstance(event, Noted):
@@ -90,17 +90,18 @@ class Progress:
         elif fetch.outcome == "redirect":
             self.redirects[fetch.url] = fetch.location
         for link in event.links:
-            self.meets(link.key)
+            self.is_new(link.key)
         is_page = fetch.outcome != "asked" and fetch.status in (200, 304)
         self.since[fetch.origin] = self.since.get(fetch.origin, 0) + is_page
-        self.since.setdefault(origin_of(fetch.url), 0)  # where the robots.txt of another origin led to
+        self.since.setdefault(origin_of(fetch.url), 0)  # a robots.txt may redirect to another origin
         if event.end is not None:
             self.end = event.end
 
-    def meets(self, key: int) -> bool:
-        """Take note of a link; say whether it is new.
+    def is_new(self, key: int) -> bool:
+        """Record a link; return whether it is new.
 
-        Of too many all are forgotten: what is found again is one row more, which the next frontier drops.
+        If there are too many, all are forgotten: a link that is found again only adds a row, which the next
+        frontier drops.
         """
         if key in self.found:
             return False
@@ -111,10 +112,10 @@ class Progress:
 
 
 class Unit:
-    """A unit at work: the tools of its visits."""
+    """An active unit: the tools of its visits."""
 
     def __init__(self, task: Task, home: Path, name: str) -> None:
-        """Open, or open again, the unit in its working folder `home`; `name` begins its WARC files' names."""
+        """Open the unit in its working folder `home`, or resume it; `name` starts its WARC files' names."""
         self.settings = task.settings
         self.boundary = task.boundary
         self.deadline = datetime.now(UTC) + timedelta(minutes=task.settings.limits.round_minutes)
@@ -123,11 +124,11 @@ class Unit:
         self._due = frontier.filter(frontier["due"])
         self._known = dataset.table(task.folder, task.origins)
         self._places = {origin: row for row, origin in enumerate(self._known["origin"].to_pylist())}
-        self._told: dict[str, tuple[datetime, int]] = {}
+        self._stored_rules: dict[str, tuple[datetime, int]] = {}
         self._progress = Progress.read(home)
         try:
             self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
-        except ArchiveError as error:  # a power failure: the journal came to the disk, not all it speaks of
+        except ArchiveError as error:  # a power failure: the journal names records that are not on the disk
             journal.cut(home, self._progress.end[0], error.whole)
             self._progress = Progress.read(home)
             self._archive = Archive.reopen(home, name, task.settings, *self._progress.end)
@@ -136,23 +137,23 @@ class Unit:
         self._paces = self._all_paces()
 
     async def crawl(self, beat: Beat) -> None:
-        """Visit every server of which something is due, many at once."""
+        """Visit every host that has due URLs, many concurrently."""
         self._beat = beat
         for name, pages in self._progress.since.items():
-            if pages:  # which a stopped visit did not come to note; there may be nothing left to visit
-                origin = self._host(name)
+            if pages:  # a stopped visit did not store them; there may be nothing left to visit
+                origin = self._origin(name)
                 origin.not_before = self.pace(name).ready
                 self.remember(origin)
         hosts = self._hosts()
         names = sorted(hosts)
-        self.chance.shuffle(names)  # a round that is too short for all ends before others each time
+        self.chance.shuffle(names)  # if rounds are too short for all hosts, each round omits others
         waiting = iter(names)
 
         async def visit_one_after_another() -> None:
             for host in waiting:
                 places = hosts[host]
                 rows = self._rows(places)
-                origins = {name: self._host(name) for name in sorted({row.origin for row in rows})}
+                origins = {name: self._origin(name) for name in sorted({row.origin for row in rows})}
                 if rows:
                     await Visit(origins, rows, self).run()
 
@@ -161,7 +162,7 @@ class Unit:
                 group.create_task(visit_one_after_another())
 
     def _hosts(self) -> dict[str, list[range]]:
-        """Return the rows of what is due by host; those of an origin are consecutive."""
+        """Return the positions of due rows by host; those of an origin are consecutive."""
         origins = pc.run_end_encode(self._due["origin"].combine_chunks())
         found: dict[str, list[range]] = defaultdict(list)
         start = 0
@@ -171,7 +172,7 @@ class Unit:
         return found
 
     def _rows(self, places: list[range]) -> list[FrontierRow]:
-        """Return the rows [FRONTIER] of a server that are not settled yet, best first by origin."""
+        """Return the rows [FRONTIER] of a host that are not settled yet, best first by origin."""
         rows = (FrontierRow(**row) for at in places for row in self._due.slice(at.start, len(at)).to_pylist())
         tried = self._progress.tried
         return [
@@ -180,8 +181,8 @@ class Unit:
             if row.key not in self._progress.settled
         ]
 
-    def _host(self, name: str) -> Origin:
-        """Return what is known of an origin: from the journal, else from the rounds before."""
+    def _origin(self, name: str) -> Origin:
+        """Return the state of an origin: from the journal, else from earlier rounds."""
         now, settings = datetime.now(UTC), self.settings.politeness
         row = self._progress.origins.get(name)
         if row is None and name in self._places:
@@ -191,7 +192,7 @@ class Unit:
         return origin
 
     def _all_paces(self) -> dict[str, Pace]:
-        """Return the paces of hosts by name, which hold for all origins of each, also those not due now."""
+        """Return the pace of each host, by its name, including hosts without due URLs."""
         ready: dict[str, datetime] = {}
 
         def wait(origin: str, moment: datetime) -> None:
@@ -202,15 +203,15 @@ class Unit:
         ):
             wait(origin, moment)
         usual, now = self.settings.politeness.delay_s, datetime.now(UTC)
-        for origin in self._progress.since:  # the last request may have been just before the unit was stopped
+        for origin in self._progress.since:  # the last request may have been just before the unit stopped
             noted = self._progress.origins.get(origin)
             if noted is not None:
                 wait(origin, noted.not_before)
             wait(origin, now + timedelta(seconds=max(usual, noted.delay_s if noted is not None else 0.0)))
-        return {server: Pace(moment) for server, moment in ready.items()}
+        return {host: Pace(moment) for host, moment in ready.items()}
 
     def pace(self, url: str) -> Pace:
-        """Return the pace of an address's server, which all visits share."""
+        """Return the pace of a URL's host, which all visits share."""
         return self._paces.setdefault(host_of(origin_of(url)), Pace(LONG_AGO))
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
@@ -218,8 +219,8 @@ class Unit:
         return await self._fetcher.get(url, headers, wanted=wanted)
 
     def leads_back(self, url: str, target: str) -> bool:
-        """Return whether the redirects that are known lead from `target` to `url`."""
-        for _ in range(_RING):
+        """Return whether the known redirects lead from `target` to `url`."""
+        for _ in range(_LONGEST_LOOP):
             if target == url:
                 return True
             if target not in self._redirects:
@@ -228,8 +229,8 @@ class Unit:
         return False
 
     def note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
-        """Archive an answer, then journal it: what the journal holds is whole in the archive."""
-        fresh = [link for link in found.rows if self._progress.meets(link.key)]
+        """Archive an answer, then journal it: whatever the journal names is complete in the archive."""
+        fresh = [link for link in found.rows if self._progress.is_new(link.key)]
         place = None
         if verdict.outcome in _ARCHIVED and isinstance(result, Answer):
             place = self._archive.add(result, _facts(row, verdict), _earlier(row))
@@ -245,10 +246,10 @@ class Unit:
             self._beat(settled, self._progress.kept, settled / len(self._due))
 
     def remember(self, origin: Origin) -> None:
-        """Journal what is known of an origin; its rules, which may be long, once."""
+        """Journal the state of an origin; its rules, which may be long, only if they have changed."""
         rules = origin.robots_fetched, hash(origin.tdm_body)
-        self._write(Noted(origin.as_row(), has_rules=self._told.get(origin.name) != rules))
-        self._told[origin.name] = rules
+        self._write(Noted(origin.as_row(), has_rules=self._stored_rules.get(origin.name) != rules))
+        self._stored_rules[origin.name] = rules
 
     def _write(self, event: events.Event) -> None:
         self._journal.write(events.as_json(event))
@@ -262,7 +263,7 @@ class Unit:
 
 
 def _fetch(row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, place: Place | None) -> Fetch:
-    """Return the outcome of a URL as it is stored."""
+    """Return the row for the outcome of a URL."""
     fetch = Fetch(
         row.key,
         row.url,
@@ -293,15 +294,15 @@ def _fetch(row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, 
 
 
 def _condition(answer: Answer, name: str, earlier: str) -> str:
-    """Return a header field by which a later crawl asks whether a page has changed; "" where it must not."""
+    """Return a header field by which a later crawl asks whether a page has changed; "" for none."""
     value = answer.headers.get(name, earlier if answer.status == 304 else "")
-    # by it a server could call unchanged what was not whole; what our own limit cut stays so
+    # A truncated page must be fetched again; one that our own limit cut would only be cut again.
     is_whole = answer.truncated in ("", "length")
     return value if len(value) <= LONGEST_FIELD and is_whole else ""
 
 
 def _facts(row: FrontierRow, verdict: Verdict) -> dict[str, object]:
-    """Return the fields of an answer's metadata record, by Heritrix's names where it has them."""
+    """Return the fields of an answer's metadata record, with Heritrix's names where it has them."""
     facts = {"via": row.referrer, "hopsFromSeed": row.depth, "outlinks": len(verdict.links)}
     return {**facts, **({"optouts": ", ".join(verdict.optouts)} if verdict.optouts else {})}
 

@@ -1,4 +1,4 @@
-"""A visit to a server in one round: its rules first, then what is due, one request at a time with pauses."""
+"""A visit to a host in one round: its rules first, then its due URLs, one request at a time with pauses."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from corpus.web.url import key, normal_form, origin_of
 
 _HOPS = 5  # RFC 9309, section 2.3.1.2
 _TDM_LIMIT = 1 << 20
-_BUSY = frozenset((429, 503))  # a server that says so has had enough for the time being
+_BUSY = frozenset((429, 503))  # the server asks for fewer requests
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The links of an answer: rows [OUTLINKS], and how many each rule left out."""
+    """The links of an answer: rows [OUTLINKS], and how many each rule refused."""
 
     rows: list[Outlink]
     refused: dict[str, int]
 
 
 class RoundOverError(Signal):
-    """The server may not be asked before the round ends."""
+    """The host may not be sent another request before the round ends."""
 
 
 class Tools(Protocol):
@@ -54,53 +54,51 @@ class Tools(Protocol):
     chance: random.Random
 
     def pace(self, url: str) -> Pace:
-        """Give the pace of an address's server, which all visits share."""
+        """Return the pace of a URL's host, which all visits share."""
 
     async def get(self, url: str, headers: dict[str, str], wanted: Wanted | None) -> Answer | Failure:
         """Send one request."""
 
     def note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None, found: Found) -> None:
-        """Journal what became of an address, and archive the answer where it is to be kept."""
+        """Journal the outcome of a URL, and archive the answer if it is to be kept."""
 
     def remember(self, origin: Origin) -> None:
-        """Journal what is known of an origin."""
+        """Journal the state of an origin."""
 
     def leads_back(self, url: str, target: str) -> bool:
-        """Return whether the redirects that are known lead from `target` to `url`."""
+        """Return whether the known redirects lead from `target` to `url`."""
 
 
 class Visit:
-    """One server by its name: origins that differ in scheme or port share its pauses, but fail apart."""
+    """A visit to one host: its origins (schemes and ports) share its pauses, but fail separately."""
 
     def __init__(self, origins: dict[str, Origin], rows: Iterable[FrontierRow], tools: Tools) -> None:
-        """Take origins by origin and the rows [FRONTIER] that are due, best first by origin."""
-        self._hosts = origins
+        """Take the state of origins by name, and the due rows [FRONTIER], best first by origin."""
+        self._origins = origins
         self._queues: dict[str, deque[FrontierRow]] = {name: deque() for name in origins}
         for row in rows:
             self._queues[row.origin].append(row)
         self._tools = tools
         self._settings = tools.settings
         self._pace = tools.pace(next(iter(origins)))
-        self._silent: Counter[str] = Counter()  # requests without an answer, in a row, by origin
-        self._busy: Counter[str] = Counter()  # answers that ask for fewer requests, likewise
-        self._unreachable: set[str] = set()  # origins whose robots.txt was asked for often enough
+        self._unanswered: Counter[str] = Counter()  # consecutive requests without a response, by origin
+        self._busy: Counter[str] = Counter()  # consecutive responses that ask for fewer requests, by origin
+        self._unreachable: set[str] = set()  # origins whose robots.txt could not be fetched after all tries
         self._sitemap_tries: Counter[str] = Counter()
         self._tried: set[int] = set()
 
     async def run(self) -> None:
-        """Fetch what is due until it is done, the round ends, or the server answers no more."""
+        """Fetch the due URLs until they are settled, the round ends, or the host stops responding."""
         self._learn_pace()
-        at_work = deque(self._hosts.values())
-        with suppress(RoundOverError):  # then what is left stays in the frontier
-            while at_work:  # in turn, so that no origin waits for all of another
-                origin = at_work.popleft()
+        active = deque(self._origins.values())
+        with suppress(RoundOverError):  # then the remaining URLs stay in the frontier
+            while active:  # in turn, so that no origin waits for the end of another
+                origin = active.popleft()
                 if await self._step(origin):
-                    at_work.append(origin)
-        for origin in self._hosts.values():
+                    active.append(origin)
+        for origin in self._origins.values():
             is_unreachable = origin.name in self._unreachable
-            if is_unreachable or self._is_down(
-                origin
-            ):  # a try of each; another round may find the server well
+            if is_unreachable or self._is_down(origin):  # one try of each URL; a later round may succeed
                 cause = "robots.unreachable" if is_unreachable else "origin.down"
                 for row in self._queues[origin.name]:
                     if row.key not in self._tried:
@@ -109,27 +107,27 @@ class Visit:
             self._tools.remember(origin)
 
     async def _step(self, origin: Origin) -> bool:
-        """Fetch one page of an origin, and one of its sitemaps; say whether there is more to do."""
+        """Fetch one page of an origin, and one of its sitemaps; return whether there is more to do."""
         queue = self._queues[origin.name]
         await self._prepare(origin)
         if origin.robots is None or origin.tdm is None:
             return False
-        # the last page waits for the sitemaps: with nothing due, the origin would have no next round for them
+        # the last page waits for the sitemaps: without due URLs the origin would have no next round for them
         if len(queue) > 1 or (queue and not origin.has_sitemaps):
             await self._page(origin, queue)
-        if origin.has_sitemaps and not self._is_left(origin):
+        if origin.has_sitemaps and not self._is_skipped(origin):
             await self._sitemap(origin)
-        return bool(queue or origin.has_sitemaps) and not self._is_left(origin)
+        return bool(queue or origin.has_sitemaps) and not self._is_skipped(origin)
 
     def _is_down(self, origin: Origin) -> bool:
-        """Return whether an origin has not answered for as long as a page would be asked for."""
-        return self._silent[origin.name] > self._settings.politeness.retries
+        """Return whether an origin has not responded to the number of tries that a page gets."""
+        return self._unanswered[origin.name] > self._settings.politeness.retries
 
-    def _is_left(self, origin: Origin) -> bool:
-        """Return whether an origin is to be left alone for this round: its rules are not to be had, or it is
-        down, or busy all the time.
+    def _is_skipped(self, origin: Origin) -> bool:
+        """Return whether an origin is skipped for the rest of the round: no rules, down, or still busy.
 
-        An origin that answers is never down: what is not asked for because it is busy counts no try.
+        An origin that responds is never down: URLs that are not requested because it is busy do not count a
+        try.
         """
         is_busy = self._busy[origin.name] > self._settings.politeness.retries
         return is_busy or self._is_down(origin) or origin.name in self._unreachable
@@ -137,7 +135,7 @@ class Visit:
     async def _ask(
         self, origin: Origin, url: str, headers: dict[str, str] | None = None, wanted: Wanted | None = None
     ) -> Answer | Failure:
-        """Send one request when the server may be asked again; RoundOverError if that is after the round."""
+        """Send one request as soon as the pause is over; raise RoundOverError if that is after the round."""
         settings, pace = self._settings.politeness, self._tools.pace(url)
         async with pace.turn:
             now = datetime.now(UTC)
@@ -147,7 +145,7 @@ class Visit:
                 await asyncio.sleep((pace.ready - now).total_seconds())
             result = await self._tools.get(url, headers or {}, wanted)
             if isinstance(result, Answer) and result.status not in page.PASSING:
-                self._silent[origin.name] = self._busy[origin.name] = 0
+                self._unanswered[origin.name] = self._busy[origin.name] = 0
                 pace.rest(settings, result.seconds)
             elif isinstance(result, Answer) or result.passing:
                 field = result.headers.get("retry-after", "") if isinstance(result, Answer) else ""
@@ -155,26 +153,26 @@ class Visit:
                 failures = self._count_failure(origin, result)
                 wait = politeness.backoff(settings, failures, told, self._tools.chance)
                 pace.rest(settings, result.seconds, wait)
-            elif result.kind != "network.refused":  # of which no server knows
+            elif result.kind != "network.refused":  # no request was sent
                 pace.rest(settings, result.seconds)
         origin.delay_s = self._pace.delay_s
         return result
 
     def _count_failure(self, origin: Origin, result: Answer | Failure) -> int:
-        """Count a request that may succeed later; return how many in a row the pause after it is for."""
+        """Count a request that may succeed later; return the number of consecutive failures."""
         if isinstance(result, Failure) and not result.answered:
-            self._silent[origin.name] += 1
-            return self._silent[origin.name] + self._busy[origin.name]
-        self._silent[origin.name] = 0
+            self._unanswered[origin.name] += 1
+            return self._unanswered[origin.name] + self._busy[origin.name]
+        self._unanswered[origin.name] = 0
         if isinstance(result, Answer) and result.status in _BUSY:
             self._busy[origin.name] += 1
             return self._busy[origin.name]
-        return 1  # a fault of what was asked for, not of the server
+        return 1  # an error of this URL, not of the server
 
     # ------------------------------------------------------------ rules
 
     async def _prepare(self, origin: Origin) -> None:
-        """Learn an origin's robots.txt and TDM reservation, as far as they are not known or are too old."""
+        """Fetch an origin's robots.txt and TDM reservation, if they are unknown or too old."""
         origin.expire(self._settings.politeness, datetime.now(UTC))
         if origin.robots is None:
             await self._robots(origin)
@@ -183,11 +181,13 @@ class Visit:
 
     def _learn_pace(self) -> None:
         agent = self._settings.agent.name
-        asked = [origin.robots.crawl_delay(agent) or 0.0 for origin in self._hosts.values() if origin.robots]
+        asked = [
+            origin.robots.crawl_delay(agent) or 0.0 for origin in self._origins.values() if origin.robots
+        ]
         self._pace.asked = max(asked, default=0.0)
 
     async def _robots(self, origin: Origin) -> None:
-        """Fetch robots.txt by RFC 9309, section 2.3; it stays unknown where the server does not answer."""
+        """Fetch robots.txt by RFC 9309, section 2.3; it stays unknown if the server does not respond."""
         cut = ""
         for _ in range(self._settings.politeness.retries + 1):
             result = await self._redirected(origin, f"{origin.name}/robots.txt", "robots")
@@ -195,10 +195,10 @@ class Visit:
                 if not result.passing:
                     self._drop_origin(origin, result)
                     return
-            elif _breaks_off(result) and result.digest != cut:
-                cut = result.digest  # rules may be missing; what comes the same again is all there is
+            elif _ended_early(result) and result.digest != cut:
+                cut = result.digest  # rules may be missing; if the next try is equal, it is the whole file
             elif result.status not in page.PASSING:
-                # more redirects than allowed mean that there is none
+                # too many redirects mean that there is no robots.txt
                 status = 404 if result.status in page.REDIRECTS else result.status
                 body = result.content[:LIMIT] if 200 <= status < 300 else b""
                 origin.learn(status, body, datetime.now(UTC))
@@ -212,7 +212,7 @@ class Visit:
         self._unreachable.add(origin.name)
 
     async def _redirected(self, origin: Origin, url: str, kind: str) -> Answer | Failure:
-        """Ask for what is no page, wherever it leads, and note each request."""
+        """Request a file that is not a page, follow its redirects, and note each request."""
         result = await self._asked(origin, url, kind)
         for _ in range(_HOPS):
             if isinstance(result, Failure) or result.status not in page.REDIRECTS:
@@ -225,17 +225,17 @@ class Visit:
 
     async def _asked(self, origin: Origin, url: str, kind: str) -> Answer | Failure:
         result = await self._ask(origin, url)
-        self._note(_asked_once(origin, url), Verdict("asked", kind), result)
+        self._note(_extra_row(origin, url), Verdict("asked", kind), result)
         return result
 
     def _drop_origin(self, origin: Origin, failure: Failure) -> None:
-        """Settle all that is due of an origin that cannot be spoken to."""
+        """Settle all due URLs of an origin that cannot be connected to."""
         queue = self._queues[origin.name]
         while queue:
             self._note(queue.popleft(), Verdict("failed", failure.kind, failure.detail), None)
 
     async def _tdm(self, origin: Origin) -> None:
-        """Fetch tdmrep.json; it stays unknown where the server is silent, so that no wish is missed."""
+        """Fetch tdmrep.json; it stays unknown if the server does not respond: it may have a reservation."""
         url, body, cut = f"{origin.name}/.well-known/tdmrep.json", b"", ""
         for _ in range(self._settings.politeness.retries + 1):
             if self._refusal(origin, url) is not None:
@@ -246,18 +246,18 @@ class Visit:
                     break
                 if self._is_down(origin):
                     return
-            elif _breaks_off(result) and result.digest != cut:
+            elif _ended_early(result) and result.digest != cut:
                 cut = result.digest
             elif result.status not in page.PASSING:
                 body = result.content[:_TDM_LIMIT] if result.status == 200 else b""
                 break
-        else:  # it answers, but never with this file
+        else:  # the server responds, but never with this file
             self._busy[origin.name] = 0
         origin.learn_tdm(body.decode("utf-8", "replace"))
         self._tools.remember(origin)
 
     async def _sitemap(self, origin: Origin) -> None:
-        """Read the next sitemap of an origin; note the addresses that it names."""
+        """Read the next sitemap of an origin; note the URLs in it."""
         url = origin.sitemaps[origin.sitemaps_read]
         left = self._settings.limits.sitemap_urls - origin.sitemap_urls
         if left > 0 and self._refusal(origin, url) is None:
@@ -272,18 +272,18 @@ class Visit:
                 target = normal_form(result.headers.get("location", ""), result.url)
                 origin.find_sitemaps([target] if target is not None else [])
             self._sitemap_tries[url] += 1
-            row = replace(_asked_once(origin, url), tries=self._sitemap_tries[url])
+            row = replace(_extra_row(origin, url), tries=self._sitemap_tries[url])
             self._note(row, Verdict("asked", "sitemap", links=tuple(links)), result)
             may_pass = result.passing if isinstance(result, Failure) else result.status in page.PASSING
             if may_pass and self._sitemap_tries[url] <= self._settings.politeness.retries:
-                return  # it stays the next to be read, as a page would be asked for again
+                return  # it stays the next to be read, as a page would be requested again
         origin.sitemaps_read += 1
         self._tools.remember(origin)
 
     # ------------------------------------------------------------ pages
 
     async def _page(self, origin: Origin, queue: deque[FrontierRow]) -> None:
-        """Settle the address that is due first; RoundOverError leaves it there."""
+        """Settle the first due URL; RoundOverError leaves it in the queue."""
         row = queue[0]
         refusal = self._refusal(origin, row.url)
         if refusal is not None:
@@ -307,14 +307,14 @@ class Visit:
         try:
             verdict = page.judge(answer, row, self._settings, origin.reserved(row.url))
             if verdict.outcome == "redirect" and self._tools.leads_back(row.url, verdict.location):
-                ring = verdict.location[:200]
-                return replace(verdict, outcome="failed", cause="redirect.loop", detail=ring, links=())
+                target = verdict.location[:200]
+                return replace(verdict, outcome="failed", cause="redirect.loop", detail=target, links=())
             return verdict
-        except Exception as error:  # one page must not end the crawl of all others; what happened is noted
+        except Exception as error:  # one page must not end the crawl of all others; the error is stored
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
     def _refusal(self, origin: Origin, url: str) -> str | None:
-        """Return the rule by which a site keeps an address to itself."""
+        """Return the rule by which a site disallows a URL, or None."""
         if origin.robots is None or not origin.robots.allows(url, self._settings.agent.name):
             return "robots.disallow"
         if "tdm" in self._settings.politeness.honour and origin.reserved(url):
@@ -322,18 +322,18 @@ class Visit:
         return None
 
     def _again(self, row: FrontierRow, cause: str, detail: str, result: Answer | Failure | None) -> None:
-        """Put an address that may succeed later last in the queue, or give it up after so many tries."""
+        """Put a URL that may succeed later at the end of the queue, or give it up after its last try."""
         self._tried.add(row.key)
         last = row.tries > self._settings.politeness.retries
         self._note(row, Verdict("failed" if last else "retry", cause, detail), result)
-        if not last and not self._is_left(self._hosts[row.origin]):
+        if not last and not self._is_skipped(self._origins[row.origin]):
             self._queues[row.origin].append(row)
 
     def _note(self, row: FrontierRow, verdict: Verdict, result: Answer | Failure | None) -> None:
         self._tools.note(row, verdict, result, self._outlinks(row, verdict.links))
 
     def _outlinks(self, row: FrontierRow, links: Iterable[Link]) -> Found:
-        """Sort links into those that belong to the crawl and those that a rule leaves out."""
+        """Split links into those that belong to the crawl and those that a rule refuses."""
         rows: list[Outlink] = []
         refused: Counter[str] = Counter()
         settings = self._settings
@@ -342,7 +342,7 @@ class Visit:
                 refused["optout.nofollow"] += 1
                 continue
             if link.via == "redirect" and row.hops >= settings.limits.redirects:
-                refused["redirect.many"] += 1  # a page that leads on by itself, as Refresh does, counts too
+                refused["redirect.many"] += 1  # a Refresh of a page counts as a redirect, too
                 continue
             depth = row.depth + (link.via in ("link", "sitemap"))
             refusal = self._tools.boundary.refusal(link.url, depth)
@@ -364,11 +364,11 @@ class Visit:
         return Found(rows, dict(refused))
 
 
-def _asked_once(origin: Origin, url: str) -> FrontierRow:
-    """Return a row for a URL that the frontier does not hold, and that is asked for."""
+def _extra_row(origin: Origin, url: str) -> FrontierRow:
+    """Return a row for a requested URL that is not in the frontier."""
     return FrontierRow(key(url), url, origin.name, tries=1)
 
 
-def _breaks_off(answer: Answer) -> bool:
-    """Return whether a file that should be whole ended before its end, so that another try may bring more."""
+def _ended_early(answer: Answer) -> bool:
+    """Return whether a file ended too early, so that another try may return more of it."""
     return answer.status == 200 and answer.truncated not in ("", "length")

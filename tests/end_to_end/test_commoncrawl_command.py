@@ -184,7 +184,7 @@ def test_what_was_fetched_is_checked_and_what_to_do_is_true(server: cc_server.Se
     victim.write_bytes(content[:-1] + b"x")
     status, said = said_by(["verify", str(tmp_path / "crawl")])
     assert status == 1
-    assert "cannot be made anew from anything here" in said
+    assert "cannot be rebuilt from other files" in said
     assert "remove them and run the `derlem commoncrawl` command" in said
     victim.unlink()
     assert said_by(line)[0] == 0

@@ -122,7 +122,7 @@ def test_without_a_contact_there_is_no_crawl(tmp_path: Path) -> None:
         assert served.log == []
 
 
-def test_a_seed_that_is_no_address_is_named(tmp_path: Path) -> None:
+def test_a_seed_that_is_not_a_url_is_named(tmp_path: Path) -> None:
     with Web({}) as served, pytest.raises(ConfigError, match=r"seed 2: 'ftp://a\.test/'"):
         run(tmp_path, settings(served), "http://a.test/", "ftp://a.test/")
 
@@ -157,8 +157,8 @@ def test_new_seeds_join_a_crawl(tmp_path: Path) -> None:
         ("http://a.test/x#y", "http://a.test/x"),
     ],
 )
-def test_a_seed_is_an_address_or_a_host(line: str, url: str) -> None:
-    assert crawl._addresses(["# seeds", "", line, line]) == [url]
+def test_a_seed_is_a_url_or_a_host(line: str, url: str) -> None:
+    assert crawl._normalized(["# seeds", "", line, line]) == [url]
 
 
 def test_a_damaged_crawl_json_is_named_and_can_be_removed(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_file_that_a_finished_round_has_lost_is_fetched_again_and_nothing_else
         console = Terminal(Console(file=said))
         assert crawl.run(str(tmp_path), loaded, [], Runner(), console).why == "nothing is left to fetch"
     assert f"{archive} has {len(content) - 1:,} bytes" in said.getvalue()
-    assert "what its unit fetched is asked for again" in said.getvalue()
+    assert "the URLs of its unit are requested again" in said.getvalue()
     assert served.paths() == ["/1"]
     assert {url: row["digest"] for url, row in pages(tmp_path).items()} == {
         url: row["digest"] for url, row in before.items()
@@ -522,7 +522,7 @@ def test_links_beyond_the_scope_the_depth_and_into_traps_are_left_out_and_counte
     assert "/4" not in served.paths()
     rounds = range(1, layout.finished_rounds(str(tmp_path)) + 1)
     manifests = [dataset.load(layout.round_folder(str(tmp_path), n)) for n in rounds]
-    left_out = sum((Counter(m.counts().noted["links left out"]) for m in manifests), Counter())
+    left_out = sum((Counter(m.counts().noted["links skipped"]) for m in manifests), Counter())
     assert left_out["scope.host"] >= 3
     assert left_out["trap.repeating"] >= 3
     assert left_out["scope.depth"] >= 1
@@ -661,7 +661,7 @@ def test_a_refresh_field_leads_on_whatever_the_body_is(tmp_path: Path) -> None:
     assert found == {**dict.fromkeys(("/", "/t", "/a", "/b", "/c"), "kept"), "/p": "dropped media"}
 
 
-def test_one_body_at_two_addresses_is_stored_for_each(tmp_path: Path) -> None:
+def test_one_body_at_two_urls_is_stored_for_each(tmp_path: Path) -> None:
     """Copies are left to dedupe, which says of each what stays in its place."""
     site: dict[str, Reply] = {"/robots.txt": OPEN, "/": html("/a", "/b"), "/a": html(), "/b": html()}
     with Web({"a.test": site}) as served:
@@ -782,7 +782,7 @@ def test_a_crawl_that_follows_another_finds_pages_that_are_new_since(tmp_path: P
 
 
 def test_a_crawl_can_only_follow_one_that_is_there(tmp_path: Path) -> None:
-    with Web({}) as served, pytest.raises(ConfigError, match="holds no crawl"):
+    with Web({}) as served, pytest.raises(ConfigError, match="does not hold a crawl"):
         run(tmp_path / "2", settings(served), earlier=tmp_path / "1")
 
 
@@ -811,5 +811,5 @@ def test_the_status_is_read_from_the_files_alone(tmp_path: Path) -> None:
     assert found.causes["dropped: robots.disallow"] == 2
     assert found.is_finished
     assert found.as_dict()["waiting"] is None
-    with pytest.raises(ConfigError, match="holds no crawl"):
+    with pytest.raises(ConfigError, match="does not hold a crawl"):
         status(str(tmp_path / "elsewhere"))

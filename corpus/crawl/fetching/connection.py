@@ -1,4 +1,4 @@
-"""The connections of a fetcher: who is at the other end, how many wait idle, how answers are read."""
+"""The connections of a fetcher: the peer, the number of idle connections, the parser of responses."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from corpus.crawl.fetching.response import ResponseParser
 from corpus.errors import ConfigError
 
 IDLE_CONNECTIONS = 256
-"""Connections that are kept while nothing is asked over them; beyond, those idle for longest are closed."""
+"""The most idle connections that are kept; beyond that the longest idle ones are closed."""
 
 PRIVATE = {
     "ClientSession": ("_retry_connection",),
     "TCPConnector": ("_factory", "_conns"),
     "ResponseHandler": ("_parser", "_tail", "set_response_params", "connection_lost", "force_close"),
 }
-"""What the crawler uses of aiohttp's classes that is no part of its documented interface."""
+"""The members of aiohttp's classes that the crawler uses but the documented interface does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection: its IP address; TLS protocol and cipher where there are."""
+    """The other end of a connection: its IP address; TLS protocol and cipher, if any."""
 
     address: str = ""
     tls: tuple[str, str] | None = None
@@ -36,13 +36,14 @@ class Peer:
 
 NOBODY = Peer()
 PEER: ContextVar[Peer] = ContextVar("peer", default=NOBODY)
-"""The other end of the connection that the current task has got last; to be reset before a request."""
+"""The peer of the current task's last connection; must be reset before a request."""
 
 
 class Connector(aiohttp.TCPConnector):
-    """Notes who is at the other end, keeps few idle connections, and reads answers by our own parser.
+    """A connector that records the peer, limits idle connections, and reads responses with `ResponseParser`.
 
-    Idle ones end by themselves in 15 s, but by then thousands of hosts may have been asked for one page.
+    aiohttp closes idle connections after 15 s, but in that time thousands of hosts may each have returned one
+    page.
     """
 
     def __init__(self, header_limit: int, **options: Any) -> None:
@@ -68,7 +69,7 @@ def _peer(transport: Any) -> Peer:
 
 
 class _Handler(ResponseHandler):
-    """Reads answers by `ResponseParser`, which bears what aiohttp's own refuses."""
+    """Reads responses with `ResponseParser`, which accepts what aiohttp's own parser refuses."""
 
     def __init__(self, loop: Any, header_limit: int) -> None:
         super().__init__(loop)
@@ -89,7 +90,7 @@ class _Handler(ResponseHandler):
 
 
 def check_client() -> None:
-    """Raise ConfigError where the aiohttp that is installed lacks something that the crawler relies on."""
+    """Raise ConfigError if the installed aiohttp lacks something that the crawler relies on."""
     missing = asyncio.run(_missing())
     if missing:
         raise ConfigError(
@@ -108,6 +109,6 @@ async def _missing() -> list[str]:
         for name in names
         if not hasattr(part, name)
     ]
-    if not missing:  # else closing may need what is missing
+    if not missing:  # closing may need what is missing
         await session.close()
     return missing

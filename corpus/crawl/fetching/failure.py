@@ -1,4 +1,4 @@
-"""How a request can fail, and which of these ways an error is."""
+"""The kinds of failure of a request, and the kind of an exception."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """How a request can fail.
 
-    url              it is no absolute http(s) URL of visible ASCII characters
-    dns              the host has no address; passing where the name server failed or was silent
+    url              not an absolute http(s) URL of visible ASCII characters
+    dns              the host has no IP address; temporary if the name server failed or did not answer
     network.refused  none of the host's addresses is in a network that may be reached
-    connect          nobody listens there, or no way leads there; passing
-    tls              no handshake: certificate not valid, trusted or of that name, or no common cipher
-    timeout          one of the three deadlines passed; passing
-    reset            the connection ended before the answer did; passing
-    protocol         what came is not HTTP/1
-    oversized        the header is longer, or has more fields, than is read
-    bomb             the body unpacks to more than the limit
-    encoding         the body is corrupt, or packed in a way that was not offered
+    connect          the connection was refused, or there is no route; temporary
+    tls              no handshake: certificate not valid, not trusted or for another name, or no common cipher
+    timeout          one of the three time limits was exceeded; temporary
+    reset            the connection ended before the response did; temporary
+    protocol         the response is not HTTP/1
+    oversized        the header exceeds the limit of bytes or fields
+    bomb             the body decompresses to more than the limit
+    encoding         the body is corrupt, or in an encoding that was not offered
 """
 
 
 class UrlError(Signal, ValueError):
-    """What was to be fetched is no URL that can be."""
+    """A URL that cannot be fetched."""
 
 
 def explain(error: Exception) -> tuple[Kind, str, bool]:
-    """Return what ended a request: kind, what was found, whether it may pass."""
+    """Return why a request failed: kind, what was found, and whether the failure may be temporary."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(inner, Unresolved):
         return "dns", _brief(inner), inner.passing
@@ -76,7 +76,7 @@ def _kind(inner: Exception, error: Exception) -> Kind:
 
 
 def has_status(error: Exception) -> bool:
-    """Return whether an answer had begun with a status before it failed."""
+    """Return whether a response had started with a status line before it failed."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return isinstance(error.message, Message)
     return isinstance(error, aiohttp.ClientResponseError) and error.status >= 100

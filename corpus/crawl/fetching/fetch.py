@@ -1,7 +1,7 @@
-"""One HTTP request with every limit: what comes back is an answer or a failure, never an exception.
+"""One HTTP request with all limits: the result is an answer or a failure, never an exception.
 
-Politeness, redirects and retries are the caller's. What a server sends is bounded in time (`connect_s`,
-`idle_s`, `total_s`) and in size: header, body as sent, body unpacked.
+Politeness, redirects and retries are the caller's. A response is limited in time (`connect_s`, `idle_s`,
+`total_s`) and in size: header, body as sent, decompressed body.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LANGUAGES = {"tur": "tr-TR,tr;q=0.9,en;q=0.5,*;q=0.3"}
 _VISIBLE = re.compile(r"[!-~]+")
 _PRINTABLE = re.compile(r"[ -~]*")
 _COMMON = frozenset(("", "identity", "gzip", "x-gzip", "deflate"))
-_SINGLE = frozenset(  # fields of which the first counts; the values of others are one list
+_SINGLE = frozenset(  # fields of which the first counts; the values of others are joined
     (
         "content-type",
         "content-length",
@@ -51,16 +51,17 @@ _SINGLE = frozenset(  # fields of which the first counts; the values of others a
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server sent.
+    """A server's response.
 
-    `body` is as sent but for the chunked framing and rare codings (`stays_packed`); `content` is it unpacked,
-    and empty where the status is no success and it could not be. `request` is what was sent, byte for byte.
-    `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"), or None. `digest` is that of
-    `body`, in the form of WARC-Payload-Digest.
+    `body` is as sent except for the chunked framing and rare encodings (`stays_packed`); `content` is the
+    decompressed body, empty if that failed for a status other than 2xx. `request` is the request byte for
+    byte. `tls` is protocol and cipher, such as ("tls/1.3", "TLS_AES_256_GCM_SHA384"), or None. `digest` is
+    that of `body`, in the form of WARC-Payload-Digest.
 
-    `truncated` is, as WARC-Truncated has it, "length" where the body was cut at the limit, "time" where the
-    server fell silent within it or took too long, "disconnect" where the connection ended before it did,
-    "unspecified" where it was not wanted, its chunks went wrong or its Content-Length was too small, else "".
+    `truncated` has the values of WARC-Truncated: "length" if the body was cut at the limit, "time" if the
+    server stopped sending or took too long, "disconnect" if the connection ended before the body did,
+    "unspecified" if the body was not wanted, its chunks were malformed or its Content-Length was too small,
+    else "".
     """
 
     url: str
@@ -81,25 +82,25 @@ class Answer:
 
     @property
     def media(self) -> str:
-        """Return the media type in lower case, without parameters; "" where the server names none."""
+        """The media type in lower case, without parameters; "" if the server declares none."""
         return self.headers.get("content-type", "").split(";")[0].split(",")[0].strip().lower()
 
     @property
     def charset(self) -> str | None:
-        """Return the charset that the server names."""
+        """The charset that the server declares."""
         return charset_of(self.headers.get("content-type", ""))
 
     def values(self, name: str) -> list[str]:
-        """Return the values of a field (name in lower case), one for each time that it was sent."""
+        """Return the values of a field (name in lower case), one for each time it was sent."""
         wanted = name.encode()
         return [_text(value) for key, value in self.raw_headers if key.lower() == wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no answer: a lasting kind, what was found, and whether a later try may help.
+    """Why there is no answer: a stable kind and what was found; `passing` is whether a later try may succeed.
 
-    `answered` says that the server had sent a status: it is there, whatever came of the answer.
+    `answered` is whether the server had sent a status: it is up, even if the response failed.
     """
 
     url: str
@@ -113,14 +114,14 @@ class Failure:
 
 
 Wanted = Callable[[int, Mapping[str, str]], bool]
-"""Says by status and header fields (lower-case names) whether a body is worth its bytes."""
+"""Returns, given status and header fields (lower-case names), whether a body should be downloaded."""
 
 
 class Fetcher:
-    """Sends requests, not too many at once, over at most one connection a host; an async context.
+    """Sends a limited number of concurrent requests, over at most one connection per host; an async context.
 
     No cookies, no credentials, no proxies, no redirects, and nothing is sent twice: aiohttp would repeat a
-    request whose kept connection ended without an answer, but the server may have seen it. Here that is a
+    request if a reused connection ended without a response, but the server may have seen it. Here that is a
     "reset", which the caller counts and may try again.
     """
 
@@ -143,7 +144,7 @@ class Fetcher:
             self._header_limit,
             resolver=self._guard,
             socket_factory=self._guard.open,
-            use_dns_cache=False,  # the guard has one
+            use_dns_cache=False,  # the guard has its own
             ssl=_trust(),
             limit=0,
             limit_per_host=1,
@@ -165,7 +166,7 @@ class Fetcher:
         await self._guard.close()
 
     async def _turn(self, target: URL) -> asyncio.Semaphore:
-        """Return what keeps requests to one address few: many hosts may be names of one machine."""
+        """Return the semaphore that limits requests to one IP address, to which many host names may lead."""
         async with self._requests:
             found = await self._guard.resolve(target.raw_host or "", target.port or 0)
         return self._turns[found[0]["host"]]
@@ -178,12 +179,12 @@ class Fetcher:
         body_limit: int | None = None,
         wanted: Wanted | None = None,
     ) -> Answer | Failure:
-        """Ask for a URL once.
+        """Request a URL once.
 
-        `headers` are for conditions (If-None-Match, If-Modified-Since); a value that is no printable ASCII
-        is left out, since it was a server's once. `body_limit` is in bytes as sent, instead of
-        `limits.body_mb`. Where `wanted` says no to an answer's status and fields, its body is not read. The
-        URL's credentials and fragment are neither sent nor kept.
+        `headers` are conditions (If-None-Match, If-Modified-Since); a value that is not printable ASCII is
+        dropped, because it was received from a server. `body_limit` is in bytes as sent and replaces
+        `limits.body_mb`. If `wanted` returns False for a response's status and fields, its body is not read.
+        The URL's credentials and fragment are neither sent nor stored.
         """
         started, clock = datetime.now(UTC), time.monotonic()
         fields = {name: value for name, value in (headers or {}).items() if _PRINTABLE.fullmatch(value)}
@@ -194,7 +195,7 @@ class Fetcher:
             url = str(target)
             self._guard.check(target.raw_host or "")
             turn = await self._turn(target)
-            async with turn, self._requests:  # who waits for a turn takes no other's place
+            async with turn, self._requests:  # waiting for a turn must not block requests to other addresses
                 started, clock = datetime.now(UTC), time.monotonic()
                 async with self._session.get(target, headers=fields, allow_redirects=False) as response:
                     answered = True
@@ -227,10 +228,10 @@ class Fetcher:
     async def _read(
         self, response: aiohttp.ClientResponse, limit: int, wanted: Wanted | None
     ) -> tuple[bytes, bytes, Truncated]:
-        """Return the body as sent, unpacked, and whether and why it is not whole.
+        """Return the body as stored, the decompressed body, and whether and why it is truncated.
 
-        Where it is not, aiohttp closes the connection. What came of a page counts; a page of which nothing
-        came is a failure, but the status of any other answer is answer enough.
+        aiohttp closes the connection of a truncated body. A truncated page is kept; a page without any bytes
+        is a failure, but for other statuses the status is sufficient.
         """
         if response.status == 101:
             raise HttpProcessingError(message="101 Switching Protocols, which was not asked for")
@@ -252,7 +253,7 @@ class Fetcher:
         body = b"".join(parts)[:limit]
         truncated = "length" if size > limit else truncated or getattr(response.content, "cut", "")
         if truncated and is_page and not body:
-            raise aiohttp.ClientPayloadError("the connection ended before the body began")
+            raise aiohttp.ClientPayloadError("the connection ended before the body started")
         longest = max(limit, self._body_limit)
         if truncated and truncated != "length" and _is_whole(response.status, fields, body, longest):
             truncated = ""
@@ -261,17 +262,16 @@ class Fetcher:
 
 
 def stays_packed(fields: Mapping[str, str]) -> bool:
-    """Return whether a body is kept packed as it was sent: in codings that every reader of WARC files knows.
+    """Return whether a body is stored compressed as sent: in encodings that all readers of WARC files know.
 
-    Brotli, which some servers send unasked, is not among them: warcio cannot unpack it beside the package
-    that most have.
+    Brotli, which some servers send unasked, is not among them: warcio reads it only with an optional package.
     """
     codings = fields.get("content-encoding", "").split(",")
     return all(coding.strip().lower() in _COMMON for coding in codings)
 
 
 def _target(url: str) -> URL:
-    """Check a URL and take its credentials and fragment away; the rest stays as it is written."""
+    """Check a URL and remove its credentials and fragment; the rest stays as written."""
     if not _VISIBLE.fullmatch(url):
         raise UrlError("the URL has blanks, control characters or letters beyond ASCII")
     try:
@@ -286,7 +286,7 @@ def _target(url: str) -> URL:
 
 
 def _trust() -> ssl.SSLContext:
-    """Return Python's defaults, without the strict form that refuses from 3.13 on what browsers accept."""
+    """Return Python's default context without the strict mode of 3.13, which is stricter than browsers."""
     context = ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
@@ -298,7 +298,7 @@ def _request(target: URL, fields: Mapping[str, str]) -> bytes:
 
 
 def _joined(fields: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
-    """Give header fields by lower-case name, values in UTF-8 or else Latin-1; repeated ones are one list."""
+    """Return header fields by lower-case name, values in UTF-8 or else Latin-1, repeated fields joined."""
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
@@ -317,7 +317,7 @@ def _text(value: bytes) -> str:
 
 
 def _is_whole(status: int, fields: dict[str, str], body: bytes, limit: int) -> bool:
-    """Return whether a packed body is whole by its own measure, whatever its Content-Length says."""
+    """Return whether a compressed body is complete by its own format, whatever its Content-Length says."""
     if fields.get("content-encoding", "").strip().lower() in ("", "identity", "none") or not body:
         return False
     try:
@@ -328,7 +328,7 @@ def _is_whole(status: int, fields: dict[str, str], body: bytes, limit: int) -> b
 
 def _unpacked(status: int, fields: dict[str, str], body: bytes, limit: int, cut: bool) -> bytes:
     codings = fields.get("transfer-encoding", "").lower().split(",")
-    # The framing is gone already: what looks like a chunk now is content.
+    # The framing is removed already: what looks like a chunk now is content.
     others = ",".join(coding for coding in codings if coding.strip() != "chunked")
     try:
         return decode_body(Response(status, {**fields, "transfer-encoding": others}, body), limit, cut=cut)

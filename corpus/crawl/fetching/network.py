@@ -1,4 +1,4 @@
-"""The address guard: names are resolved, and only public addresses, or those allowed, are connected to."""
+"""The guard against private networks: only public IP addresses, or allowed ones, are connected to."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from corpus.errors import ConfigError
 from corpus.web.ip import Address, destination, is_public
 
 CACHE_S = 300.0
-"""How long an answer of DNS, good or bad, is believed."""
+"""How long a DNS result, positive or negative, is cached."""
 
 _CACHE_SIZE = 20_000
-_LOOKUPS = 32  # at once: getaddrinfo blocks a thread, and a dead name server does so for half a minute
+_LOOKUPS = 32  # concurrent: getaddrinfo blocks a thread, for half a minute if the name server is down
 
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
-class Refused(OSError):  # noqa: N818  (an outcome, and an OSError because that is what resolvers may raise)
-    """An address in a network that the crawl must not reach."""
+class Refused(OSError):  # noqa: N818  (an outcome; an OSError because resolvers may raise only that)
+    """An IP address in a network that the crawl must not reach."""
 
 
 class Unresolved(OSError):  # noqa: N818
-    """A name without an address. `passing` says that a later try may find one."""
+    """A name without an IP address. `passing` is whether a later try may find one."""
 
     def __init__(self, detail: str, *, passing: bool) -> None:
         super().__init__(detail)
@@ -39,10 +39,11 @@ class Unresolved(OSError):  # noqa: N818
 
 
 def literal(host: str) -> Address | None:
-    """Read a host that is an address in any form a resolver would take: 127.1, 0x7f.1, 2130706433, [::1].
+    """Return the IP address of a host in any form that a resolver accepts (127.1, 0x7f.1, 2130706433, [::1]),
+    None for a name.
 
-    None for a name. A host whose last label is a number is no name (https://url.spec.whatwg.org/,
-    "ends in a number"): Unresolved is raised if it is no address either.
+    A host whose last label is a number is not a name (https://url.spec.whatwg.org/, "ends in a number"): if
+    it is not an address either, Unresolved is raised.
     """
     bare = host.strip("[]").rstrip(".")
     try:
@@ -57,7 +58,7 @@ def literal(host: str) -> Address | None:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What DNS said of a name, and until when (seconds of the monotonic clock) it is believed."""
+    """The DNS result of a name, and until when (seconds of the monotonic clock) it is cached."""
 
     until: float
     addresses: tuple[str, ...] = ()
@@ -67,10 +68,10 @@ class _Known:
 class Guard(AbstractResolver):
     """Resolves names for aiohttp and refuses addresses outside the public network and `settings.allow`.
 
-    Of a name's addresses only the permitted ones are used; it is Refused when none is left. What is handed
-    to aiohttp is connected to as it is, so a name cannot change between the check and the connection. As
-    aiohttp's `socket_factory`, `open` checks every address once more, on whatever way it came: aiohttp does
-    not ask its resolver for hosts that are addresses. `settings.resolve` replaces DNS, but not the check.
+    Of a name's addresses only the permitted ones are used; Refused is raised if none is left. aiohttp
+    connects to the returned addresses themselves, so a name cannot change between the check and the
+    connection. As aiohttp's `socket_factory`, `open` checks every address again, because aiohttp does not
+    call its resolver for hosts that are addresses. `settings.resolve` replaces DNS, but not the check.
     """
 
     def __init__(self, settings: Network, timeout_s: float = 10.0) -> None:
@@ -88,7 +89,7 @@ class Guard(AbstractResolver):
         return is_public(address) or any(address in net or real in net for net in self._allow)
 
     def check(self, host: str) -> None:
-        """Raise Refused for a host that is an address not permitted; a name passes: `resolve` checks it."""
+        """Raise Refused if a host is an address that is not permitted; names are checked by `resolve`."""
         address = literal(host)
         if address is not None and not self.permits(address):
             raise Refused(_refusal(host, [str(address)]))
@@ -112,13 +113,13 @@ class Guard(AbstractResolver):
         return [_result(host, text, port) for text in permitted if _fits(text, family)]
 
     def open(self, info: Any) -> socket.socket:
-        """Make a socket for one address in getaddrinfo's form; raises Refused."""
+        """Return a socket for one address in getaddrinfo's form; raises Refused."""
         family, kind, protocol, _, target = info
         self.check(str(target[0]))
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
-        """Wait for no lookup any more."""
+        """Stop waiting for lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _lookup(self, name: str) -> tuple[str, ...]:
@@ -175,8 +176,7 @@ def _instead(name: str, value: str) -> tuple[str, int]:
 
 
 def _refusal(host: str, addresses: list[str]) -> str:
-
-    return f"{host} is {', '.join(addresses)}: no public address, and not in network.allow"
+    return f"{host} is {', '.join(addresses)}: not a public address, and not in network.allow"
 
 
 def _fits(address: str, family: int) -> bool:

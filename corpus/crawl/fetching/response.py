@@ -1,8 +1,9 @@
-"""An answer's bytes as they come: status, header fields and body, with the slips that browsers bear.
+"""A parser of responses: status, header fields and body, as tolerant of errors as browsers are.
 
-RFC 9112 says what is right. A line of the header that is no field is left out, a Content-Length that is no
-number counts as none, equal ones as one, and a body that ends too early is what there is of it. No connection
-is used again behind such an answer: where it ends is the server's word, and that was wrong.
+RFC 9112 defines correct responses. An invalid line of the header is skipped, an invalid Content-Length counts
+as none, equal ones count as one, and a body that ends too early is kept as far as it arrived. After such a
+response the connection is not used again: where the response ends is known only from the server, and that was
+wrong.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 FIELDS = 256
-"""Header fields after which an answer is given up."""
+"""The number of header fields at which a response is given up."""
 
 CHUNKS = 100_000
 """Chunks after which a body is cut: pages have fewer, and each costs time."""
 
 Truncated = Literal["", "length", "time", "disconnect", "unspecified"]
-"""Why a body is not whole, as WARC-Truncated has it; "" where it is."""
+"""Why a body is not complete, by the values of WARC-Truncated; "" if it is complete."""
 
 _STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2(?:\.0)?)[ \t]+(\d{3})(?:[ \t]+(.*))?")
 _TOKEN = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 _HEADER_END = re.compile(rb"\n\r?\n")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
 _BLANK = b" \t"
-_BLANK_COLON = re.compile(rb"[^:]*[ \t]:")  # before which no blank may stand
+_BLANK_COLON = re.compile(rb"[^:]*[ \t]:")  # RFC 9112 forbids the blank before the colon
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_CHUNK_LINE = 4096  # bytes of the line that begins a chunk, its extensions included
+_CHUNK_LINE = 4096  # bytes of the line before a chunk, with its extensions
 _ENDLESS = 1 << 60
 _BODILESS = frozenset((204, 304))
 
@@ -39,15 +40,15 @@ Field = tuple[bytes, bytes]
 
 
 class HeaderTooLongError(HttpProcessingError):
-    """The header is longer, or has more fields, than is read."""
+    """The header exceeds the limit of bytes or fields."""
 
 
 class FramingError(HttpProcessingError):
-    """Where the body ends cannot be known."""
+    """The end of the body cannot be determined."""
 
 
 class Message(NamedTuple):
-    """Status and header as aiohttp's client takes them from a parser."""
+    """Status and header in the form that aiohttp's client expects from a parser."""
 
     version: aiohttp.HttpVersion
     code: int
@@ -64,26 +65,26 @@ class Message(NamedTuple):
 
 
 class Body(aiohttp.StreamReader):
-    """A body as it comes; `cut` says once it has ended why it is not whole."""
+    """A body that is being received; after its end `cut` is why it is not complete."""
 
     cut: Truncated = ""
 
 
 class ResponseParser:
-    """Reads the answers to one request, those with 1xx and the one that counts; aiohttp's client feeds it."""
+    """Reads the responses to one request, 1xx and the final one; aiohttp's client feeds it."""
 
     def __init__(self, protocol: Any, header_limit: int, *, timer: Any, buffer: int) -> None:
         """Take the protocol whose bytes are read; `timer` and `buffer` are aiohttp's for the body."""
         self._protocol = protocol
         self._limit = header_limit
         self._timer, self._buffer = timer, buffer
-        self._rest = b""  # of the header, or of the line that is under way between chunks
-        self._header_bytes = 0  # of the headers that are read
+        self._rest = b""  # of an incomplete header, or of an incomplete line between chunks
+        self._header_bytes = 0  # of complete headers
         self._body: Body | None = None
-        self._parts: list[bytes] = []  # of the body, on their way to it
+        self._parts: list[bytes] = []  # of the body, not yet fed to it
         self._has_begun = False  # the body
         self._is_done = False
-        self._left: int | None = None  # bytes of the body or chunk that are to come; None: all that come
+        self._left: int | None = None  # bytes left of the body or chunk; None: up to the connection's end
         self._is_chunked = False
         self._chunk_part: Literal["size", "data", "end", "trailers"] = "size"
         self._chunks = 0
@@ -91,12 +92,12 @@ class ResponseParser:
         """The connection did not end in order."""
 
     def pause_reading(self) -> None:
-        """What aiohttp asks of a parser; here nothing is held back, so that nothing is left to pause."""
+        """Required by aiohttp of a parser; this one buffers nothing, so there is nothing to pause."""
 
     def feed_data(self, data: bytes) -> tuple[list[tuple[Message, Any]], bool, bytes]:
-        """Take bytes; return the messages that are whole by now as aiohttp has it: no upgrade, nothing left.
+        """Take bytes; return aiohttp's triple: the messages that are now complete, no upgrade, no bytes left.
 
-        Raises HttpProcessingError where no answer can be made of what came.
+        Raises HttpProcessingError if the bytes cannot be a response.
         """
         messages: list[tuple[Message, Any]] = []
         at = 0
@@ -111,7 +112,7 @@ class ResponseParser:
         return messages, False, b""
 
     def feed_eof(self) -> Message | None:
-        """Take note that the connection has ended; return an answer whose header had only begun."""
+        """Handle the end of the connection; return a response whose header was incomplete."""
         if self._body is not None and not self._is_done:
             waits = (self._left is not None or self._is_chunked) and self._chunk_part != "trailers"
             self._end("disconnect" if waits or self.is_lost else "")
@@ -120,9 +121,9 @@ class ResponseParser:
         return None
 
     def _refuse(self, rest: bytes) -> None:
-        """End a connection over which more comes than the answer: it must not be taken for the next one."""
+        """Close a connection if bytes follow the response: they must not be read as the next response."""
         if self._body is not None and not self._is_chunked and not rest.startswith(b"HTTP/"):
-            self._body.cut = self._body.cut or "unspecified"  # by a Content-Length that was too small
+            self._body.cut = self._body.cut or "unspecified"  # its Content-Length was too small
         self._protocol.force_close()
         if self._protocol.transport is not None:
             self._protocol.transport.close()
@@ -130,10 +131,10 @@ class ResponseParser:
     # ------------------------------------------------------------ header
 
     def _read_header(self, data: bytes, at: int, messages: list[tuple[Message, Any]]) -> int:
-        """Read the header, or more of it, from byte `at`; return the byte behind it."""
+        """Read the header or a part of it from byte `at`; return the position after it."""
         before = len(self._rest)
         piece = data[at : at + self._limit + 1]
-        if not before:  # blank lines may stand before an answer
+        if not before:  # blank lines may precede a response
             stripped = piece.lstrip(b"\r\n")
             at += len(piece) - len(stripped)
             self._header_bytes += len(piece) - len(stripped)
@@ -152,7 +153,7 @@ class ResponseParser:
         return at + end.end() - before
 
     def _begin(self, message: Message, is_sound: bool) -> tuple[Message, Any]:
-        """Return the message of a header with its body, which is to be read from here on."""
+        """Return the message of a header and its body, which follows."""
         if 100 <= message.code < 200 and message.code != 101:
             return message, aiohttp.EMPTY_PAYLOAD
         self._is_chunked, self._left = _framing(message)
@@ -170,7 +171,7 @@ class ResponseParser:
     # ------------------------------------------------------------ body
 
     def _read_body(self, body: Body, data: bytes, at: int) -> int:
-        """Read some of the body from byte `at`; return the byte behind that."""
+        """Read a part of the body from byte `at`; return the position after it."""
         if self._is_chunked and self._chunk_part != "data":
             return self._read_line(body, data, at)
         end = len(data) if self._left is None else min(at + self._left, len(data))
@@ -182,18 +183,18 @@ class ResponseParser:
                 self._chunk_part = "end"
             elif not self._left:
                 if data[end:].strip():
-                    self._protocol.force_close()  # before the connection is given back
+                    self._protocol.force_close()  # before the connection is released
                 self._end("")
         return end
 
     def _read_line(self, body: Body, data: bytes, at: int) -> int:
-        """Read the line before a chunk, the line's end behind it, or a trailer; return the byte behind it."""
+        """Read the line before a chunk, the line end after it, or a trailer; return the position after it."""
         end = data.find(b"\n", at)
         line = self._rest + (data[at:] if end < 0 else data[at:end])
         if len(line) > (self._limit if self._chunk_part == "trailers" else _CHUNK_LINE):
             self._break_off(body, "a line between chunks does not end")
         elif self._chunk_part == "end" and line not in (b"", b"\r"):
-            # other bytes than the end of its line follow a chunk whose size was wrong
+            # the bytes after a chunk are not a line end: its size was wrong
             self._break_off(body, "a chunk is longer than its size")
         elif end < 0:
             self._rest = line
@@ -223,7 +224,7 @@ class ResponseParser:
                 self._chunk_part = "data" if self._left else "trailers"
 
     def _break_off(self, body: Body, fault: str) -> None:
-        """End a body whose chunks go wrong: with what came before, or as a failure if that is nothing."""
+        """End a body whose chunks are malformed: it is cut, or it is a failure if no bytes came before."""
         self._protocol.force_close()
         if self._has_begun:
             self._end("" if self._chunk_part == "trailers" else "unspecified")
@@ -245,8 +246,8 @@ class ResponseParser:
 
 
 def _message(header: bytes) -> tuple[Message, bool]:
-    """Return status and fields, and whether every line was as it should be."""
-    first, _, rest = _FOLD.sub(b" ", header).partition(b"\n")  # lines may go on, in the way of old
+    """Return status and fields, and whether every line was valid."""
+    first, _, rest = _FOLD.sub(b" ", header).partition(b"\n")  # obsolete folded lines
     status = _STATUS.fullmatch(first.rstrip(b"\r"))
     if status is None:
         raise FramingError(message=f"expected a status line such as 'HTTP/1.1 200 OK', found {first[:80]!r}")
@@ -262,7 +263,7 @@ def _message(header: bytes) -> tuple[Message, bool]:
 
 
 def _fields(header: bytes) -> tuple[list[Field], bool]:
-    """Return the fields of a header's lines, and whether all of them were some; others are left out."""
+    """Return the valid fields of a header, and whether all lines were valid."""
     lines = [text for line in header.split(b"\n") if (text := line.rstrip(b"\r"))]
     read = [_field(line) for line in lines]
     fields = [field for field in read if field is not None]
@@ -280,9 +281,9 @@ def _field(line: bytes) -> Field | None:
 
 
 def _framing(message: Message) -> tuple[bool, int | None]:
-    """Return whether the body comes in chunks, else its length; None where the connection's end is its end.
+    """Return whether the body is chunked, else its length; None if it ends with the connection.
 
-    As RFC 9112, section 6.3. Raises FramingError for lengths that contradict each other.
+    By RFC 9112, section 6.3. Raises FramingError for contradictory lengths.
     """
     if message.code in _BODILESS:
         return False, 0
@@ -294,7 +295,7 @@ def _framing(message: Message) -> tuple[bool, int | None]:
     lengths = {length.lstrip("0") or "0" for length in _listed(message, "content-length")}
     if len(lengths) > 1:
         said = ", ".join(sorted(lengths))[:80]
-        raise FramingError(code=message.code, message=f"lengths that contradict each other: {said}")
+        raise FramingError(code=message.code, message=f"contradictory values of Content-Length: {said}")
     for length in lengths:
         if length.isascii() and length.isdigit():
             return False, _ENDLESS if len(length) > 18 else int(length)
@@ -302,6 +303,6 @@ def _framing(message: Message) -> tuple[bool, int | None]:
 
 
 def _listed(message: Message, name: str) -> list[str]:
-    """Return the members of a field that is a list, whether it came once or several times."""
+    """Return the members of a list field, whether it was sent once or several times."""
     values = message.headers.getall(name, ())
     return [word.strip() for value in values for word in value.split(",") if word.strip()]

@@ -1,4 +1,4 @@
-"""WARC 1.1 files of a crawl: what was asked and answered, a gzip member a record, cut back after a kill."""
+"""WARC 1.1 files of a crawl: requests and responses, one gzip member per record, cut back after a kill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MIB = 1 << 20
 
 
 class ArchiveError(Signal, ValueError):
-    """A file holds less than it should; `whole` are the bytes at its beginning that are whole records."""
+    """A file has fewer records than expected; its first `whole` bytes are complete records."""
 
     def __init__(self, message: str, whole: int) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class ArchiveError(Signal, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer lies: its response or revisit record, and the end of all its records in that file."""
+    """The place of an answer: its response or revisit record, and the end of all its records in that file."""
 
     file: str
     segment: int
@@ -44,26 +44,26 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier answer for the same address: the digest of its body, and when it was fetched if known."""
+    """An earlier answer for the same URL: the digest of its body, and when it was fetched, if known."""
 
     digest: str
     fetched: datetime | None = None
 
 
 class Archive:
-    """An open WARC file, and those that are full: `folder/name-00000.warc.gz`, `-00001`, ...
+    """An open WARC file, and the full ones: `folder/name-00000.warc.gz`, `-00001`, ...
 
-    What `add` has returned is with the operating system and survives the end of the process; `flush` brings
-    it to the disk. Raises OSError where the disk is full.
+    When `add` returns, the records survive the end of the process; `flush` writes them to the disk. Raises
+    OSError if the disk is full.
     """
 
     def __init__(self, folder: Path, name: str, settings: Crawl) -> None:
-        """Begin at the first file; files of that name that are already there are removed."""
-        self._begin(folder, name, settings)
+        """Start with the first file; existing files of that name are removed."""
+        self._set_up(folder, name, settings)
         self._remove_from(0)
         self._open(0)
 
-    def _begin(self, folder: Path, name: str, settings: Crawl) -> None:
+    def _set_up(self, folder: Path, name: str, settings: Crawl) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name, self._settings = folder, name, settings
         self._limit = int(settings.limits.warc_mb * _MIB)
@@ -71,16 +71,16 @@ class Archive:
 
     @classmethod
     def reopen(cls, folder: Path, name: str, settings: Crawl, segment: int, end: int) -> Self:
-        """Go on behind byte `end` of file number `segment`, the last that is vouched for; 0, 0 begins anew.
+        """Resume after byte `end` of file number `segment`, known to be complete; 0, 0 starts again.
 
-        What lies behind is removed. Reads what lies before, some seconds a GB. Raises ArchiveError where that
-        is shorter or damaged, as after a power failure: go on at the error's `whole` then, and hold nothing
-        that should lie behind it for archived.
+        Everything after it is removed. Everything before it is read, which takes some seconds per GB. Raises
+        ArchiveError if that is shorter or damaged, as after a power failure: then resume at the error's
+        `whole`, and count nothing after it as archived.
         """
         if end == 0:
             return cls(folder, name, settings)
         archive = cls.__new__(cls)
-        archive._begin(folder, name, settings)
+        archive._set_up(folder, name, settings)
         for earlier in range(segment):
             path = folder / archive._file_name(earlier)
             archive._full.append((path.name, _check(path, None)))
@@ -98,8 +98,8 @@ class Archive:
     ) -> Place:
         """Write request, response and metadata of an answer; `facts` are fields of the metadata record.
 
-        Instead of the response there is a `revisit` record, without the body, where the server says that
-        nothing has changed (304) or the body is that of `earlier`.
+        The response becomes a `revisit` record without the body if the server says that nothing has changed
+        (304) or the body equals that of `earlier`.
         """
         when = date(answer.started)
         request_id, id_, metadata_id = _id(), _id(), _id()
@@ -137,11 +137,11 @@ class Archive:
         return Place(self._file_name(self._segment), self._segment, offset, len(response), self._end)
 
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Write everything to the disk."""
         os.fsync(self._file)
 
     def close(self) -> list[tuple[str, int]]:
-        """Flush and close; give the names of all files in order, each with its number of records."""
+        """Flush and close; return the names of all files in order, each with its number of records."""
         self.flush()
         os.close(self._file)
         return [*self._full, (self._file_name(self._segment), self._records)]
@@ -168,7 +168,7 @@ class Archive:
             segment += 1
 
     def _write(self, data: bytes, records: int) -> None:
-        """Append records whole or not at all."""
+        """Append all bytes of some records or none."""
         rest = memoryview(data)
         try:
             while rest:
@@ -181,7 +181,8 @@ class Archive:
 
 
 def _check(path: Path, end: int | None) -> int:
-    """Count a file's records; ArchiveError where it is not whole up to `end` (None: as long as it is)."""
+    """Return the number of records; raise ArchiveError if they are not complete up to `end` (None: the file's
+    end)."""
     records = whole = 0
     size = path.stat().st_size if path.exists() else 0
     if size:
@@ -197,7 +198,8 @@ def _check(path: Path, end: int | None) -> int:
     if whole < (size if end is None else end) or not records:
         expected = "whole records to its end" if end is None else f"{end} bytes of whole records"
         raise ArchiveError(
-            f"{path}: expected {expected}, found {whole} bytes of them; what should follow is lost", whole
+            f"{path}: expected {expected}, found {whole} bytes of them; all records after them are lost",
+            whole,
         )
     return records
 
@@ -225,7 +227,7 @@ def _response(answer: Answer, header: bytes, earlier: Earlier | None) -> tuple[s
 
 
 def _protocols(answer: Answer) -> Fields:
-    """Name the protocols, as https://github.com/iipc/warc-specifications/issues/42 proposes."""
+    """Return the protocols, as https://github.com/iipc/warc-specifications/issues/42 proposes."""
     names = [("WARC-Protocol", f"http/{answer.version}")]
     if answer.tls is not None:
         names += [("WARC-Protocol", answer.tls[0]), ("WARC-Cipher-Suite", answer.tls[1])]
@@ -233,13 +235,13 @@ def _protocols(answer: Answer) -> Fields:
 
 
 def _http_header(answer: Answer) -> bytes:
-    """Return the header as sent, made true of the body as it is kept: its framing undone, perhaps cut.
+    """Return the header as sent, but corrected for the stored body, which is unchunked and perhaps cut.
 
-    As Common Crawl has it, a field that is no longer true goes by the name X-Crawl-..., and Content-Length
-    is that of what follows. Content-Encoding stays where the body is kept packed as it came.
+    As in Common Crawl, a field that is no longer correct is renamed to X-Crawl-..., and Content-Length is the
+    length of what follows. Content-Encoding is kept if the body is stored compressed as sent.
     """
     length = b"%d" % len(answer.body)
-    told = answer.status in (204, 304)  # which have no body, and need no length
+    has_length = answer.status in (204, 304)  # these have no body and need no length
     lines = [f"HTTP/{answer.version} {answer.status} {answer.reason}".encode("utf-8", "surrogateescape")]
     for name, value in answer.raw_headers:
         kept = name
@@ -248,12 +250,12 @@ def _http_header(answer: Answer) -> bytes:
                 kept = b"X-Crawl-" + name
             case b"content-encoding" if not stays_packed(answer.headers):
                 kept = b"X-Crawl-" + name
-            case b"content-length" if not told and value == length:
-                told = True
+            case b"content-length" if not has_length and value == length:
+                has_length = True
             case b"content-length" if answer.status not in (204, 304):
                 kept = b"X-Crawl-" + name
         lines.append(b"%b: %b" % (kept, value))
-    if not told:
+    if not has_length:
         lines.append(b"Content-Length: %b" % length)
     return b"\r\n".join(LINE_BREAKS.sub(b" ", line) for line in lines) + b"\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""What a folder holds of fetched pages: rounds of our own crawl, and what was taken from Common Crawl."""
+"""The fetched pages in a folder: the rounds of a crawl, and captures taken from Common Crawl."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from corpus import dataset, files
 from corpus.crawl.state import layout
 
 COMMONCRAWL = "commoncrawl"
-"""The folder, below that of a crawl, whose folders hold what was taken from Common Crawl."""
+"""The subfolder of a crawl's folder whose folders hold captures from Common Crawl."""
 
-_PATTERNS = {"warc": "*.warc.gz", "wet": "*.warc.wet.gz"}  # by the kind of file, which is its folder's name
+_PATTERNS = {
+    "warc": "*.warc.gz",
+    "wet": "*.warc.wet.gz",
+}  # by kind of file, which is also the name of its folder
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files that a configuration can name: their format, and the patterns of their paths."""
+    """Files for a configuration's source: their format, and patterns for their paths."""
 
     format: str
     paths: tuple[str, ...]
 
 
 def stages(folder: str) -> list[str]:
-    """Return the stage folders of fetched pages that are finished: rounds first."""
+    """Return the finished stage folders of fetched pages, rounds first."""
     rounds = [layout.round_folder(folder, number + 1) for number in range(layout.rounds(folder))]
     return [*rounds, *(one for one in _taken(folder) if files.size(one, dataset.MANIFEST) is not None)]
 
 
 def sources(folder: str, base: Path) -> list[Source]:
-    """Return what a configuration in the folder `base` can name of a crawl's folder, if it is one."""
+    """Return the sources in a crawl's folder for a configuration in the folder `base`, if it is one."""
     found = files.located(folder)
-    if files.is_local(found):  # its name may hold the letters that a glob gives a meaning to
+    if files.is_local(found):  # its name may contain special characters of a glob
         found = glob.escape(found if os.path.isabs(found) else os.path.relpath(found, base))
     paths: dict[str, list[str]] = {kind: [] for kind in _PATTERNS}
     if files.size(folder, layout.START) is not None:
@@ -46,19 +49,19 @@ def sources(folder: str, base: Path) -> list[Source]:
     return [Source(kind, tuple(named)) for kind, named in paths.items() if named]
 
 
-def mending(stage: str) -> str:
-    """Return what can be done about damaged files, by the name of the stage that wrote them."""
+def advice(stage: str) -> str:
+    """Return the advice on damaged files, by the name of the stage that wrote them."""
     if stage not in ("crawl", COMMONCRAWL):
-        return "remove the files named above: the next build makes them anew"
+        return "remove the files named above: the next build makes them again"
     return (
-        "what was fetched cannot be made anew from anything here: put the files named above back from a "
-        f"copy, or remove them and run the `derlem {stage}` command that fetched them again; it finds them "
-        "gone and asks the servers once more for all that their unit fetched, as far as it is still there"
+        "fetched files cannot be rebuilt from other files: restore the files named above from a copy, or "
+        f"remove them and run the `derlem {stage}` command that fetched them again; it requests everything "
+        "that their units fetched from the servers again, as far as it still exists"
     )
 
 
 def _taken(folder: str) -> list[str]:
-    """Return the folders of what was taken from Common Crawl, finished or not."""
+    """Return the folders of captures from Common Crawl, finished or not."""
     home = files.join(folder, COMMONCRAWL)
     fs, root = files.filesystem(home)
     inside = fs.ls(root, detail=True) if fs.isdir(root) else []

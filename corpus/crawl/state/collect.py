@@ -1,4 +1,4 @@
-"""The end of a unit: its journal becomes Arrow files, and its WARC files go to their place."""
+"""The end of a unit: its journal becomes Arrow files, and its WARC files are moved to their final place."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _fetched(home: Path) -> Iterator[Fetched]:
 
 
 def _count(counts: Counts, event: Fetched) -> None:
-    """Count one outcome: pages kept, dropped by a rule, failed; the rest are no documents."""
+    """Count one outcome: pages kept, dropped by a rule or failed; all others are not documents."""
     fetch = event.fetch
     outcome, cause = fetch.outcome, fetch.cause
     if outcome in ("unchanged", "redirect"):
@@ -70,7 +70,7 @@ def _count(counts: Counts, event: Fetched) -> None:
     if event.links:
         counts.note("links", "found", len(event.links))
     for rule, number in (event.refused or {}).items():
-        counts.note("links left out", rule, number)
+        counts.note("links skipped", rule, number)
 
 
 def _batches(rows: Iterable[Fetch | Outlink | OriginRow], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -81,12 +81,12 @@ def _batches(rows: Iterable[Fetch | Outlink | OriginRow], schema: pa.Schema) -> 
 
 
 def closed(home: Path) -> list[tuple[str, int]] | None:
-    """Return the WARC files that a unit closed, each with its number of records; None while it is at work."""
+    """Return the WARC files that a unit closed, each with its number of records; None if it is not closed."""
     return next((event.archives for event in events.read(home) if isinstance(event, Closed)), None)
 
 
 def put(home: Path, archives: Sequence[tuple[str, int]], folder: str) -> list[dataset.File]:
-    """Move a unit's closed WARC files from `home` below `folder`; those that a killed move left, too."""
+    """Move a unit's closed WARC files from `home` to `folder`; files that a killed move left are included."""
     made = []
     for archive, records in archives:
         path, name = home / archive, f"{WARC}/{archive}"

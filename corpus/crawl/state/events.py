@@ -1,4 +1,4 @@
-"""The events of a unit's journal, between their JSON lines and what the crawl works with."""
+"""The events of a unit's journal: their JSON lines and their dataclasses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOMENTS = ("robots_fetched", "not_before")
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of a URL, its new links and how many each rule refused.
+    """The outcome of a URL, its new links, and how many links each rule refused.
 
-    `end` is the segment and the length of the archive after it, where the answer was archived.
+    If the answer was archived, `end` is the segment and length of the archive after it.
     """
 
     fetch: Fetch
@@ -29,13 +29,13 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What is known of an origin; without `has_rules`, its robots.txt and tdmrep.json have not changed."""
+    """The state of an origin; without `has_rules`, its robots.txt and tdmrep.json have not changed."""
 
     origin: OriginRow
     has_rules: bool = True
 
     def after(self, earlier: OriginRow | None) -> OriginRow:
-        """Return the whole row, given the one before it."""
+        """Return the complete row, given the previous one."""
         if self.has_rules or earlier is None:
             return self.origin
         return replace(self.origin, robots=earlier.robots, tdm=earlier.tdm)
@@ -52,7 +52,7 @@ Event = Fetched | Noted | Closed
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """Return an event as the journal holds it: times in milliseconds, robots.txt as Latin-1."""
+    """Return the JSON form of an event: times in milliseconds, robots.txt as Latin-1."""
     if isinstance(event, Closed):
         return {"closed": event.archives}
     if isinstance(event, Fetched):
@@ -80,12 +80,12 @@ def of_json(found: Mapping[str, Any]) -> Event:
 
 
 def read(folder: Path) -> Iterator[Event]:
-    """Yield the events of the journal in a unit's folder, as far as it is whole; none without a journal."""
+    """Yield the events of the journal in a unit's folder, up to the first damage; none without a journal."""
     return (of_json(line) for line in journal.events(folder))
 
 
 def read_from(folder: Path, start: int) -> Iterator[tuple[Event, int]]:
-    """Yield the events after byte `start` of a journal, each with the byte at which it ends."""
+    """Yield the events after byte `start` of a journal, each with the position of its end."""
     return ((of_json(line), end) for line, end in journal.events_from(folder, start))
 
 
@@ -95,5 +95,5 @@ def milliseconds(moment: datetime) -> int:
 
 
 def moment(milliseconds: int) -> datetime:
-    """Return the time of so many milliseconds since 1970."""
+    """Return the time that is `milliseconds` after the start of 1970."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,4 +1,4 @@
-"""The journal of a unit at work: one JSON line for each thing that must never be done again."""
+"""The journal of an active unit: one JSON line for each event, so that nothing is done twice."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILE = "journal.jsonl"
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a unit's folder for this process; waits for one that has it still, a killed run's worker."""
+    """Lock a unit's folder for this process; waits if a worker of a killed run still holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks, as some network drives are
+        with suppress(OSError):  # a file system without locks, such as some network drives
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -28,10 +28,10 @@ def held(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """An append-only file of events; a line is written by one call, so that a kill leaves it whole or cut."""
+    """An append-only file of events; each line is one write call, so that a kill truncates only the last."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal of a unit's folder; what `events` does not give any more is taken away."""
+        """Open the journal of a unit's folder; bytes after its last complete event are removed."""
         self.path = folder / FILE
         end = max((end for _, end in events_from(folder, 0)), default=0)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -39,9 +39,9 @@ class Journal:
         self._failed: OSError | None = None
 
     def write(self, event: dict[str, Any]) -> None:
-        """Append one event; after this it survives the end of the process. OSError where the disk is full.
+        """Append one event; it then survives the end of the process. Raises OSError if the disk is full.
 
-        Then nothing more can be written: what other visits do before they end must not come behind a gap.
+        After one failed write all others fail, so that no event follows a missing one.
         """
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
         line = text.encode("utf-8", "backslashreplace")
@@ -55,13 +55,13 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Bring what was written to the disk and close the file."""
+        """Write everything to the disk and close the file."""
         os.fsync(self._file)
         os.close(self._file)
 
 
 def cut(folder: Path, segment: int, whole: int) -> None:
-    """Take away the first event that lies behind byte `whole` of the archive's file, and all after it."""
+    """Remove the first event whose records end after byte `whole` of an archive file, and those after it."""
     kept = 0
     for event, after in events_from(folder, 0):
         end = event.get("end")
@@ -72,14 +72,14 @@ def cut(folder: Path, segment: int, whole: int) -> None:
 
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read the events of a journal in their order, as far as they are whole; none without a journal."""
+    """Yield the events of a journal in order, up to the first damage; none without a journal."""
     return (event for event, _ in events_from(folder, 0))
 
 
 def events_from(folder: Path, start: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Read the events behind byte `start`, each with the byte at which it ends.
+    """Yield the events after byte `start`, each with the position of its end.
 
-    The first line that is none ends them: a kill cut it short, or a power failure left a gap.
+    The first line that is not an event ends them: a kill truncated it, or a power failure left a gap.
     """
     try:
         with (folder / FILE).open("rb") as file:
@@ -91,5 +91,5 @@ def events_from(folder: Path, start: int) -> Iterator[tuple[dict[str, Any], int]
                     return
                 start += len(line)
                 yield event, start
-    except FileNotFoundError:  # a unit that has not begun, or is finished and swept
+    except FileNotFoundError:  # a unit that has not started, or is finished and swept
         return

@@ -1,4 +1,4 @@
-"""Where a crawl keeps what: its start, the frontier of each round, the rounds."""
+"""The files of a crawl: its start, the frontier of each round, the rounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDS = "rounds"
 UNITS = "units"
 WARC = "warc"
 
-RESTORE = "restore it, or crawl into another folder with --again, which continues from what this one has"
+RESTORE = "restore it, or start a new crawl in another folder with --again and this folder"
 
 
 class _Stored(BaseModel):
@@ -23,7 +23,7 @@ class _Stored(BaseModel):
 
 
 class Start(_Stored):
-    """What a crawl started with: normalised seeds, the folder of an earlier crawl ("" for none), and when."""
+    """The start of a crawl: normalized seeds, the folder of an earlier crawl ("" for none), and the time."""
 
     seeds: tuple[str, ...]
     earlier: str = ""
@@ -31,7 +31,7 @@ class Start(_Stored):
 
 
 class Bucket(_Stored):
-    """A unit of a round: how many of its URLs are due, and its files of FRONTIER and ORIGINS."""
+    """A unit of a round: its number of due URLs, and its files of FRONTIER and ORIGINS."""
 
     name: str
     due: int
@@ -40,7 +40,7 @@ class Bucket(_Stored):
 
 
 class Plan(_Stored):
-    """A round: URLs that are due and that wait, origins of those due, pages fetched before it, its units."""
+    """The plan of a round: due and waiting URLs, origins of those due, pages fetched before it, its units."""
 
     due: int
     waiting: int
@@ -58,7 +58,7 @@ def round_folder(folder: str, number: int) -> str:
 
 
 def rounds(folder: str) -> int:
-    """Return the number of rounds that were finished, whatever became of their files since."""
+    """Return the number of finished rounds, even if files of them are lost."""
     number = 0
     while files.size(round_folder(folder, number + 1), dataset.MANIFEST) is not None:
         number += 1
@@ -66,9 +66,9 @@ def rounds(folder: str) -> int:
 
 
 def finished_rounds(folder: str, known: int = 0) -> int:
-    """Return the number of rounds that are whole: up to the first that is not, or that has lost a file.
+    """Return the number of complete rounds: up to the first that is unfinished or has lost a file.
 
-    The first `known` of them are taken for whole.
+    The first `known` rounds are not checked.
     """
     number = known
     while files.size(round_folder(folder, number + 1), dataset.MANIFEST) is not None:
@@ -79,7 +79,7 @@ def finished_rounds(folder: str, known: int = 0) -> int:
 
 
 def gap(folder: str, number: int) -> str:
-    """Return what a finished round has lost, by the sizes of its files; "" where that is nothing."""
+    """Return what a finished round has lost, by the sizes of its files; "" if nothing."""
     home = round_folder(folder, number)
     if files.size(home, dataset.MANIFEST) is None:
         return ""
@@ -94,17 +94,17 @@ def gap(folder: str, number: int) -> str:
 
 
 def start(folder: str) -> Start | None:
-    """Read what a crawl started with; None where there is no crawl."""
+    """Read the start of a crawl; None if there is no crawl."""
     return _read(Start, folder, START, "remove it and run the crawl's command again, with its seeds")
 
 
 def plan_name(number: int) -> str:
-    """Return the name of a round's plan in the frontier's folder; its stem begins the names of its files."""
+    """Return the name of a round's plan in the frontier's folder; its stem starts the names of unit files."""
     return f"r{number:04}.json"
 
 
 def plan(folder: str, number: int) -> Plan | None:
-    """Read the plan of a round; None where it is not made yet."""
+    """Read the plan of a round; None if there is none yet."""
     return _read(Plan, files.join(folder, FRONTIER), plan_name(number), RESTORE)
 
 
@@ -121,5 +121,5 @@ def _read(model: type[_Model], folder: str, name: str, advice: str) -> _Model | 
 
 
 def home(folder: str, fingerprint: str) -> str:
-    """Return the working folder of a unit of a round's stage folder: journal and open archive."""
+    """Return the working folder of a unit, in a round's stage folder: journal and open archive."""
     return files.join(folder, UNITS, f"{fingerprint}.work")

@@ -1,4 +1,4 @@
-"""How a crawl stands, from its files alone: what units wrote, and the journals of units at work."""
+"""The progress of a crawl, read from its files: what units wrote, and the journals of active units."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _COLUMNS = ["origin", "outcome", "cause", "started", "bytes"]
 
 @dataclass(slots=True)
 class Status:
-    """Counts since the crawl began; `add` takes what was noted in any order of units, by time within them.
+    """Counts since the start of the crawl; units may be added in any order, each in the order of time.
 
-    `outcomes` of addresses, `causes` by outcome and cause, `requests` sent, `bytes` of bodies as sent, `due`
-    addresses left in the round under way, `waiting` those known for later (with those that it found so far).
+    `outcomes` of URLs, `causes` by outcome and cause, `requests` sent, `bytes` of bodies as sent, `due` URLs
+    left in the current round, `waiting` URLs known for later rounds (with those that the current round has
+    found so far).
     """
 
     round: int = 0
@@ -39,15 +40,15 @@ class Status:
     bytes: int = 0
     due: int = 0
     waiting: int = 0
-    _hosts: set[str] = field(default_factory=set)
+    _origins: set[str] = field(default_factory=set)
     _settled: deque[int] = field(default_factory=deque)  # times of the last minute, in milliseconds
 
     def begin(self, number: int, due: int, waiting: int) -> None:
-        """Begin a round."""
+        """Start a round."""
         self.round, self.is_finished, self.due, self.waiting = number, False, due, waiting
 
     def add(self, fetch: Fetch, links: int) -> None:
-        """Count what became of an address, and the new links that it gave."""
+        """Count the outcome of a URL, and its new links."""
         is_final = fetch.outcome in FINAL
         self.due -= is_final
         self.waiting += links
@@ -59,7 +60,7 @@ class Status:
             return
         self.requests += 1
         self.bytes += fetch.bytes
-        self._hosts.add(fetch.origin)
+        self._origins.add(fetch.origin)
         if is_final:
             self._settled.append(started)
             while self._settled[0] < started - _RECENT_MS:
@@ -67,18 +68,18 @@ class Status:
 
     @property
     def origins(self) -> int:
-        """Return the number of origins that were asked."""
-        return len(self._hosts)
+        """The number of origins that were sent a request."""
+        return len(self._origins)
 
     @property
     def rate(self) -> float:
-        """Return settled addresses a second over the last minute of work."""
+        """Settled URLs per second over the last minute of work."""
         if len(self._settled) < 2:
             return 0.0
         return len(self._settled) / max(1.0, (max(self._settled) - min(self._settled)) / 1000)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON; what waits is not known between rounds."""
+        """Return plain values for JSON; the number of waiting URLs is not known between rounds."""
         plain = {"round": self.round, "is_finished": self.is_finished, "origins": self.origins}
         counts = {"outcomes": dict(self.outcomes), "causes": dict(self.causes)}
         amounts = {"requests": self.requests, "bytes": self.bytes, "due": self.due}
@@ -86,7 +87,7 @@ class Status:
         return {**plain, **counts, **amounts, "waiting": waiting, "rate": round(self.rate, 2)}
 
     def line(self) -> str:
-        """Say it in one line, errors by kind last."""
+        """Return the progress in one line, errors by kind last."""
         errors = ", ".join(
             f"{cause.removeprefix('failed: ')} {number}"
             for cause, number in self.causes.most_common()
@@ -99,34 +100,34 @@ class Status:
 
 
 def status(folder: str) -> Status:
-    """Sum up a crawl; ConfigError where there is none. A crawl at work may be read at any time."""
+    """Return the status of a crawl, which may be active; raise ConfigError if there is none."""
     if files.size(folder, layout.START) is None:
-        raise ConfigError(f"{folder} holds no crawl: it has no {layout.START}")
+        raise ConfigError(f"{folder} does not hold a crawl: it has no {layout.START}")
     return Watch(folder).look()
 
 
 class Watch:
-    """A crawl under way, looked at again and again: each look reads only what is new."""
+    """The status of an active crawl, updated repeatedly: each look reads only new data."""
 
     def __init__(self, folder: str) -> None:
-        """Read the rounds that are finished, and the plan of the one under way."""
+        """Read the finished rounds, and the plan of the current one."""
         self.status = Status()
         finished = layout.rounds(folder)
         for number in range(1, finished + 1):
             self._home = layout.round_folder(folder, number)
             self.status.begin(number, 0, 0)
             for file in dataset.load(self._home).files(FETCHES.name):
-                if files.size(self._home, file.path) is not None:  # the crawl's next run sees what is gone
+                if files.size(self._home, file.path) is not None:  # the crawl's next run reports lost files
                     self._read(file.path)
         self.status.is_finished, self.status.due, self.status.waiting = True, 0, 0
         plan = layout.plan(folder, finished + 1)
         if plan is not None:
             self.status.begin(finished + 1, plan.due, plan.waiting)
         self._home = layout.round_folder(folder, finished + 1)
-        self._looked: dict[str, int] = {}  # how much was read of each unit's journal, by fingerprint
+        self._looked: dict[str, int] = {}  # bytes read of each unit's journal, by fingerprint
 
     def look(self) -> Status:
-        """Read what units have noted since the last look; on this machine also those still at work."""
+        """Read what units have stored since the last look; on this machine also journals of active units."""
         fs, root = files.filesystem(self._home)
         for work in sorted(Path(root).glob(f"{layout.UNITS}/*.work")) if files.is_local(self._home) else ():
             for event, end in events.read_from(work, self._looked.get(work.stem, 0)):
@@ -146,7 +147,7 @@ class Watch:
 
 
 def _rows(home: str, path: str) -> Iterator[Fetch]:
-    """Yield some columns of a file of FETCHES, times in milliseconds as the journal has them."""
+    """Yield some columns of a file of FETCHES, times in milliseconds as in the journal."""
     for batch in dataset.batches(home, path, _COLUMNS):
         at = batch.schema.get_field_index("started")
         for row in batch.set_column(at, "started", pc.cast(batch["started"], "int64")).to_pylist():

@@ -289,7 +289,7 @@ def test_no_server_is_always_the_first(tmp_path: Path) -> None:
 def test_links_are_noted_once_and_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.crawl.unit._FOUND", 3)
     progress = Progress()
-    assert [progress.meets(key) for key in (1, 2, 1, 3, 3, 4)] == [True, True, False, True, False, True]
+    assert [progress.is_new(key) for key in (1, 2, 1, 3, 3, 4)] == [True, True, False, True, False, True]
     assert len(progress.found) <= 3
 
 
