@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 TASK = Path(__file__).parents[2] / "infra" / "sky" / "train.yaml"
 READ = """
@@ -51,7 +55,47 @@ def test_skypilot_refuses_a_key_that_it_does_not_know(tool: Callable[[str], str]
     assert "use_spots" in done.stderr
 
 
-def test_the_script_of_the_task_is_shell(tmp_path: Path) -> None:
-    run = TASK.read_text(encoding="utf-8").partition("\nrun: |\n")[2]
-    assert "torchrun" in run
-    assert subprocess.run(["bash", "-n"], input=run, text=True, check=False).returncode == 0
+TORCHRUN = """#!/bin/bash
+echo "$@" >>"$SAID"
+here=$HOME/run/checkpoints
+[ -e "$here/0000000001/facts.json" ] && echo resumed >>"$SAID"
+mkdir -p "$here/0000000002" "$here/.0000000003.part"
+touch "$here"/0000000002/{facts.json,__0_0.distcp} "$here/.0000000003.part/__0_0.distcp"
+rm -rf "$here/0000000001"
+exit "$STATUS"
+"""
+
+
+@pytest.mark.parametrize("status", [0, 143])
+def test_the_task_resumes_from_the_copy_and_copies_the_run_however_it_ends(
+    status: int, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The bucket is a folder, and a program trains; one step is copied, the next is finished, one is not."""
+    tool("rsync")
+    torchrun = tmp_path / "home" / "derlem" / "bin" / "torchrun"
+    torchrun.parent.mkdir(parents=True)
+    torchrun.write_text(TORCHRUN, encoding="utf-8")
+    torchrun.chmod(0o755)
+    copy = tmp_path / "copies" / "first" / "checkpoints" / "0000000001"
+    copy.mkdir(parents=True)
+    (copy / "facts.json").touch()
+    script = textwrap.dedent(TASK.read_text(encoding="utf-8").partition("\nrun: |\n")[2])
+    given = {
+        "HOME": str(tmp_path / "home"), "SAID": str(tmp_path / "said"), "STATUS": str(status), "RUN": "first",
+        "CORPUS": "gs://corpus/out", "PRESET": "124m", "SKYPILOT_NUM_GPUS_PER_NODE": "8",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", script.replace("/copies/", f"{tmp_path}/copies/")],
+        env={**os.environ, **given}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode == status
+    words, resumed = (tmp_path / "said").read_text().splitlines()
+    assert resumed == "resumed"
+    assert "--nproc-per-node 8" in words
+    assert f"train gs://corpus/out --output {tmp_path}/home/run --preset 124m" in words
+    copied = {
+        str(path.relative_to(tmp_path / "copies"))
+        for path in (tmp_path / "copies").rglob("*")
+        if path.is_file()
+    }
+    assert copied == {f"first/checkpoints/0000000002/{name}" for name in ("facts.json", "__0_0.distcp")}
