@@ -57,6 +57,7 @@ if "--delete-unmatched-destination-objects" in words:
 # A run of three steps: each is a checkpoint, of which the last two stay; it stops before step $STOP.
 DOCKER = """#!/bin/bash
 echo "$@" >>"$SAID"
+[ "$1" = stop ] && exit
 here=$(echo "$@" | sed 's/.*--volume \\([^:]*\\):.*/\\1/')
 for step in 1 2 3; do
   [ -e "$here/checkpoints/000000000$step/facts.json" ] && continue
@@ -77,7 +78,9 @@ def machine(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a machine on which a group has started the script."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in (("gcloud", GCLOUD), ("docker", DOCKER)):
+    (tmp_path / "buckets" / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "buckets" / "runs" / "first" / ".run").touch()
+    for name, text in (("gcloud", GCLOUD), ("docker", DOCKER), ("nvidia-smi", "#!/bin/sh\n")):
         (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)
     return {
@@ -110,6 +113,7 @@ def test_it_trains_copies_and_ends_its_own_bill(machine: dict[str, str], tmp_pat
     done = do("main", machine)
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "buckets" / "runs" / "first") == tree(tmp_path / "run")
+    assert (tmp_path / "buckets" / "runs" / "first" / ".run").exists()
     login, train, resize = (tmp_path / "said").read_text().splitlines()
     assert login == "auth configure-docker registry.example --quiet"
     assert "registry.example/derlem/trainer:1 torchrun --standalone" in train
@@ -121,10 +125,21 @@ def test_it_trains_copies_and_ends_its_own_bill(machine: dict[str, str], tmp_pat
 def test_a_new_machine_resumes_from_the_copy(machine: dict[str, str], tmp_path: Path) -> None:
     assert do("main", machine | {"STOP": "3"}).returncode == 1
     assert "resize" not in (tmp_path / "said").read_text()
-    assert do("push", machine).returncode == 0  # upon the notice of a preemption
+    assert do("leave", machine).returncode == 0
+    assert (tmp_path / "said").read_text().splitlines()[-1] == "stop --time 15 derlem"
     (tmp_path / "run").rename(tmp_path / "lost")
     assert do("main", machine).returncode == 0
     assert (tmp_path / "run" / "metrics.jsonl").read_text().split() == ["1", "2", "3"]
+
+
+def test_a_copy_that_cannot_be_had_is_not_taken_for_a_new_run(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "buckets" / "runs" / "first" / ".run").unlink()
+    (tmp_path / "buckets" / "runs" / "first").rmdir()
+    (tmp_path / "bin" / "sleep").symlink_to("/bin/true")
+    assert do("main", machine).returncode != 0
+    assert (tmp_path / "said").read_text().splitlines() == ["auth configure-docker registry.example --quiet"]
 
 
 def complete(folder: Path) -> bool:

@@ -1,5 +1,5 @@
 # What the GPU machine does, after lines that set IMAGE, CORPUS, RUN, PRESET, SETTINGS, GROUP and REGION. `main` trains to the
-# end, and `push` is run once more in the half minute between the notice of a preemption and its end.
+# end; `leave` is run in the half minute between the notice of a preemption and its end.
 set -euo pipefail
 HERE=${HERE:-/var/lib/derlem/run}
 EVERY=${EVERY:-120} # seconds between two copies: what a lost machine has trained since is trained again
@@ -19,9 +19,10 @@ push() {
   ) 9>"$HERE.lock"
 }
 
-# The latest copy. A folder that was copied in part has no facts.json, and is not looked at.
+# The latest copy. A folder that was copied in part has no facts.json, and is not looked at. Of a new run Terraform has made the
+# folder, so that a copy that cannot be had is never taken for a new run, which would replace it.
 pull() {
-  gcloud storage rsync --recursive --quiet "$RUN" "$HERE" || echo "nothing of $RUN yet"
+  gcloud storage rsync --recursive --quiet "$RUN" "$HERE"
 }
 
 copying() {
@@ -38,15 +39,21 @@ copying() {
 train() {
   local words=() each
   for each in ${SETTINGS[@]+"${SETTINGS[@]}"}; do words+=(--set "$each"); done
-  # docker stops a container on shutdown by SIGTERM, upon which a run saves.
-  docker run --rm --gpus all --ipc host --user 0 --stop-timeout 20 --volume "$HERE:/run/derlem" "$IMAGE" \
+  docker run --name derlem --rm --gpus all --ipc host --user 0 --volume "$HERE:/run/derlem" "$IMAGE" \
     torchrun --standalone --nproc-per-node gpu --shutdown-timeout 15 \
     -m derlem train "$CORPUS" --output /run/derlem --preset "$PRESET" ${words[@]+"${words[@]}"}
 }
 
+# A run saves upon the signal with which docker stops it.
+leave() {
+  docker stop --time 15 derlem || true
+  push
+}
+
 main() {
+  timeout 900 bash -c 'until nvidia-smi; do sleep 5; done' # the driver installs itself at the first start
   gcloud auth configure-docker "${IMAGE%%/*}" --quiet
-  pull
+  pull || { sleep 30 && pull; }
   copying &
   trap "kill $! || true" EXIT
   # Stopped, the machine is made again by the group; where training fails, it stays for whoever reads its log.

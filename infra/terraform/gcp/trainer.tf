@@ -37,7 +37,7 @@ resource "google_compute_instance_template" "trainer" {
     enable-oslogin         = "TRUE"
     install-nvidia-driver  = "True"
     startup-script         = join("\n", [local.trainer_settings, file("${path.module}/train.sh"), "main"])
-    shutdown-script        = join("\n", [local.trainer_settings, file("${path.module}/train.sh"), "push"])
+    shutdown-script        = join("\n", [local.trainer_settings, file("${path.module}/train.sh"), "leave"])
   }
   lifecycle {
     create_before_destroy = true
@@ -57,6 +57,14 @@ locals {
   EOT
 }
 
+# The folder of the run, which the machine looks for. Its name has a dot: the machine neither copies nor removes it.
+resource "google_storage_bucket_object" "run" {
+  count   = var.trainer == null ? 0 : 1
+  bucket  = google_storage_bucket.runs.name
+  name    = "${var.trainer.run}/.run"
+  content = "A run of derlem on ${var.trainer.corpus}.\n"
+}
+
 # In whichever zone of the region there is such a machine to be had.
 resource "google_compute_region_instance_group_manager" "trainer" {
   count              = var.trainer == null ? 0 : 1
@@ -74,9 +82,10 @@ resource "google_compute_region_instance_group_manager" "trainer" {
     minimal_action               = "REPLACE"
     instance_redistribution_type = "NONE"
     max_surge_fixed              = 0
-    max_unavailable_fixed        = 3 # of regional groups no fewer than the zones
+    max_unavailable_fixed        = 4 # no fewer than the zones of a region
   }
   depends_on = [
+    google_storage_bucket_object.run,
     google_storage_bucket_iam_member.roles,
     google_artifact_registry_repository_iam_member.images,
   ]
