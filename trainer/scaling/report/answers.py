@@ -57,10 +57,10 @@ def answers(m: Measured) -> tuple[Answer, ...]:
             _more(m, here, m.source.asked.more),
             _more(m, here, here.unique),
             _missing(m, here),
-            _epoch(m, here),
+            answer_epoch(m, here),
         ]
     if "params" in columns and "tokens" in columns:
-        out += [_twice(m, point(m)), _optimum(m)]
+        out += [_twice(m, point(m)), answer_best_size(m)]
     out += [_better(m, one) for one in m.comparisons] or [_no_corpora()]
     return (*out, _trust(m))
 
@@ -203,7 +203,7 @@ def _missing(m: Measured, here: Point) -> Answer:
     return Answer(question, said, True, more, "tokens", ratio)
 
 
-def _epoch(m: Measured, here: Point) -> Answer:
+def answer_epoch(m: Measured, here: Point) -> Answer:
     question = "What is the next epoch worth?"
     if not m.repeats:
         known = m.source.study or m.source.asked.columns.unique
@@ -253,7 +253,7 @@ def _twice(m: Measured, here: Point) -> Answer:
     return Answer(question, found.statement + extra, True, found.value, found.unit, found.beyond)
 
 
-def _optimum(m: Measured) -> Answer:
+def answer_best_size(m: Measured) -> Answer:
     """Answer with the compute-optimal size at the compute of the largest run, by each approach."""
     question = "Which size is best for the compute of the largest run?"
     usable = [one for one in m.analysis.approaches if not one.why]

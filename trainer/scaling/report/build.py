@@ -12,6 +12,7 @@ from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.report.answers import answers
 from trainer.scaling.report.checks import cannot, checklist
 from trainer.scaling.report.facts import Report
+from trainer.scaling.report.headline import headline
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.pictures import unit
@@ -48,6 +49,7 @@ def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> R
             **{name: version(name) for name in ("derlem", "numpy", "scipy")},
             "code": revision() or "not from a checkout",
         },
+        headline=headline(m, given),
         answers=given,
         checklist=checks,
         cannot=cannot(m, given),

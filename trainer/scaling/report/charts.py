@@ -12,6 +12,7 @@ from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Ser
 from trainer.scaling.report.words import around, tick, write
 
 WIDTH, HEIGHT = 460, 300
+WIDE_WIDTH, WIDE_HEIGHT = 940, 430
 SMALL_WIDTH, SMALL_HEIGHT = 300, 205
 STYLES = 6
 """Number of different colours, dashes and markers."""
@@ -52,9 +53,10 @@ class _Scale:
 
 def draw(chart: Chart, name: str) -> str:
     """Draw a chart; `name` must be unique on the page."""
-    width, height = (SMALL_WIDTH, SMALL_HEIGHT) if chart.small else (WIDTH, HEIGHT)
+    width, height = _size(chart)
     all_x = [x for each in (*chart.lines, *chart.dots) for x in each.x]
     span_x = [v for mark in chart.marks if mark.to is not None for v in (mark.at, mark.to)]
+    span_x += [mark.at for mark in chart.marks if mark.upright]
     y_low, y_high = _range(chart)
     bottom, top = height - 44, 28
     rough = _Scale(y_low, y_high, bottom, top, chart.y)
@@ -66,11 +68,12 @@ def draw(chart: Chart, name: str) -> str:
     parts.append(f'<clipPath id="{name}-c"><rect {frame}/></clipPath>')
     parts += [_shade(mark, x, top, bottom) for mark in chart.marks if mark.to is not None]
     parts += _grid(x, rough, y_ticks, width, bottom, top, left)
-    inside = [_level(mark, rough, left, width - 12) for mark in chart.marks if mark.to is None]
+    inside = [_level(mark, rough, left, width - 12) for mark in _levels(chart)]
     inside += [_band(each, x, rough) for each in chart.lines if each.lower and len(each.x) > 1]
     inside += [_line(each, x, rough) for each in chart.lines]
     inside += [_dots(each, x, rough, many=len(all_x) > 120) for each in chart.dots]
     parts.append(f'<g clip-path="url(#{name}-c)">{"".join(inside)}</g>')
+    parts += [_upright(mark, x, top, bottom) for mark in chart.marks if mark.upright]
     parts.append(_text(2, 14, chart.y.name, "name"))
     parts.append(_text(width - 12, height - 6, chart.x.name, "name", "end"))
     return "".join(parts) + "</svg>"
@@ -93,7 +96,7 @@ def legend(chart: Chart) -> str:
     labels += [
         (mark.label, '<path class="level" d="M1 7H27"/>')
         for mark in chart.marks
-        if mark.to is None and mark.label
+        if mark.to is None and not mark.upright and mark.label
     ]
     items = [(label, "".join(keys)) for label, keys in held.items()] + labels
     if len(items) < 2 or chart.small:
@@ -132,6 +135,24 @@ def draw_forest(forest: Forest, name: str) -> str:
     return "".join(parts) + "</svg>"
 
 
+def _size(chart: Chart) -> tuple[int, int]:
+    if chart.wide:
+        return WIDE_WIDTH, WIDE_HEIGHT
+    return (SMALL_WIDTH, SMALL_HEIGHT) if chart.small else (WIDTH, HEIGHT)
+
+
+def _levels(chart: Chart) -> list[Mark]:
+    return [mark for mark in chart.marks if mark.to is None and not mark.upright]
+
+
+def _upright(mark: Mark, x: _Scale, top: float, bottom: float) -> str:
+    """Draw a labelled place on x, the label on the side with more room."""
+    at = x(mark.at)
+    left = at - x.start > x.end - at
+    label = _text(at - 6 if left else at + 6, top + 12, mark.label, "strong", "end" if left else "start")
+    return f'<path class="level" d="M{at:.1f} {top}V{bottom}"/>{label}'
+
+
 def _head(title: str, alt: str, name: str, width: float, height: float) -> str:
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{name}-t {name}-d">'
@@ -147,7 +168,7 @@ def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") 
 def _range(chart: Chart) -> tuple[float, float]:
     """Return the range of y: all lines and dots, and bands as far as they do not squeeze them."""
     kept = [y for each in (*chart.lines, *chart.dots) for y in each.y]
-    kept += [mark.at for mark in chart.marks if mark.to is None]
+    kept += [mark.at for mark in _levels(chart)]
     low, high = min(kept), max(kept)
     wide = [y for each in (*chart.lines, *chart.dots) for y in (*each.lower, *each.upper) if math.isfinite(y)]
     if wide and chart.y.log:
@@ -246,8 +267,17 @@ def _dots(each: Series, x: _Scale, y: _Scale, many: bool) -> str:
         f'<path class="whisker {_colour(each.style)}" d="M{x(a):.1f} {y(low):.1f}V{y(high):.1f}"/>'
         for a, low, high in zip(each.x, each.lower, each.upper, strict=False)
     ]
-    out += [_marker(each.style, x(a), y(b), size) for a, b in zip(each.x, each.y, strict=True)]
+    names = each.names or ("",) * len(each.x)
+    out += [
+        _named(_marker(each.style, x(a), y(b), size), name)
+        for a, b, name in zip(each.x, each.y, names, strict=True)
+    ]
     return "".join(out)
+
+
+def _named(drawn: str, name: str) -> str:
+    """Return a marker with the words that appear where a pointer rests on it."""
+    return f"<g><title>{escape(name)}</title>{drawn}</g>" if name else drawn
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:

@@ -1,4 +1,4 @@
-"""The quality checks of a report, each passed or not, and the list of what stays unknown."""
+"""The quality checks of a report, each strong, weak or not measured, and the list of what stays unknown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.approaches import parabola_bias
 from trainer.scaling.report.answers import REACH
-from trainer.scaling.report.facts import Answer, Check
+from trainer.scaling.report.facts import Answer, Check, Verdict
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.report.pictures import unit
 from trainer.scaling.report.words import count, ends, listed, named, number, percent, plural
@@ -17,6 +17,13 @@ REST = 1e-3
 """A gradient smaller than this, in units of uncertainty, counts as zero."""
 SPAN = 1.0
 """Decades that N and D should span before their exponents are trusted."""
+
+
+MISSING: Verdict = "not measured"
+
+
+def _rated(name: str, strong: bool, why: str) -> Check:
+    return Check(name, "strong" if strong else "weak", why)
 
 
 def checklist(m: Measured, answers: tuple[Answer, ...]) -> tuple[Check, ...]:
@@ -71,24 +78,26 @@ def _described(m: Measured) -> Check:
     left = sum(bool(row.left_out) for row in m.source.rows)
     tail = f"; {left} excluded, each with its reason" if left else "; none excluded"
     if missing:
-        return Check(
+        return _rated(
             "Every run is fully described", False, f"the table does not have {listed(missing)}{tail}"
         )
-    return Check("Every run is fully described", True, f"{plural(len(rows), 'run')}, all columns known{tail}")
+    return _rated(
+        "Every run is fully described", True, f"{plural(len(rows), 'run')}, all columns known{tail}"
+    )
 
 
 def _scored(m: Measured) -> Check:
     name = "All runs are scored on the same documents"
     lists = {row.documents for row in m.source.kept()}
     if not m.source.study or lists == {""}:
-        return Check(name, False, "the table does not name the validation documents of its losses")
+        return Check(name, MISSING, "the table does not name the validation documents of its losses")
     said = f"the hash of the list of documents is {listed(sorted(lists))}"
     rows = [row for row in m.source.kept() if np.isfinite(row.scored) and np.isfinite(row.error)]
     if rows:
         share = float(np.median([row.error / row.losses[m.loss] for row in rows]))
         tokens = count(min(row.scored for row in rows))
         said += f"; {tokens} tokens, with a standard error of {percent(share)}, the same for all runs"
-    return Check(name, len(lists) == 1, said)
+    return _rated(name, len(lists) == 1, said)
 
 
 def _span(m: Measured) -> Check:
@@ -98,7 +107,7 @@ def _span(m: Measured) -> Check:
         if c in m.runs.columns
     }
     said = listed([f"{name} spans {number(value, 2)} decades" for name, value in decades.items()])
-    return Check(
+    return _rated(
         "Sizes and tokens span a decade each",
         len(decades) == 2 and min(decades.values()) >= SPAN,
         said if len(decades) == 2 else f"{said}; the other is not given",
@@ -109,24 +118,24 @@ def _single_epoch(m: Measured) -> Check:
     name = "Repeated data are distinguished from fresh data"
     if m.repeats:
         most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
-        return Check(name, True, f"unique tokens are known, and runs reach {number(most, 2)} epochs")
+        return _rated(name, True, f"unique tokens are known, and runs reach {number(most, 2)} epochs")
     if m.source.asked.columns.unique or m.source.study:
-        return Check(name, True, "unique tokens are known, and no run saw its data twice")
-    return Check(name, False, "the table has no column of unique tokens: all tokens are treated as fresh")
+        return _rated(name, True, "unique tokens are known, and no run saw its data twice")
+    return Check(name, MISSING, "the table has no column of unique tokens: all tokens are treated as fresh")
 
 
 def _units(m: Measured) -> Check:
     clusters = m.analysis.clusters
     enough = clusters >= 10 and not m.source.remarks
     why = "; ".join(m.source.remarks) or f"{plural(clusters, 'independent run')} are resampled whole"
-    return Check("Intervals rest on independent runs", enough, why)
+    return _rated("Intervals rest on independent runs", enough, why)
 
 
 def _noise(m: Measured) -> Check:
     name = "The noise between seeds is measured"
     if m.noise is None:
-        return Check(name, False, "no two runs differ only in their seed")
-    return Check(name, True, f"{percent(m.noise)} of the loss, from {plural(m.replicates, 'run')}")
+        return Check(name, MISSING, "no two runs differ only in their seed")
+    return _rated(name, True, f"{percent(m.noise)} of the loss, from {plural(m.replicates, 'run')}")
 
 
 def _optimum_found(m: Measured) -> Check:
@@ -138,7 +147,7 @@ def _optimum_found(m: Measured) -> Check:
         f"gradient there is {number(proof.gradient, 2)} in units of uncertainty; {near} within 5 % of the "
         "lowest objective"
     )
-    return Check("The fit is at its optimum", good, why)
+    return _rated("The fit is at its optimum", good, why)
 
 
 def _determined(m: Measured) -> Check:
@@ -148,7 +157,7 @@ def _determined(m: Measured) -> Check:
     why = (
         f"{listed(loose)} not limited by the data" if loose else f"all {len(free)} have closed 95 % intervals"
     )
-    return Check("The data determine every parameter", not loose, why)
+    return _rated("The data determine every parameter", not loose, why)
 
 
 def _approaches(m: Measured) -> Check:
@@ -156,34 +165,36 @@ def _approaches(m: Measured) -> Check:
     usable = [one for one in m.analysis.approaches if not one.why]
     if len(usable) < 3:
         why = "; ".join(f"approach {one.approach} {one.why}" for one in m.analysis.approaches if one.why)
-        return Check(name, False, why or "the law has no compute-optimal size")
+        return Check(name, MISSING, why or "the law has no compute-optimal size")
     exponents = [one.a for one in usable]
     said = listed([number(a, 2) for a in exponents])
-    return Check(name, max(exponents) - min(exponents) < 0.1, f"N grows as compute to the power {said}")
+    return _rated(name, max(exponents) - min(exponents) < 0.1, f"N grows as compute to the power {said}")
 
 
 def _conventions(m: Measured) -> Check:
     name = "The answer is shown for each way of counting"
     if not m.conventions:
-        return Check(name, False, "the table does not have the shapes of its models, so N is counted one way")
+        return Check(
+            name, MISSING, "the table does not have the shapes of its models, so N is counted one way"
+        )
     low, high = (f(one.exponent.estimate for one in m.conventions) for f in (min, max))
-    return Check(name, True, f"the exponent of N is between {number(low, 2)} and {number(high, 2)}")
+    return _rated(name, True, f"the exponent of N is between {number(low, 2)} and {number(high, 2)}")
 
 
 def _held_out(m: Measured) -> Check:
     name = "Intervals contain the held-out runs"
     checks = m.analysis.held_out
     if not checks:
-        return Check(name, False, "too few runs to hold some out")
+        return Check(name, MISSING, "too few runs to hold some out")
     said = [f"{percent(c.coverage)} by {c.by} (±{percent(c.half_width)})" for c in checks]
     worst = min(c.coverage for c in checks)
-    return Check(name, worst >= 0.9, f"of the runs inside {percent(LEVEL)} intervals, {listed(said)}")
+    return _rated(name, worst >= 0.9, f"of the runs inside {percent(LEVEL)} intervals, {listed(said)}")
 
 
 def _rivals(m: Measured) -> Check:
     name = "No other law predicts the held-out runs better"
     if m.held_out is None or len(m.held_out.rivals) < 2:
-        return Check(name, False, "too few runs to compare laws on held-out runs")
+        return Check(name, MISSING, "too few runs to compare laws on held-out runs")
     own = m.held_out.rivals[m.analysis.fit.law.name]
     best = min(m.held_out.rivals, key=lambda each: m.held_out.rivals[each] if m.held_out else 0.0)
     said = f"{m.analysis.fit.law.name} has an error of {percent(own)}, "
@@ -191,7 +202,7 @@ def _rivals(m: Measured) -> Check:
         said += f"the least of {len(m.held_out.rivals)} laws"
     else:
         said += f"{best} by {percent(m.held_out.rivals[best])}"
-    return Check(name, own <= 1.1 * m.held_out.rivals[best], said)
+    return _rated(name, own <= 1.1 * m.held_out.rivals[best], said)
 
 
 def _sensitivity(m: Measured) -> Check:
@@ -200,16 +211,16 @@ def _sensitivity(m: Measured) -> Check:
         low, high = _moved(m, "E")
         why = f"E is between {number(low)} and {number(high)} over {len(m.variants)} ways to fit"
         return (
-            Check(name, high - low < 0.1 * m.analysis.fit.derived["E"], why)
+            _rated(name, high - low < 0.1 * m.analysis.fit.derived["E"], why)
             if high
-            else Check(name, False, why)
+            else Check(name, MISSING, why)
         )
     found = m.analysis.bootstrap.derived()["N exponent"]
     low, high = _moved(m, "N exponent")
     inside = found.holds(low) and found.holds(high)
     between = f"between {number(low, 3)} and {number(high, 3)}"
     said = f"over {len(m.variants)} ways to fit, the exponent of N is {between}"
-    return Check(
+    return _rated(
         name,
         inside,
         f"{said}; the 95 % interval {ends(found)} {'contains' if inside else 'does not contain'} them all",
@@ -224,12 +235,12 @@ def _moved(m: Measured, name: str) -> tuple[float, float]:
 def _languages(m: Measured) -> Check:
     name = "Losses are comparable across tokenizers and languages"
     if "bits_per_byte" not in m.loss:
-        return Check(
+        return _rated(
             name, False, f"{unit(m.loss)} is not known to be in bits per byte: it depends on the tokenizer"
         )
     if not all(row.exact for row in m.source.kept(m.source.about)):
-        return Check(name, False, f"bits per byte are {TOO_LOW}")
-    return Check(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} separately")
+        return _rated(name, False, f"bits per byte are {TOO_LOW}")
+    return _rated(name, True, f"bits per byte of UTF-8, {plural(len(m.others), 'language')} separately")
 
 
 def _reach(answers: tuple[Answer, ...]) -> Check:
@@ -238,8 +249,8 @@ def _reach(answers: tuple[Answer, ...]) -> Check:
     if far:
         ratio = max(each.beyond or 0.0 for each in far)
         why = f"{plural(len(far), 'answer')} would be up to {count(ratio)} times beyond, and are not given"
-        return Check(name, False, why)
-    return Check(name, True, f"all are within {REACH:.0f} times the compute of the largest run")
+        return _rated(name, False, why)
+    return _rated(name, True, f"all are within {REACH:.0f} times the compute of the largest run")
 
 
 def _bias(m: Measured) -> str:

@@ -29,13 +29,21 @@ class Answer:
     beyond: float | None = None
 
 
+Verdict: TypeAlias = Literal["strong", "weak", "not measured"]
+
+
 @dataclass(frozen=True)
 class Check:
-    """One quality check: whether the report passes it, and why."""
+    """One quality check: how much it supports the answers, and why."""
 
     name: str
-    passed: bool
+    verdict: Verdict
     why: str
+
+    @property
+    def passed(self) -> bool:
+        """Return whether it supports them."""
+        return self.verdict == "strong"
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Series:
     """Numbers drawn as a line or as dots, with a band or whiskers if `lower` and `upper` are given.
 
     `guess`: drawn dashed, because it is beyond the data; `style` numbers the colour, dash and marker; NEUTRAL
-    is for a background.
+    is for a background. `names` [n] appear where a pointer rests on a dot.
     """
 
     label: str
@@ -83,20 +91,22 @@ class Series:
     upper: tuple[float, ...] = ()
     style: int = 0
     guess: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A shaded range of x (`to` given) or a level of y."""
+    """A shaded range of x (`to` given), a labelled place on x (`upright`), or a level of y."""
 
     label: str
     at: float
     to: float | None = None
+    upright: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart in numbers; `alt` describes it in words, `small` makes it one of several small ones."""
+    """A chart in numbers; `alt` describes it in words; `small` and `wide` are sizes other than the usual."""
 
     title: str
     x: Axis
@@ -106,6 +116,7 @@ class Chart:
     dots: tuple[Series, ...] = ()
     marks: tuple[Mark, ...] = ()
     small: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,27 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Number:
+    """One of the numbers of the first screen; without a value, `note` says what is missing."""
+
+    title: str
+    value: Interval | None
+    kind: Kind
+    note: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first screen: a sentence, charts, numbers, how far to trust them, and charts of predictions."""
+
+    sentence: str
+    charts: tuple[Chart, ...]
+    numbers: tuple[Number, ...]
+    trust: str
+    predictions: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that the page shows; `input` names what it was made from, `versions` the software."""
 
@@ -138,6 +170,7 @@ class Report:
     about: str
     input: Mapping[str, str]
     versions: Mapping[str, str]
+    headline: Headline
     answers: tuple[Answer, ...]
     checklist: tuple[Check, ...]
     cannot: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 
 from trainer.scaling.report.answers import NO
@@ -13,13 +14,15 @@ from trainer.scaling.report.facts import (
     Check,
     Column,
     Forest,
+    Headline,
     Kind,
+    Number,
     Report,
     Section,
     Table,
 )
 from trainer.scaling.report.style import STYLE
-from trainer.scaling.report.words import GAP, around, ends, number, write
+from trainer.scaling.report.words import GAP, around, ends, number, percent, write
 from trainer.scaling.uncertainty import Interval
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -27,23 +30,25 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 TALL = 25
 """Tables with more rows than this scroll separately on a screen."""
 _AMOUNTS = {"tokens", "parameters"}
+_MARKS = {"strong": ("pass", "✓"), "weak": ("fail", "✗"), "not measured": ("none", "–")}
 
 
 def render(report: Report, twin: str) -> str:
     """Return the page of a report; its JSON twin is in the same folder under the name `twin`."""
-    places = [("answers", "Answers"), ("cannot", "Not known"), ("checklist", "Checklist")]
-    places += [(one.id, one.title) for one in report.sections] + [("made", "How this was made")]
-    links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in places)
     body = "".join(
         (
-            f'<header><h1>{escape(report.title)}</h1><p class="about">{escape(report.about)}</p>',
-            f'<nav aria-label="Contents"><ul>{links}</ul></nav></header><main>',
-            _answers(report.answers),
-            _cannot(report.cannot),
-            _checklist(report.checklist),
-            *(_section(one) for one in report.sections),
-            _made(report, twin),
-            "</main>",
+            f'<header><h1>{escape(report.title)}</h1><p class="about">{escape(report.about)}</p></header>',
+            "<main>",
+            _headline(report.headline),
+            '<section id="more"><h2>Everything else</h2>',
+            _folded("answers", "All questions and answers", _answers(report.answers)),
+            _folded("cannot", "What cannot be concluded", _cannot(report.cannot)),
+            _folded(
+                "checklist", f"Quality checks: {_verdicts(report.checklist)}", _checklist(report.checklist)
+            ),
+            *(_folded(one.id, one.title, _section(one)) for one in report.sections),
+            _folded("made", "How this was made", _made(report, twin)),
+            "</section></main>",
         )
     )
     return (
@@ -55,9 +60,42 @@ def render(report: Report, twin: str) -> str:
     )
 
 
+def _headline(one: Headline) -> str:
+    """Return the first screen: what more data buys, and how far to trust it."""
+    sentence = f'<p class="sentence">{escape(one.sentence)}</p>' if one.sentence else ""
+    charts = "".join(_figure(chart, f"headline-{i}", "broad") for i, chart in enumerate(one.charts))
+    # On a narrow screen the letters of a wide chart would be too small to read.
+    charts += "".join(
+        _figure(replace(chart, wide=False), f"narrow-{i}", "narrow") for i, chart in enumerate(one.charts)
+    )
+    numbers = "".join(_number(each) for each in one.numbers)
+    predictions = "".join(_figure(chart, f"trust-{i}") for i, chart in enumerate(one.predictions))
+    return (
+        f'<section id="headline" aria-label="What more data buys">{sentence}{charts}'
+        f'<div class="numbers">{numbers}</div></section>'
+        f'<section id="trust"><h2>How far to trust it</h2><p>{escape(one.trust)}</p>{predictions}</section>'
+    )
+
+
+def _number(one: Number) -> str:
+    if one.value is None:
+        shown = '<p class="figure">–</p>'
+    else:
+        value = percent(one.value.estimate) if one.kind == "percent" else write(one.value.estimate, one.kind)
+        shown = f'<p class="figure">{escape(value)}<small>{escape(ends(one.value, one.kind))}</small></p>'
+    state = "" if one.value is not None else " open"
+    title, note = escape(one.title), escape(one.note)
+    return f'<article class="number{state}"><h2>{title}</h2>{shown}<p>{note}</p></article>'
+
+
+def _folded(name: str, title: str, body: str) -> str:
+    """Return a part of the page that opens when its title is clicked."""
+    return f'<details id="{name}"><summary><h3>{escape(title)}</h3></summary>{body}</details>'
+
+
 def _answers(answers: tuple[Answer, ...]) -> str:
     cards = "".join(_answer(one) for one in answers)
-    return f'<section id="answers"><h2>What the runs say</h2><div class="answers">{cards}</div></section>'
+    return f'<div class="answers">{cards}</div>'
 
 
 def _answer(one: Answer) -> str:
@@ -82,19 +120,24 @@ def _answer(one: Answer) -> str:
 
 def _cannot(said: tuple[str, ...]) -> str:
     items = "".join(f"<li>{escape(one)}</li>" for one in said) or "<li>Every question has an answer.</li>"
-    return f'<section id="cannot"><h2>What cannot be concluded</h2><ul class="plain">{items}</ul></section>'
+    return f'<ul class="plain">{items}</ul>'
 
 
 def _checklist(checks: tuple[Check, ...]) -> str:
-    passed = sum(one.passed for one in checks)
     rows = "".join(_checked(one) for one in checks)
-    caption = f"{passed} of {len(checks)} pass"
+    caption = "What supports the answers, and what does not"
     head = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("verdict", "check", "why"))
-    return f'<section id="checklist"><h2>Quality checks</h2>{_scroll(caption, head, rows, "")}</section>'
+    return _scroll(caption, head, rows, "")
+
+
+def _verdicts(checks: tuple[Check, ...]) -> str:
+    """Return how many checks have each verdict, such as "11 strong, 2 weak, 2 not measured"."""
+    many = {verdict: sum(one.verdict == verdict for one in checks) for verdict in _MARKS}
+    return ", ".join(f"{number} {verdict}" for verdict, number in many.items() if number)
 
 
 def _checked(one: Check) -> str:
-    verdict = '<span class="pass">✓ pass</span>' if one.passed else '<span class="fail">✗ fail</span>'
+    verdict = f'<span class="{_MARKS[one.verdict][0]}">{_MARKS[one.verdict][1]} {one.verdict}</span>'
     return (
         f'<tr><td class="text verdict">{verdict}</td><th scope="row" class="text">{escape(one.name)}</th>'
         f'<td class="text">{escape(one.why)}</td></tr>'
@@ -111,12 +154,14 @@ def _section(one: Section) -> str:
         if group
     )
     tables = "".join(_table(each) for each in one.tables)
-    return f'<section id="{one.id}"><h2>{escape(one.title)}</h2>{text}{groups}{tables}</section>'
+    return f"{text}{groups}{tables}"
 
 
-def _figure(chart: Chart | Forest, name: str) -> str:
+def _figure(chart: Chart | Forest, name: str, style: str = "") -> str:
     drawn = draw_forest(chart, name) if isinstance(chart, Forest) else draw(chart, name) + legend(chart)
-    return f"<figure><figcaption>{escape(chart.title)}<p>{escape(chart.alt)}</p></figcaption>{drawn}</figure>"
+    kind = f' class="{style}"' if style else ""
+    caption = f"<figcaption>{escape(chart.title)}<p>{escape(chart.alt)}</p></figcaption>"
+    return f"<figure{kind}>{caption}{drawn}</figure>"
 
 
 def _table(table: Table) -> str:
@@ -171,6 +216,6 @@ def _made(report: Report, twin: str) -> str:
     facts = {**report.input, **report.versions}
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return (
-        '<section id="made"><h2>How this was made</h2><p>Every number on this page is in '
-        f'<a href="{escape(twin)}">{escape(twin)}</a>, in the same folder.</p><dl>{rows}</dl></section>'
+        "<p>Every number on this page is in "
+        f'<a href="{escape(twin)}">{escape(twin)}</a>, in the same folder.</p><dl>{rows}</dl>'
     )

@@ -38,7 +38,7 @@ def fits(m: Measured) -> list[Chart]:
     loss = Axis(unit(m.loss), log=True)
     if len(columns) == 1:
         whole = _curve(m.surface, columns[0], m.runs, {}, "law with 95 % band", 0)
-        runs = Series("runs", _t(m.runs.columns[columns[0]]), _t(m.runs.loss))
+        runs = Series("runs", t(m.runs.columns[columns[0]]), t(m.runs.loss))
         alt = f"{unit(m.loss)} of {len(m.runs)} runs and the law through them."
         return [Chart("The law through the runs", _AXES[columns[0]], loss, alt, (whole,), (runs,))]
     again = repeated(m.runs)
@@ -52,7 +52,7 @@ def fits(m: Measured) -> list[Chart]:
         label = f"{count(size)} parameters"
         over = own if np.ptp(own.columns["tokens"]) else m.runs
         lines.append(_curve(m.surface, "tokens", over, {"params": size}, label, style))
-        dots.append(Series(label, _t(own.columns["tokens"]), _t(own.loss), style=style))
+        dots.append(Series(label, t(own.columns["tokens"]), t(own.loss), style=style))
     shown = "the largest, the smallest and some between" if len(sizes) < len(_sizes(m.runs)) else "all sizes"
     alt = (
         f"{unit(m.loss)} falls with tokens at {len(sizes)} sizes ({shown}); the mean relative error of the "
@@ -97,7 +97,7 @@ def residuals(m: Measured) -> list[Chart]:
             axis,
             f"Between {percent(float(left.min()))} and {percent(float(left.max()))}; rank correlation "
             f"{number(_rank(values, left), 2)}.",
-            dots=(Series("runs", _t(values), _t(left)),),
+            dots=(Series("runs", t(values), t(left)),),
             marks=tuple(marks),
             small=True,
         )
@@ -124,9 +124,9 @@ def budgets(m: Measured) -> list[Chart]:
         label = f"{power(budget, 2)} FLOPs"
         value, _ = m.fresh.losses(grid, budget / (6 * grid), budget / (6 * grid))
         near = value < 1.25 * value.min()
-        lines.append(Series(label, _t(grid[near]), _t(value[near]), style=style))
+        lines.append(Series(label, t(grid[near]), t(value[near]), style=style))
         own = np.abs(np.log(compute) - place) < SAME_BUDGET
-        dots.append(Series(label, _t(params[own]), _t(fresh.loss[own]), style=style))
+        dots.append(Series(label, t(params[own]), t(fresh.loss[own]), style=style))
     found, refused = vertices(compute, params, fresh.columns["tokens"], fresh.loss)
     if found:
         dots.append(
@@ -170,11 +170,11 @@ def frontier(m: Measured) -> list[Chart]:
             if one.approach == 3 and drawn:
                 all_best = np.array([[each.optimum(c)[place] for c in grid] for each in drawn])
                 ends_ = np.quantile(all_best, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-                band = (_t(ends_[0]), _t(ends_[1]))
+                band = (t(ends_[0]), t(ends_[1]))
             label = f"approach {one.approach}" + (", with 95 % band" if band[0] else "")
-            lines.append(Series(label, _t(grid), _t(best), *band, style=one.approach - 1))
+            lines.append(Series(label, t(grid), t(best), *band, style=one.approach - 1))
         dots = Series(
-            "runs", _t(compute), _t(m.runs.columns["params" if place == 0 else "tokens"]), style=NEUTRAL
+            "runs", t(compute), t(m.runs.columns["params" if place == 0 else "tokens"]), style=NEUTRAL
         )
         alt = (
             f"{name} against compute by approach {listed([str(one.approach) for one in shown])}; the runs "
@@ -198,7 +198,7 @@ def held_out(m: Measured) -> list[Chart]:
     inside = np.abs(miss) <= half
     kinds = (("measured, inside its 95 % interval", inside, 0), ("measured, outside it", ~inside, 1))
     dots = [
-        Series(label, _t(at[rank][it]), _t(miss[it]), _t(-half[it]), _t(half[it]), style)
+        Series(label, t(at[rank][it]), t(miss[it]), t(-half[it]), t(half[it]), style)
         for label, it, style in kinds
         if it.any()
     ]
@@ -233,7 +233,7 @@ def profiles(m: Measured) -> list[Chart]:
         lowest = Series(
             "estimate", (found.estimate,), (float(np.interp(found.estimate, values, rise)),), style=1
         )
-        line = Series("rise", _t(values), _t(np.maximum(rise, 0.0)))
+        line = Series("rise", t(values), t(np.maximum(rise, 0.0)))
         axis = Axis("rise of the objective")
         out.append(Chart(name, Axis(name), axis, alt, (line,), (lowest,), tuple(marks), small=True))
     return out
@@ -249,8 +249,8 @@ def repetition(m: Measured) -> list[Chart]:
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     axis = Axis("value in fresh tokens over unique tokens, D′ / U", log=True, kind="count")
     epoch_axis = Axis("epochs over the same data", log=True, kind="count")
-    ideal = Series("as if all were fresh", _t(epochs), _t(epochs), style=1, guess=True)
-    law = Series("the law, with 95 % band", _t(epochs), _t(value), _t(low), _t(np.minimum(high, epochs)))
+    ideal = Series("as if all were fresh", t(epochs), t(epochs), style=1, guess=True)
+    law = Series("the law, with 95 % band", t(epochs), t(value), t(low), t(np.minimum(high, epochs)))
     alt = (
         f"Repeated data are worth less each time: at {count(4)} epochs they count as "
         f"{number(float(np.interp(4, epochs, value)), 3)} times the unique tokens."
@@ -282,7 +282,7 @@ def languages(m: Measured) -> list[Chart]:
         own = own.take(~repeated(own))
         label = unit(name).removeprefix("bits per byte, ")
         lines.append(_curve(surface, "tokens", own if len(own) else made, {"params": size}, label, style))
-        dots.append(Series(label, _t(own.columns["tokens"]), _t(own.loss), style=style))
+        dots.append(Series(label, t(own.columns["tokens"]), t(own.loss), style=style))
     alt = f"Loss against tokens of {len(lines)} losses, at {count(size)} parameters."
     axis = Axis("bits per byte" if all("bits" in n for n in m.others) else "loss", log=True)
     return [Chart("Each language against tokens", TOKENS, axis, alt, tuple(lines), tuple(dots))]
@@ -321,7 +321,7 @@ def _epochs(m: Measured) -> list[Chart]:
         lines.append(
             _curve(m.surface, "tokens", rows, {"params": size, "unique": unique}, label, style, unique)
         )
-        dots.append(Series(label, _t(rows.columns["tokens"]), _t(rows.loss), style=style))
+        dots.append(Series(label, t(rows.columns["tokens"]), t(rows.loss), style=style))
     alt = (
         f"At {count(size)} parameters the loss of repeated data levels off earlier with fewer unique tokens."
     )
@@ -349,7 +349,7 @@ def _curve(
     unique = np.full(POINTS, held["unique"]) if "unique" in held else places["tokens"]
     value, drawn = surface.losses(places["params"], places["tokens"], unique)
     lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Series(label, _t(grid), _t(value), _t(lower), _t(upper), style)
+    return Series(label, t(grid), t(value), t(lower), t(upper), style)
 
 
 def _sizes(runs: Runs) -> Floats:
@@ -363,5 +363,6 @@ def _rank(a: Floats, b: Floats) -> float:
     return float(np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1])
 
 
-def _t(values: Floats) -> tuple[float, ...]:
+def t(values: Floats) -> tuple[float, ...]:
+    """Return numbers as a series holds them."""
     return tuple(float(v) for v in values)

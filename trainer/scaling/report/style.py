@@ -29,11 +29,23 @@ p { margin: 0 0 .75rem; max-width: 46rem; }
 a { color: var(--accent); }
 a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .about { color: var(--soft); font-size: 1.05rem; }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 1.25rem 0 0; padding: .7rem 0;
-  list-style: none; border-block: 1px solid var(--rule); font-size: .92rem; }
-nav a { text-decoration: none; display: inline-block; padding: .15rem 0; }
-nav a:hover { text-decoration: underline; }
-section { margin-top: 2.75rem; }
+section { margin-top: 2.25rem; }
+#headline { margin-top: 1.25rem; }
+#headline figure { max-width: none; }
+.sentence { font-size: clamp(1.15rem, 3.2vw, 1.5rem); line-height: 1.35; font-weight: 600; max-width: 52rem; }
+.numbers { display: grid; gap: .9rem; margin-top: 1.25rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 13.5rem), 1fr)); }
+.number { background: var(--card); border: 1px solid var(--rule); border-top: 4px solid var(--accent);
+  border-radius: 6px; padding: .8rem 1rem .3rem; }
+.number.open { border-top: 4px dashed var(--soft); background: var(--wash); }
+.number h2 { color: var(--soft); font-weight: 550; font-size: 1rem; margin: 0 0 .35rem; letter-spacing: 0; }
+.number p:last-child { font-size: .88rem; color: var(--soft); }
+details { border-top: 1px solid var(--rule); padding: .2rem 0; }
+details:last-child { border-bottom: 1px solid var(--rule); }
+summary { cursor: pointer; padding: .5rem 0; }
+summary h3 { display: inline; }
+summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+details[open] > summary { margin-bottom: .5rem; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1rem; }
 .answer { background: var(--card); border: 1px solid var(--rule); border-left: 4px solid var(--accent);
   border-radius: 6px; padding: 1rem 1.15rem .5rem; }
@@ -84,10 +96,12 @@ tbody th { font-weight: 550; min-width: 6.5rem; }
 td .span { display: block; color: var(--soft); font-size: .92em; white-space: nowrap; }
 .note { font-size: .86rem; color: var(--soft); margin: 0 0 1.5rem; }
 .verdict { font-weight: 650; white-space: nowrap; }
-.pass { color: var(--good); } .fail { color: var(--bad); }
+.pass { color: var(--good); } .fail { color: var(--bad); } .none { color: var(--soft); }
 ul.plain { padding-left: 1.2rem; max-width: 46rem; } ul.plain li { margin-bottom: .4rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+.narrow { display: none; }
+@media (max-width: 44rem) { .broad { display: none; } .narrow { display: block; } }
 @media (max-width: 34rem) {
   body { padding: 1.5rem 1rem 3rem; }
   th, td { padding: .34rem .55rem; }
@@ -96,9 +110,9 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   @page { margin: 16mm 14mm; }
   html { font-size: 9.5pt; }
   body { max-width: none; padding: 0; background: none; }
-  nav { display: none; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   section { margin-top: 1.4rem; }
-  .answer, tr, figure, .scroll:not(.tall), .key { break-inside: avoid; }
+  .answer, .number, tr, figure, .scroll:not(.tall), .key { break-inside: avoid; }
   h2 + p { break-after: avoid; }
   .tall table { font-size: 5.8pt; } .tall :is(th, td) { padding: .1rem .2rem; min-width: 0; }
   .tall tbody th { min-width: 15em; overflow-wrap: anywhere; }
