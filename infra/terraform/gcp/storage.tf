@@ -55,7 +55,7 @@ resource "google_storage_bucket" "temporary" {
   }
 }
 
-# Runs of the trainer: checkpoints, which the trainer's machine prunes itself.
+# Runs of the trainer: copies of their checkpoints, which the run prunes itself.
 resource "google_storage_bucket" "runs" {
   #checkov:skip=CKV_GCP_62:see the corpus bucket
   #checkov:skip=CKV_GCP_78:versions of pruned checkpoints would be most of the bill; the latest are kept by name

@@ -57,14 +57,6 @@ locals {
   EOT
 }
 
-# The folder of the run, which the machine looks for. Its name has a dot: the machine neither copies nor removes it.
-resource "google_storage_bucket_object" "run" {
-  count   = var.trainer == null ? 0 : 1
-  bucket  = google_storage_bucket.runs.name
-  name    = "${var.trainer.run}/.run"
-  content = "A run of derlem on ${var.trainer.corpus}.\n"
-}
-
 # In whichever zone of the region there is such a machine to be had.
 resource "google_compute_region_instance_group_manager" "trainer" {
   count              = var.trainer == null ? 0 : 1
@@ -85,7 +77,6 @@ resource "google_compute_region_instance_group_manager" "trainer" {
     max_unavailable_fixed        = 4 # no fewer than the zones of a region
   }
   depends_on = [
-    google_storage_bucket_object.run,
     google_storage_bucket_iam_member.roles,
     google_artifact_registry_repository_iam_member.images,
   ]
