@@ -83,7 +83,7 @@ def judge(text: str, language: str = "tur_Latn", config: str = "") -> Verdict:
     """Return the value of every filter rule for a text, its limit in that language, and what they decide.
 
     The limits are those of the packaged preset, or of the corpus configuration in the file `config`, with its
-    own limits and plugins. Language and URL are not judged. Raises `corpus.settings.ConfigError` where the
+    own limits and plugins. Language and URL are not judged. Raises `corpus.errors.ConfigError` where the
     configuration cannot be used.
     """
     in_force = _in_force(config) if config else _packaged()
@@ -143,6 +143,6 @@ def signature(text: str) -> NDArray[np.uint32]:
 def open_build(folder: str) -> Build:
     """Open the output folder of a build; `table(kind)` and `batches(kind)` return its rows as Arrow.
 
-    Raises `corpus.dataset.NotThereError` where the folder holds no finished stage.
+    Raises `corpus.errors.NotThereError` where the folder holds no finished stage.
     """
     return _open_build(folder)
