@@ -28,8 +28,8 @@ def render_what_if(found: WhatIf, console: Console) -> None:
     say(console, f"given back: {_rules(found.given_back)}")
     say(console, f"taken: {_rules(found.taken)}")
     if found.judged_again:
-        say(console, f"{found.judged_again:,} texts were judged again, because more than limits differ", style="dim")
-    say(console, "numbers are of the filter stage: dedupe still removes copies among these documents", style="dim")
+        say(console, f"{found.judged_again:,} texts were judged again: more than limits differ", style="dim")
+    say(console, "dedupe still removes copies among these documents", style="dim")
     for moved_document in found.examples:
         _example(moved_document, console)
 
