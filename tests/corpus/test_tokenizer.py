@@ -173,7 +173,7 @@ def test_a_corpus_without_text_to_train_on_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.model").write_bytes(b"no model")
-    with pytest.raises(DatasetError, match=r"a\.model is no SentencePiece model"):
+    with pytest.raises(DatasetError, match=r"a\.model is not a SentencePiece model"):
         tokenizer.load(str(tmp_path / "a.model"))
     with pytest.raises(DatasetError, match=r"b\.model: cannot be read: No such file"):
         tokenizer.load(str(tmp_path / "b.model"))

@@ -118,7 +118,7 @@ def test_an_id_is_found_wherever_its_document_went(build: Build) -> None:
     for number, kind in ((5, "document"), (6, "removed"), (22, "dropped")):
         (entry,) = documents(root, id=f"{number:032x}")
         assert entry.kind == kind
-    with pytest.raises(DatasetError, match=r"no document .* begins with 'beef'"):
+    with pytest.raises(DatasetError, match=r"no document .* starts with 'beef'"):
         documents(root, id="beef")
 
 
@@ -215,7 +215,7 @@ def test_token_shards_are_chosen_by_language_words_id_and_chance(build: Build) -
     assert sorted(ids(root, stage="tokens", random=99)) == [1, 4, 5, 7, 8]
     assert ids(root, stage="tokens", random=2, seed=3) == ids(root, stage="tokens", random=2, seed=3)
     assert ids(root, stage="tokens", id=f"{7:032x}") == [7]
-    with pytest.raises(DatasetError, match=r"begins with 'beef'; looked in tokens/;"):
+    with pytest.raises(DatasetError, match=r"starts with 'beef'; looked in tokens/;"):
         documents(root, stage="tokens", id="beef")
     with pytest.raises(DatasetError, match=r"'tur'; there are: aze_Latn, deu_Latn, tur_Latn"):
         documents(root, stage="tokens", language="tur")
