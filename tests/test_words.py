@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 CLEAN = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "README.md",
     "commands",
     "corpus/*.py",
     "corpus/crawl",
