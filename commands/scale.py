@@ -43,12 +43,12 @@ def scale(
             places.folder(folder, f"corpora.{name} =")
         from commands.render import plan as shown
         from corpus.errors import StoppedError
-        from trainer.scaling import plan, spread, study
+        from trainer.scaling import dispatch, plan, study
 
         made = plan.plan(loaded)
-        devices = len(spread.devices(made.study.train.run))
+        devices = len(dispatch.devices(made.study.train.run))
         cost = plan.estimate(made, max(1, devices))
-        expected = plan.foresee(made)
+        expected = plan.precision(made)
         if as_json and only_plan:
             known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": expected.as_dict()}
             print(json.dumps(known, ensure_ascii=False))

@@ -40,11 +40,11 @@ class Documents:
         return Documents.of(starts, rows, length)
 
 
-Seen = Documents | Tensor
+Mask = Documents | Tensor
 """The keys that each query sees: its document's up to itself, or those of a mask, bool [B, 1, T, S]."""
 
 
-def seen(documents: Documents, dtype: torch.dtype) -> Seen:
+def mask(documents: Documents, dtype: torch.dtype) -> Mask:
     """Return documents in the form that `attend` needs on their device, for activations of `dtype`.
 
     Flash attention over packed documents (CUDA and half precision only) takes them unchanged; otherwise a
@@ -57,15 +57,15 @@ def seen(documents: Documents, dtype: torch.dtype) -> Seen:
     return ((ids[:, :, None] == ids[:, None, :]) & causal)[:, None]
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
     """Return attention [B, T, H, Q] of queries [B, T, H, Q] to keys and values [B, S, K, Q]; K divides H."""
     grouped = query.shape[2] != key.shape[2]
-    if isinstance(seen, Tensor):
+    if isinstance(allowed, Tensor):
         out = functional.scaled_dot_product_attention(
             query.transpose(1, 2),
             key.transpose(1, 2),
             value.transpose(1, 2),
-            attn_mask=seen,
+            attn_mask=allowed,
             enable_gqa=grouped,
         )
         return out.transpose(1, 2)
@@ -74,10 +74,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> Tensor:
         query.flatten(0, 1),
         key.flatten(0, 1),
         value.flatten(0, 1),
-        seen.cu_seqlens,
-        seen.cu_seqlens,
-        seen.length,
-        seen.length,
+        allowed.cu_seqlens,
+        allowed.cu_seqlens,
+        allowed.length,
+        allowed.length,
         window_size=(-1, 0),
         **option,
     )

@@ -17,7 +17,7 @@ from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer
 from trainer.generate import controls
 from trainer.model import EPSILON, Transformer
-from trainer.pieces import UNKNOWN, read
+from trainer.sentencepiece_file import UNKNOWN, read
 from trainer.shape import Shape
 
 FILES = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
-from trainer.pieces import BYTE, CONTROL, NORMAL, UNKNOWN, USER, Model, read
+from trainer.sentencepiece_file import BYTE, CONTROL, NORMAL, UNKNOWN, USER, Model, read
 
 _SIGN = "\u2581"
 

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
-from trainer.model import Cache, Transformer
-from trainer.pieces import CONTROL, UNKNOWN, read
+from trainer.model import KVCache, Transformer
 from trainer.sampling import Sampling, draw, draws, penalise, truncate
+from trainer.sentencepiece_file import CONTROL, UNKNOWN, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Reader:
         bias[list(never)] = -torch.inf
         self.seen, self.bias = seen.to(self.device), bias.to(self.device)
         room = longest + sampling.tokens
-        self.cache = Cache(model.shape, len(prompts), room, self.device, model.compute_dtype)
+        self.cache = KVCache(model.shape, len(prompts), room, self.device, model.compute_dtype)
         self.states = model.hidden(tokens.to(self.device), cache=self.cache)
         self.cache.trim(lengths)
         self.last = self.states[torch.arange(len(prompts), device=self.device), lengths - 1]

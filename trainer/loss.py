@@ -11,8 +11,11 @@ from torch.autograd.function import once_differentiable
 IGNORED = -100
 """The target of a token that is not scored."""
 
-_ELEMENTS = (2**21, 2**27)
-"""Logits per chunk on a CPU (what caches hold) and on a GPU (what keeps it busy)."""
+_CPU_ELEMENTS = 2**21
+"""Logits per chunk on a CPU: what its caches hold."""
+
+_GPU_ELEMENTS = 2**27
+"""Logits per chunk on a GPU: what keeps it busy."""
 
 
 def linear_cross_entropy(
@@ -63,7 +66,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=precise)
         d_hidden = torch.empty_like(hidden) if gradient else None
         d_weight = torch.zeros_like(weight, dtype=precise) if gradient else None
-        size = max(1, _ELEMENTS[hidden.is_cuda] // len(weight))
+        size = max(1, (_GPU_ELEMENTS if hidden.is_cuda else _CPU_ELEMENTS) // len(weight))
         for start in range(0, len(hidden), size):
             part = slice(start, start + size)
             logits = _product(hidden[part], rows.T)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.attention import Documents, Seen, attend, seen
+from trainer.attention import Documents, Mask, attend, mask
 from trainer.loss import linear_cross_entropy
 from trainer.shape import Shape
 
@@ -56,7 +56,7 @@ class Transformer(nn.Module):
         return loss, nll.view_as(targets)
 
     def hidden(
-        self, tokens: Tensor, documents: Documents | None = None, cache: Cache | None = None
+        self, tokens: Tensor, documents: Documents | None = None, cache: KVCache | None = None
     ) -> Tensor:
         """Return the states [B, T, width] after the last norm for `tokens` int64 [B, T].
 
@@ -65,11 +65,11 @@ class Transformer(nn.Module):
         """
         if (documents is None) == (cache is None):
             raise ValueError("Transformer.hidden: expected either documents or a cache")
-        keys: Seen
+        keys: Mask
         if cache is not None:
             positions, keys = cache.reserve(tokens.shape[1])
         elif documents is not None:
-            positions, keys = documents.positions, seen(documents, self.compute_dtype)
+            positions, keys = documents.positions, mask(documents, self.compute_dtype)
         rotation = _rotation(positions, self.shape)
         x = functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype)
         for number, block in enumerate(self.blocks):
@@ -99,9 +99,9 @@ class Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.attention = Attention(shape)
-        self.feed = Feed(shape)
+        self.feed = FeedForward(shape)
 
-    def forward(self, x: Tensor, rotation: Rotation, keys: Seen, past: Past | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, keys: Mask, past: LayerCache | None) -> Tensor:
         x = x + self.attention(x, rotation, keys, past)
         out: Tensor = x + self.feed(x)
         return out
@@ -120,7 +120,7 @@ class Attention(nn.Module):
             self.k_norm = Norm(shape.head)
         self.out = Linear(shape.heads * shape.head, shape.width)
 
-    def forward(self, x: Tensor, rotation: Rotation, keys: Seen, past: Past | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, keys: Mask, past: LayerCache | None) -> Tensor:
         heads, kv_heads = self.shape.heads, self.shape.kv_heads
         qkv = self.qkv(self.norm(x)).unflatten(2, (-1, self.shape.head))
         query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=2)
@@ -133,7 +133,7 @@ class Attention(nn.Module):
         return out
 
 
-class Feed(nn.Module):
+class FeedForward(nn.Module):
     """The feed-forward network: SwiGLU (2002.05202) or squared ReLU (2109.08668)."""
 
     def __init__(self, shape: Shape) -> None:
@@ -196,7 +196,7 @@ def _rotate(x: Tensor, rotation: Rotation) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
 
 
-class Past:
+class LayerCache:
     """The keys and values of a layer [B, capacity, K, Q], and the positions of this call's tokens [B, T]."""
 
     def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, end: int) -> None:
@@ -210,7 +210,7 @@ class Past:
         return self.keys[:, : self.end], self.values[:, : self.end]
 
 
-class Cache:
+class KVCache:
     """Keys and values of the tokens that were read, for generation: each row is one unfinished document.
 
     Rows may have different numbers of tokens, `lengths` int64 [B]. Prompts are padded on the right; after
@@ -233,9 +233,9 @@ class Cache:
         self.lengths = torch.minimum(self.lengths, lengths.to(self.lengths))
         self._end = int(self.lengths.max())
 
-    def select(self, index: Tensor) -> Cache:
+    def select(self, index: Tensor) -> KVCache:
         """Copy rows `index` int64 [n] into a new cache, for beams and candidates; rows may be repeated."""
-        chosen = object.__new__(Cache)
+        chosen = object.__new__(KVCache)
         chosen.keys, chosen.values = self.keys[:, index], self.values[:, index]
         chosen.lengths = self.lengths[index]
         chosen._end, chosen._positions = self._end, self._positions[index]
@@ -253,9 +253,9 @@ class Cache:
         seen = torch.arange(self._end, device=self.lengths.device) <= self._positions[..., None]
         return self._positions, seen[:, None]
 
-    def layer(self, number: int) -> Past:
+    def layer(self, number: int) -> LayerCache:
         """Return the part of one layer, for the tokens reserved last."""
-        return Past(self.keys[number], self.values[number], self._positions, self._end)
+        return LayerCache(self.keys[number], self.values[number], self._positions, self._end)
 
 
 def build(

@@ -7,9 +7,9 @@ from datetime import timedelta
 from rich.console import Console
 from rich.table import Table
 
-from trainer.scaling.expect import Expectation, Range
+from trainer.scaling.expected_precision import Expectation, Range
 from trainer.scaling.plan import Estimate, Plan
-from trainer.scaling.rates import checked, floor
+from trainer.scaling.rates import learning_rate_check, seed_noise
 from trainer.scaling.study import Outcome
 
 
@@ -71,8 +71,8 @@ def lines(plan: Plan, cost: Estimate, expected: Expectation) -> list[str]:
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
     """Print the learning-rate check, the noise between seeds, and predictions with measured losses."""
-    noise, differences = floor(done.rows)
-    found = checked(done.rows, done.checks)
+    noise, differences = seed_noise(done.rows)
+    found = learning_rate_check(done.rows, done.checks)
     said = [
         f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {differences} differences)"
     ]

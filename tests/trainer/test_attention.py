@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainer import attention
-from trainer.attention import Documents, attend, seen
+from trainer.attention import Documents, attend, mask
 
 ROWS, LENGTH = 2, 12
 
@@ -66,7 +66,7 @@ def test_whole_windows_are_one_document_each() -> None:
 def test_attention_is_causal_and_stays_inside_documents(inner: set[int], sizes: tuple[int, int]) -> None:
     documents = documents_of(inner)
     query, key, value = heads(*sizes)
-    out = attend(query, key, value, seen(documents, query.dtype))
+    out = attend(query, key, value, mask(documents, query.dtype))
     torch.testing.assert_close(out, plainly(query, key, value, documents.ids), atol=2e-6, rtol=1e-5)
 
 
@@ -91,4 +91,4 @@ def test_the_packed_kernel_is_called_so_that_it_gives_the_same(
     documents = documents_of({3, 4, 20})
     query, key, value = heads(*sizes)
     out = attend(query, key, value, documents)
-    torch.testing.assert_close(out, attend(query, key, value, seen(documents, query.dtype)))
+    torch.testing.assert_close(out, attend(query, key, value, mask(documents, query.dtype)))

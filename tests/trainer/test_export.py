@@ -18,7 +18,7 @@ from corpus.errors import ConfigError, DatasetError
 from corpus.privacy import KINDS
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import BOS, EOS, fit
-from trainer import pieces
+from trainer import sentencepiece_file
 from trainer.attention import Documents
 from trainer.config import Model
 from trainer.export import FILES, export
@@ -155,7 +155,7 @@ def test_ids_of_pages_are_those_of_our_tokenizer(ours: Tokenizer, theirs: Any) -
 def test_a_long_text_is_cut_equally_well(ours: Tokenizer, theirs: Any) -> None:
     # SentencePiece adds up scores in 32 bits, so that in long texts it takes equal what is nearly so.
     text = "\n".join(text for _, text in texts())
-    scores = [piece.score for piece in pieces.read(ours.model).pieces]
+    scores = [piece.score for piece in sentencepiece_file.read(ours.model).pieces]
     here, there = ours.encode(text), theirs.encode(text, add_special_tokens=False)
     assert theirs.decode(there) == text
     assert sum(a != b for a, b in zip(here, there, strict=False)) < 20
@@ -182,15 +182,15 @@ def test_texts_begin_with_bos_where_the_model_was_trained_so(
 
 
 def test_a_sentencepiece_model_says_its_pieces_and_kinds(ours: Tokenizer) -> None:
-    model = pieces.read(ours.model)
+    model = sentencepiece_file.read(ours.model)
     assert [piece.text for piece in model.pieces] == [ours.piece(id) for id in range(ours.vocabulary)]
     assert [piece.kind for piece in model.pieces[:4]] == [
-        pieces.UNKNOWN,
-        pieces.CONTROL,
-        pieces.CONTROL,
-        pieces.USER,
+        sentencepiece_file.UNKNOWN,
+        sentencepiece_file.CONTROL,
+        sentencepiece_file.CONTROL,
+        sentencepiece_file.USER,
     ]
-    assert sum(piece.kind == pieces.BYTE for piece in model.pieces) == 256
+    assert sum(piece.kind == sentencepiece_file.BYTE for piece in model.pieces) == 256
     assert model.changes == ()
 
 

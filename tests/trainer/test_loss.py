@@ -20,7 +20,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.fixture(params=[1, 10, 1000], ids="{} tokens a chunk".format)
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss, "_ELEMENTS", (request.param * ROWS,) * 2)
+    monkeypatch.setattr(loss, "_CPU_ELEMENTS", request.param * ROWS)
 
 
 in_chunks = pytest.mark.usefixtures("chunks")
@@ -159,7 +159,7 @@ def test_the_gradient_of_the_weight_is_summed_in_full_precision(monkeypatch: pyt
     hidden, weight, targets = example()
     gradients: list[Tensor] = []
     for chunk in (1, 600):
-        monkeypatch.setattr(loss, "_ELEMENTS", (chunk * ROWS,) * 2)
+        monkeypatch.setattr(loss, "_CPU_ELEMENTS", chunk * ROWS)
         weight.grad = None
         # One token, many times: each chunk adds a little to a large sum.
         many = hidden.detach().bfloat16()[5].expand(600, -1)
@@ -200,7 +200,7 @@ def test_logits_never_exist_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(tuple(out.shape))
         return out
 
-    monkeypatch.setattr(loss, "_ELEMENTS", (5 * ROWS,) * 2)
+    monkeypatch.setattr(loss, "_CPU_ELEMENTS", 5 * ROWS)
     monkeypatch.setattr(loss, "_product", watched)
     hidden, weight, targets = example()
     linear_cross_entropy(hidden, weight, targets, vocabulary=VOCABULARY)[0].backward()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainer.attention import Documents
 from trainer.config import Model
 from trainer.loss import IGNORED
-from trainer.model import Cache, Norm, Transformer, build
+from trainer.model import KVCache, Norm, Transformer, build
 from trainer.shape import shape
 
 VOCABULARY, ROWS, LENGTH = 300, 3, 24
@@ -190,7 +190,7 @@ def test_reading_by_and_by_with_a_cache_gives_the_same(variant: str) -> None:
     model = lively(variant).requires_grad_(False)
     tokens, _, _ = example()
     whole = model.hidden(tokens, Documents.whole(ROWS, LENGTH))
-    cache = Cache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
+    cache = KVCache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
     pieces = [model.hidden(piece, cache=cache) for piece in tokens.split([7, 1, 1, 12, 1, 2], dim=1)]
     torch.testing.assert_close(torch.cat(pieces, 1), whole, atol=1e-5, rtol=1e-5)
     assert cache.lengths.tolist() == [LENGTH] * ROWS
@@ -202,7 +202,7 @@ def test_prompts_of_different_lengths_share_a_cache(variant: str) -> None:
     tokens, _, _ = example()
     whole = model.hidden(tokens, Documents.whole(ROWS, LENGTH))
     lengths = torch.tensor([4, 9, 1])
-    cache = Cache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
+    cache = KVCache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
     prompts = torch.where(torch.arange(9) < lengths[:, None], tokens[:, :9], 0)
     first = model.hidden(prompts, cache=cache)
     cache.trim(lengths)
@@ -218,7 +218,7 @@ def test_prompts_of_different_lengths_share_a_cache(variant: str) -> None:
 def test_rows_of_a_cache_can_be_chosen_and_go_on_apart(model: Transformer) -> None:
     tokens, _, _ = example()
     lengths = torch.tensor([10, 6, 8])
-    cache = Cache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
+    cache = KVCache(model.shape, ROWS, LENGTH, "cpu", torch.float32)
     model.hidden(tokens[:, :10], cache=cache)
     cache.trim(lengths)
     index = torch.tensor([2, 0, 0, 1])
@@ -234,7 +234,7 @@ def test_rows_of_a_cache_can_be_chosen_and_go_on_apart(model: Transformer) -> No
 
 
 def test_a_cache_that_is_too_small_says_so(model: Transformer) -> None:
-    cache = Cache(model.shape, ROWS, 8, "cpu", torch.float32)
+    cache = KVCache(model.shape, ROWS, 8, "cpu", torch.float32)
     tokens, documents, _ = example()
     model.hidden(tokens[:, :6], cache=cache)
     with pytest.raises(ValueError, match="cache holds 8 tokens per row: 6 are used and 3 more"):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from trainer.optim.shards import counter, local, summed
+from trainer.optim.shards import counter, local, sum_over_ranks
 
 _TINY = 1e-30  # ε1 of the paper, added to squared gradients
 _SMALLEST = 1e-3  # ε2 of the paper: weights that start at zero must be able to leave it
@@ -44,8 +44,8 @@ class Adafactor(Optimizer):
         assert p.grad is not None
         weight, gradient = local(p), local(p.grad)
         update = gradient * self._inverse_root(p, gradient.square().add_(_TINY))
-        scale = (summed(weight.square().sum(), p) / p.numel()).sqrt_().clamp_(min=_SMALLEST)
-        excess = (summed(update.square().sum(), p) / p.numel()).sqrt_().clamp_(min=1.0)
+        scale = (sum_over_ranks(weight.square().sum(), p) / p.numel()).sqrt_().clamp_(min=_SMALLEST)
+        excess = (sum_over_ranks(update.square().sum(), p) / p.numel()).sqrt_().clamp_(min=1.0)
         weight.mul_(1 - lr * decay).sub_(update.mul_(lr * scale / excess))
 
     def _inverse_root(self, p: Tensor, squares: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Adafactor(Optimizer):
         if p.ndim == 1:
             return local(state["variance"]).lerp_(squares, fresh).rsqrt()
         rows = local(state["row_var"]).lerp_(squares.mean(-1, keepdim=True), fresh)
-        columns = state["col_var"].lerp_(summed(squares.sum(0, keepdim=True), p) / p.shape[0], fresh)
-        mean = summed(rows.sum(), p) / p.shape[0]
+        columns = state["col_var"].lerp_(sum_over_ranks(squares.sum(0, keepdim=True), p) / p.shape[0], fresh)
+        mean = sum_over_ranks(rows.sum(), p) / p.shape[0]
         inverse: Tensor = (rows / mean).rsqrt_() * columns.rsqrt()
         return inverse

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from trainer.optim.shards import counter, local, summed
+from trainer.optim.shards import counter, local, sum_over_ranks
 
 
 class Lamb(Optimizer):
@@ -54,7 +54,7 @@ class Lamb(Optimizer):
         update = (mean / (1 - first**steps)).div_(root).add_(weight, alpha=group["weight_decay"])
         if p.ndim > 1:
             # Both sums go in one message per matrix.
-            squares = summed(torch.stack([weight.square().sum(), update.square().sum()]), p)
+            squares = sum_over_ranks(torch.stack([weight.square().sum(), update.square().sum()]), p)
             ratio = torch.where((squares > 0).all(), (squares[0] / squares[1]).sqrt(), 1.0)
             update.mul_(ratio)
         weight.add_(update, alpha=-group["lr"])

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import Optimizer
 
-from trainer.optim.shards import local, own, whole
+from trainer.optim.shards import gather, local, my_shard
 
 Coefficients = Sequence[tuple[float, float, float]]
 
@@ -101,10 +101,10 @@ class Muon(Optimizer):
         torch._foreach_lerp_(moments, gradients, 1 - members["momentum"])
         ahead = torch._foreach_lerp(gradients, moments, members["momentum"])
         like = parameters[0]
-        updates = whole(torch.stack(ahead).to(self._dtype), like)
+        updates = gather(torch.stack(ahead).to(self._dtype), like)
         rows = list(members["rows"]) or [like.shape[0]]
         directions = [self._direction(part, like) for part in torch.split(updates, rows, dim=1)]
-        mine = own(torch.cat(directions, dim=1), like).to(like.dtype)
+        mine = my_shard(torch.cat(directions, dim=1), like).to(like.dtype)
         torch._foreach_mul_(weights, 1 - members["lr"] * members["weight_decay"])
         torch._foreach_add_(weights, mine.unbind(), alpha=-members["lr"])
 

@@ -12,7 +12,7 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def summed(part: Tensor, like: Tensor) -> Tensor:
+def sum_over_ranks(part: Tensor, like: Tensor) -> Tensor:
     """Return the sum over ranks of what each computed from its part of `like`, which may be all of it."""
     if not isinstance(like, DTensor):
         return part
@@ -20,7 +20,7 @@ def summed(part: Tensor, like: Tensor) -> Tensor:
     return DTensor.from_local(part, like.device_mesh, kinds, run_check=False).full_tensor()
 
 
-def whole(stack: Tensor, like: Tensor) -> Tensor:
+def gather(stack: Tensor, like: Tensor) -> Tensor:
     """Gather whole matrices [n, rows, cols]; each rank passes the parts that it has of `like`."""
     if not isinstance(like, DTensor):
         return stack
@@ -35,7 +35,7 @@ def whole(stack: Tensor, like: Tensor) -> Tensor:
     return placed.full_tensor()
 
 
-def own(stack: Tensor, like: Tensor) -> Tensor:
+def my_shard(stack: Tensor, like: Tensor) -> Tensor:
     """Return this rank's parts of whole matrices [n, rows, cols], sharded as `like` is; no communication."""
     if not isinstance(like, DTensor):
         return stack

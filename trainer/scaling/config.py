@@ -129,7 +129,7 @@ class Study(Section):
         return self
 
     @property
-    def judge(self) -> str:
+    def validation_corpus(self) -> str:
         """Return the name of the corpus whose validation documents score all models."""
         return self.validation or next(iter(self.corpora))
 

@@ -16,11 +16,11 @@ from corpus.teller import SILENT
 from trainer import parallel, run, tokens
 from trainer.order import Order
 from trainer.parallel import World
-from trainer.scaling.cells import Unit, configured, units
 from trainer.scaling.config import Study
-from trainer.scaling.expect import Expectation, expect
+from trainer.scaling.expected_precision import Expectation, simulate
 from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
 from trainer.scaling.runs import Runs, runs
+from trainer.scaling.units import Unit, configured, units
 from trainer.shape import flops
 from trainer.tokens import Tokens
 
@@ -32,14 +32,14 @@ MEASURED = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The grid of a study. `held` is the number of tokens of each corpus, `marks` identify their content."""
+    """The grid of a study. `held` has the tokens of each corpus, `fingerprints` identify their content."""
 
     study: Study
     sizes: tuple[Size, ...]
     trunks: tuple[Trunk, ...]
     checks: tuple[Trunk, ...]
     held: Mapping[str, int]
-    marks: Mapping[str, str]
+    fingerprints: Mapping[str, str]
 
     def cells(self, of: Sequence[Trunk] | None = None) -> list[Cell]:
         """Return the cells of some trunks, by default of all but the checks', in the table's order."""
@@ -61,7 +61,8 @@ class Plan:
         """Return everything as plain values, for JSON."""
         return {
             "corpora": {
-                name: {"tokens": self.held[name], "content": self.marks[name]} for name in self.study.corpora
+                name: {"tokens": self.held[name], "content": self.fingerprints[name]}
+                for name in self.study.corpora
             },
             "sizes": [
                 {
@@ -118,19 +119,19 @@ class Estimate:
 def plan(study: Study) -> Plan:
     """Return a study's grid; ConfigError or DatasetError if it cannot be trained."""
     opened = {name: tokens.open(folder) for name, folder in study.corpora.items()}
-    judge = opened[study.judge]
+    scored_on = opened[study.validation_corpus]
     for name, each in opened.items():
-        if each.tokenizer != judge.tokenizer:
+        if each.tokenizer != scored_on.tokenizer:
             raise ConfigError(
-                f"corpora.{name} was made with another tokenizer ({each.tokenizer[:12]}) than {study.judge} "
-                f"({judge.tokenizer[:12]}), so their models cannot be scored on the same tokens: name one "
-                "model under [tokenizer] for both and run `derlem tokenize` again"
+                f"corpora.{name} was made with another tokenizer ({each.tokenizer[:12]}) than "
+                f"{study.validation_corpus} ({scored_on.tokenizer[:12]}), so their models cannot be "
+                "scored on the same tokens: name one model under [tokenizer] for both and run `derlem tokenize` again"
             )
-    found = sizes(study, judge.vocabulary)
+    found = sizes(study, scored_on.vocabulary)
     orders = {name: _order(study, found[0], each) for name, each in opened.items()}
     held = {name: _held(order) for name, order in orders.items()}
-    marks = {name: tokens.fingerprint(each, orders[name], 0) for name, each in opened.items()}
-    return Plan(study, found, trunks(study, found, held), checks(study, found), held, marks)
+    fingerprints = {name: tokens.fingerprint(each, orders[name], 0) for name, each in opened.items()}
+    return Plan(study, found, trunks(study, found, held), checks(study, found), held, fingerprints)
 
 
 def _order(study: Study, size: Size, opened: Tokens) -> Order:
@@ -155,9 +156,9 @@ def planned(made: Plan, corpus: str) -> Runs:
     )
 
 
-def foresee(made: Plan) -> Expectation:
+def precision(made: Plan) -> Expectation:
     """Return the expected precision of a fit to the cells of one corpus."""
-    return expect(made.study.expected, planned(made, next(iter(made.study.corpora))))
+    return simulate(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 
 def estimate(made: Plan, devices: int) -> Estimate:
@@ -199,7 +200,7 @@ def _rate(made: Plan, size: Size) -> float:
     batch = max(1, min(size.batch, MEASURED // config.data.length))
     config = config.model_copy(update={"data": config.data.model_copy(update={"batch": batch})})
     world = parallel.start(config.run)
-    opened = tokens.open(study.corpora[study.judge])
+    opened = tokens.open(study.corpora[study.validation_corpus])
     order = run.open_order(config, opened, world)
     with temporary.folder("trial") as folder:
         trial = run.Run(folder, config, opened, order, world, SILENT)

@@ -46,7 +46,7 @@ class Checked:
         return f"learning rates of {self.size}: {shown}: {verdict}"
 
 
-def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
+def learning_rate_check(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
     """Compare the check's cells with the same cell at the formula's rates; None until all exist."""
     if not checks:
         return None
@@ -56,10 +56,10 @@ def checked(rows: Sequence[Row], checks: Sequence[Row]) -> Checked | None:
     if not same:
         return None
     losses = {float(row["lr_factor"]): float(row["loss"]) for row in (*checks, same[0])}
-    return Checked(checks[0]["size"], losses, floor(rows)[0])
+    return Checked(checks[0]["size"], losses, seed_noise(rows)[0])
 
 
-def floor(rows: Sequence[Row]) -> tuple[float, int]:
+def seed_noise(rows: Sequence[Row]) -> tuple[float, int]:
     """Return the standard deviation of ln loss between seeds of one cell, and the number of differences."""
     groups: dict[tuple[object, ...], list[float]] = {}
     for row in rows:

@@ -16,12 +16,12 @@ from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import records
 from trainer.optim import LEARNING_RATES
-from trainer.scaling.cells import Unit, part
-from trainer.scaling.foretell import foretell, predictions
+from trainer.scaling.blind_prediction import predict_blind, predictions
+from trainer.scaling.dispatch import devices, dispatch, locked
 from trainer.scaling.grid import Cell, Trunk
 from trainer.scaling.plan import Plan
-from trainer.scaling.rates import checked
-from trainer.scaling.spread import alone, devices, spread
+from trainer.scaling.rates import learning_rate_check
+from trainer.scaling.units import Unit, part
 
 STUDY = "study.json"
 TABLE = "runs.jsonl"
@@ -47,21 +47,21 @@ def scale(plan: Plan, teller: Teller) -> Outcome:
     could clearly be better, UnitError for failed units, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(plan.study.output)
-    with alone(folder) as lock:
+    with locked(folder) as lock:
         _claim(plan, folder)
         on = devices(plan.study.train.run)
         every = plan.units((*plan.checks, *plan.trunks))
         last = {name for cell in plan.last for name in (cell.name, part(cell))}
         report = _Report(plan, teller, every)
         beside = [unit for unit in plan.units((*plan.checks, *_beside(plan))) if unit.name not in last]
-        spread(beside, on, lock, report.finished)
+        dispatch(beside, on, lock, report.finished)
         _refuse(plan, collect(plan))
-        spread([unit for unit in every if unit.name not in last], on, lock, report.finished)
+        dispatch([unit for unit in every if unit.name not in last], on, lock, report.finished)
         rows = collect(plan).rows
         for cell in plan.last:
             if not any(row["run"] == cell.name for row in rows):
-                report.foretold(cell, foretell(cell, rows, folder))
-        spread(every, on, lock, report.finished)
+                report.predicted(cell, predict_blind(cell, rows, folder))
+        dispatch(every, on, lock, report.finished)
         return collect(plan)
 
 
@@ -76,7 +76,7 @@ def _refuse(plan: Plan, done: Outcome) -> None:
 
     Untuned rates at the small end bend the law: Porian et al. found an exponent of 0.50 instead of 0.57.
     """
-    found = checked(done.rows, done.checks)
+    found = learning_rate_check(done.rows, done.checks)
     if found is None or not found.better:
         return
     optimizer = plan.study.train.optimizer
@@ -111,7 +111,7 @@ class _Report:
             f"{row['bits_per_byte']:.4f} bits per byte{mark}, {row['epochs']:.2g} epochs"
         )
 
-    def foretold(self, cell: Cell, name: str) -> None:
+    def predicted(self, cell: Cell, name: str) -> None:
         found = predictions(Path(self._plan.study.output))[name]
         loss = found["loss"]
         rows = f"{len(found['fitted_to'])} runs ({found['fitted_rows']})"
@@ -142,7 +142,7 @@ def _claim(plan: Plan, folder: Path) -> None:
     held = records.read(folder, STUDY, _Begun)
     if held is not None:
         for name, facts in held["plan"]["corpora"].items():
-            if name in plan.marks and facts["content"] != plan.marks[name]:
+            if name in plan.fingerprints and facts["content"] != plan.fingerprints[name]:
                 raise ConfigError(
                     f"{folder}: corpora.{name} is not the corpus that this study started with: name another "
                     "output, or restore its token shards"
@@ -154,13 +154,13 @@ def _claim(plan: Plan, folder: Path) -> None:
 def collect(plan: Plan) -> Outcome:
     """Write the tables of finished cells, one row per cell in the plan's order, and return them."""
     folder = Path(plan.study.output)
-    foretold = {each["cell"]: {**each, "hash": name} for name, each in predictions(folder).items()}
+    predicted = {each["cell"]: {**each, "hash": name} for name, each in predictions(folder).items()}
     tables = {}
     for name, chosen in ((TABLE, plan.trunks), (CHECKS, plan.checks)):
         rows = [row for unit in plan.units(chosen) if (row := unit.row()) is not None]
         for row in rows:
-            row["prediction"] = foretold.get(row["run"], {}).get("hash")
+            row["prediction"] = predicted.get(row["run"], {}).get("hash")
         tables[name] = tuple(rows)
         text = "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows)
         files.write_bytes(str(folder), name, text.encode(), sweeps=True)
-    return Outcome(folder, tables[TABLE], tables[CHECKS], tuple(foretold.values()))
+    return Outcome(folder, tables[TABLE], tables[CHECKS], tuple(predicted.values()))

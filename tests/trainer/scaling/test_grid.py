@@ -14,11 +14,11 @@ from corpus import settings
 from corpus.errors import ConfigError
 from trainer import schedule
 from trainer.scaling import config, grid
-from trainer.scaling.cells import configured, units
 from trainer.scaling.config import Expected, Study
-from trainer.scaling.expect import expect
+from trainer.scaling.expected_precision import simulate
 from trainer.scaling.grid import Trunk
 from trainer.scaling.runs import runs
+from trainer.scaling.units import configured, units
 
 VOCABULARY = 32_000
 PLENTY = 10**12
@@ -202,7 +202,7 @@ def test_a_simulated_grid_holds_the_truth_and_less_noise_tells_more() -> None:
     planned = runs(np.ones(16), params=params, tokens=tokens)
     widths = []
     for noise in (1e-2, 1e-3):
-        found = expect(Expected(noise=noise), planned, draws=20)
+        found = simulate(Expected(noise=noise), planned, draws=20)
         assert found.law == "chinchilla"
         for each in found.ranges.values():
             assert each.lower is not None
@@ -216,6 +216,6 @@ def test_a_simulated_grid_holds_the_truth_and_less_noise_tells_more() -> None:
 
 def test_a_grid_of_too_few_runs_tells_nothing_and_says_why() -> None:
     planned = runs(np.ones(4), params=np.array([1e7, 1e7, 2e7, 2e7]), tokens=np.array([1e8, 2e8, 2e8, 4e8]))
-    found = expect(Expected(), planned, draws=2)
+    found = simulate(Expected(), planned, draws=2)
     assert found.ranges == {}
     assert "4 runs for the 5 free parameters" in found.why

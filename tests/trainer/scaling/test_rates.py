@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trainer.scaling.rates import checked, floor
-from trainer.scaling.revision import revision
+from trainer.scaling.git_commit import git_commit
+from trainer.scaling.rates import learning_rate_check, seed_noise
 
 
 def row(loss: float, factor: float = 1.0, seed: int = 0, epochs: float = 1.0) -> dict[str, Any]:
@@ -27,7 +27,9 @@ def row(loss: float, factor: float = 1.0, seed: int = 0, epochs: float = 1.0) ->
 
 @pytest.mark.parametrize(("other", "better"), [(4.0, False), (3.99, False), (3.9, False), (3.8, True)])
 def test_a_rate_is_better_only_beyond_twice_the_noise_between_seeds(other: float, better: bool) -> None:
-    found = checked([row(4.0), row(4.06, seed=1), row(3.94, seed=2)], [row(other, 2.0), row(4.4, 0.5)])
+    found = learning_rate_check(
+        [row(4.0), row(4.06, seed=1), row(3.94, seed=2)], [row(other, 2.0), row(4.4, 0.5)]
+    )
     assert found is not None
     assert found.noise == pytest.approx(0.015, rel=0.01)
     assert found.better is better
@@ -36,28 +38,28 @@ def test_a_rate_is_better_only_beyond_twice_the_noise_between_seeds(other: float
 
 def test_without_noise_known_half_a_per_cent_is_no_gain() -> None:
     for other, better in ((3.985, False), (3.97, True)):
-        found = checked([row(4.0)], [row(other, 2.0)])
+        found = learning_rate_check([row(4.0)], [row(other, 2.0)])
         assert found is not None
         assert found.better is better
 
 
 def test_a_check_waits_for_the_cell_that_it_is_compared_with() -> None:
-    assert checked([row(4.0, seed=1), row(3.0, epochs=4.0)], [row(3.9, 2.0)]) is None
-    assert checked([row(4.0)], []) is None
+    assert learning_rate_check([row(4.0, seed=1), row(3.0, epochs=4.0)], [row(3.9, 2.0)]) is None
+    assert learning_rate_check([row(4.0)], []) is None
 
 
 def test_noise_counts_differences_within_a_cell_alone() -> None:
-    assert floor([row(4.0), row(5.0, epochs=4.0)]) == (0.0, 0)
-    assert floor([row(4.0), row(4.0, seed=1), row(5.0, epochs=4.0)])[1] == 1
+    assert seed_noise([row(4.0), row(5.0, epochs=4.0)]) == (0.0, 0)
+    assert seed_noise([row(4.0), row(4.0, seed=1), row(5.0, epochs=4.0)])[1] == 1
 
 
 def test_a_revision_is_the_commit_and_says_what_was_changed_since(tmp_path: Path) -> None:
-    assert revision(tmp_path) == ""
+    assert git_commit(tmp_path) == ""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     (tmp_path / "file").write_text("1")
     for command in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *command], check=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    assert revision(tmp_path) == commit.strip()
+    assert git_commit(tmp_path) == commit.strip()
     (tmp_path / "file").write_text("2")
-    assert revision(tmp_path) == f"{commit.strip()}-dirty"
+    assert git_commit(tmp_path) == f"{commit.strip()}-dirty"

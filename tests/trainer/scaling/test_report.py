@@ -19,12 +19,12 @@ from benchmarks.reproduce import TABLES
 from corpus.errors import RunsError
 from trainer.config import Model
 from trainer.scaling.laws import REPETITION
-from trainer.scaling.report import build, words
+from trainer.scaling.report import build, formatting
 from trainer.scaling.report.answers import REACH, vague
 from trainer.scaling.report.compare import compare_all
-from trainer.scaling.report.facts import Answer, Kind, Report
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
+from trainer.scaling.report.report_model import Answer, Kind, Report
 from trainer.scaling.report.source import STUDY, Asked, load
 from trainer.scaling.table import Columns
 from trainer.scaling.uncertainty import Interval
@@ -169,7 +169,7 @@ def measured(folder: Path) -> Measured:
 @pytest.fixture(scope="module")
 def made(measured: Measured) -> Report:
     """Make the study's report."""
-    return build.told(measured, "study", resamples=100)
+    return build.compose(measured, "study", resamples=100)
 
 
 def answer(made: Report, words_: str) -> Answer:
@@ -194,7 +194,7 @@ def test_gains_hold_the_truth_and_state_their_reach(made: Report) -> None:
         assert found.value is not None
         assert found.value.holds(truth((n, d, d), after)), question
         assert found.beyond == pytest.approx(2.0)
-        assert words.around(found.value) in found.statement
+        assert formatting.around(found.value) in found.statement
 
 
 def test_the_point_where_a_model_stops_gaining_is_where_doubling_gives_half_a_per_cent(made: Report) -> None:
@@ -209,7 +209,7 @@ def test_the_point_where_a_model_stops_gaining_is_where_doubling_gives_half_a_pe
 
 
 def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path, measured: Measured) -> None:
-    far = build.told(replace(measured, source=load(folder, Asked(more=100 * HELD))), "study")
+    far = build.compose(replace(measured, source=load(folder, Asked(more=100 * HELD))), "study")
     found = answer(far, "the next 200")
     assert not found.known
     assert found.beyond == pytest.approx(101, rel=1e-3)
@@ -231,12 +231,12 @@ def test_a_gain_that_may_be_nothing_is_vague() -> None:
 def test_without_repeated_data_the_next_epoch_has_no_answer(tmp_path: Path) -> None:
     n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 5)))
     fitted = measure(load(table(tmp_path / "runs.csv", n, d, d), ALL), resamples=40)
-    found = build.told(fitted, "runs.csv")
+    found = build.compose(fitted, "runs.csv")
     assert not answer(found, "epoch").known
     assert "no run saw its data more than once" in answer(found, "epoch").statement
     assert [one.id for one in found.sections if one.id in ("repetition", "languages", "corpora")] == []
     asked = replace(ALL, columns=replace(ALL.columns, unique=""))
-    unknown = build.told(replace(fitted, source=load(tmp_path / "runs.csv", asked)), "runs.csv")
+    unknown = build.compose(replace(fitted, source=load(tmp_path / "runs.csv", asked)), "runs.csv")
     assert "is not given" in answer(unknown, "epoch").statement
 
 
@@ -259,7 +259,7 @@ def test_one_run_that_read_data_again_does_not_tell_what_that_is_worth(tmp_path:
 
 
 def test_an_epochs_worth_says_how_large_the_models_were_that_read_data_again(made: Report) -> None:
-    most = words.count(shape(Model(depth=4, width=384), 4096).matmul_parameters)
+    most = formatting.count(shape(Model(depth=4, width=384), 4096).matmul_parameters)
     assert f"had at most {most} parameters" in answer(made, "next epoch").statement
 
 
@@ -452,7 +452,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Keep words outside of pictures."""
         if not {"svg", "style"} & set(self._open):
-            self.words.append(data)
+            self.formatting.append(data)
 
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:\u00a0(?:×\u00a010[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[kMBT]\b|%))?")
@@ -467,7 +467,7 @@ def said(value: object) -> set[str]:
         out = set().union(*(said(each) for each in value.values())) if value else set()
         if "level" in value and "estimate" in value:
             found = Interval(value["estimate"], value["lower"], value["upper"], value["level"])
-            texts = [f(found, kind) for kind in KINDS for f in (words.ends, words.around)]
+            texts = [f(found, kind) for kind in KINDS for f in (formatting.ends, formatting.around)]
             out |= {n for text in texts for n in NUMBER.findall(text)}
         return out
     if isinstance(value, list):
@@ -475,14 +475,14 @@ def said(value: object) -> set[str]:
     if isinstance(value, str):
         return set(NUMBER.findall(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        shown = {n for kind in KINDS for n in NUMBER.findall(words.write(value, kind))}
-        return shown | set(NUMBER.findall(words.number(value, 2)))
+        shown = {n for kind in KINDS for n in NUMBER.findall(formatting.write(value, kind))}
+        return shown | set(NUMBER.findall(formatting.number(value, 2)))
     return set()
 
 
 def test_no_number_of_the_page_is_missing_in_its_twin(made: Report) -> None:
     page = Page(render(made, "page.json"))
-    twin = said(made.as_dict()) | {f"95{words.GAP}%"}
+    twin = said(made.as_dict()) | {f"95{formatting.GAP}%"}
     passed = sum(one.passed for one in made.checklist)
     twin |= {str(passed), str(len(made.checklist))}  # counts of what the twin lists
     shown = {n for text in page.words for n in NUMBER.findall(text)}
@@ -520,18 +520,18 @@ def test_no_two_series_of_a_chart_differ_in_colour_alone(made: Report) -> None:
 
 
 def test_words_are_as_short_as_the_numbers_allow() -> None:
-    gap = words.GAP
-    assert words.count(1.2e9) == f"1.2{gap}B"
-    assert words.count(999.9e6) == f"1{gap}B"
-    assert words.count(940) == "940"
-    assert words.percent(0.0132) == f"1.3{gap}%"
-    assert words.power(3.2e21) == f"3.2{gap}×{gap}10²¹"
-    assert words.power(1e18) == "10¹⁸"
-    assert words.number(0.031534) == "0.03153"
-    assert words.number(-2.5) == "−2.500"
-    assert words.number(132352.2) == "132,352"
-    assert words.around(Interval(0.03412, 0.0301, 0.0409)) == "0.034 (0.030 to 0.041)"
-    assert words.around(Interval(15.4, 5.5, None)) == "not determined (above 5.500)"
+    gap = formatting.GAP
+    assert formatting.count(1.2e9) == f"1.2{gap}B"
+    assert formatting.count(999.9e6) == f"1{gap}B"
+    assert formatting.count(940) == "940"
+    assert formatting.percent(0.0132) == f"1.3{gap}%"
+    assert formatting.power(3.2e21) == f"3.2{gap}×{gap}10²¹"
+    assert formatting.power(1e18) == "10¹⁸"
+    assert formatting.number(0.031534) == "0.03153"
+    assert formatting.number(-2.5) == "−2.500"
+    assert formatting.number(132352.2) == "132,352"
+    assert formatting.around(Interval(0.03412, 0.0301, 0.0409)) == "0.034 (0.030 to 0.041)"
+    assert formatting.around(Interval(15.4, 5.5, None)) == "not determined (above 5.500)"
 
 
 def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
@@ -590,7 +590,7 @@ def test_a_study_of_a_tokenizer_that_loses_text_says_so_at_the_top_and_in_its_ch
 ) -> None:
     rows = [json.loads(line) for line in folder.joinpath("runs.jsonl").read_text().splitlines()]
     lossy = study(tmp_path / "lossy", [{**row, "exact": False} for row in rows])
-    found = build.told(replace(measured, source=load(lossy, Asked())), "lossy")
+    found = build.compose(replace(measured, source=load(lossy, Asked())), "lossy")
     assert found.about.endswith("; bits per byte are too low: the tokenizer loses text")
     assert any("too low" in one for one in found.cannot)
     check = next(one for one in found.checklist if "across tokenizers" in one.name)

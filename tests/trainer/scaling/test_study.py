@@ -26,11 +26,11 @@ from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import run
-from trainer.scaling import foretell, study
-from trainer.scaling.cells import DONE, configured
+from trainer.scaling import blind_prediction, study
 from trainer.scaling.config import Study
+from trainer.scaling.dispatch import dispatch, locked
 from trainer.scaling.plan import plan
-from trainer.scaling.spread import alone, spread
+from trainer.scaling.units import DONE, configured
 
 QUIET = SILENT
 
@@ -182,19 +182,19 @@ def test_a_study_at_rates_that_could_clearly_be_better_stops_after_its_smallest_
 
 def test_a_study_of_one_cell_has_nothing_to_foretell_it_from(corpora: dict[str, str], tmp_path: Path) -> None:
     cell = plan(only(corpora, tmp_path)).last[0]
-    name = foretell.foretell(cell, [], tmp_path)
-    found = foretell.predictions(tmp_path)[name]
+    name = blind_prediction.predict_blind(cell, [], tmp_path)
+    found = blind_prediction.predictions(tmp_path)[name]
     assert found["loss"] is None
     assert found["why"] == "no finished run to fit"
 
 
 def test_a_changed_prediction_is_noticed(whole: study.Outcome, tmp_path: Path) -> None:
-    name, held = next(iter(foretell.predictions(whole.folder).items()))
+    name, held = next(iter(blind_prediction.predictions(whole.folder).items()))
     folder = tmp_path / "predictions"
     folder.mkdir()
     (folder / f"{name}.json").write_text(json.dumps({**held, "loss": 1.0}))
     with pytest.raises(ConfigError, match="was changed after it was made"):
-        foretell.predictions(tmp_path)
+        blind_prediction.predictions(tmp_path)
 
 
 def test_a_cell_is_what_one_run_from_its_beginning_would_be(
@@ -285,7 +285,7 @@ def test_a_study_grows_by_budgets_without_training_what_is_there(
     assert [row["multiple"] for row in more.rows] == [0.5, 1.0, 2.0, 4.0]
     assert [row for row in more.rows if row["multiple"] in (0.5, 2.0)] == list(first.rows)
     fresh = done(only(corpora, tmp_path / "fresh", **small, **{"tokens.multiples": [0.5, 1.0, 2.0, 4.0]}))
-    # The first study foretold what then was its largest cell.
+    # The first study predicted its largest cell of that time.
     assert [{**row, "prediction": ""} for row in timeless(more.rows)] == [
         {**row, "prediction": ""} for row in timeless(fresh.rows)
     ]
@@ -324,7 +324,7 @@ def test_another_corpus_does_not_go_on_in_a_studys_folder(
 
 
 def test_a_study_works_in_one_process_at_a_time(corpora: dict[str, str], tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(ConfigError, match="another process is running this study"):
+    with locked(tmp_path), pytest.raises(ConfigError, match="another process is running this study"):
         done(only(corpora, tmp_path))
 
 
@@ -339,12 +339,12 @@ def test_units_spread_over_devices_in_processes_of_their_own(
     second.path.mkdir(parents=True)
     (second.path / "thesis.tex").touch()
     seen: list[str] = []
-    with alone(tmp_path) as lock:
+    with locked(tmp_path) as lock:
         with pytest.raises(StudyError, match=rf"(?s){second.name} ended with status 1.*no run of derlem"):
-            spread(units, ["", " "], lock, lambda unit: seen.append(unit.name))
+            dispatch(units, ["", " "], lock, lambda unit: seen.append(unit.name))
         assert seen == [first.name, cell.name]
         assert not left.path.exists()  # what hangs on the one that failed
-        spread(units[:2], ["", " "], lock, lambda unit: seen.append(unit.name))
+        dispatch(units[:2], ["", " "], lock, lambda unit: seen.append(unit.name))
         assert len(seen) == 2  # what is done is not begun again
     row, (same,) = cell.row(), [dict(each) for each in whole.rows if each["run"] == cell.name]
     del same["prediction"]  # which a table has, and a unit alone has not

@@ -16,10 +16,10 @@ from trainer.attention import Documents
 from trainer.evaluate import FORWARD_TOKENS, pack
 from trainer.generate import controls, generate
 from trainer.model import Transformer
-from trainer.pieces import BYTE, read
 from trainer.sampling import Sampling
 from trainer.scaling.emergence.outputs import Output
 from trainer.scaling.emergence.tasks import Item
+from trainer.sentencepiece_file import BYTE, read
 from trainer.trained import Trained
 
 ROW = 256  # tokens: several short answers share a row, each as its own document

@@ -9,11 +9,11 @@ import numpy as np
 from trainer.scaling.analysis import repeated
 from trainer.scaling.approaches import approach_3
 from trainer.scaling.laws import Floats
+from trainer.scaling.report.chart_data import unit, worth
 from trainer.scaling.report.compare import Comparison
-from trainer.scaling.report.facts import Answer
+from trainer.scaling.report.formatting import around, count, ends, number, percent, plural
 from trainer.scaling.report.measured import Measured, interval
-from trainer.scaling.report.pictures import unit, worth
-from trainer.scaling.report.words import around, count, ends, number, percent, plural
+from trainer.scaling.report.report_model import Answer
 from trainer.scaling.uncertainty import Interval
 
 NO = "Not answered:"

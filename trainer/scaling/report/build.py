@@ -9,27 +9,27 @@ from pathlib import Path
 
 from corpus import files
 from corpus.tokenizer.lost import TOO_LOW
+from trainer.scaling.git_commit import git_commit
 from trainer.scaling.report.answers import answers
+from trainer.scaling.report.chart_data import unit
 from trainer.scaling.report.checks import cannot, checklist
-from trainer.scaling.report.facts import Report
+from trainer.scaling.report.formatting import count, plural
 from trainer.scaling.report.headline import headline
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
-from trainer.scaling.report.pictures import unit
+from trainer.scaling.report.report_model import Report
 from trainer.scaling.report.sections import sections
 from trainer.scaling.report.source import Asked, load
-from trainer.scaling.report.words import count, plural
-from trainer.scaling.revision import revision
 from trainer.scaling.uncertainty import RESAMPLES
 
 
 def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Return a report of a study's runs, or a table's; RunsError if they cannot be fitted."""
     m = measure(load(path, asked or Asked()), resamples, seed)
-    return told(m, path.resolve().name, resamples, seed)
+    return compose(m, path.resolve().name, resamples, seed)
 
 
-def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
+def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Return the report of the measurements on the runs of a table of this name."""
     given = answers(m)
     checks = checklist(m, given)
@@ -47,7 +47,7 @@ def told(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> R
         versions={
             "python": platform.python_version(),
             **{name: version(name) for name in ("derlem", "numpy", "scipy")},
-            "code": revision() or "not from a checkout",
+            "code": git_commit() or "not from a checkout",
         },
         headline=headline(m, given),
         answers=given,

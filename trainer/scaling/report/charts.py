@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Series
-from trainer.scaling.report.words import around, tick, write
+from trainer.scaling.report.formatting import around, tick, write
+from trainer.scaling.report.report_model import NEUTRAL, Axis, Chart, Forest, Mark, Series
 
 WIDTH, HEIGHT = 460, 300
 WIDE_WIDTH, WIDE_HEIGHT = 940, 430

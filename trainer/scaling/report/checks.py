@@ -7,10 +7,10 @@ import numpy as np
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.approaches import parabola_bias
 from trainer.scaling.report.answers import REACH
-from trainer.scaling.report.facts import Answer, Check, Verdict
+from trainer.scaling.report.chart_data import unit
+from trainer.scaling.report.formatting import count, ends, listed, named, number, percent, plural
 from trainer.scaling.report.measured import Measured
-from trainer.scaling.report.pictures import unit
-from trainer.scaling.report.words import count, ends, listed, named, number, percent, plural
+from trainer.scaling.report.report_model import Answer, Check, Verdict
 from trainer.scaling.uncertainty import LEVEL
 
 REST = 1e-3

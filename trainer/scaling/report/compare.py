@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from trainer.scaling.laws import Floats
+from trainer.scaling.report.formatting import count
 from trainer.scaling.report.source import Run, Source
-from trainer.scaling.report.words import count
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 DOCUMENTS = "documents.jsonl"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.scaling.analysis import repeated
 from trainer.scaling.laws import Floats
-from trainer.scaling.report import pictures
+from trainer.scaling.report import chart_data
 from trainer.scaling.report.answers import (
     NO,
     REACH,
@@ -18,10 +18,10 @@ from trainer.scaling.report.answers import (
     point,
     vague,
 )
-from trainer.scaling.report.facts import Answer, Axis, Chart, Headline, Mark, Number, Series
+from trainer.scaling.report.chart_data import POINTS, spread, unit
+from trainer.scaling.report.formatting import GAP, count, ends, number, percent, power
 from trainer.scaling.report.measured import Measured, interval
-from trainer.scaling.report.pictures import POINTS, spread, unit
-from trainer.scaling.report.words import GAP, count, ends, number, percent, power
+from trainer.scaling.report.report_model import Answer, Axis, Chart, Headline, Mark, Number, Series
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 BEYOND = 10.0
@@ -32,9 +32,9 @@ def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:
     """Return the first screen of a report."""
     trust = answers[-1].statement.removeprefix(NO).strip()
     trust = f"{trust[:1].upper()}{trust[1:]}"
-    predictions = pictures.held_out(m)
+    predictions = chart_data.held_out(m)
     if not {"params", "tokens"} <= set(m.analysis.fit.law.columns):
-        charts = pictures.fits(m)
+        charts = chart_data.fits(m)
         sentence = _doubling(m, point(m)) if "tokens" in m.analysis.fit.law.columns else ""
         return Headline(sentence, tuple(charts), (), trust, tuple(predictions))
     here = point(m)
@@ -148,7 +148,7 @@ def _chart(m: Measured, here: Point) -> Chart:
             lines.append(_curve(m, size, np.geomspace(start, last, POINTS), label, style, guess=True))
         if len(own):
             dots.append(
-                Series(label, pictures.t(seen), pictures.t(own.loss), style=style, names=_names(m, mine))
+                Series(label, chart_data.t(seen), chart_data.t(own.loss), style=style, names=_names(m, mine))
             )
     name, law = unit(m.loss), m.analysis.fit.law
     alt = (
@@ -170,5 +170,5 @@ def _names(m: Measured, mine: NDArray[np.bool_]) -> tuple[str, ...]:
 def _curve(m: Measured, size: float, tokens: Floats, label: str, style: int, guess: bool = False) -> Series:
     value, drawn = m.surface.losses(np.full(len(tokens), size), tokens, tokens)
     lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    t = pictures.t
+    t = chart_data.t
     return Series(label, t(tokens), t(value), t(lower), t(upper), style, guess)

@@ -7,7 +7,8 @@ from html import escape
 
 from trainer.scaling.report.answers import NO
 from trainer.scaling.report.charts import draw, draw_forest, legend
-from trainer.scaling.report.facts import (
+from trainer.scaling.report.formatting import GAP, around, ends, number, percent, write
+from trainer.scaling.report.report_model import (
     Answer,
     Cell,
     Chart,
@@ -22,7 +23,6 @@ from trainer.scaling.report.facts import (
     Table,
 )
 from trainer.scaling.report.style import STYLE
-from trainer.scaling.report.words import GAP, around, ends, number, percent, write
 from trainer.scaling.uncertainty import Interval
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainer.scaling.report import pictures
+from trainer.scaling.report import chart_data
 from trainer.scaling.report.answers import point
-from trainer.scaling.report.facts import Cell, Column, Kind, Section, Table
+from trainer.scaling.report.chart_data import unit, worth
+from trainer.scaling.report.formatting import GAP, count, named, number, percent, plural, power
 from trainer.scaling.report.measured import Measured, interval
-from trainer.scaling.report.pictures import unit, worth
+from trainer.scaling.report.report_model import Cell, Column, Kind, Section, Table
 from trainer.scaling.report.source import Run
-from trainer.scaling.report.words import GAP, count, named, number, percent, plural, power
 from trainer.scaling.uncertainty import Interval
 
 EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -78,7 +78,7 @@ def _law(m: Measured) -> Section:
         "Small charts: how much worse the fit is with one parameter fixed elsewhere; the dashed line is "
         "the edge of a 95 % interval by this profile, which treats rows as independent.",
     )
-    charts = (*pictures.fits(m), *pictures.profiles(m))
+    charts = (*chart_data.fits(m), *chart_data.profiles(m))
     return Section("law", "The law and its fit", text, charts, (estimates, laws, correlations))
 
 
@@ -93,7 +93,7 @@ def _residuals(m: Measured) -> Section:
             f"Runs that differ only in their seed differ by {percent(m.noise)} (standard deviation of "
             f"{plural(m.replicates, 'run')})."
         )
-    return Section("residuals", "Residuals of the law", tuple(text), tuple(pictures.residuals(m)))
+    return Section("residuals", "Residuals of the law", tuple(text), tuple(chart_data.residuals(m)))
 
 
 def _optimum(m: Measured) -> Section | None:
@@ -142,12 +142,12 @@ def _optimum(m: Measured) -> Section | None:
             )
         )
     text = ("The best size for a given compute; the shaded range is that of the runs.",)
-    charts = (*pictures.budgets(m), *pictures.frontier(m))
+    charts = (*chart_data.budgets(m), *chart_data.frontier(m))
     return Section("optimum", "The best size for a compute", text, charts, tuple(tables))
 
 
 def _held_out(m: Measured) -> Section | None:
-    if not m.analysis.held_out and m.held_out is None and not m.source.foretold:
+    if not m.analysis.held_out and m.held_out is None and not m.source.predictions:
         return None
     table = Table(
         "The largest fifth of the runs, predicted from the rest",
@@ -178,18 +178,18 @@ def _held_out(m: Measured) -> Section | None:
         "predicted larger ones.",
     )
     tables = [table] if m.analysis.held_out else []
-    if m.source.foretold:
-        tables.append(_foretold(m))
+    if m.source.predictions:
+        tables.append(_predictions(m))
     text = (
         "The test of a law is its predictions: runs were held out, predicted, and compared to their losses.",
     )
-    return Section("held-out", "Predictions checked", text, tuple(pictures.held_out(m)), tuple(tables))
+    return Section("held-out", "Predictions checked", text, tuple(chart_data.held_out(m)), tuple(tables))
 
 
-def _foretold(m: Measured) -> Table:
+def _predictions(m: Measured) -> Table:
     by_name = {row.run: row for row in m.source.rows}
     rows: list[tuple[Cell, ...]] = []
-    for digest, one in m.source.foretold.items():
+    for digest, one in m.source.predictions.items():
         row = by_name.get(str(one["cell"]))
         loss, lower, upper = one.get("loss"), one.get("lower"), one.get("upper")
         asked = None if loss is None else Interval(loss, lower, upper)
@@ -240,7 +240,7 @@ def _repeated(m: Measured) -> Section | None:
         "Repeated data are worth less: D tokens over U unique ones are worth D′ = U + U·R_D*·(1 − "
         "exp(−(D/U − 1)/R_D*)) fresh ones.",
     )
-    return Section("repetition", "Repeated data", text, tuple(pictures.repetition(m)), (table,))
+    return Section("repetition", "Repeated data", text, tuple(chart_data.repetition(m)), (table,))
 
 
 def _languages(m: Measured) -> Section | None:
@@ -266,7 +266,7 @@ def _languages(m: Measured) -> Section | None:
         ),
         tuple(rows),
     )
-    return Section("languages", "Language by language", (), tuple(pictures.languages(m)), (table,))
+    return Section("languages", "Language by language", (), tuple(chart_data.languages(m)), (table,))
 
 
 def _corpora(m: Measured) -> Section | None:
@@ -291,7 +291,7 @@ def _corpora(m: Measured) -> Section | None:
         ),
     )
     text = ("Only runs of the same size, number of tokens, epochs and seed are compared, in pairs.",)
-    return Section("corpora", "Corpora compared", text, tuple(pictures.comparisons(m)), (table,))
+    return Section("corpora", "Corpora compared", text, tuple(chart_data.comparisons(m)), (table,))
 
 
 def _sensitivity(m: Measured) -> Section:

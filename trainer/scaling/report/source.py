@@ -62,7 +62,7 @@ class Run:
     """One row: a finished run, or a checkpoint; NaN or an empty string for what the table does not have.
 
     `counts` are its parameters and `flops` its training FLOPs by convention, if its shape is known; `group`
-    is the unit of resampling, `curve` its trunk; `nats` is a study's loss per token, `foretold` the hash of
+    is the unit of resampling, `curve` its trunk; `nats` is a study's loss per token, `prediction` the hash of
     its prediction before training; `scored` is the number of validation tokens of its loss, `error` the
     standard error of the loss over documents, `code` the commit that trained it; `exact`: whether its
     tokenizer keeps all text.
@@ -79,7 +79,7 @@ class Run:
     lr: float
     batch: float
     nats: float
-    foretold: str
+    prediction: str
     losses: Mapping[str, float]
     counts: Mapping[str, float]
     flops: Mapping[str, float]
@@ -111,7 +111,7 @@ class Source:
     about: str
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
-    foretold: Mapping[str, Mapping[str, Any]]
+    predictions: Mapping[str, Mapping[str, Any]]
 
     def kept(self, corpus: str | None = None) -> list[Run]:
         """Return the rows that are fitted, of one corpus or all."""
@@ -192,13 +192,13 @@ def load(path: Path, asked: Asked) -> Source:
     if refused:
         raise RunsError(f"{file}: " + "; ".join(refused))
     return Source(
-        path, digest, study, asked, tuple(rows), about, findings, remarks, _foretold(path) if study else {}
+        path, digest, study, asked, tuple(rows), about, findings, remarks, _predictions(path) if study else {}
     )
 
 
-def _foretold(study: Path) -> Mapping[str, Mapping[str, Any]]:
+def _predictions(study: Path) -> Mapping[str, Mapping[str, Any]]:
     """Read the predictions made before training, by hash."""
-    from trainer.scaling.foretell import predictions
+    from trainer.scaling.blind_prediction import predictions
 
     return predictions(study)
 
@@ -261,7 +261,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         lr=number("lr"),
         batch=number(columns.batch or "batch"),
         nats=number("loss") if study else float("nan"),
-        foretold=word("prediction") if study else "",
+        prediction=word("prediction") if study else "",
         losses={name: number(name) for name in columns.loss if record.get(name) is not None},
         counts={way.name: float(way.params(shape)) for way in ways if shape},
         flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 
-def revision(folder: Path = Path(__file__).parent) -> str:
+def git_commit(folder: Path = Path(__file__).parent) -> str:
     """Return the commit of a folder's files, with "-dirty" if changed since; empty if unknown."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -8,9 +8,19 @@ from trainer.scaling.analysis import repeated
 from trainer.scaling.approaches import SAME_BUDGET, approach_3, vertices
 from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
-from trainer.scaling.report.facts import NEUTRAL, Axis, Chart, Forest, Mark, Series
+from trainer.scaling.report.formatting import (
+    around,
+    count,
+    ends,
+    listed,
+    named,
+    number,
+    percent,
+    plural,
+    power,
+)
 from trainer.scaling.report.measured import Measured, Surface
-from trainer.scaling.report.words import around, count, ends, listed, named, number, percent, plural, power
+from trainer.scaling.report.report_model import NEUTRAL, Axis, Chart, Forest, Mark, Series
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import LEVEL, Interval
 

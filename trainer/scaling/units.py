@@ -18,8 +18,8 @@ from trainer import metrics, records
 from trainer.config import Config
 from trainer.identity import RUN, Branch
 from trainer.scaling.config import Study
+from trainer.scaling.git_commit import git_commit
 from trainer.scaling.grid import Cell, Trunk, cells
-from trainer.scaling.revision import revision
 from trainer.shape import Shape, flops
 
 DONE = "done.json"
@@ -48,7 +48,7 @@ class Unit:
     output: str
     folder: str
     corpus: str
-    judge: str
+    validation: str
     config: Config
     branch: tuple[str, int] | None
     facts: dict[str, Any] | None
@@ -64,7 +64,9 @@ class Unit:
         made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
         for key in ("cache", "cache_gb"):
             made["data"].pop(key)
-        text = json.dumps([made, self.corpus, self.judge if self.facts else "", self.facts], sort_keys=True)
+        text = json.dumps(
+            [made, self.corpus, self.validation if self.facts else "", self.facts], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -132,7 +134,7 @@ def _unit(
         output=study.output,
         folder=folder,
         corpus=study.corpora[trunk.corpus],
-        judge=study.corpora[study.judge],
+        validation=study.corpora[study.validation_corpus],
         config=configured(study, trunk, steps, cooled=facts is not None),
         branch=branch,
         facts=facts,
@@ -238,7 +240,7 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
         "skipped": result["skipped"],
         "rollbacks": result["rollbacks"],
         "seconds": seconds,
-        "versions": {**known["versions"], "code": revision()},
+        "versions": {**known["versions"], "code": git_commit()},
     }
 
 
@@ -265,7 +267,7 @@ def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, 
 
     from trainer import evaluate, tokens, trained
 
-    opened = tokens.open(unit.judge)
+    opened = tokens.open(unit.validation)
     cuda = unit.config.run.device != "cpu" and torch.cuda.is_available()
     half = (cuda and unit.config.run.dtype != "float32") or unit.config.run.dtype == "bfloat16"
     device = torch.device("cuda" if cuda else "cpu")

@@ -46,7 +46,7 @@ class Expectation:
         return {**vars(self), "ranges": {name: vars(found) for name, found in self.ranges.items()}}
 
 
-def expect(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
+def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
     """Draw losses of the planned runs (params, tokens, unique) from the law with noise, and fit them.
 
     The law is the richest that the columns allow, as in `derlem fit`. Each fit starts at the truth and at the

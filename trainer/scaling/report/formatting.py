@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trainer.scaling.report.facts import Kind
+from trainer.scaling.report.report_model import Kind
 from trainer.scaling.uncertainty import Interval
 
 GAP = "\u00a0"

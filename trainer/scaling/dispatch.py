@@ -18,7 +18,7 @@ from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from trainer import config
 from trainer.parallel import Stop
-from trainer.scaling.cells import Unit, work
+from trainer.scaling.units import Unit, work
 
 LOCK = "study.lock"
 LINES = 12
@@ -40,7 +40,7 @@ def devices(run: config.Run) -> list[str]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[int]:
+def locked(folder: Path) -> Iterator[int]:
     """Lock the study; its processes hold the lock too, in case this one is killed."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
@@ -51,7 +51,7 @@ def alone(folder: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def spread(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
+def dispatch(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
     """Do the unfinished units, each after the one it branches from; call `finished` for each.
 
     Raises StudyError after all possible units are done, StoppedError after SIGTERM or Ctrl-C.
@@ -148,7 +148,7 @@ def _start(unit: Unit, device: str, lock: int) -> subprocess.Popen[bytes]:
     _log(unit).parent.mkdir(parents=True, exist_ok=True)
     with _log(unit).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "trainer.scaling.cells"],
+            [sys.executable, "-P", "-m", "trainer.scaling.units"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

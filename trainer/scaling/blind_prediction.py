@@ -25,7 +25,7 @@ FOLDER = "predictions"
 LOSS = "loss"
 
 
-def foretell(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
+def predict_blind(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """Predict a cell's loss from the rows of its corpus; return the hash that names the prediction's file.
 
     A cell that reads fresh data is predicted from rows with fresh data, by the richest law that they allow:
