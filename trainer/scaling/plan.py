@@ -125,7 +125,8 @@ def plan(study: Study) -> Plan:
             raise ConfigError(
                 f"corpora.{name} was made with another tokenizer ({each.tokenizer[:12]}) than "
                 f"{study.validation_corpus} ({scored_on.tokenizer[:12]}), so their models cannot be "
-                "scored on the same tokens: name one model under [tokenizer] for both and run `derlem tokenize` again"
+                "scored on the same tokens: set one model in [tokenizer] for both and run "
+                "`derlem tokenize` again"
             )
     found = sizes(study, scored_on.vocabulary)
     orders = {name: _order(study, found[0], each) for name, each in opened.items()}

@@ -452,7 +452,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Keep words outside of pictures."""
         if not {"svg", "style"} & set(self._open):
-            self.formatting.append(data)
+            self.words.append(data)
 
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:\u00a0(?:×\u00a010[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[kMBT]\b|%))?")
