@@ -87,8 +87,8 @@ def build(
 
         if until not in chain.names():
             fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
-        folder = shortened(pipeline.run(config, path.resolve().parent, runner, Terminal(), until))
-        say(f"done: {folder}\nnext: derlem inspect {shlex.quote(folder)}")
+        if folder := pipeline.run(config, path.resolve().parent, runner, Terminal(), until):
+            say(f"done: {shortened(folder)}\nnext: derlem inspect {shlex.quote(shortened(folder))}")
 
 
 @app.command(rich_help_panel=CORPUS)
@@ -101,8 +101,8 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
-        folder = shortened(pipeline.run_tokenize(config, path.resolve().parent, runner, Terminal()))
-        say(f"done: {folder}\nnext: derlem show {shlex.quote(folder)} --ids")
+        if folder := pipeline.run_tokenize(config, path.resolve().parent, runner, Terminal()):
+            say(f"done: {shortened(folder)}\nnext: derlem show {shlex.quote(shortened(folder))} --ids")
 
 
 @app.command(rich_help_panel=CORPUS)

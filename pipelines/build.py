@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from corpus.config import Config, located
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import train
-from pipelines import stage, tokenize
+from pipelines import dataflow, stage, tokenize
+from pipelines.dataflow import GraphOnly
 from pipelines.lock import alone
 from pipelines.options import Runner
 
@@ -58,11 +60,13 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     """Run the stages of a configuration up to `until`; `base` is the folder of the configuration file.
 
     Before tokenize the tokenizer is trained, unless the configuration names one or the existing one was made
-    from these shards and settings. Return the output folder.
+    from these shards and settings. Return the output folder; "" where only the graph of a job was made.
     """
     config = located(config, base)
     output = config.output
     check(config, base)
+    runner = replace(runner, teller=teller)
+    _check_reach(config, runner)
     if until == tokenize.NAME and config.tokenizer.model:
         tokenize.model(config, base)
     context = stage.Context(config, base, runner)
@@ -73,12 +77,30 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
                 _train(config, base, teller)
             with teller.waiting(f"{row.name}: reading the list of inputs"):
                 planned = plan(row)(context)
-            stage.run(planned, runner, teller, folders[number:])
+            try:
+                stage.run(planned, runner, teller, folders[number:])
+            except GraphOnly as made:
+                teller.say(str(made))
+                return ""
             if row.name == until:
                 break
     if until == tokenize.NAME:
         _warn(context.folder(tokenize.NAME), teller)
     return output
+
+
+def _check_reach(config: Config, runner: Runner) -> None:
+    """Raise ConfigError where the workers of Dataflow, which are other machines, would not find a place."""
+    if runner.name != dataflow.NAME:
+        return
+    places = [("output", config.output)]
+    places += [(f"source {source.name!r}", path) for source in config.source for path in source.paths]
+    for key, place in places:
+        if files.is_local(place):
+            raise ConfigError(
+                f"{key}: {place} is on this machine, which the workers of Dataflow cannot reach; "
+                f"copy it to a bucket (gcloud storage cp) and name its gs:// URL"
+            )
 
 
 def plan(row: chain.Stage) -> Callable[[stage.Context], stage.Stage]:
@@ -99,9 +121,15 @@ def _train(config: Config, base: Path, teller: Teller) -> None:
 def run_tokenize(config: Config, base: Path, runner: Runner, teller: Teller) -> str:
     """Make token shards of a finished build's shards; return the folder that holds them."""
     config = located(config, base)
+    runner = replace(runner, teller=teller)
+    _check_reach(config, runner)
     with alone(config.output):
         planned = tokenize.plan(stage.Context(config, base, runner))
-        stage.run(planned, runner, teller)
+        try:
+            stage.run(planned, runner, teller)
+        except GraphOnly as made:
+            teller.say(str(made))
+            return ""
     _warn(planned.folder, teller)
     return planned.folder
 

@@ -59,7 +59,14 @@ def write_list(records: Any, folder: str, path: str) -> None:
     _ = records | f"List {path}" >> beam.combiners.ToList() | f"Write {path}" >> beam.Map(write)
 
 
-def read_list(folder: str, path: str) -> list[dict[str, Any]]:
-    """Return the records that `write_list` wrote."""
+def read_list(folder: str, path: str) -> list[dict[str, Any]] | None:
+    """Return the records that `write_list` wrote, which does so last; None where it has not."""
     records: Any = files.read_json(folder, path)
-    return list(records)
+    return None if records is None else list(records)
+
+
+def must_read_list(folder: str, path: str) -> list[dict[str, Any]]:
+    """Return the records that `write_list` has just written."""
+    records = read_list(folder, path)
+    assert records is not None, f"{folder}/{path} was not written"
+    return records

@@ -102,7 +102,9 @@ def find_copies(
             resolved = resolve_in_memory(signatures, folder, found, threshold, sources)
         else:
             partitions = -(-links // LINKS_A_PARTITION)
-            resolved = resolve_in_rounds(signatures, folder, found, threshold, partitions, runner, sources)
+            resolved = resolve_in_rounds(
+                signatures, folder, found, threshold, partitions, runner, sources, passes
+            )
         gone, unsettled = _unsettled(folder, resolved, before, again, threshold)
         if unsettled.size == 0 or passes == MAX_PASSES:
             return Copies(first, resolved, passes, unsettled.size)
@@ -129,11 +131,13 @@ def find_edges(
     """
     partitions = -(-handover.rows_of(signatures) // ROWS_A_PARTITION) or 1
     place = _pass_folder(folder, number)
-    with options.pipeline(runner, folder) as pipeline:
+    if (known := handover.read_list(place, "edges.json")) is not None:  # of a driver that was ended
+        return [Linked(**record) for record in known]
+    with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", _name(folder)) as pipeline:
         linked = (
             pipeline
-            | beam.Create(range(len(signatures)))
-            | beam.Reshuffle()
+            | "Parts" >> beam.Create(range(len(signatures)))
+            | "Spread parts" >> beam.Reshuffle()
             | "Band" >> beam.FlatMap(
                 _blocks, tuple(signatures), partitions, urls, place if number > 1 else ""
             ).with_output_types(Keyed)
@@ -141,7 +145,12 @@ def find_edges(
             | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder, number)
         )  # fmt: skip
         handover.write_list(linked, place, "edges.json")
-    return [Linked(**record) for record in handover.read_list(place, "edges.json")]
+    return [Linked(**record) for record in handover.must_read_list(place, "edges.json")]
+
+
+def _name(folder: str) -> str:
+    """Return the fingerprint of the unit whose working folder this is."""
+    return folder.rstrip("/").rpartition("/")[2]
 
 
 def _pass_folder(folder: str, number: int) -> str:
@@ -209,14 +218,16 @@ def resolve_in_rounds(
     partitions: int,
     runner: options.Runner,
     sources: Sequence[str] = (),
+    number: int = 1,
 ) -> list[Resolved]:
     """Resolve clusters of a graph that is larger than one worker's memory, whole clusters to a partition.
 
     Edges below the threshold are skipped from the start, so the size of the largest component is known from
-    `threshold` upwards only. Raises LinkingError when `MAX_ROUNDS` rounds leave edges that still move.
+    `threshold` upwards only. `number` is that of the pass. Raises LinkingError when `MAX_ROUNDS` rounds leave
+    edges that still move.
     """
-    labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner)
-    with options.pipeline(runner, folder) as pipeline:
+    labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner, number)
+    with options.pipeline(runner, folder, f"dedupe-clusters-{number:02d}", _name(folder)) as pipeline:
         edges = (
             pipeline
             | "Edge files" >> beam.Create([linked.path for linked in found])
@@ -236,7 +247,7 @@ def resolve_in_rounds(
             | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold, tuple(sources))
         )
         handover.write_list(resolved, folder, "clusters.json")
-    return [_resolved(record) for record in handover.read_list(folder, "clusters.json")]
+    return [_resolved(record) for record in handover.must_read_list(folder, "clusters.json")]
 
 
 def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
@@ -253,33 +264,36 @@ def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Cluster
 
 
 def _label(
-    folder: str, edges: Sequence[str], threshold: float, partitions: int, runner: options.Runner
+    folder: str,
+    edges: Sequence[str],
+    threshold: float,
+    partitions: int,
+    runner: options.Runner,
+    number: int,
 ) -> list[str]:
     """Turn the graph into stars around the components' labels; return the files of (node, label) rows."""
     paths = list(edges)
-    for number in range(MAX_ROUNDS):
-        place = f"rounds/{number:02d}"
-        with options.pipeline(runner, folder) as pipeline:
-            stars = (
-                pipeline
-                | beam.Create(paths)
-                | beam.Reshuffle()
-                | "Read" >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
-                | "By node" >> beam.GroupByKey()
-                | "Large star"
-                >> beam.FlatMap(_large_star, partitions)
-                .with_output_types(Keyed)
-                .with_outputs("moved", main="rows")
-            )
-            small = (
-                stars.rows
-                | "By larger node" >> beam.GroupByKey()
-                | "Small star" >> beam.Map(_small_star, folder, place)
-            )
-            moved = stars.moved | "Moved" >> beam.Map(lambda count: {"path": "", "moved": count})
-            handover.write_list((small, moved) | beam.Flatten(), folder, f"{place}/round.json")
+    left = 0
+    for turn in range(MAX_ROUNDS):
+        place = f"pass-{number:02d}/rounds/{turn:02d}"
         records = handover.read_list(folder, f"{place}/round.json")
-        paths = [record["path"] for record in records if record["path"]]
+        if records is None:
+            step = f"dedupe-round-{number:02d}-{turn:02d}"
+            with options.pipeline(runner, folder, step, _name(folder)) as pipeline:
+                small = (
+                    pipeline
+                    | "Files" >> beam.Create(paths)
+                    | "Spread files" >> beam.Reshuffle()
+                    | "Read"
+                    >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
+                    | "By node" >> beam.GroupByKey()
+                    | "Large star" >> beam.FlatMap(_large_star, partitions).with_output_types(Keyed)
+                    | "By larger node" >> beam.GroupByKey()
+                    | "Small star" >> beam.Map(_small_star, folder, place)
+                )  # fmt: skip
+                handover.write_list(small, folder, f"{place}/round.json")
+            records = handover.must_read_list(folder, f"{place}/round.json")
+        paths = [record["path"] for record in records]
         left = sum(record["moved"] for record in records)
         if left == 0:
             return paths
@@ -333,19 +347,31 @@ def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Ite
         yield number, rows.tobytes()
 
 
-def _large_star(nodes: Grouped, partitions: int) -> Iterator[Any]:
+_MOVED = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""Instead of a document number: in a row that says how many edges the large star moved."""
+
+
+def _large_star(nodes: Grouped, partitions: int) -> Iterator[Keyed]:
+    """Yield the rows of a large star, and how many edges it moved as a row of partition 0.
+
+    Not as a second output: Dask's runner does not tell outputs apart.
+    """
     rows, moved = large_star(_rows_of(nodes[1]))
-    yield beam.pvalue.TaggedOutput("moved", moved)
+    if moved:
+        yield 0, np.array([[_MOVED, moved]], np.uint64).tobytes()
     for number, piece in split(rows, partitions):
         yield number, piece.tobytes()
 
 
 def _small_star(nodes: Grouped, folder: str, place: str) -> dict[str, Any]:
     key, packed = nodes
-    rows, moved = small_star(_rows_of(packed))
+    rows = _rows_of(packed)
+    is_count = rows[:, 0] == _MOVED
+    before = int(rows[is_count, 1].sum())
+    rows, moved = small_star(rows[~is_count])
     path = f"{place}/{key:06d}.npy"
     handover.save(folder, path, rows)
-    return {"path": path, "moved": moved}
+    return {"path": path, "moved": before + moved}
 
 
 def _rows_of(packed: Iterable[bytes]) -> Pairs:

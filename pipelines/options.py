@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ from corpus import interrupt, places
 from corpus.config import Run
 from corpus.errors import ConfigError
 from corpus.settings import parse
-from pipelines import workers
+from corpus.teller import SILENT, Teller
+from pipelines import dataflow, workers
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
 LOCAL = "local"
-DATAFLOW = "DataflowRunner"
+DATAFLOW = dataflow.NAME
 REMOTE = (DATAFLOW, "FlinkRunner", "PortableRunner", "SparkRunner")
 """Beam's runners that can do the work. Direct, Prism and the like first fetch a program from the network."""
 
@@ -36,11 +37,15 @@ _MOST = 512  # workers, as the configuration allows
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """A choice of runner: `local` with a number of worker processes, or a Beam runner by name."""
+    """A choice of runner: `local` with a number of worker processes, or a Beam runner by name.
+
+    `teller` is told of what runs elsewhere.
+    """
 
     name: str = LOCAL
     workers: int = 1
     flags: tuple[str, ...] = ()
+    teller: Teller = field(default=SILENT, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -51,7 +56,9 @@ class Runner:
 def _beam_runner(runner: Runner, logs: Path | None) -> Any:
     """Return Beam's runner. Never "DirectRunner": it first tries to download Prism."""
     if not runner.is_local:
-        return runner.name
+        from apache_beam.runners.runner import create_runner
+
+        return create_runner(runner.name)
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
@@ -61,16 +68,16 @@ def _beam_runner(runner: Runner, logs: Path | None) -> Any:
 
 
 @contextmanager
-def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
+def pipeline(runner: Runner, folder: str, step: str, fingerprint: str) -> Iterator[beam.Pipeline]:
     """Open a pipeline; it runs when the block ends without an error.
 
-    Local workers keep their logs in `folder`, or in the system's temporary folder where that is remote.
+    `step` and the fingerprint of its work name it where it is a job among others. Local workers keep their
+    logs in `folder`, or in the system's temporary folder where that is remote.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    asked = [f"--direct_num_workers={runner.workers}"] if runner.is_local else []
-    options = PipelineOptions([*asked, *runner.flags])
+    options = PipelineOptions(_flags(runner, step, fingerprint))
     usual = threading.excepthook
     with ExitStack() as stack:
         has_workers = runner.is_local and runner.workers > 1
@@ -78,7 +85,23 @@ def pipeline(runner: Runner, folder: str) -> Iterator[beam.Pipeline]:
         if logs is not None:
             threading.excepthook = _ends_with_worker(logs)
         stack.callback(setattr, threading, "excepthook", usual)
-        yield stack.enter_context(beam.Pipeline(runner=_beam_runner(runner, logs), options=options))
+        made = _beam_runner(runner, logs)
+        opened = beam.Pipeline(runner=made, options=options)
+        yield opened
+        if runner.name == DATAFLOW:
+            dataflow.run(opened, made, opened._options, runner.teller)
+        else:
+            opened.run().wait_until_finish()
+
+
+def _flags(runner: Runner, step: str, fingerprint: str) -> list[str]:
+    """Return the flags of a pipeline: the user's, and those of ours that the user did not set."""
+    if runner.is_local:
+        return [f"--direct_num_workers={runner.workers}", *runner.flags]
+    own = dataflow.options_of(runner.flags, step, fingerprint) if runner.name == DATAFLOW else runner.flags
+    if dataflow.given(own).isdisjoint({"save_main_session", "no_save_main_session"}):
+        return [*own, "--no_save_main_session"]  # Beam would send a copy of the command's own variables
+    return [*own]
 
 
 def _ends_with_worker(logs: Path) -> Callable[[threading.ExceptHookArgs], None]:
@@ -107,10 +130,13 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
 
     Raises ConfigError for what cannot run, and for a flag that is not Beam's: Beam would ignore it.
     """
-    _check_flags(flags)
     named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
     rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
-    name = _known("--runner=", named[-1], rest) if named else _known("run.runner = ", settings.runner, rest)
+    key, asked = ("--runner=", named[-1]) if named else ("run.runner = ", settings.runner)
+    if "." in asked:
+        _of_module(key, asked)  # whose options Beam knows once it is imported
+    _check_flags(flags)
+    name = _known(key, asked, rest)
     if workers is not None:
         settings = parse(Run, {"workers": workers}, "--workers")
     return Runner(name, settings.workers or cores(), rest)
@@ -199,12 +225,7 @@ def _has_dataflow() -> bool:
 
 
 def _check_dataflow(key: str, flags: tuple[str, ...]) -> None:
-    """Raise ConfigError where Dataflow could not be started, or its workers would not have this package."""
+    """Raise ConfigError where a job of Dataflow could not be started, or could not do its work."""
     if not _has_dataflow():
         raise ConfigError(f"{key}{DATAFLOW}: {places.missing_extra('gcp', 'Dataflow and gs:// URLs')}")
-    carriers = ("--sdk_container_image=", "--setup_file=", "--extra_package=")
-    if not any(flag.startswith(carriers) for flag in flags):
-        raise ConfigError(
-            f"{key}{DATAFLOW}: its workers do not have derlem; give them an image that has it, "
-            "--sdk_container_image=IMAGE, or the package itself, --setup_file=FILE or --extra_package=FILE"
-        )
+    dataflow.check(key, flags)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus import interrupt
+from corpus import files, interrupt
 from corpus.teller import Teller
 
 _EVERY_S = 0.5
@@ -103,6 +103,22 @@ class Watch:
         return Standing()
 
 
+class StoreWatch:
+    """Looks which of a stage's pending units have their records on a store: one listing a look."""
+
+    def __init__(self, folder: str, weights: dict[str, int]) -> None:
+        self._folder = folder
+        self._weights = weights
+
+    def look(self) -> Standing:
+        """Return how far the stage is now; documents are counted at its end."""
+        found: set[str] = set()
+        with suppress(OSError):  # a store that is away for a while: the work itself will say so
+            found = files.names(self._folder)
+        done = [weight for unit, weight in self._weights.items() if f"{unit}.json" in found]
+        return Standing(len(done), 0, 0, sum(done))
+
+
 def take_terminal() -> None:
     """Make the terminal ready for a stage, before Beam is imported.
 
@@ -116,39 +132,40 @@ def take_terminal() -> None:
 @contextmanager
 def shown(
     stage: str,
-    folder: Path | None,
+    folder: str,
     weights: dict[str, int],
     teller: Teller,
     say: Callable[[], str] | None = None,
 ) -> Iterator[None]:
     """Show the progress of a stage's pending units until the block ends; `say` returns its line.
 
-    On a terminal it is a bar, elsewhere a line a minute. Without a folder (the workers are on other machines)
-    only the time is known.
+    On a terminal it is a bar, elsewhere a line a minute. `folder` holds the units' notes; on a store nothing
+    is known of units under way, and a line a minute is all.
     """
     if not weights:
         yield
         return
-    watch = Watch(folder, weights) if folder is not None else None
+    is_local = files.is_local(folder)
+    watch = Watch(Path(files.filesystem(folder)[1]), weights) if is_local else StoreWatch(folder, weights)
     started = time.monotonic()
 
     def line(now: Standing) -> str:
         passed = time.monotonic() - started
         if say is not None:
             return say()
-        if watch is None:
-            return f"{len(weights):,} units, at work for {passed / 60:.0f} min"
+        if not is_local:
+            return f"{now.units:,}/{len(weights):,} units, at work for {passed / 60:.0f} min"
         rate = now.seen / passed
         return f"{now.units}/{len(weights)} units  {now.seen:,} in  {now.kept:,} kept  {rate:,.0f}/s"
 
-    is_drawn = teller.draws and watch is not None
+    is_drawn = teller.draws and is_local
     stop = threading.Event()
     total = max(1, sum(weights.values()))
     with teller.bar(stage, total) if is_drawn else nullcontext() as bar:
 
         def tell() -> None:
             while not stop.wait(_LINE_EVERY_S if bar is None else _EVERY_S):
-                now = watch.look() if watch is not None else Standing()
+                now = watch.look()
                 if bar is None:
                     teller.say(f"{stage}: {line(now)}")
                 else:

@@ -219,8 +219,8 @@ def write(
     seconds: dict[str, float],
     wall_s: float,
     processor_s: float,
-) -> None:
-    """Write the record of a unit, which completes it, with the stamps of its files."""
+) -> Record:
+    """Write the record of a unit, which completes it, with the stamps of its files; return it."""
     stamps = {}
     if files.is_local(folder):
         stamps = {file.path: files.stamp(files.join(folder, file.path)) for file in unit.files}
@@ -234,6 +234,7 @@ def write(
         stamps=stamps,
     )
     files.write_json(folder, _path(unit.fingerprint), record.model_dump(mode="json"))
+    return record
 
 
 def note_error(folder: str, name: str, fingerprint: str, error: Exception) -> None:

@@ -19,6 +19,7 @@ from corpus.counts import Counts
 from corpus.errors import DatasetError, StageError, WorkerDiedError
 from corpus.teller import Teller
 from pipelines import options, pool, progress, records, report, sweep, workers
+from pipelines.dataflow import GraphOnly
 from pipelines.options import Runner
 from pipelines.sweep import UNITS
 
@@ -150,8 +151,7 @@ def run(
     if not is_written and not _is_of_these_units(stage, manifest):
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)
-    local = runner.is_local and files.is_local(stage.folder)
-    watched = Path(files.filesystem(stage.folder)[1]) / UNITS if local else None
+    watched = files.join(stage.folder, UNITS)
     try:
         weights = {unit.fingerprint: unit.weight for unit in pending}
         with progress.shown(stage.name, watched, weights, teller, stage.say):
@@ -160,6 +160,8 @@ def run(
             else:
                 for unit in pending:
                     _do(unit, stage.folder, stage.work)
+    except GraphOnly:
+        raise
     except WorkerDiedError as error:
         raise StageError(f"{error}\nFinished units are kept; run the same command again to resume.") from None
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
@@ -199,8 +201,19 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
     if pending and not runner.is_local:
         import apache_beam as beam  # here: it takes a second, which no local stage waits for
 
-        with options.pipeline(runner, files.join(stage.folder, UNITS)) as pipeline:
-            pipeline | "units" >> beam.Create(pending) | beam.Reshuffle() | stage.name >> beam.Map(do)
+        from pipelines import metrics, plans
+
+        named = files.fingerprint(*(unit.fingerprint for unit in stage.units))
+        pieces = plans.write(stage.folder, named, pending)
+        with options.pipeline(runner, files.join(stage.folder, UNITS), stage.name, named) as pipeline:
+            _ = (
+                pipeline
+                | "Plan" >> beam.Create(range(pieces))
+                | "Units" >> beam.FlatMap(plans.read, stage.folder, named)
+                | "Spread" >> beam.Reshuffle()
+                | stage.name >> beam.Map(do)
+                | "Count" >> beam.Map(metrics.count)
+            )
     elif (number := useful_workers(stage, pending, runner.workers)) > 1:
         with workers.logs_beside(files.join(stage.folder, UNITS)) as logs:
             pool.run(do, pending, number, logs, attrgetter("name"))
@@ -216,7 +229,7 @@ def useful_workers(stage: Stage, pending: list[Planned], most: int) -> int:
     return min(most, len(pending))
 
 
-def _do(unit: Planned, folder: str, work: Work) -> str:
+def _do(unit: Planned, folder: str, work: Work) -> records.Record:
     """Do one unit and put its record last: a unit with a record is done, whatever happens after."""
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     beat_path = home / f"{unit.fingerprint}.progress" if home is not None and home.is_dir() else None
@@ -236,10 +249,10 @@ def _do(unit: Planned, folder: str, work: Work) -> str:
         counts=outcome.counts,
     )
     lasted, spent = time.monotonic() - started, records.processor_s() - spent
-    records.write(folder, done, outcome.facts, outcome.seconds, lasted, spent)
+    record = records.write(folder, done, outcome.facts, outcome.seconds, lasted, spent)
     if beat_path is not None:
         beat_path.unlink(missing_ok=True)
-    return unit.fingerprint
+    return record
 
 
 def _claim(stage: Stage, listed: Container[str]) -> str:

@@ -20,7 +20,7 @@ _FINGERPRINT = "[0-9a-f]{16}"
 _OURS = re.compile(
     rf"(.*[/-])?{_FINGERPRINT}(\.arrow|-\d{{5}}\.warc(\.wet)?\.gz)(\.tmp-[0-9a-f]{{8}})?"
     rf"|(manifest|report)\.json\.tmp-[0-9a-f]{{8}}"
-    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|(stage|inputs)\.json|records\.arrow|worker-\d+\.log).*"
+    rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|plan-{_FINGERPRINT}-|(stage|inputs)\.json|records\.arrow|worker-\d+\.log).*"
 )
 _TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
 

@@ -24,7 +24,7 @@ def test_an_array_comes_back_with_its_type(tmp_path: Path) -> None:
 def test_a_list_is_in_an_order_that_no_scheduling_decides(tmp_path: Path) -> None:
     written = []
     for order in ([3, 1, 2], [2, 3, 1]):
-        with options.pipeline(Runner(), str(tmp_path)) as pipeline:
+        with options.pipeline(Runner(), str(tmp_path), "test", "0") as pipeline:
             records = pipeline | beam.Create([{"number": number} for number in order])
             handover.write_list(records, str(tmp_path), "list.json")
         written.append((tmp_path / "list.json").read_bytes())

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from commands.terminal import Terminal
+from corpus import files
 from corpus.teller import Teller
 from pipelines import progress
 from pipelines.progress import Standing, Watch
@@ -77,7 +78,7 @@ def test_a_look_opens_only_what_is_new(tmp_path: Path, units: int) -> None:
     assert counts == [units + 1, 1, 1]
 
 
-def lines_of(teller: Teller, folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def lines_of(teller: Teller, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.01)
     monkeypatch.setattr(progress, "_EVERY_S", 0.01)
     with progress.shown("extract", folder, {"a": 1, "b": 1}, teller):
@@ -87,7 +88,7 @@ def lines_of(teller: Teller, folder: Path | None, monkeypatch: pytest.MonkeyPatc
 def test_without_a_terminal_lines_tell_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(tmp_path, "a", 1234, 1000)
     out = io.StringIO()
-    lines_of(Terminal(Console(file=out, width=200)), tmp_path, monkeypatch)
+    lines_of(Terminal(Console(file=out, width=200)), str(tmp_path), monkeypatch)
     assert out.getvalue().startswith("extract: 1/2 units  1,234 in  1,000 kept")
 
 
@@ -98,13 +99,14 @@ def test_lines_come_once_a_minute() -> None:
 def test_workers_elsewhere_are_known_to_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     console = Console(file=out, width=200, force_terminal=True, highlight=False, no_color=True)
-    lines_of(Terminal(console), None, monkeypatch)
-    assert "extract: 2 units, at work for 0 min" in out.getvalue()
+    files.write_bytes("memory://elsewhere/units", "a.json", b"{}")
+    lines_of(Terminal(console), "memory://elsewhere/units", monkeypatch)
+    assert "extract: 1/2 units, at work for 0 min" in out.getvalue()
 
 
 def test_a_stage_with_nothing_to_do_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.01)
     out = io.StringIO()
-    with progress.shown("extract", tmp_path, {}, Terminal(Console(file=out))):
+    with progress.shown("extract", str(tmp_path), {}, Terminal(Console(file=out))):
         time.sleep(0.1)
     assert out.getvalue() == ""
