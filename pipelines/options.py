@@ -130,6 +130,8 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
 
     Raises ConfigError for what cannot run, and for a flag that is not Beam's: Beam would ignore it.
     """
+    # Beam takes it with a value only.
+    flags = tuple("--dry_run=True" if flag == "--dry_run" else flag for flag in flags)
     named = [flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")]
     rest = tuple(flag for flag in flags if not flag.startswith("--runner="))
     key, asked = ("--runner=", named[-1]) if named else ("run.runner = ", settings.runner)

@@ -15,7 +15,7 @@ from support import write_input
 
 LIMIT_S = 300
 SETTINGS = ["--until", "tokenize", "--workers", "1", "--set", "tokenizer.vocabulary=600"]
-"""Of a build to tokens of the small corpus."""
+"""Of a build to tokens of the small corpus; a later --until counts more."""
 
 
 class Cloud:

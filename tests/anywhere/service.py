@@ -31,7 +31,6 @@ _URN = common_urns.environments.PROCESS.urn
 
 folder = Path(sys.argv[1]) if __name__ == "__main__" else Path()
 jobs: dict[str, dict[str, Any]] = {}
-started: list[subprocess.Popen[bytes]] = []
 lock = threading.Lock()
 
 
@@ -53,7 +52,6 @@ class ProcessWorker(worker_handlers.GrpcWorkerHandler):
                 f"--control_endpoint={control}",
             ]
         )  # fmt: skip
-        started.append(self._process)
 
     def stop_worker(self) -> None:
         self._process.terminate()
@@ -86,8 +84,12 @@ def run(job: dict[str, Any]) -> None:
                 payload = beam_runner_api_pb2.ProcessPayload(command=str(BOOT))
                 environment.urn, environment.payload = _URN, payload.SerializeToString()
                 del environment.dependencies[:]
-        result = fn_runner.FnApiRunner().run_via_runner_api(graph, PipelineOptions([]))
-        result.wait_until_finish()
+        runs = 2 if faults().get("twice") else 1  # at the same time, as a service may repeat what is slow
+        results = [
+            fn_runner.FnApiRunner().run_via_runner_api(graph, PipelineOptions([])) for _ in range(runs)
+        ]
+        for result in results:
+            result.wait_until_finish()
         counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
         note({"counters": counters, "job": job["name"]})
         state = "JOB_STATE_DONE"
@@ -145,11 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         return self._say(job)
 
     def do_GET(self) -> None:
-        wrong = faults()
-        time.sleep(wrong.get("delay", 0))
-        if wrong.pop("kill_worker", None) and started:
-            (folder / "faults.json").write_text(json.dumps(wrong))
-            started[-1].kill()
+        time.sleep(faults().get("delay", 0))
         job = jobs.get(self.path.partition("/jobs/")[2].partition("/")[0].partition("?")[0])
         if self.path.partition("?")[0].endswith("/messages"):
             return self._say({"jobMessages": []})
@@ -180,6 +178,6 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     with_workers(WORKERS)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
     print(server.server_address[1], flush=True)
     server.serve_forever()

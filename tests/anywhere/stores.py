@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class Store:
 @contextmanager
 def s3(logs: Path) -> Iterator[Store]:
     """Run an S3 store."""
-    python, port = environments.servers(), _free_port()
+    python, port = environments.servers(), free_port()
     command = [str(python.parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, logs / "s3.log", port), _proxied(port) as through:
         url = f"http://127.0.0.1:{through.port}"
@@ -56,7 +56,7 @@ def s3(logs: Path) -> Iterator[Store]:
 @contextmanager
 def gs(logs: Path) -> Iterator[Store]:
     """Run a Google Cloud Storage."""
-    site, port = environments.servers().parents[1], _free_port()
+    site, port = environments.servers().parents[1], free_port()
     (program,) = site.rglob("fake-gcs-server-linux-amd64")
     program.chmod(0o755)
     with _proxied(port) as through:
@@ -86,23 +86,30 @@ def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "PYTHONPATH": ""})
     try:
-        until = time.monotonic() + _WAIT_S
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{command[0]} does not answer: {log.read_text()[-500:]}")
-            time.sleep(0.1)
+        wait_until(lambda: is_open(port) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()[-500:]
         yield
     finally:
         process.kill()
         process.wait()
 
 
-def _answers(port: int) -> bool:
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + _WAIT_S
+    while not is_so():
+        assert time.monotonic() < until, "it does not answer"
+        time.sleep(0.1)
+
+
+def is_open(port: int) -> bool:
+    """Return whether somebody listens at a port."""
     with socket.socket() as found:
         return found.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -1,0 +1,115 @@
+"""The same build by other engines of Beam: its job service with two workers, and a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from anywhere.conftest import SETTINGS, Cloud
+from anywhere.same import contents
+from anywhere.stores import free_port, is_open, wait_until
+
+BOOT = Path(__file__).with_name("boot.py")
+ROUNDS = ["--until", "shard", "--set", "dedupe.max_links_in_memory=1"]
+
+
+@contextmanager
+def running(cloud: Cloud, log: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program of Python with derlem's extras until the block ends."""
+    environment = cloud.environment()
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[1])
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(cloud.python), "-P", *words], env=environment, stdout=subprocess.PIPE, stderr=out, text=True
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def job_service(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The flags that lead to Beam's job service."""
+    folder = tmp_path_factory.mktemp("jobs")
+    program = str(Path(__file__).with_name("job_service.py"))
+    with running(cloud, folder / "log", program, str(folder)) as process:
+        assert process.stdout is not None
+        yield ["--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{int(process.stdout.readline())}"]
+
+
+@pytest.fixture(scope="module")
+def dask(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The flags that lead to a Dask scheduler with two worker processes."""
+    folder, port = tmp_path_factory.mktemp("dask"), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = [
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-dashboard",
+    ]
+    worker = [
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--local-directory",
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(running(cloud, folder / "scheduler", *scheduler))
+        wait_until(lambda: is_open(port))
+        for number in range(2):
+            place = folder / str(number)
+            stack.enter_context(running(cloud, folder / f"worker-{number}", *worker, str(place)))
+        kind = "apache_beam.runners.dask.dask_runner.DaskRunner"
+        yield [f"--runner={kind}", f"--dask_client_address={address}"]
+
+
+def same(cloud: Cloud, local: Path, folder: Path, flags: list[str]) -> None:
+    """Build by an engine, then dedupe again in rounds: each time what a local build holds."""
+    output = ["--set", f'output="{folder}"']
+    said = cloud.derlem("build", local, *SETTINGS, *output, "--", *flags)
+    assert "0 done before" in said
+    assert contents(folder) == contents(local.parent / "corpus")
+    said = cloud.derlem("build", local, *SETTINGS, *output, *ROUNDS, "--", *flags)
+    # A group of shards is named by what dedupe decided of its parts: it decided the same.
+    assert said.count("1 unit, 1 done before") == 1
+
+
+def test_beam_s_job_service_makes_the_local_bytes(
+    cloud: Cloud, local: Path, job_service: list[str], tmp_path: Path
+) -> None:
+    same(cloud, local, tmp_path / "out", [*job_service, "--environment_type=LOOPBACK"])
+
+
+def test_worker_processes_of_an_environment_make_the_local_bytes(
+    cloud: Cloud, local: Path, job_service: list[str], tmp_path: Path
+) -> None:
+    process = ["--environment_type=PROCESS", f'--environment_config={{"command":"{BOOT}"}}']
+    output = ["--until", "filter", "--set", f'output="{tmp_path / "out"}"']
+    cloud.derlem("build", local, *SETTINGS, *output, "--", *job_service, *process)
+    expected = contents(local.parent / "corpus")
+    stages = {name: digest for name, digest in expected.items() if name.startswith(("extract/", "filter/"))}
+    assert contents(tmp_path / "out") == stages
+
+
+def test_a_dask_cluster_makes_the_local_bytes(
+    cloud: Cloud, local: Path, dask: list[str], tmp_path: Path
+) -> None:
+    same(cloud, local, tmp_path / "out", dask)
+
+
+def test_an_option_that_no_runner_has_is_refused(cloud: Cloud, local: Path, dask: list[str]) -> None:
+    said = cloud.derlem("build", local, "--", dask[0], "--dask_klient=1", status=2)
+    assert "--dask_klient: not an option of Beam" in said
