@@ -74,9 +74,9 @@ def _refuse_loss(planned: Stage) -> None:
     found = {name for name in files.names(files.join(planned.folder, UNITS)) if _RECORD.fullmatch(name)}
     if others := found - {f"{unit.fingerprint}.json" for unit in planned.units}:
         raise ConfigError(
-            f"{planned.folder} holds {len(others)} finished units that this run would not make: another list "
-            f"of paths, another pieces.unit_mb or another derlem made them, and what they fetched would be "
-            f"lost; name another output folder"
+            f"{planned.folder} has {len(others)} finished units that are not part of this run (other "
+            f"--paths, pieces.unit_mb or version of derlem), and their files would be deleted; name another "
+            f"output folder"
         )
 
 
@@ -201,8 +201,8 @@ def _check_rejected(counts: Counts, unit: str) -> None:
     if counts.seen >= _MANY and rejected > _MAX_REJECTED * counts.seen:
         worst = max(counts.rejected, key=counts.rejected.__getitem__)
         raise TooManyRejectedError(
-            f"{rejected} of {counts.seen} records of {unit} are not what the index says, most for {worst!r}: "
-            f"is this the base of that crawl?"
+            f"{rejected} of {counts.seen} records of {unit} differ from the index, most for {worst!r}: check "
+            f"that access.base is the base of that crawl"
         )
 
 

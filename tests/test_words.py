@@ -27,6 +27,7 @@ CLEAN = [
     "README.md",
     "commands",
     "corpus/*.py",
+    "corpus/commoncrawl",
     "corpus/crawl",
     "corpus/dedup",
     "corpus/filters",

@@ -1,1 +1,1 @@
-"""Pages that Common Crawl has fetched already: found in its index, copied from its archives."""
+"""Pages that Common Crawl has fetched: found in its index, copied from its archives."""

@@ -1,4 +1,4 @@
-"""The CDX API of Common Crawl (pywb's CDX server): pages of JSON lines, asked for one after the other."""
+"""The CDX API of Common Crawl (pywb's CDX server): pages of JSON lines, requested one after the other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ROW = pa.schema(
 
 
 def newest(store: Store) -> str:
-    """Name the newest crawl: the first that collinfo.json lists."""
+    """Return the name of the newest crawl: the first in collinfo.json."""
     where = f"{store.base}/collinfo.json"
     try:
         listed = json.loads(store.whole("collinfo.json"))
@@ -42,27 +42,27 @@ def newest(store: Store) -> str:
     except MissingError:
         raise ConfigError(f"{where}: not found: name a crawl with --crawl") from None
     except (ValueError, LookupError, TypeError) as error:
-        raise ServerError(f"{where}: no list of crawls: {error!r}") from None
+        raise ServerError(f"{where}: expected a list of crawls: {error!r}") from None
 
 
 def places(selection: Selection) -> list[tuple[str, str]]:
-    """Return the (url, matchType) of every look-up that a selection needs."""
+    """Return the (url, matchType) of every query that a selection needs."""
     below = [(name, "domain") for name in (*selection.tlds, *selection.domains)]
     return below + [(name, "host") for name in selection.hosts]
 
 
 def pages(store: Store, crawl: str, place: tuple[str, str], selection: Selection) -> int:
-    """Ask how many pages a place has; 0 where the crawl has no capture of it."""
+    """Return the number of pages of a place; 0 if the crawl has no capture of it."""
     query = _query(crawl, place, selection, {"showNumPages": "true"})
     lines = _ask(store, query)
     try:
         return int(lines[0]["pages"]) if lines else 0
     except (LookupError, ValueError, TypeError):
-        raise ServerError(f"{store.base}/{query}: no number of pages: {lines[0]!r}") from None
+        raise ServerError(f"{store.base}/{query}: expected the number of pages, found {lines[0]!r}") from None
 
 
 def hits(store: Store, crawl: str, place: tuple[str, str], page: int, selection: Selection) -> pa.Table:
-    """Return the captures of one page that fit, as a plan's rows in the index's order."""
+    """Return the captures of one page that match the selection, as rows of a plan in the index's order."""
     lines = _ask(store, _query(crawl, place, selection, {"page": str(page)}))
     rows = [row for row in map(_row, lines) if row is not None]
     table = pa.Table.from_pylist(rows, _ROW)
@@ -70,7 +70,7 @@ def hits(store: Store, crawl: str, place: tuple[str, str], page: int, selection:
 
 
 def _row(line: dict[str, Any]) -> dict[str, Any] | None:
-    """Read a line; None for redirects, failures and robots.txt files, which lie in other archives."""
+    """Read a line; None for redirects, failures and robots.txt files, which are in other archives."""
     try:
         if "/warc/" not in line["filename"]:
             return None
@@ -94,7 +94,7 @@ def _row(line: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _query(crawl: str, place: tuple[str, str], selection: Selection, more: dict[str, str]) -> str:
-    """Write a look-up. The server filters what it can; what it sends is looked at all the same."""
+    """Return the path of a query; the server's filters do not replace those of the selection."""
     url, match = place
     query = [("url", url), ("matchType", match), ("output", "json"), *more.items()]
     if len(selection.statuses) == 1:
@@ -108,7 +108,7 @@ def _query(crawl: str, place: tuple[str, str], selection: Selection, more: dict[
 
 
 def _ask(store: Store, query: str) -> list[dict[str, Any]]:
-    """Return the lines of an answer; none where the server says that it has no captures."""
+    """Return the lines of a response; none if the server has no captures."""
     try:
         body = store.whole(query)
     except MissingError as error:
@@ -118,5 +118,5 @@ def _ask(store: Store, query: str) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in body.splitlines() if line.strip()]
     except ValueError as error:
-        raise ServerError(f"{store.base}/{query}: no JSON lines: {error}: {body[:100]!r}") from None
+        raise ServerError(f"{store.base}/{query}: expected JSON lines: {error}: {body[:100]!r}") from None
     return [line for line in lines if "message" not in line]

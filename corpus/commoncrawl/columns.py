@@ -1,4 +1,4 @@
-"""Captures as the columnar index describes them: which fit a selection, and what is kept of them."""
+"""The columns of the index: which captures match a selection, and which columns a plan keeps."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ KEPT = {
     "fetch_status": "status",
     "fetch_time": "fetched",
 }
-"""Columns of the index that go into a plan, and what they are called there."""
+"""Columns of the index that a plan keeps, and their names there."""
 
 
 def needed(selection: Selection) -> list[str]:
-    """Name the columns that say whether a capture fits."""
+    """Return the columns that decide whether a capture matches."""
     names = ["fetch_status", "content_mime_detected"]
     names += ["content_languages"] * bool(selection.languages)
     names += ["content_truncated"] * (not selection.truncated)
@@ -41,12 +41,12 @@ def needed(selection: Selection) -> list[str]:
 
 
 def require(names: Iterable[str], selection: Selection, where: str) -> None:
-    """Raise ConfigError where a column that the selection needs is not among those of an index."""
+    """Raise ConfigError if an index lacks a column that the selection needs."""
     missing = [name for name in needed(selection) if name not in names]
     if not missing:
         return
     name = missing[0]
-    since = f" (there since {SINCE[name]})" if name in SINCE else ""
+    since = f" (crawls have it since {SINCE[name]})" if name in SINCE else ""
     advice = {"content_languages": "use --language all", "content_truncated": "add --allow-truncated"}
     raise ConfigError(
         f"{where} has no column {name}{since}: {advice.get(name, 'is this the index of a crawl?')}"
@@ -54,7 +54,7 @@ def require(names: Iterable[str], selection: Selection, where: str) -> None:
 
 
 def fits(table: pa.Table, selection: Selection) -> pa.ChunkedArray | pa.Array:
-    """Say of each row whether the selection takes it; the columns are those of `needed`."""
+    """Return for each row whether it matches the selection; the columns are those of `needed`."""
     masks = [
         pc.is_in(table["fetch_status"], pa.array(selection.statuses, table["fetch_status"].type)),
         pc.is_in(table["content_mime_detected"], pa.array(selection.mimes, pa.string())),
@@ -88,7 +88,7 @@ def _all_or_any(masks: list[pa.ChunkedArray], operation: object) -> pa.ChunkedAr
 
 
 def hits(table: pa.Table) -> pa.Table:
-    """Name and type the columns `KEPT` as a plan does; what an old index does not have becomes empty."""
+    """Return the columns `KEPT` with a plan's names and types; columns that an old index lacks are empty."""
     schema = HITS.schema()
     arrays = []
     for name, kept in KEPT.items():
@@ -98,7 +98,7 @@ def hits(table: pa.Table) -> pa.Table:
             continue
         column = table[name]
         if pa.types.is_timestamp(field.type):
-            # Older indexes hold INT96 nanoseconds, none of them a time zone: all are UTC.
+            # Older indexes have INT96 nanoseconds, and none has a time zone: all are UTC.
             column = column.cast(pa.timestamp("ms"), safe=False).cast(field.type)
         arrays.append(
             pc.coalesce(column.cast(field.type), "") if field.type == pa.string() else column.cast(field.type)

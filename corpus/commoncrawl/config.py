@@ -1,4 +1,4 @@
-"""What may be said of a fetch from Common Crawl: which captures, from where, how gently, in what pieces."""
+"""The settings of a fetch from Common Crawl: selection of captures, access to servers, sizes of pieces."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _DAY = 86_400
 
 
 class Selection(Section):
-    """Which captures of one crawl are taken; of several places named, a page must lie in one."""
+    """Which captures of one crawl are taken; if several places are named, a page must be in one of them."""
 
-    crawl: str = Field("", description="such as CC-MAIN-2024-22; '' takes the newest")
-    languages: tuple[str, ...] = Field(("tur",), description="ISO 639-3 codes, as CLD2 found; () takes all")
-    secondary: bool = Field(False, description="a language counts also where it is not the page's first")
-    tlds: tuple[str, ...] = Field((), description="names below these top-level domains")
-    domains: tuple[str, ...] = Field((), description="these names and all below them")
-    hosts: tuple[str, ...] = Field((), description="these hosts alone")
+    crawl: str = Field("", description="such as CC-MAIN-2024-22; '' for the newest")
+    languages: tuple[str, ...] = Field(("tur",), description="ISO 639-3 codes, by CLD2; () for all")
+    secondary: bool = Field(False, description="a language also counts if it is not the page's first")
+    tlds: tuple[str, ...] = Field((), description="hosts in these top-level domains")
+    domains: tuple[str, ...] = Field((), description="these domains and their subdomains")
+    hosts: tuple[str, ...] = Field((), description="these hosts, without subdomains")
     statuses: tuple[Annotated[int, Field(ge=100, le=999)], ...] = Field(
         (200,), min_length=1, description="HTTP status"
     )
     mimes: tuple[str, ...] = Field(
         ("text/html", "application/xhtml+xml"),
         min_length=1,
-        description="media types as Common Crawl detected them, whatever the server said",
+        description="media types that Common Crawl detected, whatever the server declared",
     )
-    truncated: bool = Field(False, description="pages that were cut (since 2013 at 1 MiB) count too")
-    limit: int = Field(10_000, ge=0, description="captures, drawn by `seed`; 0 takes all")
+    truncated: bool = Field(False, description="include truncated pages (since 2013 at 1 MiB)")
+    limit: int = Field(10_000, ge=0, description="number of captures, drawn by `seed`; 0 for all")
     spread: int = Field(
         16,
         ge=1,
         description="pieces of the index (row groups, or pages of the CDX API) over which a limit is spread: "
-        "more are more mixed, and more to read; each is sorted by address",
+        "more give a better mixture and take longer to read; each is sorted by URL",
     )
     seed: int = Field(1, ge=0, description="which pieces are drawn, and which captures of each")
-    via: Literal["columnar", "cdx"] = Field("columnar", description="which of the two indexes is asked")
+    via: Literal["columnar", "cdx"] = Field("columnar", description="which of the two indexes is used")
 
     @field_validator("crawl")
     @classmethod
@@ -68,13 +68,13 @@ class Selection(Section):
     def _cdx_needs_a_place(self) -> Selection:
         if self.via == "cdx" and not (self.tlds or self.domains or self.hosts):
             raise ValueError(
-                "the CDX API looks places up: name a host, a domain or a TLD, or go via columnar"
+                "the CDX API needs a place: name a host, a domain or a TLD, or use the columnar index"
             )
         return self
 
 
 def _host(value: str) -> str:
-    """Write a name as the index does: lower case, IDNA; ValueError for what is none."""
+    """Return a name as the index has it: lower case, IDNA; raise ValueError if it is not a host name."""
     name = value.strip().strip(".").lower()
     try:
         written = name.encode("idna").decode()
@@ -86,26 +86,28 @@ def _host(value: str) -> str:
 
 
 class Access(Section):
-    """Where Common Crawl is read, who asks, and how gently.
+    """Where Common Crawl is read, by whom, and at what rate.
 
-    The numbers follow what Common Crawl asks for (https://status.commoncrawl.org/ and its blog of November
-    2023): at most about ten requests a second, and ten seconds and more of pause after a 503.
+    The numbers follow Common Crawl's requests (https://status.commoncrawl.org/ and its blog of November
+    2023): at most about ten requests a second, and at least ten seconds of pause after a 503.
     """
 
     base: str = Field("https://data.commoncrawl.org", description="its files: a URL, or a local copy's path")
     index_base: str = Field("https://index.commoncrawl.org", description="its list of crawls, its CDX API")
-    agent: Agent = Field(default_factory=Agent, description="who asks; the contact is not required here")
-    connections: int = Field(4, ge=1, le=64, description="requests at once, of each worker")
+    agent: Agent = Field(default_factory=Agent, description="the User-Agent; a contact is not required here")
+    connections: int = Field(4, ge=1, le=64, description="concurrent requests of each worker")
     requests_per_s: float = Field(
-        10.0, gt=0, le=1000, description="requests begun in a second, of each worker"
+        10.0, gt=0, le=1000, description="requests that each worker starts per second"
     )
-    tries: int = Field(8, ge=1, le=1000, description="of one request, in a row")
+    tries: int = Field(8, ge=1, le=1000, description="consecutive tries of one request")
     backoff_s: float = Field(
         10.0, gt=0, le=_DAY, description="pause after the first failure; doubles, jittered"
     )
-    max_backoff_s: float = Field(300.0, gt=0, le=_DAY, description="the longest such pause; Retry-After too")
-    connect_s: float = Field(20.0, gt=0, le=_DAY, description="until there is a connection")
-    idle_s: float = Field(60.0, gt=0, le=_DAY, description="between two pieces of an answer")
+    max_backoff_s: float = Field(
+        300.0, gt=0, le=_DAY, description="the longest such pause; stop if Retry-After is longer"
+    )
+    connect_s: float = Field(20.0, gt=0, le=_DAY, description="to open a connection")
+    idle_s: float = Field(60.0, gt=0, le=_DAY, description="between two pieces of a response")
 
     @field_validator("base", "index_base")
     @classmethod
@@ -118,21 +120,21 @@ class Access(Section):
 
     @property
     def user_agent(self) -> str:
-        """Return the User-Agent field: name, version and, where one is given, the contact."""
+        """The User-Agent field: name, version and the contact, if any."""
         header = self.agent.header
         return header if self.agent.contact else header.partition(" ")[0]
 
 
 class Pieces(Section):
-    """In what pieces captures are read and written."""
+    """The sizes in which captures are read and written."""
 
     unit_mb: float = Field(
-        64.0, gt=0, le=1 << 20, description="records of one unit of work, which writes one WARC file"
+        64.0, gt=0, le=1 << 20, description="size of the records of one unit, which writes one WARC file"
     )
     gap_kb: float = Field(
-        64.0, ge=0, le=1 << 30, description="records of a file with no more between are read at once"
+        64.0, ge=0, le=1 << 30, description="records of a file with a gap of at most this are read at once"
     )
-    read_mb: float = Field(8.0, gt=0, le=1 << 20, description="the longest such read")
+    read_mb: float = Field(8.0, gt=0, le=1 << 20, description="the largest such read")
 
     @property
     def unit_bytes(self) -> int:
@@ -148,7 +150,7 @@ class Pieces(Section):
 
 
 class CommonCrawl(Section):
-    """All of it; every key has a default."""
+    """All settings; every key has a default."""
 
     selection: Selection = Field(default_factory=Selection)
     access: Access = Field(default_factory=Access)

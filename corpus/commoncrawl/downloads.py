@@ -1,4 +1,4 @@
-"""Whole WARC and WET files: listed, fetched to the disk, gone on with where a fetch was cut, and checked."""
+"""Whole WARC and WET files: listed, downloaded, resumed after an interruption, and checked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Archive:
 
 
 def listed(access: Access, where: str) -> list[Archive]:
-    """Read a list of paths, plain or gzip, from a file or URL; ConfigError for what is no such path."""
+    """Read a list of paths, plain or gzip, from a file or URL; ConfigError for any other content."""
     place, slash, name = where.rpartition("/")
     try:
         with opened(access, place or slash or ".") as store:
@@ -46,10 +46,10 @@ def listed(access: Access, where: str) -> list[Archive]:
     except MissingError:
         raise ConfigError(f"--paths {where}: not found") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--paths {where}: no list of paths: {error}") from None
+        raise ConfigError(f"--paths {where}: expected a list of paths: {error}") from None
     archives = [_archive(where, line) for line in dict.fromkeys(lines)]
     if not archives:
-        raise ConfigError(f"--paths {where}: holds no path")
+        raise ConfigError(f"--paths {where}: expected a list of paths, found an empty file")
     return archives
 
 
@@ -65,27 +65,27 @@ def _archive(where: str, line: str) -> Archive:
 
 
 def crawl_of(archives: list[Archive]) -> str:
-    """Name the crawl that all paths belong to; ConfigError where they say none or several."""
+    """Return the crawl that all paths belong to; ConfigError if they name none or several."""
     names = {found[1] if (found := _CRAWL.search(archive.path)) else "" for archive in archives}
     if len(names) != 1 or "" in names:
         said = ", ".join(sorted(names - {""})) or "none"
-        raise ConfigError(f"--paths: the paths should be of one crawl, crawl-data/NAME/…; they name: {said}")
+        raise ConfigError(f"--paths: expected paths of one crawl, crawl-data/NAME/…; they name: {said}")
     return names.pop()
 
 
 class Part:
-    """A file on its way: its bytes so far and, beside them, which content they belong to."""
+    """An unfinished download: the bytes so far and, in a file beside them, the version of the content."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._note = path.with_name(f"{path.name}.note")
 
     def size(self) -> int:
-        """Return how many bytes are there."""
+        """Return the number of bytes so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def note(self) -> dict[str, Any]:
-        """Give version and length of the content; neither is known where the bytes cannot be gone on with."""
+        """Return version and length of the content; both are empty if the download cannot be resumed."""
         try:
             found: dict[str, Any] = json.loads(self._note.read_text())
         except (FileNotFoundError, ValueError):
@@ -98,50 +98,51 @@ class Part:
         self.path.unlink(missing_ok=True)
 
     def begin(self, version: str, total: int) -> None:
-        """Begin with no bytes of this content."""
+        """Start a download of this content, without bytes."""
         self.forget()
         if version:
             self._note.write_text(json.dumps({"version": version, "total": total}))
 
 
 def fetch(store: Store, path: str, part: Part, beat: Beat) -> None:
-    """Fetch a file to `part`, from where its bytes end if the content is still the same.
+    """Download a file to `part`; resume after its bytes if the content on the server is still the same.
 
-    Raises MissingError and ServerError as the store does. Tries count anew whenever bytes have come.
+    Raises MissingError and ServerError as the store does. The count of tries starts again whenever bytes have
+    arrived.
     """
-    store.retry.attempt(f"{store.base}/{path}", partial(_go_on, store, path, part, beat))
+    store.retry.attempt(f"{store.base}/{path}", partial(_resume, store, path, part, beat))
 
 
-def _go_on(store: Store, path: str, part: Part, beat: Beat) -> None:
+def _resume(store: Store, path: str, part: Part, beat: Beat) -> None:
     note, size = part.note(), part.size()
     if not note["version"] or size > note["total"]:
         part.forget()
         note, size = {"version": "", "total": 0}, 0
     elif size == note["total"]:
         return
-    came = 0
+    received = 0
     try:
         with store.open(path, size, note["version"]) as body:
             if body.start and body.version not in ("", note["version"]):
                 part.forget()
-                raise PassingError("the file has changed on the server meanwhile")
+                raise PassingError("the file has changed on the server")
             if not body.start:
                 part.begin(body.version, body.total)
             with part.path.open("ab") as sink:
                 for piece in body.pieces:
                     sink.write(piece)
-                    came += len(piece)
-                    beat((body.start + came) / body.total if body.total else 0.0)
-            if body.total and body.start + came != body.total:
-                raise PassingError(f"{body.start + came:,} of {body.total:,} bytes came")
+                    received += len(piece)
+                    beat((body.start + received) / body.total if body.total else 0.0)
+            if body.total and body.start + received != body.total:
+                raise PassingError(f"{body.start + received:,} of {body.total:,} bytes arrived")
     except PassingError as error:
-        raise PassingError(str(error), error.after_s, progress=came > 0) from None
+        raise PassingError(str(error), error.after_s, progress=received > 0) from None
 
 
 def check(path: Path) -> tuple[int, str]:
-    """Return a gzip file's number of members, which is that of its records, and its SHA-256.
+    """Return the number of members of a gzip file, which is its number of records, and its SHA-256.
 
-    Raises DamageError where it is not whole.
+    Raises DamageError if the file is not complete.
     """
     members = 0
     with path.open("rb", buffering=0) as file:
@@ -156,12 +157,12 @@ def check(path: Path) -> tuple[int, str]:
 
 
 def checked(store: Store, path: str, part: Part) -> tuple[int, str]:
-    """Check what was fetched; what is damaged is removed, and ServerError says so."""
+    """Check a download; if it is damaged, remove it and raise ServerError."""
     try:
         return check(part.path)
     except DamageError as damage:
         part.forget()
         raise ServerError(
-            f"{store.base}/{path}: came whole, but is damaged ({damage}); run the same command again to "
-            f"fetch it anew, or take it off the list"
+            f"{store.base}/{path}: arrived completely, but is damaged ({damage}); run the same command again "
+            f"to fetch it again, or remove it from the list"
         ) from None

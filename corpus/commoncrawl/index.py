@@ -1,4 +1,4 @@
-"""The columnar index: Parquet files of which only footers and the columns that matter are read."""
+"""The columnar index: Parquet files, of which only footers and the needed columns are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from corpus.commoncrawl.store import MissingError, Store
 from corpus.errors import ConfigError, ServerError
 from corpus.schema import HITS
 
-_FOOTER = 64 * KIB  # holds most footers, so that one request does for the length and the footer
+_FOOTER = 64 * KIB  # holds most footers, so that one request returns the length and the footer
 _MAGIC = b"PAR1"
 _GAP = 64 * KIB
 _READ = 8 * MIB
@@ -29,7 +29,7 @@ _READ = 8 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A Parquet file known by its footer alone."""
+    """The footer of a Parquet file."""
 
     path: str
     size: int
@@ -37,29 +37,29 @@ class Footer:
 
 
 def paths(store: Store, crawl: str) -> list[str]:
-    """List the index files of a crawl's successful captures; ConfigError where it has no such index."""
+    """Return the index files of a crawl's successful captures; ConfigError if it has no such index."""
     listing = f"crawl-data/{crawl}/cc-index-table.paths.gz"
     try:
         lines = gzip.decompress(store.whole(listing)).decode().split()
     except MissingError:
         raise ConfigError(
-            f"{store.base}/{listing}: not found: no crawl of this name, or one whose columnar index is not "
+            f"{store.base}/{listing}: not found: the crawl does not exist, or its columnar index is not "
             f"published (yet); name another with --crawl"
         ) from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ServerError(f"{store.base}/{listing}: no list of paths: {error}") from None
+        raise ServerError(f"{store.base}/{listing}: expected a list of paths: {error}") from None
     found = [line for line in lines if "/subset=warc/" in line and line.endswith(".parquet")]
     if not found:
-        raise ServerError(f"{store.base}/{listing}: names no file of subset=warc among {len(lines)} paths")
+        raise ServerError(f"{store.base}/{listing}: expected files of subset=warc, found {len(lines)} others")
     return found
 
 
 def footer(store: Store, path: str) -> Footer:
-    """Read a Parquet file's footer: one request, two where it is long."""
+    """Read a Parquet file's footer in one request, or two if it is long."""
     data, size = store.tail(path, _FOOTER)
     where = f"{store.base}/{path}"
     if len(data) < 12 or data[-4:] != _MAGIC:
-        raise ServerError(f"{where}: no Parquet file: it ends with {data[-4:]!r}")
+        raise ServerError(f"{where}: not a Parquet file: it ends with {data[-4:]!r}")
     length = struct.unpack("<I", data[-8:-4])[0] + 8
     if length > size:
         raise ServerError(f"{where}: damaged: a footer of {length:,} bytes in a file of {size:,}")
@@ -72,7 +72,7 @@ def footer(store: Store, path: str) -> Footer:
 
 
 def groups(found: Footer, selection: Selection) -> list[int]:
-    """Return the row groups that statistics do not rule out; ConfigError where a column is missing."""
+    """Return the row groups that statistics do not rule out; ConfigError if a column is missing."""
     names = {found.metadata.schema.column(i).path: i for i in range(found.metadata.num_columns)}
     columns.require(names, selection, found.path)
     rules = [(names[name], spans) for name, spans in _spans(selection) if name in names]
@@ -87,7 +87,7 @@ Span = tuple[bytes | int, bytes | int]
 
 
 def _spans(selection: Selection) -> list[tuple[str, list[Span]]]:
-    """Give, by column, closed ranges of values of which a fitting row has one."""
+    """Return, by column, closed ranges of values; the value of a matching row is in one of them."""
     rules: list[tuple[str, list[Span]]] = [
         ("fetch_status", [(status, status) for status in selection.statuses]),
         ("content_mime_detected", [(mime.encode(), mime.encode()) for mime in selection.mimes]),
@@ -96,16 +96,16 @@ def _spans(selection: Selection) -> list[tuple[str, list[Span]]]:
         codes = [code.encode() for code in selection.languages]
         rules.append(("content_languages", [(code, code + b",\xff") for code in codes]))
     places = [*selection.tlds, *selection.domains, *selection.hosts]
-    if places and not any(place[-1].isdigit() for place in places):  # keys of IP addresses are not turned
+    if places and not any(place[-1].isdigit() for place in places):  # keys of IP addresses are not reversed
         rules.append(("url_surtkey", [_surts(place) for place in places]))
     return rules
 
 
 def _surts(host: str) -> Span:
-    """Return the range of SURT keys of a name and all below it.
+    """Return the range of SURT keys of a host and its subdomains.
 
-    After the labels, turned round, comes ")" or ":" and the port, or "," and a further label; the range
-    from the first to the last of these holds a few other names too. A leading "www." has no place in a key.
+    After the reversed labels a key has ")", ":" and the port, or "," and a further label; the range from the
+    first to the last of these includes a few other names. A leading "www." is not part of a key.
     """
     label, _, rest = host.partition(".")
     if rest and label.rstrip("0123456789") == "www":
@@ -123,14 +123,14 @@ def _may_hold(column: pq.ColumnChunkMetaData, spans: list[Span]) -> bool:
 
 
 def _comparable(value: object) -> bytes | int:
-    """Return a bound as statistics order it: text by its UTF-8 bytes."""
+    """Return a bound in the order of the statistics: text by its UTF-8 bytes."""
     return value.encode() if isinstance(value, str) else value  # type: ignore[return-value]
 
 
 def hits(store: Store, found: Footer, group: int, selection: Selection, pool: Executor) -> pa.Table:
-    """Return the captures of a row group that fit, as a plan's rows in the index's order.
+    """Return the captures of a row group that match, as rows of a plan in the index's order.
 
-    First only the columns by which they are chosen are read, and the others where there is any.
+    The columns that decide are read first, the others only if a row matches.
     """
     names = {name for name in columns.KEPT if name in found.metadata.schema.names}
     first = columns.needed(selection)
@@ -145,7 +145,7 @@ def hits(store: Store, found: Footer, group: int, selection: Selection, pool: Ex
 
 
 def _table(store: Store, found: Footer, group: int, names: list[str], pool: Executor) -> pa.Table:
-    """Read columns of a row group: their bytes all at once, and nothing else."""
+    """Read columns of a row group: only their bytes, in concurrent requests."""
     places = {found.metadata.schema.column(i).path: i for i in range(found.metadata.num_columns)}
     chunks = sorted(_extent(found.metadata.row_group(group).column(places[name])) for name in names)
     starts, lengths = [start for start, _ in chunks], [length for _, length in chunks]
@@ -164,7 +164,7 @@ def _read_piece(store: Store, path: str, piece: tuple[int, int]) -> bytes:
 
 
 def _extent(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    """Return where the bytes of a column chunk start, and how many they are."""
+    """Return the start and the length of a column chunk."""
     start = column.data_page_offset
     if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
         start = column.dictionary_page_offset
@@ -172,7 +172,7 @@ def _extent(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
 
 
 class _SparseFile(io.RawIOBase):
-    """A remote file of which some ranges are here; what else is read is asked for."""
+    """A remote file of which some ranges are in memory; other ranges are requested on access."""
 
     def __init__(self, store: Store, path: str, size: int) -> None:
         self._store, self._path, self._size = store, path, size
@@ -181,7 +181,7 @@ class _SparseFile(io.RawIOBase):
         self._at = 0
 
     def add(self, start: int, data: bytes) -> None:
-        """Take a range; ranges come in their order."""
+        """Store a range; ranges must be added in ascending order."""
         self._starts.append(start)
         self._pieces.append(data)
 

@@ -1,4 +1,4 @@
-"""The plan of a fetch: its captures, written once, so that going on never asks an index again."""
+"""The plan of a fetch: its captures, written once, so that a resumed fetch does not read an index again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from corpus.errors import ConfigError
 from corpus.schema import HITS
 from corpus.settings import parse
 
-_BATCH = 8192  # rows of a record batch, so that a unit finds its rows without reading the others
+_BATCH = 8192  # rows of a record batch, so that a unit reads few rows besides its own
 _COLUMNS = ["url", "file", "offset", "length", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan that has been written: the crawl, where it lies, and how many captures it has."""
+    """A stored plan: its crawl, its folder, and its number of captures."""
 
     crawl: str
     folder: str
@@ -42,7 +42,7 @@ class Plan:
         return [Hit(**row) for row in table.to_pylist()]
 
     def latest(self, first: int, last: int) -> Any:
-        """Return the moment of the latest of the captures `first` to `last` - 1, in UTC."""
+        """Return the time of the latest of the captures `first` to `last` - 1, in UTC."""
         return max(self._rows(first, last, ["fetched"])["fetched"].to_pylist())
 
     def _rows(self, first: int, last: int, columns: list[str]) -> pa.Table:
@@ -52,7 +52,7 @@ class Plan:
             return table.slice(first - numbers.start * _BATCH, last - first)
 
     def units(self, size: int) -> Iterator[Unit]:
-        """Cut the plan into runs of captures whose records have about `size` bytes together."""
+        """Yield runs of captures whose records have about `size` bytes together."""
         table = dataset.table(self.folder, self.path, _COLUMNS)
         length = table["length"].to_numpy()
         number = (np.cumsum(length) - length) // size
@@ -64,7 +64,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A run of a plan's captures: `first` to `last` - 1, the bytes of their records, what names them."""
+    """A run of a plan's captures: `first` to `last` - 1, the bytes of their records, and their checksum."""
 
     first: int
     last: int
@@ -73,7 +73,7 @@ class Unit:
 
 
 def _checksum(rows: pa.Table) -> str:
-    """Name captures by their content, whatever Arrow's bytes of it are."""
+    """Return a hash of captures by their values, which does not depend on Arrow's bytes."""
     digest = xxhash.xxh3_128()
     for row in zip(*(rows[name].to_pylist() for name in _COLUMNS), strict=True):
         digest.update("\t".join(map(str, row)).encode() + b"\n")
@@ -81,21 +81,21 @@ def _checksum(rows: pa.Table) -> str:
 
 
 def ensure(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
-    """Return the plan of a selection, and a line about it: the one that `folder` holds, or a new one.
+    """Return the plan of a selection, which is the one in `folder` or a new one, and a line about it.
 
-    A selection without a crawl is that of the plan that is there, else of the newest crawl. Raises
-    ConfigError where the folder has another selection of the same crawl, and where nothing fits.
+    A selection without a crawl takes the crawl of the existing plan, else the newest one. Raises ConfigError
+    if the folder has another selection of the same crawl, and if no capture matches.
     """
     for name in [config.selection.crawl] if config.selection.crawl else _crawls(folder):
         selection = config.selection.model_copy(update={"crawl": name})
         written = files.read_json(folder, f"{name}.json")
         if written is None or files.size(folder, f"{name}.arrow") is None:
             continue
-        there = parse(Selection, written["selection"], f"{folder}/{name}.json")
-        if there == selection:
+        stored = parse(Selection, written["selection"], f"{folder}/{name}.json")
+        if stored == selection:
             return Plan(name, folder, written["hits"]), f"{written['hits']:,} captures of {name}, as planned"
         if config.selection.crawl:
-            raise ConfigError(_other(folder, selection, there))
+            raise ConfigError(_other(folder, selection, stored))
     return _make(folder, config)
 
 
@@ -104,12 +104,12 @@ def _crawls(folder: str) -> list[str]:
     return sorted((name.removesuffix(".json") for name in found), reverse=True)
 
 
-def _other(folder: str, selection: Selection, there: Selection) -> str:
-    pairs = [(name, getattr(selection, name), getattr(there, name)) for name in Selection.model_fields]
-    changed = [f"{name} = {now!r} (there: {before!r})" for name, now, before in pairs if now != before]
+def _other(folder: str, selection: Selection, stored: Selection) -> str:
+    pairs = [(name, getattr(selection, name), getattr(stored, name)) for name in Selection.model_fields]
+    changed = [f"{name} = {now!r} (stored: {before!r})" for name, now, before in pairs if now != before]
     return (
-        f"{folder} holds another selection of {selection.crawl}: here {', '.join(changed)}; what was fetched "
-        f"for that one would be lost: name another output folder, or go on with the same selection"
+        f"{folder} has another selection of {selection.crawl}: now {', '.join(changed)}; the files fetched "
+        f"for the stored one would be lost: name another output folder, or use the same selection"
     )
 
 
@@ -122,7 +122,7 @@ def _make(folder: str, config: CommonCrawl) -> tuple[Plan, str]:
             return ensure(folder, config.model_copy(update={"selection": selection}))
     table, said = _select(access, selection)
     if not table.num_rows:
-        raise ConfigError(f"{selection.crawl}: no capture fits: {_described(selection)}; {said}")
+        raise ConfigError(f"{selection.crawl}: no capture matches: {_described(selection)}; {said}")
     path = f"{selection.crawl}.arrow"
     fingerprint = files.fingerprint(selection.model_dump(mode="json"))
     with dataset.create(folder, path, HITS, fingerprint) as slot:

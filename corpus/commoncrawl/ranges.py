@@ -1,4 +1,4 @@
-"""Byte ranges: neighbours joined into one read, long ones cut, many read at once and handed out in order."""
+"""Byte ranges: near ones joined into one read, long ones cut, concurrent reads returned in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One ranged read: `length` bytes of a file from `start`, which hold the ranges `first` to `last` - 1."""
+    """One read of `length` bytes of a file from `start`, which contain the ranges `first` to `last` - 1."""
 
     file: str
     start: int
@@ -26,10 +26,10 @@ class Read:
 def joined(
     files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], gap: int, most: int
 ) -> list[Read]:
-    """Join ranges that follow each other into reads; the three sequences are parallel, and sorted.
+    """Join consecutive ranges into reads; the three sequences are parallel and sorted.
 
-    Two ranges of one file are read at once when at most `gap` bytes lie between them (ranges may overlap) and
-    the read stays within `most` bytes; a longer range is a read of its own.
+    Two ranges of one file are joined if at most `gap` bytes are between them (ranges may overlap) and the
+    read has at most `most` bytes; a longer range is a read of its own.
     """
     reads: list[Read] = []
     for number, (file, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
@@ -46,14 +46,14 @@ def joined(
 
 
 def cut(start: int, length: int, most: int) -> list[tuple[int, int]]:
-    """Cut a range into (start, length) of at most `most` bytes each."""
+    """Return a range in parts (start, length) of at most `most` bytes each."""
     return [(at, min(most, start + length - at)) for at in range(start, start + length, most)]
 
 
 def in_order(pool: Executor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[tuple[S, T]]:
-    """Yield each item with what `work` makes of it, in order, while at most `ahead` of them are at work.
+    """Yield each item with the result of `work`, in order; at most `ahead` of them are processed at a time.
 
-    When one fails, or the caller stops, those that have not begun are not begun.
+    If one fails or the caller stops, work that has not started is cancelled.
     """
     waiting: deque[tuple[S, Future[T]]] = deque()
     try:

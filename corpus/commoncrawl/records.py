@@ -1,4 +1,4 @@
-"""A capture's record: looked at before it is copied as it is into another WARC file."""
+"""A capture's record: checked, then copied unchanged into another WARC file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from corpus.web.headers import header_end, parse_fields, target
 from corpus.web.http import unchunk
 from corpus.web.warc import date, digest_of, fields_block, record
 
-_LIMIT = 1 << 28  # unpacked; Common Crawl cuts bodies at a few MiB, so more is a bomb
-_NAMESPACE = uuid.UUID("6c1c8f0e-0f3e-5a52-9d0f-3c1c5d0b7f11")  # of our warcinfo records; any constant does
+_LIMIT = 1 << 28  # decompressed; Common Crawl cuts bodies at a few MiB, so more is a bomb
+_NAMESPACE = uuid.UUID("6c1c8f0e-0f3e-5a52-9d0f-3c1c5d0b7f11")  # of our warcinfo records, chosen at random
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A capture as the index names it: `length` bytes from `offset` of `file` are its gzip member."""
+    """A capture in the index: `length` bytes from `offset` of `file` are its gzip member."""
 
     url: str
     file: str
@@ -35,11 +35,11 @@ class Fault:
 
 
 def fault(member: bytes, hit: Hit) -> Fault | None:
-    """Return what is wrong with the bytes that should be a capture's record; None when all is well.
+    """Return the fault of the bytes that should be a capture's record, or None.
 
-    Causes: truncated (fewer bytes than the index says, or a member or record that goes on), bad-gzip-member,
-    bad-length (more than one member, or no record's length), not-warc, not-response, other-url, and digest
-    (SHA-1 of the body, which Common Crawl stores without transfer and content encoding).
+    Causes: truncated (fewer bytes than in the index, or an unfinished member), bad-gzip-member, bad-length
+    (more than one member, or a wrong Content-Length), not-warc, not-response, other-url, and digest (SHA-1 of
+    the body, which Common Crawl stores without transfer and content encoding).
     """
     if len(member) < hit.length:
         return Fault("truncated", f"the file ends after {len(member)} of its {hit.length} bytes")
@@ -49,8 +49,8 @@ def fault(member: bytes, hit: Hit) -> Fault | None:
     except zlib.error as error:
         return Fault("bad-gzip-member", str(error))
     if not inflater.eof:
-        goes_on = "unpacks to more than is read" if inflater.unconsumed_tail else "has no end"
-        return Fault("truncated", f"the gzip member of {hit.length} bytes {goes_on}")
+        found = "decompresses to more than the limit" if inflater.unconsumed_tail else "has no end"
+        return Fault("truncated", f"the gzip member of {hit.length} bytes {found}")
     if inflater.unused_data:
         over = len(inflater.unused_data)
         return Fault("bad-length", f"the gzip member ends {over} bytes before the index says")
@@ -77,7 +77,7 @@ def _record_fault(record: bytes, hit: Hit) -> Fault | None:
     _, after = header_end(block)
     body = block[after:] if after >= 0 else block
     found = digest(body)
-    # CC-MAIN-2018-34 has one CRLF too many before each body, which its digests leave out.
+    # CC-MAIN-2018-34 has one CRLF too many before each body, which its digests ignore.
     others = (body.removeprefix(b"\r\n"), unchunk(body), unchunk(body.removeprefix(b"\r\n")))
     if hit.digest != found and hit.digest not in map(digest, others):
         return Fault("digest", f"the body has SHA-1 {found}, the index says {hit.digest}")
@@ -85,14 +85,14 @@ def _record_fault(record: bytes, hit: Hit) -> Fault | None:
 
 
 def digest(body: bytes) -> str:
-    """Return a body's SHA-1 as the index writes it, in base 32."""
+    """Return a body's SHA-1 in the index's form, base 32."""
     return digest_of(body).removeprefix("sha1:")
 
 
 def warcinfo(filename: str, fingerprint: str, crawl: str, moment: datetime) -> bytes:
-    """Write the gzip member of a WARC file's first record; equal arguments give equal bytes.
+    """Return the gzip member of a WARC file's first record; equal arguments give equal bytes.
 
-    `moment`, in UTC, is that of the latest capture: the moment of copying would differ from run to run.
+    `moment`, in UTC, is the time of the latest capture: the time of copying would differ from run to run.
     """
     lines = [
         ("software", "derlem"),

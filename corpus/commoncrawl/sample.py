@@ -1,4 +1,4 @@
-"""Which captures are taken: all that fit, or a seeded draw from pieces all over the index."""
+"""The choice of captures: all that match, or a seeded draw from pieces all over the index."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ _FOOTERS_AHEAD = 8
 
 
 def take(pieces: Iterable[pa.Table], selection: Selection) -> pa.Table:
-    """Take what is wanted of pieces of the index, which come in their drawn order and are read no further.
+    """Return the chosen captures of pieces of the index; pieces are read in their drawn order, as needed.
 
-    With a limit, each piece first gives its share, so that `spread` of them are mixed; when all together
-    have too few for that, those that had more than their share give the rest. Which captures of a piece are
-    taken is decided by the seed and by where they lie, not by their order. The result is sorted by file and
-    offset, every capture once.
+    With a limit, each piece contributes its share, so that `spread` of them are mixed; if all together have
+    too few, those with more than their share contribute the rest. The captures of a piece are chosen by the
+    seed and their places, not by their order. The result is sorted by file and offset, without duplicates.
     """
     taken, over = HITS.schema().empty_table(), HITS.schema().empty_table()
     share = -(-selection.limit // selection.spread) if selection.limit else 0
@@ -45,14 +44,14 @@ def take(pieces: Iterable[pa.Table], selection: Selection) -> pa.Table:
 
 
 def _drawn(table: pa.Table, seed: int) -> pa.Array:
-    """Return the rows in an order that the seed decides."""
+    """Return the row numbers in an order that depends on the seed."""
     names = zip(table["file"].to_pylist(), table["offset"].to_pylist(), strict=True)
     keys = [xxhash.xxh3_64_intdigest(f"{file}:{offset}".encode(), seed=seed) for file, offset in names]
     return pa.array(np.argsort(np.array(keys, np.uint64), kind="stable"))
 
 
 def _in_place(table: pa.Table) -> pa.Table:
-    """Sort by file and offset; of captures that were found twice (places may overlap) one is left."""
+    """Return the rows sorted by file and offset, without duplicates: places may overlap."""
     table = table.sort_by([("file", "ascending"), ("offset", "ascending")])
     if not table.num_rows:
         return table
@@ -63,15 +62,15 @@ def _in_place(table: pa.Table) -> pa.Table:
 
 
 def in_seeded_order(items: Sequence[T], name: Callable[[T], str], seed: int) -> list[T]:
-    """Put items into an order that the seed and their names decide."""
+    """Return items in an order that depends on the seed and their names."""
     return sorted(items, key=lambda item: xxhash.xxh3_64_intdigest(name(item).encode(), seed=seed))
 
 
 def columnar(store: Store, selection: Selection, pool: Executor) -> Iterator[pa.Table]:
-    """Yield the fitting captures of the columnar index, a row group at a time.
+    """Yield the matching captures of the columnar index, a row group at a time.
 
-    With a limit, files come in a drawn order and give one drawn row group each, then a second, and so on, so
-    that no more footers are read than are needed.
+    With a limit, files come in a drawn order and contribute one drawn row group each, then a second, and so
+    on, so that no more footers are read than needed.
     """
     paths = index.paths(store, selection.crawl)
     if selection.limit:
@@ -93,7 +92,7 @@ def columnar(store: Store, selection: Selection, pool: Executor) -> Iterator[pa.
 
 
 def from_cdx(store: Store, selection: Selection) -> Iterator[pa.Table]:
-    """Yield the fitting captures that the CDX API finds, a page at a time, in a drawn order with a limit."""
+    """Yield the matching captures of the CDX API, a page at a time, with a limit in a drawn order."""
     pages = [
         (place, page)
         for place in cdx.places(selection)

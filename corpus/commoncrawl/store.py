@@ -1,4 +1,4 @@
-"""Common Crawl's files, wherever they lie: whole, by byte range or as a stream, read patiently."""
+"""Access to Common Crawl's files on a server or in a folder: whole, by range or as a stream, with retries."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from corpus.errors import ConfigError, ServerError, Signal
 from corpus.web.retry import PassingError, Retry, retry_after
 
 _PIECE = 1 << 16
-_BLOCK = 8 << 20  # bytes of one read where a file system, not a server, streams a file
-_WHOLE_LIMIT = 1 << 30  # lists of files and pages of the CDX API; far beyond both
-_WHOLES = 3  # whole files instead of ranges, until a server is believed to know no ranges
+_BLOCK = 8 << 20  # bytes of one read if a file system, not a server, streams a file
+_WHOLE_LIMIT = 1 << 30  # far above the size of lists of files and pages of the CDX API
+_WHOLES = 3  # whole files instead of ranges, after which a server is assumed not to support ranges
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _S3_CODE = re.compile(r"<Code>(\w+)</Code>")  # such as SlowDown
-_PASSING = frozenset({403, 408, 425, 429})  # 403 is how data.commoncrawl.org says "too fast"; and every 5xx
+_PASSING = frozenset({403, 408, 425, 429})  # and every 5xx; data.commoncrawl.org sends 403 for "too fast"
 
 
 class MissingError(Signal):
-    """There is no such file; `detail` is what the server says of it."""
+    """The file does not exist; `detail` is the server's message."""
 
     def __init__(self, what: str, detail: str = "") -> None:
         super().__init__(f"{what}: not found")
@@ -41,12 +41,12 @@ class MissingError(Signal):
 
 
 class BeyondEndError(Signal):
-    """The file ends before the range that was asked for begins."""
+    """The file ends before the requested range starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The rest of a file from `start` on; `version` names its content where the server gives a name."""
+    """The rest of a file from `start` on; `version` identifies its content, "" if the server does not."""
 
     start: int
     total: int
@@ -55,10 +55,10 @@ class Body:
 
 
 class Store(Protocol):
-    """A place that holds Common Crawl's files by their paths.
+    """A place with Common Crawl's files by their paths.
 
-    Every method raises MissingError where there is no such file and ServerError when the place gives up or
-    is given up. Methods may be called by several threads; `close` gives all of them up.
+    Every method raises MissingError if the file does not exist, and ServerError if the place gives up or was
+    closed. Methods may be called by several threads; `close` ends the work of all of them.
     """
 
     base: str
@@ -66,19 +66,20 @@ class Store(Protocol):
     tally: Tally
 
     def whole(self, path: str) -> bytes:
-        """Give a whole file, or a service's whole answer."""
+        """Return a whole file, or a service's whole response."""
 
     def range(self, path: str, start: int, length: int) -> bytes:
-        """Give `length` bytes from `start` on: fewer only at the file's end; BeyondEndError if none."""
+        """Return `length` bytes from `start` on, fewer at the file's end; BeyondEndError if there are
+        none."""
 
     def tail(self, path: str, length: int) -> tuple[bytes, int]:
-        """Give a file's last `length` bytes, and how many it has in all."""
+        """Return a file's last `length` bytes, and its size."""
 
     def open(self, path: str, start: int, version: str) -> AbstractContextManager[Body]:
-        """Stream a file from `start` on, or from 0 where it is no longer the content named `version`.
+        """Stream a file from `start` on, or from 0 if its content is no longer the one named `version`.
 
-        One try: raises PassingError, here or between two pieces, so that the caller goes on where it was.
-        A caller that goes on must see for itself that the version is still the same.
+        One try: raises PassingError, here or between two pieces, after which the caller may resume. A caller
+        that resumes must check that the version is still the same.
         """
 
     def close(self) -> None:
@@ -86,7 +87,7 @@ class Store(Protocol):
 
 
 class Tally:
-    """Requests that were answered, and the bytes of their bodies."""
+    """The number of answered requests, and the bytes of their bodies."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -100,23 +101,23 @@ class Tally:
 
 
 def opened(access: Access, base: str) -> closing[Store]:
-    """Open the place that `base` names; ConfigError where its kind needs a package that is not there."""
+    """Open the place that `base` names; ConfigError if its kind needs a package that is not installed."""
     if base.startswith(("http://", "https://")):
         return closing(HttpStore(access, base))
     return closing(FileStore(access, base))
 
 
 class HttpStore:
-    """A place on the web, at most `connections` requests at once."""
+    """A place on the web, with at most `connections` concurrent requests."""
 
     def __init__(self, access: Access, base: str) -> None:
         self.base = base
         self.retry = Retry(access)
         self.tally = Tally()
-        self._ranges = False  # whether the server has answered a request for a range
-        self._wholes = 0  # how often it sent a whole file instead
+        self._ranges = False  # whether the server has ever returned a range
+        self._wholes = 0  # how often it returned a whole file instead
         self._headers = {"User-Agent": access.user_agent, "Accept-Encoding": "identity"}
-        # Only redirects are left to urllib3: it knows neither what may pass here nor how long to wait.
+        # urllib3 handles only redirects: it does not know which failures are temporary nor how long to wait.
         retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3)
         settings: dict[str, Any] = {
             "maxsize": access.connections,
@@ -134,7 +135,7 @@ class HttpStore:
                 for piece in _pieces(answer):
                     body += piece
                     if len(body) > _WHOLE_LIMIT:
-                        raise ServerError(f"{self._url(path)}: more than {_WHOLE_LIMIT:,} bytes of an answer")
+                        raise ServerError(f"{self._url(path)}: the response has over {_WHOLE_LIMIT:,} bytes")
                 self.tally.add(len(body))
                 return bytes(body)
 
@@ -156,9 +157,9 @@ class HttpStore:
                 first, last, total = _span(answer)
                 if first != start or last != total - 1 or (version and found and found != version):
                     raise PassingError(
-                        f"asked for the bytes from {start} on, got {first} to {last} of {total}"
+                        f"requested the bytes from {start} on, got {first} to {last} of {total}"
                     )
-            # A weak ETag says that two files mean the same, not that their bytes go together.
+            # Equal weak ETags do not mean equal bytes.
             yield Body(first, total, "" if found.startswith("W/") else found, _pieces(answer))
 
     def close(self) -> None:
@@ -166,7 +167,7 @@ class HttpStore:
         self._pool.clear()
 
     def _ranged(self, path: str, field: str, length: int, start: int | None) -> tuple[bytes, int]:
-        """Ask for a range until what comes is that range, or the part of it that the file has."""
+        """Request a range until the response is that range, or the part of it that the file has."""
 
         def once() -> tuple[bytes, int]:
             with self._answer(path, {"Range": field}) as answer:
@@ -176,23 +177,24 @@ class HttpStore:
                 first, last, total = _span(answer)
                 wanted = max(0, total - length) if start is None else start
                 if first != wanted or last != min(total, wanted + length) - 1:
-                    raise PassingError(f"asked for {field}, got bytes {first}-{last}/{total}")
+                    raise PassingError(f"requested {field}, got bytes {first}-{last}/{total}")
                 body = b"".join(_pieces(answer))
                 if len(body) != last - first + 1:
-                    raise PassingError(f"asked for {field}, got {len(body)} bytes")
+                    raise PassingError(f"requested {field}, got {len(body)} bytes")
                 self.tally.add(len(body))
                 return body, total
 
         return self.retry.attempt(self._url(path), once)
 
     def _unranged(self, path: str, said: str) -> Exception:
-        """Give what a whole file for an answer means: again and again, that the server knows nothing else."""
+        """Return the error for a whole file instead of a range; repeated, it means that there are no
+        ranges."""
         self._wholes += 1
         if self._ranges or self._wholes < _WHOLES:
             return PassingError(said)
         return ServerError(
-            f"{self._url(path)}: {said}: it does not know byte ranges; a local copy's folder can be the base "
-            f"itself"
+            f"{self._url(path)}: {said}: it does not support byte ranges; for a local copy, name its folder "
+            f"as the base"
         )
 
     def _url(self, path: str) -> str:
@@ -201,7 +203,7 @@ class HttpStore:
 
     @contextmanager
     def _answer(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Ask once. What comes is a success; whatever else becomes an exception by what it means."""
+        """Send one request; yield a successful response, and raise the matching exception for all others."""
         url = self._url(path)
         answer: urllib3.BaseHTTPResponse | None = None
         try:
@@ -215,16 +217,16 @@ class HttpStore:
         except HTTPError as error:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             if isinstance(reason, SSLError):
-                raise ServerError(f"{url}: no trusted connection: {reason}") from None
+                raise ServerError(f"{url}: the connection is not trusted: {reason}") from None
             raise PassingError(f"{type(reason).__name__}: {reason}", answered=answer is not None) from None
         finally:
             if answer is not None:
-                answer.close()  # the connection too, if bytes are left on it; one without went back already
+                answer.close()  # also closes a connection with unread bytes; others are released already
                 answer.release_conn()
 
 
 def _judge(answer: urllib3.BaseHTTPResponse, url: str) -> None:
-    """Raise what an answer other than a success means."""
+    """Raise the error that a status other than a success means."""
     status = answer.status
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
@@ -247,16 +249,16 @@ def _pieces(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _span(answer: urllib3.BaseHTTPResponse) -> tuple[int, int, int]:
-    """Read Content-Range (RFC 9110, section 14.4): first and last byte, and the file's length."""
+    """Return first byte, last byte and file length of Content-Range (RFC 9110, section 14.4)."""
     field = answer.headers.get("Content-Range", "")
     span = _SPAN.fullmatch(field.strip())
     if span is None or span[3] == "*":
-        raise PassingError(f"an answer in part with Content-Range {field!r}")
+        raise PassingError(f"a partial response with Content-Range {field!r}")
     return int(span[1]), int(span[2]), int(span[3])
 
 
 def _proxy(base: str) -> str | None:
-    """Return the proxy that the environment names for a URL (http_proxy, https_proxy, no_proxy)."""
+    """Return the proxy of the environment for a URL (http_proxy, https_proxy, no_proxy)."""
     parts = urllib3.util.parse_url(base)
     if parts.host in (None, "localhost", "127.0.0.1", "[::1]") or proxy_bypass(parts.host):
         return None
@@ -264,12 +266,12 @@ def _proxy(base: str) -> str | None:
 
 
 class FileStore:
-    """A local folder, or any file system that fsspec knows."""
+    """A local folder, or any file system that fsspec supports."""
 
     def __init__(self, access: Access, base: str) -> None:
         self.base = base
-        at_will = {"requests_per_s": float("inf")} if files.is_local(base) else {}
-        self.retry = Retry(access.model_copy(update=at_will))
+        unlimited = {"requests_per_s": float("inf")} if files.is_local(base) else {}
+        self.retry = Retry(access.model_copy(update=unlimited))
         self.tally = Tally()
         self._refusals = _refusals()
         try:
@@ -308,15 +310,15 @@ class FileStore:
         self.retry.close()
 
     def _info(self, path: str) -> dict[str, Any]:
-        info: dict[str, Any] = self._patiently(path, self._fs.info)
+        info: dict[str, Any] = self._with_retries(path, self._fs.info)
         return info
 
     def _read(self, path: str, start: int | None, end: int | None) -> bytes:
-        body: bytes = self._patiently(path, partial(self._fs.cat_file, start=start, end=end))
+        body: bytes = self._with_retries(path, partial(self._fs.cat_file, start=start, end=end))
         self.tally.add(len(body))
         return body
 
-    def _patiently(self, path: str, ask: Callable[[str], Any]) -> Any:
+    def _with_retries(self, path: str, ask: Callable[[str], Any]) -> Any:
         target, where = files.join(self._root, path), files.join(self.base, path)
 
         def once() -> Any:
@@ -326,11 +328,11 @@ class FileStore:
                 raise MissingError(where) from None
             except self._refusals as error:
                 raise ServerError(
-                    f"{where}: may not be read: {error or 'no permission'}; s3://commoncrawl is open to who "
-                    f"is signed in to AWS, https://data.commoncrawl.org to everybody"
+                    f"{where}: may not be read: {error or 'no permission'}; s3://commoncrawl is open to "
+                    f"users who are signed in to AWS, https://data.commoncrawl.org to everybody"
                 ) from None
             except OSError as error:
-                if error.errno == errno.EINVAL:  # how s3fs says 416
+                if error.errno == errno.EINVAL:  # s3fs raises it for status 416
                     raise BeyondEndError(where) from None
                 raise PassingError(f"{type(error).__name__}: {error}") from None
 
@@ -338,7 +340,7 @@ class FileStore:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """Return the exceptions by which file systems say that they want to know who asks."""
+    """Return the exceptions that file systems raise for missing permission or credentials."""
     try:
         from botocore.exceptions import NoCredentialsError
     except ImportError:  # without the extra for s3

@@ -207,8 +207,8 @@ def test_a_crawl_that_is_not_there_is_no_source(tmp_path: Path) -> None:
         (["--set", "access.trys=3"], "did you mean 'tries'"),
         (["--paths", "x", "--tld", "tr"], "--paths takes whole files"),
         (["--contact", "nobody"], "expected a page such as"),
-        (["--crawl", "CC-MAIN-2099-01"], "no crawl of this name"),
-        (["--language", "fin"], "no capture fits"),
+        (["--crawl", "CC-MAIN-2099-01"], "the crawl does not exist"),
+        (["--language", "fin"], "no capture matches"),
         (["--", "--no_such_option=1"], "not an option of Beam"),
     ],
 )

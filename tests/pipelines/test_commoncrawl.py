@@ -288,7 +288,8 @@ def test_a_base_that_is_not_that_of_the_index_is_found_out(crawled: Path, tmp_pa
     with cc_server.serve(tmp_path / "root") as server:
         given = config(server.url, unit_mb=64.0, languages=())
         with pytest.raises(
-            StageError, match=r"200 of 200 records .* most for 'missing': is this the base of"
+            StageError,
+            match=r"200 of 200 records .* most for 'missing': check that access.base is the base of",
         ):
             run(given, tmp_path / "out")
 
@@ -296,7 +297,7 @@ def test_a_base_that_is_not_that_of_the_index_is_found_out(crawled: Path, tmp_pa
 def test_another_selection_into_the_same_folder_is_refused(server: cc_server.Server, tmp_path: Path) -> None:
     run(config(server.url, limit=10), tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(ConfigError, match="holds another selection"):
+    with pytest.raises(ConfigError, match="has another selection"):
         run(config(server.url, limit=20), tmp_path)
     assert contents(tmp_path) == before
 
@@ -355,9 +356,9 @@ def test_what_was_fetched_is_not_given_up_for_another_list_or_other_pieces(
     (tmp_path / "one").write_text(
         gzip.decompress((server.root / listed[len(server.url) + 1 :]).read_bytes()).decode().split()[0]
     )
-    with pytest.raises(ConfigError, match="holds 2 finished units that this run would not make"):
+    with pytest.raises(ConfigError, match="has 2 finished units that are not part of this run"):
         run(config(server.url), tmp_path, str(tmp_path / "one"))
-    with pytest.raises(ConfigError, match="finished units that this run would not make"):
+    with pytest.raises(ConfigError, match="finished units that are not part of this run"):
         run(config(server.url, unit_mb=0.1), tmp_path)
     (tmp_path / "one").unlink()
     assert contents(tmp_path) == before

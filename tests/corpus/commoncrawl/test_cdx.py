@@ -116,7 +116,7 @@ def test_an_answer_of_another_form_is_named(
 ) -> None:
     with opened(access, access.base) as store:
         monkeypatch.setattr(store, "whole", lambda path: body)
-        with pytest.raises(ServerError, match=r"no number of pages|no JSON lines"):
+        with pytest.raises(ServerError, match=r"expected the number of pages|expected JSON lines"):
             cdx.pages(store, "C", ("tr", "domain"), Selection(tlds=("tr",)))
-        with pytest.raises(ServerError, match="no list of crawls"):
+        with pytest.raises(ServerError, match="expected a list of crawls"):
             cdx.newest(store)

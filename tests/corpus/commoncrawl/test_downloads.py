@@ -111,7 +111,7 @@ def test_a_file_that_comes_damaged_is_removed_and_said(
     part = downloads.Part(tmp_path / "x.part")
     with opened(access, access.base) as store:
         downloads.fetch(store, path, part, beat)
-        with pytest.raises(ServerError, match=r"came whole, but is damaged \(bad-gzip-member"):
+        with pytest.raises(ServerError, match=r"arrived completely, but is damaged \(bad-gzip-member"):
             downloads.checked(store, path, part)
         assert list(tmp_path.iterdir()) == []
         downloads.fetch(store, path, part, beat)
@@ -172,7 +172,9 @@ def test_a_line_that_is_no_such_path_is_named(access: Access, tmp_path: Path, li
         downloads.listed(access, str(tmp_path / "list"))
 
 
-@pytest.mark.parametrize(("data", "said"), [(b"", "holds no path"), (b"\x1f\x8b\x08xx", "no list of paths")])
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"", "found an empty file"), (b"\x1f\x8b\x08xx", "expected a list of paths")]
+)
 def test_a_list_that_is_none_is_named(access: Access, tmp_path: Path, data: bytes, said: str) -> None:
     (tmp_path / "list").write_bytes(data)
     with pytest.raises(ConfigError, match=said):

@@ -288,5 +288,5 @@ def test_what_is_no_index_file_is_named(tmp_path: Path) -> None:
             whole[:-60] + b"x" * 52 + whole[-8:],
         ):
             path.write_bytes(damaged)
-            with pytest.raises(ServerError, match=r"part-00000.*(no Parquet file|damaged)"):
+            with pytest.raises(ServerError, match=r"part-00000.*(not a Parquet file|damaged)"):
                 index.footer(store, name)

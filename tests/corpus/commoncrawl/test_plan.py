@@ -55,7 +55,7 @@ def test_another_selection_of_the_same_crawl_is_refused(
     server: cc_server.Server, access: Access, tmp_path: Path, crawl: str
 ) -> None:
     plans.ensure(str(tmp_path), config(access, limit=50))
-    with pytest.raises(ConfigError, match=r"limit = 60 \(there: 50\); what was fetched for that one"):
+    with pytest.raises(ConfigError, match=r"limit = 60 \(stored: 50\); the files fetched for the stored one"):
         plans.ensure(str(tmp_path), config(access, limit=60, crawl=crawl))
 
 
@@ -72,7 +72,9 @@ def test_a_plan_that_was_not_finished_is_made_anew(
 def test_where_nothing_fits_it_says_what_was_asked_for(
     server: cc_server.Server, access: Access, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"no capture fits: languages \['fin'\].*read .* MB of the index"):
+    with pytest.raises(
+        ConfigError, match=r"no capture matches: languages \['fin'\].*read .* MB of the index"
+    ):
         plans.ensure(str(tmp_path), config(access, languages=("fin",)))
     assert list(tmp_path.iterdir()) == []
 
