@@ -1,4 +1,4 @@
-"""The errors that a user reads, as one tree; the message says what was found, where, and what to do.
+"""The errors for users, as one tree; each message says what was found, where, and what to do.
 
     DerlemError                 ends a command with status 1
     ├── ConfigError             what the user wrote cannot be used; ends it with status 2
@@ -22,7 +22,7 @@
     ├── StoppedError
     └── DiskFullError
 
-An error that one module raises for another to catch is a Signal; it stands beside its module.
+An error that one module raises for another module to catch is a Signal; it is defined in its module.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from typing import ClassVar, cast
 
 
 class DerlemError(Exception):
-    """What a user can act on: a command prints the message without a trace and ends with `status`."""
+    """An error that a user can fix: a command prints the message without a trace and ends with `status`."""
 
     status: ClassVar[int] = 1
 
 
-class Signal(Exception):  # noqa: N818  (not an error of its own: what the catcher makes of it may be one)
-    """What one module tells another; it is caught inside the package."""
+class Signal(Exception):  # noqa: N818  (not an error in itself: the catcher may raise one instead)
+    """An exception that one module raises for another; it is caught inside the package."""
 
 
 class ConfigError(DerlemError, ValueError):
@@ -51,11 +51,11 @@ class ConfigError(DerlemError, ValueError):
 
 
 class PluginError(ConfigError):
-    """A filter of the user's own failed; the message names filter, line and document."""
+    """A filter of the user failed; the message names filter, line and document."""
 
 
 class CheckpointError(ConfigError):
-    """A checkpoint could not be written or read; the message says which, why, and what can be done."""
+    """A checkpoint could not be written or read; the message names it, the cause and what to do."""
 
 
 class RunsError(ConfigError):
@@ -67,23 +67,23 @@ class OutputsError(ConfigError):
 
 
 class DatasetError(DerlemError, ValueError):
-    """A dataset is missing, unfinished or damaged; the message says where and what to do."""
+    """A dataset is missing, unfinished or damaged; the message says where, and what to do."""
 
 
 class NotThereError(DatasetError, ConfigError):
-    """What the user named, a dataset or a part of one, is not there."""
+    """A dataset or a part of one that the user named does not exist."""
 
 
 class CountsError(DerlemError, ValueError):
-    """The counts do not add up: a document was lost or counted twice."""
+    """The counts do not match: a document was lost or counted twice."""
 
 
 class ReaderError(DerlemError, RuntimeError):
-    """A reader of the user's own failed; the message names it, its line and the file that it read."""
+    """A reader of the user failed; the message names it, its line and the file that it read."""
 
 
 class ServerError(DerlemError, RuntimeError):
-    """A server did not return what was asked for, and another request would not help now."""
+    """A server did not return what was requested, and another request would not help now."""
 
 
 class StageError(DerlemError, RuntimeError):
@@ -91,7 +91,7 @@ class StageError(DerlemError, RuntimeError):
 
 
 class WorkerDiedError(DerlemError, RuntimeError):
-    """A worker process ended before its work; the message says how, and what can be done."""
+    """A worker process ended before its work did; the message says how, and what to do."""
 
 
 class UnitError(DerlemError, RuntimeError):
@@ -103,7 +103,7 @@ class TooManyRejectedError(DerlemError, ValueError):
 
 
 class PercolationError(DerlemError, ValueError):
-    """One cluster holds an implausible share of the corpus: unrelated pages are being chained together."""
+    """One cluster has an implausible share of the corpus: unrelated pages are chained together."""
 
 
 class LinkingError(DerlemError, RuntimeError):
@@ -111,7 +111,7 @@ class LinkingError(DerlemError, RuntimeError):
 
 
 class StudyError(DerlemError, RuntimeError):
-    """Units of a study failed; the message says which, with the end of what they said."""
+    """Units of a study failed; the message names them, with the end of their output."""
 
 
 class StoppedError(DerlemError):
@@ -126,7 +126,7 @@ class StoppedError(DerlemError):
 
 
 class DiskFullError(DerlemError, OSError):
-    """A disk, or the user's share of it, takes no more; the message says which."""
+    """A disk, or the user's quota on it, is full; the message names it."""
 
     def __init__(self, number: int, path: str) -> None:
         super().__init__(number, os.strerror(number))

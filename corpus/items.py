@@ -1,4 +1,4 @@
-"""What the readers of sources yield, and the pieces of files that they read."""
+"""The items that readers of sources yield, and the pieces of files that they read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from corpus.errors import Signal
 
 @dataclass(frozen=True, slots=True)
 class RawDocument:
-    """One document as its source holds it, before any cleaning.
+    """One document as in its source, before extraction.
 
-    `content` is bytes when the payload is still undecoded (a web page, in which case `charset` is what the
-    HTTP header said, if anything) and str when the source has decoded it already (JSONL, Parquet).
-    `offset` is where the record starts in its file: a byte offset for WARC, WET and text, a row number for
-    tables and JSON lines. `truncated` is why the content ends too early, as `schema` names it; "" where it is
-    whole.
+    `content` is bytes if it is still undecoded (a web page; then `charset` is that of the HTTP header, if
+    any), and str if the source has decoded it (JSONL, Parquet). `offset` is where the record starts in its
+    file: a position in bytes for WARC, WET and text, a row number for tables and JSON lines. `truncated` is
+    why the content ends too early, in the values of `schema`; "" if it is complete.
     """
 
     content: bytes | str
@@ -42,7 +41,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that is not a document by its nature (a request, a revisit, an image): counted, not stored."""
+    """A record of a kind that is never a document (a request, a revisit, an image): counted, not stored."""
 
     offset: int
     kind: str
@@ -62,7 +61,7 @@ Items = Iterator[Item]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file: its bytes, or the row groups or batches of a table, from `start` to before `end`.
+    """A part of a file from `start` to before `end`, which count bytes, or row groups or batches of a table.
 
     `row` is its first row, where rows are counted; `bytes` is its length in the file.
     """

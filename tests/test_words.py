@@ -33,6 +33,7 @@ CLEAN = [
     "corpus/filters",
     "corpus/inspect",
     "corpus/privacy",
+    "corpus/sources",
     "corpus/tokenizer",
     "corpus/web",
     "docs/*.md",

@@ -1,4 +1,4 @@
-"""One reader for each input format, all yielding the same kinds of item."""
+"""The readers of input formats; all of them yield the same kinds of item."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from corpus.usercode import UserFunction
 
 
-_MODULES = {"arrow": "parquet"}  # every other format's reader is the module of its name
+_MODULES = {"arrow": "parquet"}  # the reader of every other format is the module with its name
 
 
 def read(source: Source, path: str, piece: Piece | None = None, reader: UserFunction | None = None) -> Items:
-    """Yield what a file of a source holds, or a piece of it, by the reader for the source's format.
+    """Yield the items of a file of a source, or of a piece of it, by the reader of the source's format.
 
-    `path` is a local path or an fsspec URL; `reader` is the function of a format of the user's own. Content
+    `path` is a local path or an fsspec URL; `reader` is the function of a format defined by the user. Content
     never raises; a missing file does (OSError), and so do a table without the configured text column
-    (ConfigError) and a reader of the user's own that fails (`ReaderError`).
+    (ConfigError) and a reader of the user that fails (`ReaderError`).
     """
     # Imported here because `derlem --help` must not wait for pyarrow and the decompressors.
     if reader is not None:

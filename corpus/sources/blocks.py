@@ -1,7 +1,7 @@
-"""Where the record batches of an Arrow IPC file are and how many rows each holds, out of its footer.
+"""The record batches of an Arrow IPC file: their places and row counts, read from its footer.
 
-The layout is that of https://arrow.apache.org/docs/format/Columnar.html and its Flatbuffers schemas; pyarrow
-tells the rows of a batch only when it has read all of it.
+The layout is defined by https://arrow.apache.org/docs/format/Columnar.html and its Flatbuffers schemas;
+pyarrow returns the number of rows of a batch only after it has read the whole batch.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ _MAGIC = b"ARROW1"
 _TAIL = 4 + len(_MAGIC)
 _LARGEST = 256 << 20  # bytes of a footer, or of a batch's metadata
 _CONTINUED = b"\xff\xff\xff\xff"
-_BATCHES = 3  # the field of a Footer, by its place in the schema
+_BATCHES = 3  # the number of the field in the schema of Footer
 _BLOCK = struct.Struct("<qi4xq")  # offset, length of the metadata, length of the body
-_HEADER_TYPE, _HEADER, _RECORD_BATCH = 1, 2, 3  # fields of a Message, and the value of the first
-_LENGTH = 0  # the field of a RecordBatch
+_HEADER_TYPE, _HEADER, _RECORD_BATCH = 1, 2, 3  # two fields of a Message, and a value of the first
+_LENGTH = 0  # a field of RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A record batch: its rows, and its bytes in the file."""
+    """A record batch: its number of rows, and its bytes in the file."""
 
     rows: int
     bytes: int
 
 
 def find(file: Any) -> list[Block] | None:
-    """Return the batches of an open file in their order; None where it is none, or its footer is damaged."""
+    """Return the batches of an open file in order; None without a footer that is intact."""
     try:
         return list(_blocks(file))
     except (struct.error, ValueError, IndexError):
@@ -42,7 +42,7 @@ def _blocks(file: Any) -> Iterator[Block]:
     tail = _read(file, end - _TAIL, _TAIL)
     (size,) = struct.unpack_from("<i", tail)
     if tail[4:] != _MAGIC:
-        raise ValueError("no Arrow file")
+        raise ValueError("not an Arrow file")
     footer = _read(file, end - _TAIL - size, size)
     field = _field(footer, _root(footer, 0), _BATCHES)
     if not field:
@@ -55,11 +55,11 @@ def _blocks(file: Any) -> Iterator[Block]:
 
 
 def _rows(message: bytes) -> int:
-    start = 8 if message.startswith(_CONTINUED) else 4  # files before version 0.15 have the length alone
+    start = 8 if message.startswith(_CONTINUED) else 4  # files before version 0.15 have only the length
     table = _root(message, start)
     kind, header = _field(message, table, _HEADER_TYPE), _field(message, table, _HEADER)
     if not kind or message[kind] != _RECORD_BATCH or not header:
-        raise ValueError("no record batch")
+        raise ValueError("not a record batch")
     length = _field(message, _root(message, header), _LENGTH)
     (rows,) = struct.unpack_from("<q", message, length) if length else (0,)
     if rows < 0:
@@ -68,15 +68,15 @@ def _rows(message: bytes) -> int:
 
 
 def _root(data: bytes, at: int) -> int:
-    """Return where what is referred to at a place begins."""
+    """Return the position that the offset at `at` refers to."""
     return at + int(struct.unpack_from("<I", data, at)[0])
 
 
 def _field(data: bytes, table: int, number: int) -> int:
-    """Return where a field of a table is; 0 where it has its default."""
+    """Return the position of a field of a table; 0 if it has its default value."""
     vtable = table - struct.unpack_from("<i", data, table)[0]
     if vtable < 0:
-        raise ValueError("a table before its file")
+        raise ValueError("a table before the start of the file")
     (size,) = struct.unpack_from("<H", data, vtable)
     if 4 + 2 * number >= size:
         return 0

@@ -1,4 +1,4 @@
-"""Files read by a function of the user's own: `format = "my_reader.py:read"`."""
+"""Files read by a function of the user: `format = "my_reader.py:read"`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def read(source: Source, path: str, reader: UserFunction) -> Items:
     """Yield a document for each row of `reader(path, source)`; `offset` is the row, from 0.
 
-    A row is a mapping with `text` or `html` (str or bytes), and as it likes `url` and `date`; a value of None
+    A row is a mapping with `text` or `html` (str or bytes), and optionally `url` and `date`; a value of None
     counts as absent. Rejected causes: "not-an-object", "missing-text", "null-text", "text-not-string",
-    "text-and-html", "oversized". Raises ReaderError for whatever the function raises, and where it returns
-    what are no rows.
+    "text-and-html", "oversized". Raises ReaderError if the function raises anything or returns something that
+    is not rows.
     """
     limit = int(source.max_record_mb * MIB)
     for number, row in enumerate(_rows(source, path, reader)):

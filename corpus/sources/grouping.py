@@ -1,22 +1,21 @@
-"""Small files put together into groups, so that a folder of 100,000 short texts is not 100,000 units."""
+"""Small files combined into groups, so that a folder of 100,000 short texts does not become 100,000 units."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 
-_SMALL = 64  # a file smaller than this part of a unit shares a group
-_USUAL = 8  # a group is this part of a unit on the average,
-_MOST = 2  # and never more than this
-_OPENING = 4096  # bytes that a file counts for at least: opening an empty one takes time, too
+_SMALL = 64  # files below 1/64 of a unit share a group
+_USUAL = 8  # the average group has 1/8 of a unit,
+_MOST = 2  # and the largest 1/2
+_OPENING = 4096  # the least bytes that a file counts for: opening an empty one takes time, too
 
 
 def groups(names: Sequence[str], sizes: Sequence[int], unit: int) -> Iterator[range]:
     """Yield runs of consecutive files, as ranges of their indexes, for units of about `unit` bytes.
 
-    A large file is a group of its own. Where a group of small ones ends is decided by a hash of its last
-    file's name: a file that is added or removed anywhere changes the group that it is in, seldom the next,
-    and no other.
+    A large file is a group of its own. A hash of a file's name decides whether a group of small ones ends
+    with it: so a file that is added or removed changes its own group, rarely the next one, and no other.
     """
     start, held = 0, 0
     for index, (name, size) in enumerate(zip(names, sizes, strict=True)):
@@ -34,6 +33,6 @@ def groups(names: Sequence[str], sizes: Sequence[int], unit: int) -> Iterator[ra
 
 
 def _ends_group(name: str, weight: int, usual: int) -> bool:
-    """Return whether a group ends with a file: by chance, once in `usual` bytes, always the same by name."""
+    """Return whether a group ends with this file: by a hash of its name, on average once in `usual` bytes."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) * usual < weight << 64

@@ -1,4 +1,4 @@
-"""What the readers share: input files found, lines of bounded length, moments in time."""
+"""Functions that the readers share: finding input files, lines of limited length, times."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MIB = 1 << 20
 
 
 def expand(source: Source, base: str) -> list[str]:
-    """List a source's files: its patterns in their order, each one's matches sorted, every file once.
+    """Return a source's files: its patterns in order, the matches of each sorted, every file once.
 
-    Relative paths start from the folder `base`. Raises ConfigError when a pattern matches no file.
+    Relative paths start from the folder `base`. Raises ConfigError if a pattern matches no file.
     """
     found: dict[str, None] = {}
     for pattern in source.paths:
@@ -46,9 +46,9 @@ def expand(source: Source, base: str) -> list[str]:
 
 
 def _local_files(pattern: str, base: str) -> tuple[list[str], list[str]]:
-    """List the files that a pattern matches, and what else; `base`'s name has no meaning to the glob."""
+    """Return the files that a pattern matches, and the other matches; `base` is not part of the glob."""
     literal = os.path.join(base, pattern)
-    if os.path.lexists(literal):  # a name may hold the letters that a glob gives a meaning to
+    if os.path.lexists(literal):  # a name may contain special characters of a glob
         matches = [literal]
     else:
         matches = [os.path.join(base, match) for match in glob.glob(pattern, root_dir=base, recursive=True)]
@@ -57,7 +57,7 @@ def _local_files(pattern: str, base: str) -> tuple[list[str], list[str]]:
 
 
 def _kinds(paths: list[str]) -> str:
-    """Return in words what paths are that are no files."""
+    """Return a description of paths that are not files."""
     kinds = Counter(_kind(path) for path in paths)
     return " and ".join(f"{number} {kind}{'s' * (number > 1)}" for kind, number in sorted(kinds.items()))
 
@@ -75,7 +75,7 @@ def _files_of_url(place: str, source: str) -> list[str]:
         system, inner = files.filesystem(place)
         found = [inner] if system.isfile(inner) else filter(system.isfile, system.glob(inner))
         return [system.unstrip_protocol(name) for name in found]
-    except (OSError, ValueError, TypeError, ImportError) as error:  # whatever the store's library raises
+    except (OSError, ValueError, TypeError, ImportError) as error:  # any error of the store's library
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"source {source!r}: paths entry {place!r} cannot be listed ({first}); check the URL, and that "
@@ -90,7 +90,7 @@ _BINARY = {
     b"ARROW1": "an Arrow table",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
-    b"\x1f\x9d": "a file of compress",
+    b"\x1f\x9d": "a file of the program compress",
     b"LZIP": "an lzip file",
     b"\x89PNG": "an image",
     b"SQLite format 3\0": "a SQLite database",
@@ -99,7 +99,7 @@ _MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 
 def foreign(head: bytes, by_line: bool) -> Unreadable | None:
-    """Return why a file of these first bytes is not the text, or `by_line` the lines, that it should be."""
+    """Return why the first bytes of a file are not text, or (`by_line`) not lines of text, or None."""
     for magic, what in _BINARY.items():
         if head.startswith(magic):
             return Unreadable("not-text", f"it is {what}")
@@ -111,9 +111,9 @@ def foreign(head: bytes, by_line: bool) -> Unreadable | None:
 
 
 def lines(pieces: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
-    """Cut a stream into lines: where each starts, in bytes, and the line without its end.
+    """Split a stream into lines: yield the start of each, in bytes, and the line without its end.
 
-    A line of more than `limit` bytes comes as None, and little more than `limit` bytes of it are ever held.
+    A line of more than `limit` bytes is yielded as None; little more than `limit` bytes are held in memory.
     """
     start = at = held = 0
     parts: list[bytes] = []
@@ -141,9 +141,9 @@ def _without_return(line: bytes) -> bytes:
 
 
 def moment(value: object) -> datetime | None:
-    """Read a moment as an aware UTC datetime: ISO 8601, `YYYYMMDDhhmmss`, or an epoch in s, ms, µs or ns.
+    """Return a time as an aware UTC datetime: ISO 8601, `YYYYMMDDhhmmss`, or an epoch in s, ms, µs or ns.
 
-    Without a zone it is taken as UTC; what is none of these is None.
+    Without a zone it is read as UTC; any other value is None.
     """
     try:
         if isinstance(value, str):
@@ -154,7 +154,7 @@ def moment(value: object) -> datetime | None:
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _epoch(value)
-    except (ValueError, OverflowError, OSError):  # no such day, or no such year
+    except (ValueError, OverflowError, OSError):  # the day or the year does not exist
         return None
     return None
 
@@ -168,7 +168,7 @@ def _written_moment(text: str) -> datetime | None:
 
 
 def _epoch(value: float) -> datetime:
-    # From 1973 on each unit's values are a thousand times the next one's, so the size tells the unit.
+    # From 1973 on the values of each unit are a thousand times those of the next, so the size shows the unit.
     while 1e11 <= abs(value) < math.inf:
         value /= 1000
     return datetime.fromtimestamp(value, UTC)

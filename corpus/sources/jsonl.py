@@ -1,4 +1,4 @@
-"""JSON lines, plain or compressed: one object a line, the text under a configured key."""
+"""JSON lines, plain or compressed: one object per line, the text under a configured key."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from corpus.web.compression import DamageError, Window
 if TYPE_CHECKING:
     from corpus.config import Source
 
-# What may stand between the objects of a line: blanks, byte order marks of joined files, the comma of a list,
-# the NUL of preallocated files and the record separator of RFC 7464.
+# Separators between the objects of a line: blanks, byte order marks of joined files, the comma of a list, the
+# NUL of preallocated files and the record separator of RFC 7464.
 _BETWEEN = " \t\r\n\ufeff,\0\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a plain file at ends of lines."""
+    """Cut a plain file at line ends."""
     if (length := files.size("", path) or 0) < 2 * size:
         return ()
     with files.open_bytes(path) as file:
@@ -32,12 +32,12 @@ def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
 
 
 def read(source: Source, path: str, piece: Piece | None = None) -> Items:
-    """Yield a document a line; blank lines count as rows but are no records. `offset` is the row, from 0.
+    """Yield a document per line; blank lines count as rows but are not records. `offset` is the row, from 0.
 
     Rejected causes: "oversized" (of the line), "bad-utf8", "bad-json", "not-an-object", "missing-text",
-    "null-text", "text-not-string"; and once, at the row where reading had to stop, what `compression.inflate`
-    says of a damaged file. A file that is damaged in its first line or begins as no text does is Unreadable.
-    Raises OSError where the file system does, never on content.
+    "null-text", "text-not-string"; and once, at the row where reading had to stop, the cause from
+    `compression.inflate` for a damaged file. A file that is damaged in its first line or does not start as
+    text is Unreadable. Raises OSError if the file system does, never for content.
     """
     limit = int(source.max_record_mb * MIB)
     row = piece.row if piece is not None else 0
@@ -46,8 +46,8 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
         try:
             content = content_of(window, path, piece)
             head = next(content, b"")
-            if piece is None and (strange := foreign(head, by_line=True)):
-                yield strange
+            if piece is None and (unreadable := foreign(head, by_line=True)):
+                yield unreadable
                 return
             for _, line in lines(chain([head], content), limit):
                 if line is None:
@@ -59,13 +59,13 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
             if row == 0:
                 yield Unreadable(damage.cause, damage.detail)
                 return
-            yield Rejected(row, damage.cause, f"{damage.detail}; nothing behind it was read")
+            yield Rejected(row, damage.cause, f"{damage.detail}; nothing after it was read")
 
 
 def parse(line: bytes, row: int, source: Source) -> Items:
-    """Yield the documents of one line, or why it holds none.
+    """Yield the documents of one line, or why it has none.
 
-    There are several where files were joined without a line end between them.
+    A line has several if files were joined without a line end between them.
     """
     try:
         text = line.decode()
@@ -85,7 +85,7 @@ def parse(line: bytes, row: int, source: Source) -> Items:
             return
         yield _document(fields, row, source)
         if not isinstance(fields, dict):
-            return  # a list of numbers is not a rejection each
+            return  # a list of numbers counts as one rejection
         at = _after_separators(text, end)
 
 
@@ -96,11 +96,11 @@ def _after_separators(text: str, at: int) -> int:
 
 
 def _integer(digits: str) -> int | float:
-    """Return a number of JSON; Python refuses integers of thousands of digits, which are no date either."""
+    """Return a JSON number; Python refuses integers of thousands of digits, which cannot be dates either."""
     return int(digits) if len(digits) < 1000 else math.inf
 
 
-# Tabs and other control characters stand unescaped in the strings of many writers.
+# Many writers leave tabs and other control characters in strings unescaped.
 _DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
@@ -119,11 +119,12 @@ def _document(fields: Any, row: int, source: Source) -> Item:
 
 
 def encodable(value: Any) -> str:
-    """Return a string that can be encoded, "" for what is none: half a surrogate pair is no UTF-8."""
+    """Return a string with half surrogate pairs replaced, so that UTF-8 can encode it; "" for other
+    values."""
     if not isinstance(value, str):
         return ""
     try:
-        value.encode()  # ten times faster than the search below, which hardly any text needs
+        value.encode()  # ten times faster than the search below, which few texts need
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", value)
     return value

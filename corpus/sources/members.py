@@ -1,8 +1,8 @@
-"""Compressed archives cut where members begin with a record.
+"""Compressed archives cut where members start with a record.
 
-Bytes inside of a member may look like the start of another: a page may be an archive itself. So a cut is a
-guess, which the reader of the piece before it proves: it must come to a member's end exactly there. The first
-piece starts at the file's start; so if all pieces are proven, all cuts are right.
+Bytes inside a member may look like the start of another: a page may itself be an archive. So a cut is a
+guess, which the reader of the piece before it verifies: it must reach a member's end exactly there. The first
+piece starts at the file's start; so if all pieces are verified, all cuts are right.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from corpus.web.framing import Framing, detect_framing
 if TYPE_CHECKING:
     from corpus.config import Source
 
-_REACH = 4 << 20  # bytes in which a member's start is looked for; few records are longer
+_REACH = 4 << 20  # bytes that are searched for a member's start; few records are longer
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a file of gzip or zstd members at the first that begins with a record in each `size` bytes."""
+    """Cut a file of gzip or zstd members about every `size` bytes, where a member starts with a record."""
     length = files.size("", path) or 0
     if length < 2 * size:
         return ()
     with files.open_bytes(path) as file:
         window = Window(file)
         codec = detect(window, path)
-        if not isinstance(codec, Gzip | Zstd) or window.offset:  # which had to move over a dictionary
+        if not isinstance(codec, Gzip | Zstd) or window.offset:  # an offset: there is a dictionary
             return ()
         framing = detect_framing(codec.beginning(window.peek(codec.reach)), path)
         number = round(length / size)
@@ -43,7 +43,7 @@ def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
 
 
 def _member_at(file: BinaryIO, offset: int, codec: Codec, framing: Framing) -> int | None:
-    """Return the first byte from one on where a member seems to begin with a record; None if none is near."""
+    """Return the first position from `offset` on where a member seems to start with a record, or None."""
     window = Window(file)
     window.seek(offset)
     tried = 0

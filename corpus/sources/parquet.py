@@ -1,4 +1,4 @@
-"""Parquet and Arrow tables, read in small batches: the text in a configured column, one document a row."""
+"""Parquet and Arrow tables, read in small batches: the text in a configured column, one document per row."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from corpus.sources.pieces import runs_of
 if TYPE_CHECKING:
     from corpus.config import Source
 
-_ROWS = 256  # taken into Python at a time
-_SHRUNK = 16  # how many times smaller than its values a file may be
+_ROWS = 256  # converted to Python objects at a time
+_SHRUNK = 16  # the largest compression ratio of a file that is expected
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
     """Cut a Parquet file into runs of row groups, an Arrow file into runs of batches, of about `size` bytes.
 
-    A row group counts with its values before compression. An Arrow stream is read whole.
+    A row group counts with its uncompressed size. An Arrow stream is read whole.
     """
     if (files.size("", path) or 0) < size // _SHRUNK:
         return ()
@@ -47,29 +47,29 @@ def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
         except (pa.ArrowException, UnicodeDecodeError, OSError, ConfigError, _ColumnsError) as error:
             if _is_of_file_system(error):
                 raise
-            return ()  # the reader tells what is wrong with it
+            return ()  # the reader reports the error
     return runs_of(parts, size)
 
 
 def _batches_of(handle: Any) -> tuple[Any, list[tuple[int, int, int]]]:
-    """Return the schema of an Arrow file and the parts that it can be cut into, none of a stream."""
+    """Return the schema of an Arrow file and the parts into which it can be cut; a stream has none."""
     schema = _opened(handle)[0]
     return schema, [(block.rows, block.bytes, block.bytes) for block in _blocks(handle) or []]
 
 
 def _compressed(group: Any) -> int:
-    """Return the bytes that a row group has in its file."""
+    """Return the size of a row group in its file."""
     return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
 
 
 def read(source: Source, path: str, piece: Piece | None = None) -> Items:
-    """Yield a document a row of a Parquet file, Arrow IPC file or stream; `offset` is the row, from 0.
+    """Yield a document per row of a Parquet file, Arrow IPC file or stream; `offset` is the row, from 0.
 
-    Strings come decoded; binary text, and strings that are no UTF-8, as bytes. Rejected causes: "null-text",
+    Strings are decoded; binary text, and strings that are not UTF-8, are bytes. Rejected causes: "null-text",
     "oversized", and at the row where reading had to stop, "bad-parquet" or "bad-arrow" for a file that is
     corrupt or incomplete; the next row group or batch is read all the same. A file of which no row can be
-    read is Unreadable. Raises ConfigError when the table lacks the text column or it holds no text, OSError
-    where the file system does, and nothing else on content.
+    read is Unreadable. Raises ConfigError if the table lacks the text column or the column is not text,
+    OSError if the file system does, and nothing else for content.
     """
     limit = int(source.max_record_mb * MIB)
     damaged: list[Rejected] = []  # before the first row
@@ -77,8 +77,8 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     with ExitStack() as stack:
         file = stack.enter_context(files.open_bytes(path))
         try:
-            # By name where it can be, so that pyarrow reads without Python's lock; not mapped, because mapped
-            # pages would count as this process's memory until they are needed elsewhere.
+            # By path if possible, so that pyarrow reads without Python's lock; not mapped, because mapped
+            # pages would count as this process's memory until the system reuses them.
             handle = (
                 stack.enter_context(pa.OSFile(files.filesystem(path)[1]))
                 if files.is_local(path)
@@ -105,7 +105,7 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
 
 
 def _documents(batches: Iterator[Any], row: int, source: Source, limit: int) -> Items:
-    """Yield the documents of batches that must be read in order, `row` the first; the damage is last."""
+    """Yield the documents of batches that must be read in order, from row `row` on; damage is last."""
     try:
         for batch in batches:
             for start in range(0, batch.num_rows, _ROWS):
@@ -119,7 +119,7 @@ def _documents(batches: Iterator[Any], row: int, source: Source, limit: int) -> 
 
 
 def _is_of_file_system(error: Exception) -> bool:
-    """Return whether an error is the file system's; pyarrow's own, of corrupt data, carry no number."""
+    """Return whether an error is the file system's; pyarrow's own errors for corrupt data have no number."""
     return isinstance(error, OSError) and error.errno is not None
 
 
@@ -128,7 +128,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _runs(handle: Any, source: Source, path: str, piece: Piece | None) -> Iterator[tuple[int, Iterator[Any]]]:
-    """Yield what can be read each on its own: the first row of it, and its batches."""
+    """Yield the parts that can be read separately: the first row of each, and its batches."""
     if source.format == "arrow":
         yield from _arrow(handle, source, path, piece)
         return
@@ -146,8 +146,8 @@ def _runs(handle: Any, source: Source, path: str, piece: Piece | None) -> Iterat
 
 
 def _parquet_of_odd_names(handle: Any, source: Source, path: str) -> Iterator[Any]:
-    """Read a table with a column name that is no UTF-8 anywhere in it, which ParquetFile cannot open."""
-    import pyarrow.dataset as ds  # seldom needed, slow to import
+    """Yield the batches of a table with a column name that is not UTF-8, which ParquetFile cannot open."""
+    import pyarrow.dataset as ds  # rarely needed, slow to import
 
     options = ds.ParquetFragmentScanOptions(pre_buffer=False, page_checksum_verification=True)
     fragment = ds.ParquetFileFormat(default_fragment_scan_options=options).make_fragment(handle)
@@ -157,7 +157,7 @@ def _parquet_of_odd_names(handle: Any, source: Source, path: str) -> Iterator[An
 
 
 def _opened(handle: Any) -> tuple[Any, Any]:
-    """Return the schema of an Arrow file or stream, and what opens it from its start."""
+    """Return the schema of an Arrow file or stream, and the function that opens it from its start."""
     handle.seek(0)
     opened = pa.ipc.open_file if _is_arrow_file(handle) else pa.ipc.open_stream
     schema = opened(handle).schema
@@ -173,7 +173,7 @@ def _is_arrow_file(handle: Any) -> bool:
 
 
 def _blocks(handle: Any) -> list[blocks.Block] | None:
-    """Return the batches of an Arrow file, None where they cannot be told or it is a stream."""
+    """Return the batches of an Arrow file; None for a stream, or if its footer cannot be read."""
     found = blocks.find(handle) if _is_arrow_file(handle) else None
     handle.seek(0)
     return found
@@ -200,9 +200,10 @@ def _arrow(
 
 
 def _validated(batch: Any) -> Any:
-    """Return a batch whose offsets lie inside its data, else the process would end; raises ArrowInvalid.
+    """Return a batch whose offsets are inside its data, because wrong ones end the process; raises
+    ArrowInvalid.
 
-    Where strings are no UTF-8 they come as bytes, all of their column.
+    If a string is not UTF-8, all values of its column become bytes.
     """
     try:
         batch.validate(full=True)
@@ -217,11 +218,11 @@ def _validated(batch: Any) -> Any:
 
 
 class _ColumnsError(Signal, ValueError):
-    """A table whose columns cannot be told apart."""
+    """A table with several text columns of the same name."""
 
 
 def _names(schema: Any) -> list[str]:
-    """Return the names of a schema's columns, "" for those that are no UTF-8."""
+    """Return the names of a schema's columns, "" for those that are not UTF-8."""
     names = []
     for number in range(len(schema)):
         try:
@@ -232,10 +233,10 @@ def _names(schema: Any) -> list[str]:
 
 
 def _columns(schema: Any, source: Source, path: str) -> list[str]:
-    """Choose the columns to read; the text must be among them and be text.
+    """Return the columns to read; the text column must exist and be text.
 
-    Of several columns of one name none is the URL or the date; of several texts none is the table's. Lists
-    and structures are neither: some that pyarrow wrote it cannot read.
+    If several columns have the name of the URL or the date, none of them is read; several text columns are an
+    error. Lists and structures are skipped: pyarrow cannot read some that it wrote.
     """
     names = _names(schema)
     if source.text_column not in names:
@@ -257,7 +258,7 @@ def _columns(schema: Any, source: Source, path: str) -> list[str]:
 
 
 def _plain_type(kind: Any) -> Any:
-    """Return what a type's values are: of dictionaries, run-length encodings and extensions."""
+    """Return the type of the values of dictionaries, run-length encodings and extensions."""
     while True:
         if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
             kind = kind.value_type
@@ -281,9 +282,9 @@ def _is_binary(kind: Any) -> bool:
 
 
 def _rows(batch: Any, source: Source) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (text, url, date) of each row, None where the table has no such column or value.
+    """Yield (text, url, date) of each row, None if the table has no such column or value.
 
-    Parquet files may hold strings that are no UTF-8; those come as bytes.
+    Parquet files may contain strings that are not UTF-8; these are bytes.
     """
     absent = [None] * batch.num_rows
     present = _names(batch.schema)
@@ -334,9 +335,9 @@ _UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
 
 
 def _moments(column: Any) -> list[datetime | None]:
-    """Return the moments of a column; None for values that are none, or of no year from 1 to 9999.
+    """Return the times of a column; None for other values, and for years outside 1 to 9999.
 
-    What Arrow stores counts from 1970 in UTC, so that no time zone need be known.
+    Arrow stores times since 1970 in UTC, so the time zone is not needed.
     """
     kind = column.type
     if pa.types.is_timestamp(kind):

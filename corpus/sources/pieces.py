@@ -1,4 +1,4 @@
-"""A large file cut into pieces that are read each on its own, and give together what the whole file gives."""
+"""Large files cut into pieces that are read separately, and together yield what the whole file yields."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _CUTTERS = {
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a file into pieces of about `size` bytes, in its order; none where it must be read whole.
+    """Cut a file into pieces of about `size` bytes, in order; none if it must be read whole.
 
-    What a piece holds is decided without decoding the file: lines by their ends, tables by their row
-    groups or batches. Members of archives are guessed, and the reader of a piece raises CutError where the
-    guess was wrong. A remote file is read whole: a plan must not ask a store for more than its list of files.
-    Raises OSError where the file system does, and nothing on content.
+    Cuts are found without decoding the file: line ends, row groups or batches of tables. Members of archives
+    are guessed, and the reader of a piece raises CutError if the guess was wrong. A remote file is read
+    whole, because planning must not read more from a store than its list of files. Raises OSError if the file
+    system does, and nothing for content.
     """
     module = _CUTTERS.get(source.format)
     if module is None or not files.is_local(path):
@@ -42,9 +42,10 @@ def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
 
 
 def line_pieces(file: BinaryIO, length: int, size: int, counts_rows: bool) -> tuple[Piece, ...]:
-    """Cut a plain file of lines: each piece owns the lines that begin in an equal part of the bytes.
+    """Cut a plain file of lines: each piece has the lines that start in an equal part of the bytes.
 
-    Counting the rows before each piece reads the file once; else only what is around the cuts is read.
+    To count the rows before each piece, the file is read once; otherwise only the bytes around the cuts are
+    read.
     """
     number = round(length / size)
     starts = [0, *_line_starts(file, [length * n // number for n in range(1, number)])]
@@ -55,7 +56,7 @@ def line_pieces(file: BinaryIO, length: int, size: int, counts_rows: bool) -> tu
 
 
 def runs_of(parts: Sequence[tuple[int, int, int]], size: int) -> tuple[Piece, ...]:
-    """Put the parts of a table together into pieces of about `size` bytes.
+    """Combine the parts of a table into pieces of about `size` bytes.
 
     Each part is its rows, the bytes that count, and its bytes in the file.
     """
@@ -70,7 +71,7 @@ def runs_of(parts: Sequence[tuple[int, int, int]], size: int) -> tuple[Piece, ..
 
 
 def are_plain_lines(file: BinaryIO, path: str) -> bool:
-    """Return whether a file is neither compressed nor something else than lines of text."""
+    """Return whether a file consists of uncompressed lines of text."""
     window = Window(file)
     return detect(window, path) is None and foreign(window.peek(PIECE), by_line=True) is None
 
@@ -83,7 +84,7 @@ def content_of(window: Window, path: str, piece: Piece | None) -> Iterator[bytes
 
 
 def _line_starts(file: BinaryIO, targets: list[int]) -> Iterator[int]:
-    """Yield the first start of a line at or after each of some ascending bytes, each once."""
+    """Yield the first start of a line at or after each of some ascending positions, each once."""
     last = 0
     for target in targets:
         if target <= last:
@@ -101,7 +102,7 @@ def _line_starts(file: BinaryIO, targets: list[int]) -> Iterator[int]:
 
 
 def _rows_before(file: BinaryIO, starts: list[int]) -> Iterator[int]:
-    """Yield how many lines end before each of some ascending bytes."""
+    """Yield the number of lines that end before each of some ascending positions."""
     file.seek(0)
     at = rows = 0
     for start in starts:

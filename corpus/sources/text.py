@@ -1,4 +1,4 @@
-"""Plain text files, plain or compressed: one document a file, or one a line, still undecoded."""
+"""Text files, plain or compressed: one document per file or per line, not yet decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
-    """Cut a plain file whose documents are lines at ends of lines."""
+    """Cut a plain file whose documents are lines at line ends."""
     if source.text_unit != "line" or (length := files.size("", path) or 0) < 2 * size:
         return ()
     with files.open_bytes(path) as file:
@@ -27,9 +27,9 @@ def cut(source: Source, path: str, size: int) -> tuple[Piece, ...]:
 def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield the file, or each line that is not blank, as bytes; `offset` counts bytes of decompressed text.
 
-    Rejected causes: "oversized", and once, where reading had to stop, what `compression.inflate` says of a
-    damaged file. A file that is damaged in its beginning, or cannot be cut into lines where it should be, is
-    Unreadable. Raises OSError where the file system does, never on content.
+    Rejected causes: "oversized", and once, where reading had to stop, the cause from `compression.inflate`
+    for a damaged file. A file that is damaged at its start, or should consist of lines but cannot be split
+    into them, is Unreadable. Raises OSError if the file system does, never for content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
@@ -40,8 +40,8 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
             content = content_of(window, path, piece)
             head = next(content, b"")
             by_line = source.text_unit == "line"
-            if piece is None and (strange := foreign(head, by_line)):
-                yield strange
+            if piece is None and (unreadable := foreign(head, by_line)):
+                yield unreadable
                 return
             if not by_line:
                 yield _whole(chain([head], content), limit)
@@ -56,7 +56,7 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
             if not found:
                 yield Unreadable(damage.cause, damage.detail)
                 return
-            yield Rejected(at, damage.cause, f"{damage.detail}; nothing behind it was read")
+            yield Rejected(at, damage.cause, f"{damage.detail}; nothing after it was read")
 
 
 def _whole(pieces: Iterable[bytes], limit: int) -> RawDocument | Rejected:

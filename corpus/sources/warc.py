@@ -1,4 +1,4 @@
-"""WARC files: web pages out of response and resource records, their bodies decoded to what was served."""
+"""WARC files: the pages of response and resource records, with decoded bodies."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 def read(source: Source, path: str, piece: Piece | None = None) -> Items:
-    """Yield what a WARC or ARC file holds, plain or compressed (by record or whole), in its order.
+    """Yield the items of a WARC or ARC file, plain or compressed (by record or whole), in order.
 
-    Skipped kinds: a record's type where it is no response or resource ("other" for types that the standard
-    does not know), "dns", "status" for a response other than 200, "redirect" for one with a Refresh field
-    that leads elsewhere at once, "media" for what is neither HTML nor text.
-    Rejected causes: those of `records.read_records`, "bad-http-header", and those of `http.read_body`.
-    A body that the crawler cut (WARC-Truncated) or that ends too early is kept as far as it goes and marked:
-    Common Crawl cuts every long page. Raises OSError where the file system does, CutError as
-    `records.read_records`, and nothing else on content.
+    Skipped kinds: a record's type if it is not a response or resource ("other" for types outside the
+    standard), "dns", "status" for a response other than 200, "redirect" for one with an immediate Refresh
+    field to another URL, "media" for bodies that are neither HTML nor text. Rejected causes: those of
+    `records.read_records`, "bad-http-header", and those of `http.read_body`. A body that the crawler cut
+    (WARC-Truncated) or that ends too early is kept as far as it goes and marked: Common Crawl cuts every long
+    page. Raises OSError if the file system does, CutError as `records.read_records`, and nothing else for
+    content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
@@ -42,7 +42,7 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
 
 
 def document(record: Record, limit: int) -> Item:
-    """Turn one record into the document that it holds, of at most `limit` bytes."""
+    """Return the item of one record, with a content of at most `limit` bytes."""
     kind = record.headers.get("warc-type", "").lower()
     mime = record.headers.get("content-type", "").lower()
     if not kind:
@@ -52,7 +52,7 @@ def document(record: Record, limit: int) -> Item:
     scheme = record.url.partition(":")[0].lower()
     if mime.startswith("text/dns") or scheme == "dns":
         return Skipped(record.offset, "dns")
-    if scheme in ("metadata", "urn"):  # where wget and browser crawlers put their own logs and page lists
+    if scheme in ("metadata", "urn"):  # logs and page lists of wget and browser crawlers
         return Skipped(record.offset, "metadata")
     if kind == "resource" or (mime and not mime.startswith("application/http")):
         return _page(record, Response(200, {"content-type": mime}, record.block), limit)

@@ -1,4 +1,4 @@
-"""WET files: the plain text that Common Crawl took out of its pages, one conversion record a page."""
+"""WET files: the plain text that Common Crawl extracted from its pages, one conversion record per page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     """Yield the conversion records of a WET file as text documents; other records are Skipped by their type.
 
-    The text is UTF-8 by definition; a block that is not stays bytes with the charset "utf-8", so that the
-    cleaning stage decodes and counts it. Rejected causes: those of `records.read_records`, and "oversized".
-    Raises OSError where the file system does, CutError as `records.read_records`, and nothing else on
-    content.
+    The text is UTF-8 by definition; a block that is not stays bytes with the charset "utf-8", so that
+    extraction decodes and counts it. Rejected causes: those of `records.read_records`, and "oversized".
+    Raises OSError if the file system does, CutError as `records.read_records`, and nothing else for content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
@@ -29,7 +28,7 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
 
 
 def document(record: Record) -> Item:
-    """Turn one record into the document that it holds."""
+    """Return the item of one record."""
     kind = record.headers.get("warc-type", "").lower()
     if kind != "conversion":
         return Skipped(record.offset, kind if kind in TYPES else "other")
