@@ -16,14 +16,13 @@ ARG BEAM=docker.io/apache/beam_python3.11_sdk:2.77.0
 FROM ${BEAM} AS beam
 FROM ${PYTHON}
 ARG EXTRAS=
-# What kernels are compiled for: the workers of one job may have processors of several generations.
-ARG CPU=generic
 # 0, root, where the launcher of a service needs it.
 ARG USER=10001
+# Kernels are compiled for any processor of the architecture: those of one job's workers may differ.
 ENV PATH=/opt/derlem/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     NUMBA_CACHE_DIR=/opt/numba \
-    NUMBA_CPU_NAME=${CPU} \
+    NUMBA_CPU_NAME=generic \
     GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false \
     RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 COPY --from=beam /opt/apache/beam /opt/apache/beam
