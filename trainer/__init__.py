@@ -1,1 +1,1 @@
-"""What the corpus is worth: a pretraining trainer that reads token shards and knows no Beam."""
+"""Pretraining on token shards, to measure what a corpus is worth; without Beam."""

@@ -60,7 +60,7 @@ class Mirror:
             return step in (self._now, self._next)
 
     def finish(self) -> None:
-        """Upload what a finished run has more; CheckpointError if the copy is not complete after that."""
+        """Upload the rest of a finished run; CheckpointError if the copy is not complete after that."""
         with self._lock:
             running = self._running
         if running is not None:
@@ -104,7 +104,7 @@ class Mirror:
                 f"checkpoint.mirror: {self._url} is the copy of another run than {self._folder} holds; name "
                 "another folder there"
             )
-        for name in (RUN, MODEL):  # first: a folder with other files and no record is nobody's
+        for name in (RUN, MODEL):  # first, because a folder with files but no record belongs to no run
             if not (self._folder / name).exists():
                 self._get(name)
         own, found = self._checkpoints.latest() or 0, self._steps()

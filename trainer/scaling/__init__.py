@@ -1,1 +1,1 @@
-"""What one more token is worth: scaling laws, fitted so that their intervals can be checked."""
+"""Scaling studies and laws: what more data or parameters are worth, with intervals that can be checked."""

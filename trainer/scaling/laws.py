@@ -240,8 +240,8 @@ DATA = _sum_law(
 )
 SIZE = _sum_law(
     "size",
+    "L = E + A/N^alpha with data in plenty",
     "the size term of Hoffmann et al. 2022; E includes the loss due to the amount of data",
-    "the size term of Hoffmann et al. 2022; E includes what the data's amount costs",
     (_N,),
     {"E": "e", "A": "a"},
 )
