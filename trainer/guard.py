@@ -13,14 +13,18 @@ After `patience` skipped steps in a row the weights themselves are suspect, and 
 So the bad data are passed over, and one integer, the step, is still the position of the run: the updates
 between the checkpoint and the bad steps are lost, and their tokens are not read again. A run killed before
 its next checkpoint repeats the same steps, decisions and rollback, because the guard's state is in the
-checkpoint. `rolled_back` clears the norms too: if the norms have changed for good (another phase of the
-curriculum), another rollback would not help.
+checkpoint. `rolled_back` clears the norms too: if the norms have changed for good, another rollback would
+not help. Where a planned phase starts (longer windows, another mixture), the loop calls `forget()`.
+
+A rollback that helped nothing is `hopeless`: all steps since the one before it were skipped, or two went back
+to one checkpoint. How many steps were skipped in all is counted in the run's metrics, not here, because the
+state of a checkpoint is older than the rollback that loads it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, pstdev
@@ -58,8 +62,8 @@ class Guard:
         self._clip, self._outlier, self._patience = clip, outlier, patience
         self._norms: deque[float] = deque(maxlen=WINDOW)
         self._row = 0
-        self.skipped = 0
-        self.rollbacks = 0
+        self._loaded: Counter[int] = Counter()  # rollbacks by the step of the checkpoint
+        self._taken = True  # whether any step was taken since the last rollback
 
     @property
     def rollback(self) -> bool:
@@ -91,12 +95,17 @@ class Guard:
             self._norms.append(min(norm, limit))
             skip = "outlier" if norm > limit else ""
         self._row = self._row + 1 if skip else 0
-        self.skipped += bool(skip)
+        self._taken = self._taken or not skip
         return Decision(loss, norm, limit, skip)
 
-    def rolled_back(self) -> None:
-        """Count a rollback and clear the history, after a checkpoint was loaded because of `rollback`."""
-        self.rollbacks += 1
+    def hopeless(self, step: int) -> bool:
+        """Return whether another rollback, to the checkpoint of `step`, would help as little as the last."""
+        return not self._taken or self._loaded[step] >= 2
+
+    def rolled_back(self, step: int) -> None:
+        """Clear the history, after the checkpoint of `step` was loaded because of `rollback`."""
+        self._loaded[step] += 1
+        self._taken = False
         self.forget()
 
     def forget(self) -> None:
@@ -108,12 +117,13 @@ class Guard:
         """Return tensors of fixed shapes: norms float64 [128], NaN where none exists yet, and counts."""
         norms = torch.full((WINDOW,), math.nan, dtype=torch.float64)
         norms[: len(self._norms)] = torch.tensor(list(self._norms), dtype=torch.float64)
-        return {"norms": norms, "counts": torch.tensor([self._row, self.skipped, self.rollbacks])}
+        # Three counts, as earlier versions wrote them: the last two are counted in the metrics now.
+        return {"norms": norms, "counts": torch.tensor([self._row, 0, 0])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state of `state_dict`."""
         self._norms = deque((x for x in state["norms"].tolist() if not math.isnan(x)), maxlen=WINDOW)
-        self._row, self.skipped, self.rollbacks = state["counts"].tolist()
+        self._row = int(state["counts"][0])
 
     def _limit(self) -> float:
         """Return the norm above which the next step is skipped."""

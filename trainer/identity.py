@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from corpus import files, tokenizer
 from corpus.errors import ConfigError, DatasetError
@@ -55,7 +55,7 @@ def check(folder: Path, found: dict[str, Any]) -> None:
         return
     changed = [
         f"{name} was {was}, is {now}"
-        for name, (was, now) in _differences(held["config"], found["config"]).items()
+        for name, (was, now) in _differences(_completed(held["config"]), found["config"]).items()
         if not name.startswith(_FREE)
     ]
     was, now = _origin(held), _origin(found)
@@ -145,6 +145,14 @@ def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) 
         "branch": None if branch is None else {"folder": str(branch.folder), "step": branch.step},
         "versions": {name: version(name) for name in ("derlem", "torch", "numpy")},
     }
+
+
+def _completed(stated: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the defaults of keys that it does not have: an older version wrote it."""
+    try:
+        return Config.model_validate(stated, strict=False).model_dump(mode="json")
+    except ValidationError:  # it has a key or a value that this version does not know: shown as it is
+        return stated
 
 
 def _origin(record: dict[str, Any]) -> str:

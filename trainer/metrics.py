@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -147,10 +148,10 @@ class _Wandb:
     def __init__(self, folder: Path, facts: Values) -> None:
         wandb = import_module("wandb")
         # Without a key, keep the run in its folder; `wandb sync` uploads it.
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
         named = folder / "wandb.id"
         if not named.exists():
-            named.write_text(wandb.util.generate_id(), encoding="utf-8")
+            named.write_text(secrets.token_hex(4), encoding="utf-8")
         self._run = wandb.init(
             project=PROJECT,
             dir=str(folder),
@@ -170,15 +171,30 @@ class _Wandb:
 
 
 class Metrics:
-    """Everything a run writes its numbers to. Only one rank opens it; the others have `Metrics(())`."""
+    """Everything a run writes its numbers to. Only one rank opens it; the others have `Metrics()`.
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = sinks
+    A dashboard that fails is reported with `note` and not written to again: it does not stop training. What
+    metrics.jsonl raises stops it, because a run resumes and is scored by that file.
+    """
+
+    def __init__(
+        self,
+        journal: Journal | None = None,
+        dashboards: Mapping[str, Sink] | None = None,
+        note: Callable[[str], None] = print,
+    ) -> None:
+        self._journal, self._dashboards, self._note = journal, dict(dashboards or {}), note
 
     def write(self, kind: str, step: int, values: Values) -> None:
         """Write values, nested where names belong together, for the moment after `step` steps."""
-        for sink in self._sinks:
-            sink.write(kind, step, values)
+        if self._journal is not None:
+            self._journal.write(kind, step, values)
+        for name, sink in list(self._dashboards.items()):
+            try:
+                sink.write(kind, step, values)
+            except Exception as error:  # any error of a dashboard's client
+                del self._dashboards[name]
+                self._note(_failed(name, error))
 
     def __enter__(self) -> Self:
         return self
@@ -186,8 +202,18 @@ class Metrics:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sink in self._sinks:
-            sink.close()
+        if self._journal is not None:
+            self._journal.close()
+        for name, sink in self._dashboards.items():
+            try:
+                sink.close()
+            except Exception as failure:  # any error of a dashboard's client
+                self._note(_failed(name, failure))
+
+
+def _failed(name: str, error: Exception) -> str:
+    what = f"{type(error).__name__}: {error}"
+    return f"{name} failed and is not written to any more ({what}); {FILE} has all numbers"
 
 
 def open_metrics(
@@ -202,13 +228,18 @@ def open_metrics(
     `resumed`: the steps of the checkpoint that the run resumes from, None for a new run; `facts`: the
     configuration, for dashboards that show it; `note` receives a line about each dashboard not installed.
     """
-    sinks: list[Sink] = [Journal(folder / FILE, resumed)]
+    journal = Journal(folder / FILE, resumed)
+    dashboards: dict[str, Sink] = {}
     for name in log:
         try:
-            sinks.append(_TensorBoard(folder, resumed) if name == "tensorboard" else _Wandb(folder, facts))
+            dashboards[name] = (
+                _TensorBoard(folder, resumed) if name == "tensorboard" else _Wandb(folder, facts)
+            )
         except ImportError:
             note(f"{name} is not installed: numbers go only to {FILE} (pip install {name})")
-    return Metrics(sinks)
+        except Exception as error:  # any error of a dashboard's client
+            note(_failed(name, error))
+    return Metrics(journal, dashboards, note)
 
 
 def bytes_per_token(manifest: Manifest, split: str = "train") -> float | None:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.evaluate import Sample
-from trainer.guard import Guard
 from trainer.order import Order
 from trainer.shape import Shape
 from trainer.throughput import CONVENTION, Throughput
@@ -16,12 +15,11 @@ from trainer.throughput import CONVENTION, Throughput
 def finished(
     order: Order,
     shape: Shape,
-    guard: Guard,
     throughput: Throughput,
     sample: Sample | None,
     logged: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the content of result.json; scores come from the `logged` lines of the metrics."""
+    """Return the content of result.json; scores and counts come from the `logged` lines of the metrics."""
     read = order.progress(order.steps)
     streams = {
         stream.name: {
@@ -39,8 +37,8 @@ def finished(
         "parameters": shape.parameters,
         "matmul_parameters": shape.matmul_parameters,
         "non_embedding_parameters": shape.non_embedding_parameters,
-        "skipped": guard.skipped,
-        "rollbacks": guard.rollbacks,
+        "skipped": sum(bool(line.get("skipped")) for line in logged if line["kind"] == "train"),
+        "rollbacks": sum(line["kind"] == "rollback" for line in logged),
         "rate": asdict(throughput.whole()),
         "rate_counts": CONVENTION,
         "documents": sample.digest if sample else None,

@@ -194,7 +194,6 @@ class Run:
         return finished(
             self.order,
             self.shape,
-            self.loop.guard,
             self.throughput,
             self.sample,
             metrics.read(self.folder / metrics.FILE),
@@ -202,6 +201,8 @@ class Run:
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
         """Train one step; return its result, and its share of the peak learning rates."""
+        if self.step and self.order.locate(self.step)[0] != self.order.locate(self.step - 1)[0]:
+            self.loop.guard.forget()  # of other windows, the norms are others
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
         try:
             done = self.loop.step(batches, rate)
@@ -261,8 +262,15 @@ class Run:
             )
         # Checkpoints saved since the first bad step hold the suspect weights.
         latest = max((step for step in steps if step <= self.step - patience), default=steps[-1])
+        if self.loop.guard.hopeless(latest):
+            raise ConfigError(
+                f"step {self.step:,}: {patience} steps in a row were skipped ({done.decision.skip}: loss "
+                f"{done.decision.loss:.4g}, gradient norm {done.decision.norm:.4g}), and going back to the "
+                f"checkpoint of step {latest:,} has not helped: lower optimizer.lr or lengthen "
+                "schedule.warmup in a new run, from an earlier checkpoint with --branch RUN@STEP"
+            )
         self.checkpoints.load(latest, self._state())
-        self.loop.guard.rolled_back()
+        self.loop.guard.rolled_back(latest)
         self.metrics.write("rollback", self.step, {"to": latest})
         self._say(
             f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
@@ -336,7 +344,7 @@ class Run:
 
     def _open_metrics(self, resumed: int | None) -> metrics.Metrics:
         if not self.world.first:
-            return metrics.Metrics(())
+            return metrics.Metrics()
         facts = self.config.model_dump(mode="json")
         return metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
 

@@ -154,39 +154,29 @@ def test_tensorboard_hides_what_a_killed_run_wrote_after_its_checkpoint(
     assert made[1].closed
 
 
-@pytest.mark.parametrize(("key", "mode"), [("", "offline"), ("k", "online")])
-def test_wandb_goes_on_with_its_run_and_asks_nobody_for_a_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, mode: str
+def test_wandb_keeps_a_run_that_resumes_offline_where_there_is_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    calls: list[tuple[str, Any]] = []
-
-    def init(**settings: Any) -> SimpleNamespace:
-        calls.append(("init", settings))
-        return SimpleNamespace(
-            define_metric=lambda *names, **of: calls.append(("define", (names, of))),
-            log=lambda values: calls.append(("log", values)),
-            finish=lambda: calls.append(("finish", None)),
-        )
-
-    fake = ModuleType("wandb")
-    fake.init, fake.api = init, SimpleNamespace(api_key=key)  # type: ignore[attr-defined]
-    fake.util = SimpleNamespace(generate_id=lambda: f"id{len(calls)}")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "wandb", fake)
+    """The real package, which asks for no key and reaches out to nobody."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    notes: list[str] = []
     for resumed in (None, 3):
-        with open_metrics(tmp_path, ("wandb",), resumed, {"seed": 1}, print) as opened:
+        with open_metrics(tmp_path, ("wandb",), resumed, {"seed": 1}, notes.append) as opened:
             opened.write("train", 4, {"loss": 2.0})
-    begun = [settings for name, settings in calls if name == "init"]
-    assert [settings["id"] for settings in begun] == ["id0", "id0"]
-    assert begun[0]["mode"] == mode
-    assert begun[0]["config"] == {"seed": 1}
-    assert ("log", {"step": 4, "train/loss": 2.0}) in calls
-    assert ("define", (("*",), {"step_metric": "step"})) in calls
-    assert calls[-1][0] == "finish"
+    assert notes == []
+    name = (tmp_path / "wandb.id").read_text()
+    kept = [path.name for path in (tmp_path / "wandb").glob("offline-run-*")]
+    assert kept
+    assert all(each.endswith(f"-{name}") for each in kept)
 
 
-def test_wandb_is_told_what_the_user_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "disabled")
+@pytest.mark.parametrize(("has_key", "mode"), [(False, "offline"), (True, "online")])
+def test_wandb_is_online_where_there_is_a_key_unless_the_user_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_key: bool, mode: str
+) -> None:
     modes: list[str] = []
 
     def init(**settings: Any) -> SimpleNamespace:
@@ -194,16 +184,41 @@ def test_wandb_is_told_what_the_user_chose(tmp_path: Path, monkeypatch: pytest.M
         return SimpleNamespace(define_metric=lambda *_, **__: None, finish=lambda: None)
 
     fake = ModuleType("wandb")
-    fake.init, fake.api = init, SimpleNamespace(api_key="k")  # type: ignore[attr-defined]
-    fake.util = SimpleNamespace(generate_id=lambda: "id")  # type: ignore[attr-defined]
+    fake.init, fake.login = init, lambda prompt: has_key  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     with open_metrics(tmp_path, ("wandb",), None, {}, print):
         pass
-    assert modes == ["disabled"]
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with open_metrics(tmp_path, ("wandb",), None, {}, print):
+        pass
+    assert modes == [mode, "disabled"]
+
+
+@pytest.mark.parametrize("moment", ["init", "log", "finish"])
+def test_a_dashboard_that_fails_is_told_once_and_the_journal_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("gone")
+
+    parts: dict[str, Any] = {name: lambda *_, **__: None for name in ("define_metric", "log", "finish")}
+    fake = ModuleType("wandb")
+    fake.login = lambda prompt: False  # type: ignore[attr-defined]
+    kept = SimpleNamespace(**{**parts, moment: fail})
+    fake.init = fail if moment == "init" else lambda **_: kept  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    notes: list[str] = []
+    with open_metrics(tmp_path, ("wandb",), None, {}, notes.append) as opened:
+        for step in (1, 2):
+            opened.write("train", step, {"loss": 2.0})
+    (note,) = notes
+    assert note.startswith("wandb failed and is not written to any more (ConnectionError: gone)")
+    assert len(metrics.read(tmp_path / metrics.FILE)) == 2
 
 
 def test_ranks_that_write_nothing_have_no_sinks() -> None:
-    with metrics.Metrics(()) as opened:
+    with metrics.Metrics() as opened:
         opened.write("train", 1, {"loss": 1.0})
 
 

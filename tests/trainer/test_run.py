@@ -459,6 +459,47 @@ def test_bad_steps_in_a_row_bring_the_last_checkpoint_back(
     assert len(seen) == STEPS  # no data are read again
 
 
+def test_a_loss_that_stays_not_finite_ends_the_run_with_a_message(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    decide = Guard.decide
+
+    def spoiled(self: Guard, loss: float, norm: float) -> Decision:
+        seen.append(loss)
+        return decide(self, loss if len(seen) < 6 else float("nan"), norm)
+
+    monkeypatch.setattr(Guard, "decide", spoiled)
+    with pytest.raises(ConfigError, match=r"not finite: loss nan.*step 4 has not helped"):
+        train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert len(seen) == 9  # two skipped steps, a rollback, and two more
+
+
+def test_skipped_steps_are_counted_through_a_rollback(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    decide = Guard.decide
+
+    def worried(self: Guard, loss: float, norm: float) -> Decision:
+        seen.append(loss)
+        return decide(self, loss, norm if len(seen) not in (2, 6, 7, 10) else float("nan"))
+
+    monkeypatch.setattr(Guard, "decide", worried)
+    result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
+    assert (result["skipped"], result["rollbacks"]) == (4, 1)
+
+
+def test_a_run_of_an_earlier_version_resumes_though_a_key_was_added(corpus: str, tmp_path: Path) -> None:
+    train(corpus, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    del record["config"]["model"]["soft_cap"], record["config"]["checkpoint"]["mirror"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    (tmp_path / "run" / "result.json").unlink()
+    assert train(corpus, tmp_path / "run")["steps"] == STEPS
+
+
 def test_without_a_checkpoint_there_is_no_way_back(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
