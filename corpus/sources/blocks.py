@@ -30,7 +30,7 @@ class Block:
 
 
 def find(file: Any) -> list[Block] | None:
-    """Return the batches of an open file in order; None without a footer that is intact."""
+    """Return the batches of an open file in order; None if it has no intact footer."""
     try:
         return list(_blocks(file))
     except (struct.error, ValueError, IndexError):

@@ -26,10 +26,10 @@ def read_records(
 
     Content never raises: an unreadable record is Rejected, and reading resumes at the next member that starts
     with a record (compressed) or at the next line that does (plain). A record is yielded once its member's
-    checksum was verified, or once more bytes follow it in the same member. Bytes before the first record that
-    are not a record are rejected once as "not-warc" or "not-arc"; a file without the start of a record is
-    Unreadable. Raises CutError if a piece does not end where a reading of the whole file would start the next
-    section: then what was read of the piece may be wrong.
+    checksum was verified, or once more bytes follow it in the same member. Bytes that are not a record are
+    rejected as "not-warc" or "not-arc", at the start of a file only once; a file without the start of a
+    record is Unreadable. Raises CutError if a piece does not end where a reading of the whole file would
+    start the next section: then what was read of the piece may be wrong.
     """
     window = Window(file)
     codec = detect(window, path)

@@ -95,9 +95,9 @@ class Origin:
     def find_sitemaps(self, named: Iterable[str]) -> None:
         """Add sitemaps that are not known yet.
 
-        Sitemaps on other hosts are skipped, because this origin's rules and pauses do not apply to them. A
-        URL with the other scheme is read under this origin's, since files keep http URLs long after a site
-        moved to https.
+        Sitemaps on other hosts or ports are skipped, because this origin's rules and pauses do not apply to
+        them. A URL with the other scheme is read under this origin's, since files keep http URLs long after a
+        site moved to https.
         """
         known = set(self.sitemaps)
         for url in named:
