@@ -96,9 +96,9 @@ class Limits(Section):
     body_mb: float = Field(8.0, gt=0, le=1e6, description="longest body, as sent and decompressed")
     header_kb: float = Field(64.0, gt=0, le=1e6, description="longest header")
     redirects: int = Field(5, ge=0, le=100, description="consecutive redirects")
-    connect_s: float = Field(10.0, gt=0, le=_DAY, description="for a connection, TLS included")
-    idle_s: float = Field(20.0, gt=0, le=_DAY, description="between two pieces of a response")
-    total_s: float = Field(120.0, gt=0, le=_DAY, description="for a whole response")
+    connect_s: float = Field(10.0, gt=0, le=_DAY, description="time to connect, TLS included")
+    idle_s: float = Field(20.0, gt=0, le=_DAY, description="time between two pieces of a response")
+    total_s: float = Field(120.0, gt=0, le=_DAY, description="time for a whole response")
     sitemap_urls: int = Field(50_000, ge=0, description="URLs taken from the sitemaps of one origin")
     warc_mb: float = Field(1024.0, gt=0, le=1e6, description="a WARC file ends at this size")
 

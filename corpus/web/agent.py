@@ -10,7 +10,7 @@ from corpus.settings import Section
 
 
 class Agent(Section):
-    """The crawler's identity. Crawls and Common Crawl fetches require a contact."""
+    """The crawler's identity. A crawl requires a contact."""
 
     name: str = Field("derlem", description="product token, by which robots.txt files name the crawler")
     contact: str = Field(
