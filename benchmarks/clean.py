@@ -3,8 +3,9 @@
     python benchmarks/clean.py ../shared/data/html-gold --peer-python /path/to/python-with-datatrove
 
 Packs the pages of the folder's archives into one WARC and runs both sides in turn, each in a process of its
-own that first does a warm-up pass (imports, compiled kernels, models), then the measured one. Without
---peer-python only ours is run.
+own that first does a warm-up pass (imports, compiled kernels, models), then the measured one. The rates are
+pages of the WARC a second of processor time for `extract`, and texts that it let through for `filter`.
+Without --peer-python only ours is run.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ config = parse(data, "benchmark")
 for _ in range(2):
     with tempfile.TemporaryDirectory() as folder:
         context = Context(config.model_copy(update={"output": folder}))
-        started = time.perf_counter()
+        started = time.process_time()
         extracted = stage.run(extract.plan(context), Runner(workers=1), SILENT)
-        between = time.perf_counter()
+        between = time.process_time()
         done = stage.run(filter.plan(context), Runner(workers=1), SILENT)
-        ended = time.perf_counter()
-        seen, kept = extracted.counts().seen, done.counts().kept
-print(json.dumps({"pages": seen, "kept": kept, "seconds": ended - started,
-                  "steps": {"extract": between - started, "filter": ended - between}}))
+        ended = time.process_time()
+        texts = extracted.counts()
+print(json.dumps({"pages": texts.seen, "texts": texts.kept, "kept": done.counts().kept,
+                  "extract": between - started, "filter": ended - between}))
 """
 
 
@@ -68,12 +69,12 @@ def pack(folder: Path, target: Path) -> int:
     return pages
 
 
-def once(python: str, script: list[str], warc: Path) -> dict[str, object]:
+def once(python: str, script: list[str], warc: Path) -> dict[str, float]:
     """Run one side in its own process and read its line of JSON."""
     run = subprocess.run([python, *script, str(warc)], capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"{python} {script[0]} failed:\n{run.stderr[-3000:]}")
-    result: dict[str, object] = json.loads(run.stdout.splitlines()[-1])
+    result: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
     return result
 
 
@@ -85,26 +86,33 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         warc = Path(folder) / "gold.warc.gz"
-        print(f"{pack(arguments.folder, warc)} pages, {warc.stat().st_size / 2**20:.1f} MiB of WARC")
-        ours: list[float] = []
-        peer: list[float] = []
+        pages = pack(arguments.folder, warc)
+        print(f"{pages} pages, {warc.stat().st_size / 2**20:.1f} MiB of WARC")
+        runs: dict[str, list[dict[str, float]]] = {"derlem": [], "datatrove": []}
         for _ in range(arguments.runs):
-            mine = once(sys.executable, ["-c", OURS], warc)
-            ours.append(float(mine["pages"]) / float(mine["seconds"]))  # type: ignore[arg-type]
-            line = f"derlem {ours[-1]:7.1f} pages/s, kept {mine['kept']}"
+            runs["derlem"].append(once(sys.executable, ["-c", OURS], warc))
             if arguments.peer_python:
-                theirs = once(arguments.peer_python, [str(HERE / "peer_datatrove.py")], warc)
-                peer.append(float(theirs["pages"]) / float(theirs["seconds"]))  # type: ignore[arg-type]
-                line += f"   datatrove {peer[-1]:6.1f} pages/s, kept {theirs['kept']}"
-            print(line, flush=True)
-        steps: dict[str, float] = mine["steps"]  # type: ignore[assignment]
-        after = sum(seconds for step, seconds in steps.items() if step not in ("charset", "html"))
-        print("seconds by step:", {step: round(seconds, 3) for step, seconds in steps.items()})
-        print(f"after extraction / extraction: {after / steps['html']:.2f}")
-        print(f"median derlem {statistics.median(ours):.1f} pages/s")
-        if peer:
-            ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
-            print(f"median datatrove {statistics.median(peer):.1f} pages/s; ratio {ratio:.1f}")
+                script = [str(HERE / "peer_datatrove.py")]
+                runs["datatrove"].append(once(arguments.peer_python, script, warc))
+            print({side: found[-1] for side, found in runs.items() if found}, flush=True)
+    for name, given, steps in (
+        ("extract", "pages", ("extract",)),
+        ("filter", "texts", ("filter",)),
+        ("both", "pages", ("extract", "filter")),
+    ):
+        rates = {
+            side: [
+                (pages if given == "pages" else each["texts"]) / sum(each[step] for step in steps)
+                for each in found
+            ]
+            for side, found in runs.items()
+            if found
+        }
+        line = ", ".join(f"{side} {statistics.median(found):.1f} {given}/s" for side, found in rates.items())
+        if arguments.peer_python:
+            pairs = zip(rates["derlem"], rates["datatrove"], strict=True)
+            line += f"; ratio {statistics.median(ours / theirs for ours, theirs in pairs):.1f}"
+        print(f"{name}: {line}")
 
 
 if __name__ == "__main__":

@@ -22,61 +22,58 @@ from datatrove.pipeline.readers import WarcReader
 from loguru import logger
 
 
-def one_pass(warc: Path) -> tuple[int, int, float]:
-    """Run the steps over the WARC; give documents read, documents that reached the signature, seconds."""
+def one_pass(warc: Path) -> dict[str, float]:
+    """Take the WARC through the steps of extract, then of filter; give what each took and let through."""
+    extractor = Trafilatura(favour_precision=True)
+    started = time.process_time()
+    extracted, pages = [], 0
+    # The extractor is called directly, without datatrove's sandbox process: the peer is faster so. A page
+    # that fails is left out, as the sandbox does.
+    for document in WarcReader(str(warc.parent), glob_pattern=warc.name)(None, 0, 1):
+        pages += 1
+        try:
+            document.text = extractor.extract(document.text)
+        except Exception:  # whatever the extractor raises, as datatrove itself catches it
+            continue
+        if document.text:
+            extracted.append(document)
+    between = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        counted = {"read": 0, "kept": 0}
+        kept = 0
 
-        def count(name: str):
-            def step(data, rank=0, world_size=1):
-                for document in data:
-                    counted[name] += 1
-                    yield document
-
-            return step
-
-        extractor = Trafilatura(favour_precision=True)
-
-        def extract(data, rank=0, world_size=1):
-            # Called directly, without datatrove's sandbox process: the peer is faster so. A page that fails
-            # is left out, as the sandbox does.
+        def counted(data):
+            nonlocal kept
             for document in data:
-                try:
-                    document.text = extractor.extract(document.text)
-                except Exception:  # whatever the extractor raises, as datatrove itself catches it
-                    continue
-                if document.text:
-                    yield document
+                kept += 1
+                yield document
 
-        steps = [
-            WarcReader(str(warc.parent), glob_pattern=warc.name),
-            count("read"),
-            extract,
+        data = iter(extracted)
+        for step in (
             GopherRepetitionFilter(),
             GopherQualityFilter(),
             C4QualityFilter(filter_no_terminal_punct=False),
             FineWebQualityFilter(),
-            count("kept"),
-            MinhashDedupSignature(
-                output_folder=folder, config=MinhashConfig(num_buckets=14, hashes_per_bucket=8)
-            ),
-        ]
-        started = time.perf_counter()
-        data = None
-        for step in steps:
+        ):
             data = step(data, 0, 1)
-        if data is not None:
-            for _ in data:
-                pass
-        if not counted["kept"]:
-            raise SystemExit("no page came through: is lxml_html_clean there, which trafilatura needs?")
-        return counted["read"], counted["kept"], time.perf_counter() - started
+        config = MinhashConfig(num_buckets=14, hashes_per_bucket=8)
+        signatures = MinhashDedupSignature(output_folder=folder, config=config)
+        for _ in signatures(counted(data), 0, 1) or ():
+            pass
+    ended = time.process_time()
+    if not kept:
+        raise SystemExit("no page came through: is lxml_html_clean there, which trafilatura needs?")
+    return {
+        "pages": pages,
+        "texts": len(extracted),
+        "kept": kept,
+        "extract": between - started,
+        "filter": ended - between,
+    }
 
 
 if __name__ == "__main__":
     logger.remove()
     logging.disable(logging.CRITICAL)
-    path = Path(sys.argv[1])
     for _ in range(2):
-        read, kept, seconds = one_pass(path)
-    print(json.dumps({"pages": read, "kept": kept, "seconds": seconds}))
+        found = one_pass(Path(sys.argv[1]))
+    print(json.dumps(found))

@@ -8,13 +8,15 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus import classifier, classifier_file
-from corpus.classifier import Classifier
+from corpus import classifier_file
+
+if TYPE_CHECKING:
+    from corpus.classifier import Classifier
 
 
 class Language(NamedTuple):
@@ -91,14 +93,26 @@ _SECOND_LOOK = str(Path(__file__).parent / "models" / "turkic.ftz")
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _DIGITS = re.compile(r"\d+")
 _ADDRESS = re.compile(r"[^\s@]+@\S+")
-_PUNCTUATION = re.compile(r"[\x00-&(-@\[-_{-©«-´¶-¹»-¿\u2000-\u2017\u201a-\u2bff\u3000-\u3020]")
+_SIGNS = (
+    "\x00&",
+    "(@",
+    "[_",
+    "{©",
+    "«´",
+    "¶¹",
+    "»¿",
+    "\u2000\u2017",
+    "\u201a\u2bff",
+    "\u3000\u3020",
+)  # first, last
 _APOSTROPHES = "ʻʼʹˈ‘’`´"
 
 
 def _seen_by_neighbours() -> NDArray[np.uint32]:
     """Return what the second look's model sees of each code point in lower case."""
     seen = np.arange(_CODE_POINTS, dtype=np.uint32)
-    seen[[point for point in range(0x3021) if _PUNCTUATION.match(chr(point))]] = ord(" ")
+    for ends in _SIGNS:
+        seen[ord(ends[0]) : ord(ends[1]) + 1] = ord(" ")
     seen[[ord(sign) for sign in _APOSTROPHES]] = ord("'")
     return seen
 
@@ -171,6 +185,7 @@ def _answer(seen: _Seen, first: list[tuple[str, float]], second: dict[str, float
     return Language(_code(label, seen.script), min(score, 1.0))
 
 
+@cache
 def labels(model: str = "") -> frozenset[str]:
     """Return the labels of the models that `identify` asks, lid.176's as ISO 639-3 codes.
 
@@ -321,6 +336,8 @@ def _load(path: str) -> Classifier:
             f"{path}: no such language model; extract.language_model takes the path of a fastText classifier "
             "(.bin or .ftz), or nothing for the packaged lid.176"
         )
+    from corpus import classifier  # here: numba takes a third of a second, which a crawl does not wait for
+
     return classifier.load(path)
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from corpus.dedup.bands import partition_of
 
@@ -28,12 +27,25 @@ def component_labels(pairs: Pairs) -> tuple[NDArray[np.uint64], NDArray[np.uint6
 
 def first_of_component(left: Nodes, right: Nodes, size: int) -> Nodes:
     """Return the smallest node of each node's component, int64[size], in a graph of nodes 0 to size - 1."""
-    graph = coo_array((np.ones(left.size), (left, right)), shape=(size, size))
-    count, labels = connected_components(graph, directed=False)
-    first = np.full(count, size, dtype=np.int64)
-    np.minimum.at(first, labels, np.arange(size))
-    result: Nodes = first[labels]
-    return result
+    first = np.arange(size)
+    _unite(left, right, first)
+    return first
+
+
+@njit(cache=True)
+def _unite(left, right, first):  # type: ignore[no-untyped-def]
+    """Lead each node to the smallest of its component: union-find that halves its paths."""
+    for edge in range(left.size):
+        one, other = left[edge], right[edge]
+        while first[one] != one:
+            first[one] = first[first[one]]
+            one = first[one]
+        while first[other] != other:
+            first[other] = first[first[other]]
+            other = first[other]
+        first[max(one, other)] = min(one, other)
+    for node in range(first.size):  # its leader is smaller, and leads to the smallest already
+        first[node] = first[first[node]]
 
 
 # Alternating large-star and small-star: Kiveris, Lattanzi, Mirrokni, Rastogi, Vassilvitskii, "Connected

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
 _SPACE = re.compile("[\t\xa0\u1680\u2000-\u200a\u202f\u205f]")
@@ -47,10 +48,12 @@ TOUCHED = re.compile(
 )
 
 
-def _non_starters() -> str:
-    """Return the characters that begin with one of Unicode's canonical combining class above 0."""
+@cache
+def _long_run() -> re.Pattern[str]:
+    """Return what finds a run of characters that begin with one of a canonical combining class above 0."""
     chars = map(chr, range(_FIRST_MARK, 0x1F000))
-    return "".join(c for c in chars if unicodedata.combining(unicodedata.normalize("NFKD", c)[0]))
+    marks = "".join(c for c in chars if unicodedata.combining(unicodedata.normalize("NFKD", c)[0]))
+    return re.compile(f"([{marks}]{{{_STREAM_SAFE}}})(?=[{marks}])")
 
 
 # Ordering a run of marks takes the square of its length: it is cut by U+034F, which joins nothing and shows
@@ -59,7 +62,6 @@ def _non_starters() -> str:
 _STREAM_SAFE = 30
 _FIRST_MARK = 0x300
 _FAR_RUN = re.compile(f"[^\0-{chr(_FIRST_MARK - 1)}]{{{_STREAM_SAFE + 1}}}")
-_LONG_RUN = re.compile(f"([MARKS]{{{_STREAM_SAFE}}})(?=[MARKS])".replace("MARKS", _non_starters()))
 
 
 def normalize(text: str, counts: Counter[str]) -> str:
@@ -78,7 +80,7 @@ def normalize(text: str, counts: Counter[str]) -> str:
             if found:
                 counts[rule] += found
     if _FAR_RUN.search(text):
-        text, cuts = _LONG_RUN.subn("\\1\u034f", text)
+        text, cuts = _long_run().subn("\\1\u034f", text)
         if cuts:
             counts["marks"] += cuts
     if not unicodedata.is_normalized("NFC", text):

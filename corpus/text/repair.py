@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 
 import ftfy
 import numpy as np
@@ -40,25 +41,24 @@ _SUSPECT = re.compile(
 )
 
 
+@cache
 def _clues() -> NDArray[np.uint8]:
+    """Return what each character says; made for the first text, since a build with nothing to do has none."""
     clues = np.zeros(0x10000, np.uint8)
-    for code in range(0x10000):
-        char = chr(code)
-        if unicodedata.category(char)[0] == "M" or unicodedata.normalize("NFC", char) != char:
-            clues[code] |= _UNNORMALIZED
-        if TOUCHED.match(char):
-            clues[code] |= _TOUCHED
+    chars = [chr(code) for code in range(0x10000)]
+    clues[[unicodedata.category(char)[0] == "M" for char in chars]] |= _UNNORMALIZED
+    clues[[not unicodedata.is_normalized("NFC", char) for char in chars]] |= _UNNORMALIZED
+    of_pattern = {TOUCHED: _TOUCHED, re.compile(f"[{_LEADS}]"): _LEAD, re.compile(f"[{_TAILS}]"): _TAIL}
+    for pattern, clue in of_pattern.items():
+        found = np.array([match.start() for match in pattern.finditer("".join(chars))])
+        clues[found[found >= (0 if clue == _TOUCHED else 0x80)]] |= clue
     clues[0x1160:0x1200] |= _UNNORMALIZED  # Hangul vowels and finals join what stands before them
     clues[0xD800:0xE000] |= _UNNORMALIZED | _TOUCHED  # a character beyond 16 bits, or half of one
     clues[ord("&")] |= _ENTITY
-    clues[[code for code in range(0x80, 0x10000) if re.match(f"[{_LEADS}]", chr(code))]] |= _LEAD
-    clues[[code for code in range(0x80, 0x10000) if re.match(f"[{_TAILS}]", chr(code))]] |= _TAIL
     clues[[ord(letter) for letter in turkish.MISREAD_LETTERS]] |= _MISREAD
     clues[[ord(mark) for mark in _SPACING_MARKS]] |= _SPACING
     return clues
 
-
-_CLUES = _clues()
 
 _FTFY = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False, explain=False)
 # UTF-8 of Turkish letters read as windows-1252, windows-1254 or ISO-8859-9; Ğ and Ş lose a byte in 1254.
@@ -126,7 +126,7 @@ def repair(text: str) -> Repaired:
 def _look(text: str) -> tuple[int, bool]:
     """Give the clues of all characters together, and whether two in a row could be one character's UTF-8."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    clues = _CLUES[units]
+    clues = _clues()[units]
     seen = int(np.bitwise_or.reduce(clues)) if len(clues) else 0
     both = seen & _LEAD and seen & _TAIL
     pairs = bool(both) and bool(((clues[:-1] << 1) & clues[1:] & _TAIL).any())

@@ -165,15 +165,19 @@ def _fold(char: str) -> str:
 def _tables() -> tuple[U8, U32]:
     """Give `_kind` and `_fold` of every code point, by ranges because the start of a process pays for it."""
     kinds = np.zeros(_CODE_POINTS, dtype=np.uint8)
-    by_category = {"L": LETTER, "N": DIGIT, "M": MARK}
+    by_category = np.zeros(128, dtype=np.uint8)
+    by_category[[ord("L"), ord("N"), ord("M")]] = LETTER, DIGIT, MARK
     for block in _ASSIGNED:
-        chars = map(chr, block)
-        kinds[block.start : block.stop] = [by_category.get(unicodedata.category(c)[0], 0) for c in chars]
+        categories = "".join(map(unicodedata.category, map(chr, block)))  # of two letters each
+        kinds[block.start : block.stop] = by_category[np.frombuffer(categories.encode(), np.uint8)[::2]]
     for script in _WITHOUT_SPACES:
         part = kinds[script.start : script.stop]
         part[part == LETTER] |= SINGLE
     folds = np.arange(_CODE_POINTS, dtype=np.uint32)
-    folds[: _LAST_CASED + 1] = [ord(_fold(chr(code))) for code in range(_LAST_CASED + 1)]
+    folded = [char.lower() for char in map(chr, range(_LAST_CASED + 1))]
+    for char in "Iİı’":  # all that `_fold` knows besides
+        folded[ord(char)] = _fold(char)
+    folds[: _LAST_CASED + 1] = np.frombuffer("".join(folded).encode("utf-32-le", "surrogatepass"), np.uint32)
     for code in (*range(_LAST_SPACE + 1), *map(ord, _STOPS)):
         if kinds[code] == 0:
             kinds[code] = _kind(chr(code))
