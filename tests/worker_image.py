@@ -1,7 +1,7 @@
 """The image of the workers, built for real and without a registry, and a worker in it for a job service.
 
 The bases that the Dockerfile names are made here, under these names: a small Debian with its Python, and in
-place of Beam's image the program that starts a worker (infra/boot.py). The rest is as a user builds it.
+place of Beam's image the program that starts a worker (anywhere/boot.py). The rest is as a user builds it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEEDED = ("buildah", "mmdebstrap")
 # What the official image of Python on Debian has beside Python, and what makes an environment there.
 _DEBIAN = "ca-certificates,netbase,tzdata,python3.11-minimal,python3.11-venv"
 _PYTHON = "FROM scratch\nADD base.tar /\nRUN ln -s /usr/bin/python3.11 /usr/local/bin/python\n"
-_BEAM = "FROM scratch\nCOPY boot.py /opt/apache/beam/boot\n"
+_BEAM = "FROM scratch\nCOPY boot /opt/apache/beam/boot\n"
 _PIP = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check"]
 
 
@@ -57,13 +57,13 @@ class Store:
         name = run(*self.buildah("from", "--pull-never", image))
         return name, Path(run(*self.buildah("mount", name)))
 
-    def start(self, container: str, shared: Path, script: Path) -> None:
-        """Write a script that starts the image's entry point on a folder shared with this machine."""
+    def start(self, container: str, shared: Path, program: Path) -> None:
+        """Write a program of Python that starts the image's entry point, with a folder in common."""
         words = ("run", "--isolation", "chroot", "--volume", f"{shared}:{shared}", container)
-        command = shlex.join(map(str, self.buildah(*words, "/opt/apache/beam/boot")))
+        command = [str(word) for word in self.buildah(*words, "/opt/apache/beam/boot")]
         # The driver and the image's user share files here as in a bucket, where nobody owns a folder.
-        script.write_text(f'#!/bin/sh\numask 0\nexec {command} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
+        text = f"import os, sys\nos.umask(0)\nos.execvp('buildah', {command!r} + sys.argv[1:])\n"
+        program.write_text(text, encoding="utf-8")
 
 
 def bases() -> dict[str, str]:
@@ -74,10 +74,11 @@ def bases() -> dict[str, str]:
 def build(cache: Path, folder: Path) -> Store:
     """Build the image in a store below `folder`; the base and the wheels of dependencies stay in `cache`."""
     store = Store(folder / "store")
-    for argument, text, content in (
-        ("PYTHON", _PYTHON, _debian(cache)),
-        ("BEAM", _BEAM, ROOT / "tests/infra/boot.py"),
-    ):
+    boot = folder / "boot"
+    program = (ROOT / "tests" / "anywhere" / "boot.py").read_text(encoding="utf-8")
+    boot.write_text(f"#!/opt/derlem/bin/python\n{program}", encoding="utf-8")
+    boot.chmod(0o755)
+    for argument, text, content in (("PYTHON", _PYTHON, _debian(cache)), ("BEAM", _BEAM, boot)):
         context = folder / argument.lower()
         context.mkdir()
         (context / "Dockerfile").write_text(text, encoding="utf-8")

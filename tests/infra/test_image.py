@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import job_service
 import pytest
 import worker_image
 from support import ROOT, command, final_files, write_input
@@ -35,6 +36,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def container(store: Store) -> tuple[str, Path]:
     return store.container(IMAGE)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[int]:
+    """Run Beam's job service with two workers and yield its port; what it and they say is in `folder`/log."""
+    program = [sys.executable, "-P", ROOT / "tests" / "anywhere" / "job_service.py", folder]
+    found = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    with (folder / "log").open("wb") as log:
+        service = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=log, text=True, env=found)
+    try:
+        assert service.stdout is not None
+        yield int(service.stdout.readline())
+    finally:
+        service.kill()
+        service.communicate()
 
 
 def test_the_image_is_small_and_has_no_torch(container: tuple[str, Path]) -> None:
@@ -69,10 +85,10 @@ def test_a_build_in_the_image_gives_the_bytes_of_a_local_one(
     shared.mkdir()
     config = write_input(shared)
     command("build", config, "--set", f'output="{shared}/local"', "--workers", "1")
-    store.start(name, shared, folder / "worker")
+    store.start(name, shared, folder / "worker.py")
     shared.chmod(0o777)
-    environment = json.dumps({"command": str(folder / "worker")})
-    with job_service.serving(folder / "log") as port:
+    environment = json.dumps({"command": str(folder / "worker.py")})
+    with serving(folder) as port:
         words = ["build", config, "--set", f'output="{shared}/image"', "--", "--runner=PortableRunner"]
         flags = [f"--job_endpoint=127.0.0.1:{port}", "--environment_type=PROCESS"]
         done = subprocess.run(
