@@ -19,15 +19,18 @@ BEAM = re.findall(r"-- (--runner=\S+(?: --[^`]+)?)", PAGE.read_text(encoding="ut
 
 @pytest.mark.parametrize("line", BEAM, ids=lambda line: line.split()[0])
 def test_the_options_of_an_engine_are_options(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "." in line.split()[0]:
+        pytest.importorskip("distributed", reason="tests/anywhere/test_engines.py runs a build on Dask")
     monkeypatch.setattr(options, "_has_dataflow", lambda: True)
     flags = tuple(shlex.split(line.replace('{"command":"/path"}', '\'{"command":"/path"}\'')))
-    assert len(flags) >= 3
+    assert len(flags) >= 2
     chosen = options.choose(Run(), None, flags)
     assert chosen.name == flags[0].removeprefix("--runner=")
 
 
 def test_every_engine_that_derlem_names_has_its_options() -> None:
-    assert {line.split()[0].removeprefix("--runner=") for line in BEAM} == set(options.REMOTE)
+    named = {line.split()[0].removeprefix("--runner=") for line in BEAM}
+    assert {name for name in named if "." not in name} == set(options.REMOTE)
 
 
 @pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)

@@ -1,6 +1,6 @@
 # The driver of a build: one long process that plans, starts a Dataflow job a stage, watches it and writes manifests. No Flex
-# Template: that launches one graph, and a build is several. Start it with `gcloud run jobs execute derlem-driver`; killed
-# or timed out, it resumes when it is executed again.
+# Template: that launches one graph, and a build is several. Start it with `gcloud run jobs execute derlem-driver`; after a
+# week, the longest that the service allows, it ends, and resumes when it is executed again.
 resource "google_cloud_run_v2_job" "driver" {
   name                = "${var.name}-driver"
   location            = var.region
@@ -12,7 +12,7 @@ resource "google_cloud_run_v2_job" "driver" {
     template {
       service_account = google_service_account.driver.email
       timeout         = "604800s" # a week, the service's longest
-      max_retries     = 0         # a second driver beside jobs of the first would do their work again: a person decides
+      max_retries     = 2         # a driver that was killed is started again, and joins the job that it had started
 
       containers {
         image   = var.driver_image
@@ -34,8 +34,6 @@ resource "google_cloud_run_v2_job" "driver" {
           "--machine_type=${var.workers.machine_type}",
           "--max_num_workers=${var.workers.most}",
           "--disk_size_gb=${var.workers.disk_gb}",
-          "--number_of_worker_harness_threads=1", # a process holds one input file at a time
-          "--no_save_main_session",
         ]
         resources {
           limits = {
