@@ -41,7 +41,7 @@ def curve(kind: str, random: np.random.Generator) -> Floats:
 
 
 def called(kind: str, noise: float, random: np.random.Generator, seed: int) -> tuple[bool, bool]:
-    """Say of one simulated study whether p is below 5 %, and whether a break is called."""
+    """Return for one simulated study whether p is below 5 %, and whether a break is found."""
     models = curve(kind, random)[:, None] + noise * math.sqrt(3) * random.standard_normal((SIZES, 3))
     spread = models.var(1, ddof=1)
     known = np.sqrt(np.maximum(spread.mean(), spread) / 3)

@@ -36,7 +36,7 @@ def correctness(folder: str, preset: str, device: torch.device) -> tuple[float, 
     losses, gradients = [], []
     for dtype in (torch.float32, torch.bfloat16):
         made = model.build(shape(settings.model, opened.vocabulary), 0, device, dtype)
-        with torch.no_grad():  # away from the beginning, where the output layer is nearly zero
+        with torch.no_grad():  # away from the initial values, where the output layer is nearly zero
             made.output.normal_(0.0, 0.02, generator=torch.Generator(device).manual_seed(0))
         loss, _ = made(inputs, documents, targets)
         loss.backward()
@@ -47,7 +47,7 @@ def correctness(folder: str, preset: str, device: torch.device) -> tuple[float, 
 
 
 def speed(folder: str, preset: str, steps: int) -> dict[str, float | None]:
-    """Train so many steps; give medians of the rates, and the peak of the device's memory (GiB)."""
+    """Train this many steps; return medians of the rates, and the peak of the device's memory (GiB)."""
     data = config.load(preset).data
     changes = ["evaluate.documents=0", "evaluate.prompt=", "run.log=[]"]
     settings = config.load(preset, [*changes, f"data.tokens={data.length * data.batch * steps}"])

@@ -24,7 +24,7 @@ TOKENS, BATCH, LENGTH, ROWS, REPEATS = 10**12, 1 << 21, 2048, 512, 7
 INDICES = 10_000_000
 FRESH = """
 import json, time
-began = time.perf_counter()
+started = time.perf_counter()
 import numpy
 numpy_ready = time.perf_counter()
 import trainer.order
@@ -37,7 +37,7 @@ made = time.perf_counter()
 order.segments(order.windows({step}))
 first = time.perf_counter()
 order.segments(order.windows({step} + 1))
-print(json.dumps([numpy_ready - began, imported - numpy_ready, made - counted, first - made,
+print(json.dumps([numpy_ready - started, imported - numpy_ready, made - counted, first - made,
                   time.perf_counter() - first]))
 """
 

@@ -1,7 +1,7 @@
 """Reproduce what was published about four tables of runs: published, ours, verdict; `make reproduce`.
 
-The tables lie in `benchmarks/data/scaling`, whose README names their sources. The status is 1 if a number is
-missed or a table is not there.
+The tables are in `benchmarks/data/scaling`, whose README names their sources. The status is 1 if a number is
+missed or a table is missing.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def check_nanochat(folder: Path) -> list[Row]:
 
 
 def coverage(folder: Path) -> list[Row]:
-    """Hold the largest tenth or fifth out by compute, size and tokens; count what lay inside its interval."""
+    """Hold out the largest tenth or fifth by compute, size and tokens; count runs inside intervals."""
     tables = [
         *(
             (f"gemstones {s}", gemstones(folder / "gemstones", s))

@@ -1,11 +1,11 @@
-"""Trains corpus/models/turkic.ftz, the small model that tells Turkish from its neighbours.
+"""Train corpus/models/turkic.ftz, the small model that distinguishes Turkish from similar languages.
 
     python benchmarks/train_neighbours.py DATA corpus/models/turkic.ftz
     python benchmarks/train_neighbours.py DATA /tmp/measured.ftz --hold-out
 
-Needs fasttext-community 0.11.9 in an environment of its own; DATA is the folder of language samples: both are
-described in corpus/models/README.md. Same data, same build, one thread: the same bytes, whose SHA-256 is
-printed. With --hold-out, what benchmarks/language.py measures on is left out.
+Needs fasttext-community 0.11.9 in a separate environment; DATA is the folder of language samples: both are
+described in corpus/models/README.md. With the same data and build and one thread the bytes are the same;
+their SHA-256 is printed. With --hold-out, the texts of benchmarks/language.py are not used for training.
 """
 
 from __future__ import annotations

@@ -354,7 +354,7 @@ _MOVED = np.uint64(0xFFFFFFFFFFFFFFFF)
 def _large_star(nodes: Grouped, partitions: int) -> Iterator[Keyed]:
     """Yield the rows of a large star, and how many edges it moved as a row of partition 0.
 
-    Not as a second output: Dask's runner does not tell outputs apart.
+    Not as a second output: Dask's runner mixes up several outputs.
     """
     rows, moved = large_star(_rows_of(nodes[1]))
     if moved:

@@ -25,6 +25,12 @@ CLEAN = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
+    "benchmarks/emergence.py",
+    "benchmarks/gpu.py",
+    "benchmarks/loader.py",
+    "benchmarks/order.py",
+    "benchmarks/reproduce.py",
+    "benchmarks/train_neighbours.py",
     "commands",
     "corpus/*.py",
     "corpus/commoncrawl",
@@ -39,8 +45,10 @@ CLEAN = [
     "docs/*.md",
     "infra",
     "pipelines",
+    "tests/commands",
     "tests/infra",
     "tests/test_structure.py",
+    "tests/trainer",
     "trainer",
 ]
 """Folders and files whose prose is clean, in alphabetical order, one a line."""

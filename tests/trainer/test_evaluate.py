@@ -70,7 +70,7 @@ def transformer(vocabulary: int = VOCABULARY) -> nn.Module:
 
 
 def sample(lengths: Sequence[int] = (3, 40, 1, 17, 16, 90, 7), bos: bool = False, seed: int = 0) -> Sample:
-    """Make documents of so many tokens, EOS included, BOS not."""
+    """Return documents of these lengths in tokens, with EOS but without BOS."""
     random = np.random.default_rng(seed)
     documents = []
     for number, length in enumerate(lengths):
@@ -230,7 +230,7 @@ def test_a_uniform_model_costs_log_vocabulary_for_every_token_and_eos(bos: bool,
     uniform = Fake(lambda targets, _: torch.full(targets.shape, math.log(VOCABULARY)))
     total = evaluate(uniform, held, length, CPU).total
     lengths = (3, 40, 1, 17, 16, 90, 7)
-    assert total.tokens == sum(lengths)  # BOS is no text, EOS is counted
+    assert total.tokens == sum(lengths)  # BOS is not text, EOS is counted
     assert total.bytes == sum(5 * size + number for number, size in enumerate(lengths))
     assert total.bits_per_byte == pytest.approx(sum(lengths) * math.log2(VOCABULARY) / total.bytes, rel=1e-7)
     assert total.loss == pytest.approx(math.log(VOCABULARY), rel=1e-7)
@@ -282,7 +282,7 @@ def test_documents_score_as_if_each_were_alone(bos: bool) -> None:
             ids = torch.from_numpy(document.tokens)
             alone = 0.0 if bos else math.log(VOCABULARY)
             for target in range(1, len(ids)):
-                # The window's begin, worked out anew: half windows on from where the first cannot reach.
+                # The window's start, computed independently: half windows from where the first cannot reach.
                 start = max(0, -(-(target - LENGTH) // (LENGTH // 2))) * (LENGTH // 2)
                 context = ids[None, start:target]
                 logits = model.logits(model.hidden(context, Documents.whole(1, context.shape[1], CPU)))

@@ -62,7 +62,7 @@ def logits(model: Transformer, ids: Sequence[int]) -> Tensor:
 
 
 def every_text(model: Transformer, prompt: Sequence[int], most: int) -> dict[tuple[int, ...], float]:
-    """Give the log-probability of each text of at most so many tokens that ends with EOS or at the limit."""
+    """Return the log-probability of each text of at most `most` tokens that ends with EOS or at the limit."""
     found: dict[tuple[int, ...], float] = {}
     going: dict[tuple[int, ...], float] = {(): 0.0}
     for length in range(1, most + 1):

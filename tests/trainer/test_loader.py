@@ -1,4 +1,4 @@
-"""Batches are the windows of the order, whatever the ranks, the step resumed at and where the tokens lie."""
+"""Batches are the windows of the order, whatever the ranks, the step resumed at and the tokens' storage."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def expected(order: Order, shards: Mapping[str, Batches], step: int) -> list[tup
         begin, count = int(window["start"]), int(window["length"])
         inputs = [*stream[begin : begin + count + 1], *[0] * length][
             :length
-        ]  # the padding's first is no matter
+        ]  # the padding's first does not matter
         targets = [
             IGNORED if place in heads else stream[place] for place in range(begin + 1, begin + count + 1)
         ] + [IGNORED] * (length - count)
@@ -327,7 +327,7 @@ def test_a_consumer_may_leave_one_run_of_steps_and_begin_another(opened: tokens.
 def test_reading_waits_for_the_copies_that_the_consumer_began(
     opened: tokens.Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With pinned memory a step's place is read into only when the event behind its copies has come."""
+    """With pinned memory a step's place is reused only after the event that follows its copies."""
     done = [threading.Event() for _ in range(12)]
     recorded = iter(done)
 

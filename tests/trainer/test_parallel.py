@@ -130,7 +130,7 @@ def test_recomputed_activations_change_no_bit() -> None:
 
 
 def _between_micro_batches(world: World) -> tuple[float, bool]:
-    """Say before the last: how far gradients are from the rank's own, and whether sharded ones exist."""
+    """Return the largest difference from the rank's own gradients, and whether sharded ones exist."""
     inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())
     own, replicated, sharded = model(), model(), model()
     ways: list[tuple[parallel.Kind, Transformer]] = [("alone", own), ("ddp", replicated), ("fsdp", sharded)]

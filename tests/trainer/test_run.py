@@ -1,4 +1,4 @@
-"""A run computes the same whatever happens to it: stopped, killed, cut into ranks, branched, begun twice."""
+"""A run computes the same however it is run: stopped, killed, divided into ranks, branched, started twice."""
 
 from __future__ import annotations
 
@@ -204,12 +204,12 @@ def _train_slowly(corpus: str, folder: str) -> None:
 
 
 def _until(training: BaseProcess, folder: Path, lines: int) -> None:
-    """Wait until a run in a process has logged so many lines."""
+    """Wait until a run in a process has logged this many lines."""
     end = time.monotonic() + 60
     file = folder / metrics.FILE
     while not file.exists() or file.read_bytes().count(b"\n") < lines:
         assert training.is_alive(), "the run failed"
-        assert time.monotonic() < end, "the run did not begin"
+        assert time.monotonic() < end, "the run did not start"
         time.sleep(0.002)
 
 

@@ -106,7 +106,7 @@ def test_an_order_takes_phases_from_the_configuration(tmp_path: Path) -> None:
 
 
 def by_copies(folder: Path) -> Tokens:
-    """Write shards whose documents lie apart by how often to read them: once, and thrice."""
+    """Write shards that separate documents by their number of repeats: one and three."""
     write(folder, {"tur_Latn/once": WEB, "tur_Latn/thrice": [[[4] * 8 + [2]]]})
     manifest = dataset.load(str(folder))
     units = [

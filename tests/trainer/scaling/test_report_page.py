@@ -78,7 +78,7 @@ class Browser:
             self.events.append(found)
 
     def open(self, page: Path) -> None:
-        """Load a file and wait until it is there."""
+        """Load a file and wait until it is loaded."""
         self.events.clear()
         self.ask("Page.navigate", url=page.as_uri())
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):

@@ -1,4 +1,4 @@
-"""A study is planned as asked, trained once whatever happens to it, and foretells its largest cell."""
+"""A study follows its plan, trains each cell once even if interrupted, and predicts its largest cell."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_garbage() -> Iterator[None]:
-    """Runs collect garbage before they begin: a third of a second beside torch, more than these train."""
+    """Skip the garbage collection of a starting run: with torch it takes longer than these runs train."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gc, "collect", lambda: 0)
         yield
@@ -331,7 +331,7 @@ def test_a_study_works_in_one_process_at_a_time(corpora: dict[str, str], tmp_pat
 def test_units_spread_over_devices_in_processes_of_their_own(
     whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
 ) -> None:
-    """Devices without a name are no GPUs: the processes train on the CPU."""
+    """Devices without a name are not GPUs: the processes train on the CPU."""
     fresh = {"tokens.multiples": [0.5, 2.0], "repetition.epochs": [], "repetition.multiples": []}
     made = plan(only(corpora, tmp_path, **fresh))
     units = made.units(made.trunks[:1])
@@ -345,7 +345,7 @@ def test_units_spread_over_devices_in_processes_of_their_own(
         assert seen == [first.name, cell.name]
         assert not left.path.exists()  # what hangs on the one that failed
         dispatch(units[:2], ["", " "], lock, lambda unit: seen.append(unit.name))
-        assert len(seen) == 2  # what is done is not begun again
+        assert len(seen) == 2  # finished units are not started again
     row, (same,) = cell.row(), [dict(each) for each in whole.rows if each["run"] == cell.name]
-    del same["prediction"]  # which a table has, and a unit alone has not
+    del same["prediction"]  # a column of the table, not of a unit
     assert timeless([row]) == timeless([same])
