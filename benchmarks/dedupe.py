@@ -35,6 +35,7 @@ from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.schema import PERMUTATIONS, SIGNATURES
 from corpus.text.view import view
 from pipelines import linking
+from pipelines.handover import Parts
 from pipelines.options import Runner
 
 PARTS = 8
@@ -160,7 +161,9 @@ def dedupe(
     memory = PeakMemory()
     memory.start()
     start = time.perf_counter()
-    found = linking.find_copies(paths, str(folder), threshold, True, 50_000_000, Runner(workers=workers))
+    found = linking.find_copies(
+        parts_of(paths), str(folder), threshold, True, 50_000_000, Runner(workers=workers)
+    )
     spent = {"seconds": time.perf_counter() - start, "peak_mb": memory.stop()}
     return next(linking.load_clusters(str(folder), found.resolved)), found, spent
 
@@ -198,7 +201,9 @@ def measure(documents: int, workers: int) -> None:
             for a, b in zip(removed_ids(in_order, clusters), removed_ids(mixed, again), strict=True)
         )
         print(f"  same removals and survivors for shuffled inputs: {same}")
-        linked = linking.find_edges(in_order, str(folder / "c"), 0.3, False, Runner(workers=workers))
+        linked = linking.find_edges(
+            parts_of(in_order), str(folder / "c"), 0.3, False, Runner(workers=workers)
+        )
         report_recall(in_order, str(folder / "c"), linked, pairs)
 
 
@@ -224,6 +229,11 @@ def report_recall(
     for similarity, rows in pairs.items():
         recall = np.mean((label[rows[:, 0]] == label[rows[:, 1]]) & (label[rows[:, 0]] >= 0))
         print(f"  recall at J = {similarity}: {recall:.3f}, S-curve {s_curve(similarity):.3f}")
+
+
+def parts_of(paths: list[str]) -> Parts:
+    store = SignatureStore(paths)
+    return Parts(tuple(paths), tuple(store.part(number).num_rows for number in range(len(paths))))
 
 
 def rows_of(paths: list[str], docs: NDArray[np.uint64] | None) -> NDArray[np.int64]:

@@ -37,10 +37,11 @@ _ROWS_A_WORKER = 50_000  # documents that are linked while a worker starts
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the work needs: the parts by fingerprint, and the signature file of each."""
+    """What the work needs: the parts by fingerprint, the signature file of each, and its documents."""
 
     parts: tuple[str, ...]
     signatures: tuple[str, ...]
+    rows: tuple[int, ...]
 
 
 def plan(context: Context) -> Stage:
@@ -56,6 +57,7 @@ def plan(context: Context) -> Stage:
     task = Task(
         parts=tuple(fingerprint for fingerprint, _ in parts),
         signatures=tuple(files.join(home, file.path) for _, file in parts),
+        rows=tuple(file.rows for _, file in parts),
     )
     weight = sum(file.bytes for _, file in parts)
     unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
@@ -75,21 +77,21 @@ def dedupe_unit(
     settings: Settings, sources: Sequence[str], runner: Runner, unit: Planned, folder: str, beat: Beat
 ) -> Outcome:
     """Find the copies, and write which documents are removed and which are kept instead."""
-    from pipelines import linking  # and Beam, which a finished stage need not import
+    from pipelines import handover, linking  # and Beam, which a finished stage need not import
 
     task: Task = unit.task
-    signatures = task.signatures
-    store = SignatureStore(signatures)
-    total = sum(store.part(number).num_rows for number in range(len(signatures)))
-    useful = min(len(signatures), -(-total // _ROWS_A_WORKER))
+    parts, total = handover.Parts(task.signatures, task.rows), sum(task.rows)
+    useful = min(len(parts.paths), -(-total // _ROWS_A_WORKER))
     runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
     copies = linking.find_copies(
-        signatures, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
+        parts, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
     clusters = list(linking.load_clusters(scratch, copies.resolved))
     removals, survivors = [each.removals for each in clusters], [each.survivors for each in clusters]
-    written = removal_list.write(folder, unit.fingerprint, task.parts, store, removals, survivors)
+    written = removal_list.write(
+        folder, unit.fingerprint, task.parts, SignatureStore(task.signatures), removals, survivors
+    )
     counts = Counts(seen=total)
     for rows in removals:
         for kind, count in zip(*np.unique(rows["kind"], return_counts=True), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,17 +15,36 @@ from numpy.typing import NDArray
 from corpus import files
 from corpus.dedup.store import SignatureStore
 
+PARTS = "parts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The signature files of a corpus by the numbers of their parts, and how many documents each has."""
+
+    paths: tuple[str, ...]
+    rows: tuple[int, ...]
+
+
+def save_parts(folder: str, parts: Parts) -> None:
+    """Write down for the workers which parts there are: in a graph the list would grow with the corpus."""
+    files.write_json(folder, PARTS, {"paths": parts.paths, "rows": parts.rows})
+    parts_of.cache_clear()
+    store_of.cache_clear()
+
 
 @lru_cache(maxsize=1)
-def store_of(signatures: tuple[str, ...]) -> SignatureStore:
-    """Return the store of this process, so that a file is mapped, or fetched, once."""
-    return SignatureStore(signatures)
+def parts_of(folder: str) -> Parts:
+    """Return what `save_parts` wrote, read once a process."""
+    found = files.read_json(folder, PARTS)
+    assert found is not None, f"{folder}/{PARTS} was not written"
+    return Parts(tuple(found["paths"]), tuple(found["rows"]))
 
 
-def rows_of(signatures: Sequence[str]) -> int:
-    """Return the number of documents in signature files."""
-    store = store_of(tuple(signatures))
-    return sum(store.part(number).num_rows for number in range(len(signatures)))
+@lru_cache(maxsize=1)
+def store_of(folder: str) -> SignatureStore:
+    """Return one store a process of the parts that `save_parts` wrote: a file is mapped, or fetched, once."""
+    return SignatureStore(parts_of(folder).paths)
 
 
 def save(folder: str, path: str, array: NDArray[Any]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import apache_beam as beam
@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus import files
-from corpus.dedup.bands import EDGE, Again, band_blocks, buckets_of, link, merge_edges, verified
+from corpus.dedup.bands import ALL_BANDS, EDGE, Again, band_blocks, buckets_of, link, merge_edges, verified
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
 from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
 from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.errors import LinkingError
 from pipelines import handover, options
+from pipelines.handover import Parts
 
 ROWS_A_PARTITION = 4_000_000
 """Documents above which a band is split: 64 MB of hashes and numbers for one worker."""
+
+RUNS = 1_000
+"""Runs of parts at most, about: each is read by one worker, which fills a block of each partition."""
 
 LINKS_A_PARTITION = 20_000_000
 """Links that one worker holds at a time when all of them do not fit into memory."""
@@ -74,7 +78,7 @@ class Copies:
 
 
 def find_copies(
-    signatures: Sequence[str],
+    parts: Parts,
     folder: str,
     threshold: float,
     urls: bool,
@@ -91,33 +95,31 @@ def find_copies(
     documents are linked again, without what was removed, and everything is decided again, until no copies
     are left among the kept.
     """
-    found = first = again = find_edges(signatures, folder, threshold, urls, runner)
+    found = first = again = find_edges(parts, folder, threshold, urls, runner)
     passes, before = 1, np.empty(0, np.uint64)
     # A later pass mostly reads the documents: up to this number that is faster than starting workers.
-    few = runner.is_local and handover.rows_of(signatures) <= ROWS_A_PARTITION
+    few = runner.is_local and sum(parts.rows) <= ROWS_A_PARTITION
     later = replace(runner, workers=1) if few else runner
     while True:
         links = sum(linked.edges for linked in found)
         if links <= max_links_in_memory:
-            resolved = resolve_in_memory(signatures, folder, found, threshold, sources)
+            resolved = resolve_in_memory(parts, folder, found, threshold, sources)
         else:
             partitions = -(-links // LINKS_A_PARTITION)
-            resolved = resolve_in_rounds(
-                signatures, folder, found, threshold, partitions, runner, sources, passes
-            )
+            resolved = resolve_in_rounds(parts, folder, found, threshold, partitions, runner, sources, passes)
         gone, unsettled = _unsettled(folder, resolved, before, again, threshold)
         if unsettled.size == 0 or passes == MAX_PASSES:
             return Copies(first, resolved, passes, unsettled.size)
         passes, before = passes + 1, gone
-        _save_pass(signatures, folder, passes, gone, unsettled, urls)
-        again = find_edges(signatures, folder, threshold, urls, later, passes)
+        _save_pass(parts, folder, passes, gone, unsettled, urls)
+        again = find_edges(parts, folder, threshold, urls, later, passes)
         if not any(linked.verified for linked in again):
             return Copies(first, resolved, passes, 0)
         found = [*found, *again]
 
 
 def find_edges(
-    signatures: Sequence[str],
+    parts: Parts,
     folder: str,
     threshold: float,
     urls: bool,
@@ -129,20 +131,22 @@ def find_edges(
     The files' order gives the parts their numbers. The result is the same on any number of workers. A pass
     after the first (`number`) links what `_save_pass` wrote for it.
     """
-    partitions = -(-handover.rows_of(signatures) // ROWS_A_PARTITION) or 1
+    partitions = -(-sum(parts.rows) // ROWS_A_PARTITION) or 1
     place = _pass_folder(folder, number)
     if (known := handover.read_list(place, "edges.json")) is not None:  # of a driver that was ended
         return [Linked(**record) for record in known]
+    if number == 1:
+        handover.save_parts(folder, parts)
     with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", _name(folder)) as pipeline:
         linked = (
             pipeline
-            | "Parts" >> beam.Create(range(len(signatures)))
+            | "Parts" >> beam.Create(range(len(runs_of(parts.rows))))
             | "Spread parts" >> beam.Reshuffle()
             | "Band" >> beam.FlatMap(
-                _blocks, tuple(signatures), partitions, urls, place if number > 1 else ""
+                _blocks, folder, partitions, urls, place if number > 1 else ""
             ).with_output_types(Keyed)
             | "Bucket" >> beam.GroupByKey()
-            | "Link" >> beam.Map(_link, tuple(signatures), partitions, threshold, folder, number)
+            | "Link" >> beam.Map(_link, partitions, threshold, folder, number)
         )  # fmt: skip
         handover.write_list(linked, place, "edges.json")
     return [Linked(**record) for record in handover.must_read_list(place, "edges.json")]
@@ -182,7 +186,7 @@ def _unsettled(
 
 
 def _save_pass(
-    signatures: Sequence[str],
+    parts: Parts,
     folder: str,
     number: int,
     gone: NDArray[np.uint64],
@@ -191,15 +195,15 @@ def _save_pass(
 ) -> None:
     """Write what a later pass compares: the removed rows of each part, the buckets of each band."""
     place = _pass_folder(folder, number)
-    cuts = np.searchsorted(gone, np.arange(len(signatures) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
-    for part in range(len(signatures)):
-        handover.save(place, f"gone/{part:06d}.npy", gone[cuts[part] : cuts[part + 1]])
-    for band, hashes in buckets_of(unsettled, handover.store_of(tuple(signatures)), urls):
+    for run, numbers in enumerate(runs_of(parts.rows)):
+        low, high = np.searchsorted(gone, _first_documents([numbers.start, numbers.stop]))
+        handover.save(place, f"gone/{run:06d}.npy", gone[low:high])
+    for band, hashes in buckets_of(unsettled, handover.store_of(folder), urls):
         handover.save(place, f"buckets/{band:02d}.npy", hashes)
 
 
 def resolve_in_memory(
-    signatures: Sequence[str],
+    parts: Parts,
     folder: str,
     found: Iterable[Linked],
     threshold: float,
@@ -207,11 +211,11 @@ def resolve_in_memory(
 ) -> list[Resolved]:
     """Resolve the clusters of all edges in this process; write their files below `folder`."""
     edges = load_edges(folder, found)
-    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(tuple(signatures)), sources)]
+    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(folder), sources)]
 
 
 def resolve_in_rounds(
-    signatures: Sequence[str],
+    parts: Parts,
     folder: str,
     found: Sequence[Linked],
     threshold: float,
@@ -244,7 +248,7 @@ def resolve_in_rounds(
             | beam.CoGroupByKey()
             | "Edges by label" >> beam.FlatMap(_edges_by_label, partitions).with_output_types(Keyed)
             | "Whole clusters" >> beam.GroupByKey()
-            | "Resolve" >> beam.Map(_resolve, tuple(signatures), folder, threshold, tuple(sources))
+            | "Resolve" >> beam.Map(_resolve, folder, threshold, tuple(sources))
         )
         handover.write_list(resolved, folder, "clusters.json")
     return [_resolved(record) for record in handover.must_read_list(folder, "clusters.json")]
@@ -303,22 +307,52 @@ def _label(
     )
 
 
-def _blocks(
-    part: int, signatures: tuple[str, ...], partitions: int, urls: bool, place: str
-) -> Iterator[Keyed]:
-    again = None
-    if place:
-        again = Again(
-            handover.load(place, f"gone/{part:06d}.npy"),
-            lambda band: handover.load(place, f"buckets/{band:02d}.npy"),
-        )
-    for band, partition, block in band_blocks(handover.store_of(signatures), part, partitions, urls, again):
-        yield band * partitions + partition, block.tobytes()
+def runs_of(rows: Sequence[int]) -> list[range]:
+    """Return the parts that one worker reads in a row, by number, given the documents of each.
+
+    At most about `RUNS` runs: of a hundred thousand small parts each would fill a block of every partition
+    of every band, which are more blocks than a shuffle takes.
+    """
+    enough = max(1, -(-sum(rows) // RUNS))
+    runs, first, held = [], 0, 0
+    for part, number in enumerate(rows):
+        held += number
+        if held >= enough or part + 1 == len(rows):
+            runs.append(range(first, part + 1))
+            first, held = part + 1, 0
+    return runs
+
+
+def _blocks(run: int, folder: str, partitions: int, urls: bool, place: str) -> Iterator[Keyed]:
+    """Yield what the parts of a run put into each partition of each band, as one block."""
+    store = handover.store_of(folder)
+    numbers = runs_of(handover.parts_of(folder).rows)[run]
+    gone = handover.load(place, f"gone/{run:06d}.npy") if place else np.empty(0, np.uint64)
+    blocks: dict[int, list[NDArray[np.uint64]]] = {}
+    for part in numbers:
+        again = None
+        if place:
+            low, high = np.searchsorted(gone, _first_documents([part, part + 1]))
+            again = Again(gone[low:high], partial(_looked_at, place))
+        for band, partition, block in band_blocks(store, part, partitions, urls, again):
+            blocks.setdefault(band * partitions + partition, []).append(block)
+    for key, found in blocks.items():
+        yield key, np.concatenate(found, axis=1).tobytes()
+
+
+@lru_cache(maxsize=ALL_BANDS)
+def _looked_at(place: str, band: int) -> NDArray[np.uint64]:
+    """Return the hashes of the buckets of a band that a later pass looks at."""
+    return handover.load(place, f"buckets/{band:02d}.npy")
+
+
+def _first_documents(parts: Sequence[int]) -> NDArray[np.uint64]:
+    """Return the number of the first document of each part."""
+    return np.array(parts, np.uint64) << np.uint64(ROW_BITS)
 
 
 def _link(
     bucket: Grouped,
-    signatures: tuple[str, ...],
     partitions: int,
     threshold: float,
     folder: str,
@@ -327,7 +361,7 @@ def _link(
     key, packed = bucket
     band, path = key // partitions, f"pass-{number:02d}/edges/{key:06d}.npy"
     arrays = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in packed)
-    links = link(band, arrays, handover.store_of(signatures), threshold)
+    links = link(band, arrays, handover.store_of(folder), threshold)
     handover.save(folder, path, links.edges)
     edges, copies = links.edges.size, verified(links.edges, threshold).size
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))
@@ -407,12 +441,10 @@ def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int)
         yield number, edges[rows[:, 1].astype(np.int64)].tobytes()
 
 
-def _resolve(
-    component: Grouped, signatures: tuple[str, ...], folder: str, threshold: float, sources: tuple[str, ...]
-) -> dict[str, Any]:
+def _resolve(component: Grouped, folder: str, threshold: float, sources: tuple[str, ...]) -> dict[str, Any]:
     key, packed = component
     edges = merge_edges(np.frombuffer(block, EDGE) for block in packed)
-    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(signatures), sources))
+    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(folder), sources))
 
 
 def _resolved(record: dict[str, Any]) -> Resolved:

@@ -13,7 +13,8 @@ from corpus.dedup.bands import EXACT, GRID, NEAR, URL, band_hashes
 from corpus.dedup.store import SignatureStore
 from corpus.errors import LinkingError
 from corpus.schema import PERMUTATIONS, SIGNATURES
-from pipelines import linking
+from pipelines import handover, linking
+from pipelines.handover import Parts
 from pipelines.options import Runner
 
 THRESHOLD = 0.75
@@ -64,6 +65,11 @@ def rows() -> list[dict]:
     return made
 
 
+def parts_of(paths: list[str]) -> Parts:
+    store = SignatureStore(paths)
+    return Parts(tuple(paths), tuple(store.part(number).num_rows for number in range(len(paths))))
+
+
 def removed_ids(paths: list[str], folder: Path, resolved: list[linking.Resolved]) -> set[tuple]:
     store = SignatureStore(paths)
     found = set()
@@ -81,8 +87,10 @@ def removed_ids(paths: list[str], folder: Path, resolved: list[linking.Resolved]
 def expected(rows: list[dict], tmp_path_factory: pytest.TempPathFactory) -> set[tuple]:
     folder = tmp_path_factory.mktemp("expected")
     paths = write_parts(folder / "parts", rows, [])
-    found = linking.find_edges(paths, str(folder), THRESHOLD, True, Runner())
-    return removed_ids(paths, folder, linking.resolve_in_memory(paths, str(folder), found, THRESHOLD))
+    found = linking.find_edges(parts_of(paths), str(folder), THRESHOLD, True, Runner())
+    return removed_ids(
+        paths, folder, linking.resolve_in_memory(parts_of(paths), str(folder), found, THRESHOLD)
+    )
 
 
 def test_planted_copies_are_removed_and_told_apart(expected: set[tuple]) -> None:
@@ -99,8 +107,8 @@ def test_the_result_does_not_depend_on_the_order_of_documents_and_parts(
 ) -> None:
     shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     paths = write_parts(tmp_path / "parts", shuffled, [40, 200])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
-    resolved = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
+    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
     assert removed_ids(paths, tmp_path, resolved) == expected
 
 
@@ -109,10 +117,10 @@ def test_more_partitions_change_nothing(
 ) -> None:
     monkeypatch.setattr(linking, "ROWS_A_PARTITION", 100)
     paths = write_parts(tmp_path / "parts", rows, [150])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     assert {linked.band for linked in found} == set(range(16))
     assert len(found) == 48
-    resolved = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
+    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
     assert removed_ids(paths, tmp_path, resolved) == expected
 
 
@@ -120,8 +128,8 @@ def test_rounds_over_partitions_give_the_result_of_one_process(
     rows: list[dict], expected: set[tuple], tmp_path: Path
 ) -> None:
     paths = write_parts(tmp_path / "parts", rows, [150])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
-    resolved = linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 3, Runner())
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
+    resolved = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 3, Runner())
     assert len(resolved) == 3
     assert removed_ids(paths, tmp_path, resolved) == expected
     assert max(size for part in resolved for _, size in part.largest) == 3
@@ -134,9 +142,9 @@ def test_edges_below_the_threshold_are_seen_in_memory_and_play_no_part_in_rounds
     other = rows[291]["signature"]
     alike = np.concatenate([rows[290]["signature"][:76], other[76:]])
     paths = write_parts(tmp_path / "parts", [rows[290], rows[291] | {"signature": alike}], [])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
-    in_memory = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
-    in_rounds = linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 2, Runner())
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
+    in_memory = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
+    in_rounds = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
     assert sum(part.removed for part in [*in_memory, *in_rounds]) == 0
     assert max(size for part in in_memory for _, size in part.largest) == 2
     assert max((size for part in in_rounds for _, size in part.largest), default=0) == 0
@@ -147,15 +155,15 @@ def test_rounds_that_do_not_end_fail(
 ) -> None:
     monkeypatch.setattr(linking, "MAX_ROUNDS", 1)
     paths = write_parts(tmp_path / "parts", rows, [])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     with pytest.raises(LinkingError, match=r"after 1 rounds [0-9]+ edges still move"):
-        linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 2, Runner())
+        linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
 
 
 def test_urls_can_be_left_out(rows: list[dict], tmp_path: Path) -> None:
     paths = write_parts(tmp_path / "parts", rows, [])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, False, Runner())
-    resolved = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, False, Runner())
+    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
     assert URL not in {row[2] for row in removed_ids(paths, tmp_path, resolved)}
 
 
@@ -164,12 +172,12 @@ def test_a_corpus_without_documents_or_copies_has_no_clusters(
     rows: list[dict], tmp_path: Path, in_rounds: bool
 ) -> None:
     paths = write_parts(tmp_path / "parts", rows[290:], [0, 5])
-    found = linking.find_edges(paths, str(tmp_path), THRESHOLD, True, Runner())
+    found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     assert sum(linked.edges for linked in found) == 0
     if in_rounds:
-        resolved = linking.resolve_in_rounds(paths, str(tmp_path), found, THRESHOLD, 2, Runner())
+        resolved = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
     else:
-        resolved = linking.resolve_in_memory(paths, str(tmp_path), found, THRESHOLD)
+        resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
     assert sum(part.removed for part in resolved) == 0
 
 
@@ -178,8 +186,8 @@ def test_one_and_two_workers_write_the_same_bytes(rows: list[dict], tmp_path: Pa
     sums = []
     for run, workers in enumerate((1, 2)):
         folder = str(tmp_path / f"run{run}")
-        found = linking.find_edges(paths, folder, THRESHOLD, True, Runner(workers=workers))
-        resolved = linking.resolve_in_memory(paths, folder, found, THRESHOLD)
+        found = linking.find_edges(parts_of(paths), folder, THRESHOLD, True, Runner(workers=workers))
+        resolved = linking.resolve_in_memory(parts_of(paths), folder, found, THRESHOLD)
         names = [
             "pass-01/edges.json",
             *(linked.path for linked in found),
@@ -247,7 +255,7 @@ def test_what_goes_is_a_copy_of_what_stays_and_what_stays_has_no_copies(
         folder.mkdir()
         paths = write_parts(folder / "parts", [rows[i] for i in order], [40, 41 + 50 * run])
         limit = 10**6 if in_memory else 0
-        copies = linking.find_copies(paths, str(folder), THRESHOLD, True, limit, Runner())
+        copies = linking.find_copies(parts_of(paths), str(folder), THRESHOLD, True, limit, Runner())
         assert copies.open == 0
         results.append(removed_ids(paths, folder, copies.resolved))
     assert results[0] == results[1]
@@ -283,7 +291,7 @@ def crowd(members: int) -> list[dict]:
 
 def test_copies_of_a_removed_leader_are_compared_with_each_other(tmp_path: Path) -> None:
     paths = write_parts(tmp_path / "parts", crowd(50), [20])
-    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    copies = linking.find_copies(parts_of(paths), str(tmp_path), THRESHOLD, True, 10**6, Runner())
     found = removed_ids(paths, tmp_path, copies.resolved)
     assert {(document, survivor) for document, survivor, _, _ in found} == {
         ("001", "000"),
@@ -297,7 +305,7 @@ def test_where_the_passes_do_not_suffice_copies_stay_and_are_counted(
 ) -> None:
     monkeypatch.setattr(linking, "MAX_PASSES", 1)
     paths = write_parts(tmp_path / "parts", crowd(50), [20])
-    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    copies = linking.find_copies(parts_of(paths), str(tmp_path), THRESHOLD, True, 10**6, Runner())
     assert {row[:2] for row in removed_ids(paths, tmp_path, copies.resolved)} == {("001", "000")}
     assert copies.open == 50
 
@@ -307,9 +315,33 @@ def test_equal_documents_at_one_address_are_one_cluster_with_few_links(tmp_path:
     number = 2_000
     rows = [row | {"id": f"{i:05d}", "url": 7} for i in range(number)]
     paths = write_parts(tmp_path / "parts", rows, [500, 501])
-    copies = linking.find_copies(paths, str(tmp_path), THRESHOLD, True, 10**6, Runner())
+    copies = linking.find_copies(parts_of(paths), str(tmp_path), THRESHOLD, True, 10**6, Runner())
     assert {linked.edges for linked in copies.linked} == {number - 1}
     (clusters,) = linking.load_clusters(str(tmp_path), copies.resolved)
     assert clusters.survivors.tolist() == [(0, number)]
     assert set(clusters.removals["kind"].tolist()) == {EXACT}
     assert copies.passes == 1
+
+
+def test_what_is_shuffled_is_256_bytes_a_document(rows: list[dict], tmp_path: Path) -> None:
+    """Sixteen bands, a hash and a number each: 256 MB a million, packed into few blocks."""
+    paths = write_parts(tmp_path / "parts", rows, [40, 200])
+    parts = parts_of(paths)
+    handover.save_parts(str(tmp_path), parts)
+    blocks = [
+        block
+        for run in range(len(linking.runs_of(parts.rows)))
+        for block in linking._blocks(run, str(tmp_path), 2, True, "")
+    ]
+    documents = sum(parts.rows)
+    assert 0.9 * 256 * documents < sum(len(block) for _, block in blocks) <= 256 * documents
+    assert len(blocks) <= 2 * 16 * len(paths)
+
+
+@pytest.mark.parametrize("documents", [0, 1, 40])
+def test_small_parts_are_read_in_runs_and_large_ones_alone(documents: int) -> None:
+    assert linking.runs_of([]) == []
+    runs = linking.runs_of([documents] * 100_000)
+    assert [part for run in runs for part in run] == list(range(100_000))
+    assert len(runs) <= linking.RUNS
+    assert linking.runs_of([5_000] * 3) == [range(n, n + 1) for n in range(3)]
