@@ -107,7 +107,7 @@ def find_lines(seen: TextView, limits: C4) -> Lines:
         ended = (seen.line_marks & (C4_END | ELLIPSIS)) == C4_END
         remove("terminal_punctuation", np.flatnonzero(~ended))
     if limits.min_words_per_line is not None:
-        remove("min_words_per_line", np.flatnonzero(_words_by_line(seen) < limits.min_words_per_line))
+        remove("min_words_per_line", _few_words(seen, limits.min_words_per_line))
     folded = seen.folded.tobytes()
     fillers = int(standing[_lines_with(seen, folded, b"lorem ipsum")].sum())
     if limits.javascript:
@@ -126,6 +126,12 @@ def _long_words(seen: TextView, limit: int) -> NDArray[np.intp]:
     long_lines = np.flatnonzero(seen.line_ends - seen.line_starts > limit)
     found = [line for line in long_lines.tolist() if max(map(len, seen.line(line).split())) > limit]
     return np.array(found, dtype=np.intp)
+
+
+def _few_words(seen: TextView, limit: int) -> NDArray[np.intp]:
+    """Find lines with fewer than `limit` runs of characters without space."""
+    short = [len(seen.line(line).split(None, limit)) < limit for line in range(seen.lines)]
+    return np.flatnonzero(short)
 
 
 def _policy_lines(seen: TextView, folded: bytes, limits: C4) -> NDArray[np.intp]:

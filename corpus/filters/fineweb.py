@@ -1,9 +1,8 @@
 """FineWeb's quality filter: lists, menus and copies, found by the ends, lengths and repetition of lines.
 
 Source: Penedo et al. 2024, arXiv 2406.17557, section 3.5; per language in FineWeb2, arXiv 2506.20920. The
-counting convention is datatrove's, with these differences: words are ours (`corpus.text.view`); closing
-quotes and brackets after a sentence's last mark do not hide it (`geldi.”` ends a sentence); line breaks are
-counted between lines that are not blank, because the limit was derived on extracts without blank lines.
+counting convention is datatrove's, tokens included (`corpus.text.tokens`), but lines are without the space
+around them.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from corpus.config import Share
 from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates
 from corpus.settings import Section
+from corpus.text.tokens import tokens
 from corpus.text.view import SENTENCE, TextView
 
 
@@ -25,7 +25,7 @@ class FineWeb(Section):
     short_lines: Share | None = above("Share of lines with `short_line_chars` characters or fewer.")
     short_line_chars: int = parameter(30, "Characters of a line that is short.", ge=1)
     duplicate_line_chars: Share | None = above("Share of characters in lines that repeat an earlier line.")
-    breaks_per_word: float | None = above("Line breaks per word or symbol.", ge=0)
+    breaks_per_word: float | None = above("Line breaks per token.", ge=0)
 
 
 def measure(view: TextView, limits: FineWeb) -> Measured:
@@ -34,7 +34,7 @@ def measure(view: TextView, limits: FineWeb) -> Measured:
     chars, sentences, short = _lines(lengths, view.line_marks, limits.short_line_chars)
     _, repeated = duplicates(view.line_hashes, lengths)
     lines = max(1, view.lines)
-    breaks = max(0, view.lines - 1) / max(1, view.words + view.symbols)
+    breaks = view.text.count("\n") / max(1, tokens(view).starts.size)
     return Measured((view.lines, sentences / lines, short / lines, repeated / max(1, chars), breaks))
 
 

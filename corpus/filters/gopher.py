@@ -1,8 +1,8 @@
 """Gopher's filters: marks of prose (quality) and repeated text (repetition).
 
 Source: Rae et al. 2021, arXiv 2112.11446, appendix A and table A1. The counting convention is datatrove's,
-with these differences: words are ours (`corpus.text.view`); a line is a line that is not blank; stop words
-are compared folded, so `BİR` is `bir`.
+tokens included (`corpus.text.tokens`), with these differences: a line is a line that is not blank, without
+the space around it; stop words are compared folded, so `BİR` is `bir`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates, ngrams
 from corpus.filters.wordset import present
 from corpus.settings import Section
-from corpus.text.view import BULLET, ELLIPSIS, LETTER, TextView
+from corpus.text.tokens import HAS_LETTER, IS_WORD, tokens
+from corpus.text.view import BULLET, ELLIPSIS, TextView
 
 _TABLE = "Rae et al. 2021, arXiv 2112.11446, table A1"
 TOP = np.array([2, 3, 4], dtype=np.int64)
@@ -28,15 +29,15 @@ DUPLICATE = np.array([5, 6, 7, 8, 9, 10], dtype=np.int64)
 class Gopher(Section):
     """Limits of quality, then of repetition: a text of five words is dropped as short, not as repetitive."""
 
-    min_words: int | None = below("Words, symbols aside.", ge=0)
-    max_words: int | None = above("Words, symbols aside.", ge=1)
-    min_mean_word_length: float | None = below("Characters per word.", ge=0)
-    max_mean_word_length: float | None = above("Characters per word.", ge=0)
-    hashes: Share | None = above("`#` per word or symbol.")
-    ellipses: Share | None = above("`...` and `…` per word or symbol.")
+    min_words: int | None = below("Tokens that are more than marks.", ge=0)
+    max_words: int | None = above("Tokens that are more than marks.", ge=1)
+    min_mean_word_length: float | None = below("Characters per word: a token that is more than marks.", ge=0)
+    max_mean_word_length: float | None = above("Characters per word: a token that is more than marks.", ge=0)
+    hashes: Share | None = above("`#` per token.")
+    ellipses: Share | None = above("`...` and `…` per token.")
     bullet_lines: Share | None = above("Share of lines that start with • or -.")
     ellipsis_lines: Share | None = above("Share of lines that end in ... or ….")
-    alphabetic_words: Share | None = below("Share of words and symbols that have at least one letter.")
+    alphabetic_words: Share | None = below("Share of tokens that have at least one letter.")
     min_stop_words: int | None = below("Different stop words in the text.", ge=0)
     stop_words: tuple[str, ...] = parameter((), "The words that `min_stop_words` counts.")
     duplicate_paragraphs: Share | None = above("Share of paragraphs that repeat an earlier one.", _TABLE)
@@ -62,8 +63,10 @@ class Gopher(Section):
 
 def measure(view: TextView, limits: Gopher) -> Measured:
     """Measure the marks of prose and what repeats (`corpus.filters.repeats`)."""
-    letters, alphabetic, hashes, ellipses, bullets, trailing = _quality(
-        view.codes, view.word_code_starts, view.word_code_ends, view.word_flags, view.line_marks
+    seen = tokens(view)
+    lengths = seen.ends - seen.starts
+    words, letters, alphabetic, hashes, ellipses, bullets, trailing = _quality(
+        view.codes, lengths, seen.flags, view.line_marks
     )
     stop_words = math.nan  # nothing to count without a list
     if limits.stop_words:
@@ -73,9 +76,8 @@ def measure(view: TextView, limits: Gopher) -> Measured:
     )
     same_paragraphs, paragraph_chars = duplicates(paragraph_hashes, paragraph_lengths)
     same_lines, line_chars = duplicates(view.line_hashes, view.line_ends - view.line_starts)
-    top, repeated = ngrams(view.word_hashes, view.word_code_ends - view.word_code_starts, TOP, DUPLICATE)
-    words, lines, chars = view.words, max(1, view.lines), max(1, view.codes.size)
-    tokens = max(1, words + view.symbols)
+    top, repeated = ngrams(seen.hashes, lengths, TOP, DUPLICATE)
+    lines, chars, count = max(1, view.lines), max(1, view.codes.size), max(1, lengths.size)
     mean = letters / max(1, words)
     return Measured(
         (
@@ -84,12 +86,12 @@ def measure(view: TextView, limits: Gopher) -> Measured:
                 words,
                 mean,
                 mean,
-                hashes / tokens,
-                ellipses / tokens,
+                hashes / count,
+                ellipses / count,
                 bullets / lines,
                 trailing / lines,
             ),
-            *(alphabetic / tokens, stop_words),
+            *(alphabetic / count, stop_words),
             *(same_paragraphs / max(1, view.paragraphs), paragraph_chars / chars),
             *(same_lines / lines, line_chars / chars),
             *(found / chars for found in top.tolist()),
@@ -99,8 +101,8 @@ def measure(view: TextView, limits: Gopher) -> Measured:
 
 
 @njit(cache=True)
-def _quality(codes, starts, ends, flags, marks):  # type: ignore[no-untyped-def]
-    """Count characters in words, words with a letter, `#`, ellipses, lines with a bullet or an ellipsis."""
+def _quality(codes, lengths, flags, marks):  # type: ignore[no-untyped-def]
+    """Count words and their characters, tokens with a letter, `#`, ellipses, lines that begin or end so."""
     number_signs = ellipses = dots = 0
     for code in codes:
         if code == 0x2E:
@@ -114,10 +116,12 @@ def _quality(codes, starts, ends, flags, marks):  # type: ignore[no-untyped-def]
                 number_signs += 1
             elif code == 0x2026:
                 ellipses += 1
-    characters = alphabetic = 0
+    words = characters = alphabetic = 0
     for i in range(flags.size):
-        characters += ends[i] - starts[i]
-        if flags[i] & LETTER:
+        if flags[i] & IS_WORD:
+            words += 1
+            characters += lengths[i]
+        if flags[i] & HAS_LETTER:
             alphabetic += 1
     bullets = trailing = 0
     for mark in marks:
@@ -125,7 +129,7 @@ def _quality(codes, starts, ends, flags, marks):  # type: ignore[no-untyped-def]
             bullets += 1
         if mark & ELLIPSIS:
             trailing += 1
-    return characters, alphabetic, number_signs, ellipses, bullets, trailing
+    return words, characters, alphabetic, number_signs, ellipses, bullets, trailing
 
 
 @njit(cache=True)

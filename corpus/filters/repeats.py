@@ -9,8 +9,7 @@ others count differently, and limits do not carry over.
 - Duplicate n-grams: reading from the left, an n-gram seen before counts, without spaces, and reading
 continues after it; so no character counts twice.
 
-The n-grams are of our words (`corpus.text.view`): folded, without the symbols that datatrove's tokenisers
-give as words.
+The n-grams are of tokens (`corpus.text.tokens`), marks among them, as they stand.
 """
 
 from __future__ import annotations

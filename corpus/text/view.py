@@ -3,8 +3,7 @@
 A *word* is a maximal run of letters, digits and combining marks that begins with a letter or digit. An
 apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word, and so does one of
 . , / : between two digits (`3,5`, `14/1/1970`); hyphen and underscore split. Scripts that are written without
-spaces give one word a letter. Everything else that is not space is a *symbol*: a maximal run of such
-characters counts as one.
+spaces give one word a letter. Published limits of filters count other pieces: `corpus.text.tokens`.
 
 Words are compared *folded*: lower case by code point, and I, İ, ı and i all become i, so that no case
 variant of a Turkish word is split from the others whatever the language; marks stay (ölü is not olu).
@@ -30,7 +29,7 @@ U64: TypeAlias = NDArray[np.uint64]
 LETTER, DIGIT, MARK, SINGLE, SPACE, BREAK, APOSTROPHE, STOP = 1, 2, 4, 8, 16, 32, 64, 128
 
 # What a line is, as bits. BULLET: begins with • or -; ELLIPSIS: ends in ... or …; SENTENCE: ends in a mark
-# that ends sentences, closing quotes and brackets aside; C4_END: ends in a mark of the C4 paper (. ? ! ").
+# that ends sentences; C4_END: ends in a mark of the C4 paper (. ? ! ").
 BULLET, ELLIPSIS, SENTENCE, C4_END = 1, 2, 4, 8
 
 _CODE_POINTS = 0x110000
@@ -38,7 +37,7 @@ _SEED, _FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _ASSIGNED = (range(0x323B0), range(0xE0000, 0xE01F0))  # beyond them: private use and nothing
 _BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")  # as str.splitlines
 _JOINERS = frozenset("\u200c\u200d")  # inside Persian and Indic words; outside words in emoji
-_LAST_SPACE, _LAST_CASED = 0x3000, 0x1E921
+_LAST_SPACE, _LAST_CASED, _LAST_SYMBOL = 0x3000, 0x1E943, 0x1FB00
 # Unicode's Sentence_Terminal in the scripts of the basic plane, and the ellipsis.
 _STOPS = frozenset(
     "!.?…։؝؞؟۔܀܁܂߹࠷࠹࠽࠾।॥၊။።፧፨᙮᜵᜶។៕᠃᠉᥄᥅᪨᪩᪪᪫᭎᭏᭚᭛᭞᭟᭽᭾᭿᰻᰼᱾᱿․‼‽⁇⁈⁉⳹⳺⳻⸮⸼⹓⹔⹠⹡。꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫︒︕︖﹒﹖﹗！．？｡"
@@ -77,7 +76,6 @@ class TextView:
     folded: U8  # [bytes] UTF-8 of all folded words, a space between two
     word_starts: I32  # [words] byte offsets into folded
     word_ends: I32  # [words]
-    symbols: int  # runs of characters that are neither word nor space
 
     @property
     def words(self) -> int:
@@ -162,6 +160,19 @@ def _fold(char: str) -> str:
 
 
 @cache
+def character_kinds() -> tuple[NDArray[np.bool_], ...]:
+    """Return which code points are letters, cased, spaces, symbols (So), and of a script without spaces."""
+    kinds, _ = _tables()
+    cased = np.zeros(_CODE_POINTS, dtype=bool)
+    for code in np.flatnonzero(kinds[: _LAST_CASED + 1] & LETTER).tolist():
+        cased[code] = chr(code).islower() or chr(code).isupper()
+    symbols = np.zeros(_CODE_POINTS, dtype=bool)
+    for code in np.flatnonzero(kinds[:_LAST_SYMBOL] == 0).tolist():
+        symbols[code] = unicodedata.category(chr(code)) == "So"
+    return (kinds & LETTER) > 0, cased, (kinds & SPACE) > 0, symbols, (kinds & SINGLE) > 0
+
+
+@cache
 def _tables() -> tuple[U8, U32]:
     """Give `_kind` and `_fold` of every code point, by ranges because the start of a process pays for it."""
     kinds = np.zeros(_CODE_POINTS, dtype=np.uint8)
@@ -215,16 +226,6 @@ def _mixed(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _closes(code):  # type: ignore[no-untyped-def]
-    """Return whether a code point may follow the last mark of a sentence: " ' ) ] } » ’ “ ” › 」 』 ）."""
-    if code < 0x80:
-        return code == 0x22 or code == 0x27 or code == 0x29 or code == 0x5D or code == 0x7D
-    if code < 0x3000:
-        return code == 0xBB or code == 0x2019 or code == 0x201C or code == 0x201D or code == 0x203A
-    return code == 0x300D or code == 0x300F or code == 0xFF09
-
-
-@njit(cache=True, inline="always")
 def _in_number(code):  # type: ignore[no-untyped-def]
     """Return whether a code point may stand between two digits: . , / :"""
     return code == 0x2E or code == 0x2C or code == 0x2F or code == 0x3A
@@ -250,9 +251,7 @@ def _lines(codes, kinds, starts, ends):  # type: ignore[no-untyped-def]
             found |= ELLIPSIS
         if last == 0x2E or last == 0x3F or last == 0x21 or last == 0x22 or last == 0x201D:
             found |= C4_END
-        while end > start + 1 and _closes(codes[end - 1]):
-            end -= 1
-        if kinds[codes[end - 1]] & STOP:
+        if kinds[last] & STOP:
             found |= SENTENCE
         marks[line] = found
     return hashes, marks
@@ -276,7 +275,7 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
     folded = np.empty(5 * n, np.uint8)
     word_starts = np.empty(n, np.int32)
     word_ends = np.empty(n, np.int32)
-    lines = paragraphs = words = symbols = filled = 0
+    lines = paragraphs = words = filled = 0
     in_line = False
     blank = True  # a paragraph begins at the next line
     i = 0
@@ -338,7 +337,6 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
             word_ends[words] = filled
             words += 1
         else:
-            symbols += 1
             while i < n and not kinds[codes[i]] & (SPACE | LETTER | DIGIT):
                 i += 1
         line_ends[lines] = i
@@ -361,5 +359,4 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
         folded[:filled],
         word_starts[:words],
         word_ends[:words],
-        symbols,
     )

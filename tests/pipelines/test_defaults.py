@@ -44,7 +44,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "filter": (
-        4,
+        5,
         {
             "filter.presets.tur_Latn": "fineweb2-tur",
             "filter.presets.eng_Latn": "fineweb",

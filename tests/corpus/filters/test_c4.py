@@ -37,7 +37,7 @@ def test_a_page_that_loses_nothing_is_the_same_view() -> None:
         (C4(terminal_punctuation=True), "Geldi", False),
         (C4(terminal_punctuation=True), "Geldi...", False),
         (C4(min_words_per_line=3), "bir iki üç", True),
-        (C4(min_words_per_line=3), "bir iki !", False),
+        (C4(min_words_per_line=3), "bir iki!", False),
         (C4(max_word_length=5), "/abcd abcde", True),
         (C4(max_word_length=5), "/abcde", False),
         (C4(javascript=True), "Java ve Script", True),

@@ -11,10 +11,10 @@ from corpus.text.view import view
 from tests.corpus.filters.presets import preset
 
 CASES: list[tuple[dict[str, Any], str, str, str, float]] = [
-    ({"sentence_lines": 0.5}, "Geldi.”\nGitti", "Geldi.\nGitti\nYok:", "fineweb.sentence_lines", 1 / 3),
+    ({"sentence_lines": 0.5}, "Geldi.\nGitti", "Geldi.\nGitti.”\nYok:", "fineweb.sentence_lines", 1 / 3),
     ({"short_lines": 0.5}, f"{'a' * 31}\n{'a' * 30}", "a\nb", "fineweb.short_lines", 1.0),
     ({"duplicate_line_chars": 0.5}, "ab\nab", "a\nab\nab\nab", "fineweb.duplicate_line_chars", 4 / 7),
-    ({"breaks_per_word": 0.25}, "a b\n\n\nc .", "a b\nc", "fineweb.breaks_per_word", 1 / 3),
+    ({"breaks_per_word": 0.25}, "a b\nc .", "a b\n\nc .", "fineweb.breaks_per_word", 0.5),
     ({"min_lines": 1}, "a", " \n ", "fineweb.min_lines", 0),
 ]
 

@@ -21,7 +21,7 @@ QUALITY: list[tuple[dict[str, Any], str, str, str, float]] = [
     ({"max_words": 3}, "bir iki üç !", "bir iki üç dört", "gopher.max_words", 4),
     ({"min_mean_word_length": 3.0}, "iki iki", "iki iki ve", "gopher.min_mean_word_length", 8 / 3),
     ({"max_mean_word_length": 3.0}, "iki - üç", "iki dört", "gopher.max_mean_word_length", 3.5),
-    ({"hashes": 0.1}, f"{NINE} #", f"{NINE} ##", "gopher.hashes", 0.2),
+    ({"hashes": 0.1}, f"{NINE} #", f"{NINE} ##", "gopher.hashes", 2 / 11),
     ({"ellipses": 0.1}, f"{NINE} ...", f"{NINE}… on...", "gopher.ellipses", 2 / 12),
     ({"ellipses": 0.1}, f"{NINE} .. .", f"{NINE} ......", "gopher.ellipses", 0.2),
     ({"bullet_lines": 0.5}, "- a\n\nb", "- a\n• b\nc", "gopher.bullet_lines", 2 / 3),
