@@ -125,8 +125,8 @@ def plan(addresses: int) -> None:
     """Make the plan of a round of so many addresses, and read what is due as a unit does."""
     import pyarrow as pa
 
-    from corpus.crawl.addresses import frontier
     from corpus.crawl.config import Crawl
+    from corpus.crawl.urls import frontier
     from corpus.schema import FETCHES, FRONTIER, OUTLINKS
     from corpus.web.url import key, origin_of
 

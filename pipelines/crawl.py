@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import dataset, files, temporary
-from corpus.crawl.addresses import frontier
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.connection import check_client
 from corpus.crawl.state import collect, journal, layout
 from corpus.crawl.state.layout import Bucket, Plan, Start
 from corpus.crawl.state.status import Watch
 from corpus.crawl.unit import Task, Unit
+from corpus.crawl.urls import frontier
+from corpus.crawl.urls.scope import Boundary
 from corpus.errors import ConfigError, DatasetError
 from corpus.schema import FETCHES, FRONTIER, ORIGINS, OUTLINKS, Kind
 from corpus.teller import Teller

@@ -13,8 +13,6 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from corpus import dataset
-from corpus.crawl.addresses.frontier import AGAIN, FINAL
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Fetcher, Wanted
 from corpus.crawl.page import Verdict
@@ -24,6 +22,8 @@ from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.state import events, journal
 from corpus.crawl.state.archive import Archive, ArchiveError, Earlier, Place
 from corpus.crawl.state.events import Closed, Fetched, Noted
+from corpus.crawl.urls.frontier import AGAIN, FINAL
+from corpus.crawl.urls.scope import Boundary
 from corpus.crawl.visit import Found, Visit
 from corpus.web.url import host_of, origin_of
 

@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from corpus.crawl import page
-from corpus.crawl.addresses import sitemap
-from corpus.crawl.addresses.priority import priority
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.links import Link
@@ -24,6 +21,9 @@ from corpus.crawl.rules import politeness
 from corpus.crawl.rules.origin import Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.rules.robots import LIMIT
+from corpus.crawl.urls import sitemap
+from corpus.crawl.urls.priority import priority
+from corpus.crawl.urls.scope import Boundary
 from corpus.errors import Signal
 from corpus.web.retry import retry_after
 from corpus.web.url import key, normal_form, origin_of

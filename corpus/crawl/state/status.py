@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from corpus import dataset, files
-from corpus.crawl.addresses.frontier import FINAL
 from corpus.crawl.rows import Fetch
 from corpus.crawl.state import events, layout
 from corpus.crawl.state.events import Fetched
+from corpus.crawl.urls.frontier import FINAL
 from corpus.errors import ConfigError
 from corpus.schema import FETCHES
 

@@ -19,8 +19,6 @@ from answers import answer
 from web import Web
 
 from corpus import dataset, files
-from corpus.crawl.addresses import frontier
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.response import Truncated
 from corpus.crawl.page import Verdict
@@ -28,6 +26,8 @@ from corpus.crawl.rows import FrontierRow
 from corpus.crawl.rules.origin import Origin
 from corpus.crawl.state import collect, journal
 from corpus.crawl.unit import Progress, Task, Unit, _fetch
+from corpus.crawl.urls import frontier
+from corpus.crawl.urls.scope import Boundary
 from corpus.crawl.visit import Found
 from corpus.schema import FRONTIER, ORIGINS
 

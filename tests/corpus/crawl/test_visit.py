@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from answers import answer, failure
 
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
 from corpus.crawl.rows import FrontierRow, OriginRow
 from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
+from corpus.crawl.urls.scope import Boundary
 from corpus.crawl.visit import Found, Visit
 from corpus.web.url import origin_of
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from corpus.crawl.addresses.priority import priority
-from corpus.crawl.addresses.traps import trap
+from corpus.crawl.urls.priority import priority
+from corpus.crawl.urls.traps import trap
 from corpus.web.url import LONGEST, key, normal_form, origin_of, site_of
 
 BASE = "https://www.kitaplik.example/bolum/sayfa.html?x=1"

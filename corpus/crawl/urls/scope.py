@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from corpus.crawl.addresses.traps import trap
 from corpus.crawl.config import Scope
+from corpus.crawl.urls.traps import trap
 from corpus.web.url import origin_of, site_of
 
 # Files that are not pages by their names; a request for one would cost a pause, and its body is dropped.

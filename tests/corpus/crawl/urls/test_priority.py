@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.crawl.addresses.priority import priority
+from corpus.crawl.urls.priority import priority
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from corpus.crawl.addresses.traps import DEEPEST
+from corpus.crawl.urls.traps import DEEPEST
 from corpus.language import web_tag
 from corpus.web.url import origin_of
 

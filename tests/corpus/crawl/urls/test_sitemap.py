@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.crawl.addresses import sitemap
-from corpus.crawl.addresses.sitemap import URLS, Entry, parse
+from corpus.crawl.urls import sitemap
+from corpus.crawl.urls.sitemap import URLS, Entry, parse
 
 SITE = "https://www.kitaplik.com.tr"
 NAMES = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml"'

@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.crawl.addresses import frontier
 from corpus.crawl.config import Limits
+from corpus.crawl.urls import frontier
 from corpus.schema import FETCHES, FRONTIER, ORIGINS, OUTLINKS, Kind
 from corpus.web.url import key, origin_of, site_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from corpus.crawl.addresses.scope import Boundary
 from corpus.crawl.config import Scope
+from corpus.crawl.urls.scope import Boundary
 
 SEEDS = ("https://www.kitaplik.com.tr/", "https://blog.yazar.com.tr/a", "http://127.0.0.1:8001/")
 

@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from corpus.crawl.addresses.traps import DEEPEST, PARAMETERS, trap
+from corpus.crawl.urls.traps import DEEPEST, PARAMETERS, trap
 from corpus.web.url import LONGEST
 
 
