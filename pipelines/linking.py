@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from corpus import files
 from corpus.dedup.bands import ALL_BANDS, EDGE, Again, band_blocks, buckets_of, link, merge_edges, verified
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
-from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
+from corpus.dedup.components import split
 from corpus.dedup.store import ROW_BITS, SignatureStore
-from corpus.errors import LinkingError
 from pipelines import handover, options
 from pipelines.handover import Parts
+from pipelines.rounds import Grouped, Keyed, job_of, label, rows_of
 
 ROWS_A_PARTITION = 4_000_000
 """Documents above which a band is split: 64 MB of hashes and numbers for one worker."""
@@ -34,12 +34,6 @@ LINKS_A_PARTITION = 20_000_000
 
 MAX_PASSES = 10
 """Passes over the documents; copies that are not compared by then stay."""
-
-MAX_ROUNDS = 30
-"""Rounds after which the search for components fails: it needs about log2 of the longest chain."""
-
-Keyed = tuple[int, bytes]
-Grouped = tuple[int, Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +131,7 @@ def find_edges(
         return [Linked(**record) for record in known]
     if number == 1:
         handover.save_parts(folder, parts)
-    with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", _name(folder)) as pipeline:
+    with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", job_of(folder)) as pipeline:
         linked = (
             pipeline
             | "Parts" >> beam.Create(range(len(runs_of(parts.rows))))
@@ -150,11 +144,6 @@ def find_edges(
         )  # fmt: skip
         handover.write_list(linked, place, "edges.json")
     return [Linked(**record) for record in handover.must_read_list(place, "edges.json")]
-
-
-def _name(folder: str) -> str:
-    """Return the fingerprint of the unit whose working folder this is."""
-    return folder.rstrip("/").rpartition("/")[2]
 
 
 def _pass_folder(folder: str, number: int) -> str:
@@ -227,11 +216,11 @@ def resolve_in_rounds(
     """Resolve clusters of a graph that is larger than one worker's memory, whole clusters to a partition.
 
     Edges below the threshold are skipped from the start, so the size of the largest component is known from
-    `threshold` upwards only. `number` is that of the pass. Raises LinkingError when `MAX_ROUNDS` rounds leave
+    `threshold` upwards only. `number` is that of the pass. Raises LinkingError when `rounds.MAX_ROUNDS` leave
     edges that still move.
     """
-    labels = _label(folder, [linked.path for linked in found], threshold, partitions, runner, number)
-    with options.pipeline(runner, folder, f"dedupe-clusters-{number:02d}", _name(folder)) as pipeline:
+    labels = label(folder, [linked.path for linked in found], threshold, partitions, runner, number)
+    with options.pipeline(runner, folder, f"dedupe-clusters-{number:02d}", job_of(folder)) as pipeline:
         edges = (
             pipeline
             | "Edge files" >> beam.Create([linked.path for linked in found])
@@ -265,46 +254,6 @@ def load_clusters(folder: str, resolved: Iterable[Resolved]) -> Iterator[Cluster
         yield Clusters(
             *(handover.mapped(folder, path) for path in (part.removals, part.survivors, part.passed_over))
         )
-
-
-def _label(
-    folder: str,
-    edges: Sequence[str],
-    threshold: float,
-    partitions: int,
-    runner: options.Runner,
-    number: int,
-) -> list[str]:
-    """Turn the graph into stars around the components' labels; return the files of (node, label) rows."""
-    paths = list(edges)
-    left = 0
-    for turn in range(MAX_ROUNDS):
-        place = f"pass-{number:02d}/rounds/{turn:02d}"
-        records = handover.read_list(folder, f"{place}/round.json")
-        if records is None:
-            step = f"dedupe-round-{number:02d}-{turn:02d}"
-            with options.pipeline(runner, folder, step, _name(folder)) as pipeline:
-                small = (
-                    pipeline
-                    | "Files" >> beam.Create(paths)
-                    | "Spread files" >> beam.Reshuffle()
-                    | "Read"
-                    >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
-                    | "By node" >> beam.GroupByKey()
-                    | "Large star" >> beam.FlatMap(_large_star, partitions).with_output_types(Keyed)
-                    | "By larger node" >> beam.GroupByKey()
-                    | "Small star" >> beam.Map(_small_star, folder, place)
-                )  # fmt: skip
-                handover.write_list(small, folder, f"{place}/round.json")
-            records = handover.must_read_list(folder, f"{place}/round.json")
-        paths = [record["path"] for record in records]
-        left = sum(record["moved"] for record in records)
-        if left == 0:
-            return paths
-    raise LinkingError(
-        f"components: after {MAX_ROUNDS} rounds {left} edges still move; the graph holds a chain of copies"
-        f" longer than any web corpus has: look at its largest buckets, or raise dedupe.threshold"
-    )
 
 
 def runs_of(rows: Sequence[int]) -> list[range]:
@@ -367,51 +316,6 @@ def _link(
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))
 
 
-def _pairs(folder: str, path: str, threshold: float) -> Pairs:
-    """Return the (larger, smaller) rows of a file of edges, or of a file that an earlier round wrote."""
-    rows = handover.load(folder, path)
-    if rows.dtype == EDGE:
-        edges = verified(rows, threshold)
-        rows = np.stack([edges["b"], edges["a"]], axis=1)
-    return rows
-
-
-def _both_ends(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
-    for number, rows in split(large_star_input(_pairs(folder, path, threshold)), partitions):
-        yield number, rows.tobytes()
-
-
-_MOVED = np.uint64(0xFFFFFFFFFFFFFFFF)
-"""Instead of a document number: in a row that says how many edges the large star moved."""
-
-
-def _large_star(nodes: Grouped, partitions: int) -> Iterator[Keyed]:
-    """Yield the rows of a large star, and how many edges it moved as a row of partition 0.
-
-    Not as a second output: Dask's runner mixes up several outputs.
-    """
-    rows, moved = large_star(_rows_of(nodes[1]))
-    if moved:
-        yield 0, np.array([[_MOVED, moved]], np.uint64).tobytes()
-    for number, piece in split(rows, partitions):
-        yield number, piece.tobytes()
-
-
-def _small_star(nodes: Grouped, folder: str, place: str) -> dict[str, Any]:
-    key, packed = nodes
-    rows = _rows_of(packed)
-    is_count = rows[:, 0] == _MOVED
-    before = int(rows[is_count, 1].sum())
-    rows, moved = small_star(rows[~is_count])
-    path = f"{place}/{key:06d}.npy"
-    handover.save(folder, path, rows)
-    return {"path": path, "moved": before + moved}
-
-
-def _rows_of(packed: Iterable[bytes]) -> Pairs:
-    return np.concatenate([np.frombuffer(block, np.uint64).reshape(-1, 2) for block in packed])
-
-
 def _edges_by_node(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
     edges = verified(handover.load(folder, path), threshold)
     yield from _split_edges(edges["a"], edges, partitions)
@@ -425,7 +329,7 @@ def _pairs_by_node(path: str, folder: str, partitions: int) -> Iterator[Keyed]:
 def _edges_by_label(nodes: tuple[int, dict[str, Iterable[bytes]]], partitions: int) -> Iterator[Keyed]:
     groups = nodes[1]
     edges = merge_edges(np.frombuffer(block, EDGE) for block in groups["edges"])
-    stars = _rows_of([b"", *groups["labels"]])
+    stars = rows_of([b"", *groups["labels"]])
     stars = stars[np.argsort(stars[:, 0])]
     # A document without a row is the centre of its star: its own label.
     labels = edges["a"].copy()

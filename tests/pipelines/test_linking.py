@@ -13,7 +13,7 @@ from corpus.dedup.bands import EXACT, GRID, NEAR, URL, band_hashes
 from corpus.dedup.store import SignatureStore
 from corpus.errors import LinkingError
 from corpus.schema import PERMUTATIONS, SIGNATURES
-from pipelines import handover, linking
+from pipelines import handover, linking, rounds
 from pipelines.handover import Parts
 from pipelines.options import Runner
 
@@ -153,7 +153,7 @@ def test_edges_below_the_threshold_are_seen_in_memory_and_play_no_part_in_rounds
 def test_rounds_that_do_not_end_fail(
     rows: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linking, "MAX_ROUNDS", 1)
+    monkeypatch.setattr(rounds, "MAX_ROUNDS", 1)
     paths = write_parts(tmp_path / "parts", rows, [])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     with pytest.raises(LinkingError, match=r"after 1 rounds [0-9]+ edges still move"):
