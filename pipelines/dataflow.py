@@ -28,14 +28,14 @@ def given(flags: Sequence[str]) -> set[str]:
 def check(key: str, flags: Sequence[str]) -> None:
     """Raise ConfigError where a job could not be staged, or its workers would not have this package."""
     names = given(flags)
-    if names.isdisjoint(_STAGING):
-        raise ConfigError(f"{key}{NAME}: its jobs need a place; name one, --temp_location=gs://BUCKET/tmp")
     if names.isdisjoint(_CARRIERS):
         raise ConfigError(
             f"{key}{NAME}: its workers do not have derlem; give them an image that has it, "
             "--sdk_container_image=IMAGE (infra/docker), or the package itself, --setup_file=FILE or "
             "--extra_package=FILE"
         )
+    if names.isdisjoint(_STAGING):
+        raise ConfigError(f"{key}{NAME}: its jobs need a place; name one, --temp_location=gs://BUCKET/tmp")
 
 
 def options_of(flags: Sequence[str], step: str, fingerprint: str) -> list[str]:

@@ -363,6 +363,7 @@ def test_dataflow_s_workers_need_the_package(flag: str, world: Path, monkeypatch
         "--",
         "--runner=DataflowRunner",
         "--region=europe-west1",
+        "--temp_location=gs://bucket/tmp",
         *([flag] if flag else []),
     )
     if usual("apitools") is None:
