@@ -102,7 +102,7 @@ def measure(view: TextView, limits: Gopher) -> Measured:
 
 @njit(cache=True)
 def _quality(codes, lengths, flags, marks):  # type: ignore[no-untyped-def]
-    """Count words and their characters, tokens with a letter, `#`, ellipses, lines that begin or end so."""
+    """Count words and their characters, tokens with a letter, `#`, ellipses, lines that start or end so."""
     number_signs = ellipses = dots = 0
     for code in codes:
         if code == 0x2E:
