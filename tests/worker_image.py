@@ -86,9 +86,9 @@ def build(cache: Path, folder: Path) -> Store:
         store.make(bases()[argument], context / "Dockerfile", context)
     tree = folder / "tree"
     # Without what an earlier build left in the checkout, which would go into the wheel.
-    leftovers = shutil.ignore_patterns(".*", "build", "*.egg-info", "demo", "__pycache__")
+    leftovers = shutil.ignore_patterns(".*", "build", "wheels", "*.egg-info", "demo", "__pycache__")
     shutil.copytree(ROOT, tree, ignore=leftovers)
-    shutil.copytree(_wheels(cache), tree / "wheels")
+    shutil.copytree(_wheels(cache, tree), tree / "wheels")
     run(*_PIP, "--no-deps", "--wheel-dir", tree / "wheels", tree)
     store.make(IMAGE, DOCKERFILE, tree)
     return store
@@ -104,14 +104,14 @@ def _debian(cache: Path) -> Path:
     return base
 
 
-def _wheels(cache: Path) -> Path:
+def _wheels(cache: Path, tree: Path) -> Path:
     """Return a folder of the wheels of all dependencies, made once for each set of them."""
     asked = b"".join((ROOT / name).read_bytes() for name in ("constraints.txt", "pyproject.toml"))
     folder = cache / f"wheels-{hashlib.sha256(asked).hexdigest()[:16]}"
     if not folder.exists():
         part = cache / "part"
         shutil.rmtree(part, ignore_errors=True)
-        run(*_PIP, "--wheel-dir", part, "-c", ROOT / "constraints.txt", ROOT, "gcsfs", "s3fs")
+        run(*_PIP, "--wheel-dir", part, "-c", ROOT / "constraints.txt", tree, "gcsfs", "s3fs")
         (wheel,) = part.glob("derlem-*.whl")
         wheel.unlink()
         part.rename(folder)
