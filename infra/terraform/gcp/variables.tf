@@ -54,11 +54,11 @@ variable "until" {
 }
 
 variable "workers" {
-  description = "Machine type of Dataflow's workers, the most of them, and their disk: an input file and its outputs fit on it."
+  description = "Machine type of Dataflow's workers, the most of them, and their disk: a group of shard, 8 GiB, fits on it for each processor."
   type = object({
     machine_type = optional(string, "n2-standard-4")
     most         = optional(number, 50)
-    disk_gb      = optional(number, 50)
+    disk_gb      = optional(number, 100)
   })
   default = {}
 }
