@@ -16,7 +16,6 @@ from corpus.counts import Counts
 from corpus.dedup import removals as removal_list
 from corpus.dedup.clusters import size_histogram
 from corpus.dedup.removals import KINDS
-from corpus.dedup.store import SignatureStore
 from corpus.errors import PercolationError
 from corpus.settings import changed
 from pipelines.options import Runner
@@ -90,7 +89,7 @@ def dedupe_unit(
     clusters = list(linking.load_clusters(scratch, copies.resolved))
     removals, survivors = [each.removals for each in clusters], [each.survivors for each in clusters]
     written = removal_list.write(
-        folder, unit.fingerprint, task.parts, SignatureStore(task.signatures), removals, survivors
+        folder, unit.fingerprint, task.parts, handover.store_of(scratch), removals, survivors
     )
     counts = Counts(seen=total)
     for rows in removals:

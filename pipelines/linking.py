@@ -127,10 +127,10 @@ def find_edges(
     """
     partitions = -(-sum(parts.rows) // ROWS_A_PARTITION) or 1
     place = _pass_folder(folder, number)
-    if (known := handover.read_list(place, "edges.json")) is not None:  # of a driver that was ended
-        return [Linked(**record) for record in known]
     if number == 1:
         handover.save_parts(folder, parts)
+    if (known := handover.read_list(place, "edges.json")) is not None:  # of a driver that was ended
+        return [Linked(**record) for record in known]
     with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", job_of(folder)) as pipeline:
         linked = (
             pipeline

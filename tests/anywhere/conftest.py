@@ -69,7 +69,7 @@ def made(make: Callable[[], Path]) -> Path:
     """Return the Python of an environment, or skip the test with the cause."""
     try:
         return make()
-    except NotMadeError as error:
+    except (NotMadeError, OSError) as error:
         if os.environ.get(environments.REQUIRED):
             raise
         pytest.skip(f"no environment for this test (it is made once, from a package registry): {error}")

@@ -72,7 +72,16 @@ def _made(name: str, packages: tuple[str, ...], path: str, *options: str, own: t
             return python
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)], {})
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+        ]
         if own:
             _run([*pip, "--no-deps", *options, *own], {"PYTHONPATH": ""})
         _run([*pip, *options, *packages], {"PYTHONPATH": path})
