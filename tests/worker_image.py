@@ -42,6 +42,11 @@ class Store:
 
     folder: Path
 
+    @property
+    def tree(self) -> Path:
+        """Return the sources that are in the image."""
+        return self.folder.parent / "tree"
+
     def buildah(self, *words: str | Path) -> tuple[str | Path, ...]:
         """Return a command of buildah on this store."""
         places = ("--root", self.folder / "root", "--runroot", self.folder / "run")
@@ -84,7 +89,7 @@ def build(cache: Path, folder: Path) -> Store:
         (context / "Dockerfile").write_text(text, encoding="utf-8")
         shutil.copy(content, context)
         store.make(bases()[argument], context / "Dockerfile", context)
-    tree = folder / "tree"
+    tree = store.tree
     # Without what an earlier build left in the checkout, which would go into the wheel.
     leftovers = shutil.ignore_patterns(".*", "build", "wheels", "*.egg-info", "demo", "__pycache__")
     shutil.copytree(ROOT, tree, ignore=leftovers)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import worker_image
-from support import ROOT, command, final_files, write_input
+from support import ROOT, final_files, write_input
 from worker_image import IMAGE, Store
 
 MOST = 1_300_000_000  # bytes
@@ -36,6 +36,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def container(store: Store) -> tuple[str, Path]:
     return store.container(IMAGE)
+
+
+def derlem(store: Store, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the derlem that is in the image, whatever became of the checkout since."""
+    return subprocess.run(
+        [sys.executable, "-m", "derlem", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=store.tree,
+        env={**os.environ, "PYTHONPATH": str(store.tree)},
+        umask=0,
+    )
 
 
 @contextmanager
@@ -84,21 +97,15 @@ def test_a_build_in_the_image_gives_the_bytes_of_a_local_one(
     shared = folder / "shared"
     shared.mkdir()
     config = write_input(shared)
-    command("build", config, "--set", f'output="{shared}/local"', "--workers", "1")
+    built = derlem(store, "build", config, "--set", f'output="{shared}/local"', "--workers", "1")
+    assert built.returncode == 0, built.stderr[-3000:]
     store.start(name, shared, folder / "worker.py")
     shared.chmod(0o777)
     environment = json.dumps({"command": str(folder / "worker.py")})
     with serving(folder) as port:
         words = ["build", config, "--set", f'output="{shared}/image"', "--", "--runner=PortableRunner"]
         flags = [f"--job_endpoint=127.0.0.1:{port}", "--environment_type=PROCESS"]
-        done = subprocess.run(
-            [sys.executable, "-m", "derlem", *words, *flags, f"--environment_config={environment}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            umask=0,
-        )
+        done = derlem(store, *words, *flags, f"--environment_config={environment}")
     assert done.returncode == 0, done.stderr[-3000:] + (folder / "log").read_text()[-3000:]
     assert final_files(shared / "image") == final_files(shared / "local")
     written = {path.stat().st_uid for path in (shared / "image" / "extract").rglob("extracted*.arrow")}
