@@ -67,9 +67,9 @@ class Source(Section):
 class Extract(Section):
     """From raw records to texts: slow, done once. A changed key extracts everything again."""
 
-    extractor: Literal["resiliparse", "trafilatura"] = Field(
-        "resiliparse",
-        description="The extractor of the main text of HTML; trafilatura is slower and stricter.",
+    extractor: Literal["derlem", "trafilatura"] = Field(
+        "derlem",
+        description="The extractor of the main text of HTML; trafilatura is slower and loses more.",
     )
     extractor_timeout_s: float = Field(
         5.0, gt=0, le=3600, description="trafilatura: seconds until a page is rejected."

@@ -25,13 +25,13 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 2
+VERSION = 3
 
 _MIB = 1 << 20
 _BATCH = 64  # items of one batch
 _BATCH_BYTES = 8 << 20
 # Libraries that decide the output of an extractor: their versions are part of fingerprints.
-_EXTRACTORS = {"resiliparse": (), "trafilatura": ("trafilatura", "justext", "lxml")}
+_EXTRACTORS = {"derlem": (), "trafilatura": ("trafilatura", "justext", "lxml")}
 _MANY = 100  # records below which a share of unreadable ones means nothing
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 _UNREADABLE = "unreadable files"  # topic of the counts, by name

@@ -74,7 +74,7 @@ def test_the_commented_keys_of_the_template_are_valid_too() -> None:
         ("dedupe.threshold=1.5", r"dedupe\.threshold = 1\.5: .*less than or equal to 1"),
         ("dedupe.threshold=high", r'dedupe\.threshold = "high": .*valid number'),
         ("run.workers=true", r"run\.workers = true: .*valid integer"),
-        ('extract.extractor="lynx"', r"extract\.extractor = \"lynx\": .*'resiliparse' or 'trafilatura'"),
+        ('extract.extractor="lynx"', r"extract\.extractor = \"lynx\": .*'derlem' or 'trafilatura'"),
         ("threshold", r"expected key=value"),
         ("output.name=1", r"unknown|valid string"),
     ],

@@ -44,7 +44,7 @@ def test_prose_stays_as_it_is() -> None:
     assert record.language == "tur_Latn"
 
 
-@pytest.mark.parametrize("name", ["resiliparse", "trafilatura"])
+@pytest.mark.parametrize("name", ["derlem", "trafilatura"])
 def test_a_turkish_page_under_a_western_label_comes_out_right(name: str) -> None:
     options = Extract.model_validate({"extractor": name})
     record = extract(page(PROSE).encode("cp1254"), options, media="html", charset="iso-8859-1")

@@ -30,9 +30,9 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        2,
+        3,
         {
-            "extract.extractor": "resiliparse",
+            "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,
             "extract.record_timeout_s": 30.0,
             "extract.max_rejected": 0.5,

@@ -1,0 +1,494 @@
+"""What a line of text is, what it stands in and beside, and what page it is on: the numbers that it is judged by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from corpus.text.maintext import tags
+from corpus.text.maintext.lines import (
+    BARS,
+    CAPITALS,
+    CHARS,
+    CODED,
+    COMMAS,
+    CONTROLS,
+    DIGITS,
+    ELEMENT,
+    EMPHASIZED,
+    ENDS,
+    ITEM,
+    LABELS,
+    LETTERS,
+    LINKED,
+    LINKS,
+    MONEY,
+    PICTURES,
+    ROW,
+    SOFT,
+    STOPS,
+    TIMES,
+    WORDS,
+)
+from corpus.text.maintext.markup import Markup
+from corpus.text.maintext.scan import is_letter, meaning
+from corpus.text.maintext.words import BIT, BITS, MEANINGS
+from corpus.text.maintext.words import WORDS as KNOWN
+
+_MARKS = (
+    *("LINK", "CONTROL", "HEADING", "PRE", "QUOTE", "LIST", "ORDERED", "TABLE", "CELL", "NAV", "ASIDE", "FOOTER"),
+    *("HEADER", "FORM", "FIGURE", "CAPTION", "ARTICLE", "MAIN", "SECTION", "HIDDEN", "PARAGRAPH", "DEFINITION"),
+    *("DETAILS", "MATH", "NOSCRIPT"),
+)
+_MARK_BITS = np.array([getattr(tags, name) for name in _MARKS], np.int64)
+# An element that holds the first third of the page's prose is no menu and no box, whatever it is called.
+_DOUBTED = np.int64(
+    tags.NAV | tags.ASIDE | tags.FOOTER | tags.HEADER | tags.FORM | tags.FIGURE | tags.CAPTION | tags.HIDDEN | tags.NOSCRIPT
+)
+_TRUSTED = np.uint64(sum(1 << BIT[name] for name in ("content", "post", "documentation", "product", "faq", "code")))
+_OF_LINES = (  # meanings that are looked for in short lines and in the heading before
+    *("comments", "related", "popular", "navigation", "share", "newsletter", "advert", "consent", "tags", "author"),
+    *("caption", "date", "account", "search", "pagination", "price", "cart", "review", "legal", "more", "support"),
+    *("contents", "contact", "tools", "language", "references", "app", "ticker"),
+)
+_OF_TARGETS = ("comments", "share", "tags", "author", "account", "legal", "pagination", "cart", "product", "post")
+_OF_PAGES = (
+    *("comments", "post", "product", "price", "review", "documentation", "code", "list", "teaser", "faq", "feature"),
+    *("content", "cart", "search"),
+)
+
+
+def _bits(names: tuple[str, ...]) -> NDArray[np.uint64]:
+    return np.array([1 << BIT[name] for name in names], np.uint64)
+
+
+_LINE_BITS, _TARGET_BITS, _PAGE_BITS = _bits(_OF_LINES), _bits(_OF_TARGETS), _bits(_OF_PAGES)
+_TYPES = 11
+_OG_TYPES = 16
+_LEVELS = 4
+_AROUND = (-3, -2, -1, 1, 2, 3)
+_AT = np.array(_AROUND)
+
+FEATURES = (
+    *("chars", "words", "link density", "controls", "emphasis", "code", "label", "time", "links", "commas", "stops"),
+    *("digits", "capitals", "letters", "word length", "bars", "money", "ends", "soft breaks", "pictures", "item"),
+    *("row", "heading level", "item number", "depth", "place in text", "place in lines", "chars before"),
+    *("chars after", "prose before", "copies", "in title", "lines since heading", "level of heading", "since h1"),
+    *("before h1", "since prose", "until prose", "smooth prose before", "smooth prose after", "is prose"),
+    *(f"in {name.lower()}" for name in _MARKS),
+    *(f"name {name}" for name in MEANINGS),
+    *(
+        f"level {level} {what}"
+        for level in range(1, _LEVELS + 1)
+        for what in ("chars", "links", "lines", "prose", "alike", "share")
+    ),
+    *("path lines", "path share", "path links", "path prose", "path chars"),
+    *("in half root", "in most root", "place in half root", "place in most root", "root share", "alike prose"),
+    *(f"says {name}" for name in _OF_LINES),
+    *(f"heading says {name}" for name in _OF_LINES),
+    *(f"links to {name}" for name in _OF_TARGETS),
+    *(f"{at:+d} {what}" for at in _AROUND for what in ("chars", "links", "ends", "heading", "same parent")),
+    *("page chars", "page links", "page lines", "page prose", "page longest", "page prose lines", "page articles"),
+    *("page alike prose", "page h1", "page forms"),
+    *(f"page type {bit}" for bit in range(_TYPES)),
+    *(f"page og {bit}" for bit in range(2)),
+    *(f"page share {name}" for name in _OF_PAGES),
+)
+PAGE_FEATURES = FEATURES.index("page chars")
+
+
+def features(data: bytes, markup: Markup) -> NDArray[np.float32]:
+    """Return a row of FEATURES for each line of a page."""
+    found: Any = _features(
+        np.frombuffer(data, np.uint8),
+        markup.tag,
+        markup.parent,
+        markup.marks,
+        markup.names,
+        markup.kind,
+        markup.nth,
+        markup.pieces,
+        markup.lines,
+        markup.targets,
+        markup.meta,
+        KNOWN,
+        BITS,
+        len(FEATURES),
+    )
+    return np.asarray(found)
+
+
+@njit(cache=True)
+def _log(x):  # type: ignore[no-untyped-def]
+    return np.log1p(np.float64(x))
+
+
+@njit(cache=True)
+def _title_key(data, start, end):  # type: ignore[no-untyped-def]
+    """Return the letters and digits of a stretch, small."""
+    out = np.empty(end - start, np.uint8)
+    n = 0
+    for i in range(start, end):
+        c = data[i]
+        if is_letter(c) or 48 <= c <= 57 or c >= 128:
+            out[n] = c + 32 if 65 <= c <= 90 else c
+            n += 1
+    return out[:n]
+
+
+@njit(cache=True)
+def _line_key(data, pieces, first, last, most):  # type: ignore[no-untyped-def]
+    out = np.empty(most, np.uint8)
+    n = 0
+    key = np.uint64(0xCBF29CE484222325)
+    for p in range(first, last):
+        for i in range(pieces[p, 0], pieces[p, 1]):
+            c = data[i]
+            if is_letter(c) or 48 <= c <= 57 or c >= 128:
+                c = c + 32 if 65 <= c <= 90 else c
+                key = (key ^ np.uint64(c)) * np.uint64(0x100000001B3)
+                if n < most:
+                    out[n] = c
+                n += 1
+    return key, out[: min(n, most)], n
+
+
+@njit(cache=True)
+def _contains(whole, part):  # type: ignore[no-untyped-def]
+    for start in range(whole.size - part.size + 1):
+        same = True
+        for i in range(part.size):
+            if whole[start + i] != part[i]:
+                same = False
+                break
+        if same:
+            return True
+    return False
+
+
+@njit(cache=True)
+def _same_count(keys):  # type: ignore[no-untyped-def]
+    """Return for each key how many there are of it, and the place of the first."""
+    size = 16
+    while size < 2 * keys.size:
+        size *= 2
+    mask = np.uint64(size - 1)
+    slots = np.full(size, -1, np.int32)
+    first = np.empty(keys.size, np.int32)
+    count = np.zeros(keys.size, np.int32)
+    for i in range(keys.size):
+        at = (keys[i] ^ (keys[i] >> np.uint64(29))) & mask
+        while slots[at] >= 0 and keys[slots[at]] != keys[i]:
+            at = (at + np.uint64(1)) & mask
+        if slots[at] < 0:
+            slots[at] = i
+        first[i] = slots[at]
+        count[first[i]] += 1
+    return first, count
+
+
+@njit(cache=True)
+def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width):  # type: ignore[no-untyped-def]
+    n, elements = lines.shape[0], tag.size
+    x = np.zeros((n, width), np.float32)
+    if n == 0:
+        return x
+    # What each line is by itself.
+    prose = np.zeros(n, np.int64)
+    says = np.zeros(n, np.uint64)
+    keys = np.zeros(n, np.uint64)
+    in_title = np.zeros(n, np.bool_)
+    level = np.zeros(n, np.int32)
+    title = _title_key(data, meta[0], min(meta[1], meta[0] + 400))
+    for i in range(n):
+        row = lines[i]
+        chars = row[CHARS]
+        if chars >= 60 and 2 * row[LINKED] < chars and (row[STOPS] or row[COMMAS] or chars >= 120):
+            prose[i] = chars
+        key, text, length = _line_key(data, pieces, row[1], row[2], 200)
+        keys[i] = key
+        in_title[i] = 8 <= length <= title.size and _contains(title, text)
+        if row[WORDS] <= 12:
+            for p in range(row[1], row[2]):
+                says[i] |= meaning(data, pieces[p, 0], pieces[p, 1], False, known, bits)
+        number = tag[row[ELEMENT]]
+        if _H1 <= number <= _H6:
+            level[i] = number - _H1 + 1
+    # What each element holds.
+    text = np.zeros(elements, np.int64)
+    linked = np.zeros(elements, np.int64)
+    held = np.zeros(elements, np.int64)
+    count = np.zeros(elements, np.int64)
+    for i in range(n):
+        e = lines[i, ELEMENT]
+        text[e] += lines[i, CHARS]
+        linked[e] += lines[i, LINKED]
+        held[e] += prose[i]
+        count[e] += 1
+    for e in range(elements - 1, 0, -1):
+        text[parent[e]] += text[e]
+        linked[parent[e]] += linked[e]
+        held[parent[e]] += held[e]
+        count[parent[e]] += count[e]
+    whole, all_prose = max(1, text[0]), held[0]
+    starts = np.full(elements, n, np.int64)
+    prose_until = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        starts[lines[i, ELEMENT]] = min(starts[lines[i, ELEMENT]], i)
+        prose_until[i + 1] = prose_until[i] + prose[i]
+    for e in range(elements - 1, 0, -1):
+        starts[parent[e]] = min(starts[parent[e]], starts[e])
+    # Siblings that are alike.
+    alike_key = np.empty(elements, np.uint64)
+    for e in range(elements):
+        alike_key[e] = (kind[e] ^ (np.uint64(parent[e] + 1) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(
+            0x100000001B3
+        )
+    first, alike = _same_count(alike_key)
+    alike_prose = np.zeros(elements, np.int64)
+    for e in range(1, elements):
+        if held[e] and alike[first[e]] > 1:
+            alike_prose[first[e]] += held[e]
+    h1_at = n
+    for i in range(n):
+        if level[i] == 1:
+            h1_at = i
+            break
+    # From the root down: marks and meanings in force, the roots of the prose, depth.
+    force = np.zeros(elements, np.int64)
+    share = np.zeros((elements, _N_MEANINGS), np.float32)
+    depth = np.zeros(elements, np.int32)
+    page_share = np.zeros(_N_MEANINGS, np.float64)
+    half = most = 0
+    articles = forms = h1s = 0
+    for e in range(elements):
+        above = parent[e]
+        # Comments may be longer than what they are about, but stand after it and do not hold its heading.
+        large = 3 * held[e] >= all_prose > 0 and (
+            starts[e] <= h1_at < starts[e] + count[e] or 50 * prose_until[starts[e]] <= all_prose
+        )
+        own = marks[e]
+        if above >= 0:
+            own &= ~marks[above]
+            depth[e] = depth[above] + 1
+            force[e] = force[above]
+            share[e] = share[above]
+            if 2 * held[e] > all_prose and above == half:
+                half = e
+            if 5 * held[e] > 4 * all_prose and above == most:
+                most = e
+        force[e] |= own & ~_DOUBTED if large else own
+        word = names[e] & _TRUSTED if large else names[e]
+        if e and word:
+            for c in range(_N_MEANINGS):
+                if word >> np.uint64(c) & np.uint64(1):
+                    if share[e, c] == 0:
+                        page_share[c] += text[e] / whole
+                    share[e, c] = text[e] / whole
+        articles += tag[e] == _ARTICLE
+        forms += tag[e] == _FORM
+        h1s += tag[e] == _H1
+    half_start, half_end = _span(parent, lines, half, elements)
+    most_start, most_end = _span(parent, lines, most, elements)
+    top_alike = 0
+    for e in range(elements):
+        top_alike = max(top_alike, alike_prose[e])
+    longest = prose_lines = 0
+    for i in range(n):
+        longest = max(longest, prose[i])
+        prose_lines += prose[i] > 0
+    same, copies = _same_count(keys)
+    # Lines that stand on the same path of elements.
+    way = np.empty(n, np.uint64)
+    for i in range(n):
+        a = lines[i, ELEMENT]
+        key = np.uint64(7)
+        for _ in range(3):
+            key = (key ^ kind[a]) * np.uint64(0x100000001B3)
+            a = max(0, parent[a])
+        way[i] = key
+    path, path_lines = _same_count(way)
+    path_chars = np.zeros(n, np.int64)
+    path_linked = np.zeros(n, np.int64)
+    path_prose = np.zeros(n, np.int64)
+    for i in range(n):
+        path_chars[path[i]] += lines[i, CHARS]
+        path_linked[path[i]] += lines[i, LINKED]
+        path_prose[path[i]] += prose[i]
+    # Smoothed from both sides.
+    ahead = np.zeros(n + 1, np.float64)
+    until = np.zeros(n + 1, np.int64)
+    until[n] = 99
+    for i in range(n - 1, -1, -1):
+        ahead[i] = 0.7 * (ahead[i + 1] if i + 1 < n else 0.0) + 0.3 * prose[i]
+        until[i] = 0 if prose[i] else until[i + 1] + 1
+    behind = 0.0
+    since = since_heading = 99
+    heading_level = 0
+    heading_says = np.uint64(0)
+    before = prose_before = 0
+    for i in range(n):
+        row, e = lines[i], lines[i, ELEMENT]
+        chars = max(1, row[CHARS])
+        words = max(1, row[WORDS])
+        f = x[i]
+        f[0] = _log(row[CHARS])
+        f[1] = _log(row[WORDS])
+        f[2] = row[LINKED] / chars
+        f[3] = row[CONTROLS] / chars
+        f[4] = row[EMPHASIZED] / chars
+        f[5] = row[CODED] / chars
+        f[6] = row[LABELS] / chars
+        f[7] = row[TIMES] / chars
+        f[8] = _log(row[LINKS])
+        f[9] = row[COMMAS] / words
+        f[10] = row[STOPS] / words
+        f[11] = row[DIGITS] / chars
+        f[12] = row[CAPITALS] / max(1, row[LETTERS])
+        f[13] = row[LETTERS] / chars
+        f[14] = chars / words
+        f[15] = _log(row[BARS])
+        f[16] = _log(row[MONEY])
+        f[17] = row[ENDS]
+        f[18] = min(row[SOFT], 3)
+        f[19] = min(row[PICTURES], 5)
+        f[20] = (row[ITEM] >= 0)
+        f[21] = (row[ROW] >= 0)
+        f[22] = level[i]
+        f[23] = min(50, nth[row[ITEM]] if row[ITEM] >= 0 else 0)
+        f[24] = min(60, depth[e])
+        f[25] = before / whole
+        f[26] = i / n
+        f[27] = _log(before)
+        f[28] = _log(whole - before - row[CHARS])
+        f[29] = prose_before / max(1, all_prose)
+        f[30] = min(9, copies[same[i]])
+        f[31] = in_title[i]
+        f[32] = min(50, since_heading)
+        f[33] = heading_level
+        f[34] = max(-50, min(200, i - h1_at))
+        f[35] = (i < h1_at)
+        f[36] = min(50, since)
+        f[37] = min(50, until[i + 1])
+        f[38] = _log(behind)
+        f[39] = _log(ahead[i + 1])
+        f[40] = (prose[i] > 0)
+        k = 41
+        flags = force[e] | (marks[e] & _OF_ITSELF)
+        for m in range(_MARK_BITS.size):
+            f[k] = flags & _MARK_BITS[m] != 0
+            k += 1
+        for c in range(_N_MEANINGS):
+            f[k + c] = share[e, c]
+        k += _N_MEANINGS
+        # Ancestors that hold more than the line, and more than each other.
+        a, last = e, row[CHARS]
+        group = 0
+        for _ in range(_LEVELS):
+            like = 1
+            if text[a] <= last:
+                while a > 0 and text[parent[a]] <= last:
+                    if alike[first[a]] > like:
+                        like, group = alike[first[a]], max(group, alike_prose[first[a]])
+                    a = parent[a]
+                if alike[first[a]] > like:
+                    like, group = alike[first[a]], max(group, alike_prose[first[a]])
+                a = max(0, parent[a])
+            last = text[a]
+            held_chars = max(1, text[a])
+            f[k] = _log(text[a])
+            f[k + 1] = linked[a] / held_chars
+            f[k + 2] = _log(count[a])
+            f[k + 3] = held[a] / held_chars
+            f[k + 4] = _log(like)
+            f[k + 5] = held[a] / max(1, all_prose)
+            k += 6
+        j = path[i]
+        f[k] = _log(path_lines[j])
+        f[k + 1] = path_chars[j] / whole
+        f[k + 2] = path_linked[j] / max(1, path_chars[j])
+        f[k + 3] = path_prose[j] / max(1, all_prose)
+        f[k + 4] = _log(path_chars[j] / path_lines[j])
+        k += 5
+        f[k] = half_start <= i < half_end
+        f[k + 1] = most_start <= i < most_end
+        f[k + 2] = (i - half_start) / max(1, half_end - half_start)
+        f[k + 3] = (i - most_start) / max(1, most_end - most_start)
+        f[k + 4] = held[half] / max(1, text[half])
+        f[k + 5] = group / max(1, all_prose)
+        k += 6
+        for c in range(_LINE_BITS.size):
+            f[k + c] = says[i] & _LINE_BITS[c] != 0
+            f[k + c + _LINE_BITS.size] = heading_says & _LINE_BITS[c] != 0
+        k += 2 * _LINE_BITS.size
+        for c in range(_TARGET_BITS.size):
+            f[k + c] = targets[i] & _TARGET_BITS[c] != 0
+        k += _TARGET_BITS.size
+        for at in _AT:
+            j = i + at
+            if 0 <= j < n:
+                f[k] = _log(lines[j, CHARS])
+                f[k + 1] = lines[j, LINKED] / max(1, lines[j, CHARS])
+                f[k + 2] = lines[j, ENDS]
+                f[k + 3] = level[j]
+                f[k + 4] = parent[lines[j, ELEMENT]] == parent[e]
+            else:
+                f[k] = -1
+            k += 5
+        f[k] = _log(whole)
+        f[k + 1] = linked[0] / whole
+        f[k + 2] = _log(n)
+        f[k + 3] = all_prose / whole
+        f[k + 4] = longest / max(1, all_prose)
+        f[k + 5] = _log(prose_lines)
+        f[k + 6] = min(20, articles)
+        f[k + 7] = top_alike / max(1, all_prose)
+        f[k + 8] = min(5, h1s)
+        f[k + 9] = min(10, forms)
+        k += 10
+        for bit in range(_TYPES):
+            f[k] = meta[2] >> bit & 1
+            k += 1
+        for bit in range(2):
+            f[k] = meta[2] >> (_OG_TYPES + bit) & 1
+            k += 1
+        for c in range(_PAGE_BITS.size):
+            b = 0
+            while _PAGE_BITS[c] >> np.uint64(b) != np.uint64(1):
+                b += 1
+            f[k + c] = page_share[b]
+        k += _PAGE_BITS.size
+        behind = 0.7 * behind + 0.3 * prose[i]
+        since = 0 if prose[i] else since + 1
+        since_heading += 1
+        if level[i] or (row[WORDS] <= 6 and row[ENDS] == 2):
+            since_heading = 0
+            heading_level = level[i] if level[i] else 7
+            heading_says = says[i]
+        before += row[CHARS]
+        prose_before += prose[i]
+    return x
+
+
+@njit(cache=True)
+def _span(parent, lines, root, elements):  # type: ignore[no-untyped-def]
+    """Return the first line of an element and the place after its last one."""
+    within = np.zeros(elements, np.bool_)
+    within[root] = True
+    for e in range(root + 1, elements):
+        within[e] = within[parent[e]]
+    start, end = lines.shape[0], 0
+    for i in range(lines.shape[0]):
+        if within[lines[i, ELEMENT]]:
+            start = min(start, i)
+            end = i + 1
+    return start, max(start, end)
+
+
+_H1, _H6, _ARTICLE, _FORM = (tags.NUMBER[name] for name in ("h1", "h6", "article", "form"))
+_N_MEANINGS = len(MEANINGS)
+_OF_ITSELF = np.int64(tags.LINK | tags.CONTROL | tags.HEADING | tags.PARAGRAPH)
+

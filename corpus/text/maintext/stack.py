@@ -1,0 +1,100 @@
+"""Which open elements a tag closes, as HTML's parser has it."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from corpus.text.maintext import tags
+
+_N = tags.NUMBER
+_P, _LI, _UL, _OL, _MENU, _DIV, _ADDRESS = (_N[t] for t in ("p", "li", "ul", "ol", "menu", "div", "address"))
+_DD, _DT, _DL, _TABLE, _TR, _TD, _TH = (_N[t] for t in ("dd", "dt", "dl", "table", "tr", "td", "th"))
+_TBODY, _THEAD, _TFOOT, _CAPTION, _H1, _H6 = (
+    _N[t] for t in ("tbody", "thead", "tfoot", "caption", "h1", "h6")
+)
+_A, _BUTTON, _OPTION = _N["a"], _N["button"], _N["option"]
+
+
+@njit(cache=True, inline="always")
+def nearest(st_tag, st_el, top, number):  # type: ignore[no-untyped-def]
+    """Return the innermost open element of a name within the table, -1 where none is open."""
+    for i in range(top, 0, -1):
+        if st_tag[i] == number:
+            return st_el[i]
+        if st_tag[i] == _TABLE:
+            return -1
+    return -1
+
+
+@njit(cache=True)
+def pop_to(place, st_tag, opened, top):  # type: ignore[no-untyped-def]
+    """Close the element at a place of the stack, and all in it."""
+    while top >= place:
+        opened[st_tag[top]] -= 1
+        top -= 1
+    return top
+
+
+@njit(cache=True)
+def _close_in(number, other, until_a, until_b, barrier, st_tag, opened, traits_of, top):  # type: ignore[no-untyped-def]
+    """Close the innermost element of either name, unless one of `until_*` or of the trait `barrier` is in between."""
+    if opened[number] == 0 and opened[other] == 0:
+        return top
+    for i in range(top, 0, -1):
+        name = st_tag[i]
+        if name == number or name == other:
+            return pop_to(i, st_tag, opened, top)
+        if name == until_a or name == until_b or traits_of[name] & barrier:
+            return top
+    return top
+
+
+@njit(cache=True)
+def close_before(number, traits, st_tag, opened, traits_of, top):  # type: ignore[no-untyped-def]
+    """Close what the start tag of an element implies to be closed; return the new top of the stack."""
+    scope = tags.SCOPE
+    if traits & tags.CLOSES_P and opened[_P]:
+        top = _close_in(_P, _P, 0, 0, scope, st_tag, opened, traits_of, top)
+    if number == _LI:
+        return _close_in(_LI, _LI, _UL, _OL, scope, st_tag, opened, traits_of, top)
+    if number == _DD or number == _DT:
+        return _close_in(_DD, _DT, _DL, _DL, scope, st_tag, opened, traits_of, top)
+    if number == _TD or number == _TH:
+        return _close_in(_TD, _TH, _TABLE, _TR, 0, st_tag, opened, traits_of, top)
+    if number == _TR:
+        return _close_in(_TR, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
+    if number == _TBODY or number == _THEAD or number == _TFOOT:
+        top = _close_in(_TBODY, _THEAD, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
+        return _close_in(_TFOOT, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
+    if number == _A or number == _BUTTON:
+        return _close_in(number, number, 0, 0, tags.BLOCK, st_tag, opened, traits_of, top)
+    if _H1 <= number <= _H6 and _H1 <= st_tag[top] <= _H6:
+        return pop_to(top, st_tag, opened, top)
+    return top
+
+
+@njit(cache=True)
+def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, marks_of, top):  # type: ignore[no-untyped-def]
+    """Close the element that an end tag names, where it is open; return the new top of the stack."""
+    if opened[number] == 0:
+        return top
+    structure = number == _TABLE or number == _TR or number == _TBODY or number == _THEAD or number == _TFOOT
+    crossed = False
+    for i in range(top, 0, -1):
+        name = st_tag[i]
+        if name == number and (number != 0 or st_key[i] == key):
+            if crossed and traits & tags.INLINE and number != 0:
+                # It ends here, but the blocks that began in it do not: they are what it made them no longer.
+                for j in range(i, top + 1):
+                    st_marks[j] &= ~(marks_of[number] | tags.UNSEEN | tags.QUIET)
+                return top
+            return pop_to(i, st_tag, opened, top)
+        if _H1 <= number <= _H6 and _H1 <= name <= _H6:
+            return pop_to(i, st_tag, opened, top)
+        own = traits_of[name]
+        if own & tags.SCOPE and not (structure and name != _TABLE):
+            return top
+        crossed = crossed or own & tags.BLOCK != 0
+    return top
+
+
