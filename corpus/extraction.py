@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from corpus import language
 from corpus.config import Extract
@@ -47,10 +48,17 @@ class Extracted:
     processor_s: float = 0.0
 
 
+@cache
+def _compile() -> None:
+    """Compile what numba compiles, half a minute at worst, before any record's time is taken."""
+    html.extract("<p>Bir söz.</p>")
+
+
 class Extractor:
     """The steps of extraction with one configuration; `seconds` says where the time went."""
 
     def __init__(self, settings: Extract) -> None:
+        _compile()
         self._settings = settings
         self._steps = {
             "url": self._check_url,
@@ -86,7 +94,7 @@ class Extractor:
 
         A step cannot be stopped on its way: regular expressions and native code hold the interpreter, and
         Beam runs this in a thread that gets no signals. That each step ends soon is for the growth tests to
-        prove; only extraction, whose time can grow with the square, runs in a process that is killed.
+        prove; only Trafilatura, whose time can grow with the square, runs in a process that is killed.
         """
         started = time.thread_time()
         step(record)

@@ -2,8 +2,6 @@
 
 Each call is given adversarial input of one length and of eight times that. The bound on the ratio of
 processor time, three times the eight of linear growth, is far from the sixty-four of a quadratic one.
-Of blocks nested in each other Resiliparse's time does grow with the square; there are at most 10,000 outside
-the guarded process.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from corpus.config import Filter
 from corpus.dedup.signature import signature
 from corpus.filters import judge, load
 from corpus.filters import url as url_filter
-from corpus.text import charset, html, mixed, page, repair, turkish
+from corpus.text import charset, html, mixed, repair, turkish
 from corpus.text.view import view
 from corpus.web import url
 
@@ -367,7 +365,6 @@ CASES = {
     "extraction, text": Case(html.extract, tagged, [unit for unit in UNITS if "<" not in unit]),
     "extraction, within a tag": Case(html.extract, in_a_tag, UNTAGGED, 500),
     "extraction, attributes": Case(html.extract, attributes, ["", "=1", "='>'", '="<"', " = x"]),
-    "tree": Case(page.tree, tagged, [*TAGS, *UNTAGGED]),
 }
 
 

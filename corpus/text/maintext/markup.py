@@ -92,6 +92,7 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
     found = np.zeros(4, np.int64)
     meanings = np.zeros(3, np.uint64)
     line_open = False
+    noscript_end = -1
     top = soft = pictures = 0
     item = -1
     at = 0
@@ -173,7 +174,7 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
             continue
         if traits & tags.RAW:
             content = at
-            if not found[3]:  # closed in itself, as elements of SVG may be
+            if not (found[3] and st_marks[top] & tags.SKIPPED):  # elements of SVG may be closed in themselves
                 at = after_raw(data, at, name_start, name_end)
                 if number == _TITLE and meta[1] == 0 and not st_marks[top] & tags.SKIPPED:
                     meta[0], meta[1] = content, at
@@ -181,9 +182,10 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
                     meta[2] |= declared_types(data, content, at)
             continue
         if number == _NOSCRIPT:
-            content = after_raw(data, at, name_start, name_end)
-            if content - at < _LONG_NOSCRIPT:
-                at = content
+            if noscript_end < at:
+                noscript_end = after_raw(data, at, name_start, name_end)
+            if noscript_end - at < _LONG_NOSCRIPT:
+                at = noscript_end
                 continue
         top = close_before(number, traits, st_tag, opened, traits_of, top)
         if found[3] and st_marks[top] & (tags.SKIPPED | tags.MATH):

@@ -76,7 +76,8 @@ def close_before(number, traits, st_tag, opened, traits_of, top):  # type: ignor
 @njit(cache=True)
 def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, marks_of, top):  # type: ignore[no-untyped-def]
     """Close the element that an end tag names, where it is open; return the new top of the stack."""
-    if opened[number] == 0:
+    heading = _H1 <= number <= _H6  # of any level: browsers close <h2> at </h3>
+    if opened[number] == 0 and not heading:
         return top
     structure = number == _TABLE or number == _TR or number == _TBODY or number == _THEAD or number == _TFOOT
     crossed = False
@@ -89,7 +90,7 @@ def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, 
                     st_marks[j] &= ~(marks_of[number] | tags.UNSEEN | tags.QUIET)
                 return top
             return pop_to(i, st_tag, opened, top)
-        if _H1 <= number <= _H6 and _H1 <= name <= _H6:
+        if heading and _H1 <= name <= _H6:
             return pop_to(i, st_tag, opened, top)
         own = traits_of[name]
         if own & tags.SCOPE and not (structure and name != _TABLE):

@@ -24,7 +24,7 @@ PAGE = f"""<!DOCTYPE html><html><head><title>Başlık</title><style>p {{color: r
 <ul><li>Birinci {ITEM}</li><li></li><li>İkinci {ITEM}</li></ul></article>
 <div id="comments" class="comments"><p>Yorum: çok güzel olmuş, elinize sağlık arkadaşlar.</p></div></main>
 <footer>Tüm hakları saklıdır.</footer><script>var gizli = 1;</script></body></html>"""
-BOTH: tuple[Extractor, Extractor] = ("resiliparse", "trafilatura")
+BOTH: tuple[Extractor, Extractor] = ("derlem", "trafilatura")
 
 
 @pytest.mark.parametrize("extractor", BOTH)
@@ -127,31 +127,17 @@ def test_a_body_tag_without_end_is_not_looked_for_again_and_again() -> None:
     assert extract("<body " * 9_000 + " " * 3_000_000) == ""
 
 
-def test_a_page_of_endless_nesting_stops_at_the_time_limit_and_the_next_is_read() -> None:
+def test_trafilatura_stops_at_the_time_limit_and_the_next_page_is_read() -> None:
     extract("<p>warm", "trafilatura", 30)
     with pytest.raises(ExtractionError) as caught:
-        extract("<div>" * 60_000 + "x", "resiliparse", 0.5)
+        extract(PAGE * 200, "trafilatura", 0.01)
     assert caught.value.cause == "timeout"
     assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
 
 
-def test_a_page_of_many_tags_is_read_under_the_guard() -> None:
-    text = extract(f"<main>{f'<p>{PROSE}<b>x</b></p>' * 6000}</main>", "resiliparse", 30)
-    assert text.count("\n") == 5999
-
-
-@pytest.mark.parametrize(
-    "nested", ["<div>", '<div class="caption">', "<div></p>", "<section><br></x>", "<a><b><i><u>"]
-)
-def test_a_page_of_deeply_nested_tags_is_read_under_the_guard(nested: str) -> None:
-    with pytest.raises(ExtractionError) as failed:
-        extract(nested * 4000 + "<p>Kitap", timeout_s=0.0)
-    assert failed.value.cause == "timeout"
-
-
-def test_a_long_page_of_shallow_tags_needs_no_guard() -> None:
-    rows = "<p>Rafta bir <b>kitap</b> daha duruyor.<br>" * 900
-    assert extract(f"<article>{rows}</article>", timeout_s=0.0).count("kitap") == 900
+@pytest.mark.parametrize("nested", ["<div>", '<div class="caption">', "<section><br></x>", "<a><b><i><u>"])
+def test_a_page_of_endless_nesting_is_read(nested: str) -> None:
+    assert extract(f"<main><p>{PROSE * 3}</p></main>{nested * 60_000}").startswith(PROSE)
 
 
 def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
@@ -194,7 +180,7 @@ def test_a_fork_starts_a_child_of_its_own() -> None:
 def test_what_a_library_prints_does_not_reach_the_answers() -> None:
     code = (
         "import os, corpus.text.html as m\n"
-        "m._EXTRACTORS['trafilatura'] = lambda html: str(os.write(1, b'noise'))\n"
+        "m._trafilatura = lambda html: str(os.write(1, b'noise'))\n"
         "m.serve()"
     )
     page = module._HEADER.pack(b"t", 2) + b"<p"
