@@ -13,7 +13,7 @@ if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered fro
 
 import typer
 
-from commands import build, commoncrawl, cost, crawl, look, tokenizer, train, whatif
+from commands import build, commoncrawl, cost, crawl, extract, look, tokenizer, train, whatif
 from commands.terminal import CORPUS, Group
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ def _derlem(
 
 app.add_typer(build.app)
 app.add_typer(look.app)
+app.add_typer(extract.app)
 app.add_typer(whatif.app)
 app.add_typer(cost.app)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=CORPUS)

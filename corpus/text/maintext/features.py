@@ -100,8 +100,8 @@ FEATURES = (
 PAGE_FEATURES = FEATURES.index("page chars")
 
 
-def features(data: bytes, markup: Markup) -> NDArray[np.float32]:
-    """Return a row of FEATURES for each line of a page."""
+def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None) -> NDArray[np.float32]:
+    """Return a row of FEATURES for each line of a page, or for some of them."""
     found: Any = _features(
         np.frombuffer(data, np.uint8),
         markup.tag,
@@ -117,6 +117,8 @@ def features(data: bytes, markup: Markup) -> NDArray[np.float32]:
         KNOWN,
         BITS,
         len(FEATURES),
+        start,
+        len(markup.lines) if end is None else end,
     )
     return np.asarray(found)
 
@@ -191,9 +193,9 @@ def _same_count(keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width):  # type: ignore[no-untyped-def]
+def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width, start, end):  # type: ignore[no-untyped-def]
     n, elements = lines.shape[0], tag.size
-    x = np.zeros((n, width), np.float32)
+    x = np.zeros((end - start, width), np.float32)
     if n == 0:
         return x
     # What each line is by itself.
@@ -259,7 +261,8 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
             break
     # From the root down: marks and meanings in force, the roots of the prose, depth.
     force = np.zeros(elements, np.int64)
-    share = np.zeros((elements, _N_MEANINGS), np.float32)
+    inside = np.zeros(elements, np.uint64)  # meanings of its names and of those of what it is in
+    own_names = np.zeros(elements, np.uint64)
     depth = np.zeros(elements, np.int32)
     page_share = np.zeros(_N_MEANINGS, np.float64)
     half = most = 0
@@ -275,19 +278,20 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
             own &= ~marks[above]
             depth[e] = depth[above] + 1
             force[e] = force[above]
-            share[e] = share[above]
+            inside[e] = inside[above]
             if 2 * held[e] > all_prose and above == half:
                 half = e
             if 5 * held[e] > 4 * all_prose and above == most:
                 most = e
         force[e] |= own & ~_DOUBTED if large else own
-        word = names[e] & _TRUSTED if large else names[e]
-        if e and word:
+        own_names[e] = names[e] & _TRUSTED if large else names[e]
+        new = own_names[e] & ~inside[e]
+        if e and new:
             for c in range(_N_MEANINGS):
-                if word >> np.uint64(c) & np.uint64(1):
-                    if share[e, c] == 0:
-                        page_share[c] += text[e] / whole
-                    share[e, c] = text[e] / whole
+                if new >> np.uint64(c) & np.uint64(1):
+                    page_share[c] += text[e] / whole
+        if e:
+            inside[e] |= own_names[e]
         articles += tag[e] == _ARTICLE
         forms += tag[e] == _FORM
         h1s += tag[e] == _H1
@@ -330,11 +334,24 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
     heading_level = 0
     heading_says = np.uint64(0)
     before = prose_before = 0
-    for i in range(n):
+    for i in range(end):
+        if i:
+            last = lines[i - 1]
+            behind = 0.7 * behind + 0.3 * prose[i - 1]
+            since = 0 if prose[i - 1] else since + 1
+            since_heading += 1
+            if level[i - 1] or (last[WORDS] <= 6 and last[ENDS] == 2):
+                since_heading = 0
+                heading_level = level[i - 1] if level[i - 1] else 7
+                heading_says = says[i - 1]
+            before += last[CHARS]
+            prose_before += prose[i - 1]
+        if i < start:
+            continue
         row, e = lines[i], lines[i, ELEMENT]
         chars = max(1, row[CHARS])
         words = max(1, row[WORDS])
-        f = x[i]
+        f = x[i - start]
         f[0] = _log(row[CHARS])
         f[1] = _log(row[WORDS])
         f[2] = row[LINKED] / chars
@@ -381,23 +398,32 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
         for m in range(_MARK_BITS.size):
             f[k] = flags & _MARK_BITS[m] != 0
             k += 1
-        for c in range(_N_MEANINGS):
-            f[k + c] = share[e, c]
+        a, left = e, inside[e]
+        while a > 0 and left:
+            new = own_names[a] & left
+            left &= ~new
+            c = 0
+            while new:
+                if new & np.uint64(1):
+                    f[k + c] = text[a] / whole
+                new >>= np.uint64(1)
+                c += 1
+            a = parent[a]
         k += _N_MEANINGS
         # Ancestors that hold more than the line, and more than each other.
-        a, last = e, row[CHARS]
+        a, holds = e, row[CHARS]
         group = 0
         for _ in range(_LEVELS):
             like = 1
-            if text[a] <= last:
-                while a > 0 and text[parent[a]] <= last:
+            if text[a] <= holds:
+                while a > 0 and text[parent[a]] <= holds:
                     if alike[first[a]] > like:
                         like, group = alike[first[a]], max(group, alike_prose[first[a]])
                     a = parent[a]
                 if alike[first[a]] > like:
                     like, group = alike[first[a]], max(group, alike_prose[first[a]])
                 a = max(0, parent[a])
-            last = text[a]
+            holds = text[a]
             held_chars = max(1, text[a])
             f[k] = _log(text[a])
             f[k + 1] = linked[a] / held_chars
@@ -461,15 +487,6 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
                 b += 1
             f[k + c] = page_share[b]
         k += _PAGE_BITS.size
-        behind = 0.7 * behind + 0.3 * prose[i]
-        since = 0 if prose[i] else since + 1
-        since_heading += 1
-        if level[i] or (row[WORDS] <= 6 and row[ENDS] == 2):
-            since_heading = 0
-            heading_level = level[i] if level[i] else 7
-            heading_says = says[i]
-        before += row[CHARS]
-        prose_before += prose[i]
     return x
 
 

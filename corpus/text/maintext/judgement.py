@@ -17,6 +17,8 @@ from corpus.text.maintext.markup import Markup
 
 # Below it a line is not main text, even where the page has nothing better.
 _FLOOR = 0.25
+# Lines whose features are in memory together: a kilobyte each.
+_TOGETHER = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,18 @@ def trees() -> Trees:
 def judge(data: bytes, markup: Markup) -> Judged:
     """Return which lines of a page are its main text."""
     table = trees()
-    likely: Any = _likely(
-        features(data, markup), table.starts, table.feature, table.threshold, table.left, table.right
-    )
+    lines = len(markup.lines)
+    likely = np.empty(lines, np.float64)
+    for start in range(0, lines, _TOGETHER):
+        end = min(lines, start + _TOGETHER)
+        rows = features(data, markup, start, end)
+        likely[start:end] = _likely(
+            rows, table.starts, table.feature, table.threshold, table.left, table.right
+        )
     return Judged(likely, np.asarray(_cut(likely, markup.lines[:, WORDS], _FLOOR)))
 
 
-def reason(row: NDArray[np.float32]) -> list[tuple[str, float]]:
+def reasons(row: NDArray[np.float32]) -> list[tuple[str, float]]:
     """Return the features that decided on a line, the weightiest first, with what each added to its score."""
     table = trees()
     added: Any = _added(

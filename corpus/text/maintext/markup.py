@@ -40,6 +40,8 @@ _A, _BR, _BODY, _IMG, _LI, _META, _NOSCRIPT, _SCRIPT, _TITLE, _TR = (
 _DEPTH = 512
 # Bytes from which <noscript> may be a page for readers without scripts; shorter ones are pictures and pleas.
 _LONG_NOSCRIPT = 2_000
+# What no page has, and memory must hold: reading ends at so many lines, and further elements are none.
+_LINES, _ELEMENTS = 250_000, 1_000_000
 
 
 class Markup(NamedTuple):
@@ -112,6 +114,8 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
             if flags & (tags.QUIET | tags.LINK) and _is_mute(data, start, at, flags):
                 continue
             if not line_open:
+                if n_lines == _LINES:
+                    break
                 line_open = True
                 row = lines[n_lines]
                 row[ELEMENT] = st_block[top]
@@ -188,6 +192,8 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
                 at = noscript_end
                 continue
         top = close_before(number, traits, st_tag, opened, traits_of, top)
+        if elements == _ELEMENTS:
+            continue
         if found[3] and st_marks[top] & (tags.SKIPPED | tags.MATH):
             continue
         flags = st_marks[top] | marks_of[number]
