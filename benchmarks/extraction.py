@@ -154,14 +154,20 @@ def main() -> None:
     lost = [
         (result.f1, best, page)
         for at, (page, result) in enumerate(zip(examples, results[ours], strict=True))
-        if result.f1 < 0.5 and (best := max((r[at].f1 for n, r in results.items() if n != ours), default=0)) > 0.8
+        if result.f1 < 0.5
+        and (best := max((r[at].f1 for n, r in results.items() if n != ours), default=0)) > 0.8
     ]
     print(f"\nmain text lost by {ours} (F1 below .5 where a peer has over .8): {len(lost)}")
     for f1, best, page in lost:
         print(f"{f1:7.3f} {best:7.3f}  {page.kind}  {page.name}  {page.host}")
     print(f"\nworst pages of {ours}")
-    for result, page in sorted(zip(results[ours], examples, strict=True), key=lambda pair: pair[0].f1)[: options.worst]:
-        print(f"{result.f1:7.3f} {result.precision:7.3f} {result.recall:7.3f}  {page.kind}  {page.name}  {page.host}")
+    for result, page in sorted(zip(results[ours], examples, strict=True), key=lambda pair: pair[0].f1)[
+        : options.worst
+    ]:
+        print(
+            f"{result.f1:7.3f} {result.precision:7.3f} {result.recall:7.3f}"
+            f"  {page.kind}  {page.name}  {page.host}"
+        )
 
 
 if __name__ == "__main__":

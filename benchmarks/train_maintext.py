@@ -1,7 +1,7 @@
 """Train the table that judges main text: `train_maintext.py DATA/html-gold [--labels FILE] [--write]`.
 
-Needs `pip install lightgbm`. Each line of each page is labelled with the share of its words that are in the gold
-text, by the best alignment of both. Scores are of pages of hosts that the judging trees have not seen, in five
+Needs `pip install lightgbm`. Each line of each page is labelled with the share of its words that are in the
+gold text, by the best alignment of both. Scores are of pages of hosts that the trees have not seen, in five
 folds; `--write` trains on all pages and writes corpus/text/maintext/trees.npz.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import pickle
 import re
 import statistics
@@ -23,7 +24,7 @@ from numba import njit
 
 from benchmarks.extraction import Page, pages, score
 from corpus.text.maintext import judgement, layout, markup
-from corpus.text.maintext.features import FEATURES, features
+from corpus.text.maintext.features import FEATURES, FURNITURE, features
 from corpus.text.maintext.lines import WORDS
 
 FOLDS = 5
@@ -53,7 +54,7 @@ _MOST_CELLS = 600_000_000
 
 @dataclass(slots=True)
 class Labels:
-    """For each line how much of it is gold, NaN where the gold does not say, and its words; and the gold's words."""
+    """The share of each line that is gold, NaN where unknown; its words; the gold's words."""
 
     gold: np.ndarray
     words: np.ndarray
@@ -208,9 +209,7 @@ def main() -> None:
     print(f"{usable.sum():,} lines, {used.sum():,} trained on", flush=True)
 
     def train(which: np.ndarray) -> Any:
-        return lightgbm.train(
-            SETTINGS, lightgbm.Dataset(x[which], gold[which], weight=weight[which]), TREES
-        )
+        return lightgbm.train(SETTINGS, lightgbm.Dataset(x[which], gold[which], weight=weight[which]), TREES)
 
     likely = np.zeros(gold.size)
     for number in range(FOLDS):
@@ -219,10 +218,11 @@ def main() -> None:
         likely[held_out] = judgement._likely(
             x[held_out], trees.starts, trees.feature, trees.threshold, trees.left, trees.right
         )
+    likely[x[:, FURNITURE] > 0] *= judgement._FURNITURE
     ends = np.cumsum([0] + [len(each.gold) for each in labels])
     if options.predictions:
         np.savez(options.predictions, likely=likely, gold=gold, words=words, ends=ends)
-    report(examples, reads, [likely[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+    report(examples, reads, [likely[a:b] for a, b in itertools.pairwise(ends)])
     if options.write:
         trees = table(train(used))
         path = Path(judgement.__file__).with_name("trees.npz")
@@ -235,7 +235,7 @@ def report(examples: list[Page], reads: list[Any], likely: list[np.ndarray]) -> 
     """Print F1, precision and recall by set and kind of page."""
     groups: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for page, (data, read), own in zip(examples, reads, likely, strict=True):
-        kept = judgement._cut(own, read.lines[:, WORDS], judgement._FLOOR)
+        kept = judgement._cut(own, read.lines[:, WORDS])
         found = score("\n".join(layout.text(data, read, kept)), page)
         for kind in dict.fromkeys((page.set, page.kind)):
             groups[kind].append(found)

@@ -1,4 +1,4 @@
-"""One page as extraction sees it: its text, and each of its lines with the reason why it was kept or dropped."""
+"""One page as extraction sees it: each of its lines with the reason why it was kept or dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main text of a web page: our own judgement in this process, Trafilatura in a guarded child process.
+"""The main text of a web page: derlem's own extractor in this process, Trafilatura in a guarded one.
 
 One block of the page (paragraph, heading, list item) is one line of the text, and one newline, never a blank
 line, stands between them: that is how Trafilatura writes, so the thresholds for lines and paragraphs that
@@ -46,8 +46,8 @@ class ExtractionError(Signal):
 def extract(html: str, extractor: Extractor = "derlem", timeout_s: float = 5.0) -> str:
     """Return the main text of a page, empty where it has none.
 
-    Menus, comments, link targets and alternative texts are left out. Our own way takes time that grows with the
-    page's length alone; `timeout_s` bounds the work of Trafilatura's process. Raises ExtractionError.
+    Menus, comments, link targets and alternative texts are left out. The time of derlem's extractor grows
+    with the page's length alone; `timeout_s` bounds that of Trafilatura's process. Raises ExtractionError.
     """
     lines = _child.extract(html, timeout_s).split("\n") if extractor == "trafilatura" else main_text(html)
     return "\n".join(_once([line for each in lines if (line := each.rstrip())]))

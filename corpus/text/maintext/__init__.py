@@ -1,4 +1,4 @@
-"""The main text of a page: its markup read in one pass, its lines judged by what they are and where they stand."""
+"""The main text of a page: its markup read in one pass, its lines judged by what and where they are."""
 
 from __future__ import annotations
 

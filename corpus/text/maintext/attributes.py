@@ -12,7 +12,9 @@ from corpus.text.maintext.scan import is_space, meaning
 _NAMED, _CLASS, _HIDDEN, _ARIA_HIDDEN, _STYLE, _TARGET, _TYPE, _PROPERTY, _CONTENT = range(1, 10)
 _ATTRIBUTES, _KINDS = table(
     {
-        **dict.fromkeys((b"id", b"role", b"itemprop", b"aria-label", b"data-testid", b"data-component"), _NAMED),
+        **dict.fromkeys(
+            (b"id", b"role", b"itemprop", b"aria-label", b"data-testid", b"data-component"), _NAMED
+        ),
         b"class": _CLASS,
         b"hidden": _HIDDEN,
         b"aria-hidden": _ARIA_HIDDEN,
@@ -49,8 +51,8 @@ TYPES, TYPE_BITS = table(
 _LD_HASH, _OG_HASH = np.uint64(name_hash(b"application/ld+json")), np.uint64(name_hash(b"og:type"))
 _HIDES, _HIDES_BITS = table(
     dict.fromkeys(
-        b"hidden is-hidden is_hidden visually-hidden visuallyhidden sr-only invisible display-none d-none collapsed "
-        b"screen-reader screen-reader-text skip-link skiplink skip-to assistive-text".split(),
+        b"hidden is-hidden is_hidden visually-hidden visuallyhidden sr-only invisible display-none d-none "
+        b"collapsed screen-reader screen-reader-text skip-link skiplink skip-to assistive-text".split(),
         1,
     )
 )
@@ -110,7 +112,7 @@ def read_attributes(data, at, words, bits, found, meanings):  # type: ignore[no-
         kind = look_up(_ATTRIBUTES, _KINDS, key)
         if kind == 0:
             continue
-        if kind == _NAMED or kind == _CLASS:
+        if kind in (_NAMED, _CLASS):
             meanings[0] |= meaning(data, start, end, True, words, bits)
             if kind == _CLASS:
                 meanings[1] = hash_of(data, start, end)
@@ -149,7 +151,7 @@ def hash_of(data, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _names_hidden(data, start, end):  # type: ignore[no-untyped-def]
-    """Return whether a class hides: `hidden` and the like as a whole word, none with a condition (`md:block`)."""
+    """Return whether a class hides: `hidden` and the like, where no word has a condition (`md:block`)."""
     hidden = False
     i = start
     while i < end:
@@ -170,11 +172,21 @@ def _names_hidden(data, start, end):  # type: ignore[no-untyped-def]
 def _has_no_display(data, start, end):  # type: ignore[no-untyped-def]
     """Return whether a style has `display:none`."""
     for i in range(start, end - 6):
-        if data[i] | 32 == 100 and data[i + 1] | 32 == 105 and data[i + 2] | 32 == 115 and data[i + 6] | 32 == 121:
+        if (
+            data[i] | 32 == 100
+            and data[i + 1] | 32 == 105
+            and data[i + 2] | 32 == 115
+            and data[i + 6] | 32 == 121
+        ):
             j = i + 7
             while j < end and (is_space(data[j]) or data[j] == 58):
                 j += 1
-            if j + 3 < end + 0 and data[j] | 32 == 110 and data[j + 1] | 32 == 111 and data[j + 2] | 32 == 110:
+            if (
+                j + 3 < end + 0
+                and data[j] | 32 == 110
+                and data[j + 1] | 32 == 111
+                and data[j + 2] | 32 == 110
+            ):
                 return True
     return False
 
@@ -182,7 +194,7 @@ def _has_no_display(data, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def declared_types(data, start, end):  # type: ignore[no-untyped-def]
     """Return what a page's JSON-LD says that it is: the values of `"@type"`."""
-    found = 0
+    found = np.int64(0)
     i = start
     while i + 7 < end:
         if not (data[i] == 64 and data[i + 1] == 116 and data[i + 2] == 121 and data[i + 5] == 34):

@@ -1,4 +1,4 @@
-"""What a line of text is, what it stands in and beside, and what page it is on: the numbers that it is judged by."""
+"""The numbers that a line is judged by: what it is, what it stands in and beside, what page it is on."""
 
 from __future__ import annotations
 
@@ -39,24 +39,105 @@ from corpus.text.maintext.words import BIT, BITS, MEANINGS
 from corpus.text.maintext.words import WORDS as KNOWN
 
 _MARKS = (
-    *("LINK", "CONTROL", "HEADING", "PRE", "QUOTE", "LIST", "ORDERED", "TABLE", "CELL", "NAV", "ASIDE", "FOOTER"),
-    *("HEADER", "FORM", "FIGURE", "CAPTION", "ARTICLE", "MAIN", "SECTION", "HIDDEN", "PARAGRAPH", "DEFINITION"),
+    *(
+        "LINK",
+        "CONTROL",
+        "HEADING",
+        "PRE",
+        "QUOTE",
+        "LIST",
+        "ORDERED",
+        "TABLE",
+        "CELL",
+        "NAV",
+        "ASIDE",
+        "FOOTER",
+    ),
+    *(
+        "HEADER",
+        "FORM",
+        "FIGURE",
+        "CAPTION",
+        "ARTICLE",
+        "MAIN",
+        "SECTION",
+        "HIDDEN",
+        "PARAGRAPH",
+        "DEFINITION",
+    ),
     *("DETAILS", "MATH", "NOSCRIPT"),
 )
 _MARK_BITS = np.array([getattr(tags, name) for name in _MARKS], np.int64)
 # An element that holds the first third of the page's prose is no menu and no box, whatever it is called.
 _DOUBTED = np.int64(
-    tags.NAV | tags.ASIDE | tags.FOOTER | tags.HEADER | tags.FORM | tags.FIGURE | tags.CAPTION | tags.HIDDEN | tags.NOSCRIPT
+    tags.NAV
+    | tags.ASIDE
+    | tags.FOOTER
+    | tags.HEADER
+    | tags.FORM
+    | tags.FIGURE
+    | tags.CAPTION
+    | tags.HIDDEN
+    | tags.NOSCRIPT
 )
-_TRUSTED = np.uint64(sum(1 << BIT[name] for name in ("content", "post", "documentation", "product", "faq", "code")))
+_TRUSTED = np.uint64(
+    sum(1 << BIT[name] for name in ("content", "post", "documentation", "product", "faq", "code"))
+)
+_CONSENT = np.uint64(1 << BIT["consent"] | 1 << BIT["furniture"])
 _OF_LINES = (  # meanings that are looked for in short lines and in the heading before
-    *("comments", "related", "popular", "navigation", "share", "newsletter", "advert", "consent", "tags", "author"),
-    *("caption", "date", "account", "search", "pagination", "price", "cart", "review", "legal", "more", "support"),
+    *(
+        "comments",
+        "related",
+        "popular",
+        "navigation",
+        "share",
+        "newsletter",
+        "advert",
+        "consent",
+        "tags",
+        "author",
+    ),
+    *(
+        "caption",
+        "date",
+        "account",
+        "search",
+        "pagination",
+        "price",
+        "cart",
+        "review",
+        "legal",
+        "more",
+        "support",
+    ),
     *("contents", "contact", "tools", "language", "references", "app", "ticker"),
 )
-_OF_TARGETS = ("comments", "share", "tags", "author", "account", "legal", "pagination", "cart", "product", "post")
+_OF_TARGETS = (
+    "comments",
+    "share",
+    "tags",
+    "author",
+    "account",
+    "legal",
+    "pagination",
+    "cart",
+    "product",
+    "post",
+)
 _OF_PAGES = (
-    *("comments", "post", "product", "price", "review", "documentation", "code", "list", "teaser", "faq", "feature"),
+    *(
+        "comments",
+        "post",
+        "product",
+        "price",
+        "review",
+        "documentation",
+        "code",
+        "list",
+        "teaser",
+        "faq",
+        "feature",
+    ),
     *("content", "cart", "search"),
 )
 
@@ -73,10 +154,41 @@ _AROUND = (-3, -2, -1, 1, 2, 3)
 _AT = np.array(_AROUND)
 
 FEATURES = (
-    *("chars", "words", "link density", "controls", "emphasis", "code", "label", "time", "links", "commas", "stops"),
-    *("digits", "capitals", "letters", "word length", "bars", "money", "ends", "soft breaks", "pictures", "item"),
+    *(
+        "chars",
+        "words",
+        "link density",
+        "controls",
+        "emphasis",
+        "code",
+        "label",
+        "time",
+        "links",
+        "commas",
+        "stops",
+    ),
+    *(
+        "digits",
+        "capitals",
+        "letters",
+        "word length",
+        "bars",
+        "money",
+        "ends",
+        "soft breaks",
+        "pictures",
+        "item",
+    ),
     *("row", "heading level", "item number", "depth", "place in text", "place in lines", "chars before"),
-    *("chars after", "prose before", "copies", "in title", "lines since heading", "level of heading", "since h1"),
+    *(
+        "chars after",
+        "prose before",
+        "copies",
+        "in title",
+        "lines since heading",
+        "level of heading",
+        "since h1",
+    ),
     *("before h1", "since prose", "until prose", "smooth prose before", "smooth prose after", "is prose"),
     *(f"in {name.lower()}" for name in _MARKS),
     *(f"name {name}" for name in MEANINGS),
@@ -86,18 +198,33 @@ FEATURES = (
         for what in ("chars", "links", "lines", "prose", "alike", "share")
     ),
     *("path lines", "path share", "path links", "path prose", "path chars"),
-    *("in half root", "in most root", "place in half root", "place in most root", "root share", "alike prose"),
+    *(
+        "in half root",
+        "in most root",
+        "place in half root",
+        "place in most root",
+        "root share",
+        "alike prose",
+    ),
     *(f"says {name}" for name in _OF_LINES),
     *(f"heading says {name}" for name in _OF_LINES),
     *(f"links to {name}" for name in _OF_TARGETS),
     *(f"{at:+d} {what}" for at in _AROUND for what in ("chars", "links", "ends", "heading", "same parent")),
-    *("page chars", "page links", "page lines", "page prose", "page longest", "page prose lines", "page articles"),
+    *(
+        "page chars",
+        "page links",
+        "page lines",
+        "page prose",
+        "page longest",
+        "page prose lines",
+        "page articles",
+    ),
     *("page alike prose", "page h1", "page forms"),
     *(f"page type {bit}" for bit in range(_TYPES)),
     *(f"page og {bit}" for bit in range(2)),
     *(f"page share {name}" for name in _OF_PAGES),
 )
-PAGE_FEATURES = FEATURES.index("page chars")
+FURNITURE = FEATURES.index("name furniture")
 
 
 def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None) -> NDArray[np.float32]:
@@ -193,7 +320,9 @@ def _same_count(keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width, start, end):  # type: ignore[no-untyped-def]
+def _features(  # type: ignore[no-untyped-def]
+    data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width, start, end
+):
     n, elements = lines.shape[0], tag.size
     x = np.zeros((end - start, width), np.float32)
     if n == 0:
@@ -284,7 +413,13 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
             if 5 * held[e] > 4 * all_prose and above == most:
                 most = e
         force[e] |= own & ~_DOUBTED if large else own
-        own_names[e] = names[e] & _TRUSTED if large else names[e]
+        own_names[e] = names[e]
+        if large:
+            heading = starts[e] <= h1_at < starts[e] + count[e]
+            banner = (
+                names[e] & _CONSENT == _CONSENT and not heading
+            )  # all the prose of a page that has no text
+            own_names[e] &= _TRUSTED | _CONSENT if banner else _TRUSTED
         new = own_names[e] & ~inside[e]
         if e and new:
             for c in range(_N_MEANINGS):
@@ -372,8 +507,8 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
         f[17] = row[ENDS]
         f[18] = min(row[SOFT], 3)
         f[19] = min(row[PICTURES], 5)
-        f[20] = (row[ITEM] >= 0)
-        f[21] = (row[ROW] >= 0)
+        f[20] = row[ITEM] >= 0
+        f[21] = row[ROW] >= 0
         f[22] = level[i]
         f[23] = min(50, nth[row[ITEM]] if row[ITEM] >= 0 else 0)
         f[24] = min(60, depth[e])
@@ -387,12 +522,12 @@ def _features(data, tag, parent, marks, names, kind, nth, pieces, lines, targets
         f[32] = min(50, since_heading)
         f[33] = heading_level
         f[34] = max(-50, min(200, i - h1_at))
-        f[35] = (i < h1_at)
+        f[35] = i < h1_at
         f[36] = min(50, since)
         f[37] = min(50, until[i + 1])
         f[38] = _log(behind)
         f[39] = _log(ahead[i + 1])
-        f[40] = (prose[i] > 0)
+        f[40] = prose[i] > 0
         k = 41
         flags = force[e] | (marks[e] & _OF_ITSELF)
         for m in range(_MARK_BITS.size):
@@ -508,4 +643,3 @@ def _span(parent, lines, root, elements):  # type: ignore[no-untyped-def]
 _H1, _H6, _ARTICLE, _FORM = (tags.NUMBER[name] for name in ("h1", "h6", "article", "form"))
 _N_MEANINGS = len(MEANINGS)
 _OF_ITSELF = np.int64(tags.LINK | tags.CONTROL | tags.HEADING | tags.PARAGRAPH)
-

@@ -1,4 +1,4 @@
-"""Which lines of a page are its main text: boosted trees over the features of each, and the cut that is best for F1."""
+"""Which lines of a page are its main text: boosted trees over their features, and the best cut."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from corpus.text.maintext.features import FEATURES, features
+from corpus.text.maintext.features import FEATURES, FURNITURE, features
 from corpus.text.maintext.lines import WORDS
 from corpus.text.maintext.markup import Markup
 
 # Below it a line is not main text, even where the page has nothing better.
-_FLOOR = 0.25
+_FLOOR = 0.15
+# What a line keeps of its likelihood in an element whose name is none of main text.
+_FURNITURE = 0.1
 # Lines whose features are in memory together: a kilobyte each.
 _TOGETHER = 50_000
 
@@ -62,7 +64,8 @@ def judge(data: bytes, markup: Markup) -> Judged:
         likely[start:end] = _likely(
             rows, table.starts, table.feature, table.threshold, table.left, table.right
         )
-    return Judged(likely, np.asarray(_cut(likely, markup.lines[:, WORDS], _FLOOR)))
+        likely[start:end][rows[:, FURNITURE] > 0] *= _FURNITURE
+    return Judged(likely, np.asarray(_cut(likely, markup.lines[:, WORDS])))
 
 
 def reasons(row: NDArray[np.float32]) -> list[tuple[str, float]]:
@@ -104,21 +107,28 @@ def _added(row, starts, feature, threshold, left, right, mean, width):  # type: 
 
 
 @njit(cache=True)
-def _cut(likely, words, floor):  # type: ignore[no-untyped-def]
-    """Return the lines whose keeping makes the expected F1 of words the greatest."""
+def _cut(likely, words):  # type: ignore[no-untyped-def]
+    """Return the lines whose keeping makes the expected F1 of words the greatest.
+
+    None is half as likely as the better half of the main text is on average.
+    """
     kept = np.zeros(likely.size, np.bool_)
     order = np.argsort(-likely, kind="mergesort")
     wanted = 0.0
     for i in range(likely.size):
         wanted += likely[i] * words[i]
     found = hit = best = 0.0
+    floor = _FLOOR
     cut = 0
     for place in range(order.size):
         i = order[place]
         if likely[i] < floor:
             break
+        half = 2 * hit < wanted
         found += words[i]
         hit += likely[i] * words[i]
+        if half and 2 * hit >= wanted:
+            floor = max(floor, 0.5 * hit / found)
         if found > 0 and hit / (found + wanted) >= best:
             best = hit / (found + wanted)
             cut = place + 1

@@ -76,10 +76,11 @@ def measure(data, start, end, marks, row):  # type: ignore[no-untyped-def]
         if 128 <= c < 192:  # a later byte of a character
             if i >= 3 + start and i <= end:
                 a, b = data[i - 3], data[i - 2]
-                if (a == 0xE2 and b == 0x80 and c == 0xA6) or (a == 0xE3 and b == 0x80 and c == 0x82):
-                    row[STOPS] += 1
-                    row[ENDS] = 1
-                elif a == 0xE0 and b == 0xA5 and c == 0xA4:
+                if (
+                    (a == 0xE2 and b == 0x80 and c == 0xA6)
+                    or (a == 0xE3 and b == 0x80 and c == 0x82)
+                    or (a == 0xE0 and b == 0xA5 and c == 0xA4)
+                ):
                     row[STOPS] += 1
                     row[ENDS] = 1
                 elif a == 0xE3 and b == 0x80 and c == 0x81:

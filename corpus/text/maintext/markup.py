@@ -1,8 +1,8 @@
-"""A page's markup in one pass over its bytes: its elements, and its lines of text with what is counted in them.
+"""A page's markup in one pass over its bytes: its elements, and its lines of text with their counts.
 
-The tree is that of browsers for what pages mean: end tags that HTML implies, elements without content or of
-content that is not markup. What is left out moves no text: where browsers lift text out of tables and open
-formatting elements again, text stays where it stands. The work is linear in the page's length, whatever is in it.
+The tree is that of browsers as far as it matters: end tags that HTML implies, elements without content or of
+content that is not markup. Where browsers lift text out of tables and open formatting elements again, text
+stays where it stands. The work is linear in the page's length, whatever is in it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ from corpus.text.maintext.lines import (
     SOFT,
     measure,
 )
-from corpus.text.maintext.scan import after_byte, after_comment, after_raw, after_text, is_blank, is_letter, is_markup
+from corpus.text.maintext.scan import (
+    after_byte,
+    after_comment,
+    after_raw,
+    after_text,
+    is_blank,
+    is_letter,
+    is_markup,
+)
 from corpus.text.maintext.stack import close_before, close_tag, nearest
 from corpus.text.maintext.words import BITS, WORDS
 

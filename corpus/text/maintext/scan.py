@@ -9,7 +9,9 @@ from corpus.text.maintext.hashing import OFFSET, PRIME, look_up, table
 
 _STATE, _STATE_BITS = table(
     dict.fromkeys(
-        b"has no is with without show hide not tag category cat topic subject keyword url on lg md sm xl".split(), 1
+        b"has no is with without show hide not tag category cat topic subject keyword url on".split()
+        + b"lg md sm xl".split(),
+        1,
     )
 )
 
@@ -113,7 +115,7 @@ def meaning(data, start, end, names, words, bits):  # type: ignore[no-untyped-de
     """Return the meanings of the words in a stretch, and of each two that follow each other.
 
     In names (of classes and the like) a capital after a small letter begins a word, white space ends a name,
-    and a name that begins as `has-` or `category-` tells of a state or a subject and not of a part of the page.
+    and a name that begins as `has-` or `category-` tells of a state or a subject, not of a part of the page.
     """
     found = np.uint64(0)
     before, word, pair = OFFSET, OFFSET, OFFSET
@@ -145,4 +147,3 @@ def meaning(data, start, end, names, words, bits):  # type: ignore[no-untyped-de
             pair = (pair ^ folded) * PRIME
         last = c
     return found
-

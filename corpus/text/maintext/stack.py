@@ -37,14 +37,14 @@ def pop_to(place, st_tag, opened, top):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _close_in(number, other, until_a, until_b, barrier, st_tag, opened, traits_of, top):  # type: ignore[no-untyped-def]
-    """Close the innermost element of either name, unless one of `until_*` or of the trait `barrier` is in between."""
+    """Close the innermost element of either name, unless one of `until_*` or a barrier is in between."""
     if opened[number] == 0 and opened[other] == 0:
         return top
     for i in range(top, 0, -1):
         name = st_tag[i]
-        if name == number or name == other:
+        if name in (number, other):
             return pop_to(i, st_tag, opened, top)
-        if name == until_a or name == until_b or traits_of[name] & barrier:
+        if name in (until_a, until_b) or traits_of[name] & barrier:
             return top
     return top
 
@@ -57,16 +57,16 @@ def close_before(number, traits, st_tag, opened, traits_of, top):  # type: ignor
         top = _close_in(_P, _P, 0, 0, scope, st_tag, opened, traits_of, top)
     if number == _LI:
         return _close_in(_LI, _LI, _UL, _OL, scope, st_tag, opened, traits_of, top)
-    if number == _DD or number == _DT:
+    if number in (_DD, _DT):
         return _close_in(_DD, _DT, _DL, _DL, scope, st_tag, opened, traits_of, top)
-    if number == _TD or number == _TH:
+    if number in (_TD, _TH):
         return _close_in(_TD, _TH, _TABLE, _TR, 0, st_tag, opened, traits_of, top)
     if number == _TR:
         return _close_in(_TR, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
-    if number == _TBODY or number == _THEAD or number == _TFOOT:
+    if number in (_TBODY, _THEAD, _TFOOT):
         top = _close_in(_TBODY, _THEAD, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
         return _close_in(_TFOOT, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
-    if number == _A or number == _BUTTON:
+    if number in (_A, _BUTTON):
         return _close_in(number, number, 0, 0, tags.BLOCK, st_tag, opened, traits_of, top)
     if _H1 <= number <= _H6 and _H1 <= st_tag[top] <= _H6:
         return pop_to(top, st_tag, opened, top)
@@ -79,7 +79,7 @@ def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, 
     heading = _H1 <= number <= _H6  # of any level: browsers close <h2> at </h3>
     if opened[number] == 0 and not heading:
         return top
-    structure = number == _TABLE or number == _TR or number == _TBODY or number == _THEAD or number == _TFOOT
+    structure = number in (_TABLE, _TR, _TBODY, _THEAD, _TFOOT)
     crossed = False
     for i in range(top, 0, -1):
         name = st_tag[i]
@@ -97,5 +97,3 @@ def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, 
             return top
         crossed = crossed or own & tags.BLOCK != 0
     return top
-
-

@@ -26,8 +26,10 @@ ORDERED, ANNOTATION, CELL, LABEL, TIME, QUIET, UNSEEN, NOSCRIPT = (1 << n for n 
 
 _NAMES = {
     "html head body": 0,
-    "div section article main header footer aside nav hgroup center address dir menu ul ol dl": BLOCK | CLOSES_P,
-    "figure figcaption fieldset form details summary dialog noscript search blockquote pre listing p": BLOCK | CLOSES_P,
+    "div section article main header footer aside nav hgroup center address dir menu ul ol dl": BLOCK
+    | CLOSES_P,
+    "figure figcaption fieldset form details summary dialog noscript search blockquote pre listing p": BLOCK
+    | CLOSES_P,
     "h1 h2 h3 h4 h5 h6 li dd dt": BLOCK | CLOSES_P,
     "table": BLOCK | CLOSES_P | SCOPE,
     "tr tbody thead tfoot colgroup legend": BLOCK,

@@ -10,7 +10,7 @@ from corpus.text.maintext.hashing import table
 BY_LANGUAGE: dict[str, dict[str, str]] = tomllib.loads(
     (files("corpus.text.maintext") / "words.toml").read_text(encoding="utf-8")
 )
-MEANINGS = tuple(dict.fromkeys(meaning for words in BY_LANGUAGE.values() for meaning in words))
+MEANINGS = tuple(sorted({meaning for words in BY_LANGUAGE.values() for meaning in words}))
 BIT = {meaning: number for number, meaning in enumerate(MEANINGS)}
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 

@@ -12,8 +12,9 @@ from corpus.web.warc import record
 
 PROSE = "Kütüphanenin bahçesindeki ağaç bu yıl da çiçek açtı, kokusu bütün sokağa yayıldı ve herkes sevindi. "
 PAGE = (
-    f"<body><nav><a href=/>Ana sayfa</a> <a href=/b>Haberler</a></nav><article><h1>Ağaç</h1><p>{PROSE * 3}</p>"
-    f"<p>{PROSE * 2}</p></article><div class='yorumlar'><p>Çok güzel olmuş, elinize sağlık.</p></div></body>"
+    f"<body><nav><a href=/>Ana sayfa</a> <a href=/b>Haberler</a></nav><article><h1>Ağaç</h1>"
+    f"<p>{PROSE * 3}</p><p>{PROSE * 2}</p></article>"
+    "<div class='yorumlar'><p>Çok güzel olmuş, elinize sağlık.</p></div></body>"
 )
 URL = "https://kitaplik.example/agac"
 

@@ -21,7 +21,10 @@ def text(page: str) -> list[str]:
         ("<ul><li>bir</li><li><p>iki</p><p>üç</p></li></ul>", ["• bir", "• iki", "üç"]),
         ("<ol><li>bir</li><li>iki</li></ol>", ["1. bir", "2. iki"]),
         ("<ol><li>bir<ul><li>alt</ul><li>iki</ol>", ["1. bir", "• alt", "2. iki"]),
-        ("<table><tr><td>Ankara<td>5.803.482<tr><td>Van<td>1.127.612</table>", ["Ankara | 5.803.482", "Van | 1.127.612"]),
+        (
+            "<table><tr><td>Ankara<td>5.803.482<tr><td>Van<td>1.127.612</table>",
+            ["Ankara | 5.803.482", "Van | 1.127.612"],
+        ),
         ("<table><tr><td>a<br>b<td>c</table>", ["a b | c"]),
         ("<pre>def f(x):\n    return x\n\n\n  # son</pre>", ["def f(x):", "    return x", "  # son"]),
         ("<p>|</p><p>4.</p><ul><li></li><li>•</li></ul><p>söz\ue000</p>", ["söz"]),

@@ -46,7 +46,7 @@ def path(page: str, at: int) -> str:
         ("&lt;p&gt; &amp;c&ccedil;", ["<p> &cç"]),
         ("bir\xa0&nbsp; iki", ["bir iki"]),
         ("<p title='>'>bir</p\n>iki", ["bir", "iki"]),
-        ("<p title=\"kapanmaz>bir", []),
+        ('<p title="kapanmaz>bir', []),
         ("<table><tr><td>bir<td>iki<tr><td>üç</table>", ["bir", "iki", "üç"]),
         ("bir<script/>iki", ["bir"]),
         ("<svg><style/><path/></svg>iki", ["iki"]),
@@ -132,7 +132,9 @@ def test_the_work_grows_with_the_length(unit: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from([*HOSTILE, "x", " ", ">", "'", "</p>", "</div>", "</a>", "<br>", "<hr/>", "é"])))
+@given(
+    st.lists(st.sampled_from([*HOSTILE, "x", " ", ">", "'", "</p>", "</div>", "</a>", "<br>", "<hr/>", "é"]))
+)
 def test_nothing_makes_reading_fail(parts: list[str]) -> None:
     page = "".join(parts)
     data, read = markup.read(page)
