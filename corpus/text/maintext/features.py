@@ -84,6 +84,7 @@ _TRUSTED = np.uint64(
     sum(1 << BIT[name] for name in ("content", "post", "documentation", "product", "faq", "code"))
 )
 _CONSENT = np.uint64(1 << BIT["consent"] | 1 << BIT["furniture"])
+_CAPTIONS = np.uint64(1 << BIT["caption"] | 1 << BIT["furniture"])
 _OF_LINES = (  # meanings that are looked for in short lines and in the heading before
     *(
         "comments",
@@ -414,6 +415,8 @@ def _features(  # type: ignore[no-untyped-def]
                 most = e
         force[e] |= own & ~_DOUBTED if large else own
         own_names[e] = names[e]
+        if 3 * alike_prose[first[e]] >= all_prose > 0:
+            own_names[e] &= ~_CAPTIONS  # the text of a gallery
         if large:
             heading = starts[e] <= h1_at < starts[e] + count[e]
             banner = (
