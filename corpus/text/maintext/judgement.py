@@ -11,8 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from corpus.text.maintext import tags
 from corpus.text.maintext.features import FEATURES, FURNITURE, features
-from corpus.text.maintext.lines import WORDS
+from corpus.text.maintext.lines import ELEMENT, WORDS
 from corpus.text.maintext.markup import Markup
 
 # Below it a line is not main text, even where the page has nothing better.
@@ -65,7 +66,10 @@ def judge(data: bytes, markup: Markup) -> Judged:
             rows, table.starts, table.feature, table.threshold, table.left, table.right
         )
         likely[start:end][rows[:, FURNITURE] > 0] *= _FURNITURE
-    return Judged(likely, np.asarray(_cut(likely, markup.lines[:, WORDS])))
+    kept = np.asarray(_cut(likely, markup.lines[:, WORDS]))
+    if (markup.marks[markup.lines[kept, ELEMENT]] & tags.HEADING).all():
+        kept[:] = False  # a page of headings alone has no text
+    return Judged(likely, kept)
 
 
 def reasons(row: NDArray[np.float32]) -> list[tuple[str, float]]:

@@ -110,6 +110,12 @@ def test_a_page_of_one_box_has_its_text() -> None:
     assert extract(page).split("\n") == [PROSE.strip()] * 8
 
 
+def test_a_page_of_headings_alone_has_no_text() -> None:
+    assert (
+        extract("<body><nav><a href='/'>Ana sayfa</a></nav><article><h1>Bilgi sayfaları</h1></article>") == ""
+    )
+
+
 def test_a_consent_banner_is_not_the_text_of_a_page_that_has_none() -> None:
     banner = "Size daha iyi hizmet verebilmek için çerezler kullanılır, ayrıntılar politikamızdadır. " * 4
     bar = f'<div id="Cookie-Bar"><p>{banner}</p></div>'
