@@ -2,7 +2,7 @@
 
 One block of the page (paragraph, heading, list item) is one line of the text, and one newline, never a blank
 line, stands between them: that is how Trafilatura writes, so the thresholds for lines and paragraphs that
-FineWeb and FineWeb2 publish for its output keep their meaning. A list item begins with "• " or its number;
+FineWeb and FineWeb2 publish for its output keep their meaning. A list item starts with "• " or its number;
 lines of <pre> keep their indentation; no line ends in space.
 """
 

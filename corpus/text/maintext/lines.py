@@ -11,7 +11,7 @@ from corpus.text.maintext.scan import is_letter
     ELEMENT,  # the element that makes it a line
     FIRST,  # its pieces, of `Markup.pieces`
     LAST,
-    ITEM,  # the list item that it begins, or -1
+    ITEM,  # the list item that it starts, or -1
     ROW,  # the table row that it is in, or -1
     SOFT,  # <br> before it
     PICTURES,  # pictures before it

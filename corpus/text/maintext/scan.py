@@ -30,7 +30,7 @@ def is_space(c):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def is_markup(data, at):  # type: ignore[no-untyped-def]
-    """Return whether a tag or a comment begins here."""
+    """Return whether a tag or a comment starts here."""
     if data[at] != 60 or at + 1 >= data.size:
         return False
     c = data[at + 1]
@@ -39,7 +39,7 @@ def is_markup(data, at):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def after_text(data, at):  # type: ignore[no-untyped-def]
-    """Return where the next markup begins."""
+    """Return where the next markup starts."""
     while at < data.size and not (data[at] == 60 and is_markup(data, at)):
         at += 1
     return at
@@ -57,7 +57,7 @@ def after_byte(data, at, byte):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def after_comment(data, at):  # type: ignore[no-untyped-def]
-    """Return the place after the comment whose content begins here."""
+    """Return the place after the comment whose content starts here."""
     n = data.size
     if at < n and data[at] == 62:
         return at + 1
@@ -75,7 +75,7 @@ def after_comment(data, at):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def after_raw(data, at, name_start, name_end):  # type: ignore[no-untyped-def]
-    """Return where the end tag of an element begins whose content is not markup."""
+    """Return where the end tag of an element starts whose content is not markup."""
     n, length = data.size, name_end - name_start
     while at + 2 + length <= n:
         if data[at] == 60 and data[at + 1] == 47:
@@ -114,8 +114,8 @@ def is_blank(data, start, end):  # type: ignore[no-untyped-def]
 def meaning(data, start, end, names, words, bits):  # type: ignore[no-untyped-def]
     """Return the meanings of the words in a stretch, and of each two that follow each other.
 
-    In names (of classes and the like) a capital after a small letter begins a word, white space ends a name,
-    and a name that begins as `has-` or `category-` tells of a state or a subject, not of a part of the page.
+    In names (of classes and the like) a capital after a small letter starts a word, white space ends a name,
+    and a name that starts as `has-` or `category-` tells of a state or a subject, not of a part of the page.
     """
     found = np.uint64(0)
     before, word, pair = OFFSET, OFFSET, OFFSET

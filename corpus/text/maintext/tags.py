@@ -7,13 +7,13 @@ import numpy as np
 from corpus.text.maintext.hashing import table
 
 # Traits of an element's name.
-BLOCK = 1  # begins and ends a line of text
+BLOCK = 1  # starts and ends a line of text
 VOID = 2  # has no end tag and no content
 RAW = 4  # its content is not markup
 SKIP = 8  # its text is nobody's
 CLOSES_P = 16
 SCOPE = 32  # an end tag within it closes nothing outside
-INLINE = 64  # ends with its end tag only while no block has begun in it
+INLINE = 64  # ends with its end tag only while no block has started in it
 
 # What a text stands in: inherited from element to element.
 LINK, CONTROL, EMPHASIS, CODE, HEADING, PRE, QUOTE, LIST, TABLE, NAV, ASIDE, FOOTER, HEADER = (
