@@ -85,7 +85,7 @@ def close_tag(number, key, traits, st_tag, st_key, st_marks, opened, traits_of, 
         name = st_tag[i]
         if name == number and (number != 0 or st_key[i] == key):
             if crossed and traits & tags.INLINE and number != 0:
-                # It ends here, but the blocks that started in it do not: they are what it made them no longer.
+                # The blocks that started in it stay open, but are no longer what it made them.
                 for j in range(i, top + 1):
                     st_marks[j] &= ~(marks_of[number] | tags.UNSEEN | tags.QUIET)
                 return top
