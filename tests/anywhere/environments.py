@@ -35,7 +35,7 @@ class NotMadeError(RuntimeError):
 
 def cloud() -> Path:
     """Return the Python that has derlem's extras; it also needs `cloud_path`."""
-    return _made("cloud", CLOUD, cloud_path(), "-c", str(CONSTRAINTS), own=("protobuf",))
+    return _made("cloud", CLOUD, cloud_path(), "-c", str(CONSTRAINTS))
 
 
 def cloud_path() -> str:
@@ -54,14 +54,13 @@ def servers() -> Path:
     return _made("servers", SERVERS, "")
 
 
-def _made(name: str, packages: tuple[str, ...], path: str, *options: str, own: tuple[str, ...] = ()) -> Path:
+def _made(name: str, packages: tuple[str, ...], path: str, *options: str) -> Path:
     """Return the Python of an environment, which is made where it is not there yet.
 
-    Packages that are on `path` are not installed again, but for those in `own`: a namespace such as `google`
-    cannot be in two folders.
+    Packages that are on `path` are not installed again.
     """
     constraints = CONSTRAINTS.read_bytes() if options else b""
-    key = hashlib.sha256(repr((sys.version, packages, own)).encode() + constraints).hexdigest()[:16]
+    key = hashlib.sha256(repr((sys.version, packages)).encode() + constraints).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "derlem-tests"
     home.mkdir(parents=True, exist_ok=True)
     folder = home / f"{name}-{key}"
@@ -82,9 +81,9 @@ def _made(name: str, packages: tuple[str, ...], path: str, *options: str, own: t
             "--retries",
             "1",
         ]
-        if own:
-            _run([*pip, "--no-deps", *options, *own], {"PYTHONPATH": ""})
         _run([*pip, *options, *packages], {"PYTHONPATH": path})
+        for old in folder.glob("lib/python*/site-packages/*-nspkg.pth"):
+            old.unlink()  # it would hide those packages of the namespace `google` that are on `path`
         (folder / "made").touch()
     return python
 
