@@ -1,7 +1,7 @@
 """fastText's classifiers asked for the labels of a line, by kernels that answer as fastText does to the bit.
 
 Words and their n-grams of characters are hashed as bytes, the rows of the input matrix that they name are
-averaged, and the output matrix makes scores of the average. It takes an eighth to a quarter of the time of
+averaged, and the output matrix makes scores of the average. It takes a seventh to two fifths of the time of
 fastText's own predictor, which makes a string of each n-gram and looks it up in a list of what pruning left.
 """
 
