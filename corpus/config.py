@@ -134,7 +134,7 @@ class Filter(Section):
     """From texts to documents worth keeping: fast, so that a changed limit costs little."""
 
     presets: dict[str, str] = Field(
-        default_factory=lambda: {"tur_Latn": "fineweb2-tur", "eng_Latn": "fineweb"},
+        default_factory=lambda: {"tur_Latn": "derlem-tur", "eng_Latn": "fineweb"},
         description="Language code to preset: a name that `derlem presets` lists, or a file of your own "
         "(my-preset.toml, from the configuration's folder).",
     )

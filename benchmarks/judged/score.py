@@ -1,8 +1,9 @@
 """Precision and recall of rules and of presets on the judged documents: `score.py DATA [PRESET ...]`.
 
-A preset is scored on the documents of its language, as the identifier names it. By default the documents for
-reporting count; `--part choosing` takes the third on which limits may be chosen. Precision is the share of
-dropped documents whose verdict is `drop`: a dropped document that would be kept in part counts as an error.
+A preset is scored on the documents of its language, as the identifier names it. By default the documents of
+`fresh.tsv` count, judged after the limits of derlem-tur were fixed; other parts are of `verdicts.tsv`.
+Precision is the share of dropped documents whose verdict is `drop`: a dropped document that would be kept in
+part counts as an error.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def verdicts(path: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 def documents(data: Path, part: str) -> list[Judged]:
     """Return the judged documents of a part; those whose text has changed since the reading are told."""
-    rows = verdicts(HERE / "verdicts.tsv")
-    wanted = {name for name in rows if part == "all" or is_for_choosing(*name) == (part == "choosing")}
+    rows = verdicts(HERE / ("fresh.tsv" if part == "fresh" else "verdicts.tsv"))
+    whole = part in ("fresh", "all")
+    wanted = {name for name in rows if whole or is_for_choosing(*name) == (part == "choosing")}
     found = list(find(data, wanted))
     codes = language.identify_each([each.text for each in found], "")
     changed = sum(each.hash != rows[each.stratum, each.id]["hash"] for each in found)
@@ -81,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("presets", nargs="*")
-    parser.add_argument("--part", choices=("choosing", "reporting", "all"), default="reporting")
+    parser.add_argument("--part", choices=("fresh", "choosing", "reporting", "all"), default="fresh")
     args = parser.parse_args()
     everything = documents(args.data, args.part)
     for name in args.presets or [name for name in names() if name != "none"]:

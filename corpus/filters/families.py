@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpus.filters import c4, fineweb, gopher
+from corpus.filters import c4, fineweb, gopher, own
 from corpus.filters.family import Family, Rule
 
 FAMILIES: tuple[Family[Any], ...] = (
     gopher.FAMILY,
     c4.FAMILY,
     fineweb.FAMILY,
+    own.FAMILY,
 )
 
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.rules)

@@ -44,9 +44,9 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "filter": (
-        5,
+        6,
         {
-            "filter.presets.tur_Latn": "fineweb2-tur",
+            "filter.presets.tur_Latn": "derlem-tur",
             "filter.presets.eng_Latn": "fineweb",
             "filter.default": "fineweb-any",
             "filter.language.keep": ["tur_Latn"],

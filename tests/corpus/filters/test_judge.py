@@ -125,6 +125,7 @@ PARAMETERS = {
     "c4.policy_max_words": 9,
     "c4.policy_min_share": 0.5,
     "fineweb.short_line_chars": 12,
+    "own.prose_words": 12,
 }
 
 

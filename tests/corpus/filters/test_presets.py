@@ -29,7 +29,7 @@ ENGLISH = (
 
 def test_every_preset_loads_and_says_what_it_is() -> None:
     assert set(names()) == {
-        "none", "gopher", "c4-paper", "c4-tfds", "fineweb", "fineweb2-tur", "fineweb-any",
+        "none", "derlem-tur", "gopher", "c4-paper", "c4-tfds", "fineweb", "fineweb2-tur", "fineweb-any",
     }  # fmt: skip
     for name in names():
         assert load(name).summary
