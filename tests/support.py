@@ -58,6 +58,7 @@ def write_input(folder: Path) -> Path:
     path.write_text(
         f'output = "corpus"\n{sources}'
         '[filter.language]\nkeep = ["tur_Latn", "azj_Latn", "eng_Latn"]\n'
+        '[filter.presets]\ntur_Latn = "fineweb2-tur"\neng_Latn = "fineweb"\n'  # drops one of the texts
         "[shard]\nvalidation = 0.1\ntarget_mb = 0.05\n",
         encoding="utf-8",
     )

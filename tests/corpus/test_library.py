@@ -49,14 +49,14 @@ def test_personal_data_is_replaced_and_counted() -> None:
 
 
 def test_a_text_is_judged_by_every_rule_and_the_first_that_drops_it_is_the_reason() -> None:
-    found = corpus.judge(PROSE, "tur_Latn")
+    found = corpus.judge("Çocuklar ağacın gölgesinde kitap okuyor.", "tur_Latn")
     assert (found.kept, found.rule) == (False, "gopher.min_words")
-    assert found.reason == "gopher.min_words: 27 is below the limit 50"
+    assert found.reason == "gopher.min_words: 5 is below the limit 8"
     rules = {each.rule: each for each in found.rules}
     assert list(rules) == [rule.name for rule in RULES]
-    assert rules["gopher.min_words"] == RuleValue("gopher.min_words", 27.0, 50.0, None)
+    assert rules["gopher.min_words"] == RuleValue("gopher.min_words", 5.0, 8.0, None)
     assert rules["gopher.min_words"].drops
-    assert (rules["gopher.hashes"].value, rules["gopher.hashes"].max) == (0.0, 0.1)
+    assert (rules["gopher.hashes"].value, rules["gopher.hashes"].max) == (0.0, 0.07)
     assert (rules["fineweb.short_lines"].min, rules["fineweb.short_lines"].max) == (None, None)
     assert not rules["fineweb.short_lines"].drops, "a rule that is off drops nothing"
 
