@@ -39,7 +39,7 @@ def measure(view: TextView, limits: Own) -> Measured:
 def _lines(codes, starts, ends, words):  # type: ignore[no-untyped-def]
     """Count lines of code, and words in lines that are sentences.
 
-    Code is what stands between two fences (```), begins with // or a brace, or ends in a brace or in );
+    Code is what stands between two fences (```), starts with // or a brace, or ends in a brace or in );
     """
     code = prose = 0
     fenced = False
