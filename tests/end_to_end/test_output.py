@@ -109,7 +109,8 @@ def test_an_input_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 def test_a_file_name_that_is_no_utf_8_is_cleaned_as_any_other(tmp_path: Path) -> None:
     config = parse(configuration(tmp_path, "out"), "test")
     os.rename(tmp_path / "ışık ve su.jsonl", os.fsencode(tmp_path) + b"/\xfd\xfe\xfd.jsonl")
-    (unit,) = extract.plan(Context(config, tmp_path)).units
+    located = config.model_copy(update={"output": str(tmp_path / "out")})
+    (unit,) = extract.plan(Context(located, tmp_path)).units
     assert unit.inputs[0].name == "\\udcfd\\udcfe\\udcfd.jsonl"
     build.run(config, tmp_path, Runner(), QUIET, until="filter")
     assert dataset.load(str(tmp_path / "out" / "filter")).counts().kept > 0

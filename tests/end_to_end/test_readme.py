@@ -179,7 +179,11 @@ def make_demo(folder: Path) -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Write what the documents take for granted: sites, another tokenizer, a study, a table of runs."""
+    """Write what the documents take for granted: sites, pages, a study, a table of runs."""
+    pack.write_warc(folder / "crawl.warc.gz")
+    (folder / "page.html").write_text(
+        "<h1>Ağaç</h1><p>" + "Ağaç gövdesi odundan bir bitkidir. " * 9, encoding="utf-8"
+    )
     (folder / "sites.txt").write_text("http://kitaplik.example/\n", encoding="utf-8")
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     with (folder / "runs.csv").open("w", encoding="utf-8", newline="") as file:
