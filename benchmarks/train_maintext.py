@@ -24,7 +24,8 @@ from numba import njit
 
 from benchmarks.extraction import Page, pages, score
 from corpus.text.maintext import judgement, layout, markup
-from corpus.text.maintext.features import FEATURES, FURNITURE, features
+from corpus.text.maintext.columns import FEATURES, FURNITURE
+from corpus.text.maintext.features import features
 from corpus.text.maintext.lines import WORDS
 
 FOLDS = 5

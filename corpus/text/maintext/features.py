@@ -9,6 +9,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from corpus.text.maintext import tags
+from corpus.text.maintext.columns import (
+    AROUND,
+    FEATURES,
+    LEVELS,
+    LINE_BITS,
+    MARK_BITS,
+    OG_TYPES,
+    PAGE_BITS,
+    TARGET_BITS,
+    TYPES,
+)
 from corpus.text.maintext.lines import (
     BARS,
     CAPITALS,
@@ -38,36 +49,6 @@ from corpus.text.maintext.scan import is_letter, meaning
 from corpus.text.maintext.words import BIT, BITS, MEANINGS
 from corpus.text.maintext.words import WORDS as KNOWN
 
-_MARKS = (
-    *(
-        "LINK",
-        "CONTROL",
-        "HEADING",
-        "PRE",
-        "QUOTE",
-        "LIST",
-        "ORDERED",
-        "TABLE",
-        "CELL",
-        "NAV",
-        "ASIDE",
-        "FOOTER",
-    ),
-    *(
-        "HEADER",
-        "FORM",
-        "FIGURE",
-        "CAPTION",
-        "ARTICLE",
-        "MAIN",
-        "SECTION",
-        "HIDDEN",
-        "PARAGRAPH",
-        "DEFINITION",
-    ),
-    *("DETAILS", "MATH", "NOSCRIPT"),
-)
-_MARK_BITS = np.array([getattr(tags, name) for name in _MARKS], np.int64)
 # An element that holds the first third of the page's prose is no menu and no box, whatever it is called.
 _DOUBTED = np.int64(
     tags.NAV
@@ -85,147 +66,7 @@ _TRUSTED = np.uint64(
 )
 _CONSENT = np.uint64(1 << BIT["consent"] | 1 << BIT["furniture"])
 _CAPTIONS = np.uint64(1 << BIT["caption"] | 1 << BIT["furniture"])
-_OF_LINES = (  # meanings that are looked for in short lines and in the heading before
-    *(
-        "comments",
-        "related",
-        "popular",
-        "navigation",
-        "share",
-        "newsletter",
-        "advert",
-        "consent",
-        "tags",
-        "author",
-    ),
-    *(
-        "caption",
-        "date",
-        "account",
-        "search",
-        "pagination",
-        "price",
-        "cart",
-        "review",
-        "legal",
-        "more",
-        "support",
-    ),
-    *("contents", "contact", "tools", "language", "references", "app", "ticker"),
-)
-_OF_TARGETS = (
-    "comments",
-    "share",
-    "tags",
-    "author",
-    "account",
-    "legal",
-    "pagination",
-    "cart",
-    "product",
-    "post",
-)
-_OF_PAGES = (
-    *(
-        "comments",
-        "post",
-        "product",
-        "price",
-        "review",
-        "documentation",
-        "code",
-        "list",
-        "teaser",
-        "faq",
-        "feature",
-    ),
-    *("content", "cart", "search"),
-)
-
-
-def _bits(names: tuple[str, ...]) -> NDArray[np.uint64]:
-    return np.array([1 << BIT[name] for name in names], np.uint64)
-
-
-_LINE_BITS, _TARGET_BITS, _PAGE_BITS = _bits(_OF_LINES), _bits(_OF_TARGETS), _bits(_OF_PAGES)
-_TYPES = 11
-_OG_TYPES = 16
-_LEVELS = 4
-_AROUND = (-3, -2, -1, 1, 2, 3)
-_AT = np.array(_AROUND)
-
-FEATURES = (
-    *(
-        "chars",
-        "words",
-        "link density",
-        "controls",
-        "emphasis",
-        "code",
-        "label",
-        "time",
-        "links",
-        "commas",
-        "stops",
-    ),
-    *(
-        "digits",
-        "capitals",
-        "letters",
-        "word length",
-        "bars",
-        "money",
-        "ends",
-        "soft breaks",
-        "pictures",
-        "item",
-    ),
-    *("row", "heading level", "item number", "depth", "place in text", "place in lines", "chars before"),
-    *(
-        "chars after",
-        "prose before",
-        "copies",
-        "in title",
-        "lines since heading",
-        "level of heading",
-        "since h1",
-    ),
-    *("before h1", "since prose", "until prose", "smooth prose before", "smooth prose after", "is prose"),
-    *(f"in {name.lower()}" for name in _MARKS),
-    *(f"name {name}" for name in MEANINGS),
-    *(
-        f"level {level} {what}"
-        for level in range(1, _LEVELS + 1)
-        for what in ("chars", "links", "lines", "prose", "alike", "share")
-    ),
-    *("path lines", "path share", "path links", "path prose", "path chars"),
-    *(
-        "in half root",
-        "in most root",
-        "place in half root",
-        "place in most root",
-        "root share",
-        "alike prose",
-    ),
-    *(f"says {name}" for name in _OF_LINES),
-    *(f"heading says {name}" for name in _OF_LINES),
-    *(f"links to {name}" for name in _OF_TARGETS),
-    *(f"{at:+d} {what}" for at in _AROUND for what in ("chars", "links", "ends", "heading", "same parent")),
-    *(
-        "page chars",
-        "page links",
-        "page lines",
-        "page prose",
-        "page longest",
-        "page prose lines",
-        "page articles",
-    ),
-    *("page alike prose", "page h1", "page forms"),
-    *(f"page type {bit}" for bit in range(_TYPES)),
-    *(f"page og {bit}" for bit in range(2)),
-    *(f"page share {name}" for name in _OF_PAGES),
-)
-FURNITURE = FEATURES.index("name furniture")
+_AT = np.array(AROUND)
 
 
 def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None) -> NDArray[np.float32]:
@@ -533,8 +374,8 @@ def _features(  # type: ignore[no-untyped-def]
         f[40] = prose[i] > 0
         k = 41
         flags = force[e] | (marks[e] & _OF_ITSELF)
-        for m in range(_MARK_BITS.size):
-            f[k] = flags & _MARK_BITS[m] != 0
+        for m in range(MARK_BITS.size):
+            f[k] = flags & MARK_BITS[m] != 0
             k += 1
         a, left = e, inside[e]
         while a > 0 and left:
@@ -551,7 +392,7 @@ def _features(  # type: ignore[no-untyped-def]
         # Ancestors that hold more than the line, and more than each other.
         a, holds = e, row[CHARS]
         group = 0
-        for _ in range(_LEVELS):
+        for _ in range(LEVELS):
             like = 1
             if text[a] <= holds:
                 while a > 0 and text[parent[a]] <= holds:
@@ -584,13 +425,13 @@ def _features(  # type: ignore[no-untyped-def]
         f[k + 4] = held[half] / max(1, text[half])
         f[k + 5] = group / max(1, all_prose)
         k += 6
-        for c in range(_LINE_BITS.size):
-            f[k + c] = says[i] & _LINE_BITS[c] != 0
-            f[k + c + _LINE_BITS.size] = heading_says & _LINE_BITS[c] != 0
-        k += 2 * _LINE_BITS.size
-        for c in range(_TARGET_BITS.size):
-            f[k + c] = targets[i] & _TARGET_BITS[c] != 0
-        k += _TARGET_BITS.size
+        for c in range(LINE_BITS.size):
+            f[k + c] = says[i] & LINE_BITS[c] != 0
+            f[k + c + LINE_BITS.size] = heading_says & LINE_BITS[c] != 0
+        k += 2 * LINE_BITS.size
+        for c in range(TARGET_BITS.size):
+            f[k + c] = targets[i] & TARGET_BITS[c] != 0
+        k += TARGET_BITS.size
         for at in _AT:
             j = i + at
             if 0 <= j < n:
@@ -613,18 +454,18 @@ def _features(  # type: ignore[no-untyped-def]
         f[k + 8] = min(5, h1s)
         f[k + 9] = min(10, forms)
         k += 10
-        for bit in range(_TYPES):
+        for bit in range(TYPES):
             f[k] = meta[2] >> bit & 1
             k += 1
         for bit in range(2):
-            f[k] = meta[2] >> (_OG_TYPES + bit) & 1
+            f[k] = meta[2] >> (OG_TYPES + bit) & 1
             k += 1
-        for c in range(_PAGE_BITS.size):
+        for c in range(PAGE_BITS.size):
             b = 0
-            while _PAGE_BITS[c] >> np.uint64(b) != np.uint64(1):
+            while PAGE_BITS[c] >> np.uint64(b) != np.uint64(1):
                 b += 1
             f[k + c] = page_share[b]
-        k += _PAGE_BITS.size
+        k += PAGE_BITS.size
     return x
 
 

@@ -12,7 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from corpus.text.maintext import tags
-from corpus.text.maintext.features import FEATURES, FURNITURE, features
+from corpus.text.maintext.columns import FEATURES, FURNITURE
+from corpus.text.maintext.features import features
 from corpus.text.maintext.lines import ELEMENT, WORDS
 from corpus.text.maintext.markup import Markup
 
