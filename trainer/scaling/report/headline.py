@@ -91,7 +91,11 @@ def _epoch(m: Measured, here: Point, less: str) -> Number:
     if not answer.known or found is None:
         missing = "runs that read the same data two, four and eight times would tell"
         return Number(title, None, "percent", f"{_reason(answer)}; {missing}.")
-    return Number(title, found, "percent", f"{less}, {count(here.unique)} tokens read a second time")
+    note = f"{less}, {count(here.unique)} tokens read a second time"
+    most = float(m.runs.columns["params"][repeated(m.runs)].max())
+    if most < here.params:
+        note += f"; the runs that repeated data had at most {count(most)} parameters"
+    return Number(title, found, "percent", note)
 
 
 def _best_size(m: Measured) -> Number:
