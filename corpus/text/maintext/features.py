@@ -20,6 +20,7 @@ from corpus.text.maintext.columns import (
     TARGET_BITS,
     TYPES,
 )
+from corpus.text.maintext.keys import contains, line_key, log, same_count, span, title_key
 from corpus.text.maintext.lines import (
     BARS,
     CAPITALS,
@@ -45,7 +46,7 @@ from corpus.text.maintext.lines import (
     WORDS,
 )
 from corpus.text.maintext.markup import Markup
-from corpus.text.maintext.scan import is_letter, meaning
+from corpus.text.maintext.scan import meaning
 from corpus.text.maintext.words import BIT, BITS, MEANINGS
 from corpus.text.maintext.words import WORDS as KNOWN
 
@@ -93,75 +94,6 @@ def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None
 
 
 @njit(cache=True)
-def _log(x):  # type: ignore[no-untyped-def]
-    return np.log1p(np.float64(x))
-
-
-@njit(cache=True)
-def _title_key(data, start, end):  # type: ignore[no-untyped-def]
-    """Return the letters and digits of a stretch, small."""
-    out = np.empty(end - start, np.uint8)
-    n = 0
-    for i in range(start, end):
-        c = data[i]
-        if is_letter(c) or 48 <= c <= 57 or c >= 128:
-            out[n] = c + 32 if 65 <= c <= 90 else c
-            n += 1
-    return out[:n]
-
-
-@njit(cache=True)
-def _line_key(data, pieces, first, last, most):  # type: ignore[no-untyped-def]
-    out = np.empty(most, np.uint8)
-    n = 0
-    key = np.uint64(0xCBF29CE484222325)
-    for p in range(first, last):
-        for i in range(pieces[p, 0], pieces[p, 1]):
-            c = data[i]
-            if is_letter(c) or 48 <= c <= 57 or c >= 128:
-                c = c + 32 if 65 <= c <= 90 else c
-                key = (key ^ np.uint64(c)) * np.uint64(0x100000001B3)
-                if n < most:
-                    out[n] = c
-                n += 1
-    return key, out[: min(n, most)], n
-
-
-@njit(cache=True)
-def _contains(whole, part):  # type: ignore[no-untyped-def]
-    for start in range(whole.size - part.size + 1):
-        same = True
-        for i in range(part.size):
-            if whole[start + i] != part[i]:
-                same = False
-                break
-        if same:
-            return True
-    return False
-
-
-@njit(cache=True)
-def _same_count(keys):  # type: ignore[no-untyped-def]
-    """Return for each key how many there are of it, and the place of the first."""
-    size = 16
-    while size < 2 * keys.size:
-        size *= 2
-    mask = np.uint64(size - 1)
-    slots = np.full(size, -1, np.int32)
-    first = np.empty(keys.size, np.int32)
-    count = np.zeros(keys.size, np.int32)
-    for i in range(keys.size):
-        at = (keys[i] ^ (keys[i] >> np.uint64(29))) & mask
-        while slots[at] >= 0 and keys[slots[at]] != keys[i]:
-            at = (at + np.uint64(1)) & mask
-        if slots[at] < 0:
-            slots[at] = i
-        first[i] = slots[at]
-        count[first[i]] += 1
-    return first, count
-
-
-@njit(cache=True)
 def _features(  # type: ignore[no-untyped-def]
     data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width, start, end
 ):
@@ -175,15 +107,15 @@ def _features(  # type: ignore[no-untyped-def]
     keys = np.zeros(n, np.uint64)
     in_title = np.zeros(n, np.bool_)
     level = np.zeros(n, np.int32)
-    title = _title_key(data, meta[0], min(meta[1], meta[0] + 400))
+    title = title_key(data, meta[0], min(meta[1], meta[0] + 400))
     for i in range(n):
         row = lines[i]
         chars = row[CHARS]
         if chars >= 60 and 2 * row[LINKED] < chars and (row[STOPS] or row[COMMAS] or chars >= 120):
             prose[i] = chars
-        key, text, length = _line_key(data, pieces, row[1], row[2], 200)
+        key, text, length = line_key(data, pieces, row[1], row[2], 200)
         keys[i] = key
-        in_title[i] = 8 <= length <= title.size and _contains(title, text)
+        in_title[i] = 8 <= length <= title.size and contains(title, text)
         if row[WORDS] <= 12:
             for p in range(row[1], row[2]):
                 says[i] |= meaning(data, pieces[p, 0], pieces[p, 1], False, known, bits)
@@ -220,7 +152,7 @@ def _features(  # type: ignore[no-untyped-def]
         alike_key[e] = (kind[e] ^ (np.uint64(parent[e] + 1) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(
             0x100000001B3
         )
-    first, alike = _same_count(alike_key)
+    first, alike = same_count(alike_key)
     alike_prose = np.zeros(elements, np.int64)
     for e in range(1, elements):
         if held[e] and alike[first[e]] > 1:
@@ -274,8 +206,8 @@ def _features(  # type: ignore[no-untyped-def]
         articles += tag[e] == _ARTICLE
         forms += tag[e] == _FORM
         h1s += tag[e] == _H1
-    half_start, half_end = _span(parent, lines, half, elements)
-    most_start, most_end = _span(parent, lines, most, elements)
+    half_start, half_end = span(parent, lines, half, elements)
+    most_start, most_end = span(parent, lines, most, elements)
     top_alike = 0
     for e in range(elements):
         top_alike = max(top_alike, alike_prose[e])
@@ -283,7 +215,7 @@ def _features(  # type: ignore[no-untyped-def]
     for i in range(n):
         longest = max(longest, prose[i])
         prose_lines += prose[i] > 0
-    same, copies = _same_count(keys)
+    same, copies = same_count(keys)
     # Lines that stand on the same path of elements.
     way = np.empty(n, np.uint64)
     for i in range(n):
@@ -293,7 +225,7 @@ def _features(  # type: ignore[no-untyped-def]
             key = (key ^ kind[a]) * np.uint64(0x100000001B3)
             a = max(0, parent[a])
         way[i] = key
-    path, path_lines = _same_count(way)
+    path, path_lines = same_count(way)
     path_chars = np.zeros(n, np.int64)
     path_linked = np.zeros(n, np.int64)
     path_prose = np.zeros(n, np.int64)
@@ -331,23 +263,23 @@ def _features(  # type: ignore[no-untyped-def]
         chars = max(1, row[CHARS])
         words = max(1, row[WORDS])
         f = x[i - start]
-        f[0] = _log(row[CHARS])
-        f[1] = _log(row[WORDS])
+        f[0] = log(row[CHARS])
+        f[1] = log(row[WORDS])
         f[2] = row[LINKED] / chars
         f[3] = row[CONTROLS] / chars
         f[4] = row[EMPHASIZED] / chars
         f[5] = row[CODED] / chars
         f[6] = row[LABELS] / chars
         f[7] = row[TIMES] / chars
-        f[8] = _log(row[LINKS])
+        f[8] = log(row[LINKS])
         f[9] = row[COMMAS] / words
         f[10] = row[STOPS] / words
         f[11] = row[DIGITS] / chars
         f[12] = row[CAPITALS] / max(1, row[LETTERS])
         f[13] = row[LETTERS] / chars
         f[14] = chars / words
-        f[15] = _log(row[BARS])
-        f[16] = _log(row[MONEY])
+        f[15] = log(row[BARS])
+        f[16] = log(row[MONEY])
         f[17] = row[ENDS]
         f[18] = min(row[SOFT], 3)
         f[19] = min(row[PICTURES], 5)
@@ -358,8 +290,8 @@ def _features(  # type: ignore[no-untyped-def]
         f[24] = min(60, depth[e])
         f[25] = before / whole
         f[26] = i / n
-        f[27] = _log(before)
-        f[28] = _log(whole - before - row[CHARS])
+        f[27] = log(before)
+        f[28] = log(whole - before - row[CHARS])
         f[29] = prose_before / max(1, all_prose)
         f[30] = min(9, copies[same[i]])
         f[31] = in_title[i]
@@ -369,8 +301,8 @@ def _features(  # type: ignore[no-untyped-def]
         f[35] = i < h1_at
         f[36] = min(50, since)
         f[37] = min(50, until[i + 1])
-        f[38] = _log(behind)
-        f[39] = _log(ahead[i + 1])
+        f[38] = log(behind)
+        f[39] = log(ahead[i + 1])
         f[40] = prose[i] > 0
         k = 41
         flags = force[e] | (marks[e] & _OF_ITSELF)
@@ -404,19 +336,19 @@ def _features(  # type: ignore[no-untyped-def]
                 a = max(0, parent[a])
             holds = text[a]
             held_chars = max(1, text[a])
-            f[k] = _log(text[a])
+            f[k] = log(text[a])
             f[k + 1] = linked[a] / held_chars
-            f[k + 2] = _log(count[a])
+            f[k + 2] = log(count[a])
             f[k + 3] = held[a] / held_chars
-            f[k + 4] = _log(like)
+            f[k + 4] = log(like)
             f[k + 5] = held[a] / max(1, all_prose)
             k += 6
         j = path[i]
-        f[k] = _log(path_lines[j])
+        f[k] = log(path_lines[j])
         f[k + 1] = path_chars[j] / whole
         f[k + 2] = path_linked[j] / max(1, path_chars[j])
         f[k + 3] = path_prose[j] / max(1, all_prose)
-        f[k + 4] = _log(path_chars[j] / path_lines[j])
+        f[k + 4] = log(path_chars[j] / path_lines[j])
         k += 5
         f[k] = half_start <= i < half_end
         f[k + 1] = most_start <= i < most_end
@@ -435,7 +367,7 @@ def _features(  # type: ignore[no-untyped-def]
         for at in _AT:
             j = i + at
             if 0 <= j < n:
-                f[k] = _log(lines[j, CHARS])
+                f[k] = log(lines[j, CHARS])
                 f[k + 1] = lines[j, LINKED] / max(1, lines[j, CHARS])
                 f[k + 2] = lines[j, ENDS]
                 f[k + 3] = level[j]
@@ -443,12 +375,12 @@ def _features(  # type: ignore[no-untyped-def]
             else:
                 f[k] = -1
             k += 5
-        f[k] = _log(whole)
+        f[k] = log(whole)
         f[k + 1] = linked[0] / whole
-        f[k + 2] = _log(n)
+        f[k + 2] = log(n)
         f[k + 3] = all_prose / whole
         f[k + 4] = longest / max(1, all_prose)
-        f[k + 5] = _log(prose_lines)
+        f[k + 5] = log(prose_lines)
         f[k + 6] = min(20, articles)
         f[k + 7] = top_alike / max(1, all_prose)
         f[k + 8] = min(5, h1s)
@@ -467,21 +399,6 @@ def _features(  # type: ignore[no-untyped-def]
             f[k + c] = page_share[b]
         k += PAGE_BITS.size
     return x
-
-
-@njit(cache=True)
-def _span(parent, lines, root, elements):  # type: ignore[no-untyped-def]
-    """Return the first line of an element and the place after its last one."""
-    within = np.zeros(elements, np.bool_)
-    within[root] = True
-    for e in range(root + 1, elements):
-        within[e] = within[parent[e]]
-    start, end = lines.shape[0], 0
-    for i in range(lines.shape[0]):
-        if within[lines[i, ELEMENT]]:
-            start = min(start, i)
-            end = i + 1
-    return start, max(start, end)
 
 
 _H1, _H6, _ARTICLE, _FORM = (tags.NUMBER[name] for name in ("h1", "h6", "article", "form"))
