@@ -61,6 +61,14 @@ def killed(line: list[str], until: Callable[[], bool]) -> None:
     running.wait()
 
 
+def quiet(server: cc_server.Server) -> None:
+    """Wait until nobody asks any more: a worker outlives its killed driver by half a second."""
+    seen = -1
+    while seen != len(server.log):
+        seen = len(server.log)
+        time.sleep(1.0)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Return all files that a run made, without the records and the report, which hold times."""
     return {
@@ -83,6 +91,7 @@ def test_a_killed_fetch_goes_on_and_asks_for_nothing_that_it_has(
     line = options(server, folder, "--workers", workers)
     slowly = [*line, "--set", "access.requests_per_s=100"]
     killed(slowly, lambda: len(records(folder)) >= 2)
+    quiet(server)
     before = Counter(request.range for request in server.asked("/segments/"))
     kept = {
         file["path"]: (home / file["path"]).stat().st_mtime_ns
