@@ -19,7 +19,7 @@ def verify(folder: Folder) -> None:
     """Check every file of a corpus, or of a crawl, against its manifests: checksums, schemas, counts."""
     from corpus import dataset, files, places
     from corpus.crawl.state import catalogue
-    from corpus.verify import find_faults
+    from corpus.verify import verify as verified
 
     with reported():
         places.folder(folder, "DIR")
@@ -29,16 +29,16 @@ def verify(folder: Folder) -> None:
         faults = 0
         advice: dict[str, None] = {}
         for stage in there or [folder]:
-            found = find_faults(stage)
-            faults += len(found)
-            if found:
-                advice[catalogue.advice(dataset.load(stage).stage)] = None
-            for fault in found:
+            found = verified(stage)
+            faults += len(found.faults)
+            for fault in found.faults:
                 say(f"{stage}: {fault}", style="red")
-            if not found:
-                manifest = dataset.load(stage)
-                number = sum(len(unit.files) for unit in manifest.units)
-                say(f"{stage}: {number} files and the counts of {len(manifest.units)} units are correct")
+            units = found.manifest.units
+            if found.faults:
+                advice[catalogue.advice(found.manifest.stage)] = None
+            else:
+                number = sum(len(unit.files) for unit in units)
+                say(f"{stage}: {number} files and the counts of {len(units)} units are correct")
         if faults:
             fail(f"{faults} faults in {folder}; {'; '.join(advice)}")
 

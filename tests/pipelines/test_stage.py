@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +271,24 @@ def test_verify_names_what_is_damaged(tmp_path: Path, damage: Callable[[Path], o
     (found,) = find_faults(str(tmp_path))
     assert path.name in found
     assert fault in found
+
+
+def test_verify_reads_each_byte_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = run(plan(tmp_path, writer([]), ["a", "b"]))
+    read, usual = Counter[str](), files.open_bytes
+
+    class Counted(io.RawIOBase):
+        def __init__(self, url: str) -> None:
+            self._file, self._name = usual(url), os.path.basename(url)
+
+        def read(self, size: int = -1) -> bytes:
+            data = self._file.read(size)
+            read[self._name] += len(data)
+            return data
+
+    monkeypatch.setattr(files, "open_bytes", Counted)
+    assert find_faults(str(tmp_path)) == []
+    assert read == {file.path: file.bytes for unit in manifest.units for file in unit.files}
 
 
 def test_a_stage_may_hold_archives_whose_bytes_are_verified(tmp_path: Path) -> None:
