@@ -36,7 +36,7 @@ def find_faults(folder: str) -> list[str]:
 
 
 def verify(folder: str) -> Verified:
-    """Compare every file of a stage with its manifest; each is read once, from its beginning to its end.
+    """Compare every file of a stage with its manifest; each is read once, from start to end.
 
     Length and SHA-256 of each file; schema, fingerprint and number of rows where it is Arrow; place, digest
     and contents of each record batch that the manifest names; and the sums of each unit's counts. Raises
@@ -95,7 +95,7 @@ def _content(folder: str, path: str, digest: str) -> list[str]:
 
 
 class _Once:
-    """An open file that is read from its beginning to its end, and hashed on the way."""
+    """An open file that is read from start to end, and hashed on the way."""
 
     closed = False
 
