@@ -1,0 +1,1 @@
+"""Price a choice of data: the same models trained on several corpora and scored on the same documents."""
