@@ -83,7 +83,7 @@ def _level(first: int, most: int, error: float, corpora: int) -> float:
 
 def _statistic(draws: Floats) -> tuple[Floats, Floats]:
     """Return differences from the first corpus and their error, as `estimate.contrast` has them."""
-    paths, corpora, seeds = draws.shape
+    corpora, seeds = draws.shape[1:]
     means = draws.mean(2)
     residual = draws - means[:, :, None] - draws.mean(1, keepdims=True) + means.mean(1)[:, None, None]
     freedom = (corpora - 1) * (seeds - 1)
@@ -138,5 +138,5 @@ def simulate(rule: Rule, effect: float, draws: Floats) -> Simulated:
         verdicts[running] = now
         used[running] = seeds
         running &= verdicts == OPEN
-    shares = [float(np.mean(verdicts == each)) for each in (BETTER, WORSE, TIE, OPEN)]
-    return Simulated(*shares, seeds=float(used.mean()))
+    better, worse, tie, undecided = (float(np.mean(verdicts == each)) for each in (BETTER, WORSE, TIE, OPEN))
+    return Simulated(better, worse, tie, undecided, float(used.mean()))
