@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +17,11 @@ from corpus.dedup.clusters import size_histogram
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
+from pipelines import handover, linking
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
-
-if TYPE_CHECKING:
-    from pipelines import linking
 
 NAME = "dedupe"
 VERSION = 3
@@ -76,8 +73,6 @@ def dedupe_unit(
     settings: Settings, sources: Sequence[str], runner: Runner, unit: Planned, folder: str, beat: Beat
 ) -> Outcome:
     """Find the copies, and write which documents are removed and which are kept instead."""
-    from pipelines import handover, linking  # and Beam, which a finished stage need not import
-
     task: Task = unit.task
     parts, total = handover.Parts(task.signatures, task.rows), sum(task.rows)
     useful = min(len(parts.paths), -(-total // _ROWS_A_WORKER))

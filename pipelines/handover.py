@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,23 +68,12 @@ def mapped(folder: str, path: str) -> NDArray[Any]:
     return array
 
 
-def write_list(records: Any, folder: str, path: str) -> None:
-    """Write a small collection's records as one JSON list, in an order independent of scheduling."""
-
-    def write(found: list[dict[str, Any]]) -> None:
-        files.write_json(folder, path, sorted(found, key=lambda record: json.dumps(record, sort_keys=True)))
-
-    _ = records | f"List {path}" >> beam.combiners.ToList() | f"Write {path}" >> beam.Map(write)
+def write_list(folder: str, path: str, records: list[dict[str, Any]]) -> None:
+    """Write the records of a small collection as one JSON list, in an order independent of scheduling."""
+    files.write_json(folder, path, sorted(records, key=lambda record: json.dumps(record, sort_keys=True)))
 
 
 def read_list(folder: str, path: str) -> list[dict[str, Any]] | None:
-    """Return the records that `write_list` wrote, which does so last; None where it has not."""
+    """Return the records that `write_list` wrote; None where it has not."""
     records: Any = files.read_json(folder, path)
     return None if records is None else list(records)
-
-
-def must_read_list(folder: str, path: str) -> list[dict[str, Any]]:
-    """Return the records that `write_list` has just written."""
-    records = read_list(folder, path)
-    assert records is not None, f"{folder}/{path} was not written"
-    return records

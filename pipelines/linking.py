@@ -1,7 +1,4 @@
-"""Copies found with Beam: parts give blocks of band hashes, partitions give edges, rounds give components.
-
-What crosses a shuffle is packed: a value is the bytes of an array of many rows, its key a small number.
-"""
+"""Copies found in steps: parts give blocks of band hashes, partitions give edges, rounds give components."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +15,10 @@ from corpus.dedup.bands import ALL_BANDS, EDGE, Again, band_blocks, buckets_of, 
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component, resolve
 from corpus.dedup.components import split
 from corpus.dedup.store import ROW_BITS, SignatureStore
-from pipelines import handover, options
+from pipelines import handover, options, shuffle
 from pipelines.handover import Parts
-from pipelines.rounds import Grouped, Keyed, job_of, label, rows_of
+from pipelines.rounds import label, rows_of
+from pipelines.shuffle import Grouped, Keyed
 
 ROWS_A_PARTITION = 4_000_000
 """Documents above which a band is split: 64 MB of hashes and numbers for one worker."""
@@ -34,6 +31,9 @@ LINKS_A_PARTITION = 20_000_000
 
 MAX_PASSES = 10
 """Passes over the documents; copies that are not compared by then stay."""
+
+_EDGES, _LABELS = "e", "l"
+"""Kinds of files that clusters are resolved from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def find_copies(
     while True:
         links = sum(linked.edges for linked in found)
         if links <= max_links_in_memory:
-            resolved = resolve_in_memory(parts, folder, found, threshold, sources)
+            resolved = resolve_in_memory(parts, folder, found, threshold, sources, passes)
         else:
             partitions = -(-links // LINKS_A_PARTITION)
             resolved = resolve_in_rounds(parts, folder, found, threshold, partitions, runner, sources, passes)
@@ -129,21 +129,17 @@ def find_edges(
     place = _pass_folder(folder, number)
     if number == 1:
         handover.save_parts(folder, parts)
-    if (known := handover.read_list(place, "edges.json")) is not None:  # of a driver that was ended
-        return [Linked(**record) for record in known]
-    with options.pipeline(runner, folder, f"dedupe-edges-{number:02d}", job_of(folder)) as pipeline:
-        linked = (
-            pipeline
-            | "Parts" >> beam.Create(range(len(runs_of(parts.rows))))
-            | "Spread parts" >> beam.Reshuffle()
-            | "Band" >> beam.FlatMap(
-                _blocks, folder, partitions, urls, place if number > 1 else ""
-            ).with_output_types(Keyed)
-            | "Bucket" >> beam.GroupByKey()
-            | "Link" >> beam.Map(_link, partitions, threshold, folder, number)
-        )  # fmt: skip
-        handover.write_list(linked, place, "edges.json")
-    return [Linked(**record) for record in handover.must_read_list(place, "edges.json")]
+    earlier = place if number > 1 else ""
+    linked = shuffle.run(
+        runner,
+        folder,
+        f"dedupe-edges-{number:02d}",
+        range(len(runs_of(parts.rows))),
+        [("Band", partial(_blocks, folder=folder, partitions=partitions, urls=urls, place=earlier))],
+        ("Link", partial(_link, partitions=partitions, threshold=threshold, folder=folder, number=number)),
+        f"pass-{number:02d}/edges.json",
+    )
+    return [Linked(**record) for record in linked]
 
 
 def _pass_folder(folder: str, number: int) -> str:
@@ -197,10 +193,11 @@ def resolve_in_memory(
     found: Iterable[Linked],
     threshold: float,
     sources: Sequence[str] = (),
+    number: int = 1,
 ) -> list[Resolved]:
     """Resolve the clusters of all edges in this process; write their files below `folder`."""
     edges = load_edges(folder, found)
-    return [_save_clusters(folder, 0, edges, threshold, handover.store_of(folder), sources)]
+    return [_save_clusters(folder, number, 0, edges, threshold, handover.store_of(folder), sources)]
 
 
 def resolve_in_rounds(
@@ -220,27 +217,19 @@ def resolve_in_rounds(
     edges that still move.
     """
     labels = label(folder, [linked.path for linked in found], threshold, partitions, runner, number)
-    with options.pipeline(runner, folder, f"dedupe-clusters-{number:02d}", job_of(folder)) as pipeline:
-        edges = (
-            pipeline
-            | "Edge files" >> beam.Create([linked.path for linked in found])
-            | "Edges by node" >> beam.FlatMap(_edges_by_node, folder, threshold, partitions)
-            .with_output_types(Keyed)
-        )  # fmt: skip
-        stars = (
-            pipeline
-            | "Label files" >> beam.Create(labels)
-            | "Labels by node" >> beam.FlatMap(_pairs_by_node, folder, partitions).with_output_types(Keyed)
-        )
-        resolved = (
-            {"edges": edges, "labels": stars}
-            | beam.CoGroupByKey()
-            | "Edges by label" >> beam.FlatMap(_edges_by_label, partitions).with_output_types(Keyed)
-            | "Whole clusters" >> beam.GroupByKey()
-            | "Resolve" >> beam.Map(_resolve, folder, threshold, tuple(sources))
-        )
-        handover.write_list(resolved, folder, "clusters.json")
-    return [_resolved(record) for record in handover.must_read_list(folder, "clusters.json")]
+    resolved = shuffle.run(
+        runner,
+        folder,
+        f"dedupe-clusters-{number:02d}",
+        [*([linked.path, _EDGES] for linked in found), *([path, _LABELS] for path in labels)],
+        [
+            ("By node", partial(_by_node, folder=folder, threshold=threshold, partitions=partitions)),
+            ("Whole clusters", partial(_edges_by_label, partitions=partitions)),
+        ],
+        ("Resolve", partial(_resolve, folder=folder, number=number, threshold=threshold, sources=sources)),
+        f"pass-{number:02d}/clusters.json",
+    )
+    return [_resolved(record) for record in resolved]
 
 
 def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
@@ -316,20 +305,25 @@ def _link(
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))
 
 
-def _edges_by_node(path: str, folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
-    edges = verified(handover.load(folder, path), threshold)
-    yield from _split_edges(edges["a"], edges, partitions)
+def _by_node(file: tuple[str, str], folder: str, threshold: float, partitions: int) -> Iterator[Keyed]:
+    """Yield the rows of a file, of edges or of labels, by their first document; a letter says which."""
+    path, kind = file
+    rows = handover.load(folder, path)
+    if kind == _LABELS:
+        for number, some in split(rows, partitions):
+            yield number, kind.encode() + some.tobytes()
+        return
+    edges = verified(rows, threshold)
+    for number, block in _split_edges(edges["a"], edges, partitions):
+        yield number, kind.encode() + block
 
 
-def _pairs_by_node(path: str, folder: str, partitions: int) -> Iterator[Keyed]:
-    for number, rows in split(handover.load(folder, path), partitions):
-        yield number, rows.tobytes()
-
-
-def _edges_by_label(nodes: tuple[int, dict[str, Iterable[bytes]]], partitions: int) -> Iterator[Keyed]:
-    groups = nodes[1]
-    edges = merge_edges(np.frombuffer(block, EDGE) for block in groups["edges"])
-    stars = rows_of([b"", *groups["labels"]])
+def _edges_by_label(nodes: Grouped, partitions: int) -> Iterator[Keyed]:
+    blocks: dict[str, list[bytes]] = {_EDGES: [], _LABELS: [b""]}
+    for block in nodes[1]:
+        blocks[chr(block[0])].append(block[1:])
+    edges = merge_edges(np.frombuffer(block, EDGE) for block in blocks[_EDGES])
+    stars = rows_of(blocks[_LABELS])
     stars = stars[np.argsort(stars[:, 0])]
     # A document without a row is the centre of its star: its own label.
     labels = edges["a"].copy()
@@ -345,10 +339,12 @@ def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int)
         yield number, edges[rows[:, 1].astype(np.int64)].tobytes()
 
 
-def _resolve(component: Grouped, folder: str, threshold: float, sources: tuple[str, ...]) -> dict[str, Any]:
+def _resolve(
+    component: Grouped, folder: str, number: int, threshold: float, sources: Sequence[str]
+) -> dict[str, Any]:
     key, packed = component
     edges = merge_edges(np.frombuffer(block, EDGE) for block in packed)
-    return asdict(_save_clusters(folder, key, edges, threshold, handover.store_of(folder), sources))
+    return asdict(_save_clusters(folder, number, key, edges, threshold, handover.store_of(folder), sources))
 
 
 def _resolved(record: dict[str, Any]) -> Resolved:
@@ -358,6 +354,7 @@ def _resolved(record: dict[str, Any]) -> Resolved:
 
 def _save_clusters(
     folder: str,
+    number: int,
     key: int,
     edges: NDArray[Any],
     threshold: float,
@@ -366,9 +363,9 @@ def _save_clusters(
 ) -> Resolved:
     clusters = resolve(edges, threshold, partial(store.ranks, sources=sources))
     check_survivors_stay(clusters)
-    removals, survivors = f"clusters/{key:06d}-removals.npy", f"clusters/{key:06d}-survivors.npy"
+    place = f"pass-{number:02d}/clusters/{key:06d}"
+    removals, survivors, passed_over = (f"{place}-{kind}.npy" for kind in Clusters.__slots__)
     handover.save(folder, removals, clusters.removals)
-    passed_over = f"clusters/{key:06d}-passed-over.npy"
     handover.save(folder, survivors, clusters.survivors)
     handover.save(folder, passed_over, clusters.passed_over)
     largest = tuple(largest_component(edges))

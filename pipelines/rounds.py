@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 
 from corpus.dedup.bands import EDGE, verified
 from corpus.dedup.components import Pairs, large_star, large_star_input, small_star, split
 from corpus.errors import LinkingError
-from pipelines import handover, options
+from pipelines import handover, options, shuffle
+from pipelines.shuffle import Grouped, Keyed
 
 MAX_ROUNDS = 30
 """Rounds after which the search for components fails: it needs about log2 of the longest chain."""
-
-Keyed = tuple[int, bytes]
-Grouped = tuple[int, Iterable[bytes]]
-
-
-def job_of(folder: str) -> str:
-    """Return the fingerprint of the unit whose working folder this is."""
-    return folder.rstrip("/").rpartition("/")[2]
 
 
 def label(
@@ -38,23 +31,18 @@ def label(
     left = 0
     for turn in range(MAX_ROUNDS):
         place = f"pass-{number:02d}/rounds/{turn:02d}"
-        records = handover.read_list(folder, f"{place}/round.json")
-        if records is None:
-            step = f"dedupe-round-{number:02d}-{turn:02d}"
-            with options.pipeline(runner, folder, step, job_of(folder)) as pipeline:
-                small = (
-                    pipeline
-                    | "Files" >> beam.Create(paths)
-                    | "Spread files" >> beam.Reshuffle()
-                    | "Read"
-                    >> beam.FlatMap(_both_ends, folder, threshold, partitions).with_output_types(Keyed)
-                    | "By node" >> beam.GroupByKey()
-                    | "Large star" >> beam.FlatMap(_large_star, partitions).with_output_types(Keyed)
-                    | "By larger node" >> beam.GroupByKey()
-                    | "Small star" >> beam.Map(_small_star, folder, place)
-                )  # fmt: skip
-                handover.write_list(small, folder, f"{place}/round.json")
-            records = handover.must_read_list(folder, f"{place}/round.json")
+        records = shuffle.run(
+            runner,
+            folder,
+            f"dedupe-round-{number:02d}-{turn:02d}",
+            paths,
+            [
+                ("Read", partial(_both_ends, folder=folder, threshold=threshold, partitions=partitions)),
+                ("Large star", partial(_large_star, partitions=partitions)),
+            ],
+            ("Small star", partial(_small_star, folder=folder, place=place)),
+            f"{place}/round.json",
+        )
         paths = [record["path"] for record in records]
         left = sum(record["moved"] for record in records)
         if left == 0:
