@@ -129,12 +129,10 @@ def fit(
 
 
 @app.command(rich_help_panel=WORTH)
-def emergence(
+def abilities(
     sources: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="SOURCE", parser=local, help="Folders of runs, tables of outputs, or a family's TOML."
-        ),
+        typer.Argument(metavar="SOURCE", parser=local, help="Folders of runs, or tables of answers."),
     ],
     task: Annotated[
         list[str] | None,
@@ -168,10 +166,10 @@ def emergence(
         if output is not None:
             places.writable(str(output), "--output")
         from commands.render.abilities import render_abilities
-        from trainer.scaling.emergence import command
+        from trainer.abilities import command
 
         request = command.Request(tuple(task or ()), by, n, most, shots, seed)
-        judged = command.emergence(sources, request, output, Terminal())
+        judged = command.abilities(sources, request, output, Terminal())
         if as_json:
             print(json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False))
         else:

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from trainer.scaling.emergence.page import VERDICTS, facts, rows
-from trainer.scaling.emergence.verdict import Ability
+from trainer.abilities.page import VERDICTS, facts, rows
+from trainer.abilities.verdict import Ability
 
 
 def render_abilities(abilities: Sequence[Ability], console: Console, scale: str) -> None:

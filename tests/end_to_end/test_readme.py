@@ -39,7 +39,6 @@ NOT_RUN = {
     "python3 -m venv": "it installs from the network; .ci/run does so",
     "pip install": "it installs from the network; .ci/run does so",
     "torchrun": "it asks for eight GPUs; tests/trainer/test_parallel.py runs ranks on the CPU",
-    "derlem emergence examples/emergence.toml": "it trains for 23 minutes",
 }
 
 # Words that are put in the place of others, since the text speaks of the web and of large models.
@@ -48,8 +47,8 @@ INSTEAD = {
     "--preset 124m": "--preset tiny",
     "other/corpus": "my/corpus",
     "--step 1000": "--step 1",
-    "emergence STUDY": "emergence my/study",
-    "emergence answers.jsonl": "emergence DIR/outputs.jsonl",
+    "abilities STUDY": "abilities my/study",
+    "abilities answers.jsonl": "abilities DIR/outputs.jsonl",
 }
 
 # Words that are added, by how the line begins: small sizes, and servers of this machine.
@@ -67,7 +66,7 @@ ADDED = {
     "derlem data order": RUN,
     "derlem generate": "tokens=4",
 }
-FEW_ITEMS = "--n 4 --shots 0"  # `derlem emergence` asks these of every model
+FEW_ITEMS = "--n 4 --shots 0"  # `derlem abilities` asks these of every model
 
 STUDY = """
 output = "my/study"
@@ -147,7 +146,7 @@ def words(line: str, ports: dict[str, str]) -> list[str]:
     for shown, meant in INSTEAD.items():
         line = line.replace(shown, meant)
     found = shlex.split(line, comments=True)
-    if found[:2] == ["derlem", "emergence"] and "outputs.jsonl" not in line:
+    if found[:2] == ["derlem", "abilities"] and "outputs.jsonl" not in line:
         found += [*FEW_ITEMS.split(), *([] if "--task" in found else ["--task", "addition/1/tr"])]
     for start, added in ADDED.items():
         if f"{line} ".startswith(start):
@@ -245,7 +244,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
 
 def test_the_documents_have_lines_and_those_that_are_not_run_are_there() -> None:
     assert len(SHELL) > 35
-    for start in ("make demo", "pip install", "torchrun", "derlem emergence examples/emergence.toml"):
+    for start in ("make demo", "pip install", "torchrun"):
         assert any(line.startswith(start) for _, _, line in SHELL), start
     for document in DOCUMENTS:
         for block in blocks(document):

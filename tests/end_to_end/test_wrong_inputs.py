@@ -255,10 +255,10 @@ TRAINING: list[Row] = [
     (("report", *RUNS, "--more", "-1"), ("--more -1", "0 or more")),
     (("report", *RUNS, "--leave-out", "x"), ("--leave-out", "RUN=WHY")),
     (("report", *RUNS, "-o", "folder"), ("--output folder", "a file")),
-    (("emergence", "none"), ("none", "no finished run")),
-    (("emergence", "folder", "--scale", "x"), ("--scale x", "parameters")),
-    (("emergence", "folder", "-o", "file"), ("--output", "file", "not a folder")),
-    (("emergence", "empty.toml"), ("empty.toml", "missing")),
+    (("abilities", "none"), ("none", "no finished run")),
+    (("abilities", "folder", "--scale", "x"), ("--scale x", "parameters")),
+    (("abilities", "folder", "-o", "file"), ("--output", "file", "not a folder")),
+    (("abilities", "empty.toml"), ("empty.toml", "tables")),
 ]
 
 
@@ -323,7 +323,7 @@ def test_the_table_is_about_every_command() -> None:
     single = (
         "init config build inspect show clusters verify presets tokenize crawl commoncrawl train generate"
     )
-    single += " evaluate export scale fit report emergence"
+    single += " evaluate export scale fit report abilities"
     assert groups | {(each,) for each in single.split()} <= tried
     assert len(ROWS + TRAINING) > 150
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import OutputsError
-from trainer.scaling.emergence.outputs import Output
-from trainer.scaling.emergence.scores import (
+from trainer.abilities.outputs import Output
+from trainer.abilities.scores import (
     METRICS,
     brier,
     choice_grade,

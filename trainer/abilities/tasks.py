@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from corpus.errors import ConfigError
-from trainer.scaling.emergence import turkish
+from trainer.abilities import turkish
 
 LANGUAGES = ("tr", "en")
 OPERATIONS = ("addition", "multiplication")

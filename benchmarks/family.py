@@ -1,7 +1,12 @@
-"""Train a small family of models on generated sums: from a TOML file to finished runs."""
+"""Train a small family of models on generated sums, and judge what it learnt.
+
+`python -m benchmarks.family benchmarks/addition-family.toml`: docs/abilities.md shows the result. Run it
+again to resume.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +19,12 @@ from corpus.counts import Counts
 from corpus.errors import ConfigError
 from corpus.schema import TOKENS16
 from corpus.settings import Section
-from corpus.teller import Teller
+from corpus.teller import SILENT, Teller
 from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.train import fit
 from trainer import run
+from trainer.abilities import command, tasks
 from trainer.config import Config
-from trainer.scaling.emergence import tasks
 
 TOKENS, RUNS = "tokens", "runs"
 _BATCH = 4096  # documents per record batch
@@ -37,7 +42,7 @@ class Size(Section):
 class Family(Section):
     """A family of models and the tasks that they learn."""
 
-    output: str = Field("emergence", description="Output folder, relative to the file.")
+    output: str = Field("family", description="Output folder, relative to the file.")
     tasks: tuple[str, ...] = Field(
         ("addition/2/tr",), min_length=1, description="Sums and products to learn."
     )
@@ -54,7 +59,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Family:
     try:
         return settings.parse(Family, settings.read(path, overrides), str(path))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; examples/emergence.toml is an example") from None
+        raise ConfigError(f"{path}: no such file; benchmarks/addition-family.toml is an example") from None
 
 
 def make(family: Family, folder: Path, teller: Teller) -> Path:
@@ -135,3 +140,16 @@ def write(family: Family, folder: Path) -> None:
     }
     manifest = dataset.Manifest(stage="tokenize", version=1, settings={}, units=tuple(units), facts=facts)
     dataset.save(str(folder), manifest)
+
+
+def main(path: Path, teller: Teller) -> None:
+    """Train the family of a file, ask all models the held-out pairs, and write the verdicts beside them."""
+    family = load(path)
+    home = path.parent / family.output
+    runs = make(family, home, teller)
+    request = command.Request(tasks=family.tasks, n=family.held_out, shots=0, seed=family.seed)
+    command.abilities([runs], request, home, teller)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), SILENT)

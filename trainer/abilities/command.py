@@ -1,4 +1,4 @@
-"""The work of `derlem emergence`: tables, runs or a family's file become answers, verdicts, and a page."""
+"""The work of `derlem abilities`: tables of answers, or runs that are asked, become verdicts and a page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from corpus import files
 from corpus.errors import ConfigError
 from corpus.teller import Teller
-from trainer.scaling.emergence import family, outputs, page, survey, verdict
-from trainer.scaling.emergence.verdict import Ability
+from trainer.abilities import outputs, page, survey, verdict
+from trainer.abilities.verdict import Ability
 
 TABLES = (".jsonl", ".parquet", ".csv")
 TASKS = ("addition/1/tr", "addition/2/tr", "addition/2/en", "addition/3/tr", "multiplication/2/tr")
 """The default tasks; `tasks.names()` has all, of which the longer ones are slow."""
-ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "emergence.json", "emergence.md"
+ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "abilities.json", "abilities.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +31,24 @@ class Request:
     seed: int = 0
 
 
-def emergence(
+def abilities(
     sources: Sequence[Path], request: Request, folder: Path | None, teller: Teller
 ) -> list[Ability]:
-    """Judge tables of outputs, or ask the finished runs in folders, or train and ask a TOML file's family.
+    """Judge tables of answers, or ask the finished runs in folders.
 
-    Writes answers, verdicts (JSON) and a page with figures into `folder`; a family has its own by default.
-    Raises ConfigError for what a user can fix.
+    Writes answers, verdicts (JSON) and a page into `folder`. Raises ConfigError for what a user can fix.
     """
     suffixes = {source.suffix if not source.is_dir() else "" for source in sources}
     begin = ""
-    if suffixes == {".toml"} and len(sources) == 1:
-        learnt = family.load(sources[0])
-        home = sources[0].parent / learnt.output
-        folder = folder or home
-        trained = family.make(learnt, home, teller)
-        asked = Request(tasks=learnt.tasks, scale=request.scale, n=learnt.held_out, shots=0, seed=learnt.seed)
-        found = _ask([trained], asked, teller)
-        begin = _begin(found, f"derlem emergence {sources[0].name}")
-        rows = found.outputs
-    elif suffixes <= set(TABLES):
+    if suffixes <= set(TABLES):
         rows = [row for source in sources for row in outputs.read(source)]
         outputs.check(rows)
     elif suffixes == {""}:
         found = _ask(sources, request, teller)
-        begin, rows = _begin(found, "derlem emergence"), found.outputs
+        begin, rows = _begin(found), found.outputs
     else:
         raise ConfigError(
-            f"{', '.join(map(str, sources))}: expected folders of runs, or tables ({', '.join(TABLES)}), or "
-            "the TOML file of one family"
+            f"{', '.join(map(str, sources))}: expected folders of runs, or tables ({', '.join(TABLES)})"
         )
     judged = verdict.judge(rows, request.seed)
     if folder is not None:
@@ -88,9 +77,9 @@ def _ask(folders: Sequence[Path], request: Request, teller: Teller) -> survey.Su
     return found
 
 
-def _begin(found: survey.Survey, command: str) -> str:
+def _begin(found: survey.Survey) -> str:
     """Return the first part of a page: where its numbers come from, how many items, remarks."""
-    lines = [f"# Does an ability appear suddenly, or only its metric?\n\nMade by `{command}`.\n"]
+    lines = ["# Does an ability appear suddenly, or only its metric?\n"]
     lines += [f"- {plan.describe()}" for plan in found.plans]
     lines += [f"- {remark}" for remark in found.remarks]
     return "\n".join([*lines, ""])

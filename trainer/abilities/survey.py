@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus import files, settings, tokenizer
 from corpus.errors import ConfigError
 from corpus.teller import Teller
-from trainer import trained
+from corpus.tokenizer import Tokenizer
+from trainer import identity, trained
+from trainer.abilities import tasks
+from trainer.abilities.ask import answer, merged
+from trainer.abilities.outputs import Output
+from trainer.abilities.scores import METRICS
+from trainer.config import Config
 from trainer.identity import RESULT, RUN
-from trainer.scaling.emergence import tasks
-from trainer.scaling.emergence.ask import answer, merged
-from trainer.scaling.emergence.outputs import Output
-from trainer.scaling.emergence.scores import METRICS
+from trainer.shape import shape
 from trainer.trained import Trained
 
+STUDY = "runs.jsonl"
+"""The table of a scaling study."""
 PILOT = 200
 """Number of items that the smallest model is asked first, to find how many are needed."""
 
@@ -54,10 +61,18 @@ class Survey:
 
 
 def runs(folders: Sequence[Path]) -> list[Path]:
-    """Return the finished runs in folders and below them, sorted; ConfigError if there are none."""
-    found = {
-        path.parent for folder in folders for path in folder.rglob(RUN) if (path.parent / RESULT).exists()
-    }
+    """Return the finished runs in folders and below them, sorted; ConfigError if there are none.
+
+    Of a scaling study only the runs of its table: base runs are not cooled down, and checks have other rates.
+    """
+    found: set[Path] = set()
+    for folder in folders:
+        table = folder / STUDY
+        if table.exists():
+            rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
+            found |= {folder / row["folder"] for row in rows}
+        else:
+            found |= {path.parent for path in folder.rglob(RUN) if (path.parent / RESULT).exists()}
     if not found:
         where = ", ".join(map(str, folders))
         raise ConfigError(f"{where}: no finished run ({RUN} with {RESULT}) found; `derlem train` makes one")
@@ -77,52 +92,56 @@ def survey(
 ) -> Survey:
     """Ask every finished run below the folders all tasks, `n` items or as many as needed, at most `most`.
 
-    Raises ConfigError for unknown tasks and scales, and for items that do not fit a model.
+    One model is in memory at a time. Raises ConfigError for unknown tasks and scales, and for items that do
+    not fit a model.
     """
     if scale not in SCALES:
         raise ConfigError(f"--scale {scale}: expected one of {', '.join(SCALES)}")
-    models = sorted(_open(folders, scale), key=lambda each: (each[1], each[0]))
-    plans, outputs, remarks = [], [], _remarks(models, scale)
-    for task in wanted:
-        plan = _plan(task, models[0], n, most, shots, seed)
-        plans.append(plan)
+    found = runs(folders)
+    short = {path.name for path in found}
+    names = {path: path.name if len(short) == len(found) else str(path) for path in found}
+    sizes = {path: size(path, scale) for path in found}
+    order = sorted(found, key=lambda path: (sizes[path], names[path]))
+    smallest = trained.open(order[0])
+    plans = [_plan(task, smallest, n, most, shots, seed) for task in wanted]
+    for plan in plans:
         teller.say(plan.describe())
-    for name, size, model in models:
+    outputs: list[Output] = []
+    for path in order:
+        model = smallest if path == order[0] else trained.open(path)
         for plan in plans:
             items = tasks.make(plan.task, plan.n, seed, shots)
-            outputs += answer(model, items, name, size)
-        teller.say(f"asked {name} ({size:,.0f} {scale})")
-    return Survey(outputs, plans, remarks)
+            outputs += answer(model, items, names[path], sizes[path])
+        teller.say(f"asked {names[path]} ({sizes[path]:,.0f} {scale})")
+    return Survey(outputs, plans, _remarks(order, names, scale))
 
 
-def _open(folders: Sequence[Path], scale: str) -> Iterator[tuple[str, float, Trained]]:
-    """Yield the name, scale and model of each run; a name is the path below the folders' common part."""
-    found = runs(folders)
-    names = {path: path.name for path in found}
-    if len(set(names.values())) < len(found):
-        names = {path: str(path) for path in found}
-    for path in found:
-        model = trained.open(path)
-        yield names[path], _scale(model, scale), model
+def size(folder: Path, scale: str) -> float:
+    """Return a finished run's value on a scale, from its record alone."""
+    held = identity.read(folder)
+    assert held is not None, folder
+    if scale == "tokens":
+        return _tokens(folder)
+    config = settings.parse(Config, held["config"], f"{folder}/{RUN}")
+    sizes = shape(config.model, _pieces(folder).vocabulary)
+    if scale == "compute":  # without attention: one convention for all that are compared
+        return 6.0 * sizes.matmul_parameters * _tokens(folder)
+    return float(getattr(sizes, scale))
 
 
-def _scale(model: Trained, name: str) -> float:
-    tokens = float((model.result or {}).get("tokens", 0))
-    if name == "tokens":
-        return tokens
-    if name == "compute":  # without attention: one convention for all that are compared
-        return 6.0 * model.model.shape.matmul_parameters * tokens
-    return float(getattr(model.model.shape, name))
+def _tokens(folder: Path) -> float:
+    return float((identity.result(folder) or {}).get("tokens", 0))
 
 
-def _plan(
-    task: str, smallest: tuple[str, float, Trained], n: int | None, most: int, shots: int, seed: int
-) -> Planned:
+def _pieces(folder: Path) -> Tokenizer:
+    return tokenizer.load(files.join(str(folder), tokenizer.MODEL))
+
+
+def _plan(task: str, smallest: Trained, n: int | None, most: int, shots: int, seed: int) -> Planned:
     """Ask the smallest model some items, to find how many are needed; or all if there are fewer."""
     items = tasks.make(task, PILOT, seed, shots)
-    name, size, model = smallest
     if items[0].generates:
-        values = [METRICS["expected_match"].of(o) for o in answer(model, items, name, size)]
+        values = [METRICS["expected_match"].of(o) for o in answer(smallest, items, "", 1.0)]
         known = [value for value in values if value is not None]
         own = sum(known) / len(known) if known else 0.0
         expected = max(own, sum(item.chance for item in items) / len(items))
@@ -133,10 +152,10 @@ def _plan(
     return Planned(task, there, needed, expected)
 
 
-def _remarks(models: Sequence[tuple[str, float, Trained]], scale: str) -> list[str]:
+def _remarks(order: Sequence[Path], names: Mapping[Path, str], scale: str) -> list[str]:
     """Return what makes the models' outputs less comparable."""
     found = []
-    tokenizers = {model.tokenizer.sha256: (name, model.tokenizer) for name, _, model in models}
+    tokenizers = {pieces.sha256: (names[path], pieces) for path in order for pieces in (_pieces(path),)}
     for name, pieces in tokenizers.values():
         if several := merged(pieces):
             found.append(
@@ -145,7 +164,7 @@ def _remarks(models: Sequence[tuple[str, float, Trained]], scale: str) -> list[s
             )
     if len(tokenizers) > 1:
         found.append("models have different tokenizers: nats per token and per digit are not comparable")
-    amounts = {float((m.result or {}).get("tokens", 0)) for _, _, m in models}
+    amounts = {_tokens(path) for path in order}
     if len(amounts) > 1 and scale not in ("tokens", "compute"):
         found.append(
             f"models of one scale were trained on different numbers of tokens ({min(amounts):,.0f} to "

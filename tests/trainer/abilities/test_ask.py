@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,16 @@ import sentencepiece as spm
 import torch
 from typer.testing import CliRunner
 
+from benchmarks import family
+from benchmarks.family import Family
 from commands.scale import app
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit
 from trainer import trained
+from trainer.abilities import ask, outputs, survey, tasks
 from trainer.attention import Documents
-from trainer.scaling.emergence import ask, family, outputs, survey, tasks
-from trainer.scaling.emergence.family import Family
 from trainer.trained import Trained
 
 SETTINGS = """
@@ -42,7 +44,7 @@ run = { device = "cpu", log = [] }
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A family's file."""
-    path = tmp_path_factory.mktemp("emergence") / "family.toml"
+    path = tmp_path_factory.mktemp("abilities") / "family.toml"
     path.write_text(SETTINGS, encoding="utf-8")
     return path
 
@@ -170,17 +172,24 @@ def test_a_folder_without_runs_says_so(tmp_path: Path) -> None:
         survey.runs([tmp_path])
 
 
-def test_the_command_trains_asks_judges_and_writes_a_page(file: Path, runs: Path) -> None:
-    done = CliRunner().invoke(app, ["emergence", str(file), "--json"])
+def test_runs_are_asked_judged_and_written_to_a_page(runs: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["abilities", str(runs), "--task", "addition/1/tr", "--n", "20", "--json", "-o", str(tmp_path)]
+    )
     assert done.exit_code == 0, done.output
-    folder = file.parent / "family"
-    judged = json.loads((folder / "emergence.json").read_text(encoding="utf-8"))
+    judged = json.loads((tmp_path / "abilities.json").read_text(encoding="utf-8"))
     assert [ability["task"] for ability in judged] == ["addition/1/tr"]
     assert judged[0]["kind"] in ("unclear", "absent")  # two sizes cannot tell
-    assert len(outputs.read(folder / "outputs.jsonl")) == 4 * 20
-    page = (folder / "emergence.md").read_text(encoding="utf-8")
-    assert "(addition-1-tr.svg)" in page
-    assert (folder / "addition-1-tr.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert len(outputs.read(tmp_path / "outputs.jsonl")) == 4 * 20
+    assert "addition/1/tr" in (tmp_path / "abilities.md").read_text(encoding="utf-8")
+
+
+def test_of_a_study_only_the_runs_of_its_table_are_asked(runs: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(runs, study)
+    row = json.dumps({"folder": "depth1-width16-seed0"})
+    (study / "runs.jsonl").write_text(f"{row}\n", encoding="utf-8")
+    assert survey.runs([study]) == [study / "depth1-width16-seed0"]
 
 
 def test_a_family_that_keeps_all_pairs_to_ask_learns_nothing_and_says_so(file: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from trainer.scaling.emergence.figure import draw, short
-from trainer.scaling.emergence.scores import METRICS
-from trainer.scaling.emergence.verdict import Ability
+from trainer.abilities.figure import draw, short
+from trainer.abilities.scores import METRICS
+from trainer.abilities.verdict import Ability
 
 VERDICTS = {
     "emergent": "emergent",

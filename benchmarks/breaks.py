@@ -1,6 +1,6 @@
 """How often a break is called where there is none, and where there is one: simulated curves over 8 sizes.
 
-`python -m benchmarks.emergence [REPEATS] [SEED]`. A curve is nats of a digit, from ln(1/10) up, three
+`python -m benchmarks.breaks [REPEATS] [SEED]`. A curve is nats of a digit, from ln(1/10) up, three
 seeds a size; noise is that of their mean, which the test knows only from the seeds, as in a study. Counted is
 the smooth metric's part of a verdict: p below 5 %, sizes held out agree, and upwards.
 """
@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-from trainer.scaling.emergence import breaks
-from trainer.scaling.emergence.breaks import Floats
+from trainer.abilities import breaks
+from trainer.abilities.breaks import Floats
 
 SIZES = 8
 X = np.log(np.geomspace(1e5, 3e8, SIZES))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from trainer.scaling.emergence.verdict import Ability
+from trainer.abilities.verdict import Ability
 
 _WIDTH, _HEIGHT = 380, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 34, 42

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from trainer.scaling.emergence.outputs import Output
+from trainer.abilities.outputs import Output
 
 _DIGITS = frozenset("0123456789")
 _PIECES = re.compile(r"[0-9]|[^\W0-9_]+|[^\w\s]|_")

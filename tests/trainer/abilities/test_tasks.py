@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import ConfigError
-from trainer.scaling.emergence import tasks, turkish
+from trainer.abilities import tasks, turkish
 
 VOWELS = "aeıioöuü"
 BACK, FRONT = "aıou", "eiöü"

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from corpus.errors import OutputsError
-from trainer.scaling.emergence import breaks
-from trainer.scaling.emergence.outputs import Output
-from trainer.scaling.emergence.scores import (
+from trainer.abilities import breaks
+from trainer.abilities.outputs import Output
+from trainer.abilities.scores import (
     METRICS,
     SHARP,
     SMOOTH,

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
+from trainer.abilities.outputs import Output
+from trainer.abilities.tasks import Item
 from trainer.attention import Documents
 from trainer.evaluate import FORWARD_TOKENS, pack
 from trainer.generate import controls, generate
 from trainer.model import Transformer
 from trainer.sampling import Sampling
-from trainer.scaling.emergence.outputs import Output
-from trainer.scaling.emergence.tasks import Item
 from trainer.sentencepiece_file import BYTE, read
 from trainer.trained import Trained
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from corpus.errors import ConfigError, OutputsError
-from trainer.scaling.emergence import breaks, outputs, verdict
-from trainer.scaling.emergence.breaks import Floats
-from trainer.scaling.emergence.figure import draw
-from trainer.scaling.emergence.outputs import Output
+from trainer.abilities import breaks, outputs, verdict
+from trainer.abilities.breaks import Floats
+from trainer.abilities.figure import draw
+from trainer.abilities.outputs import Output
 
 SIZES = np.geomspace(1e5, 3e8, 8)
 X = np.log(SIZES)
