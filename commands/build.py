@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.arguments import ConfigFile, Set, Workers
-from commands.terminal import CORPUS, Beam, Terminal, console, fail, local, place, reported, say, shortened
+from commands.terminal import CORPUS, Beam, console, fail, local, place, reported, say, shortened
+from commands.watched import Log, Metrics, watched
 from corpus import chain
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def build(
         str, typer.Option(metavar="STAGE", help=f"The last stage: {', '.join(chain.names())}.")
     ] = "shard",
     workers: Workers = None,
+    log: Log = None,
+    metrics: Metrics = None,
     beam: Beam = None,
 ) -> None:
     """Run extract, filter, dedupe and shard; with --until tokenize also make a tokenizer and token shards.
@@ -87,12 +90,21 @@ def build(
 
         if until not in chain.names():
             fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
-        if folder := pipeline.run(config, path.resolve().parent, runner, Terminal(), until):
+        with watched(log, metrics) as teller:
+            folder = pipeline.run(config, path.resolve().parent, runner, teller, until)
+        if folder:
             say(f"done: {shortened(folder)}\nnext: derlem inspect {shlex.quote(shortened(folder))}")
 
 
 @app.command(rich_help_panel=CORPUS)
-def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, beam: Beam = None) -> None:
+def tokenize(
+    path: ConfigFile,
+    overrides: Set = None,
+    workers: Workers = None,
+    log: Log = None,
+    metrics: Metrics = None,
+    beam: Beam = None,
+) -> None:
     """Make token shards from a finished build's shards.
 
     It uses the configured tokenizer, or the one trained earlier. Finished work is not repeated.
@@ -101,7 +113,9 @@ def tokenize(path: ConfigFile, overrides: Set = None, workers: Workers = None, b
         config, runner = _staged(path, overrides, workers, beam)
         from pipelines import build as pipeline
 
-        if folder := pipeline.run_tokenize(config, path.resolve().parent, runner, Terminal()):
+        with watched(log, metrics) as teller:
+            folder = pipeline.run_tokenize(config, path.resolve().parent, runner, teller)
+        if folder:
             say(f"done: {shortened(folder)}\nnext: derlem show {shlex.quote(shortened(folder))} --ids")
 
 

@@ -144,6 +144,9 @@ class Terminal:
 
         render_stage(summary, self._console)
 
+    def note(self, event: str, **facts: object) -> None:
+        pass
+
 
 class _Bar:
     def __init__(self, drawn: Progress, task: TaskID) -> None:

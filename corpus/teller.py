@@ -33,6 +33,14 @@ class Teller(Protocol):
     def report(self, summary: Mapping[str, Any]) -> None:
         """Print what a stage did (`pipelines.report.summarise`)."""
 
+    def note(self, event: str, **facts: object) -> None:
+        """Record an event for programs that watch the work; people are not told.
+
+        Events: "stage started" (stage, units, pending), "progress" (stage, pending, done, documents, kept),
+        "unit done" (stage, unit, fingerprint, documents, kept, seconds), "unit failed" (stage, unit, error)
+        and "failed" (error).
+        """
+
 
 class _NoBar:
     def update(self, done: float, text: str) -> None:
@@ -54,6 +62,9 @@ class Silent:
         return nullcontext(_NoBar())
 
     def report(self, summary: Mapping[str, Any]) -> None:
+        pass
+
+    def note(self, event: str, **facts: object) -> None:
         pass
 
 

@@ -31,14 +31,15 @@ class _Worker:
         except OSError:
             raise self.died(logs) from None
 
-    def answer(self, logs: Path) -> None:
-        """Take the answer to a unit; raises UnitError or WorkerDiedError."""
+    def answer(self, logs: Path) -> Any:
+        """Return what the work on a unit returned; raises UnitError or WorkerDiedError."""
         try:
-            error = self.connection.recv()
+            error, result = self.connection.recv()
         except (EOFError, OSError):
             raise self.died(logs) from None
         if error is not None:
             raise UnitError(error)
+        return result
 
     def died(self, logs: Path) -> WorkerDiedError:
         why = workers.epitaph(self.process.wait(), logs)
@@ -51,12 +52,13 @@ def run(
     number: int,
     logs: Path,
     name: Callable[[Any], str] = str,
+    told: Callable[[Any], object] = lambda result: None,
 ) -> None:
     """Do every unit, in their order, in `number` worker processes, whose stderr goes into the folder `logs`.
 
-    `do` and the units are sent by pickle; `name` names a unit in messages. Raises UnitError or
-    WorkerDiedError for the first that fails, and ends the other workers at once: a unit writes what it has
-    finished last.
+    `do`, the units and what it returns are sent by pickle; `name` names a unit in messages, `told` takes
+    what `do` returned. Raises UnitError or WorkerDiedError for the first that fails, and ends the other
+    workers at once: a unit writes what it has finished last.
     """
     waiting = deque(units)
 
@@ -76,7 +78,7 @@ def run(
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 worker = busy[ready]
-                worker.answer(logs)
+                told(worker.answer(logs))
                 if waiting:
                     give(worker)
                 else:  # frees its memory for the busy ones

@@ -166,6 +166,8 @@ def shown(
         def tell() -> None:
             while not stop.wait(_LINE_EVERY_S if bar is None else _EVERY_S):
                 now = watch.look()
+                facts = {"pending": len(weights), "done": now.units, "documents": now.seen, "kept": now.kept}
+                teller.note("progress", stage=stage, **facts)
                 if bar is None:
                     teller.say(f"{stage}: {line(now)}")
                 else:

@@ -152,14 +152,16 @@ def run(
         for folder in (stage.folder, *followers):
             files.remove(folder, dataset.MANIFEST)
     watched = files.join(stage.folder, UNITS)
+    teller.note("stage started", stage=stage.name, units=len(stage.units), pending=len(pending))
+    told = partial(_note_done, stage.name, teller)
     try:
         weights = {unit.fingerprint: unit.weight for unit in pending}
         with progress.shown(stage.name, watched, weights, teller, stage.say):
             if stage.spread:
-                _spread(stage, pending, runner)
+                _spread(stage, pending, runner, told)
             else:
                 for unit in pending:
-                    _do(unit, stage.folder, stage.work)
+                    told(_do(unit, stage.folder, stage.work))
     except GraphOnly:
         raise
     except WorkerDiedError as error:
@@ -167,9 +169,12 @@ def run(
     except Exception as error:  # Beam wraps whatever a worker raised; the worker noted its cause
         if stage.again is not None and (planned := stage.again()) is not None:
             return run(planned, runner, teller, followers)
-        raise StageError(_explain(stage, pending, error)) from error
+        raise StageError(_explain(stage, pending, error, teller)) from error
     if manifest is None:
         fresh = known.finish(pending)
+        if stage.spread and not runner.is_local:
+            for record in fresh:
+                told(record)
         manifest = _manifest(stage, known.done(stage.units))
     for done in manifest.units:
         done.counts.check(f"stage {stage.name}, unit {done.name}")
@@ -194,8 +199,26 @@ def run(
     return manifest
 
 
-def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> None:
-    """Do the pending units where the runner says: by Beam, by local worker processes, or here."""
+def _note_done(stage: str, teller: Teller, record: records.Record) -> None:
+    unit, counts = record.unit, record.unit.counts
+    teller.note(
+        "unit done",
+        stage=stage,
+        unit=unit.name,
+        fingerprint=unit.fingerprint,
+        documents=counts.seen,
+        kept=counts.kept,
+        seconds=round(record.wall_s, 3),
+    )
+
+
+def _spread(
+    stage: Stage, pending: list[Planned], runner: options.Runner, told: Callable[[records.Record], None]
+) -> None:
+    """Do the pending units where the runner says: by Beam, by local worker processes, or here.
+
+    `told` takes the record of each unit that was done on this machine, as soon as it is.
+    """
     pending = sorted(pending, key=lambda unit: -unit.weight)  # the last to end is then a small one
     do = partial(_do, folder=stage.folder, work=stage.work)
     if pending and not runner.is_local:
@@ -216,10 +239,10 @@ def _spread(stage: Stage, pending: list[Planned], runner: options.Runner) -> Non
             )
     elif (number := useful_workers(stage, pending, runner.workers)) > 1:
         with workers.logs_beside(files.join(stage.folder, UNITS)) as logs:
-            pool.run(do, pending, number, logs, attrgetter("name"))
+            pool.run(do, pending, number, logs, attrgetter("name"), told)
     else:
         for unit in pending:
-            do(unit)
+            told(do(unit))
 
 
 def useful_workers(stage: Stage, pending: list[Planned], most: int) -> int:
@@ -291,9 +314,10 @@ def _is_of_these_units(stage: Stage, manifest: dataset.Manifest | None) -> bool:
     return [unit.fingerprint for unit in before.units] == [unit.fingerprint for unit in manifest.units]
 
 
-def _explain(stage: Stage, pending: list[Planned], error: Exception) -> str:
+def _explain(stage: Stage, pending: list[Planned], error: Exception, teller: Teller) -> str:
     note = records.error(stage.folder, pending)
     if note is not None:
+        teller.note("unit failed", stage=stage.name, unit=note["unit"], error=note["error"])
         return f"{stage.name} stopped at {note['unit']}: {note['error']}\n{_ADVICE}"
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return f"{stage.name} stopped: {type(error).__name__}: {last}\n{_ADVICE}"

@@ -20,7 +20,10 @@ def _end_with(parent: int) -> None:
 
 
 def _serve(number: int) -> None:
-    """Do the units that come by a connection until it is closed; answer each with None or its error."""
+    """Do the units that come by a connection until it is closed.
+
+    The answer to each is (None, what the work returned) or (its error, None).
+    """
     from multiprocessing.connection import Connection
 
     connection = Connection(number)
@@ -30,12 +33,12 @@ def _serve(number: int) -> None:
             unit = connection.recv()
         except EOFError:
             return
-        error = None
+        error = result = None
         try:
-            do(unit)
+            result = do(unit)
         except Exception as raised:  # an error of the work stops the stage, not this process
             error = f"{type(raised).__name__}: {raised}"
-        connection.send(error)
+        connection.send((error, result))
 
 
 if __name__ == "__main__":
