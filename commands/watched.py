@@ -57,7 +57,7 @@ class JsonLog(_Beside):
     """Writes each message and event as a line of JSON, with the keys that log collectors know.
 
     `time` (UTC), `severity`, `message`, `stage`, `unit`, and the facts of an event. Where the file takes no
-    more, the work goes on without it.
+    more, the work continues without it.
     """
 
     def __init__(self, inner: Teller, file: IO[str]) -> None:
@@ -93,7 +93,7 @@ class JsonLog(_Beside):
 class PrometheusFile(_Beside):
     """Keeps a file of metrics up to date: at the start and the end of a stage, and as it proceeds.
 
-    Where it cannot be written any more, the work goes on without it.
+    Where it cannot be written any more, the work continues without it.
     """
 
     def __init__(self, inner: Teller, path: Path) -> None:
@@ -134,7 +134,7 @@ def watched(log: Path | None, metrics: Path | None) -> Iterator[Teller]:
             if log is not None:
                 teller = JsonLog(teller, stack.enter_context(log.open("a", encoding="utf-8")))
         except OSError as error:
-            raise ConfigError(f"--log, --metrics: {error}; name files in a folder that is there") from None
+            raise ConfigError(f"--log, --metrics: {error}; name files in an existing folder") from None
         try:
             yield teller
         except DerlemError as error:
