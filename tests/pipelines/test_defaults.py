@@ -30,7 +30,7 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        3,
+        4,
         {
             "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,
