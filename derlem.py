@@ -13,7 +13,7 @@ if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered fro
 
 import typer
 
-from commands import build, commoncrawl, cost, crawl, extract, look, tokenizer, train, whatif
+from commands import build, commoncrawl, cost, crawl, extract, look, quality, tokenizer, train, whatif
 from commands.terminal import CORPUS, Group
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.add_typer(extract.app)
 app.add_typer(whatif.app)
 app.add_typer(cost.app)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=CORPUS)
+app.add_typer(quality.app, name="quality", rich_help_panel=CORPUS)
 app.add_typer(crawl.app)
 app.add_typer(commoncrawl.app)
 app.add_typer(train.app)
