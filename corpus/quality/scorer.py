@@ -70,42 +70,27 @@ def _find(slots, key, shift):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _score(symbols, slots, values, shift, order):  # type: ignore[no-untyped-def]
-    """Return the sum of log10 of the probabilities of symbols, and their number.
-
-    The first loop decides nothing, so that the processor waits for many lines of the table at a time; most
-    n-grams are found in it. The second one looks for the others, and for shorter ones.
-    """
-    keys = np.empty(symbols.size, np.uint64)
-    missed = np.empty(symbols.size, np.int64)
-    number = left = 0
+    """Return the sum of log10 of the probabilities of symbols, and their number."""
     total = 0.0
-    window, length = np.uint64(0), 0
+    number = 0
+    window = np.uint64(0)
+    length = 0
     for symbol in symbols:
         if symbol == START:
             window, length = np.uint64(START), 1
             continue
         window = (window << np.uint64(8)) | np.uint64(symbol)
         length = min(length + 1, order)
-        keys[number] = window & (_ALL >> np.uint64(64 - 8 * length))
-        number += 1
-    for i in range(number):
-        at = np.int64((keys[i] * _FACTOR) >> shift)
-        is_there = slots[at, 0] == keys[i]
-        total += values[at, 2] if is_there else np.float32(0.0)
-        missed[left] = i
-        left += not is_there
-    for i in missed[:left]:
-        key = keys[i]
+        key = window & (_ALL >> np.uint64(64 - 8 * length))
         at = _find(slots, key, shift)
-        bits = np.uint64(8 * order)
-        while key >> (bits - np.uint64(8)) == 0:
-            bits -= np.uint64(8)
+        n = length
         while at < 0:
             context = _find(slots, key >> np.uint64(8), shift)
             if context >= 0:
                 total += values[context, 3]
-            bits -= np.uint64(8)
-            key &= _ALL >> (np.uint64(64) - bits)
+            n -= 1
+            key = window & (_ALL >> np.uint64(64 - 8 * n))
             at = _find(slots, key, shift)
         total += values[at, 2]
+        number += 1
     return total, number

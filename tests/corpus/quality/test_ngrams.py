@@ -14,7 +14,7 @@ from corpus.quality.ngrams import fit
 from corpus.quality.scorer import Scorer
 from corpus.quality.symbols import END, START, Alphabet
 
-kenlm = pytest.importorskip("kenlm")
+kenlm = pytest.importorskip("kenlm", reason="kenlm-ex is a development dependency")
 
 TEXTS = [
     "Ankara'nın taşına bak,\ngözlerimin yaşına bak.",
