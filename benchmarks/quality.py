@@ -1,8 +1,8 @@
 """What models of quality cost and tell apart: `quality.py MODEL GROUP=FILE ... [--pairs GROUP>GROUP ...]`.
 
-MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints the median perplexity and score of each
-group, words scored a second of processor time, and for pairs the chance that a text of the first group has a
-higher score than one of the second (AUC).
+MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints the median perplexity and score of
+each group, words scored a second of processor time, and for pairs the chance that a text of the first group has
+a higher score than one of the second (AUC).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
         print(f"{pair:24} AUC {auc(found[above], found[below]):.4f}")
     scorer = Scorer(model.good)
     words = sum(len(text.split()) for text in everything)
-    for name, score, inputs in (
+    for name, scored, inputs in (
         ("a text", scorer.log10, everything),
         ("its symbols", scorer.log10_of, [model.good.alphabet.symbols(text) for text in everything]),
     ):
@@ -50,7 +50,7 @@ def main() -> None:
         for _ in range(3):
             started = time.process_time()
             for one in inputs:
-                score(one)
+                scored(one)
             times.append(time.process_time() - started)
         print(f"from {name}: {words / np.median(times) / 1e6:.2f} M words a second, one model")
 
