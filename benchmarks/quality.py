@@ -1,7 +1,7 @@
 """What models of quality cost and tell apart: `quality.py MODEL GROUP=FILE ... [--pairs GROUP>GROUP ...]`.
 
-MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints the median perplexity and score of
-each group, words scored a second of processor time, and for pairs the chance that a text of the first group has
+MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints the median perplexity of each group,
+its scores, words scored a second of processor time, and for pairs the chance that a text of the first group has
 a higher score than one of the second (AUC).
 """
 
