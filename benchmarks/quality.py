@@ -1,8 +1,8 @@
 """What models of quality cost and tell apart: `quality.py MODEL GROUP=FILE ... [--pairs GROUP>GROUP ...]`.
 
-MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints the median perplexity of each group,
-its scores, words scored a second of processor time, and for pairs the chance that a text of the first group has
-a higher score than one of the second (AUC).
+MODEL is a file of `derlem quality lm`, FILE has texts as JSON lines. Prints each group's median perplexity
+and scores, words scored a second of processor time, and for pairs the chance that a text of the first group
+has a higher score than one of the second (AUC).
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ def main() -> None:
         found[name] = np.array([scores.score(text) for text in texts])
         perplexity = np.median([scores.perplexity(text) for text in texts])
         low, middle, high = np.percentile(found[name], [10, 50, 90])
-        print(
-            f"{name:12}{len(texts):6} texts, perplexity {perplexity:6.2f}, score {low:6.2f} {middle:6.2f} {high:6.2f}"
-        )
+        spread = f"score {low:6.2f} {middle:6.2f} {high:6.2f}"
+        print(f"{name:12}{len(texts):6} texts, perplexity {perplexity:6.2f}, {spread}")
     for pair in args.pairs:
         above, below = pair.split(">")
         print(f"{pair:24} AUC {auc(found[above], found[below]):.4f}")
