@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.terminal import Group, local, place, reported, say, shortened
+from commands.arguments import Folder
+from commands.terminal import AsJson, Group, console, local, place, reported, say, shortened
 
 app = typer.Typer(cls=Group, help="Train models that say how good a text is.", no_args_is_help=True)
 
@@ -50,6 +52,58 @@ def lm(
             say(f"a good text scores above a bad one in {checks.auc:.1%} of pairs (AUC)")
         number = made.good.keys.size + (made.bad.keys.size if made.bad else 0)
         say(f"wrote {shortened(str(output))}: {number:,} n-grams of up to {order} characters")
+
+
+@app.command("train")
+def train_classifier(
+    labels: Annotated[
+        str, typer.Argument(metavar="LABELS", parser=place, help="JSON lines or a table: texts with labels.")
+    ],
+    output: Output,
+    text_column: Column = "text",
+    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of the label.")] = "label",
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier of fastText from labelled texts, and cross-validate it.
+
+    The file (.ftz: small, .bin: exact) is used by [filter.quality], and by whatever reads fastText's models.
+    """
+    from commands.render.labels import render_labels
+    from corpus.errors import ConfigError
+    from corpus.quality.labels import read, train
+
+    with reported():
+        if output.suffix not in (".ftz", ".bin"):
+            raise ConfigError(f"{output}: expected a name that ends in .ftz or .bin")
+        found = train(read(labels, text_column, label_column), output)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_labels(found, console(stderr=False))
+            say(f"wrote {shortened(str(output))}")
+
+
+@app.command()
+def percentiles(
+    folder: Folder,
+    keep_top: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Print the limits that keep this share."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the percentiles of each model's values in a build, by source and language."""
+    from commands.render.labels import render_percentiles
+    from corpus import places
+    from corpus.quality.percentiles import percentiles as measure
+
+    with reported():
+        places.folder(folder, "DIR")
+        found = measure(folder, keep_top)
+        if as_json:
+            print(json.dumps([each.as_dict() for each in found], ensure_ascii=False))
+        else:
+            render_percentiles(found, console(stderr=False))
 
 
 @app.command()

@@ -24,7 +24,7 @@ class Classifier:
     """A model that answers lines."""
 
     def __init__(self, model: Model) -> None:
-        self._labels = model.labels
+        self.labels = model.labels
         self._model = (*model[1:4], _slots(model.text, model.entries), *model[4:])
 
     def predict(self, line: str, k: int) -> list[tuple[str, float]]:
@@ -36,8 +36,13 @@ class Classifier:
         if "\n" in line:
             raise ValueError(f"{line[:80]!r}: a classifier takes one line at a time; expected no line break")
         data = np.frombuffer((line + "\n").encode(), np.uint8)
-        found: Any = _answer(data, k if k > 0 else len(self._labels), *self._model)
-        return list(zip([self._labels[n] for n in found[0].tolist()], found[1].tolist(), strict=True))
+        found: Any = _answer(data, k if k > 0 else len(self.labels), *self._model)
+        return list(zip([self.labels[n] for n in found[0].tolist()], found[1].tolist(), strict=True))
+
+
+def line(text: str) -> str:
+    """Return a text as the line that a classifier takes: each run of white space is a blank."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def load(path: str) -> Classifier:

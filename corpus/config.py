@@ -130,6 +130,39 @@ class Privacy(Section):
     )
 
 
+class Model(Section):
+    """A model of quality, or a table of scores, whose number is stored for every text."""
+
+    model: OptionalPlace = Field(
+        "", description="A file of `derlem quality lm`, or a classifier of fastText (.bin, .ftz)."
+    )
+    value: str = Field(
+        "",
+        description="Which number: of a classifier the label whose probability it is; of a pair of language "
+        'models "perplexity" instead of the difference.',
+    )
+    scores: OptionalPlace = Field(
+        "", description="Instead of a model: a table (parquet, arrow, JSON lines) with a number for each URL."
+    )
+    column: str = Field("score", description="The table's column of the numbers; that of URLs is `url`.")
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Model:
+        if bool(self.model) == bool(self.scores):
+            raise ValueError("expected a model or scores, and not both")
+        return self
+
+
+def _by_model(models: Any) -> Any:
+    """Return models as tables: a text alone is the place of a model."""
+    if not isinstance(models, dict):
+        return models
+    return {name: {"model": each} if isinstance(each, str) else each for name, each in models.items()}
+
+
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
 class Filter(Section):
     """From texts to documents worth keeping: fast, so that a changed limit costs little."""
 
@@ -148,6 +181,12 @@ class Filter(Section):
         (),
         description="Filters of your own: my_filters.py:function, from the configuration's folder, or the "
         "name of an entry point (docs/filters.md).",
+    )
+    quality: Annotated[dict[_Name, Model], BeforeValidator(_by_model)] = Field(
+        default_factory=dict,
+        description="Models whose numbers are stored for every text and kept in shards, by name: name = "
+        '"model.lm", or { model, value }. Limits: filter.limits, as quality.name = { min = 0.5 } '
+        "(docs/filters.md).",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."

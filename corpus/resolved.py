@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from corpus import filters, settings
 from corpus.config import Config, load
-from corpus.filters import ALL, FAMILIES, PLUGIN, InForce, Preset
+from corpus.filters import ALL, FAMILIES, PLUGIN, QUALITY, InForce, Preset
 from corpus.settings import Origins, as_key, as_toml
 
 DEFAULT = "default"
@@ -108,11 +108,14 @@ def _values(preset: Preset) -> Iterator[tuple[str, Any]]:
         yield from (
             (f"{family.name}.{key}", value if key in given else False) for key, value in values.items()
         )
-    limits = preset.model_dump(mode="json", include={PLUGIN}, exclude_none=True)[PLUGIN]
-    yield from ((f"{PLUGIN}.{name}", limit) for name, limit in limits.items())
+    tables = preset.model_dump(mode="json", include={PLUGIN, QUALITY}, exclude_none=True)
+    for own in (PLUGIN, QUALITY):
+        yield from ((f"{own}.{name}", limit) for name, limit in tables[own].items())
 
 
 def _has(named: Preset, rule: str) -> bool:
     """Return whether a preset, as it was written, has a key."""
     table, _, key = rule.partition(".")
-    return key in (named.plugin if table == PLUGIN else getattr(named, table).model_fields_set)
+    return (
+        rule in named.added if table in (PLUGIN, QUALITY) else key in getattr(named, table).model_fields_set
+    )

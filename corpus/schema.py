@@ -110,7 +110,8 @@ MEASURED = Kind(
 )
 """Row for row the texts of an extracted file; the columns after these are the rules' values."""
 
-DOCUMENTS = Kind("documents", 2, _DOCUMENT)
+DOCUMENTS = Kind("documents", 2, _DOCUMENT, is_open=True)
+"""The columns after these are the values of models of quality, by the names of their rules."""
 
 SIGNATURES = Kind(
     "signatures",
@@ -210,6 +211,7 @@ SHARD = Kind(
         *_DOCUMENT,
         Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),
     ),
+    is_open=True,  # the same columns after these as DOCUMENTS has
 )
 
 

@@ -84,13 +84,13 @@ class _Filters:
 
     def with_code(self) -> InForce:
         """Return what is in force with plugins that can be called, which stored values do not need."""
-        if not self.section.plugins:
+        if not self.section.plugins and not self.section.quality:
             return self.in_force
         return filters.in_force(self.section, self.base, self.in_force.named)
 
     @property
     def plugins(self) -> list[tuple[str, str]]:
-        return [(plugin.name, plugin.version) for plugin in self.in_force.plugins]
+        return [(plugin.rule, plugin.version) for plugin in self.in_force.plugins]
 
     @property
     def urls(self) -> tuple[object, ...]:
@@ -127,7 +127,8 @@ def what_if(
     if section is None:
         section = _overlaid(now.section, overrides)
     # Where the plugins are those of the build, their values are stored, and their code is not needed.
-    own = now.in_force.plugins if section.plugins == now.section.plugins and base == Path() else None
+    same = (section.plugins, section.quality) == (now.section.plugins, now.section.quality)
+    own = now.in_force.plugins if same and base == Path() else None
     then = _Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(), _Draw(examples, seed)
     for unit in stage.manifest.units:
@@ -156,9 +157,11 @@ def _of_build(stage: Stage) -> _Filters:
         given, named, in_force = (kept[key] for key in (filters.GIVEN, filters.NAMED, "in_force"))
         section = settings.parse(Filter, given, f"{stage.folder}/{dataset.MANIFEST}")  # type: ignore[arg-type]
         presets = {name: filters.Preset.of_content(content) for name, content in named.items()}  # type: ignore[attr-defined]
+        specs = [(spec, filters.PLUGIN) for spec in section.plugins]
+        specs += [(name, filters.QUALITY) for name in section.quality]
         plugins = tuple(
-            filters.Plugin(name, spec, version)
-            for (name, version), spec in zip(in_force["plugins"], section.plugins, strict=True)  # type: ignore[index]
+            filters.Plugin(name, spec, version, table=table)
+            for (name, version), (spec, table) in zip(in_force["plugins"], specs, strict=True)  # type: ignore[index]
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(

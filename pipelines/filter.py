@@ -28,7 +28,9 @@ VERSION = 6
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
 _NAMED = 10  # rules that a message names
-_IN_FORCE = frozenset({"presets", "default", "limits", "plugins"})  # keys that come to `InForce.content`
+_IN_FORCE = frozenset(
+    {"presets", "default", "limits", "plugins", "quality"}
+)  # keys that come to `InForce.content`
 
 
 def plan(context: Context) -> Stage:
@@ -71,7 +73,7 @@ def filter_unit(
     columns = [Column(name, pa.float64(), "what was measured for this rule") for name in names]
     counts = Counts()
     with UnitFiles(folder, unit.fingerprint) as written:
-        part = written.open(DOCUMENTS)
+        part = written.open(DOCUMENTS.with_columns(_of_models(names)))
         # Uncompressed, so that dedupe can map it and read a signature by its row.
         signatures = written.open(SIGNATURES, compression=None)
         dropped = written.open(DROPPED)
@@ -80,18 +82,25 @@ def filter_unit(
             for first in range(0, batch.num_rows, _BATCH):
                 for document in filtering.filter(batch.slice(first, _BATCH).to_pylist()):
                     counts.seen += 1
-                    measured.add(_measured_row(document, names))
+                    values = _measured_row(document, names)
+                    measured.add(values)
                     if drop := document.drop:
                         counts.drop(drop.rule)
                         dropped.add(dropped_row(document.row, drop))
                         continue
                     counts.kept += 1
-                    row = _document_row(document)
+                    row = {**values, **_document_row(document)}
                     part.add(row)
                     signatures.add(_signature_row(document, row))
                     _note(counts, document, row)
                 beat(counts.seen, counts.kept, counts.seen / file.rows)
     return Outcome(written.files, counts, filtering.seconds)
+
+
+def _of_models(names: tuple[str, ...]) -> list[Column]:
+    """Return the columns of a document for the values of models, which shards keep."""
+    models = [name for name in names if name.startswith(f"{filters.QUALITY}.")]
+    return [Column(name, pa.float32(), "the value of this model of quality") for name in models]
 
 
 def _document_row(document: Document) -> dict[str, Any]:

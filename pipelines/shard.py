@@ -18,7 +18,7 @@ from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.removals import Fate
 from corpus.errors import DatasetError
-from corpus.schema import SHARD
+from corpus.schema import DOCUMENTS, SHARD, Column, Kind
 from corpus.settings import changed
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -108,30 +108,39 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
     """Write the shards of one group: assign the survivors, spill each part's rows by shard, sort."""
     task: Task = unit.task
     rows, copies, placed = _plan_rows(task, settings)
-    counts = Counts(seen=len(placed.target))
+    counts, kind = Counts(seen=len(placed.target)), _kind(task)
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     written: list[dataset.File] = []
     # A scratch file holds the rows of neighbouring shards, so that open files do not grow with the shards.
     shards = max(1, -(-len(placed.targets) // _SPILL_FILES))
     with temporary.folder("spill", home) as spilled:
-        _spill(task, rows, copies, placed.target // shards, spilled)
+        _spill(task, kind, rows, copies, placed.target // shards, spilled)
         for first in range(0, len(placed.targets), shards):
             with spill.read(spilled, first // shards) as reader:
                 for number, batches in _shards(reader, placed, first, shards):
-                    written.append(_write(task, unit, folder, placed.targets[number], batches))
+                    written.append(_write(task, unit, kind, folder, placed.targets[number], batches))
                     counts.kept += written[-1].rows
                     counts.note(written[-1].split, written[-1].language, written[-1].rows)
                     beat(counts.seen, counts.kept, (number + 1) / len(placed.targets))
     return Outcome(written, counts)
 
 
+def _kind(task: Task) -> Kind:
+    """Return the kind of the group's shards: with the columns of its parts for values of models."""
+    with dataset.open_arrow(task.parts_folder, task.parts[0].documents.path) as reader:
+        fields = list(reader.schema)[len(DOCUMENTS.columns) :]
+    return SHARD.with_columns(
+        Column(field.name, field.type, field.metadata[b"meaning"].decode()) for field in fields
+    )
+
+
 def _write(
-    task: Task, unit: Planned, folder: str, target: Target, batches: Iterator[pa.Table]
+    task: Task, unit: Planned, kind: Kind, folder: str, target: Target, batches: Iterator[pa.Table]
 ) -> dataset.File:
     """Write one shard."""
     path = f"{target.language}/{target.split}-{task.group}-{target.number:04d}-{unit.fingerprint}.arrow"
     with dataset.create(
-        folder, path, SHARD, unit.fingerprint, language=target.language, split=target.split
+        folder, path, kind, unit.fingerprint, language=target.language, split=target.split
     ) as slot:
         for batch in batches:
             slot.arrow.write(batch)
@@ -164,9 +173,11 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Assignment
     return rows, copies, assign(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 
 
-def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path) -> None:
+def _spill(
+    task: Task, kind: Kind, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path
+) -> None:
     """Read every part once and append each surviving row to the scratch file of its number."""
-    schema = SHARD.schema()
+    schema, own = kind.schema(), len(DOCUMENTS.columns)
     with spill.create(folder, int(numbers.max(initial=-1)) + 1, schema) as writer:
         at = 0  # documents of the group read so far
         for part, stays, sizes in zip(task.parts, rows, copies, strict=True):
@@ -174,7 +185,8 @@ def _spill(task: Task, rows: Rows, copies: Copies, numbers: NDArray[np.int64], f
             for batch in dataset.batches(task.parts_folder, part.documents.path):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
                 chosen = batch.take(pa.array(stays[low:high] - first))
-                columns = [*chosen.columns, pa.array(sizes[low:high], pa.uint32())]
+                size = pa.array(sizes[low:high], pa.uint32())
+                columns = [*chosen.columns[:own], size, *chosen.columns[own:]]
                 survivors = pa.RecordBatch.from_arrays(columns, schema=schema)
                 writer.write(survivors, numbers[at : at + survivors.num_rows])
                 at += survivors.num_rows

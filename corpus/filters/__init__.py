@@ -14,7 +14,7 @@ from corpus.filters.families import FAMILIES, RULES
 from corpus.filters.force import ALL, GIVEN, NAMED, InForce, in_force
 from corpus.filters.judge import Judgement, decide, decide_columns, judge, rule_names, same_values
 from corpus.filters.plugins import Plugin, load_plugins
-from corpus.filters.preset import PLUGIN, Preset, load, names, source
+from corpus.filters.preset import PLUGIN, QUALITY, Preset, load, names, source
 
 __all__ = [
     "ALL",
@@ -22,6 +22,7 @@ __all__ = [
     "GIVEN",
     "NAMED",
     "PLUGIN",
+    "QUALITY",
     "RULES",
     "Document",
     "Drop",

@@ -1,4 +1,4 @@
-"""The filters in force: the presets of a configuration with its own limits over them, and its plugins."""
+"""The filters in force: the presets of a configuration with its own limits, its plugins and its models."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from corpus.errors import ConfigError
 from corpus.filters.document import Document
 from corpus.filters.families import FAMILIES
 from corpus.filters.judge import Judgement, judge
+from corpus.filters.models import load_models
 from corpus.filters.plugins import Plugin, load_plugins
-from corpus.filters.preset import PLUGIN, Preset, load, overlay
+from corpus.filters.preset import PLUGIN, QUALITY, Between, Preset, load, overlay
 
 SECTION = "filter"
 """The table of the configuration, for messages."""
@@ -78,7 +79,8 @@ def in_force(
     Presets that are `known` by their names, and `plugins` where given, are taken as they are, others are
     loaded. Raises ConfigError for a preset, limit or plugin that cannot be used.
     """
-    plugins = load_plugins(settings.plugins, base) if plugins is None else plugins
+    if plugins is None:
+        plugins = (*load_plugins(settings.plugins, base), *_models(settings, base))
     codes = {*settings.presets, *settings.limits} - {ALL}
     names = sorted({*settings.presets.values(), settings.default})
     named = {name: (known or {}).get(name) or load(name, base) for name in names}
@@ -90,20 +92,29 @@ def in_force(
     )
 
 
+def _models(settings: Filter, base: Path) -> tuple[Plugin, ...]:
+    """Return the models of quality as plugins, whose values are stored and drop nothing without a limit."""
+    return tuple(
+        Plugin(name, name, model.version, model, QUALITY)
+        for name, model in load_models(settings.quality, base).items()
+    )
+
+
 def _limited(
     settings: Filter, named: Mapping[str, Preset], plugins: tuple[Plugin, ...], language: str
 ) -> Preset:
     """Return the preset of a language (`*`: of those without one) with the configuration's limits over it."""
     name = settings.presets.get(language, settings.default)
     given = named[name]
-    absent = [each for each in given.plugin if each not in {plugin.name for plugin in plugins}]
+    absent = [rule for rule in given.added if rule not in {plugin.rule for plugin in plugins}]
     if absent:
-        raise ConfigError(
-            f"filter preset {name!r}: {PLUGIN}.{absent[0]}: no such plugin; name it in {SECTION}.plugins"
-        )
-    # Each plugin has an entry, in their order; without a limit the plugin itself decides.
-    ordered = {plugin.name: given.plugin.get(plugin.name, True) for plugin in plugins}
-    preset = given.model_copy(update={PLUGIN: ordered})
+        where = f"{SECTION}.plugins" if absent[0].startswith(PLUGIN) else f"{SECTION}.quality"
+        raise ConfigError(f"filter preset {name!r}: {absent[0]}: no such filter; name it in {where}")
+    # Each has an entry, in their order; without a limit a plugin itself decides, and a model drops nothing.
+    tables: dict[str, dict[str, bool | Between]] = {PLUGIN: {}, QUALITY: {}}
+    for plugin in plugins:
+        tables[plugin.table][plugin.name] = given.added.get(plugin.rule, plugin.table == PLUGIN)
+    preset = given.model_copy(update=tables)
     for code in dict.fromkeys((ALL, language)):
         if code in settings.limits:
             where = f"{SECTION}.limits.{json.dumps(code)}"

@@ -17,7 +17,7 @@ from corpus.filters.document import Document
 from corpus.filters.drop import Drop
 from corpus.filters.families import FAMILIES, RULES
 from corpus.filters.plugins import Plugin
-from corpus.filters.preset import PLUGIN, Bound, Preset
+from corpus.filters.preset import Bound, Preset
 from corpus.text.view import TextView
 
 Values = NDArray[np.float64]
@@ -39,8 +39,8 @@ class Judgement:
 
 
 def rule_names(preset: Preset) -> tuple[str, ...]:
-    """Return the names of all rules in the order of `Judgement.values`: of the families, then of plugins."""
-    return (*(rule.name for rule in RULES), *(f"{PLUGIN}.{name}" for name in preset.plugin))
+    """Return the names of all rules in the order of `Judgement.values`: of families, plugins, and models."""
+    return (*(rule.name for rule in RULES), *preset.added)
 
 
 def judge(
@@ -48,8 +48,8 @@ def judge(
 ) -> Judgement:
     """Return the value of every rule for a text, and the decision.
 
-    `plugins` are those of the preset, in its order, and get `document` with the lines that remain. Raises
-    PluginError where one fails.
+    `plugins`, models included, are those of the preset, in its order, and get `document` with the lines that
+    remain. Raises PluginError where one fails.
     """
     values: list[float] = []
     lines: dict[str, int] = {}
@@ -61,8 +61,9 @@ def judge(
     reasons: dict[str, str] = {}
     if plugins:
         seen = (document or Document(view.text)).with_view(view)
+        limits = preset.added
         for plugin in plugins:
-            value, reason = plugin.measure(seen, preset.plugin[plugin.name])
+            value, reason = plugin.measure(seen, limits[plugin.rule])
             values.append(value)
             if reason:
                 reasons[plugin.rule] = reason
@@ -99,7 +100,7 @@ def decide_columns(columns: Mapping[str, ArrayLike], preset: Preset) -> NDArray[
 
 def same_values(one: Preset, other: Preset) -> bool:
     """Return whether two presets measure the same: they differ in limits at most, so stored values hold."""
-    return list(one.plugin) == list(other.plugin) and all(
+    return list(one.added) == list(other.added) and all(
         getattr(one.of(family), parameter.key) == getattr(other.of(family), parameter.key)
         for family in FAMILIES
         for parameter in family.parameters

@@ -1,4 +1,4 @@
-"""Filters of the user's own: functions of a document, from a file beside the configuration or a package."""
+"""Filters of the user's own: functions of a document, from a file or a package, and models of quality."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from corpus import usercode
 from corpus.errors import ConfigError, PluginError
 from corpus.filters.document import Document
+from corpus.filters.models import ModelFunction
 from corpus.filters.preset import PLUGIN, Between
 from corpus.usercode import UserFunction
 
@@ -47,17 +48,18 @@ class PackageFunction:
 class Plugin:
     """A filter that can be sent to workers; without a function it has a name alone, for what is stored.
 
-    `version` identifies it: the file's SHA-256, or the version of the package.
+    `version` identifies it: the file's SHA-256, or the version of the package. `table` is that of its limits.
     """
 
     name: str
     spec: str  # as the configuration names it
     version: str
-    function: UserFunction | PackageFunction | None = None
+    function: UserFunction | PackageFunction | ModelFunction | None = None
+    table: str = PLUGIN
 
     @property
     def rule(self) -> str:
-        return f"{PLUGIN}.{self.name}"
+        return f"{self.table}.{self.name}"
 
     def measure(self, document: Document, limit: bool | Between) -> tuple[float, str]:
         """Return the value of a document (nan for None; of a verdict 1 where it drops) and its reason.
@@ -138,7 +140,7 @@ def _from_entry_point(spec: str) -> Plugin:
 
 
 @cache
-def _loaded(function: UserFunction | PackageFunction) -> Callable[[Document], object]:
+def _loaded(function: UserFunction | PackageFunction | ModelFunction) -> Callable[[Document], object]:
     loaded: Callable[[Document], object] = function.load()
     return loaded
 

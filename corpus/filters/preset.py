@@ -21,14 +21,14 @@ from corpus.filters.family import Family
 from corpus.settings import Section
 
 _FOLDER = resources.files("corpus.filters") / "presets"
-PLUGIN = "plugin"
-"""The table of a preset, and the prefix of rules, that belong to plugins."""
+PLUGIN, QUALITY = "plugin", "quality"
+"""The tables of a preset, and the prefixes of rules, that belong to plugins and to models of quality."""
 
 Limits = TypeVar("Limits", bound=Section)
 
 
 class Between(Section):
-    """The limits of a plugin that returns a number."""
+    """The limits of a plugin that returns a number, or of a model."""
 
     min: float | None = Field(None, description="Documents below are dropped.")
     max: float | None = Field(None, description="Documents above are dropped.")
@@ -57,33 +57,42 @@ class Preset(Section):
     """What the filters do with the texts of a language; a limit that is not given drops nothing.
 
     It has a table for each of `FAMILIES` (see `of`). `plugin` has the limits of plugins by name, in the order
-    in which they run: true where the plugin decides itself, false where it drops nothing.
+    in which they run: true where the plugin decides itself, false where it drops nothing. `quality` has those
+    of models, which follow.
     """
 
     summary: str = Field(description="What the preset is, in one line.")
     plugin: dict[str, bool | Between] = Field(default_factory=dict, description="Limits of plugins, by name.")
+    quality: dict[str, bool | Between] = Field(default_factory=dict, description="Limits of models, by name.")
 
     def of(self, family: Family[Limits]) -> Limits:
         """Return the table of a family."""
         table: Limits = getattr(self, family.name)
         return table
 
+    @property
+    def added(self) -> dict[str, bool | Between]:
+        """The limits of plugins and models by the names of their rules, in the order in which they run."""
+        tables = ((PLUGIN, self.plugin), (QUALITY, self.quality))
+        return {f"{table}.{name}": limit for table, limits in tables for name, limit in limits.items()}
+
     @cached_property
     def bounds(self) -> tuple[Bound, ...]:
         """The limits in force, in the order in which they are tried."""
         found: list[Bound] = []
-        for index, (family, rule) in enumerate((each, rule) for each in FAMILIES for rule in each.rules):
-            limit = getattr(self.of(family), rule.key)
+        for index, rule in enumerate(RULES):
+            table, key = rule.name.split(".")
+            limit = getattr(getattr(self, table), key)
             if limit is not None:
                 low, high = (limit, float("inf")) if rule.direction == "below" else (float("-inf"), limit)
                 found.append(Bound(index, rule.name, float(low), float(high)))
-        for index, (name, limit) in enumerate(self.plugin.items(), start=len(RULES)):
+        for index, (name, limit) in enumerate(self.added.items(), start=len(RULES)):
             if isinstance(limit, Between):
                 low = float("-inf") if limit.min is None else limit.min
                 high = float("inf") if limit.max is None else limit.max
-                found.append(Bound(index, f"{PLUGIN}.{name}", low, high))
+                found.append(Bound(index, name, low, high))
             elif limit:
-                found.append(Bound(index, f"{PLUGIN}.{name}", float("-inf"), 0.0, is_verdict=True))
+                found.append(Bound(index, name, float("-inf"), 0.0, is_verdict=True))
         return tuple(found)
 
     @staticmethod
@@ -156,7 +165,7 @@ def overlay(preset: Preset, limits: Mapping[str, Any], where: str) -> Preset:
     data = preset.model_dump(mode="json")
     for name, value in limits.items():
         table, _, key = name.partition(".")
-        if table == PLUGIN and key in preset.plugin:
+        if name in preset.added:
             data[table][key] = value
         elif name not in _KEYS:
             raise ConfigError(f"{where}: {json.dumps(name)}: no such rule; {_hint(name, preset)}")
@@ -169,11 +178,12 @@ def overlay(preset: Preset, limits: Mapping[str, Any], where: str) -> Preset:
 
 def _hint(name: str, preset: Preset) -> str:
     """Return a suggestion for an unknown rule, and the known names."""
-    plugins = [f"{PLUGIN}.{each}" for each in preset.plugin]
     table = name.partition(".")[0]
-    if table == PLUGIN:
-        return f"plugins of this configuration: {', '.join(plugins) or 'none'}"
-    close = difflib.get_close_matches(name, [*sorted(_KEYS), *plugins], n=1)
+    if table in (PLUGIN, QUALITY):
+        kind = "plugins" if table == PLUGIN else "models"
+        there = ", ".join(rule for rule in preset.added if rule.startswith(f"{table}."))
+        return f"{kind} of this configuration: {there or 'none'}"
+    close = difflib.get_close_matches(name, [*sorted(_KEYS), *preset.added], n=1)
     tables = {each.name: each for each in FAMILIES}
     if table not in tables:
         there = f"families of rules: {', '.join(tables)}"

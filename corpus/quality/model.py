@@ -181,7 +181,7 @@ def _parsed(data: bytes) -> LanguageModel:
 
 
 def write_arpa(model: Ngrams, file: TextIO) -> None:
-    """Write n-grams as an ARPA file, which other programs read; characters are its words, ▁ is the blank."""
+    """Write n-grams as an ARPA file, which other programs read: characters are its words, ▁ a blank."""
     names = model.alphabet.names()
     orders = _orders(model)
     file.write("\\data\\\n")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import command, write_input
+from support import command, texts, write_input
 
 from corpus.inspect.build import open_build
+from corpus.quality.percentiles import percentiles
 from corpus.whatif import what_if
 
 PLUGIN = '''"""Filters of this test."""
@@ -120,7 +121,11 @@ def test_what_if_refuses_what_is_no_filter(tmp_path: Path, override: str, says: 
 def test_a_filter_of_the_users_own_is_counted_stored_and_shown(tmp_path: Path) -> None:
     path = with_plugins(tmp_path)
     corpus = tmp_path / "corpus"
-    command("build", path, "--until", "filter")
+    rows = [json.dumps({"url": url, "score": len(url)}) for url, _ in texts()]
+    (tmp_path / "scores.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[filter.quality]\nhand = { scores = "scores.jsonl" }\n')
+    command("build", path, "--until", "shard")
     rules = dropped(corpus)
     assert rules["plugin.too_much_library"] > 0
     assert rules["plugin.in_english"] > 0
@@ -129,6 +134,15 @@ def test_a_filter_of_the_users_own_is_counted_stored_and_shown(tmp_path: Path) -
     values = open_build(str(corpus)).table("measured", ["plugin.too_much_library"])[0].to_pylist()
     assert len(values) == sum(rules.values()) + len(open_build(str(corpus)).table("documents"))
     assert max(value for value in values if value is not None) > 0.01
+    shards = open_build(str(corpus)).table("shard", ["url", "quality.hand"]).to_pylist()
+    assert shards
+    assert all(row["quality.hand"] == len(row["url"]) for row in shards)
+    (share,) = [
+        one for one in percentiles(str(corpus), 0.5) if (one.language, one.source) == ("tur_Latn", "")
+    ]
+    told = foretold(corpus, f"filter.limits.tur_Latn.quality.hand={{min={share.limit}}}")
+    kept_then = sum(documents for (_, language), (documents, _) in told.items() if language == "tur_Latn")
+    assert share.documents / 2 <= kept_then < share.documents
 
     override = 'filter.limits."*"."plugin.too_much_library"={max=0.5}'
     told = foretold(corpus, override)
