@@ -34,7 +34,7 @@ class ModelFunction:
     settings: Model
 
     def load(self) -> Score:
-        """Return the function; ConfigError where the file is no model, or does not have the value."""
+        """Return the function; ConfigError where the file is not a model, or has another value."""
         if self.settings.scores:
             return _table(self.path, self.settings.column, self.where)
         if self.path.endswith(_CLASSIFIERS):

@@ -21,8 +21,10 @@ FOLDS = 5
 _BINS = 5  # of the probabilities, for calibration
 _RARE = 5  # texts that a telling word is in
 _PREFIX = "__label__"
+_WORDS = 5_000_000  # read in all epochs together: few labels need many epochs
+_LEAST_EPOCHS, _MOST_EPOCHS = 5, 25
 _SETTINGS: dict[str, Any] = {  # one thread and a seed: equal labels give equal bytes
-    "dim": 16, "epoch": 25, "lr": 0.5, "wordNgrams": 2, "maxn": 0, "bucket": 200_000,
+    "dim": 16, "lr": 0.5, "wordNgrams": 2, "maxn": 0, "bucket": 200_000,
     "minCount": 2, "loss": "softmax", "thread": 1, "seed": 1, "verbose": 0,
 }  # fmt: skip
 
@@ -140,7 +142,9 @@ def _fit(labelled: Sequence[Labelled], home: Path) -> Any:
         ) from None
     path = home / "labels.txt"
     path.write_text("".join(f"{_PREFIX}{each.label} {each.line}\n" for each in labelled), encoding="utf-8")
-    return fasttext_new.train_supervised(input=str(path), **_SETTINGS)
+    words = sum(each.line.count(" ") + 1 for each in labelled)
+    epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, _WORDS // words))
+    return fasttext_new.train_supervised(input=str(path), epoch=epochs, **_SETTINGS)
 
 
 def _telling(model: Any, labelled: Sequence[Labelled], number: int = 12) -> dict[str, tuple[str, ...]]:
