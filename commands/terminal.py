@@ -100,11 +100,13 @@ def fail(text: str, status: int = 1) -> NoReturn:
 def reported() -> Iterator[None]:
     """End the command with the message of an error that a user can act on; other errors keep their trace."""
     from corpus import files
-    from corpus.errors import DerlemError
+    from corpus.errors import DerlemError, ElsewhereError
 
     try:
         with files.told_of_full_disk("a file"):
             yield
+    except ElsewhereError as error:
+        raise typer.Exit(error.ends_with) from None
     except DerlemError as error:
         fail(str(error), error.status)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,8 +29,8 @@ from commands.terminal import (
 from corpus.errors import StoppedError
 
 if TYPE_CHECKING:
+    from trainer.load_run import LoadedRun
     from trainer.selfcheck import Repeated
-    from trainer.trained import Trained
 
 app = typer.Typer()
 data_app = typer.Typer(cls=Group, help="Show what a training run reads, and when.", no_args_is_help=True)
@@ -49,6 +52,12 @@ Step = Annotated[
     typer.Option(min=0, metavar="N", show_default="the latest", help="The checkpoint of this step."),
 ]
 Ema = Annotated[bool, typer.Option("--ema", help="Use the moving average of the weights.")]
+OnDevice = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto: the GPU where there is one.")
+]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"], typer.Option("--dtype", help="auto: bfloat16 on a GPU.")
+]
 Last = Annotated[int, typer.Option(min=1, metavar="N", help="Average the weights of the last N checkpoints.")]
 
 
@@ -74,10 +83,11 @@ def train(
     """
     from corpus import places
 
-    with reported():
+    with _one_of_several(), reported():
         places.folder(corpus, "CORPUS")
         places.writable(str(folder), "--output")
-        from trainer import config, identity, run, selfcheck, trained
+        from trainer import config, identity, run, selfcheck
+        from trainer.load_run import described
 
         loaded = config.load(preset, overrides or ())
         begin = identity.branch(branch) if branch else None
@@ -91,10 +101,23 @@ def train(
         if not result:  # the first rank reports
             return
         if found := result.get("evaluation", {}).get("all"):
-            say(f"bits per byte: {trained.described(found)}")
+            say(f"bits per byte: {described(found)}")
         if check:
             _say_repeated(selfcheck.repeat(corpus, folder, loaded))
         say(f"done: {shortened(str(folder))}\nnext: derlem generate {shortened(str(folder))} --prompt …")
+
+
+@contextmanager
+def _one_of_several() -> Iterator[None]:
+    """End a process that torchrun started at once after an error; the others may wait for it elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        if "RANK" in os.environ:
+            from trainer import world
+
+            world.leave(error)
+        raise
 
 
 def _say_repeated(found: list[Repeated]) -> None:
@@ -114,32 +137,44 @@ def _say_repeated(found: list[Repeated]) -> None:
 @app.command(rich_help_panel=TRAIN)
 def evaluate(
     folder: RunFolder,
-    corpus: Corpus,
+    corpus: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CORPUS]",
+            parser=place,
+            show_default="the run's own",
+            help="Token shards, or a build's folder.",
+        ),
+    ] = None,
     documents: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of documents of each stream.")
     ] = 200,
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
+    device: OnDevice = "auto",
+    dtype: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score a run's model on the validation documents of any corpus made with the same tokenizer."""
+    """Score a run's model on validation documents: of its own corpus, or of one with the same tokenizer."""
     from corpus import places
 
     with reported():
         places.folder(str(folder), "RUN")
-        places.folder(corpus, "CORPUS")
+        if corpus is not None:
+            places.folder(corpus, "CORPUS")
         from commands.render.scores import render_scores
         from trainer import evaluate as scoring
-        from trainer import tokens, trained
+        from trainer import tokens
+        from trainer.load_run import load_run
         from trainer.metrics import finite
 
-        model = trained.open(folder, step, ema=ema, last=last)
-        opened = tokens.open(corpus)
+        model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
+        opened = tokens.open(corpus or model.corpus)
         tokens.same_tokenizer(opened, model.tokenizer)
         sample = scoring.choose(opened, documents, model.config.evaluate.seed)
-        device = next(model.model.parameters()).device
-        found = scoring.evaluate(model.model, sample, model.config.data.length, device)
+        on = model.model.embedding.weight.device
+        found = scoring.evaluate(model.model, sample, model.config.data.length, on)
         if as_json:
             scores = {score.name: finite(asdict(score)) for score in found.scores}
             print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
@@ -162,6 +197,8 @@ def generate(
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
+    device: OnDevice = "auto",
+    dtype: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search."""
@@ -170,12 +207,12 @@ def generate(
     with reported():
         places.folder(str(folder), "RUN")
         from corpus import settings
-        from trainer import trained
         from trainer.generate import complete, stream
+        from trainer.load_run import load_run
         from trainer.sampling import Sampling
 
         sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
-        model = trained.open(folder, step, ema=ema, last=last)
+        model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
         given = prompts or [""]
         if len(given) == 1 and not as_json:
             print(given[0], end="", flush=True)
@@ -193,7 +230,7 @@ def generate(
         _say_beyond(model, [f"{prompt}{text}" for prompt, text in zip(given, texts, strict=True)])
 
 
-def _say_beyond(model: Trained, texts: list[str]) -> None:
+def _say_beyond(model: LoadedRun, texts: list[str]) -> None:
     """Warn if a text is longer than any window that the model was trained on."""
     longest = max(len(model.tokenizer.encode(text)) for text in texts)
     if longest > model.window:
@@ -220,16 +257,15 @@ def export(
         places.writable(str(output), "DIR")
         if dtype not in ("float32", "bfloat16"):
             fail(f"--dtype {dtype}: expected float32 or bfloat16", status=2)
-        from trainer import trained
         from trainer.export import export as write
+        from trainer.load_run import load_run
 
-        model = trained.open(folder, step, ema=ema, last=last)
-        length = model.config.data.length
+        model = load_run(folder, step, ema=ema, last=last, device="cpu", dtype="float32")
         write(
             model.model,
             model.tokenizer,
             output,
-            length=length,
+            length=model.window,
             dtype="float32" if dtype == "float32" else "bfloat16",
             card=model.facts(),
             bos=model.bos,
@@ -239,29 +275,39 @@ def export(
 
 @data_app.command()
 def order(
-    corpus: Corpus,
+    corpus: Annotated[
+        str,
+        typer.Argument(metavar="CORPUS_OR_RUN", parser=place, help="Token shards, or the folder of a run."),
+    ],
     step: Annotated[int, typer.Option(min=0, metavar="N", help="The training step, counted from 0.")],
-    preset: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help="The run's configuration.")] = "tiny",
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME_OR_FILE", show_default="tiny", help="The configuration of a planned run."),
+    ] = None,
     overrides: Set = None,
     rank: Annotated[int, typer.Option(min=0, metavar="N", help="Show the rows of this rank.")] = 0,
     world: Annotated[int, typer.Option(min=1, metavar="N", help="Number of ranks.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Print the documents that a training step reads, row by row, before or after the run."""
+    """Print the documents that a training step reads, row by row: of a run, or of one that is planned."""
     from corpus import places
     from corpus.errors import ConfigError
 
     with reported():
-        places.folder(corpus, "CORPUS")
+        places.folder(corpus, "CORPUS_OR_RUN")
         from commands.render.order import render_order
-        from trainer import config, tokens
+        from trainer import config, identity, tokens
         from trainer.trace import trace
 
-        opened = tokens.open(corpus)
+        held = identity.read(Path(corpus))
+        if held is not None and (preset is not None or overrides):
+            fail(f"{corpus} is a run, and has a configuration: leave out --preset and --set", status=2)
+        if held is None:
+            opened, loaded = tokens.open(corpus), config.load(preset or "tiny", overrides or ())
+        else:
+            opened, loaded = tokens.open(held["corpus"]), identity.config(Path(corpus), held)
         try:
-            rows = trace(
-                opened, tokens.order(config.load(preset, overrides or ()), opened), step, rank, world
-            )
+            rows = trace(opened, tokens.order(loaded, opened), step, rank, world)
         except (
             ValueError
         ) as error:  # weights or lengths that do not fit these streams; a rank outside the world

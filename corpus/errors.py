@@ -20,6 +20,8 @@
     ├── StudyError
     ├── ServerError
     ├── StoppedError
+    ├── PeerError
+    ├── ElsewhereError
     └── DiskFullError
 
 An error that one module raises for another module to catch is a Signal; it is defined in its module.
@@ -123,6 +125,21 @@ class StoppedError(DerlemError):
 
     def __str__(self) -> str:
         return f"{self.signal.name}: stopped after step {self.step:,}; run the same command again to resume"
+
+
+class PeerError(DerlemError):
+    """Another rank of a run has ended, so this one ends too; the other's message says why."""
+
+
+class ElsewhereError(DerlemError):
+    """An error that another rank of the run reports, with the status that this rank ends with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, status)
+        self.ends_with = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DiskFullError(DerlemError, OSError):

@@ -18,16 +18,15 @@ from typing import Any
 import pytest
 import torch
 
-from trainer import config, parallel
+from trainer import config
+from trainer import world as ranks_of
 
 _LONGEST = 120.0  # seconds
 
 
 def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> list[Any]:
     """Call function(world, *arguments), of a test module's top level, on ranks; give what each returned."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     pipes = [get_context("forkserver").Pipe(duplex=False) for _ in range(size)]
     started = [
         process(_on_rank, _where(function), arguments, rank, size, port, sender)
@@ -40,6 +39,14 @@ def on_ranks(function: Callable[..., Any], *arguments: Any, size: int = 2) -> li
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)
     return [result for result, _ in answers]
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def process(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
@@ -88,11 +95,11 @@ def _on_rank(
     launch = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in launch.items()}, MASTER_ADDR="127.0.0.1")
     try:
-        world = parallel.start(config.Run(device="cpu"))
+        world = ranks_of.start(config.Run(device="cpu"))
         try:
             sender.send((_find(where)(world, *arguments), None))
         finally:
-            parallel.finish(world)
+            ranks_of.finish(world)
     except BaseException:
         sender.send((None, f"rank {rank}: {traceback.format_exc()}"))
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.attention.varlen import varlen_attn
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +68,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
             enable_gqa=grouped,
         )
         return out.transpose(1, 2)
+    # Imported here: it takes dynamo along, a third of what `import trainer.run` cost, for a path of GPUs.
+    from torch.nn.attention.varlen import varlen_attn
+
     option: Any = {"enable_gqa": True} if grouped else {}  # torch 2.11 may not know this argument
     packed = varlen_attn(
         query.flatten(0, 1),

@@ -13,11 +13,13 @@ checkpoint runs no code from it (`trainer.contents`).
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pickle
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -29,13 +31,13 @@ from typing import Any, Protocol, TypeVar
 import torch
 import torch.distributed as dist
 import xxhash
-from torch.distributed.checkpoint.api import CheckpointException
+from torch import Tensor
 
-from corpus.errors import CheckpointError
+from corpus.errors import CheckpointError, DerlemError, ElsewhereError
 from trainer import contents
 from trainer import state as states
 from trainer.contents import ContentsError
-from trainer.parallel import World
+from trainer.world import World
 
 FACTS = "facts.json"
 
@@ -92,7 +94,7 @@ class Checkpoints:
         """Finish the checkpoint being written before the ranks part, also if training has failed."""
         try:
             self.wait()
-        except CheckpointError:
+        except (CheckpointError, ElsewhereError):
             if error is None:
                 raise
 
@@ -162,27 +164,31 @@ class Checkpoints:
         """
         self.wait()
         self._together(lambda: self.verify(step, self._rank, self._size))
+        from trainer import dcp
+
         try:
-            states.read(self.path(step), state, self._group)
-        except (CheckpointException, ContentsError) as error:
-            raise CheckpointError(f"{self.path(step)}: {_cause(error)}") from error
+            dcp.read(self.path(step), state, self._group)
+        except (states.StateError, ContentsError) as error:
+            raise self._failed(f"{self.path(step)}: {_cause(error)}") from error
 
     def _write(self, step: int, staged: dict[str, Any], facts: dict[str, Any]) -> None:
         """Write, hash and publish a checkpoint; runs in the thread."""
+        from trainer import dcp
+
         hidden = self.folder / f".{step:010d}.partial"
         try:
             self._together(lambda: self._prepare(step, states.size(staged)))
-            states.write(hidden, staged, self._group)
+            dcp.write(hidden, staged, self._group)
             files = self._together(lambda: self._hashes(hidden))
             merged = {name: each for part in files for name, each in sorted(part.items())}
             found = {"derlem": version("derlem"), "torch": torch.__version__, "ranks": self._size}
             self._together(
                 lambda: self._publish(step, hidden, {**facts, "step": step, **found, "files": merged})
             )
-        except (Exception, CheckpointException) as error:  # any error: raised again where training waits
+        except Exception as error:  # any error: raised again where training waits
             if self._rank == 0:
                 shutil.rmtree(hidden, ignore_errors=True)
-            raise CheckpointError(
+            raise self._failed(
                 f"{self.path(step)}: not written: {_cause(error)}; {self._free()}, finished checkpoints "
                 f"are unchanged: {', '.join(map(str, self.steps())) or 'none'}"
             ) from error
@@ -227,13 +233,15 @@ class Checkpoints:
                 removed = self.path(old).rename(self.folder / f".{old:010d}.removed")
                 shutil.rmtree(removed, ignore_errors=True)  # what is left is removed before the next one
 
-    def verify(self, step: int, rank: int = 0, ranks: int = 1) -> None:
-        """Compare one rank's share of a checkpoint's files with their lengths and checksums.
+    def verify(self, step: int, rank: int = 0, ranks: int = 1, only: Collection[str] | None = None) -> None:
+        """Compare one rank's share of a checkpoint's files, or `only` these, with lengths and checksums.
 
         Raises CheckpointError for the first that differs.
         """
         files = sorted(self.facts(step)["files"].items())
         for name, expected in files[rank::ranks]:
+            if only is not None and name not in only:
+                continue
             path = self.path(step) / name
             try:
                 length = path.stat().st_size
@@ -243,6 +251,35 @@ class Checkpoints:
                 raise self._damaged(step, f"{name} has {length:,} bytes, expected {expected['bytes']:,}")
             if (found := _checksum(path)) != expected["xxh3"]:
                 raise self._damaged(step, f"{name} has checksum {found}, expected {expected['xxh3']}")
+
+    def tensors(self, step: int, part: str) -> dict[str, Tensor]:
+        """Return the tensors of one part of a checkpoint, whole and in host memory, by their names in it.
+
+        It needs no state to load into, no other rank and no torch.distributed. Only files that hold these
+        tensors are read and verified. Raises CheckpointError if they are missing or damaged.
+        """
+        self.facts(step)
+        try:
+            pieces = [each for each in contents.pieces(self.path(step)) if each.name.startswith(f"{part}.")]
+            if not pieces:
+                raise ContentsError(f"it has no {part}")
+            self.verify(step, only={piece.file for piece in pieces} | {contents.NAME})
+            found: dict[str, Tensor] = {}
+            for piece in pieces:
+                with (self.path(step) / piece.file).open("rb") as file:
+                    file.seek(piece.begin)
+                    held = torch.load(io.BytesIO(file.read(piece.bytes)), weights_only=True)
+                whole = found.setdefault(piece.name.removeprefix(f"{part}."), held)
+                if tuple(whole.shape) != piece.shape:
+                    whole = found[piece.name.removeprefix(f"{part}.")] = held.new_empty(piece.shape)
+                place = tuple(
+                    slice(at, at + size) for at, size in zip(piece.offsets, held.shape, strict=True)
+                )
+                if whole is not held:
+                    whole[place] = held
+            return found
+        except (ContentsError, pickle.UnpicklingError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{self.path(step)}: {_cause(error)}") from None
 
     def _damaged(self, step: int, what: str) -> CheckpointError:
         """Return an error that says what is wrong with a checkpoint, and which one can be used instead."""
@@ -257,6 +294,12 @@ class Checkpoints:
         except OSError as error:
             return f"the folder cannot be read ({error})"
 
+    def _failed(self, message: str) -> DerlemError:
+        """Return the error of all ranks: the first one reports it."""
+        if self._rank == 0:
+            return CheckpointError(message)
+        return ElsewhereError(message, CheckpointError.status)
+
     def _together(self, function: Callable[[], _T]) -> list[_T]:
         """Call a function on every rank; return all results on all ranks, or raise the error of one."""
         if self._group is None:
@@ -270,16 +313,13 @@ class Checkpoints:
         dist.all_gather_object(answers, mine, self._group)
         for _, failure in answers:
             if failure is not None:
-                raise CheckpointError(failure)
+                raise self._failed(failure)
         return [result for result, _ in answers]
 
 
 def _cause(error: BaseException) -> str:
-    """Return the cause in one line; the first one, if torch reports several ranks."""
-    if isinstance(error, CheckpointException):
-        rank, (first, _) = next(iter(sorted(error.failures.items())))
-        return f"rank {rank}: {_cause(first)}" if len(error.failures) == 1 and rank else _cause(first)
-    expected = isinstance(error, (CheckpointError, states.StateError, ContentsError))
+    """Return the cause in one line."""
+    expected = isinstance(error, (CheckpointError, ElsewhereError, states.StateError, ContentsError))
     return str(error) if expected else f"{type(error).__name__}: {error}"
 
 

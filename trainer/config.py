@@ -179,7 +179,9 @@ class Run(Section):
         "auto",
         description="Precision of activations; auto: bfloat16 on CUDA, else float32. Weights are float32.",
     )
-    micro_batch: int = Field(0, ge=0, description="Micro-batch per device (windows); 0: no accumulation.")
+    micro_batch: int = Field(
+        0, ge=0, description="Tokens of a micro-batch per device, in whole windows; 0: no accumulation."
+    )
     parallel: Literal["auto", "ddp", "fsdp"] = Field("auto", description="With torchrun; auto: ddp.")
     compile: Literal["auto", "always", "never"] = Field("auto", description="torch.compile; auto: on CUDA.")
     recompute: bool = Field(False, description="Recompute activations in the backward pass to save memory.")

@@ -25,8 +25,8 @@ from corpus import dataset
 from corpus.assignment import VALIDATION
 from corpus.errors import DatasetError
 from trainer.attention import Documents
-from trainer.parallel import World
 from trainer.tokens import HOLD_OUT, Tokens, places
+from trainer.world import World
 
 FORWARD_TOKENS = 1 << 15
 """Tokens per forward pass if no number of rows is set."""

@@ -11,19 +11,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-SOURCE = np.dtype(
-    [
-        ("row", np.int64),
-        ("values", np.int64),
-        ("limits", np.int64),
-        ("documents", np.int64),
-        ("offset", np.int64),
-        ("length", np.int64),
-    ]
-)
-"""The tokens offset … offset + length - 1 of a batch, read by a row. `values` and `limits` are the addresses
-of the batch's tokens and of the limits of its documents: Arrow's list offsets, int32[documents + 1]."""
-
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -44,7 +31,7 @@ def gather(
 ) -> Counts:
     """Fill `tokens` [rows, length + 1], `starts` [capacity + 1] and `ends` [rows], without the GIL.
 
-    `sources` (SOURCE) are in the order of their rows, the first of which is `tokens[0]`; `lengths` [rows] are
+    `sources` (`maps.SOURCE`) are in the order of their rows, the first of which is `tokens[0]`; `lengths` are
     the rows' targets. Zeros follow the lengths + 1 tokens of a row. `starts` receives the places among the
     inputs, rows × length end to end, where a row, a document or the padding of a short row starts; rows ×
     length follows them. `ends` is true where a row's last target starts a document.

@@ -32,7 +32,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+
+from trainer.optim.shards import sharded
 
 WINDOW = 128
 """Norms remembered. Outliers are detected once half of them exist, as in OLMo-core's skip-step."""
@@ -52,7 +53,7 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Return the Euclidean norm of all gradients together, the same on every rank, without a device sync."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return norm.full_tensor() if sharded(norm) else norm
 
 
 class Guard:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from corpus import files, tokenizer
+from corpus import files, settings, tokenizer
 from corpus.errors import ConfigError, DatasetError
 from trainer import records, tokens
+from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.order import Order
 from trainer.tokens import Tokens
@@ -53,11 +54,17 @@ def check(folder: Path, found: dict[str, Any]) -> None:
         if folder.exists() and not all(path.name.startswith(RUN) for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files, but no run of derlem; name another folder")
         return
-    changed = [
-        f"{name} was {was}, is {now}"
-        for name, (was, now) in _differences(_completed(held["config"]), found["config"]).items()
+    differences = {
+        name: pair
+        for name, pair in _differences(_completed(held["config"]), found["config"]).items()
         if not name.startswith(_FREE)
-    ]
+    }
+    changed = [f"{name} was {was}, is {now}" for name, (was, now) in differences.items()]
+    if list(differences) == ["data.tokens"] and (ended := result(folder)) is not None:
+        raise ConfigError(
+            f"{folder} holds a run that is finished ({changed[0]}); to train on more tokens, continue it in "
+            f"a new folder: --output NEW --branch {folder}@{_last_at_peak(folder, held['config'], ended)}"
+        )
     was, now = _origin(held), _origin(found)
     if was != now:
         changed.append(f"--branch was {was}, is {now}")
@@ -74,6 +81,11 @@ def read(folder: Path) -> dict[str, Any] | None:
     return records.read(folder, RUN, _Record)
 
 
+def config(folder: Path, record: dict[str, Any]) -> Config:
+    """Return the configuration in a run's record; ConfigError if this version does not know it."""
+    return settings.parse(Config, record["config"], f"{folder}/{RUN}")
+
+
 def result(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished run, None before its end; raise ConfigError for a damaged one."""
     return records.read(folder, RESULT, _Result)
@@ -88,6 +100,7 @@ class _Record(BaseModel):
     """The fields of run.json that are read."""
 
     config: dict[str, Any]
+    corpus: str
     data: str
     bos: bool
     branch: _Origin | None
@@ -134,10 +147,10 @@ def model(opened: Tokens) -> bytes:
         ) from None
 
 
-def record(config: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
+def record(stated: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
     """Return the record of a run: everything that its computation depends on."""
     return {
-        "config": config.model_dump(mode="json"),
+        "config": stated.model_dump(mode="json"),
         "corpus": opened.folder,
         "data": tokens.fingerprint(opened, order, 0),
         "tokenizer": opened.tokenizer,
@@ -153,6 +166,17 @@ def _completed(stated: dict[str, Any]) -> dict[str, Any]:
         return Config.model_validate(stated, strict=False).model_dump(mode="json")
     except ValidationError:  # it has a key or a value that this version does not know: shown as it is
         return stated
+
+
+def _last_at_peak(folder: Path, config: dict[str, Any], ended: dict[str, Any]) -> int:
+    """Return the step of the last checkpoint before the learning rate fell; of the last one if none was kept.
+
+    A run that continues weights whose rate has fallen to the floor has to climb first, and loses by it.
+    """
+    steps = Checkpoints(folder / CHECKPOINTS).steps()
+    plan = config.get("schedule", {})
+    peak = ended["steps"] * (1 - plan.get("decay", 0.2)) if plan.get("name", "wsd") == "wsd" else 0
+    return max((step for step in steps if step <= peak), default=max(steps, default=ended["steps"]))
 
 
 def _origin(record: dict[str, Any]) -> str:

@@ -22,7 +22,6 @@ from torch import Tensor
 from corpus import files
 from trainer.attention import Documents
 from trainer.cache import Cache, user_folder
-from trainer.gather import gather
 from trainer.loss import IGNORED
 from trainer.maps import Maps
 from trainer.order import Order, rank_rows
@@ -81,10 +80,10 @@ def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Do
 class Loader:
     """Read a rank's rows of the steps of an order; owns threads, maps and, for remote tokens, the cache.
 
-    `micro_batch` rows go into a Batch, all of them if it is 0. `ahead` steps (two or more) are prepared while
-    one is used. With `pin`, batches are in pinned memory, for copies to the current CUDA device. `cache` is
-    the folder for remote batches, by default the user's, of at most `cache_gb` GiB. The position is a step
-    number, which the caller keeps.
+    As many windows go into a Batch as fit into `micro_batch` tokens, at least one; all of them if it is 0.
+    `ahead` steps (two or more) are prepared while one is used. With `pin`, batches are in pinned memory, for
+    copies to the current CUDA device. `cache` is the folder for remote batches, by default the user's, of at
+    most `cache_gb` GiB. The position is a step number, which the caller keeps.
 
     Raises DatasetError for missing tokens, ValueError for an order of other tokens.
     """
@@ -103,7 +102,10 @@ class Loader:
         ahead: int = 4,
         pin: bool = False,
     ) -> None:
+        from trainer.gather import gather  # here, because numba takes half a second to import
+
         rank_rows(1, rank, world)
+        self._fill = gather
         self.waited = 0.0  # seconds that callers of `steps` have waited for data
         self._order, self._rank, self._world = order, rank, world
         self._micro_batch, self._ahead, self._pin = micro_batch, max(2, ahead), pin
@@ -201,7 +203,7 @@ class Loader:
         sources, held = self._maps.sources(segments)
         slot.take(len(lengths), length)
         slot.lengths.numpy()[:] = lengths
-        rows = self._micro_batch or len(lengths)
+        rows = max(1, self._micro_batch // length) if self._micro_batch else len(lengths)
         cuts = [(at, min(at + rows, len(lengths))) for at in range(0, len(lengths), max(rows, 1))]
         bounds = np.searchsorted(sources["row"], [at for cut in cuts for at in cut])
         batches = tuple(
@@ -216,7 +218,7 @@ class Loader:
         tokens, lengths, ends = slot.tokens[begin:end], slot.lengths[begin:end], slot.ends[begin:end]
         while True:
             starts = slot.starts(number, self._capacity(rows, length))
-            counts = gather(sources, *(t.numpy() for t in (lengths, tokens, starts, ends)))
+            counts = self._fill(sources, *(t.numpy() for t in (lengths, tokens, starts, ends)))
             if counts.starts < starts.numel():
                 break
             with self._lock:

@@ -12,7 +12,7 @@ from trainer import optim, parallel
 from trainer.average import Ema
 from trainer.guard import Decision, Guard
 from trainer.loader import Batch, unpack
-from trainer.parallel import World
+from trainer.world import World
 
 
 @dataclass(frozen=True, slots=True)

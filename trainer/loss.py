@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -59,7 +61,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gradient: bool,
         compiled: bool,
     ) -> tuple[Tensor, Tensor]:
-        chunk = _compiled_chunk if compiled else _chunk
+        chunk = _compiled_chunk() if compiled else _chunk
         rows = weight.to(hidden.dtype)
         precise = _precise(hidden)
         nll = hidden.new_empty(len(hidden), dtype=precise)
@@ -133,7 +135,11 @@ def _chunk(
     return loss, nll, d_logits
 
 
-_compiled_chunk = torch.compile(_chunk, dynamic=False)
+@cache
+def _compiled_chunk() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """Return the compiled chunk, made on first use: torch.compile imports inductor, which takes a second."""
+    compiled: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.compile(_chunk, dynamic=False)
+    return compiled
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from corpus.batches import Batches
 from corpus.errors import DatasetError
 from corpus.schema import KINDS, token_dtype
 from trainer.cache import Cache, fetch, map_file
-from trainer.gather import SOURCE
 from trainer.order import Stream
 from trainer.threads import Threads
 from trainer.tokens import Tokens, by_stream
@@ -28,6 +27,19 @@ FETCHERS = 16  # reads in flight
 _EMPTY = np.empty(0, np.int64)
 _CACHED = 4 * FETCHERS  # number of batches that a cache must have room for
 _MOST_MAPS = 16_384  # of the 65,530 that Linux gives a process
+
+SOURCE = np.dtype(
+    [
+        ("row", np.int64),
+        ("values", np.int64),
+        ("limits", np.int64),
+        ("documents", np.int64),
+        ("offset", np.int64),
+        ("length", np.int64),
+    ]
+)
+"""The tokens offset … offset + length - 1 of a batch, read by a row. `values` and `limits` are the addresses
+of the batch's tokens and of the limits of its documents: Arrow's list offsets, int32[documents + 1]."""
 
 
 class Maps:

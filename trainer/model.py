@@ -259,16 +259,25 @@ class KVCache:
 
 
 def build(
-    shape: Shape, seed: int, device: torch.device | str, dtype: torch.dtype, z_loss: float = 0.0
+    shape: Shape,
+    seed: int,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    z_loss: float = 0.0,
+    *,
+    draw: bool = True,
 ) -> Transformer:
     """Return a model with activations in `dtype` and float32 weights; initial weights depend only on `seed`.
 
     Each parameter is drawn on the CPU by its name, so it is the same on any device and any number of ranks.
+    Without `draw` the weights are whatever the memory holds, for a caller that overwrites them all.
     """
     with torch.device("meta"):
         model = Transformer(shape, z_loss)
     model.to_empty(device=device)
     model.compute_dtype = dtype
+    if not draw:
+        return model
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(_beginning(name, parameter.shape, shape, seed))

@@ -1,4 +1,4 @@
-"""Train on several ranks: start under torchrun, wrap the model, agree on numbers and on stopping.
+"""Wrap a model for several ranks: DDP or FSDP2, compiled and recomputed blocks, gradients as sums.
 
 Ranks see different rows of a step's batch, and the gradient of a wrapped model is the SUM over ranks (and
 over micro-batches): nothing is divided by the number of ranks or micro-batches. So a loss that is a sum
@@ -12,94 +12,21 @@ before and after a call.
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from types import FrameType, TracebackType
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from corpus.errors import ConfigError
 from trainer import config
+from trainer.world import World
 
 Kind = Literal["alone", "ddp", "fsdp"]
-
-_LAUNCH = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The ranks of a run, seen from one of them; with `size` 1 there is no process group."""
-
-    rank: int
-    size: int
-    local_rank: int
-    device: torch.device
-
-    @property
-    def first(self) -> bool:
-        """Return whether this is the rank that writes what is written once."""
-        return self.rank == 0
-
-    def total(self, values: Tensor) -> Tensor:
-        """Sum numbers over ranks, element by element, in float64; the same bits on every rank."""
-        sums = values.detach().to(torch.float64, copy=True)
-        if self.size > 1:
-            dist.all_reduce(sums, dist.ReduceOp.SUM)
-        return sums
-
-    def agree(self, flag: bool) -> bool:
-        """Return whether the flag is set on any rank: the same answer on all, without a device sync."""
-        if self.size == 1:
-            return flag
-        found = torch.tensor(int(flag), dtype=torch.int32)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found.item())
-
-    def barrier(self) -> None:
-        """Wait until every rank is here."""
-        self.agree(False)
-
-
-def start(run: config.Run) -> World:
-    """Join the ranks that torchrun started; without torchrun, return a world of one rank.
-
-    Raises ConfigError if torchrun's environment is incomplete, or if the device does not exist.
-    """
-    rank, size, local_rank = _launched(os.environ)
-    device = _device(run.device, local_rank)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    if size > 1:
-        if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost", "::1"):
-            # Otherwise Gloo looks up this machine's name, which fails or hangs without a name server.
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
-        # Numbers on the host (flags, checkpoints' plans) go through gloo, also with GPUs.
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, device_id=device if device.type == "cuda" else None)
-    return World(rank, size, local_rank, device)
-
-
-def ranks() -> int:
-    """Return the number of ranks that torchrun started, without joining them; raises as `start` does."""
-    return _launched(os.environ)[1]
-
-
-def finish(world: World) -> None:
-    """Leave the ranks; afterwards neither a wrapped model nor a World may be used."""
-    if world.size > 1:
-        dist.destroy_process_group()
 
 
 def kind(run: config.Run, world: World) -> Kind:
@@ -148,88 +75,10 @@ def accumulate(model: nn.Module, *, last: bool) -> Iterator[None]:
             with model.no_sync():
                 yield
         return
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(last)
-        model.set_is_last_backward(last)
+    if hasattr(model, "set_requires_gradient_sync"):  # FSDP2 gives its modules such methods
+        model.set_requires_gradient_sync(last)  # type: ignore[operator]
+        model.set_is_last_backward(last)  # type: ignore[operator]
     yield
-
-
-class Stop:
-    """Inside the block SIGTERM and Ctrl-C set a flag instead of ending the process; a second Ctrl-C ends it.
-
-    Torchrun passes a signal on to every rank, and they may be at different steps: stop when
-    `world.agree(stop.requested)`. It kills them 30 seconds later (its option --shutdown-timeout). Works only
-    in the main thread.
-    """
-
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    @property
-    def requested(self) -> bool:
-        """Return whether a signal came."""
-        return self.signal is not None
-
-    def __enter__(self) -> Stop:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
-
-
-def _launched(environment: Mapping[str, str]) -> tuple[int, int, int]:
-    """Read rank, number of ranks and rank on this machine from torchrun's variables."""
-    if "WORLD_SIZE" not in environment and "RANK" not in environment:
-        return 0, 1, 0
-    numbers = {}
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        value = environment.get(name)
-        if value is not None and not value.isdecimal():
-            raise ConfigError(f"environment: {name} is {value!r}, expected a number; start with torchrun")
-        numbers[name] = int(value) if value is not None else 0
-    size = numbers["WORLD_SIZE"] if "WORLD_SIZE" in environment else 0
-    if size == 1:
-        return 0, 1, 0
-    if missing := [name for name in ("WORLD_SIZE", *_LAUNCH) if not environment.get(name)]:
-        found = "RANK" if "RANK" in environment else f"WORLD_SIZE={size}"
-        raise ConfigError(
-            f"environment: {found} is set, but not {', '.join(missing)}; start several ranks with "
-            "`torchrun --nproc-per-node N`, or unset it to train in one process"
-        )
-    if numbers["RANK"] >= size:
-        raise ConfigError(f"environment: RANK is {numbers['RANK']}, expected less than WORLD_SIZE={size}")
-    return numbers["RANK"], size, numbers["LOCAL_RANK"]
-
-
-def _device(wanted: str, local_rank: int) -> torch.device:
-    """Return this rank's device."""
-    count = torch.cuda.device_count()
-    if wanted == "cpu" or (wanted == "auto" and count == 0):
-        return torch.device("cpu")
-    if count == 0:
-        raise ConfigError("run.device is cuda, but torch finds no CUDA device here; use cpu or auto")
-    if local_rank >= count:
-        raise ConfigError(
-            f"local rank {local_rank} has no GPU: this machine has {count}; "
-            f"start torchrun with --nproc-per-node {count}"
-        )
-    return torch.device("cuda", local_rank)
-
-
-def _loopback() -> str:
-    """Return the name of the loopback interface."""
-    return next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "lo")
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
@@ -254,6 +103,10 @@ def _sum(gradients: Tensor) -> Any:
 
 def _fsdp(model: nn.Module, blocks: list[nn.Module], world: World) -> None:
     """Shard every block, and the rest of the model, over all ranks; sum gradients in float32."""
+    # Imported here, like all that one process does not use: these take a second of processor time.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
     before = _shared(model)
     dtype = model.compute_dtype
     assert isinstance(dtype, torch.dtype)

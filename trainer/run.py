@@ -14,19 +14,19 @@ import torch
 import torch.distributed as dist
 
 from corpus import files
-from corpus.errors import ConfigError, StoppedError
+from corpus.errors import ConfigError, ElsewhereError, StoppedError
 from corpus.teller import SILENT, Teller
 from corpus.tokenizer import Tokenizer
-from corpus.tokenizer.lost import TOO_LOW
 from trainer import (
     collector,
+    device,
     evaluate,
-    fast_tokenizer,
     identity,
     metrics,
     model,
     optim,
     parallel,
+    preflight,
     schedule,
     tokens,
 )
@@ -40,14 +40,11 @@ from trainer.loader import Batch, Loader
 from trainer.loop import Loop, Step
 from trainer.mirror import Mirror
 from trainer.order import Order
-from trainer.parallel import World
 from trainer.result import finished
 from trainer.sampling import Sampling
-from trainer.shape import shape
 from trainer.throughput import Throughput
 from trainer.tokens import Tokens
-
-_MOST_READ = 32  # times that a step may read a whole corpus: small ones are tried with large batches
+from trainer.world import Stop, World, joined
 
 
 def train(
@@ -61,29 +58,22 @@ def train(
     SIGTERM or Ctrl-C.
     """
     collector.freeze_modules()
-    world = parallel.start(config.run)
-    try:
-        opened = tokens.open(corpus)
-        order = open_order(config, opened, world)
+    with joined(config.run) as world:
+        opened = world.decide(lambda: tokens.open(corpus))
+        order = world.decide(lambda: preflight.open_order(config, opened, world.size))
         recorded = identity.record(config, opened, order, branch)
-        mirror = None
-        if world.first:
-            mirror = _mirror(folder, config, teller)
-            if mirror is not None:
-                mirror.fetch()
-            identity.check(folder, recorded)
-        world.barrier()
-        found = identity.result(folder)
+        mirror = _mirror(folder, config, teller) if world.first else None
+        found = world.decide(lambda: _checked(folder, recorded, mirror))
         if found is not None:
             if mirror is not None:
                 mirror.finish()
             return found if world.first else {}
         if world.first:
-            _say_of_tokenizer(opened, teller)
+            preflight.say_of_tokenizer(opened, teller)
         run = Run(folder, config, opened, order, world, teller, mirror)
         resumed = run.begin(branch)
-        if world.first:  # only after all could be made: the user may correct an error and use the same folder
-            identity.write(folder, recorded, opened)
+        # Only after all could be made: the user may correct an error and use the same folder.
+        world.decide(lambda: identity.write(folder, recorded, opened))
         result = run.go(resumed)
         if world.first:
             files.write_json(str(folder), RESULT, result)
@@ -91,8 +81,6 @@ def train(
             mirror.finish()
         run.show()
         return result
-    finally:
-        parallel.finish(world)
 
 
 class Run:
@@ -110,9 +98,9 @@ class Run:
     ) -> None:
         self.folder, self.config, self.opened, self.order, self.world = folder, config, opened, order, world
         self.teller = teller if world.first else SILENT
-        self.shape = shape(config.model, opened.vocabulary)
+        self.dtype = device.dtype(config.run.dtype, world.device)
+        self.shape = world.decide(lambda: preflight.open_shape(config, opened, world.device, self.dtype))
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
-        self.dtype = _dtype(config, world)
         self.bare = model.build(self.shape, config.seed, world.device, self.dtype, config.z_loss)
         kind, compiled = parallel.kind(config.run, world), _compiled(config, world)
         self.bare.compile_loss = compiled
@@ -136,23 +124,24 @@ class Run:
         self.checkpoints = _checkpoints(folder, config, world, mirror)
         self.step = 0
         self.waited = 0.0
+        wanted = config.evaluate
         self.sample = (
-            evaluate.choose(opened, config.evaluate.documents, config.evaluate.seed)
-            if config.evaluate.documents
+            world.decide(lambda: evaluate.choose(opened, wanted.documents, wanted.seed))
+            if wanted.documents
             else None
         )
         on_gpu = world.device.type == "cuda"
-        device = torch.cuda.get_device_name(world.device) if on_gpu else "CPU"
+        name = torch.cuda.get_device_name(world.device) if on_gpu else "CPU"
         self.throughput = Throughput(
             self.shape,
-            device,
+            name,
             str(self.dtype).removeprefix("torch."),
             world.size,
             settle=torch.cuda.synchronize if on_gpu else lambda: None,
         )
         self._say(
             f"{self.shape.parameters:,} parameters, {self.shape.matmul_parameters:,} of them in products; "
-            f"{world.size} × {device}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
+            f"{world.size} × {name}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
             f"{order.tokens(order.steps):,} tokens"
         )
         for line in optim.describe(optim.groups(self.bare, settings)):
@@ -171,7 +160,7 @@ class Run:
             if self.mirror is not None:
                 stack.enter_context(self.mirror)  # its last upload
             stack.enter_context(self.checkpoints)  # finish the checkpoint being written, whatever happens
-            stop = stack.enter_context(parallel.Stop())
+            stop = stack.enter_context(Stop())
             stack.enter_context(collector.paused())
             loader = stack.enter_context(self.loader())
             for batches in loader.steps(self.step, steps):
@@ -187,7 +176,9 @@ class Run:
                     self._save()
                 if stopping and not last:
                     self.checkpoints.wait()
-                    raise StoppedError(stop.signal or signal.SIGTERM, self.step)
+                    stopped = StoppedError(stop.signal or signal.SIGTERM, self.step)
+                    status = 128 + stopped.signal
+                    raise stopped if self.world.first else ElsewhereError(str(stopped), status)
             self.checkpoints.wait()
         if not self.world.first:
             return {}
@@ -207,19 +198,15 @@ class Run:
         try:
             done = self.loop.step(batches, rate)
         except RuntimeError as error:  # also torch's OutOfMemoryError
-            if not _out_of_memory(error):
+            if not preflight.out_of_memory(error):
                 raise
-            rows = max(len(batch.lengths) for batch in batches)
-            raise ConfigError(
-                f"run.micro_batch = {self.config.run.micro_batch}: out of memory with {rows:,} windows at "
-                f"once on a device; set it to {max(1, rows // 2):,} or less"
-            ) from None
+            raise ConfigError(preflight.too_large(self.config.run, batches)) from None
         self.step += 1
         return done, rate
 
     def begin(self, branch: Branch | None) -> int | None:
         """Load the checkpoint to start from; return its step if it belongs to this run."""
-        latest = self.checkpoints.latest()
+        latest = self.world.decide(self.checkpoints.latest)
         if latest is not None:
             self.load(self.checkpoints, latest)
             self._say(f"resumed after step {latest:,}")
@@ -230,7 +217,8 @@ class Run:
 
     def load(self, checkpoints: Checkpoints, step: int) -> None:
         """Load the state after `step` steps; DatasetError if the data before it are not this run's."""
-        tokens.check(checkpoints.fact(step, "fingerprint"), tokens.fingerprint(self.opened, self.order, step))
+        expected = tokens.fingerprint(self.opened, self.order, step)
+        self.world.decide(lambda: tokens.check(checkpoints.fact(step, "fingerprint"), expected))
         checkpoints.load(step, self._state())
         self.step = step
 
@@ -251,10 +239,24 @@ class Run:
         Before the first checkpoint, norms that are finite but stay high are accepted as usual.
         """
         self.checkpoints.wait()
-        steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
-        if not steps and done.decision.skip == "outlier":
+        patience = self.config.optimizer.patience
+        latest = self.world.decide(lambda: self._way_back(done))
+        if latest is None:
             self.loop.guard.forget()
             return
+        self.checkpoints.load(latest, self._state())
+        self.loop.guard.rolled_back(latest)
+        self.metrics.write("rollback", self.step, {"to": latest})
+        self._say(
+            f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
+            "continuing with new data"
+        )
+
+    def _way_back(self, done: Step) -> int | None:
+        """Return the step of the checkpoint to load, None without one; ConfigError if it would not help."""
+        steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
+        if not steps and done.decision.skip == "outlier":
+            return None
         if not steps:
             raise ConfigError(
                 f"the last {patience} steps up to {self.step:,} were skipped, and there is no "
@@ -269,13 +271,7 @@ class Run:
                 f"checkpoint of step {latest:,} has not helped: lower optimizer.lr or lengthen "
                 "schedule.warmup in a new run, from an earlier checkpoint with --branch RUN@STEP"
             )
-        self.checkpoints.load(latest, self._state())
-        self.loop.guard.rolled_back(latest)
-        self.metrics.write("rollback", self.step, {"to": latest})
-        self._say(
-            f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
-            "continuing with new data"
-        )
+        return latest
 
     def _report(self, done: Step, rate: float, loader: Loader) -> None:
         length = self.order.phases[self.order.locate(self.step - 1)[0]].length
@@ -352,37 +348,6 @@ class Run:
         self.teller.say(text)
 
 
-def open_order(config: Config, opened: Tokens, world: World) -> Order:
-    """Return the order of windows; ConfigError if it cannot be read, or not be divided among the ranks."""
-    try:
-        order = tokens.order(config, opened)
-    except ValueError as error:
-        raise ConfigError(f"data: {error}") from None
-    held = sum(int(stream.tokens.sum()) for stream in order.streams)
-    for phase in order.phases:
-        if phase.batch * phase.length > _MOST_READ * held:
-            raise ConfigError(
-                f"data.batch = {phase.batch:,}: one step of {phase.batch:,} windows of {phase.length:,} "
-                f"tokens would read the corpus, {held:,} tokens, more than {_MOST_READ} times; expected at "
-                f"most {max(1, _MOST_READ * held // phase.length):,}"
-            )
-        if phase.batch % world.size:
-            raise ConfigError(
-                f"data.batch = {phase.batch}: {world.size} ranks cannot share it evenly; take a multiple"
-            )
-    return order
-
-
-def _say_of_tokenizer(opened: Tokens, teller: Teller) -> None:
-    """Report before the training what this tokenizer loses, and whether the model cannot be exported."""
-    if not opened.lost.nothing:
-        teller.say(f"{opened.lost}; bits per byte will be {TOO_LOW}", style="red")
-    try:
-        fast_tokenizer.check(Tokenizer(identity.model(opened)), opened.bos is not None)
-    except ConfigError as error:
-        teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
-
-
 def _checkpoints(folder: Path, config: Config, world: World, mirror: Mirror | None = None) -> Checkpoints:
     settings = config.checkpoint
     return Checkpoints(folder / CHECKPOINTS, settings.keep, settings.keep_every, world, mirror)
@@ -393,21 +358,17 @@ def _mirror(folder: Path, config: Config, teller: Teller) -> Mirror | None:
     return Mirror(folder, url, Checkpoints(folder / CHECKPOINTS), teller.say) if url else None
 
 
-def _dtype(config: Config, world: World) -> torch.dtype:
-    wanted = config.run.dtype
-    if wanted == "auto":
-        wanted = "bfloat16" if world.device.type == "cuda" else "float32"
-    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+def _checked(folder: Path, recorded: dict[str, Any], mirror: Mirror | None) -> dict[str, Any] | None:
+    """Refuse a folder of another run; return the result if this one is finished. On the first rank."""
+    if mirror is not None:
+        mirror.fetch()
+    identity.check(folder, recorded)
+    return identity.result(folder)
 
 
 def _compiled(config: Config, world: World) -> bool:
     wanted = config.run.compile
     return wanted == "always" or (wanted == "auto" and world.device.type == "cuda")
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch could not allocate memory, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _due(step: int, every: int) -> bool:

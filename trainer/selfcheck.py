@@ -8,9 +8,10 @@ from pathlib import Path
 
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
-from trainer import metrics, parallel, tokens
+from trainer import metrics, preflight, tokens
 from trainer.config import Config
-from trainer.run import Run, open_order
+from trainer.run import Run
+from trainer.world import ranks, start
 
 STEPS = 5
 
@@ -33,7 +34,7 @@ class Repeated:
 
 def one_process() -> None:
     """Raise ConfigError for several ranks: called before they start to train, and wait for each other."""
-    if parallel.ranks() > 1:
+    if ranks() > 1:
         raise ConfigError("a run is checked in one process: start without torchrun, or without --check")
 
 
@@ -44,9 +45,9 @@ def repeat(corpus: str, folder: Path, config: Config) -> list[Repeated]:
     kept, and for several ranks.
     """
     one_process()
-    world = parallel.start(config.run)
+    world = start(config.run)
     opened = tokens.open(corpus)
-    run = Run(folder, config, opened, open_order(config, opened, world), world, SILENT)
+    run = Run(folder, config, opened, preflight.open_order(config, opened, 1), world, SILENT)
     steps = run.checkpoints.steps()
     if len(steps) < 2:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The content of a checkpoint: modules, optimizers and other parts as named tensors, saved and loaded.
+"""The content of a checkpoint: modules, optimizers and other parts of a run as named tensors.
 
 A state maps names to parts. A part is a module; a list of the optimizers of the state's module; an object
 with state_dict and load_state_dict; a tensor; or nested dicts of tensors. Loading changes parts in place,
@@ -9,26 +9,14 @@ on any number of ranks. Learning rates and other settings are not saved; they co
 from __future__ import annotations
 
 import copy
-import io
-import warnings
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
-from torch.distributed.checkpoint.planner import LoadPlan, ReadItem
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
-from torch.serialization import get_crc32_options, set_crc32_options
 
 from corpus.errors import Signal
-from trainer import contents
 
 
 class StateError(Signal):
@@ -57,90 +45,21 @@ def size(content: Any) -> int:
     return 0
 
 
-def write(folder: Path, content: dict[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Write staged content into a folder, by all ranks of the group together; flushed to disk."""
-    _expect_no_group()
-    writer = FileSystemWriter(folder, sync_files=True)
-    before = get_crc32_options()
-    set_crc32_options(False)  # it takes 3/4 of the write time; Checkpoints has checksums of whole files
-    try:
-        save(content, storage_writer=writer, process_group=group, no_dist=group is None)
-    finally:
-        set_crc32_options(before)
-
-
-def read(folder: Path, state: Mapping[str, Any], group: dist.ProcessGroup | None) -> None:
-    """Load a folder into a state, in place; nothing in the folder can run code.
-
-    Raises torch's CheckpointException, from a StateError if the folder does not match, and ContentsError for
-    an invalid table of contents.
-    """
-    _expect_no_group()
-    reader = _Reader(folder)
-    held = reader.read_metadata().state_dict_metadata
+def prepare(state: Mapping[str, Any], held: Collection[str]) -> dict[str, Any]:
+    """Return the content to load a checkpoint into, in place, that has the tensors and values `held`."""
     for name, part in state.items():
         if _optimizers(part):
             _prepare(part, begun=any(key.startswith(f"{name}.") for key in held))
-    content = collect(state)
-    load(content, storage_reader=reader, planner=_Planner(), process_group=group, no_dist=group is None)
+    return collect(state)
+
+
+def restore(state: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Set what was not loaded in place: values that are not tensors, and parts with a state of their own."""
     for name, part in state.items():
         if _optimizers(part):
             _restore(part, content[name], _names(state))
         elif not isinstance(part, nn.Module) and hasattr(part, "load_state_dict"):
             part.load_state_dict(content[name])
-        # A module's tensors and plain ones were loaded in place.
-
-
-class _Reader(FileSystemReader):
-    """Read the table of contents as data; torch's own reader would unpickle anything."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        found = contents.read(Path(self.path))
-        assert found.storage_meta is not None
-        found.storage_meta.load_id = self.load_id
-        return found
-
-
-class _Planner(DefaultLoadPlanner):
-    """Refuse to load if names, shapes or dtypes differ; torch's own would convert dtypes silently."""
-
-    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Load a value that is not a tensor; torch's own planner would unpickle anything."""
-        plain = io.BytesIO()
-        torch.save(torch.load(value, weights_only=True), plain)
-        plain.seek(0)
-        super().load_bytes(read_item, plain)
-
-    def create_local_plan(self) -> LoadPlan:
-        assert self.metadata is not None
-        held = self.metadata.state_dict_metadata
-        wrong = []
-        for name, wanted in self.state_dict.items():
-            found, expected = _description(held.get(name)), _description(wanted)
-            if found != expected:
-                wrong.append(f"{name}: found {found}, expected {expected}")
-        parts = tuple(f"{part}." for part in self.original_state_dict)
-        wrong += [
-            f"{name}: found {_description(found)}, expected nothing"
-            for name, found in held.items()
-            if name not in self.state_dict and name.startswith(parts)
-        ]
-        if wrong:
-            more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise StateError(f"it differs from this run's state: {'; '.join(wrong[:3])}{more}")
-        return super().create_local_plan()
-
-
-def _description(value: Any) -> str:
-    """Describe a value in memory or in a checkpoint's table of contents."""
-    match value:
-        case None:
-            return "nothing"
-        case TensorStorageMetadata():
-            return f"{value.properties.dtype} {list(value.size)}"
-        case Tensor():
-            return f"{value.dtype} {list(value.shape)}"
-    return "a value"
 
 
 def _content(part: Any, state: Mapping[str, Any]) -> Any:
@@ -215,8 +134,3 @@ def _copied(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {name: _copied(each) for name, each in content.items()}
     return copy.deepcopy(content)
-
-
-def _expect_no_group() -> None:
-    """Silence torch's warning about a single process."""
-    warnings.filterwarnings("ignore", "torch.distributed is disabled")

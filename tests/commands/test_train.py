@@ -9,12 +9,12 @@ import pytest
 
 from commands.train import _say_beyond
 from trainer.config import Config, Data, Phase
-from trainer.trained import Trained
+from trainer.load_run import LoadedRun
 
 
 def test_texts_beyond_the_longest_window_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     data = Data(length=4, batch=1, tokens=100, phases=(Phase(tokens=8, length=8), Phase(tokens=8)))
-    window = Trained.window.fget(cast(Any, SimpleNamespace(config=Config(data=data))))  # type: ignore[attr-defined]
+    window = LoadedRun.window.fget(cast(Any, SimpleNamespace(config=Config(data=data))))  # type: ignore[attr-defined]
     assert window == 8
     model = cast(Any, SimpleNamespace(window=window, tokenizer=SimpleNamespace(encode=str.split)))
     _say_beyond(model, ["a b c d e f g h"])

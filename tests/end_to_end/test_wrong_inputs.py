@@ -234,7 +234,7 @@ TRAINING: list[Row] = [
     (("evaluate", "folder", "folder", "--documents", "0"), ("--documents", "greater than or equal to 1")),
     (("export", "folder", "out", "--dtype", "int8"), ("--dtype int8", "float32 or bfloat16")),
     (("export", "folder", "file"), ("DIR", "file", "not a folder")),
-    (("data", "order", "none", "--step", "1"), ("CORPUS 'none'", "no such folder")),
+    (("data", "order", "none", "--step", "1"), ("CORPUS_OR_RUN 'none'", "no such folder")),
     (("data", "order", "folder", "--step", "-1"), ("--step", "greater than or equal to 0")),
     (("scale", "none.toml"), ("none.toml", "study.toml")),
     (("scale", "broken.toml"), ("broken.toml", "line 2")),

@@ -1,13 +1,17 @@
 from typing import Any
 
+import packed_attention
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainer import attention
+from trainer import config, parallel
 from trainer.attention import Documents, attend, mask
+from trainer.model import build
+from trainer.shape import shape
+from trainer.world import World
 
 ROWS, LENGTH = 2, 12
 
@@ -70,25 +74,50 @@ def test_attention_is_causal_and_stays_inside_documents(inner: set[int], sizes: 
     torch.testing.assert_close(out, plainly(query, key, value, documents.ids), atol=2e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [(2, 2), (4, 2)])
-def test_the_packed_kernel_is_called_so_that_it_gives_the_same(
-    sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kernel runs on CUDA alone; here a stand-in does what its documentation says."""
-
-    def packed(
-        query: Tensor, key: Tensor, value: Tensor, starts: Tensor, key_starts: Tensor, *most: int, **rest: Any
-    ) -> Tensor:
-        assert rest.pop("window_size") == (-1, 0)
-        assert rest == ({"enable_gqa": True} if query.shape[1] != key.shape[1] else {})
-        assert starts is key_starts
-        assert starts.dtype == torch.int32
-        assert most == (LENGTH, LENGTH)
-        ids = torch.bucketize(torch.arange(len(query)), starts, right=True)
-        return plainly(query[None], key[None], value[None], ids[None])[0]
-
-    monkeypatch.setattr(attention, "varlen_attn", packed)
+def packed_and_masked(sizes: tuple[int, int], dtype: torch.dtype, run: Any = attend) -> list[list[Tensor]]:
+    """Return attention and its gradients, by the packed path of GPUs and by the masked path of the CPU."""
+    packed_attention.install()
     documents = documents_of({3, 4, 20})
-    query, key, value = heads(*sizes)
-    out = attend(query, key, value, documents)
-    torch.testing.assert_close(out, attend(query, key, value, mask(documents, query.dtype)))
+    found = []
+    for allowed in (documents, mask(documents, torch.float32)):
+        inputs = [tensor.to(dtype).requires_grad_() for tensor in heads(*sizes)]
+        out = (run if allowed is documents else attend)(*inputs, allowed)
+        gradients = torch.autograd.grad((out.float() ** 2).sum(), inputs)
+        found.append([out.detach(), *gradients])
+    return found
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (4, 2)])
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
+def test_the_packed_path_of_gpus_gives_what_the_masked_path_gives(
+    sizes: tuple[int, int], dtype: torch.dtype, near: float
+) -> None:
+    packed, masked = packed_and_masked(sizes, dtype)
+    for ours, expected in zip(packed, masked, strict=True):
+        assert ours.shape == expected.shape
+        torch.testing.assert_close(ours, expected, atol=near, rtol=near)
+
+
+def test_the_packed_path_compiles_whole_forward_and_backward() -> None:
+    compiled = torch.compile(attend, backend="aot_eager", fullgraph=True, dynamic=False)
+    packed, masked = packed_and_masked((4, 2), torch.float32, compiled)
+    for ours, expected in zip(packed, masked, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_learns_the_same_by_the_packed_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and gradients of a whole model, with grouped heads, a short row and recomputed blocks."""
+    packed_attention.install()
+    made = shape(config.Model(depth=2, width=32, head=16, kv_heads=1), 300)
+    documents = documents_of({3, 4, 20})
+    tokens = torch.randint(0, 300, (ROWS, LENGTH + 1), generator=torch.Generator().manual_seed(0))
+    found = []
+    for path in (lambda documents, dtype: documents, mask):
+        monkeypatch.setattr("trainer.model.mask", path)
+        model = build(made, 0, "cpu", torch.float32)
+        wrapped = parallel.wrap(model, World(0, 1, 0, torch.device("cpu")), "alone", recompute=True)
+        loss, _ = wrapped(tokens[:, :-1], documents, tokens[:, 1:])
+        loss.backward()
+        found.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)

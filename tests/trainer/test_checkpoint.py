@@ -34,10 +34,10 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-from corpus.errors import CheckpointError
+from corpus.errors import CheckpointError, ElsewhereError
 from trainer.checkpoint import Checkpoints
 from trainer.contents import ContentsError, read
-from trainer.parallel import World
+from trainer.world import World
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, 0, CPU)
@@ -293,8 +293,8 @@ def _fail_on_second_rank(world: World, folder: Path) -> list[str]:
             try:
                 held.wait()
                 told.append("")
-            except CheckpointError as error:
-                told.append(str(error))
+            except (CheckpointError, ElsewhereError) as error:
+                told.append(f"{type(error).__name__}: {error}")
     return told
 
 
@@ -323,8 +323,10 @@ def test_an_error_of_writing_is_raised_at_the_end_unless_training_failed(tmp_pat
 
 
 def test_what_fails_on_one_rank_is_told_on_all(tmp_path: Path) -> None:
-    for told in on_ranks(_fail_on_second_rank, tmp_path):
+    kinds = ("CheckpointError", "ElsewhereError")  # the first rank reports it
+    for told, kind in zip(on_ranks(_fail_on_second_rank, tmp_path), kinds, strict=True):
         assert [bool(each) for each in told] == [False, True, False]
+        assert told[1].startswith(kind)
         assert "rank 1" in told[1]
     assert Checkpoints(tmp_path).steps() == [1, 3]
 
@@ -367,7 +369,7 @@ def test_a_checkpoint_that_does_not_say_what_it_belongs_to_is_damaged(tmp_path: 
 def _damaged_on_ranks(world: World, folder: Path) -> str:
     try:
         Checkpoints(folder, world=world).load(1, small(0))
-    except CheckpointError as error:
+    except (CheckpointError, ElsewhereError) as error:
         return str(error)
     return ""
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
-from trainer.gather import SOURCE, Counts, gather
+from trainer.gather import Counts, gather
+from trainer.maps import SOURCE
 
 
 class Memory:

@@ -78,7 +78,7 @@ def test_the_gradient_is_the_derivative(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", [{}, {"z_loss": 1e-2, "soft_cap": 3.0}])
 def test_compiled_it_is_the_same(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = torch.compile(loss._chunk, backend="eager", fullgraph=True)
-    monkeypatch.setattr(loss, "_compiled_chunk", compiled)
+    monkeypatch.setattr(loss, "_compiled_chunk", lambda: compiled)
     results = []
     for each in (False, True):
         hidden, weight, targets = example()

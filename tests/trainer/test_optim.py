@@ -30,8 +30,8 @@ from trainer.optim.adafactor import Adafactor
 from trainer.optim.lamb import Lamb
 from trainer.optim.lion import Lion
 from trainer.optim.muon import POLAR_EXPRESS, Muon, orthogonalize
-from trainer.parallel import World
 from trainer.shape import shape
+from trainer.world import World
 
 NAMES = ["adamw", "muon", "adafactor", "lion", "lamb"]
 CPU = torch.device("cpu")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,12 +13,11 @@ from ranks import on_ranks
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from corpus.errors import ConfigError
 from trainer import config, parallel
 from trainer.attention import Documents
 from trainer.model import Transformer, build
-from trainer.parallel import World
 from trainer.shape import shape
+from trainer.world import World
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, 0, CPU)
@@ -192,29 +187,6 @@ def test_weights_that_are_swapped_for_an_evaluation_are_the_ones_used() -> None:
         assert len(set(replicated)) == 3
 
 
-def _numbers(world: World) -> dict[str, Any]:
-    world.barrier()
-    return {
-        "total": world.total(torch.tensor([world.rank + 1, 2**53])).tolist(),
-        "thirds": world.total(torch.tensor(1 / 3, dtype=torch.float32)).item(),
-        "one": world.agree(world.rank == 1),
-        "none": world.agree(False),
-        "first": world.first,
-    }
-
-
-def test_ranks_agree_on_numbers_and_flags() -> None:
-    first, second = on_ranks(_numbers)
-    assert first | {"first": False} == second
-    assert first["first"]
-    assert first["total"] == [3.0, 2.0**54]
-    assert first["thirds"] == 2 * float(np.float32(1 / 3))
-    assert first["one"]
-    assert not first["none"]
-    assert ALONE.total(torch.tensor(2)).item() == 2.0
-    assert ALONE.agree(True)
-
-
 def test_compiled_blocks_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Callable[..., Any]] = []
 
@@ -255,51 +227,6 @@ def test_sharding_refuses_to_untie_weights(monkeypatch: pytest.MonkeyPatch) -> N
         parallel.wrap(Tied(), ALONE, "fsdp")
 
 
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"WORLD_SIZE": "2"}, r"WORLD_SIZE=2 is set, but not RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
-        ({"RANK": "0"}, r"RANK is set, but not WORLD_SIZE"),
-        (
-            {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_PORT": "1"},
-            r"but not MASTER_ADDR; start several ranks with `torchrun",
-        ),
-        ({"WORLD_SIZE": "two", "RANK": "0"}, r"WORLD_SIZE is 'two', expected a number"),
-        (
-            {
-                "WORLD_SIZE": "2",
-                "RANK": "2",
-                "LOCAL_RANK": "0",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": "1",
-            },
-            r"RANK is 2, expected less than WORLD_SIZE=2",
-        ),
-    ],
-)
-def test_an_environment_that_is_torchruns_in_part_is_refused(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
-) -> None:
-    clear(monkeypatch)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=message):
-        parallel.start(config.Run(device="cpu"))
-
-
-def clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear(monkeypatch)
-    world = parallel.start(config.Run(device="cpu", parallel="fsdp"))
-    assert world == ALONE
-    assert parallel.kind(config.Run(parallel="fsdp"), world) == "alone"
-    parallel.finish(world)
-
-
 def test_ranks_are_wrapped_as_configured() -> None:
     two = World(0, 2, 0, CPU)
     assert [parallel.kind(config.Run(parallel=each), two) for each in ("auto", "ddp", "fsdp")] == [
@@ -307,83 +234,3 @@ def test_ranks_are_wrapped_as_configured() -> None:
         "ddp",
         "fsdp",
     ]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "rank", "gpus", "message"),
-    [
-        ("cuda", 0, 0, "finds no CUDA device"),
-        ("auto", 4, 4, "rank 4 .* machine has 4; .* --nproc-per-node 4"),
-    ],
-)
-def test_a_device_that_is_not_there_is_refused(
-    monkeypatch: pytest.MonkeyPatch, wanted: str, rank: int, gpus: int, message: str
-) -> None:
-    clear(monkeypatch)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    settings = {
-        "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": 8,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": 1,
-    }
-    for name, value in settings.items() if gpus else ():
-        monkeypatch.setenv(name, str(value))
-    with pytest.raises(ConfigError, match=message):
-        parallel.start(config.Run(device=wanted))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_noted_and_handlers_come_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with parallel.Stop() as stop:
-        assert not stop.requested
-        signal.raise_signal(number)
-        assert stop.requested
-        assert stop.signal == number
-    assert signal.getsignal(number) is before
-
-
-def test_a_second_interrupt_ends_at_once() -> None:
-    with parallel.Stop() as stop:
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-
-
-def _stop_together(world: World) -> int:
-    """Step until any rank was told to stop; rank 1 is told in step 3."""
-    with parallel.Stop() as stop:
-        for step in range(10):
-            if world.rank == 1 and step == 3:
-                os.kill(os.getpid(), signal.SIGTERM)
-            if world.agree(stop.requested):
-                return step
-    return -1
-
-
-def test_all_ranks_stop_at_the_same_step() -> None:
-    assert on_ranks(_stop_together) == [3, 3]
-
-
-def test_torchrun_starts_two_ranks() -> None:
-    program = (
-        "import os, torch; from trainer import config, parallel; "
-        "w = parallel.start(config.Run(device='cpu')); "
-        "said = f'of {w.size} sum {int(w.total(torch.tensor(w.rank + 1)))}'; "
-        "os.write(1, f'{said}\\n'.encode()); "  # in one piece: the ranks share the pipe
-        "parallel.finish(w)"
-    )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
-    done = subprocess.run(
-        [*launch, sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("of 2 sum 3") == 2

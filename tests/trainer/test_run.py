@@ -19,18 +19,21 @@ import torch
 from ranks import on_ranks, process
 from rich.console import Console
 from token_shards import tokenizer, write
+from typer.testing import CliRunner
 
+import derlem
 from commands.terminal import Terminal
 from corpus import files, settings
 from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
-from trainer import fast_tokenizer, identity, metrics, run, selfcheck, tokens, trained
+from trainer import fast_tokenizer, identity, metrics, preflight, run, selfcheck, tokens
 from trainer.config import Config
 from trainer.guard import Decision, Guard
 from trainer.identity import Branch
+from trainer.load_run import described, load_run
 from trainer.loop import Loop
-from trainer.parallel import World
+from trainer.world import World
 
 STEPS = 12
 VOCABULARY = 50
@@ -129,7 +132,7 @@ def test_a_tokenizer_that_loses_text_is_told_before_the_training_and_marks_every
     assert "about" not in after
     assert {score["exact"] for score in result["evaluation"].values()} == {False}
     assert json.loads((folder / "result.json").read_text())["evaluation"]["all"]["exact"] is False
-    assert trained.described(result["evaluation"]["all"]).endswith("; too low: the tokenizer loses text)")
+    assert described(result["evaluation"]["all"]).endswith("; too low: the tokenizer loses text)")
     with pytest.raises(ConfigError, match="cannot be exported"):
         fast_tokenizer.convert(Tokenizer(lossy.getvalue()), False)
 
@@ -245,7 +248,7 @@ def test_sigterm_saves_and_leaves(whole: Path, corpus: str, tmp_path: Path) -> N
 
 
 def test_micro_batches_change_nothing_but_rounding(whole: Path, corpus: str, tmp_path: Path) -> None:
-    for size in (1, 3):
+    for size in (16, 50):  # one window of 16 tokens, and three
         folder = tmp_path / str(size)
         train(corpus, folder, made(**{"run.micro_batch": size}))
         assert losses(folder) == pytest.approx(losses(whole), abs=1e-4)
@@ -255,7 +258,7 @@ def _on_rank(world: World, corpus: str, folder: str, parallel: str) -> None:
     torch.set_num_threads(1)
     config = made(**{"run.parallel": parallel})
     opened = tokens.open(corpus)
-    order = run.open_order(config, opened, world)
+    order = preflight.open_order(config, opened, world.size)
     run.Run(Path(folder), config, opened, order, world, SILENT).go(None)
 
 
@@ -292,6 +295,20 @@ def test_another_run_does_not_go_on_in_a_runs_folder(whole: Path, corpus: str) -
         train(corpus, whole, made(**{"data.length": 8}))
 
 
+def test_the_order_of_a_run_is_shown_as_the_run_has_it(whole: Path, corpus: str) -> None:
+    def shown(*words: str) -> Any:
+        return CliRunner().invoke(derlem.app, ["data", "order", *words, "--step", "3", "--json"])
+
+    planned = ["--set", "data.length=16", "--set", "data.batch=8", "--set", f"data.tokens={STEPS * 8 * 16}"]
+    assert shown(str(whole)).stdout == shown(corpus, *planned).stdout != shown(corpus).stdout
+    assert shown(str(whole), "--preset", "tiny").exit_code == 2
+
+
+def test_more_tokens_for_a_finished_run_are_trained_in_a_branch(whole: Path, corpus: str) -> None:
+    with pytest.raises(ConfigError, match=r"finished \(data\.tokens was 1536, is 3072\).*--branch .*/run@8$"):
+        train(corpus, whole, made(**{"data.tokens": 2 * STEPS * 8 * 16}))
+
+
 def test_another_corpus_or_branch_is_refused_also_where_there_is_no_checkpoint(
     whole: Path, corpus: str, tmp_path: Path
 ) -> None:
@@ -324,7 +341,7 @@ def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp
 
 def test_a_record_is_written_whole_after_a_kill_in_the_middle(corpus: str, tmp_path: Path) -> None:
     config, opened = made(), tokens.open(corpus)
-    order = run.open_order(config, opened, World(0, 1, 0, torch.device("cpu")))
+    order = preflight.open_order(config, opened, 1)
     found = identity.record(config, opened, order, None)
     (tmp_path / "run.json.tmp-0123abcd").touch()
     for missing in ("run.json", MODEL):
@@ -384,7 +401,7 @@ def test_a_damaged_record_of_a_run_is_named(
         train(corpus, folder)
     if name == "run.json":
         with pytest.raises(ConfigError, match=rf"{name} .*restore the file, or name another folder"):
-            trained.open(folder)
+            load_run(folder)
 
 
 @pytest.mark.parametrize(
@@ -402,7 +419,8 @@ def test_memory_that_runs_out_ends_the_run_with_the_key_to_change(
 
     monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(
-        ConfigError, match=r"run\.micro_batch = 0: out of memory with 8 windows .* set it to 4"
+        ConfigError,
+        match=r"run\.micro_batch = 0: out of memory .* 128 tokens at once \(8 × 16\); set it to 64 or less",
     ):
         train(corpus, tmp_path / "run")
 
@@ -436,7 +454,7 @@ def test_metrics_that_are_no_file_are_named(whole: Path, corpus: str, tmp_path: 
 
 def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.batch = 8: 3 ranks"):
-        run.open_order(made(), tokens.open(corpus), World(0, 3, 0, torch.device("cpu")))
+        preflight.open_order(made(), tokens.open(corpus), 3)
 
 
 @pytest.mark.parametrize("bad", [(6, 7), (7, 8, 9)])  # of the second, step 8 has a checkpoint of its own

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from corpus.errors import CheckpointError
-from trainer import config, optim, parallel, state
+from trainer import config, dcp, optim, parallel, state
 from trainer.attention import Documents
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.guard import Guard
 from trainer.model import build
-from trainer.parallel import World
 from trainer.shape import shape
+from trainer.world import World
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, 0, CPU)
@@ -119,13 +119,13 @@ def test_what_training_does_after_a_save_is_not_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = threading.Event()
-    write = state.write
+    write = dcp.write
 
     def later(*arguments: Any) -> None:
         assert begin.wait(30)
         write(*arguments)
 
-    monkeypatch.setattr(state, "write", later)
+    monkeypatch.setattr(dcp, "write", later)
     training = trained(1)
     held = Checkpoints(tmp_path)
     held.save(1, training.state, {})

@@ -17,10 +17,10 @@ from trainer.abilities.tasks import Item
 from trainer.attention import Documents
 from trainer.evaluate import FORWARD_TOKENS, pack
 from trainer.generate import controls, generate
+from trainer.load_run import LoadedRun
 from trainer.model import Transformer
 from trainer.sampling import Sampling
 from trainer.sentencepiece_file import BYTE, read
-from trainer.trained import Trained
 
 ROW = 256  # tokens: several short answers share a row, each as its own document
 PROMPTS = 256  # read at once when the model writes
@@ -65,7 +65,7 @@ def merged(tokenizer: Tokenizer) -> list[str]:
     return [p.text for p in pieces if p.kind != BYTE and sum(c in "0123456789" for c in p.text) > 1]
 
 
-def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) -> list[Output]:
+def answer(trained: LoadedRun, items: Sequence[Item], model: str, scale: float) -> list[Output]:
     """Ask a model all items: probabilities of targets and options, and greedy text if the task needs it.
 
     The scored tokens of an answer are those that prompt and answer together have beyond the prompt's. If the
@@ -123,7 +123,7 @@ def answer(trained: Trained, items: Sequence[Item], model: str, scale: float) ->
     return made
 
 
-def write(trained: Trained, prompts: Sequence[str], tokens: int) -> list[str]:
+def write(trained: LoadedRun, prompts: Sequence[str], tokens: int) -> list[str]:
     """Return what the model writes after each prompt, greedily: a leading number, else the first line."""
     pieces = trained.tokenizer
     never = controls(pieces)

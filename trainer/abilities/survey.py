@@ -11,15 +11,15 @@ from corpus import files, settings, tokenizer
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import Tokenizer
-from trainer import identity, trained
+from trainer import identity
 from trainer.abilities import tasks
 from trainer.abilities.ask import answer, merged
 from trainer.abilities.outputs import Output
 from trainer.abilities.scores import METRICS
 from trainer.config import Config
 from trainer.identity import RESULT, RUN
+from trainer.load_run import LoadedRun, load_run
 from trainer.shape import shape
-from trainer.trained import Trained
 
 STUDY = "runs.jsonl"
 """The table of a scaling study."""
@@ -102,13 +102,13 @@ def survey(
     names = {path: path.name if len(short) == len(found) else str(path) for path in found}
     sizes = {path: size(path, scale) for path in found}
     order = sorted(found, key=lambda path: (sizes[path], names[path]))
-    smallest = trained.open(order[0])
+    smallest = load_run(order[0])
     plans = [_plan(task, smallest, n, most, shots, seed) for task in wanted]
     for plan in plans:
         teller.say(plan.describe())
     outputs: list[Output] = []
     for path in order:
-        model = smallest if path == order[0] else trained.open(path)
+        model = smallest if path == order[0] else load_run(path)
         for plan in plans:
             items = tasks.make(plan.task, plan.n, seed, shots)
             outputs += answer(model, items, names[path], sizes[path])
@@ -137,7 +137,7 @@ def _pieces(folder: Path) -> Tokenizer:
     return tokenizer.load(files.join(str(folder), tokenizer.MODEL))
 
 
-def _plan(task: str, smallest: Trained, n: int | None, most: int, shots: int, seed: int) -> Planned:
+def _plan(task: str, smallest: LoadedRun, n: int | None, most: int, shots: int, seed: int) -> Planned:
     """Ask the smallest model some items, to find how many are needed; or all if there are fewer."""
     items = tasks.make(task, PILOT, seed, shots)
     if items[0].generates:

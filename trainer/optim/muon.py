@@ -16,10 +16,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import Optimizer
 
-from trainer.optim.shards import gather, local, my_shard
+from trainer.optim.shards import gather, local, my_shard, sharded
 
 Coefficients = Sequence[tuple[float, float, float]]
 
@@ -112,7 +111,7 @@ class Muon(Optimizer):
         """Return the updates of a rate of 1 for matrices [n, rows, cols], computed by all ranks together."""
         rows, columns = stack.shape[1:]
         wide = stack if rows <= columns else stack.mT
-        group = like.device_mesh.get_group() if isinstance(like, DTensor) else self._group
+        group = like.device_mesh.get_group() if sharded(like) else self._group
         found = _shared(lambda part: orthogonalize(part, self._coefficients), wide, group)
         return (found if rows <= columns else found.mT) * math.sqrt(max(1.0, rows / columns))
 

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+    from typing_extensions import TypeIs
+
+
+def sharded(tensor: Tensor) -> TypeIs[DTensor]:
+    """Return whether a tensor is a DTensor, without importing that class, which takes a second.
+
+    Where its module is not imported, none exists.
+    """
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
     """Return this rank's part of a tensor; changes to it change the tensor."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if sharded(tensor) else tensor
 
 
 def sum_over_ranks(part: Tensor, like: Tensor) -> Tensor:
     """Return the sum over ranks of what each computed from its part of `like`, which may be all of it."""
-    if not isinstance(like, DTensor):
+    if not sharded(like):
         return part
+    from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+
     kinds = [Partial() if isinstance(each, Shard) else Replicate() for each in like.placements]
     return DTensor.from_local(part, like.device_mesh, kinds, run_check=False).full_tensor()
 
 
 def gather(stack: Tensor, like: Tensor) -> Tensor:
     """Gather whole matrices [n, rows, cols]; each rank passes the parts that it has of `like`."""
-    if not isinstance(like, DTensor):
+    if not sharded(like):
         return stack
+    from torch.distributed.tensor import DTensor
+
     placed = DTensor.from_local(
         stack,
         like.device_mesh,
@@ -37,8 +56,10 @@ def gather(stack: Tensor, like: Tensor) -> Tensor:
 
 def my_shard(stack: Tensor, like: Tensor) -> Tensor:
     """Return this rank's parts of whole matrices [n, rows, cols], sharded as `like` is; no communication."""
-    if not isinstance(like, DTensor):
+    if not sharded(like):
         return stack
+    from torch.distributed.tensor import DTensor, Replicate
+
     everywhere = [Replicate()] * like.device_mesh.ndim
     placed = DTensor.from_local(stack, like.device_mesh, everywhere, run_check=False)
     return placed.redistribute(like.device_mesh, _behind(like)).to_local()
@@ -46,6 +67,8 @@ def my_shard(stack: Tensor, like: Tensor) -> Tensor:
 
 def _behind(like: DTensor) -> list[Shard | Replicate]:
     """Return the placements of a stack of tensors that are placed as `like` is."""
+    from torch.distributed.tensor import Replicate, Shard
+
     return [Shard(each.dim + 1) if isinstance(each, Shard) else Replicate() for each in like.placements]
 
 

@@ -17,8 +17,8 @@ import torch
 from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from trainer import config
-from trainer.parallel import Stop
 from trainer.scaling.units import Unit, work
+from trainer.world import Stop
 
 LOCK = "study.lock"
 LINES = 12

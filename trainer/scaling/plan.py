@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from corpus import temporary
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
-from trainer import parallel, run, tokens
+from trainer import preflight, run, tokens
 from trainer.order import Order
-from trainer.parallel import World
 from trainer.scaling.config import Study
 from trainer.scaling.expected_precision import Expectation, simulate
 from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
@@ -23,6 +21,7 @@ from trainer.scaling.runs import Runs, runs
 from trainer.scaling.units import Unit, configured, units
 from trainer.shape import flops
 from trainer.tokens import Tokens
+from trainer.world import start
 
 STEPS, SECONDS = 20, 2.0
 """Largest number of steps, and approximate longest time, for measuring a rate after one warmup step."""
@@ -137,7 +136,7 @@ def plan(study: Study) -> Plan:
 
 def _order(study: Study, size: Size, opened: Tokens) -> Order:
     config = configured(study, Trunk("", size, study.train.seed, ()), 1, cooled=False)
-    return run.open_order(config, opened, World(0, 1, 0, torch.device("cpu")))
+    return preflight.open_order(config, opened, 1)
 
 
 def _held(order: Order) -> int:
@@ -200,9 +199,9 @@ def _rate(made: Plan, size: Size) -> float:
     config = configured(study, Trunk("", size, study.train.seed, ()), STEPS + 1, cooled=False)
     batch = max(1, min(size.batch, MEASURED // config.data.length))
     config = config.model_copy(update={"data": config.data.model_copy(update={"batch": batch})})
-    world = parallel.start(config.run)
+    world = start(config.run)
     opened = tokens.open(study.corpora[study.validation_corpus])
-    order = run.open_order(config, opened, world)
+    order = preflight.open_order(config, opened, world.size)
     with temporary.folder("trial") as folder:
         trial = run.Run(folder, config, opened, order, world, SILENT)
         times = []

@@ -265,13 +265,14 @@ def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, 
     """Score a trained cell on the study's validation documents: scores by name, and the list's digest."""
     import torch
 
-    from trainer import evaluate, tokens, trained
+    from trainer import evaluate, tokens
+    from trainer.load_run import load_run
 
     opened = tokens.open(unit.validation)
     cuda = unit.config.run.device != "cpu" and torch.cuda.is_available()
     half = (cuda and unit.config.run.dtype != "float32") or unit.config.run.dtype == "bfloat16"
     device = torch.device("cuda" if cuda else "cpu")
-    model = trained.open(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    model = load_run(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
     tokens.same_tokenizer(opened, model.tokenizer)
     sample = evaluate.choose(opened, documents, seed)
     found = evaluate.evaluate(model.model, sample, unit.config.data.length, device)

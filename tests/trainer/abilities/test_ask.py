@@ -21,10 +21,9 @@ from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.train import fit
-from trainer import trained
 from trainer.abilities import ask, outputs, survey, tasks
 from trainer.attention import Documents
-from trainer.trained import Trained
+from trainer.load_run import LoadedRun, load_run
 
 SETTINGS = """
 output = "family"
@@ -57,9 +56,9 @@ def runs(file: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(runs: Path) -> Trained:
+def model(runs: Path) -> LoadedRun:
     """One of them, with weights that make it say something."""
-    found = trained.open(runs / "depth1-width16-seed0")
+    found = load_run(runs / "depth1-width16-seed0")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in found.model.parameters():
@@ -76,7 +75,7 @@ def test_what_is_asked_was_not_learnt(file: Path) -> None:
     assert not asked & learnt
 
 
-def test_answers_read_together_have_the_nats_that_they_have_alone(model: Trained) -> None:
+def test_answers_read_together_have_the_nats_that_they_have_alone(model: LoadedRun) -> None:
     items = tasks.make("addition/1/tr", 40, shots=1)
     for item, found in zip(items, ask.answer(model, items, "m", 1.0), strict=True):
         before = [model.tokenizer.bos, *model.tokenizer.encode(item.prompt)]
@@ -91,7 +90,7 @@ def test_answers_read_together_have_the_nats_that_they_have_alone(model: Trained
             assert nats == pytest.approx(own, abs=1e-4)
 
 
-def test_digits_and_their_end_are_those_of_the_right_answer(model: Trained) -> None:
+def test_digits_and_their_end_are_those_of_the_right_answer(model: LoadedRun) -> None:
     items = tasks.make("addition/1/tr", 40, shots=0)
     single = ask.digits(model.tokenizer)
     assert sorted(set(single.values())) == list("0123456789")
@@ -107,7 +106,7 @@ def test_digits_and_their_end_are_those_of_the_right_answer(model: Trained) -> N
         assert found.end_nats == pytest.approx(math.log1p(-more), abs=1e-4)
 
 
-def test_a_model_that_is_right_by_greedy_digits_writes_the_answer(model: Trained) -> None:
+def test_a_model_that_is_right_by_greedy_digits_writes_the_answer(model: LoadedRun) -> None:
     """Free and teacher-forced digits agree as long as all before were right, and so does the end."""
     items = tasks.make("addition/1/tr", 100, shots=0)
     for found in ask.answer(model, items, "m", 1.0):
@@ -117,7 +116,7 @@ def test_a_model_that_is_right_by_greedy_digits_writes_the_answer(model: Trained
             assert first or not found.prediction[0].isdigit()
 
 
-def test_texts_of_every_length_come_back_in_their_order(model: Trained) -> None:
+def test_texts_of_every_length_come_back_in_their_order(model: LoadedRun) -> None:
     random = np.random.default_rng(0)
     texts = []
     for _ in range(50):
@@ -149,7 +148,7 @@ def test_a_tokenizer_that_merges_digits_is_found_out() -> None:
     assert all(sum(map(str.isdigit, piece)) > 1 for piece in several)
 
 
-def test_items_longer_than_the_models_windows_are_refused(model: Trained) -> None:
+def test_items_longer_than_the_models_windows_are_refused(model: LoadedRun) -> None:
     with pytest.raises(ConfigError, match="windows of 64 tokens"):
         ask.answer(model, tasks.make("addition/5/tr", 2, shots=5), "m", 1.0)
 
@@ -163,7 +162,7 @@ def test_the_number_of_items_follows_what_the_smallest_model_can_do(runs: Path) 
     assert (pairs.n, pairs.needed) == (200, 5)
     assert len(found.outputs) == 4 * (210 + 200)
     assert {row.scale for row in found.outputs if row.model.startswith("depth1-width16")} == {
-        float(trained.open(runs / "depth1-width16-seed0").model.shape.parameters)
+        float(load_run(runs / "depth1-width16-seed0").model.shape.parameters)
     }
 
 

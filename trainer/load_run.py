@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from corpus import files, settings, tokenizer
-from corpus.errors import ConfigError
+from corpus import files, tokenizer
+from corpus.errors import CheckpointError, ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import average, identity
-from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
+from trainer.device import Device, DType, check, choose
+from trainer.device import dtype as resolve
 from trainer.identity import CHECKPOINTS, RUN
 from trainer.model import Transformer, build
 from trainer.shape import shape
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """A model of a run after `step` steps; `bos`: whether its texts start with BOS."""
+class LoadedRun:
+    """A model of a run after `step` steps, trained on `corpus`; `bos`: whether its texts start with BOS."""
 
     folder: Path
     config: Config
+    corpus: str
     step: int
     model: Transformer
     tokenizer: Tokenizer
@@ -58,54 +62,67 @@ def described(score: dict[str, Any]) -> str:
     return f"{score['bits_per_byte']:.4f}{around} ({score['documents']} held-out documents{mark})"
 
 
-def open(
+def load_run(
     folder: Path,
     step: int | None = None,
     *,
     ema: bool = False,
     last: int = 1,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Trained:
-    """Load the latest checkpoint of a run, or that of a step.
+    device: torch.device | Device = "auto",
+    dtype: torch.dtype | DType = "auto",
+) -> LoadedRun:
+    """Open a run at its latest checkpoint, or at that of a step: on the GPU where there is one.
 
     `ema`: load the moving average of the weights; `last`: average the weights of this many checkpoints up to
-    that one. Raises ConfigError if the folder holds no run, or not what was asked for; CheckpointError if a
-    checkpoint is damaged.
+    that one. Only the files of these weights are read and verified, and none are drawn first. Raises
+    ConfigError if the folder holds no run, or not what was asked for; CheckpointError if a checkpoint is
+    damaged.
     """
     held = identity.read(folder)
     if held is None:
         raise ConfigError(f"{folder} holds no run: it has no {RUN}; `derlem train` makes one")
-    config = settings.parse(Config, held["config"], f"{folder}/{RUN}")
+    config = identity.config(folder, held)
     pieces = tokenizer.load(files.join(str(folder), tokenizer.MODEL))
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     chosen = _chosen(folder, checkpoints.steps(), step, last)
-    model = build(shape(config.model, pieces.vocabulary), config.seed, device, dtype, config.z_loss)
     if ema and not config.optimizer.ema:
         raise ConfigError(f"{folder}: this run has no average of its weights (optimizer.ema = 0)")
-
-    def weights(at: int) -> dict[str, torch.Tensor]:
-        if ema:
-            averaged = Ema(model, config.optimizer.ema)
-            checkpoints.load(at, {"ema": averaged})
-            return averaged.weights
-        checkpoints.load(at, {"model": model})
-        return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-    found = weights(chosen[0]) if len(chosen) == 1 else average.mean(map(weights, chosen))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(found[name])
+    part = "ema.weights" if ema else "model"
+    read = (checkpoints.tensors(at, part) for at in chosen)
+    weights = next(read) if len(chosen) == 1 else average.mean(read)
+    made = shape(config.model, pieces.vocabulary)
+    on = device if isinstance(device, torch.device) else choose(device)
+    computed = dtype if isinstance(dtype, torch.dtype) else resolve(dtype, on)
+    check(made, on, computed)
+    model = build(made, config.seed, on, computed, config.z_loss, draw=False)
+    _fill(model, weights, checkpoints.path(chosen[-1]))
     model.eval()
-    return Trained(
+    return LoadedRun(
         folder=folder,
         config=config,
+        corpus=held["corpus"],
         step=chosen[-1],
         model=model,
         tokenizer=pieces,
         bos=bool(held["bos"]),
         result=identity.result(folder),
     )
+
+
+@torch.no_grad()
+def _fill(model: Transformer, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Copy weights into a model, tensor by tensor; CheckpointError if names or shapes differ."""
+    parameters = dict(model.named_parameters())
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise CheckpointError(
+                f"{path}: it differs from this run's state: {name}: found {found.get(name, 'nothing')}, "
+                f"expected {expected.get(name, 'nothing')}"
+            )
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
 
 
 def _chosen(folder: Path, steps: list[int], step: int | None, last: int) -> list[int]:

@@ -1,0 +1,79 @@
+"""What only a GPU can show: its kernels give what the CPU gives, and a run on it learns and resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from token_shards import tokenizer, write
+
+from corpus import settings
+from corpus.teller import SILENT
+from corpus.tokenizer import MODEL
+from trainer import config, metrics, run
+from trainer.attention import Documents, attend, mask
+from trainer.load_run import load_run
+from trainer.model import build
+from trainer.shape import shape
+
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA GPU, and torch finds none here"
+)
+STARTS = torch.tensor([0, 100, 256, 300, 512], dtype=torch.int32)
+
+
+def cuda() -> torch.device:
+    return torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "head"), [(4, 4, 64), (4, 2, 128)])
+def test_flash_attention_over_packed_documents_is_that_of_the_mask(
+    heads: int, kv_heads: int, head: int
+) -> None:
+    documents = Documents.of(STARTS.to(cuda()), 2, 256)
+    random = torch.Generator(cuda()).manual_seed(0)
+    sizes = (heads, kv_heads, kv_heads)
+    plain = [torch.randn(2, 256, size, head, device=cuda(), generator=random) for size in sizes]
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        inputs = [each.to(dtype).requires_grad_() for each in plain]
+        out = attend(*inputs, mask(documents, dtype))
+        found.append([out, *torch.autograd.grad((out.float() ** 2).sum(), inputs)])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_a_compiled_model_in_bfloat16_has_the_loss_of_the_cpu() -> None:
+    made = shape(config.Model(depth=2, width=128, head=64, kv_heads=1), 300)
+    tokens = torch.randint(0, 300, (2, 257), generator=torch.Generator().manual_seed(0))
+    losses = []
+    for on, dtype in ((torch.device("cpu"), torch.float32), (cuda(), torch.bfloat16)):
+        model = build(made, 0, on, dtype)
+        model.compile_loss = on.type == "cuda"
+        for block in model.blocks if on.type == "cuda" else ():
+            block.compile(fullgraph=True, dynamic=False)
+        documents = Documents.of(STARTS.to(on), 2, 256)
+        loss, _ = model(tokens[:, :-1].to(on), documents, tokens[:, 1:].to(on))
+        loss.backward()
+        losses.append(float(loss))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+def test_a_run_learns_on_a_gpu_and_is_opened_on_it_and_on_a_cpu(tmp_path: Path) -> None:
+    documents = [[(start + place) % 40 + 3 for place in range(30)] + [2] for start in range(64)]
+    facts = {"vocabulary": 320, "padded_vocabulary": 384}
+    held = {"tur_Latn/web": [documents[:4]]}
+    write(tmp_path / "corpus", {"tur_Latn/web": [documents]}, facts=facts, validation=held)
+    (tmp_path / "corpus" / MODEL).write_bytes(tokenizer())
+    data = {
+        "model": {"depth": 1, "width": 64, "head": 64},
+        "data": {"length": 64, "batch": 16, "tokens": 64 * 16 * 12},
+        "evaluate": {"documents": 4},
+        "run": {"device": "cuda", "log": [], "micro_batch": 512},
+    }
+    run.train(str(tmp_path / "corpus"), tmp_path / "run", settings.parse(config.Config, data, "test"), SILENT)
+    losses = [line["loss"] for line in metrics.read(tmp_path / "run" / metrics.FILE, "train")]
+    assert losses[-1] < losses[0] - 0.5
+    weights = [load_run(tmp_path / "run", device=on).model.output.float().cpu() for on in ("cuda", "cpu")]
+    assert torch.equal(*weights)

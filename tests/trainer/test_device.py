@@ -1,0 +1,62 @@
+"""A run trains on the device that it says, and refuses what a GPU cannot do before the first step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from corpus.errors import ConfigError
+from trainer import config, device
+from trainer.shape import shape
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a GPU, as its kernel shows it, that torch cannot use."""
+    monkeypatch.setattr(device, "glob", lambda _: ["/dev/nvidia0"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("built", "said"), [(None, "built without CUDA"), ("12.8", r"\(CUDA 12.8\) cannot use them: the driver")]
+)
+def test_a_gpu_that_torch_cannot_use_is_not_left_in_silence(
+    gpu: None, monkeypatch: pytest.MonkeyPatch, built: str | None, said: str
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", built)
+    with pytest.raises(ConfigError, match=rf"1 NVIDIA GPU, but .*{said}.*run\.device = \"cpu\""):
+        device.choose("auto")
+    assert device.choose("cpu") == CPU
+
+
+def test_a_gpu_that_the_user_hid_is_not_missed(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert device.choose("auto") == CPU
+
+
+def test_the_dtype_follows_the_device() -> None:
+    assert device.dtype("auto", CPU) == device.dtype("float32", CUDA) == torch.float32
+    assert device.dtype("auto", CUDA) == device.dtype("bfloat16", CPU) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("head", "capability", "said"),
+    [
+        (20, (9, 0), r"model\.head = 20: .*multiple of 8"),
+        (264, (9, 0), r"model\.head = 264: .*at most 256"),
+        (64, (7, 5), r"T4 has compute capability 7\.5.* needs 8\.0"),
+    ],
+)
+def test_what_a_gpus_kernels_do_not_take_is_refused_before_the_first_step(
+    monkeypatch: pytest.MonkeyPatch, head: int, capability: tuple[int, int], said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
+    made = shape(config.Model(depth=1, width=2 * head, head=head), 300)
+    with pytest.raises(ConfigError, match=said):
+        device.check(made, CUDA, torch.bfloat16)
+    device.check(made, CUDA, torch.float32)
+    device.check(made, CPU, torch.bfloat16)

@@ -1,0 +1,85 @@
+"""The device and the dtype of a run or an opened model, and whether this machine can use them."""
+
+from __future__ import annotations
+
+import os
+from glob import glob
+from typing import Literal
+
+import torch
+
+from corpus.errors import ConfigError
+from trainer.shape import Shape
+
+Device = Literal["auto", "cpu", "cuda"]
+DType = Literal["auto", "float32", "bfloat16"]
+
+_CAPABILITY = (8, 0)  # of the packed attention kernels (FlashAttention 2) and bfloat16 products
+_HEAD = 256  # their largest head dimension
+_MULTIPLE = 8  # which head dimensions they take
+
+
+def choose(wanted: Device, local_rank: int = 0) -> torch.device:
+    """Return the device that is wanted; "auto": the GPU of this rank, the CPU on a machine without one.
+
+    Raises ConfigError where the machine has GPUs that torch cannot use: nobody wants to wait for the CPU
+    there unasked.
+    """
+    count = 0 if wanted == "cpu" else torch.cuda.device_count()
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if count == 0:
+        if wanted == "auto" and not _gpus():
+            return torch.device("cpu")
+        raise ConfigError(f'run.device = {wanted!r}: {_no_cuda()}; run.device = "cpu" takes the CPU')
+    if local_rank >= count:
+        raise ConfigError(
+            f"local rank {local_rank} has no GPU: this machine has {count}; "
+            f"start torchrun with --nproc-per-node {count}"
+        )
+    return torch.device("cuda", local_rank)
+
+
+def dtype(wanted: DType, device: torch.device) -> torch.dtype:
+    """Return the dtype of activations; "auto": bfloat16 on CUDA, else float32."""
+    if wanted == "auto":
+        wanted = "bfloat16" if device.type == "cuda" else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+def check(shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
+    """Raise ConfigError where the kernels of a GPU do not take this model, so that no step fails in them."""
+    if device.type != "cuda" or dtype == torch.float32:
+        return
+    found = torch.cuda.get_device_capability(device)
+    if found < _CAPABILITY:
+        raise ConfigError(
+            f'run.dtype = "bfloat16": {torch.cuda.get_device_name(device)} has compute capability '
+            f"{found[0]}.{found[1]}, and attention over packed documents needs 8.0 "
+            '(A100 or newer); set run.dtype = "float32", which is slow'
+        )
+    if shape.head % _MULTIPLE or shape.head > _HEAD:
+        raise ConfigError(
+            f"model.head = {shape.head}: on a GPU the head dimension must be a multiple of {_MULTIPLE} and "
+            f'at most {_HEAD}; change it, or set run.dtype = "float32", which is slow'
+        )
+
+
+def _gpus() -> list[str]:
+    """Return the NVIDIA GPUs that the kernel of this machine shows, unless the user has hidden them."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [] if hidden in ("", "-1") else sorted(glob("/dev/nvidia[0-9]*"))
+
+
+def _no_cuda() -> str:
+    """Return why torch finds no GPU."""
+    gpus = _gpus()
+    if not gpus:
+        return "torch finds no CUDA device here"
+    plural = f"{len(gpus)} NVIDIA GPU{'s' if len(gpus) > 1 else ''}"
+    if torch.version.cuda is None:
+        return f"this machine has {plural}, but this torch ({torch.__version__}) is built without CUDA"
+    return (
+        f"this machine has {plural}, but torch {torch.__version__} (CUDA {torch.version.cuda}) cannot use "
+        "them: the driver is older than that, or not loaded; update it, or install torch for its CUDA version"
+    )
