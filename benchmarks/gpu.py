@@ -23,7 +23,8 @@ from corpus.teller import SILENT
 from corpus.tokenizer import MODEL
 from corpus.tokenizer.train import fit
 from trainer import config, device, metrics, model, run, tokens
-from trainer.loader import Loader, unpack
+from trainer.loader import Loader
+from trainer.objective import unpack
 from trainer.shape import shape
 
 TARGETS = {"124m": 600e3, "350m": 220e3, "1300m": 70e3}  # tokens a second on one H200
@@ -45,7 +46,7 @@ def correctness(folder: str, preset: str, changes: Sequence[str], on: torch.devi
             made.output.normal_(0.0, 0.02, generator=torch.Generator(on).manual_seed(0))
         loss, _ = made(inputs, documents, targets)
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         gradients.append(torch.cat([p.grad.flatten() for p in made.parameters() if p.grad is not None]))
     cosine = torch.nn.functional.cosine_similarity(*gradients, dim=0)
     return abs(losses[1] / losses[0] - 1), float(cosine)
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = options.corpus or made
         if options.corpus is None:
             write(Path(made), 1 << 26)
-            (Path(made) / MODEL).write_bytes(fit(["bir iki üç dört beş altı yedi sekiz"] * 9, "unigram", 320))
+            (Path(made) / MODEL).write_bytes(fit(["bir iki üç dört beş altı yedi sekiz"] * 9, "unigram", 360))
         for preset in options.presets.split(","):
             difference, cosine = correctness(folder, preset, options.changes, on)
             print(f"{preset}: bfloat16 to float32: loss {difference:.1e}, cosine of gradients {cosine:.6f}")

@@ -174,7 +174,7 @@ def evaluate(
         tokens.same_tokenizer(opened, model.tokenizer)
         sample = scoring.choose(opened, documents, model.config.evaluate.seed)
         on = model.model.embedding.weight.device
-        found = scoring.evaluate(model.model, sample, model.config.data.length, on)
+        found = scoring.evaluate(model.decoder(), sample, model.config.data.length, on)
         if as_json:
             scores = {score.name: finite(asdict(score)) for score in found.scores}
             print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
@@ -213,17 +213,18 @@ def generate(
 
         sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
         model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
+        decoder = model.decoder()
         given = prompts or [""]
         if len(given) == 1 and not as_json:
             print(given[0], end="", flush=True)
             made = ""
-            for piece in stream(model.model, model.tokenizer, given[0], sampling, model.bos):
+            for piece in stream(decoder, model.tokenizer, given[0], sampling, model.bos):
                 print(piece, end="", flush=True)
                 made += piece
             print()
             texts = [made]
         else:
-            texts = complete(model.model, model.tokenizer, given, sampling, model.bos)
+            texts = complete(decoder, model.tokenizer, given, sampling, model.bos)
             for prompt, text in zip(given, texts, strict=True):
                 as_line = json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False)
                 print(as_line if as_json else f"{prompt}{text}\n")
@@ -269,8 +270,10 @@ def export(
             dtype="float32" if dtype == "float32" else "bfloat16",
             card=model.facts(),
             bos=model.bos,
+            encoder=model.encoder,
         )
-        say(f"wrote {output}: AutoModelForCausalLM.from_pretrained({str(output)!r})")
+        loader = "AutoModelForMaskedLM" if model.encoder else "AutoModelForCausalLM"
+        say(f"wrote {output}: {loader}.from_pretrained({str(output)!r})")
 
 
 @data_app.command()

@@ -1,4 +1,4 @@
-"""Causal attention within documents, never from one document of a window to another."""
+"""Attention within documents, causal or in both directions; never from one document to another."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ class Documents:
     cu_seqlens int32 [n + 1]: the starts of documents in the flattened windows, then rows·length; every window
     starts a document; empty documents, such as the padding at the end, do not count. ids [rows, length]: the
     number of each token's document. positions int64 [rows, length]: each token's position in its document.
+    `causal`: a token sees its document up to itself, else all of its document.
     """
 
     cu_seqlens: Tensor
     ids: Tensor
     positions: Tensor
     length: int
+    causal: bool = True
 
     @staticmethod
-    def of(cu_seqlens: Tensor, rows: int, length: int) -> Documents:
+    def of(cu_seqlens: Tensor, rows: int, length: int, causal: bool = True) -> Documents:
         """Make them from the starts of documents, on the starts' device, without a device sync."""
         tokens = torch.arange(rows * length, dtype=torch.int32, device=cu_seqlens.device)
         ids = torch.searchsorted(cu_seqlens, tokens, right=True) - 1
         positions = tokens.long() - cu_seqlens[ids]
-        return Documents(cu_seqlens, ids.view(rows, length), positions.view(rows, length), length)
+        return Documents(cu_seqlens, ids.view(rows, length), positions.view(rows, length), length, causal)
 
     @staticmethod
     def whole(rows: int, length: int, device: torch.device | str = "cpu") -> Documents:
@@ -40,7 +42,7 @@ class Documents:
 
 
 Mask = Documents | Tensor
-"""The keys that each query sees: its document's up to itself, or those of a mask, bool [B, 1, T, S]."""
+"""The keys that each query sees: its document's, or those of a mask, bool [B, 1, T, S]."""
 
 
 def mask(documents: Documents, dtype: torch.dtype) -> Mask:
@@ -52,8 +54,8 @@ def mask(documents: Documents, dtype: torch.dtype) -> Mask:
     if documents.ids.is_cuda and dtype in (torch.bfloat16, torch.float16):
         return documents
     ids = documents.ids
-    causal = torch.ones(documents.length, documents.length, dtype=torch.bool, device=ids.device).tril()
-    return ((ids[:, :, None] == ids[:, None, :]) & causal)[:, None]
+    seen = torch.ones(documents.length, documents.length, dtype=torch.bool, device=ids.device)
+    return ((ids[:, :, None] == ids[:, None, :]) & (seen.tril() if documents.causal else seen))[:, None]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
@@ -80,7 +82,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
         allowed.cu_seqlens,
         allowed.length,
         allowed.length,
-        window_size=(-1, 0),
+        window_size=(-1, 0) if allowed.causal else (-1, -1),
         **option,
     )
     assert isinstance(packed, Tensor)

@@ -105,6 +105,19 @@ class Data(Section):
         return self
 
 
+class Objective(Section):
+    """What the model learns; the last two need a tokenizer with reserved pieces."""
+
+    name: Literal["causal", "fill-in-the-middle", "masked"] = Field(
+        "causal",
+        description="causal: the next token; fill-in-the-middle: also parts of texts from what surrounds "
+        "them; masked: an encoder (attention in both directions), never scored in bits per byte.",
+    )
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.15, description="Share of documents cut for filling in, or of tokens that are masked."
+    )
+
+
 class Optimizer(Section):
     """The optimizer and its settings."""
 
@@ -197,11 +210,21 @@ class Config(Section):
     z_loss: float = Field(0.0, ge=0.0, description="z-loss coefficient.")
     model: Model = Model()
     data: Data = Data()
+    objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     run: Run = Run()
+
+    @model_validator(mode="after")
+    def _encoders_can_be_exported(self) -> Config:
+        if self.objective.name == "masked" and (self.model.qk_norm or self.model.activation != "swiglu"):
+            raise ValueError(
+                'objective.name = "masked": set model.qk_norm = false and model.activation = "swiglu", as '
+                "EuroBERT has them, the format in which encoders are exported"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Config:

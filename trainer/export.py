@@ -14,6 +14,7 @@ from torch import Tensor
 from corpus import temporary
 from corpus.errors import ConfigError, NotThereError
 from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer.reserved import END, MASK, ROLES
 from trainer import fast_tokenizer
 from trainer.generate import controls
 from trainer.model import EPSILON, Transformer
@@ -29,6 +30,18 @@ FILES = (
     "tokenizer_config.json",
     MODEL,
 )
+CHAT = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|end|>' }}{% endgeneration %}{{ '\n' }}"
+    "{% else %}{{ message['content'] + '<|end|>\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
+"""The chat template: roles and the end of a turn are reserved pieces. What the assistant says is marked, so
+that further training can score it alone."""
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DType = Literal["float32", "bfloat16"]
@@ -43,17 +56,19 @@ def export(
     dtype: DType,
     card: dict[str, str],
     bos: bool,
+    encoder: bool = False,
 ) -> None:
     """Write a directory that `transformers`, vLLM and others load without code of ours.
 
-    It is a LlamaForCausalLM, or a Qwen3ForCausalLM if queries and keys are normalised; `length` is the window
+    It is a LlamaForCausalLM, or a Qwen3ForCausalLM if queries and keys are normalised; an `encoder`, which
+    learned masked tokens, is a EuroBertForMaskedLM. `length` is the window
     it was trained with, `card` are facts for README.md, `bos` says whether texts start with BOS. Padding rows
     of the embedding are not written. A directory of an earlier export is replaced whole.
 
     Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
     """
-    config = _config(model.shape, tokenizer, length, dtype, bos)
+    config = _config(model.shape, tokenizer, length, dtype, bos, encoder)
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +77,12 @@ def export(
         new.mkdir()
         save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})
         _write_json(new / "config.json", config)
-        _write_json(new / "generation_config.json", _generation(tokenizer, bos))
+        if not encoder:
+            _write_json(new / "generation_config.json", _generation(tokenizer, bos))
         _write_json(new / "tokenizer.json", pieces)
-        _write_json(new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos))
+        _write_json(new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos, encoder))
         (new / MODEL).write_bytes(tokenizer.model)
-        (new / "README.md").write_text(_card(folder.name, model.shape, tokenizer, length, card), "utf-8")
+        (new / "README.md").write_text(_card(folder.name, config, tokenizer, length, card), "utf-8")
         if folder.exists():
             os.rename(folder, scratch / "old")
         os.rename(new, folder)
@@ -107,7 +123,9 @@ _NAMES = {
 }
 
 
-def _config(shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool) -> dict[str, Any]:
+def _config(
+    shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool, encoder: bool
+) -> dict[str, Any]:
     if shape.activation != "swiglu":
         raise ConfigError(
             f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have only swiglu'
@@ -121,9 +139,16 @@ def _config(shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: 
             f"the model has a vocabulary of {shape.vocabulary} and the tokenizer one of "
             f"{tokenizer.vocabulary}: expected the tokenizer that the model was trained with"
         )
-    kind = "qwen3" if shape.qk_norm else "llama"
+    if encoder and shape.qk_norm:
+        raise ConfigError(
+            "model.qk_norm = true: cannot be exported as an encoder, EuroBERT has no such norms"
+        )
+    if encoder:
+        kind, architecture = "eurobert", "EuroBertForMaskedLM"
+    else:
+        kind, architecture = ("qwen3", "Qwen3ForCausalLM") if shape.qk_norm else ("llama", "LlamaForCausalLM")
     return {
-        "architectures": ["Qwen3ForCausalLM" if shape.qk_norm else "LlamaForCausalLM"],
+        "architectures": [architecture],
         "model_type": kind,
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.width,
@@ -146,22 +171,25 @@ def _config(shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: 
         "bos_token_id": tokenizer.bos if bos else None,
         "eos_token_id": tokenizer.eos,
         "pad_token_id": _unknown(tokenizer),
+        **({"mask_token_id": tokenizer.control(MASK)} if encoder else {}),
         "torch_dtype": dtype,  # read by transformers 4, the next line by 5
         "dtype": dtype,
     }
 
 
 def _generation(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
+    chat = [id for name in (*ROLES, END) if (id := tokenizer.control(name)) is not None]
     return {
         "bos_token_id": tokenizer.bos if bos else None,
-        "eos_token_id": tokenizer.eos,
+        "eos_token_id": [tokenizer.eos, *chat[-1:]],  # the end of a text, and of a turn in a chat
         "pad_token_id": _unknown(tokenizer),
-        "suppress_tokens": list(controls(tokenizer)),  # they were never a target
+        # They were never a target; those of chats are one after further training.
+        "suppress_tokens": [id for id in controls(tokenizer) if id not in chat],
         "do_sample": True,
     }
 
 
-def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool) -> dict[str, Any]:
+def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool, encoder: bool) -> dict[str, Any]:
     unknown = tokenizer.piece(_unknown(tokenizer))
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -172,6 +200,8 @@ def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool) -> dict[str,
         "pad_token": unknown,
         "model_max_length": length,
         "model_input_names": ["input_ids", "attention_mask"],
+        **({"mask_token": MASK} if encoder else {}),
+        **({"chat_template": CHAT} if not encoder and tokenizer.control(END) is not None else {}),
         "clean_up_tokenization_spaces": False,
     }
 
@@ -180,43 +210,68 @@ def _unknown(tokenizer: Tokenizer) -> int:
     return next(id for id, piece in enumerate(read(tokenizer.model).pieces) if piece.kind == UNKNOWN)
 
 
-def _card(name: str, shape: Shape, tokenizer: Tokenizer, length: int, facts: dict[str, str]) -> str:
-    kind = "Qwen3" if shape.qk_norm else "Llama"
+_USES = {
+    "eurobert": ("EuroBERT", "fill-mask", "AutoModelForMaskedLM"),
+    "qwen3": ("Qwen3", "text-generation", "AutoModelForCausalLM"),
+    "llama": ("Llama", "text-generation", "AutoModelForCausalLM"),
+}
+_ABOUT = {
+    "fill-mask": "An encoder, pretrained with derlem by masked language modelling, to be trained further.",
+    "text-generation": "A base language model, pretrained with derlem; it continues texts and does not "
+    "follow instructions.",
+}
+
+
+def _card(name: str, config: dict[str, Any], tokenizer: Tokenizer, length: int, facts: dict[str, str]) -> str:
+    """Return the model card: what the model is, what it was trained on and how, its scores and its limits."""
+    kind, task, loader = _USES[config["model_type"]]
     rows = {
-        "architecture": f"{kind}, {shape.layers} layers of width {shape.width}",
-        "parameters": f"{shape.parameters:,}",
-        "vocabulary": f"{shape.vocabulary:,} pieces",
+        "architecture": f"{kind}, {config['num_hidden_layers']} layers of width {config['hidden_size']}",
+        "vocabulary": f"{config['vocab_size']:,} pieces",
         "window": f"{length:,} tokens",
         **facts,
         "tokenizer (sha256)": tokenizer.sha256,
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    chats = (
+        "\nThe tokenizer has a chat template, for further training on chats; this model has not seen one.\n"
+        if task == "text-generation" and tokenizer.control(END) is not None
+        else ""
+    )
     return f"""---
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {task}
 ---
 
 # {name}
 
-A base language model, pretrained with derlem; it continues texts and does not follow instructions.
+{_ABOUT[task]}
 
 | | |
 |---|---|
 {table}
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {loader}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
-model = AutoModelForCausalLM.from_pretrained("{name}")
+model = {loader}.from_pretrained("{name}")
 ```
+
+## Limits
+
+It has read pages of the web and repeats what is in them: errors, prejudices, and names of people that a
+filter missed. It was not trained to refuse anything, and nothing that it writes is checked. It reads at most
+{length:,} tokens. Scores are those of held-out documents of its own corpus; other texts may be harder.
+
+## Tokenizer
 
 The tokenizer gives the ids that the model was trained with, except in two cases. A text that contains the
 name of a control piece, such as `{tokenizer.piece(tokenizer.eos)}`, gets that piece, as chat templates need
 it; for texts from strangers pass `split_special_tokens=True`. And where two ways to cut a long text differ
 only by rounding, it may take the other one, because SentencePiece adds up scores in 32 bits: one token in
 40,000 where it was measured. `{MODEL}` is the original.
-
+{chats}
 Padding is `{tokenizer.piece(_unknown(tokenizer))}`, which no text gives; it is not the end of a text, which a
 model in further training must keep learning.
 """

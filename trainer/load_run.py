@@ -21,12 +21,13 @@ from trainer.device import Device, DType, check, choose
 from trainer.device import dtype as resolve
 from trainer.identity import CHECKPOINTS, RUN
 from trainer.model import Transformer, build
+from trainer.optim.build import LEARNING_RATES
 from trainer.shape import shape
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """A model of a run after `step` steps, trained on `corpus`; `bos`: whether its texts start with BOS."""
+    """A run's model after `step` steps on `corpus`; `bos`: whether its texts start with BOS."""
 
     folder: Path
     config: Config
@@ -43,14 +44,42 @@ class LoadedRun:
         data = self.config.data
         return max([data.length, *(phase.length or 0 for phase in data.phases)])
 
+    @property
+    def encoder(self) -> bool:
+        """Return whether it learned masked tokens: it neither continues texts nor has bits per byte."""
+        return self.config.objective.name == "masked"
+
+    def decoder(self) -> Transformer:
+        """Return the model; ConfigError if it is an encoder."""
+        if self.encoder:
+            raise ConfigError(
+                f"{self.folder}: an encoder, which learned masked tokens: it cannot continue texts or have "
+                "bits per byte; its score is evaluation_masked in result.json, and `derlem export` writes it"
+            )
+        return self.model
+
     def facts(self) -> dict[str, str]:
         """Return what it was trained on and its scores, for people."""
-        found = {"steps": f"{self.step:,}", "windows per step": f"{self.config.data.batch:,}"}
+        config = self.config
+        rate = config.optimizer.lr or LEARNING_RATES[config.optimizer.name]
+        found = {
+            "parameters": f"{self.model.shape.parameters:,}",
+            "corpus": Path(self.corpus.removesuffix("/tokens")).name,
+            "objective": config.objective.name,
+            "steps": f"{self.step:,}",
+            "windows per step": f"{config.data.batch:,}",
+            "optimizer": f"{config.optimizer.name}, learning rate {rate:g}, schedule {config.schedule.name}",
+            "seed": str(config.seed),
+        }
         if self.result is not None:
             found["tokens"] = f"{self.result['tokens']:,}, {self.result['unique_tokens']:,} of them unique"
+            streams = sorted(self.result["streams"].items(), key=lambda each: -each[1]["read"])
+            found["data"] = ", ".join(f"{name} {each['read']:,} tokens" for name, each in streams[:12])
             for name, score in self.result.get("evaluation", {}).items():
                 if "/" not in name:
                     found[f"bits per byte, {name}"] = described(score)
+            if masked := self.result.get("evaluation_masked"):
+                found["nats for each masked held-out token"] = f"{masked['nats']:.4f}"
         return found
 
 

@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corpus import files
-from trainer.attention import Documents
 from trainer.cache import Cache, user_folder
-from trainer.loss import IGNORED
 from trainer.maps import Maps
 from trainer.order import Order, rank_rows
 from trainer.threads import Threads
@@ -41,7 +39,8 @@ class Batch:
     after a short window. cu_seqlens int32 [capacity + 1]: the starts of documents among the inputs, rows ×
     length end to end; every row starts one, and so does the padding of a short window; the tail is rows ×
     length. lengths int32 [rows]: targets of each window. ends bool [rows]: whether a window's last target is
-    the first token of a document. `targets` counts the others; `documents` is the number of stretches of
+    the first token of a document. keys int64 [rows]: a number of each window, from which objectives draw.
+    `targets` counts the others; `documents` is the number of stretches of
     documents in the windows, and `attended` is the sum of their n (n + 1) / 2.
     """
 
@@ -49,32 +48,10 @@ class Batch:
     cu_seqlens: Tensor
     lengths: Tensor
     ends: Tensor
+    keys: Tensor
     targets: int
     attended: int
     documents: int
-
-
-def unpack(batch: Batch, device: torch.device | str) -> tuple[Tensor, Tensor, Documents]:
-    """Copy a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
-
-    Tokens are transferred as they are stored. Targets are IGNORED if they are padding or the first token of
-    a document, which has no token of its own document before it. Shapes are constant, there is no device
-    sync, and the result shares no memory with the batch.
-    """
-    tokens, starts, lengths, ends = (
-        tensor.to(device, non_blocking=True, copy=True)
-        for tensor in (batch.tokens, batch.cu_seqlens, batch.lengths, batch.ends)
-    )
-    tokens = tokens.long()
-    rows, length = tokens.shape[0], tokens.shape[1] - 1
-    starting = torch.zeros(rows * length + 1, dtype=torch.bool, device=starts.device)
-    starting[starts.long()] = True
-    last = (lengths - 1)[:, None]
-    column = torch.arange(length, device=starts.device)
-    # Padding counts as a start: a row's last target is the first token of a document only if `ends`.
-    heads = torch.where(column == last, ends[:, None], starting[1:].view(rows, length))
-    targets = tokens[:, 1:].masked_fill(heads | (column > last), IGNORED)
-    return tokens[:, :-1].contiguous(), targets, Documents.of(starts, rows, length)
 
 
 class Loader:
@@ -187,22 +164,29 @@ class Loader:
     def _plan(self, first: int, count: int) -> list[_Step]:
         length = self._order.phases[self._order.locate(first)[0]].length
         windows = self._order.windows(first, self._rank, self._world, count)
+        keys = self._order.keys(windows)
         segments = self._order.segments(windows)
         rows = len(windows) // count
         cuts = np.searchsorted(segments["row"], np.arange(count + 1) * rows).tolist()
         segments["row"] %= max(rows, 1)
         return [
-            _Step(length, windows["length"][number * rows :][:rows], segments[begin:end])
+            _Step(
+                length,
+                windows["length"][number * rows :][:rows],
+                keys[number * rows :][:rows],
+                segments[begin:end],
+            )
             for number, (begin, end) in enumerate(pairwise(cuts))
         ]
 
     def _read(self, plan: Future[list[_Step]], number: int, slot: _Slot) -> tuple[Batch, ...]:
         if self._device is not None:  # else pinning memory would initialise the first GPU in every process
             torch.cuda.set_device(self._device)
-        length, lengths, segments = plan.result()[number]
+        length, lengths, keys, segments = plan.result()[number]
         sources, held = self._maps.sources(segments)
         slot.take(len(lengths), length)
         slot.lengths.numpy()[:] = lengths
+        slot.keys.numpy()[:] = keys
         rows = max(1, self._micro_batch // length) if self._micro_batch else len(lengths)
         cuts = [(at, min(at + rows, len(lengths))) for at in range(0, len(lengths), max(rows, 1))]
         bounds = np.searchsorted(sources["row"], [at for cut in cuts for at in cut])
@@ -224,7 +208,8 @@ class Loader:
             with self._lock:
                 while self._capacity(rows, length) < counts.starts:
                     self._starts_per_row *= 2
-        return Batch(tokens, starts, lengths, ends, counts.targets, counts.attended, counts.documents)
+        keys = slot.keys[begin:end]
+        return Batch(tokens, starts, lengths, ends, keys, counts.targets, counts.attended, counts.documents)
 
     def _capacity(self, rows: int, length: int) -> int:
         """Return the room for starts: a power of two, so that it rarely changes and recompiles models."""
@@ -233,10 +218,11 @@ class Loader:
 
 
 class _Step(NamedTuple):
-    """What a rank reads in a step: windows of `length` targets, their actual lengths, their segments."""
+    """What a rank reads in a step: windows of `length` targets, their actual lengths, keys and segments."""
 
     length: int
     lengths: NDArray[np.int64]
+    keys: NDArray[np.int64]
     segments: NDArray[np.void]
 
 
@@ -250,6 +236,7 @@ class _Slot:
         self._starts: dict[int, Tensor] = {}
         self.tokens = self._empty(self._dtype, 0, 0)
         self.lengths, self.ends = self._empty(torch.int32, 0), self._empty(torch.bool, 0)
+        self.keys = self._empty(torch.int64, 0)
 
     def take(self, rows: int, length: int) -> None:
         """Wait until the memory is no longer read, and resize it for windows."""
@@ -259,6 +246,7 @@ class _Slot:
         if self.tokens.shape != (rows, length + 1):
             self.tokens = self._empty(self._dtype, rows, length + 1)
             self.lengths, self.ends = self._empty(torch.int32, rows), self._empty(torch.bool, rows)
+            self.keys = self._empty(torch.int64, rows)
 
     def starts(self, number: int, capacity: int) -> Tensor:
         """Return room for the starts of a micro-batch, plus one."""

@@ -11,7 +11,8 @@ from torch import nn
 from trainer import optim, parallel
 from trainer.average import Ema
 from trainer.guard import Decision, Guard
-from trainer.loader import Batch, unpack
+from trainer.loader import Batch
+from trainer.objective import CAUSAL, Objective, unpack
 from trainer.world import World
 
 
@@ -34,9 +35,10 @@ class Loop:
         guard: Guard,
         ema: Ema | None,
         world: World,
+        objective: Objective = CAUSAL,
     ) -> None:
         self.model, self.optimizers, self.guard, self.ema = model, list(optimizers), guard, ema
-        self._world = world
+        self._world, self._objective = world, objective
 
     def step(self, batches: Sequence[Batch], rate: float) -> Step:
         """Train on this rank's micro-batches of one step, at a share `rate` of the peak learning rates.
@@ -44,11 +46,14 @@ class Loop:
         The loss is a sum over tokens, divided by the number of targets of all ranks' micro-batches, so the
         gradient does not depend on how the step is divided into micro-batches and ranks.
         """
-        counts = torch.tensor([[batch.targets, batch.attended] for batch in batches], dtype=torch.float64)
+        learned = self._objective
+        counts = torch.tensor(
+            [[learned.targets(batch), learned.attended(batch)] for batch in batches], dtype=torch.float64
+        )
         targets, attended = self._world.total(counts.sum(0)).tolist()
         nll = torch.zeros((), dtype=torch.float64, device=self._world.device)
         for number, batch in enumerate(batches):
-            inputs, wanted, documents = unpack(batch, self._world.device)
+            inputs, wanted, documents = unpack(batch, self._world.device, learned)
             with parallel.accumulate(self.model, last=number == len(batches) - 1):
                 loss, each = self.model(inputs, documents, wanted)
                 (loss / targets).backward()

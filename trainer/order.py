@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.mixture import deal, dealt, mixture
-from trainer.permutation import derive, permute
+from trainer.permutation import derive, mixed, permute
 
 VERSION = 1
 """Part of the fingerprint: raise it when the same numbers give another order."""
@@ -208,6 +208,11 @@ class Order:
         chunks[whole] = permute(chunks[whole], self._chunks[mine], self._keys[mine], made["epoch"][whole])
         made["start"] = chunks * self.chunk + within
         return made
+
+    def keys(self, windows: NDArray[np.void]) -> NDArray[np.int64]:
+        """Return a number for each window, int64, from the seed, its stream, epoch and start."""
+        streams = mixed(self._keys[windows["stream"]], windows["epoch"])
+        return mixed(streams, windows["start"]).view(np.int64)
 
     def segments(self, windows: NDArray[np.void]) -> NDArray[np.void]:
         """Return the tokens of batches that windows read (SEGMENT[segments]), in order of rows and tokens."""

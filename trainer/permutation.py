@@ -55,7 +55,7 @@ def _apply(
 ) -> NDArray[np.int64]:
     sizes = np.atleast_1d(np.asarray(n, np.int64))
     index = np.ascontiguousarray(index, np.int64)
-    keys = np.atleast_1d(_epoch_keys(np.asarray(key, np.uint64), np.asarray(epoch, np.int64)))
+    keys = np.atleast_1d(mixed(np.asarray(key, np.uint64), np.asarray(epoch, np.int64)))
     wrong = (index.view(np.uint64) >= sizes.view(np.uint64)) | (sizes > LARGEST)  # a negative index is large
     if wrong.any():
         i = int(np.argmax(wrong))
@@ -69,10 +69,10 @@ def _part(values: NDArray[Any], which: slice | NDArray[np.int64]) -> NDArray[Any
     return values if values.size == 1 else values[which]
 
 
-def _epoch_keys(key: NDArray[np.uint64], epoch: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return the key of each epoch: outputs of SplitMix64 (Steele et al., OOPSLA 2014) from `key` on."""
+def mixed(key: NDArray[np.uint64], number: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return a key for each key and number: outputs of SplitMix64 (Steele et al., OOPSLA 2014)."""
     with np.errstate(over="ignore"):
-        z = key + np.uint64(_GOLDEN) * (epoch.astype(np.uint64) + np.uint64(1))
+        z = key + np.uint64(_GOLDEN) * (number.astype(np.uint64) + np.uint64(1))
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return np.asarray(z ^ (z >> np.uint64(31)))

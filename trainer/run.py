@@ -22,6 +22,7 @@ from trainer import (
     device,
     evaluate,
     identity,
+    masked_score,
     metrics,
     model,
     optim,
@@ -39,6 +40,7 @@ from trainer.identity import CHECKPOINTS, RESULT, Branch
 from trainer.loader import Batch, Loader
 from trainer.loop import Loop, Step
 from trainer.mirror import Mirror
+from trainer.objective import CAUSAL, objective
 from trainer.order import Order
 from trainer.result import finished
 from trainer.sampling import Sampling
@@ -112,6 +114,13 @@ class Run:
             recompute=config.run.recompute,
         )
         settings = config.optimizer
+        self.objective = world.decide(
+            lambda: (
+                objective(config.objective, Tokenizer(identity.model(opened)))
+                if config.objective.name != "causal"
+                else CAUSAL
+            )
+        )
         self.loop = Loop(
             wrapped,
             # Ranks with the same gradients share Muon's work.
@@ -119,6 +128,7 @@ class Run:
             Guard(settings.clip, settings.outlier, settings.patience),
             Ema(self.bare, settings.ema) if settings.ema else None,
             world,
+            self.objective,
         )
         self.mirror = mirror
         self.checkpoints = _checkpoints(folder, config, world, mirror)
@@ -149,7 +159,8 @@ class Run:
 
     def go(self, resumed: int | None) -> dict[str, Any]:
         """Train from the present state to the end of the run; `resumed` is what `begin` returned."""
-        exact = self.opened.lost.nothing  # else bits per byte would be too low
+        # Of a tokenizer that loses text, bits per byte would be too low.
+        exact = self.opened.lost.nothing and self.objective.causal
         bytes_per_token = metrics.bytes_per_token(self.opened.manifest) if exact else None
         steps, config = self.order.steps, self.config
         with ExitStack() as stack:
@@ -307,6 +318,13 @@ class Run:
 
     def _score(self, sample: evaluate.Sample, kind: str) -> None:
         length = self.config.data.length
+        if not self.objective.causal:
+            masked = masked_score.score(
+                self.loop.model, sample, length, self.objective, self.world.device, self.world
+            )
+            self.metrics.write(f"{kind}_masked", self.step, {"scores": asdict(masked)})
+            self.teller.say(f"step {self.step:,}: {masked.nats:.4f} nats for each masked held-out token")
+            return
         found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
         scores = {score.name: asdict(score) for score in found.scores}
         self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
@@ -315,7 +333,7 @@ class Run:
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""
         prompt = self.config.evaluate.prompt
-        if not prompt or self.world.size > 1:
+        if not prompt or self.world.size > 1 or not self.objective.causal:
             return
         pieces = Tokenizer(identity.model(self.opened))
         sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)

@@ -59,6 +59,11 @@ class Tokenizer:
         text: str = self._pieces.DecodeIds(ids)
         return text
 
+    def control(self, name: str) -> int | None:
+        """Return the id of a control piece, such as those of `corpus.tokenizer.reserved`; None without it."""
+        id: int = self._pieces.PieceToId(name)
+        return id if self._pieces.IsControl(id) else None
+
     def piece(self, id: int) -> str:
         """Return a piece as the model writes it, blanks as U+2581."""
         text: str = self._pieces.IdToPiece(id)

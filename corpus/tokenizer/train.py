@@ -17,11 +17,12 @@ from corpus.config import Tokenizer as Settings
 from corpus.errors import ConfigError, NotThereError
 from corpus.privacy import KINDS
 from corpus.tokenizer import FOLDER, MODEL, Tokenizer
+from corpus.tokenizer.reserved import RESERVED
 
 BOS, EOS = "<|begintext|>", "<|endoftext|>"
 PLACEHOLDERS = tuple(f"<|{kind}|>" for kind in KINDS)
 
-VERSION = 1
+VERSION = 2
 """Goes into a model's name: raise it when the same shards and settings give another model."""
 
 _REPORT = "report.json"
@@ -182,7 +183,8 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
     """Train a model of at most `vocabulary` pieces; equal texts in equal order give equal bytes.
 
     It changes no text (no normalisation, blanks kept, no blank put in front), splits digits, falls back to
-    bytes, and knows the placeholders of `corpus.privacy` as one piece each. Raises ConfigError where the
+    bytes, knows the placeholders of `corpus.privacy` as one piece each, and reserves 32 pieces for programs.
+    Raises ConfigError where the
     vocabulary is too small for the letters of the texts.
     """
     words: Counter[str] = Counter()
@@ -208,6 +210,7 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
             byte_fallback=True,
             character_coverage=0.9999,
             user_defined_symbols=list(PLACEHOLDERS),
+            control_symbols=list(RESERVED),
             bos_piece=BOS,
             eos_piece=EOS,
             max_sentence_length=1 << 30,  # longer ones are skipped without a message

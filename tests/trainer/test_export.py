@@ -12,18 +12,19 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support import texts
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from corpus.errors import ConfigError, DatasetError
 from corpus.privacy import KINDS
 from corpus.tokenizer import Tokenizer
+from corpus.tokenizer.reserved import END, MASK, ROLES
 from corpus.tokenizer.train import BOS, EOS, fit
 from trainer import sentencepiece_file
 from trainer.attention import Documents
 from trainer.config import Model
 from trainer.export import FILES, export
 from trainer.fast_tokenizer import convert, merges
-from trainer.generate import generate
+from trainer.generate import controls, generate
 from trainer.model import Transformer, build
 from trainer.sampling import Sampling
 from trainer.shape import shape
@@ -109,18 +110,67 @@ def test_logits_are_ours(unigram: Tokenizer, tmp_path: Path, settings: dict[str,
     assert (found - expected).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_encoder_is_loaded_with_our_logits(unigram: Tokenizer, tmp_path: Path, tied: bool) -> None:
+    made = model(unigram, qk_norm=False, tied=tied)
+    folder = write(made, unigram, tmp_path, encoder=True)
+    loaded, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert type(loaded).__name__ == "EuroBertForMaskedLM"
+    assert not any(report.values()), report
+    ids = torch.randint(unigram.vocabulary, (3, 64), generator=torch.Generator().manual_seed(1))
+    starts = torch.arange(0, 4 * 64, 64, dtype=torch.int32)
+    with torch.inference_mode():
+        documents = Documents.of(starts, 3, 64, causal=False)
+        expected = made.logits(made.hidden(ids, documents))[..., : unigram.vocabulary]
+        found = loaded(ids).logits
+    assert (found - expected).abs().max() < 1e-4
+    theirs = AutoTokenizer.from_pretrained(folder)
+    assert theirs.mask_token_id == loaded.config.mask_token_id == unigram.control(MASK)
+    assert "AutoModelForMaskedLM" in (folder / "README.md").read_text()
+    with pytest.raises(ConfigError, match=r"model\.qk_norm = true: cannot be exported as an encoder"):
+        write(model(unigram), unigram, tmp_path, encoder=True)
+
+
+def test_a_chat_is_written_with_reserved_pieces_and_what_the_assistant_says_is_marked(
+    ours: Tokenizer, theirs: Any
+) -> None:
+    chat = [
+        {"role": "system", "content": "Kısa yanıt ver."},
+        {"role": "user", "content": "Türkiye'nin başkenti?"},
+        {"role": "assistant", "content": "Ankara."},
+    ]
+    text = theirs.apply_chat_template(chat[:2], tokenize=False, add_generation_prompt=True)
+    assert text == (
+        "<|system|>\nKısa yanıt ver.<|end|>\n<|user|>\nTürkiye'nin başkenti?<|end|>\n<|assistant|>\n"
+    )
+    found = theirs.apply_chat_template(
+        chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    ids, mask = found["input_ids"], found["assistant_masks"]
+    assert [ours.control("<|user|>"), ours.control("<|end|>")] == [
+        id for id in ids if id in (ours.control("<|user|>"), ours.control("<|end|>"))
+    ][1:3]
+    said = [id for id, own in zip(ids, mask, strict=True) if own]
+    assert said == [*ours.encode("Ankara."), ours.control("<|end|>")]
+
+
 def test_transformers_generates_what_we_do(unigram: Tokenizer, tmp_path: Path) -> None:
     made = model(unigram)
     loaded = AutoModelForCausalLM.from_pretrained(write(made, unigram, tmp_path))
-    assert loaded.generation_config.eos_token_id == unigram.eos
+    assert loaded.generation_config.eos_token_id == [unigram.eos, unigram.control(END)]
+    pieces = controls(unigram)  # some are left to models that are trained further on chats
+    assert set(pieces) - set(loaded.generation_config.suppress_tokens) == {
+        unigram.control(name) for name in (*ROLES, END)
+    }
     prompt = [unigram.bos, *unigram.encode("Bir gün")]
-    found = loaded.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=20)[0].tolist()
+    asked = {"do_sample": False, "max_new_tokens": 20, "suppress_tokens": list(pieces)}
+    found = loaded.generate(torch.tensor([prompt]), **asked)[0].tolist()
     (expected,) = generate(
         made,
         [prompt],
         Sampling(method="greedy", tokens=20),
         eos=unigram.eos,
-        never=(0, unigram.bos),
+        never=pieces,
     )
     assert found == [*prompt, *expected.ids, *[unigram.eos] * expected.finished]
 

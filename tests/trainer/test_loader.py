@@ -21,8 +21,9 @@ from token_shards import Batches, write
 from corpus.errors import DatasetError
 from corpus.schema import TOKENS32
 from trainer import maps, tokens
-from trainer.loader import Batch, Loader, unpack
+from trainer.loader import Batch, Loader
 from trainer.loss import IGNORED
+from trainer.objective import unpack
 from trainer.order import Order, Phase
 
 EOS = 2

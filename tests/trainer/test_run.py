@@ -518,6 +518,39 @@ def test_a_run_of_an_earlier_version_resumes_though_a_key_was_added(corpus: str,
     assert train(corpus, tmp_path / "run")["steps"] == STEPS
 
 
+@pytest.fixture(scope="module")
+def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The corpus, as if its tokenizer had all the pieces that it reserves."""
+    folder = tmp_path_factory.mktemp("reserved") / "corpus"
+    shutil.copytree(corpus, folder)
+    manifest = folder / "manifest.json"
+    rows = json.loads(manifest.read_text())
+    rows["facts"] |= {"vocabulary": Tokenizer(tokenizer()).vocabulary, "padded_vocabulary": 384}
+    manifest.write_text(json.dumps(rows))
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["fill-in-the-middle", "masked"])
+def test_other_objectives_learn_and_resume_bit_for_bit(name: str, reserved: str, tmp_path: Path) -> None:
+    settings = {"objective.name": name, "objective.share": 0.5, "model.qk_norm": "false"}
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    result = train(reserved, whole, made(**settings))
+    assert losses(whole)[-1] < losses(whole)[0] - 0.5
+    assert ("evaluation" in result) == (name != "masked")
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "checkpoints" / "0000000012")
+    (folder / "result.json").unlink()
+    again = train(reserved, folder, made(**settings))
+    assert losses(folder) == losses(whole)
+    opened = load_run(folder)
+    assert opened.encoder == (name == "masked")
+    if opened.encoder:
+        assert again["evaluation_masked"]["masked"] == result["evaluation_masked"]["masked"] > 20
+        assert "masked held-out token" in str(opened.facts())
+        with pytest.raises(ConfigError, match="an encoder, which learned masked tokens"):
+            opened.decoder()
+
+
 def test_without_a_checkpoint_there_is_no_way_back(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -225,7 +225,7 @@ def test_tokens_without_their_tokenizer_are_not_read(build: Build) -> None:
     root = build("tokens")
     with pytest.raises(DatasetError, match=r"no finished stage tokens/.*build --until tokenize"):
         documents(build("extract", "filter") + "/filter", stage="tokens")
-    (Path(root) / "tokens" / MODEL).write_bytes(fit(["ab cd"], "bpe", 300))
+    (Path(root) / "tokens" / MODEL).write_bytes(fit(["ab cd"], "bpe", 340))
     with pytest.raises(DatasetError, match="is not the model that made these tokens"):
         documents(root, stage="tokens")
     (Path(root) / "tokens" / MODEL).unlink()

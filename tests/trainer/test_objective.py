@@ -1,0 +1,189 @@
+"""Objectives rewrite batches by a key alone: no count changes, and masks are as published."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from token_shards import tokenizer, write
+from torch import Tensor
+
+from corpus.errors import ConfigError
+from corpus.tokenizer import Tokenizer
+from corpus.tokenizer.reserved import RESERVED
+from trainer import config, tokens
+from trainer.loader import Batch, Loader
+from trainer.loss import IGNORED
+from trainer.objective import CAUSAL, Objective, objective, unpack
+from trainer.order import Order, Phase
+
+CPU = torch.device("cpu")
+PRE, SUF, MID, MASK, BOS, EOS = 1001, 1002, 1003, 1004, 1, 2
+FIM = Objective("fill-in-the-middle", 1.0, (PRE, SUF, MID), BOS, EOS, 1000)
+MASKED = Objective("masked", 0.3, (MASK,), BOS, EOS, 1000)
+
+
+def batch_of(documents: list[int], length: int, lengths: int, key: int, bos: bool) -> Batch:
+    """Make a row of documents of these sizes, of numbered tokens, with at most `lengths` real targets."""
+    row, starts = [], [0]
+    for size in documents:
+        text = [3 + (len(row) + place) % 900 for place in range(size)]
+        text[-1] = EOS
+        if bos and size > 1:
+            text[0] = BOS
+        row += text
+        starts.append(len(row))
+    lengths, ends = min(lengths, len(row) - 1), min(lengths, len(row) - 1) in starts
+    row = (row + [0] * (length + 1))[: length + 1]
+    row[lengths + 1 :] = [0] * (length - lengths)
+    starts = sorted(
+        {start for start in starts if start < lengths} | ({lengths} if lengths < length else set())
+    )
+    starts += [length] * (length + 1 - len(starts))
+    inside = [start for start in starts if 0 < start < lengths]
+    sizes = torch.tensor([0, *inside, lengths]).diff()
+    return Batch(
+        torch.tensor([row], dtype=torch.int32),
+        torch.tensor(starts, dtype=torch.int32),
+        torch.tensor([lengths], dtype=torch.int32),
+        torch.tensor([ends]),
+        torch.tensor([key]),
+        targets=lengths - len(inside) - ends,
+        attended=int((sizes * (sizes + 1) // 2).sum()),
+        documents=len(sizes),
+    )
+
+
+def example(learned: Objective, made: Batch) -> tuple[list[int], list[int]]:
+    inputs, targets, _ = unpack(made, CPU, learned)
+    assert int((targets != IGNORED).sum()) == learned.targets(made)
+    return inputs[0].tolist(), targets[0].tolist()
+
+
+rows = st.builds(
+    batch_of,
+    st.lists(st.integers(2, 40), min_size=1, max_size=6),
+    st.just(48),
+    st.integers(1, 48),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+)
+
+
+@given(rows)
+@settings(max_examples=60)
+def test_filling_in_moves_tokens_inside_documents_and_changes_no_count(made: Batch) -> None:
+    before, expected = example(CAUSAL, made)
+    inputs, targets = example(FIM, made)
+    assert [t == IGNORED for t in targets] == [t == IGNORED for t in expected]
+    places = [place for place, start in enumerate(made.cu_seqlens.tolist()) if start < 48][: made.documents]
+    bounds = [int(made.cu_seqlens[place]) for place in places] + [int(made.lengths)]
+    for begin, end in pairwise(bounds):
+        whole = before[begin:end] + ([expected[end - 1]] if expected[end - 1] != IGNORED else [])
+        found = inputs[begin:end] + ([targets[end - 1]] if expected[end - 1] != IGNORED else [])
+        text = [token for token in whole if token not in (BOS, EOS)]
+        if PRE not in found:
+            assert found == whole
+            assert len(text) < 8 or len(whole) - len(text) > 2
+            continue
+        assert (found[0] == BOS) == (whole[0] == BOS)
+        assert (found[-1] == EOS) == (whole[-1] == EOS)
+        body = [token for token in found if token not in (BOS, EOS)]
+        one, two, three = (body.index(piece) for piece in (PRE, SUF, MID))
+        assert one == 0
+        prefix, suffix, middle = body[1:two], body[two + 1 : three], body[three + 1 :]
+        assert prefix + middle + suffix == text[:-3]
+    for place, target in enumerate(targets[: int(made.lengths) - 1]):
+        assert target in (IGNORED, inputs[place + 1])
+
+
+def test_documents_are_cut_at_a_rate_and_everywhere() -> None:
+    half = Objective("fill-in-the-middle", 0.5, (PRE, SUF, MID), BOS, EOS, 1000)
+    cut, lengths = 0, set()
+    for key in range(400):
+        inputs, _ = example(half, batch_of([30, 2], 48, 30, key, bos=True))
+        if PRE in inputs:
+            cut += 1
+            assert inputs[:2] == [BOS, PRE]
+            lengths.add(inputs.index(SUF) - 2)
+    assert 160 < cut < 240
+    assert set(range(15)) <= lengths <= set(range(26))  # the first of two cuts
+
+
+@given(rows)
+@settings(max_examples=40)
+def test_a_fixed_number_of_tokens_is_masked_in_each_row(made: Batch) -> None:
+    inputs, targets = example(MASKED, made)
+    original = made.tokens[0, :48].tolist()
+    assert [t for t in targets[int(made.lengths) :] if t != IGNORED] == []
+    for place, target in enumerate(targets):
+        if target == IGNORED:
+            assert inputs[place] == original[place]
+        else:
+            assert target == original[place]
+    text = sum(token not in (BOS, EOS) for token in original[: int(made.lengths)])
+    chosen = [target for target in targets if target != IGNORED]
+    assert sum(target in (BOS, EOS) for target in chosen) == max(0, len(chosen) - text)
+
+
+def test_of_the_masked_most_are_hidden_some_are_other_tokens_and_some_stay() -> None:
+    kinds = {"mask": 0, "same": 0, "other": 0}
+    for key in range(300):
+        inputs, targets = example(MASKED, batch_of([60], 48, 47, key, bos=False))
+        for found, target in zip(inputs, targets, strict=True):
+            if target != IGNORED:
+                kinds["mask" if found == MASK else "same" if found == target else "other"] += 1
+    total = sum(kinds.values())
+    assert total == 300 * 14
+    assert kinds["mask"] / total == pytest.approx(0.8, abs=0.03)
+    assert kinds["other"] / total == pytest.approx(0.1, abs=0.03)
+
+
+def test_an_encoder_sees_its_document_in_both_directions() -> None:
+    made = batch_of([10, 30], 48, 30, 0, bos=False)
+    _, _, documents = unpack(made, CPU, MASKED)
+    assert not documents.causal
+    assert MASKED.attended(made) == 10 * 10 + 20 * 20
+    assert CAUSAL.attended(made) == 55 + 210
+
+
+def keys_of(corpus: tokens.Tokens, micro_batch: int, world: int) -> Tensor:
+    order = Order(tokens.streams(corpus), [Phase(16 * 6 * 5, {"tur_Latn/web": 1.0}, 16, 6)], 5)
+    found = []
+    for rank in range(world):
+        with Loader(corpus, order, rank=rank, world=world, micro_batch=micro_batch) as loader:
+            found.append([torch.cat([b.keys.clone() for b in batches]) for batches in loader.steps(2, 5)])
+    return torch.cat([torch.cat(step) for step in zip(*found, strict=True)])
+
+
+def test_a_window_has_its_key_on_any_rank_and_other_windows_have_others(tmp_path: Path) -> None:
+    write(tmp_path, {"tur_Latn/web": [[[5] * 30 + [2]] * 40]})
+    opened = tokens.open(str(tmp_path))
+    keys = keys_of(opened, 0, 1)
+    assert torch.equal(keys, keys_of(opened, 32, 2))
+    assert len(set(keys.tolist())) == len(keys)
+
+
+def test_the_pieces_are_those_that_the_tokenizer_reserves() -> None:
+    made = Tokenizer(tokenizer())
+    ids = [made.control(name) for name in RESERVED]
+    assert len(RESERVED) == len(set(ids)) == 32
+    assert None not in ids
+    found = objective(config.Objective(name="masked"), made)
+    assert found.pieces == (made.control("<|mask|>"),)
+    assert made.control("bir") is None
+    assert made.encode("<|mask|>")[:1] != [found.pieces[0]]  # no text gets the id of a control piece
+    assert objective(config.Objective(), made) == CAUSAL
+
+
+def test_a_tokenizer_without_these_pieces_is_refused() -> None:
+    class Bare:
+        def control(self, name: str) -> None:
+            return None
+
+    with pytest.raises(ConfigError, match=r"objective\.name = \"masked\": the tokenizer has no <\|mask\|>"):
+        objective(config.Objective(name="masked"), Bare())  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""The score of an encoder: nats for each token of a fixed choice that is masked; never bits per byte.
+
+Bits per byte need the probability of a whole text, which a masked language model does not give. The choice
+depends on documents, window and share alone, so encoders of one tokenizer can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xxhash
+from numpy.typing import NDArray
+from torch import nn
+
+from trainer.evaluate import FORWARD_TOKENS, Sample
+from trainer.loader import Batch
+from trainer.loss import IGNORED
+from trainer.objective import Objective, unpack
+from trainer.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedScore:
+    """The mean nll (nats) of `masked` tokens of `documents` documents, and its exponential."""
+
+    documents: int
+    masked: int
+    nats: float
+    perplexity: float
+
+
+def score(
+    model: nn.Module, sample: Sample, length: int, learned: Objective, device: torch.device, world: World
+) -> MaskedScore:
+    """Score a sample's documents, cut into windows of at most `length` tokens, one document to a row.
+
+    The model is called as in training, and every rank calls it as often as the others; all return the same.
+    """
+    cut = [
+        (document.tokens[start : start + length], xxhash.xxh3_64_intdigest(f"{document.id} {start}".encode()))
+        for document in sample.documents
+        for start in range(0, document.tokens.size, length)
+    ]
+    rows = max(1, min(FORWARD_TOKENS // length, -(-len(cut) // world.size)))
+    sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, masked tokens
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for first in range(0, len(cut), rows * world.size):
+                batch = _batch(cut[first + world.rank * rows :][:rows], rows, length)
+                inputs, targets, documents = unpack(batch, device, learned)
+                _, nll = model(inputs, documents, targets)
+                sums += torch.stack([nll.sum(dtype=torch.float64), (targets != IGNORED).sum()])
+    finally:
+        model.train(training)
+    nats, masked = world.total(sums).tolist()
+    mean = nats / masked if masked else math.nan
+    return MaskedScore(len(sample.documents), int(masked), mean, math.exp(mean) if mean < 700 else math.inf)
+
+
+def _batch(cut: list[tuple[NDArray[np.int64], int]], rows: int, length: int) -> Batch:
+    """Make a batch of `rows` windows of one document each; rows that are missing hold no token."""
+    tokens, lengths, keys = np.zeros((rows, length + 1), np.int32), np.zeros(rows, np.int32), [0] * rows
+    for row, (ids, key) in enumerate(cut):
+        tokens[row, : ids.size], lengths[row], keys[row] = ids, ids.size, key
+    begins = np.arange(rows) * length
+    starts = np.append(np.stack([begins, begins + lengths], 1).ravel(), rows * length)
+    return Batch(
+        torch.from_numpy(tokens),
+        torch.from_numpy(starts.astype(np.int32)),
+        torch.from_numpy(lengths),
+        torch.zeros(rows, dtype=torch.bool),
+        torch.from_numpy(np.array(keys, np.uint64).view(np.int64)),
+        targets=0,
+        attended=0,
+        documents=len(cut),
+    )
