@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 from corpus.errors import ConfigError, DatasetError
 from corpus.privacy import KINDS
 from corpus.tokenizer import Tokenizer
-from corpus.tokenizer.reserved import END, MASK, ROLES
+from corpus.tokenizer.reserved import END, MASK, RESERVED, ROLES
 from corpus.tokenizer.train import BOS, EOS, fit
 from trainer import sentencepiece_file
 from trainer.attention import Documents
@@ -234,10 +234,9 @@ def test_texts_begin_with_bos_where_the_model_was_trained_so(
 def test_a_sentencepiece_model_says_its_pieces_and_kinds(ours: Tokenizer) -> None:
     model = sentencepiece_file.read(ours.model)
     assert [piece.text for piece in model.pieces] == [ours.piece(id) for id in range(ours.vocabulary)]
-    assert [piece.kind for piece in model.pieces[:4]] == [
+    assert [piece.kind for piece in model.pieces[:36]] == [
         sentencepiece_file.UNKNOWN,
-        sentencepiece_file.CONTROL,
-        sentencepiece_file.CONTROL,
+        *[sentencepiece_file.CONTROL] * (2 + len(RESERVED)),
         sentencepiece_file.USER,
     ]
     assert sum(piece.kind == sentencepiece_file.BYTE for piece in model.pieces) == 256

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
+from corpus.tokenizer.reserved import RESERVED
 from corpus.tokenizer.train import fit
 from trainer.attention import Documents
 from trainer.generate import Generated, complete, controls, generate, stream
@@ -238,8 +239,8 @@ def test_letters_of_several_tokens_stream_when_they_are_whole(
     assert parts == ["a", "🜁", "b", "\ufffd\ufffd\ufffd"]
 
 
-def test_control_pieces_are_unknown_and_bos(pieces: Tokenizer) -> None:
-    assert controls(pieces) == (0, pieces.bos)
+def test_control_pieces_are_unknown_bos_and_the_reserved(pieces: Tokenizer) -> None:
+    assert controls(pieces) == (0, pieces.bos, *(pieces.control(name) for name in RESERVED))
 
 
 def test_an_empty_prompt_needs_a_bos(pieces: Tokenizer) -> None:
