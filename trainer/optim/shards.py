@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor, Replicate, Shard
-    from typing_extensions import TypeIs
 
 
-def sharded(tensor: Tensor) -> TypeIs[DTensor]:
+def sharded(tensor: Tensor) -> TypeGuard[DTensor]:
     """Return whether a tensor is a DTensor, without importing that class, which takes a second.
 
     Where its module is not imported, none exists.
