@@ -304,7 +304,7 @@ def order(
 
         held = identity.read(Path(corpus))
         if held is not None and (preset is not None or overrides):
-            fail(f"{corpus} is a run, and has a configuration: leave out --preset and --set", status=2)
+            fail(f"{corpus} is a run, and has a configuration: omit --preset and --set", status=2)
         if held is None:
             opened, loaded = tokens.open(corpus), config.load(preset or "tiny", overrides or ())
         else:

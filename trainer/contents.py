@@ -38,7 +38,7 @@ class ContentsError(Signal):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a tensor: where it lies in the tensor, and the bytes of a file that hold it."""
+    """A part of a tensor: its place in the tensor, and the bytes of a file that hold it."""
 
     name: str
     shape: tuple[int, ...]

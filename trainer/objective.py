@@ -125,7 +125,7 @@ def _filled_in(
     first = column[:, :-1] - documents.positions
     first = torch.cat([first, first[:, -1:]], dim=1)
     last = lengths.long()[:, None]
-    # The last target lies where padding starts, or behind the inputs; it belongs to the stretch before it.
+    # The last target is where padding starts, or after the inputs; it belongs to the stretch before it.
     first = torch.where(column == last, first.gather(1, (last - 1).clamp(min=0)), first)
     text = (column < last) | ((column == last) & ~ends[:, None])
     count = torch.zeros_like(tokens).scatter_add_(1, first, text.long()).gather(1, first)

@@ -157,7 +157,6 @@ def leave(error: BaseException) -> None:
         print(f"rank {os.environ.get('RANK')} of {size} failed:", file=sys.stderr)
         traceback.print_exception(error)
         ErrorHandler().record_exception(error)
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1 if status is None else status)
 
