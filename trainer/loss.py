@@ -19,6 +19,9 @@ _CPU_ELEMENTS = 2**21
 _GPU_ELEMENTS = 2**27
 """Logits per chunk on a GPU: what keeps it busy."""
 
+_MULTIPLE = 128
+"""The rows of a chunk are a multiple of this, the fastest for products, if there are as many."""
+
 
 def linear_cross_entropy(
     hidden: Tensor,
@@ -68,7 +71,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = hidden.new_zeros((), dtype=precise)
         d_hidden = torch.empty_like(hidden) if gradient else None
         d_weight = torch.zeros_like(weight, dtype=precise) if gradient else None
-        size = max(1, (_GPU_ELEMENTS if hidden.is_cuda else _CPU_ELEMENTS) // len(weight))
+        size = _rows(len(hidden), len(weight), _GPU_ELEMENTS if hidden.is_cuda else _CPU_ELEMENTS)
         for start in range(0, len(hidden), size):
             part = slice(start, start + size)
             logits = _product(hidden[part], rows.T)
@@ -78,7 +81,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss += part_loss
             if d_hidden is not None and d_weight is not None:
                 torch.mm(d_logits, rows, out=d_hidden[part])
-                d_weight += _product(d_logits.T, hidden[part])
+                _add_product(d_weight, d_logits.T, hidden[part])
         if gradient:
             ctx.save_for_backward(d_hidden, d_weight)
             ctx.dtype = weight.dtype
@@ -105,34 +108,32 @@ def _chunk(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the summed loss and the nll [n] of logits [n, V] before the cap, and their gradient in `dtype`.
 
-    The logits are overwritten, so that one chunk needs memory only once. With `dtype` None no gradient is
-    computed, and the value returned in its place is meaningless.
+    The logits are left as they are: where a compiled function changes its input, the compiler keeps two more
+    buffers of their size in float32. With `dtype` None no gradient is computed, and the value returned in its
+    place is meaningless.
     """
-    slope = None
-    if soft_cap:
-        logits.div_(soft_cap).tanh_()
-        slope = 1 - logits.square() if dtype else None
-        logits.mul_(soft_cap)
-    logits[:, vocabulary:] = -torch.inf
     counted = targets != IGNORED
     index = torch.where(counted, targets, 0)[:, None]
-    own = logits.gather(1, index)[:, 0]
-    highest = logits.amax(1)
-    total = logits.sub_(highest[:, None]).exp_().sum(1)
+    bent = torch.tanh(logits / soft_cap) if soft_cap else None
+    capped = logits if bent is None else bent * soft_cap
+    own = capped.gather(1, index)[:, 0]
+    highest = capped[:, :vocabulary].amax(1)
+    exponentials = (capped - highest[:, None]).exp_()
+    exponentials[:, vocabulary:] = 0
+    total = exponentials.sum(1)
     partition = total.log() + highest
     nll = torch.where(counted, partition - own, 0)
     loss = nll.sum() + z_loss * torch.where(counted, partition, 0).square().sum()
     if dtype is None:
         return loss, nll, logits
     factor = torch.where(counted, 1 + 2 * z_loss * partition, 0)
-    logits.mul_((factor / total)[:, None])
+    d_logits = exponentials.mul_((factor / total)[:, None])
     d_own = factor * torch.exp(own - partition) - counted.to(logits.dtype)
-    if slope is not None:
-        logits.mul_(slope)
+    if bent is not None:
+        d_logits.mul_(1 - bent.square_())
         d_own = d_own * (1 - (own / soft_cap).square())
     # The target's entry is set after rounding: near 1, minus 1 would vanish in half precision.
-    d_logits = logits.to(dtype).scatter_(1, index, d_own[:, None].to(dtype))
-    return loss, nll, d_logits
+    return loss, nll, d_logits.to(dtype).scatter_(1, index, d_own[:, None].to(dtype))
 
 
 @cache
@@ -140,6 +141,23 @@ def _compiled_chunk() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     """Return the compiled chunk, made on first use: torch.compile imports inductor, which takes a second."""
     compiled: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.compile(_chunk, dynamic=False)
     return compiled
+
+
+def _rows(rows: int, columns: int, elements: int) -> int:
+    """Return the rows of a chunk of about this many logits: equal ones, so that few shapes are compiled."""
+    chunks = max(1, -(-rows * columns // elements))
+    even = -(-rows // chunks)
+    return even if even < _MULTIPLE else -(-even // _MULTIPLE) * _MULTIPLE
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a product of matrices to a total of at least float32, in one kernel where the device has one."""
+    if a.dtype == total.dtype:
+        torch.addmm(total, a, b, out=total)
+    elif a.is_cuda:
+        torch.addmm(total, a, b, out_dtype=total.dtype, out=total)
+    else:
+        total += _product(a, b)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
