@@ -23,8 +23,11 @@ def count(record: Record) -> str:
         numbers |= {f"{topic}: {name}": number for name, number in names.items()}
     for name, number in numbers.items():
         Metrics.counter(_SPACE, name).inc(number)
+    Metrics.counter(_SPACE, "units").inc()
     for step, seconds in record.seconds.items():
         Metrics.distribution(_SPACE, f"{step} (ms of a unit)").update(round(seconds * 1000))
+    Metrics.distribution(_SPACE, "documents of a unit").update(counts.seen)
     Metrics.distribution(_SPACE, "seconds of a unit").update(round(record.wall_s))
+    Metrics.distribution(_SPACE, "processor time (ms of a unit)").update(round(record.processor_s * 1000))
     Metrics.distribution(_SPACE, "peak memory (MiB)").update(round(record.peak_mb))
     return record.unit.fingerprint

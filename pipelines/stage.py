@@ -18,7 +18,7 @@ from corpus.config import Config
 from corpus.counts import Counts
 from corpus.errors import DatasetError, StageError, WorkerDiedError
 from corpus.teller import Teller
-from pipelines import options, pool, progress, records, report, sweep, workers
+from pipelines import installed, options, pool, progress, records, report, sweep, workers
 from pipelines.dataflow import GraphOnly
 from pipelines.options import Runner
 from pipelines.sweep import UNITS
@@ -222,6 +222,7 @@ def _spread(
     pending = sorted(pending, key=lambda unit: -unit.weight)  # the last to end is then a small one
     do = partial(_do, folder=stage.folder, work=stage.work)
     if pending and not runner.is_local:
+        do = partial(do, driver=installed.here())
         import apache_beam as beam  # here: it takes a second, which no local stage waits for
 
         from pipelines import metrics, plans
@@ -252,12 +253,17 @@ def useful_workers(stage: Stage, pending: list[Planned], most: int) -> int:
     return min(most, len(pending))
 
 
-def _do(unit: Planned, folder: str, work: Work) -> records.Record:
-    """Do one unit and put its record last: a unit with a record is done, whatever happens after."""
+def _do(unit: Planned, folder: str, work: Work, driver: Mapping[str, str] | None = None) -> records.Record:
+    """Do one unit and put its record last: a unit with a record is done, whatever happens after.
+
+    `driver` are the versions that this process must have, where it is a worker elsewhere.
+    """
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     beat_path = home / f"{unit.fingerprint}.progress" if home is not None and home.is_dir() else None
     started, spent = time.monotonic(), records.processor_s()
     try:
+        if driver is not None:
+            installed.check(driver)
         with files.told_of_full_disk(files.join(folder, "")):
             outcome = work(unit, folder, progress.heartbeat(beat_path))
     except Exception as error:  # the border of the unit: note the cause where the driver finds it

@@ -21,7 +21,7 @@ from corpus.errors import CountsError, DatasetError, DiskFullError, StageError
 from corpus.schema import REJECTED
 from corpus.teller import SILENT
 from corpus.verify import find_faults
-from pipelines import lock, stage
+from pipelines import installed, lock, stage
 from pipelines.options import Runner
 
 QUIET = SILENT
@@ -305,6 +305,16 @@ def test_a_stage_may_hold_archives_whose_bytes_are_verified(tmp_path: Path) -> N
     path.write_bytes(b"two rec0rds")
     (found,) = find_faults(str(tmp_path))
     assert "SHA-256" in found
+
+
+def test_a_worker_with_other_versions_than_the_driver_is_refused(tmp_path: Path) -> None:
+    (unit,) = plan(tmp_path, writer([]), ["a"]).units
+    driver = {**installed.here(), "derlem": "0.1.0 with code 0123456789ab", "pyarrow": "1.0"}
+    with pytest.raises(StageError, match=r"derlem .* \(driver: 0.1.0 with code 0123456789ab\), pyarrow"):
+        stage._do(unit, str(tmp_path), writer([]), driver)
+    note = json.loads((tmp_path / stage.UNITS / f"{unit.fingerprint}.error").read_text())
+    assert "from one commit" in note["error"]
+    assert stage._do(unit, str(tmp_path), writer([]), dict(installed.here())).unit.name == "a"
 
 
 def test_a_folder_without_manifest_is_unfinished(tmp_path: Path) -> None:
