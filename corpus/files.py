@@ -90,7 +90,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     if "::" in url and not _URL.match(url.rpartition("::")[2]):
         raise ConfigError(f"{url!r}: '::' must stand before another URL (zip://a::s3://b.zip); rename it")
     fs, path = fsspec.core.url_to_fs(url)
-    return fs, path
+    return stores.made_patient(fs), path
 
 
 def is_local(url: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import MethodType
 from typing import IO, Any, BinaryIO, cast
+from urllib.parse import quote
 
 # gcsfs would ask for the bucket's kind before each write, which takes more rights than objects do; it reads
 # this when it is imported.
@@ -16,12 +18,31 @@ _SMALL = 8 << 20  # an object up to here is sent by one request
 _PIECE = 16 << 20  # of a larger one; S3 takes 10,000 pieces
 _BLOCK = 8 << 20  # that a reader fetches at once
 _HELD = 3  # blocks of an open file
+_S3_TRIES, _GS_TRIES = 14, 8  # of a request: both wait longer from try to try, a minute and a half in all
 
 
 def is_store(fs: Any) -> bool:
     """Return whether a file system is an object store, whose folders are nothing but parts of names."""
-    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
-    return not _STORES.isdisjoint(protocols)
+    return not _STORES.isdisjoint(_protocols(fs))
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def made_patient(fs: Any) -> Any:
+    """Return a file system that repeats a request while its store is away for a minute.
+
+    s3fs would give up after a second, gcsfs, which has no setting for it, after half a minute.
+    """
+    if "s3" in _protocols(fs):
+        fs.retries = _S3_TRIES
+    elif "gs" in _protocols(fs) and "_request" not in vars(fs):
+        from gcsfs.retry import retry_request
+
+        once = type(fs)._request.__wrapped__
+        fs._request = MethodType(retry_request(retries=_GS_TRIES)(once), fs)
+    return fs
 
 
 def reading(fs: Any, target: str) -> BinaryIO:
@@ -90,8 +111,37 @@ def create_new(fs: Any, target: str, data: bytes) -> bool:
 
     The store itself decides which of two writers is the first.
     """
+    return _is_met(lambda: fs.pipe_file(target, data, mode="create"))
+
+
+def version(fs: Any, target: str) -> str | None:
+    """Return what the store calls the version of an object; None where there is no object."""
+    fs.invalidate_cache(fs._parent(target))
     try:
-        fs.pipe_file(target, data, mode="create")
+        info = fs.info(target)
+    except FileNotFoundError:
+        return None
+    return str(info.get("generation") or info.get("ETag") or "")
+
+
+def replace(fs: Any, target: str, data: bytes, before: str) -> bool:
+    """Write a small object in place of its version `before`; return whether it still was that version.
+
+    The store itself decides which of two writers is the first.
+    """
+    if "gs" in _protocols(fs):  # whose file system has no word for it
+        bucket, key, _ = fs.split_path(target)
+        place = f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o"
+        given = {"uploadType": "media", "name": key, "ifGenerationMatch": before}
+        return _is_met(lambda: fs.call("POST", place, data=data, **given))
+    condition = {"IfMatch": before} if "s3" in _protocols(fs) else {}
+    return _is_met(lambda: fs.pipe_file(target, data, **condition))
+
+
+def _is_met(write: Callable[[], object]) -> bool:
+    """Write, and return whether the condition of the write was met."""
+    try:
+        write()
     except FileExistsError:
         return False
     except OSError as error:

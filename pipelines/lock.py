@@ -78,7 +78,8 @@ def _alone_on_store(output: str) -> Iterator[None]:
     """Hold a folder on a store by an object that is written only where there is none.
 
     A run changes its object from time to time. One that a killed run left is replaced where its process was
-    on this machine, or where it did not change for a while: no clock is compared with another's.
+    on this machine, or where it did not change for a while: no clock is compared with another's. It is
+    replaced on the condition that it still is the version that was looked at.
     """
     mine: Held = {
         "token": uuid.uuid4().hex,
@@ -89,10 +90,15 @@ def _alone_on_store(output: str) -> Iterator[None]:
     }
     fs, target = files.filesystem(files.join(output, LOCK))
     try:
-        while not stores.create_new(fs, target, json.dumps(mine).encode()):
-            if (held := _read(output)) is not None:
-                _refuse_living(output, held)
-                files.remove(output, LOCK)
+        while not stores.create_new(fs, target, (data := json.dumps(mine).encode())):
+            version, held = stores.version(fs, target), _read(output)
+            if version is None or held is None:
+                continue
+            if _is_mine(held, mine):  # the answer was lost, and the request repeated
+                break
+            _refuse_living(output, held)
+            if stores.replace(fs, target, data, version):  # of two that found it dead, the first
+                break
     except (OSError, ValueError, ImportError) as error:
         raise _unwritable(output, error) from None
     stop = threading.Event()
@@ -146,12 +152,15 @@ def _is_alive(process: object) -> bool:
 
 def _beat(output: str, mine: Held, stop: threading.Event) -> None:
     """Show from time to time that this run lives; end it where another has taken the output over."""
+    fs, target = files.filesystem(files.join(output, LOCK))
     while not stop.wait(_BEAT_S):
-        with suppress(OSError):  # a store that is away for a while: the work itself will say so
-            if not _is_mine(_read(output), mine):
+        with suppress(Exception):  # whatever a store that is away raises: the work itself will say so
+            version, beat = stores.version(fs, target) or "", {**mine, "beat": mine["beat"] + 1}
+            if _is_mine(_read(output), mine):
+                stores.replace(fs, target, json.dumps(beat).encode(), version)
+            else:
                 interrupt.leave(
                     f"stopped: another run has taken {output}: this one gave no sign of life for a while",
                     status=1,
                 )
-            mine["beat"] += 1
-            files.write_json(output, LOCK, mine)
+            mine = beat

@@ -113,7 +113,7 @@ class StoreWatch:
     def look(self) -> Standing:
         """Return how far the stage is now; documents are counted at its end."""
         found: set[str] = set()
-        with suppress(OSError):  # a store that is away for a while: the work itself will say so
+        with suppress(Exception):  # whatever a store that is away raises: the work itself will say so
             found = files.names(self._folder)
         done = [weight for unit, weight in self._weights.items() if f"{unit}.json" in found]
         return Standing(len(done), 0, 0, sum(done))
