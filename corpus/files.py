@@ -248,10 +248,9 @@ def read_bytes(folder: str, path: str) -> bytes | None:
     """Read a file whole; None if it does not exist."""
     fs, target = filesystem(join(folder, path))
     try:
-        data: bytes = fs.cat_file(target)
+        return stores.whole(fs, target)
     except FileNotFoundError:
         return None
-    return data
 
 
 def read_json(folder: str, path: str) -> Any | None:
@@ -362,14 +361,15 @@ def checksum(url: str) -> str:
 
     Reading a whole remote crawl only to name it would cost as much as the work itself.
     """
-    if is_local(url):
-        return f"sha256:{sha256(url)}"
+    return f"sha256:{sha256(url)}" if is_local(url) else told(url)[0]
+
+
+def told(url: str) -> tuple[str, int]:
+    """Return the checksum of a remote file as `checksum` does, and its length, by one request."""
     fs, target = filesystem(url)
     info = fs.info(target)
-    for key in _VERSIONS:
-        if info.get(key):
-            return f"{key}:{info[key]}"
-    return f"sha256:{sha256(url)}"
+    named = next((f"{key}:{info[key]}" for key in _VERSIONS if info.get(key)), "")
+    return named or f"sha256:{sha256(url)}", int(info.get("size") or 0)
 
 
 def fingerprint(*parts: Any) -> str:

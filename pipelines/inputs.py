@@ -82,7 +82,8 @@ class Checksums:
     def _read(self, path: str) -> str:
         try:
             if not files.is_local(path):
-                return files.checksum(path)
+                checksum, self._bytes[path] = files.told(path)
+                return checksum
             stamp = self._stamp(path)
             checksum = files.checksum(path)
             is_known = _is_settled(stamp) and self._stamp(path) == stamp

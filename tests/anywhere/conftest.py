@@ -30,22 +30,29 @@ class Cloud:
         own = {"PATH": path, "PYTHONPATH": environments.cloud_path()}
         return {**os.environ, **own, **(store.variables if store else {})}
 
-    def start(self, *words: object, store: Store | None = None) -> subprocess.Popen[str]:
-        """Start a command of derlem."""
-        return self._start(["-P", "-m", "derlem", *map(str, words)], store)
+    def start(self, *words: object, store: Store | None = None, before: str = "") -> subprocess.Popen[str]:
+        """Start a command of derlem, with Python code that runs before it."""
+        code = f"import sys\nsys.argv[0] = 'derlem'\n{before}\nfrom derlem import main\nmain()"
+        return self._start(["-P", "-c", code, *map(str, words)], store)
 
-    def derlem(self, *words: object, store: Store | None = None, status: int = 0) -> str:
+    def derlem(self, *words: object, store: Store | None = None, status: int = 0, before: str = "") -> str:
         """Run a command of derlem to its end, which must be `status`; return all that it printed."""
-        return self._finished(self.start(*words, store=store), status)
+        return self.finished(self.start(*words, store=store, before=before), status)
 
     def run(self, code: str, *words: object, store: Store | None = None) -> str:
         """Run Python code; return what it printed."""
-        return self._finished(self._start(["-P", "-c", code, *map(str, words)], store), 0)
+        return self.finished(self._start(["-P", "-c", code, *map(str, words)], store), 0)
 
     def build(self, config: Path, store: Store | None = None, *words: object, status: int = 0) -> str:
         """Build the small corpus to tokens, on a store if one is given."""
+        return self.finished(self.start_build(config, store, *words), status)
+
+    def start_build(
+        self, config: Path, store: Store | None = None, *words: object, before: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start to build the small corpus to tokens, on a store if one is given."""
         output = ["--set", f'output="{store.url(config.parent.name)}"'] if store else []
-        return self.derlem("build", config, *SETTINGS, *output, *words, store=store, status=status)
+        return self.start("build", config, *SETTINGS, *output, *words, store=store, before=before)
 
     def _start(self, words: list[str], store: Store | None) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -56,7 +63,8 @@ class Cloud:
             text=True,
         )
 
-    def _finished(self, process: subprocess.Popen[str], status: int) -> str:
+    def finished(self, process: subprocess.Popen[str], status: int) -> str:
+        """Wait for the end of a process, which must be `status`; return all that it printed."""
         try:
             said, _ = process.communicate(timeout=LIMIT_S)
         finally:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from anywhere import chaos
 from anywhere.conftest import SETTINGS, Cloud
 from anywhere.same import contents
 from anywhere.stores import free_port, is_open, wait_until
@@ -43,9 +47,32 @@ def job_service(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield ["--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{int(process.stdout.readline())}"]
 
 
+@contextmanager
+def killing(parents: Sequence[int], word: str, folders: Sequence[Path]) -> Iterator[None]:
+    """Kill a random worker, a child of one of the processes, when each of the folders gets a first file."""
+    draw, killed = random.Random(0), list[Path]()
+
+    def kill() -> None:
+        for folder in folders:
+            while not stop.is_set() and not any(folder.rglob("*.arrow")):
+                time.sleep(0.02)
+            while not stop.is_set() and not chaos.kill_one(draw.choice(parents), word, draw):
+                time.sleep(0.02)
+            killed.append(folder)
+
+    stop, thread = threading.Event(), threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert killed == list(folders)
+
+
 @pytest.fixture(scope="module")
-def dask(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """The flags that lead to a Dask scheduler with two worker processes."""
+def dask(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], list[int]]]:
+    """The flags that lead to a Dask scheduler with two workers, and the processes that restart these."""
     folder, port = tmp_path_factory.mktemp("dask"), free_port()
     address = f"tcp://127.0.0.1:{port}"
     scheduler = [
@@ -69,11 +96,12 @@ def dask(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lis
     with ExitStack() as stack:
         stack.enter_context(running(cloud, folder / "scheduler", *scheduler))
         wait_until(lambda: is_open(port))
-        for number in range(2):
-            place = folder / str(number)
-            stack.enter_context(running(cloud, folder / f"worker-{number}", *worker, str(place)))
+        places = [folder / "0", folder / "1"]
+        keepers = [
+            stack.enter_context(running(cloud, f.with_suffix(".log"), *worker, str(f))) for f in places
+        ]
         kind = "apache_beam.runners.dask.dask_runner.DaskRunner"
-        yield [f"--runner={kind}", f"--dask_client_address={address}"]
+        yield [f"--runner={kind}", f"--dask_client_address={address}"], [each.pid for each in keepers]
 
 
 def same(cloud: Cloud, local: Path, folder: Path, flags: list[str]) -> None:
@@ -104,12 +132,16 @@ def test_worker_processes_of_an_environment_make_the_local_bytes(
     assert contents(tmp_path / "out") == stages
 
 
-def test_a_dask_cluster_makes_the_local_bytes(
-    cloud: Cloud, local: Path, dask: list[str], tmp_path: Path
+def test_a_dask_cluster_whose_workers_are_killed_makes_the_local_bytes(
+    cloud: Cloud, local: Path, dask: tuple[list[str], list[int]], tmp_path: Path
 ) -> None:
-    same(cloud, local, tmp_path / "out", dask)
+    flags, keepers = dask
+    with killing(keepers, "spawn_main", [tmp_path / "out" / "extract", tmp_path / "out" / "shards"]):
+        same(cloud, local, tmp_path / "out", flags)
 
 
-def test_an_option_that_no_runner_has_is_refused(cloud: Cloud, local: Path, dask: list[str]) -> None:
-    said = cloud.derlem("build", local, "--", dask[0], "--dask_klient=1", status=2)
+def test_an_option_that_no_runner_has_is_refused(
+    cloud: Cloud, local: Path, dask: tuple[list[str], list[int]]
+) -> None:
+    said = cloud.derlem("build", local, "--", dask[0][0], "--dask_klient=1", status=2)
     assert "--dask_klient: not an option of Beam" in said
