@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import MethodType
 from typing import IO, Any, BinaryIO, cast
 from urllib.parse import quote
@@ -38,10 +39,8 @@ def made_patient(fs: Any) -> Any:
     if "s3" in _protocols(fs):
         fs.retries = _S3_TRIES
     elif "gs" in _protocols(fs) and "_request" not in vars(fs):
-        from gcsfs.retry import retry_request
-
-        once = type(fs)._request.__wrapped__
-        fs._request = MethodType(retry_request(retries=_GS_TRIES)(once), fs)
+        retried = import_module("gcsfs.retry").retry_request(retries=_GS_TRIES)
+        fs._request = MethodType(retried(type(fs)._request.__wrapped__), fs)
     return fs
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apache_beam.metrics import Metrics
 
 from pipelines.records import Record
@@ -31,3 +33,12 @@ def count(record: Record) -> str:
     Metrics.distribution(_SPACE, "processor time (ms of a unit)").update(round(record.processor_s * 1000))
     Metrics.distribution(_SPACE, "peak memory (MiB)").update(round(record.peak_mb))
     return record.unit.fingerprint
+
+
+def count_partition(record: dict[str, Any]) -> dict[str, Any]:
+    """Count what the record of a partition of documents says, such as its buckets; return the record."""
+    for name, number in record.items():
+        if isinstance(number, int) and name != "band":
+            Metrics.counter(_SPACE, name.replace("_", " ")).inc(number)
+            Metrics.distribution(_SPACE, f"{name.replace('_', ' ')} of a partition").update(number)
+    return record

@@ -5,11 +5,12 @@ What crosses a shuffle is packed: a value is the bytes of an array of many rows,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from pipelines import handover, options
+from pipelines import handover, installed, options
 
 Keyed = tuple[int, bytes]
 Grouped = tuple[int, Iterable[bytes]]
@@ -71,15 +72,26 @@ def _by_beam(
 ) -> None:
     import apache_beam as beam
 
+    from pipelines import metrics
+
+    (first, begin), *others = steps
+    if not runner.is_local:
+        begin = partial(_checked, installed.here(), begin)
     fingerprint = folder.rstrip("/").rpartition("/")[2]  # of the unit whose working folder this is
     with options.pipeline(runner, folder, job, fingerprint) as pipeline:
         found = pipeline | "Source" >> beam.Create(source) | "Spread" >> beam.Reshuffle()
-        for name, do in steps:
+        for name, do in ((first, begin), *others):
             blocks = found | name >> beam.FlatMap(do).with_output_types(Keyed)
             found = blocks | f"{name}: by key" >> beam.GroupByKey()
-        records = found | last[0] >> beam.Map(last[1])
+        records = found | last[0] >> beam.Map(last[1]) | "Count" >> beam.Map(metrics.count_partition)
         write = beam.Map(_write, folder, listed)
         _ = records | "All records" >> beam.combiners.ToList() | "Write list" >> write
+
+
+def _checked(driver: Mapping[str, str], do: Callable[[Any], Iterator[Keyed]], item: Any) -> Iterator[Keyed]:
+    """Do a step on a worker that has the versions of the driver; StageError on any other."""
+    installed.check(driver)
+    yield from do(item)
 
 
 def _write(records: list[Record], folder: str, listed: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 TWICE = """
@@ -45,18 +46,18 @@ def full_disk(size: int) -> str:
 
 def children(process: int) -> list[int]:
     """Return the numbers of the processes that a process started."""
-    try:
-        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+    found = list[int]()
+    for thread in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def is_running(process: int, word: str) -> bool:
     """Return whether a process has a word in its command line."""
-    try:
+    with suppress(OSError):  # it has ended
         return word in Path(f"/proc/{process}/cmdline").read_text()
-    except FileNotFoundError:
-        return False
+    return False
 
 
 def kill_one(parent: int, word: str, draw: random.Random) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import handover, shuffle
+from corpus.errors import StageError
+from pipelines import handover, installed, shuffle
 from pipelines.options import Runner
 from pipelines.shuffle import Grouped, Keyed, Record
 
@@ -40,6 +41,13 @@ def test_a_list_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     handover.write_list(str(tmp_path), "there.json", FOUND)
     found = shuffle.run(Runner(), str(tmp_path), "a", ["gece"], STEPS, ("Found", listed), "there.json")
     assert found == sorted(FOUND, key=str)
+
+
+def test_a_worker_with_other_versions_than_the_driver_does_no_step() -> None:
+    driver = {**installed.here(), "Python": "2.7"}
+    with pytest.raises(StageError, match=r"this worker has Python .* \(driver: 2.7\)"):
+        list(shuffle._checked(driver, by_length, "az"))
+    assert list(shuffle._checked(installed.here(), by_length, "az")) == [(2, b"az")]
 
 
 def test_one_local_worker_needs_no_beam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
