@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -121,15 +122,37 @@ def test_beam_s_job_service_makes_the_local_bytes(
     same(cloud, local, tmp_path / "out", [*job_service, "--environment_type=LOOPBACK"])
 
 
+def extracted(folder: Path) -> dict[str, str]:
+    """Return the contents of the first stage of a build."""
+    return {name: digest for name, digest in contents(folder).items() if name.startswith("extract/")}
+
+
 def test_worker_processes_of_an_environment_make_the_local_bytes(
     cloud: Cloud, local: Path, job_service: list[str], tmp_path: Path
 ) -> None:
     process = ["--environment_type=PROCESS", f'--environment_config={{"command":"{BOOT}"}}']
-    output = ["--until", "filter", "--set", f'output="{tmp_path / "out"}"']
+    output = ["--until", "extract", "--set", f'output="{tmp_path / "out"}"']
     cloud.derlem("build", local, *SETTINGS, *output, "--", *job_service, *process)
-    expected = contents(local.parent / "corpus")
-    stages = {name: digest for name, digest in expected.items() if name.startswith(("extract/", "filter/"))}
-    assert contents(tmp_path / "out") == stages
+    assert contents(tmp_path / "out") == extracted(local.parent / "corpus")
+
+
+def test_a_pool_of_workers_of_which_one_is_killed_makes_the_local_bytes(
+    cloud: Cloud, local: Path, job_service: list[str], tmp_path: Path
+) -> None:
+    """Beam's job service waits for a dead worker forever: the user ends the driver and starts it again."""
+    port, out = free_port(), tmp_path / "out"
+    pool = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    build = ["build", local, *SETTINGS, "--until", "extract", "--set", f'output="{out}"', "--", *job_service]
+    build += ["--environment_type=EXTERNAL", f"--environment_config=localhost:{port}"]
+    with running(cloud, tmp_path / "log", *pool) as keeper:
+        process = cloud.start(*build)
+        with killing([keeper.pid], "sdk_worker", [out / "extract"]):
+            assert chaos.wait_for(process, lambda: any(out.rglob("units/*.json")))
+            time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert "run the same command to resume" in cloud.finished(process, 130)
+        cloud.derlem(*build)
+    assert contents(out) == extracted(local.parent / "corpus")
 
 
 def test_a_dask_cluster_whose_workers_are_killed_makes_the_local_bytes(

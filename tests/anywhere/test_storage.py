@@ -23,7 +23,7 @@ WORKER, DRIVER = 8, 2
 STAGE, BUILD = 20, 12
 """Requests of the driver a stage, and before the first stage, however many units."""
 INSIDE = {"dedupe": 8 * (FILES + 16), "shard": 10 * FILES}
-"""Requests of work on units that hold many: of dedupe 8 a part and a band, of shard 10 a part of its group."""
+"""Requests of work on units that hold many: dedupe's 8 a part and a band, shard's 10 a part of its group."""
 
 _CLAIM = re.compile(r"/(\w+)/units/stage\.json$")
 _RECORD = re.compile(r"/(\w+)/units/[0-9a-f]{16}\.json$")
