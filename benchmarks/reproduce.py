@@ -20,9 +20,9 @@ from rich.table import Table
 from scipy import optimize
 
 from trainer.scaling.approaches import power
-from trainer.scaling.descent import SQUARES
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.laws import CHINCHILLA, GADRE, REPETITION
+from trainer.scaling.laws import CHINCHILLA, REPETITION, TIED
+from trainer.scaling.minimise import SQUARES
 from trainer.scaling.prediction import order, predict
 from trainer.scaling.runs import Runs, runs
 from trainer.scaling.uncertainty import bootstrap, profile
@@ -162,7 +162,7 @@ def check_gadre(folder: Path) -> list[Row]:
         data, _ = gadre(folder, corpus)
         n, multiple = data.columns["params"], data.columns["tokens"] / data.columns["params"] / 20
         small = (n < 5e8) & (np.abs(multiple - 1) < 0.01) | (n < 2e7) & (np.abs(multiple - 16) < 0.1)
-        law = fit(GADRE, data.take(small), SQUARES)
+        law = fit(TIED, data.take(small), SQUARES)
         for times, was in wanted.items():
             size = 6e9 if times == 1 else 1e9
             rows = (n > size) & (np.abs(multiple / times - 1) < 0.01)

@@ -46,8 +46,8 @@ def scale(
         from trainer.scaling import dispatch, plan, study
 
         made = plan.plan(loaded)
-        devices = len(dispatch.devices(made.study.train.run))
-        cost = plan.estimate(made, max(1, devices))
+        on = dispatch.devices(made.study.train.run, made.study.workers)
+        cost = plan.estimate(made, on, keep=not only_plan)
         expected = plan.precision(made)
         if as_json and only_plan:
             known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": expected.as_dict()}
@@ -105,9 +105,7 @@ def fit(
     ] = "",
     law: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", show_default="the richest that the columns allow", help="The law to fit."
-        ),
+        typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit."),
     ] = "",
     resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
     as_json: AsJson = False,
@@ -116,7 +114,7 @@ def fit(
     with reported():
         from commands.render.fit import show
         from trainer.scaling.analysis import fit_table
-        from trainer.scaling.table import Columns
+        from trainer.scaling.runs import Columns
 
         columns = Columns(
             tuple(loss), params, tokens, unique, run, compute, steps, batch, length, tokenizer, planned
@@ -210,9 +208,7 @@ def report(
     ] = "",
     law: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", show_default="the richest that the columns allow", help="The law to fit."
-        ),
+        typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit."),
     ] = "",
     model: Annotated[
         float,
@@ -244,7 +240,7 @@ def report(
     with reported():
         from trainer.scaling.report import build
         from trainer.scaling.report.source import STUDY, Asked
-        from trainer.scaling.table import Columns
+        from trainer.scaling.runs import Columns
 
         places.usable_as(str(runs), "RUNS")
         places.usable_as(str(page), "--output")

@@ -29,6 +29,12 @@ def _analysis(one: Analysis, console: Console) -> None:
     ranges = "; ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in one.ranges.items())
     console.print(f"\n[bold]{one.loss}[/]: {one.runs} rows of {one.clusters} runs ({ranges})")
     console.print(f"{fit.law.formula}\n{fit.objective.describe()} = {fit.value:.10g}")
+    if one.compared:
+        errors = ", ".join(
+            f"{each.law} {each.error:.2%} ({each.undetermined} parameters not determined)"
+            for each in one.compared
+        )
+        console.print(f"error in rollouts: {errors}; {fit.law.name} answers")
     table = Table(title=f"{fit.law.name}: estimates, 95 % percentile bootstrap over runs")
     for head in ("", "estimate", "interval"):
         table.add_column(head)
@@ -105,10 +111,10 @@ def _held_out(one: Analysis, console: Console) -> None:
     for check in one.held_out:
         table.add_row(
             check.by,
-            f"{check.predicted} from {check.fitted}",
+            f"{len(check.runs)} from {check.fitted}",
             f"{check.farthest:.3g}×",
             f"{check.error:.2%}",
-            f"{min(check.nominal, check.possible):.0%}",
+            f"{min(check.predicted.level, check.predicted.possible):.0%}",
             f"{check.coverage:.0%}",
             f"±{check.half_width:.2%}",
         )

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from trainer.scaling.expected_precision import Expectation, Range
 from trainer.scaling.plan import Estimate, Plan
-from trainer.scaling.rates import learning_rate_check, seed_noise
+from trainer.scaling.rates import cell, learning_rate_check, seed_noise
 from trainer.scaling.study import Outcome
 
 
@@ -71,13 +71,11 @@ def lines(plan: Plan, cost: Estimate, expected: Expectation) -> list[str]:
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
     """Print the learning-rate check, the noise between seeds, and predictions with measured losses."""
-    noise, differences = seed_noise(done.rows)
+    noise, replicates = seed_noise(map(cell, done.rows))
     found = learning_rate_check(done.rows, done.checks)
-    said = [
-        f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {differences} differences)"
-    ]
+    said = [f"noise between seeds: {noise:.2%} of the loss (one standard deviation, {replicates} runs)"]
     shown = [str(found)] if found else []
-    for line in (*shown, *(said if differences else []), *_predictions(done)):
+    for line in (*shown, *(said if replicates else []), *_predictions(done)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

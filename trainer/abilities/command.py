@@ -16,7 +16,7 @@ from trainer.abilities.verdict import Ability
 TABLES = (".jsonl", ".parquet", ".csv")
 TASKS = ("addition/1/tr", "addition/2/tr", "addition/2/en", "addition/3/tr", "multiplication/2/tr")
 """The default tasks; `tasks.names()` has all, of which the longer ones are slow."""
-ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "abilities.json", "abilities.md"
+ANSWERS, VERDICTS, PAGE = "outputs.jsonl", "abilities.json", "abilities.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def abilities(
     Writes answers, verdicts (JSON) and a page into `folder`. Raises ConfigError for what a user can fix.
     """
     suffixes = {source.suffix if not source.is_dir() else "" for source in sources}
-    begin = ""
+    remarks: list[str] = []
     if suffixes <= set(TABLES):
         rows = [row for source in sources for row in outputs.read(source)]
         outputs.check(rows)
     elif suffixes == {""}:
         found = _ask(sources, request, teller)
-        begin, rows = _begin(found), found.outputs
+        remarks, rows = [plan.describe() for plan in found.plans] + found.remarks, found.outputs
     else:
         raise ConfigError(
             f"{', '.join(map(str, sources))}: expected folders of runs, or tables ({', '.join(TABLES)})"
@@ -56,7 +56,7 @@ def abilities(
         outputs.write(rows, folder / ANSWERS)
         plain = json.dumps([ability.as_dict() for ability in judged], ensure_ascii=False, indent=1)
         files.write_bytes(str(folder), VERDICTS, f"{plain}\n".encode(), sweeps=True)
-        written = page.page(judged, request.scale, folder, begin)
+        written = page.page(judged, request.scale, remarks)
         files.write_bytes(str(folder), PAGE, written.encode(), sweeps=True)
     return judged
 
@@ -75,11 +75,3 @@ def _ask(folders: Sequence[Path], request: Request, teller: Teller) -> survey.Su
     for remark in found.remarks:
         teller.say(remark, style="yellow")
     return found
-
-
-def _begin(found: survey.Survey) -> str:
-    """Return the first part of a page: where its numbers come from, how many items, remarks."""
-    lines = ["# Does an ability appear suddenly, or only its metric?\n"]
-    lines += [f"- {plan.describe()}" for plan in found.plans]
-    lines += [f"- {remark}" for remark in found.remarks]
-    return "\n".join([*lines, ""])

@@ -7,55 +7,87 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corpus.errors import RunsError
 from trainer.scaling.approaches import Frontier, side_by_side
-from trainer.scaling.descent import HUBER, Objective
-from trainer.scaling.diverged import diverged, reasons
+from trainer.scaling.choice import Candidate, candidates, choose, repeated
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, TIED, Law
-from trainer.scaling.prediction import order, predict
-from trainer.scaling.runs import Runs
-from trainer.scaling.table import Columns, Finding, load
-from trainer.scaling.uncertainty import LEVEL, RESAMPLES, Bootstrap, Profile, around, bootstrap, profile
+from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, REPETITION_TIED, TIED, Floats, Law
+from trainer.scaling.minimise import HUBER, Objective
+from trainer.scaling.prediction import Predictions, order, predict
+from trainer.scaling.runs import Columns, Finding, Runs, load
+from trainer.scaling.uncertainty import RESAMPLES, Bootstrap, Profile, around, bootstrap, profile
 
 HELD_OUT = 0.2
 """The share of runs, the largest ones, that the check holds out and predicts."""
-BASE = ("a", "b", "e", "alpha", "beta")
+DESCENTS = 16
+"""Number of descents of fits that only check or compare."""
+BASE = "single-epoch base"
+_FAR = np.log(1.25)
+_MISSES = 20.0
+"""A loss is absurd if it is off by a quarter and by this many times the median error of all runs …"""
+_MOST = 0.25
+"""… unless this share of the runs or more are: then the law is wrong, not the runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The largest runs predicted from the rest: how many, how far beyond, how wrong, how often inside.
-
-    `nominal` is the intervals' level, `possible` the highest level that so few earlier errors can support,
-    `coverage` the share found inside, `half_width` the median relative half-width, `error` the median
-    relative error.
-    """
+    """The largest runs, predicted from the rest in the order of `by`; `rivals`: each law's median error."""
 
     by: str
     fitted: int
-    predicted: int
-    farthest: float
-    error: float
-    nominal: float
-    possible: float
-    coverage: float
-    half_width: float
+    runs: Runs
+    predicted: Predictions
+    rivals: dict[str, float]
+
+    @property
+    def error(self) -> float:
+        """Return the median relative error of the law that answers."""
+        return float(np.median(np.abs(self.predicted.loss / self.runs.loss - 1)))
+
+    @property
+    def coverage(self) -> float:
+        """Return the share of the runs inside their intervals."""
+        return self.predicted.coverage(self.runs.loss)
+
+    @property
+    def half_width(self) -> float:
+        """Return the median relative half-width of the intervals."""
+        return float(np.median(self.predicted.half_width))
+
+    @property
+    def farthest(self) -> float:
+        """Return how far beyond the fitted runs the largest is, as a factor of `by`."""
+        return float(self.predicted.ratio.max())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return dict(vars(self))
+        return {
+            "by": self.by,
+            "fitted": self.fitted,
+            "predicted": len(self.runs),
+            **{name: getattr(self, name) for name in ("farthest", "error", "coverage", "half_width")},
+            "nominal": self.predicted.level,
+            "possible": self.predicted.possible,
+            "rivals": self.rivals,
+            "losses": self.runs.loss.tolist(),
+            "intervals": self.predicted.as_dict(),
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The analysis of one loss column; `fits` has the law first, then its rivals on the same runs."""
+    """The analysis of one loss column; `fits` has the law that answers first, then its rivals.
+
+    `compared` are the candidates of which it was chosen.
+    """
 
     loss: str
     runs: int
     clusters: int
     ranges: dict[str, tuple[float, float]]
+    compared: tuple[Candidate, ...]
     fits: dict[str, Fit]
     bootstrap: Bootstrap
     profiles: tuple[Profile, ...]
@@ -75,6 +107,7 @@ class Analysis:
             "runs": self.runs,
             "clusters": self.clusters,
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
+            "compared": [one.as_dict() for one in self.compared],
             "fits": {name: one.as_dict() for name, one in self.fits.items()},
             "bootstrap": self.bootstrap.as_dict(),
             "profiles": [one.as_dict() for one in self.profiles],
@@ -109,119 +142,129 @@ def fit_table(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> TableFit:
-    """Fit every loss column of a table, by the named law or the richest that its columns allow.
+    """Fit every loss column of a table, by the named law or the one that predicts held-out runs best.
 
     RunsError if the table is refused.
     """
     table = load(path, columns)
     findings, analyses = list(table.findings), []
     for name, runs in table.runs.items():
-        chosen = choose(law, runs)
-        absurd, expected = diverged(chosen, runs)
+        absurd, why = diverged(name, candidates(law, runs)[0], runs)
         findings += [
-            Finding("warn", "diverged", f"row {row + 1} is excluded from the fit: {why}")
-            for row, why in zip(np.flatnonzero(absurd), reasons(name, runs, absurd, expected), strict=True)
+            Finding("warn", "diverged", f"row {row + 1} is excluded from the fit: {said}")
+            for row, said in zip(np.flatnonzero(absurd), why, strict=True)
         ]
-        analyses.append(analyse(name, runs.take(~absurd), chosen, objective, resamples, seed))
+        analyses.append(analyse(name, runs.take(~absurd), law, objective, resamples, seed))
     return TableFit(str(path), tuple(findings), tuple(analyses))
 
 
-def choose(name: str, runs: Runs) -> Law:
-    """Return a law by name, or the richest that the runs' columns allow; RunsError if there is none."""
-    if name:
-        if name not in LAWS:
-            raise RunsError(f"law {name!r} is unknown; expected one of {', '.join(LAWS)}")
-        return LAWS[name]
-    if {"params", "tokens"} <= runs.columns.keys():
-        varied = {c for c in ("params", "tokens") if np.ptp(np.log(runs.columns[c])) > 0.01}
-        if varied == {"params", "tokens"}:
-            return REPETITION if repeated(runs).any() else CHINCHILLA
-        return LAWS["size" if "params" in varied else "data"]
-    if "tokens" in runs.columns:
-        return LAWS["data"]
-    if "params" in runs.columns:
-        return LAWS["size"]
-    raise RunsError("neither a parameter nor a token column is named: name at least one")
+def diverged(loss: str, law: Law, runs: Runs) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which runs have absurd losses [n], and for each of them why it is excluded.
+
+    A loss is absurd if it is far from the law. Repeated data may raise a loss as far: then it is absurd only
+    if it is above the losses of all runs with no more of anything. Huber's objective is hardly affected by a
+    few rows of this kind, so a fit to all runs shows them.
+    """
+    expected = fit(law, runs, descents=DESCENTS).predict(runs)
+    miss = np.log(runs.loss / expected)
+    far = np.abs(miss) > max(_FAR, _MISSES * float(np.median(np.abs(miss))))
+    found = far.copy()
+    if "unique" in runs.columns and "tokens" in runs.columns:
+        columns = np.stack([runs.columns[name] for name in law.columns])
+        for row in np.flatnonzero(far & repeated(runs) & (miss > 0)):
+            no_more = (columns <= columns[:, [row]]).all(0) & ~far
+            found[row] = (runs.loss[row] > runs.loss[no_more]).all()
+    if found.mean() > _MOST:
+        found[:] = False
+    why = [
+        f"{loss} is {runs.loss[row]:.4g}, the law of the other runs gives {expected[row]:.4g}: "
+        "the run diverged, or the number is wrong"
+        for row in np.flatnonzero(found)
+    ]
+    return found, why
 
 
-def repeated(runs: Runs) -> Any:
-    """Return which runs saw some of their data more than once [n]."""
-    return repeats(runs.columns["tokens"], runs.columns["unique"])
-
-
-def repeats(tokens: Any, unique: Any) -> Any:
-    """Return whether tokens exceed unique tokens (numbers or arrays) by more than a few at the end."""
-    return tokens > 1.001 * unique
-
-
-def analyse(name: str, runs: Runs, law: Law, objective: Objective, resamples: int, seed: int) -> Analysis:
-    """Fit a law and its rivals to runs, with intervals, profiles, three approaches and held-out checks."""
-    fits = {law.name: fit(law, runs, objective)}
-    first = fits[law.name]
-    if law is REPETITION:
-        single = runs.take(~repeated(runs))
-        if len(single) > len(BASE) + 2:
-            base = fit(CHINCHILLA, single, objective)
-            fits["single-epoch base"] = base
-            held = {key: base.parameters[key] for key in BASE}
-            fits["repetition, two-step"] = fit(REPETITION, runs, objective, held)
-    if law is CHINCHILLA or law is REPETITION:
-        for rival in (CHINCHILLA, TIED, LAWS["kaplan"]):
-            fits.setdefault(rival.name, fit(rival, runs, objective))
+def analyse(name: str, runs: Runs, law: str, objective: Objective, resamples: int, seed: int) -> Analysis:
+    """Choose a law unless one is named, fit it and its rivals, with intervals and held-out checks."""
+    chosen, compared = choose(law, runs, seed)
+    fits = _fits(chosen, runs, objective)
+    first = fits[chosen.name]
     draws = bootstrap(first, runs, resamples, seed)
-    free = [p for p in law.parameters if p not in first.held]
-    profiles = tuple(profile(first, runs, p, around(first, draws, p)) for p in free)
-    surface = fits.get("single-epoch base", fits.get("chinchilla", first))
-    two_sided = {"alpha", "b"} <= surface.parameters.keys()
+    surface = fits.get(BASE, first)
     # repeated data are worth less, so a budget's runs are comparable only if all saw fresh data
+    two_sided = {"alpha", "b"} <= surface.parameters.keys()
     approaches = side_by_side(runs.take(~repeated(runs)), surface) if two_sided else ()
-    held_out = tuple(
-        _held_out(law, runs, objective, by) for by in ("compute", *law.columns) if by != "unique"
-    )
+    ways = [by for by in ("compute", *chosen.columns) if by != "unique"]
     return Analysis(
         loss=name,
         runs=len(runs),
         clusters=draws.clusters,
-        ranges={c: (float(runs.columns[c].min()), float(runs.columns[c].max())) for c in law.columns},
+        ranges={c: (float(runs.columns[c].min()), float(runs.columns[c].max())) for c in chosen.columns},
+        compared=compared,
         fits=fits,
         bootstrap=draws,
-        profiles=profiles,
+        profiles=tuple(profile(first, runs, p, around(first, draws, p)) for p in chosen.parameters),
         approaches=approaches,
-        held_out=tuple(one for one in held_out if one is not None),
+        held_out=tuple(one for by in ways if (one := held_out(fits, runs, by)) is not None),
         remarks=tuple(_remarks(first, draws, runs)),
     )
 
 
-def _held_out(law: Law, runs: Runs, objective: Objective, by: str) -> HeldOut | None:
+def _fits(law: Law, runs: Runs, objective: Objective) -> dict[str, Fit]:
+    """Fit the law, then its rivals on the same runs, and the base law on runs that repeat nothing."""
+    fits = {law.name: fit(law, runs, objective)}
+    if "params" not in law.columns or "tokens" not in law.columns:
+        return fits
+    if "unique" in law.columns:
+        single = runs.take(~repeated(runs))
+        if len(single) > len(CHINCHILLA.parameters) + 2:
+            base = fits[BASE] = fit(_base(law), single, objective)
+            fits[f"{law.name}, two-step"] = fit(law, runs, objective, base.parameters)
+    rivals = (REPETITION, REPETITION_TIED) if "unique" in law.columns else ()
+    for rival in (*rivals, CHINCHILLA, TIED, LAWS["kaplan"]):
+        if rival.name not in fits and len(runs) > len(rival.parameters):
+            fits[rival.name] = fit(rival, runs, objective)
+    return fits
+
+
+def _base(law: Law) -> Law:
+    """Return the law of fresh data with the same exponents."""
+    return CHINCHILLA if "beta" in law.parameters else TIED
+
+
+def held_out(fits: dict[str, Fit], runs: Runs, by: str) -> HeldOut | None:
+    """Predict the largest runs from the others by every law; None if the runs are too few for the first."""
     if by == "compute" and not {"params", "tokens"} <= runs.columns.keys():
         return None
     key = order(runs, by)
     below = key < np.quantile(key, 1 - HELD_OUT)
-    if below.all() or below.sum() < len(law.parameters) + 6:
+    first = next(iter(fits.values()))
+    if below.all() or below.sum() < len(first.law.parameters) + 6:
         return None
     inner, outer = runs.take(below), runs.take(~below)
-    try:
-        asked = predict(fit(law, inner, objective, descents=24), inner, outer, by)
-    except RunsError:  # too few runs to check the intervals: no statement is better than a weak one
-        return None
-    return HeldOut(
-        by=by,
-        fitted=len(inner),
-        predicted=len(outer),
-        farthest=float(asked.ratio.max()),
-        error=float(np.median(np.abs(asked.loss / outer.loss - 1))),
-        nominal=LEVEL,
-        possible=asked.possible,
-        coverage=asked.coverage(outer.loss),
-        half_width=float(np.median(asked.half_width)),
-    )
+    rivals: dict[str, float] = {}
+    predicted = None
+    for name, each in fits.items():
+        if name == BASE:
+            continue
+        try:
+            fixed = {}
+            if each.held:  # of a fit in two steps: its first step, from the runs that it may use
+                single = inner.take(~repeated(inner))
+                base = fit(_base(each.law), single, each.objective, descents=DESCENTS)
+                fixed = {key: base.parameters[key] for key in each.held}
+            found = fit(each.law, inner, each.objective, fixed, DESCENTS)
+            rivals[name] = float(np.median(np.abs(found.predict(outer) / outer.loss - 1)))
+            if each is first:
+                predicted = predict(found, inner, outer, by)
+        except RunsError:  # too few runs for this law's check: no statement is better than a weak one
+            continue
+    return None if predicted is None else HeldOut(by, len(inner), outer, predicted, rivals)
 
 
 def _remarks(first: Fit, draws: Bootstrap, runs: Runs) -> list[str]:
     out = []
     for name in first.law.parameters:
-        if name in first.held:
-            continue
         found = draws.interval(name)
         if not found.determined:
             side = "above" if found.upper is None else "below"
@@ -244,7 +287,11 @@ def _remarks(first: Fit, draws: Bootstrap, runs: Runs) -> list[str]:
     if {"params", "tokens"} <= set(first.law.columns):
         logs = runs.logs()
         if np.ptp(logs["params"]) > 0 and np.ptp(logs["tokens"]) > 0:
-            together = float(np.corrcoef(logs["params"], logs["tokens"])[0, 1])
+            together = _correlation(logs["params"], logs["tokens"])
             if abs(together) > 0.95:
                 out.append(f"ln N and ln D correlate at {together:.2f}: their terms cannot be separated")
     return out
+
+
+def _correlation(a: Floats, b: Floats) -> float:
+    return float(np.corrcoef(a, b)[0, 1])

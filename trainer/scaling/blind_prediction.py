@@ -12,9 +12,9 @@ import numpy as np
 
 from corpus import files
 from corpus.errors import ConfigError, RunsError
-from trainer.scaling.analysis import choose, repeats
+from trainer.scaling.choice import candidates, choose, repeats
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.laws import CHINCHILLA, TIED
+from trainer.scaling.laws import LAWS
 from trainer.scaling.prediction import predict
 from trainer.scaling.runs import Runs, runs
 
@@ -28,8 +28,8 @@ LOSS = "loss"
 def predict_blind(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """Predict a cell's loss from the rows of its corpus; return the hash that names the prediction's file.
 
-    A cell that reads fresh data is predicted from rows with fresh data, by the richest law that they allow:
-    the one `derlem fit` takes, else Chinchilla's, else with tied exponents. A cell that repeats data is
+    A cell that reads fresh data is predicted from rows with fresh data, by the law
+    that `derlem fit` takes, else by the next simpler one that can be fitted. A cell that repeats data is
     predicted from all rows. An existing prediction is kept. Raises ConfigError if a prediction was changed.
     """
     for name, held in predictions(folder).items():
@@ -90,12 +90,12 @@ def predictions(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
-    """Predict with the richest law that can be fitted; without an interval if rows are too few for one."""
+    """Predict with the law that predicts best; without an interval if rows are too few for one."""
     asked = runs(np.ones(1), **{name: np.array([float(value)]) for name, value in target.items()})
     why = []
-    for law in dict.fromkeys((choose("", known).name, CHINCHILLA.name, TIED.name)):
+    for law in dict.fromkeys((choose("", known)[0], *candidates("", known), LAWS["tied"])):
         try:
-            fitted = fit(choose(law, known), known)
+            fitted = fit(law, known)
         except RunsError as error:
             why.append(str(error))
             continue

@@ -89,6 +89,7 @@ class Study(Section):
     check: tuple[Positive, ...] = Field(
         (0.5, 2.0), description="Learning rate multiples tested at the smallest size; empty: no test."
     )
+    workers: int = Field(0, ge=0, description="Worker processes on a CPU; 0: one for each core.")
     price: float = Field(0.0, ge=0.0, description="Price of one device hour, for the plan.")
     sizes: Sizes = Sizes()
     tokens: Budgets = Budgets()

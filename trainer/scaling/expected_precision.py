@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from corpus.errors import RunsError
-from trainer.scaling.analysis import choose
+from trainer.scaling.choice import candidates
 from trainer.scaling.config import Expected
-from trainer.scaling.descent import HUBER, descend
-from trainer.scaling.fit import problem
+from trainer.scaling.fit import problem, starts
 from trainer.scaling.laws import Floats, Law
+from trainer.scaling.minimise import HUBER, descend
 from trainer.scaling.runs import Runs
-from trainer.scaling.starts import starts
 from trainer.scaling.uncertainty import EDGE
 
 DRAWS = 40
@@ -49,10 +48,10 @@ class Expectation:
 def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
     """Draw losses of the planned runs (params, tokens, unique) from the law with noise, and fit them.
 
-    The law is the richest that the columns allow, as in `derlem fit`. Each fit starts at the truth and at the
-    starts of variable projection, and keeps the lowest minimum.
+    The law is the richest that the columns allow. Each fit starts at the truth and at the starts of variable
+    projection, and keeps the lowest minimum.
     """
-    law = choose("", planned)
+    law = candidates("", planned)[0]
     known = {
         "a": np.log(wanted.A),
         "b": np.log(wanted.B),

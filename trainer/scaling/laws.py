@@ -152,6 +152,13 @@ def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
     return top + np.log(total), slopes
 
 
+def _repetition_tied(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
+    """Evaluate the same law with beta = alpha, over (a, b, e, alpha, log_rd, log_rn)."""
+    value, slopes = _repetition(theta[:, [0, 1, 2, 3, 3, 4, 5]], logs)
+    tied = slopes[:, [3]] + slopes[:, [4]]
+    return value, np.concatenate([slopes[:, :3], tied, slopes[:, 5:]], axis=1)
+
+
 def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Floats, Floats]:
     """Return ln(U + U·R*(1 − exp(−R/R*))), R = seen/U − 1, and its slopes by ln U (seen fixed) and ln R*."""
     r = np.exp(log_r)
@@ -173,18 +180,13 @@ def _frontier(theta: Mapping[str, float]) -> dict[str, float]:
     return {"N exponent": a, "D exponent": 1 - a}
 
 
-def _gadre(theta: Mapping[str, float]) -> dict[str, float]:
-    # E + a N^eta + b 6^(eta/2) D^eta, as in the paper's notebook
-    eta = -theta["alpha"]
-    return {"Gadre b": float(np.exp(theta["b"] - eta / 2 * np.log(6))), "eta": eta}
-
-
 _STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _HEIGHTS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
 _FLOORS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _N, _D = ("a", "alpha", "params"), ("b", "beta", "tokens")
 _HEIGHT_NAMES = {"E": "e", "A": "a", "B": "b"}
 _TIED = (_N, ("b", "alpha", "tokens"))
+_EPOCHS = {"R_D*": "log_rd", "R_N*": "log_rn"}
 
 
 def _sum_law(
@@ -222,14 +224,6 @@ TIED = _sum_law(
     _TIED,
     _HEIGHT_NAMES,
     _frontier,
-)
-GADRE = _sum_law(
-    "gadre",
-    "L = E + a N^eta + b 6^(eta/2) D^eta, D = M N",
-    "Gadre et al. 2024, arXiv 2403.08540: over-training, M = D/N; the tied law in their notation",
-    _TIED,
-    {"E": "e", "Gadre a": "a"},
-    _gadre,
 )
 DATA = _sum_law(
     "data",
@@ -280,9 +274,25 @@ REPETITION = Law(
         "log_rn": tuple(np.log([0.3, 1.0, 2.0, 5.0, 15.0, 50.0])),
     },
     evaluate=_repetition,
-    exponentials=_HEIGHT_NAMES | {"R_D*": "log_rd", "R_N*": "log_rn"},
+    exponentials=_HEIGHT_NAMES | _EPOCHS,
     more=_frontier,
 )
 
-LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, GADRE, DATA, SIZE, KAPLAN, REPETITION)}
+REPETITION_TIED = Law(
+    name="repetition, tied",
+    formula=REPETITION.formula.replace("D'^beta", "D'^alpha"),
+    source=f"{REPETITION.source}, with alpha = beta as in the fit published there",
+    parameters=tuple(name for name in REPETITION.parameters if name != "beta"),
+    columns=REPETITION.columns,
+    bounds=(*REPETITION.bounds[:4], *REPETITION.bounds[5:]),
+    scales=_TIED,
+    grid={name: values for name, values in REPETITION.grid.items() if name != "beta"},
+    evaluate=_repetition_tied,
+    exponentials=REPETITION.exponentials,
+    more=_frontier,
+)
+
+LAWS: dict[str, Law] = {
+    law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, KAPLAN, REPETITION, REPETITION_TIED)
+}
 """Every law by name, as for `derlem fit --law`."""

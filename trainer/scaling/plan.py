@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from pydantic import BaseModel
 
-from corpus import temporary
+from corpus import files, temporary
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
-from trainer import preflight, run, tokens
+from trainer import preflight, records, run, tokens
 from trainer.order import Order
 from trainer.scaling.config import Study
+from trainer.scaling.dispatch import threads
 from trainer.scaling.expected_precision import Expectation, simulate
 from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
 from trainer.scaling.runs import Runs, runs
@@ -23,6 +29,7 @@ from trainer.shape import flops
 from trainer.tokens import Tokens
 from trainer.world import start
 
+RATES = "rates.json"
 STEPS, SECONDS = 20, 2.0
 """Largest number of steps, and approximate longest time, for measuring a rate after one warmup step."""
 MEASURED = 1 << 14
@@ -31,7 +38,10 @@ MEASURED = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The grid of a study. `held` has the tokens of each corpus, `fingerprints` identify their content."""
+    """The grid of a study. `held` has the tokens of each corpus.
+
+    `fingerprints` identify what is read of each corpus, `validation` the documents that score all models.
+    """
 
     study: Study
     sizes: tuple[Size, ...]
@@ -39,6 +49,7 @@ class Plan:
     checks: tuple[Trunk, ...]
     held: Mapping[str, int]
     fingerprints: Mapping[str, str]
+    validation: str
 
     def cells(self, of: Sequence[Trunk] | None = None) -> list[Cell]:
         """Return the cells of some trunks, by default of all but the checks', in the table's order."""
@@ -47,7 +58,16 @@ class Plan:
 
     def units(self, of: Sequence[Trunk]) -> list[Unit]:
         """Return the units that train some trunks and their cells."""
-        return [unit for trunk in of for unit in units(self.study, trunk, self.held[trunk.corpus])]
+        return [
+            unit
+            for trunk in of
+            for unit in units(
+                self.study,
+                trunk,
+                self.held[trunk.corpus],
+                (self.fingerprints[trunk.corpus], self.validation),
+            )
+        ]
 
     @property
     def last(self) -> tuple[Cell, ...]:
@@ -98,6 +118,13 @@ class Plan:
         }
 
 
+class _Rates(BaseModel):
+    """The content of RATES: tokens per second of some sizes, by name, and what they depend on."""
+
+    key: str
+    rates: dict[str, float]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The cost of a study: `rates` are tokens per second by size, `seconds` on one device, `wall` on all."""
@@ -131,7 +158,10 @@ def plan(study: Study) -> Plan:
     orders = {name: _order(study, found[0], each) for name, each in opened.items()}
     held = {name: _held(order) for name, order in orders.items()}
     fingerprints = {name: tokens.fingerprint(each, orders[name], 0) for name, each in opened.items()}
-    return Plan(study, found, trunks(study, found, held), checks(study, found), held, fingerprints)
+    validation = tokens.fingerprint(scored_on, orders[study.validation_corpus], 0, "validation")
+    return Plan(
+        study, found, trunks(study, found, held), checks(study, found), held, fingerprints, validation
+    )
 
 
 def _order(study: Study, size: Size, opened: Tokens) -> Order:
@@ -161,19 +191,32 @@ def precision(made: Plan) -> Expectation:
     return simulate(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 
-def estimate(made: Plan, devices: int) -> Estimate:
-    """Measure rates at the smallest and the largest size, and add up the time of all units."""
-    ends = {size.name: size for size in (made.sizes[0], made.sizes[-1])}
-    measured = [(size, _rate(made, size)) for size in ends.values()]
-    speeds = [rate * _operations(made, size) for size, rate in measured]
-    known = np.log([size.shape.matmul_parameters for size, _ in measured])
+def estimate(made: Plan, on: Sequence[str], keep: bool = False) -> Estimate:
+    """Add up the time of all units on some devices (`dispatch.devices`).
+
+    Rates are measured at the smallest and the largest size, once: `keep` writes them to the study's folder.
+    """
+    key = _machine(made, on)
+    known = records.read(Path(made.study.output), RATES, _Rates)
+    if known is None or known["key"] != key:
+        ends = {size.name: size for size in (made.sizes[0], made.sizes[-1])}
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads(on))
+        known = {"key": key, "rates": {name: _rate(made, size) for name, size in ends.items()}}
+        torch.set_num_threads(before)
+        if keep:
+            files.write_json(made.study.output, RATES, known, sweeps=True)
+    measured = [size for size in made.sizes if size.name in known["rates"]]
+    speeds = [known["rates"][size.name] * _operations(made, size) for size in measured]
+    logs = np.log([size.shape.matmul_parameters for size in measured])
     rates = {
         size.name: float(
-            np.exp(np.interp(np.log(size.shape.matmul_parameters), known, np.log(speeds)))
+            np.exp(np.interp(np.log(size.shape.matmul_parameters), logs, np.log(speeds)))
             / _operations(made, size)
         )
         for size in made.sizes
     }
+    devices = max(1, len(on))
     total, seconds, count, longest = 0.0, 0.0, 0, 0.0
     for trunk in (*made.trunks, *made.checks):
         found = made.cells([trunk])
@@ -186,6 +229,15 @@ def estimate(made: Plan, devices: int) -> Estimate:
         total += tokens * _operations(made, trunk.size)
     wall = max(seconds / devices, longest)
     return Estimate(rates, total, count, seconds, wall, devices, seconds / 3600 * made.study.price)
+
+
+def _machine(made: Plan, on: Sequence[str]) -> str:
+    """Return everything that a rate depends on, as text."""
+    run = made.study.train.run
+    device = torch.cuda.get_device_name() if run.device != "cpu" and torch.cuda.is_available() else "cpu"
+    sizes = [asdict(made.sizes[0].shape), asdict(made.sizes[-1].shape)]
+    train = made.study.train.model_dump(mode="json", exclude={"checkpoint", "evaluate", "seed"})
+    return files.fingerprint(device, platform.node(), threads(on), json.dumps([sizes, train], sort_keys=True))
 
 
 def _operations(made: Plan, size: Size) -> float:

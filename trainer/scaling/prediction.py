@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from corpus.errors import RunsError
-from trainer.scaling.descent import Problem, descend
-from trainer.scaling.fit import Fit, problem
-from trainer.scaling.laws import Floats
+from trainer.scaling.fit import Fit, problem, starts
+from trainer.scaling.laws import Floats, Law
+from trainer.scaling.minimise import HUBER, Objective, Problem, descend
 from trainer.scaling.runs import Runs
-from trainer.scaling.starts import starts
 from trainer.scaling.uncertainty import LEVEL
 
 SPLITS = 10
@@ -20,7 +20,20 @@ SPLITS = 10
 LEAST = 0.3
 """The share of the runs to which the first inner split fits."""
 FARTHEST = 3.0
-"""Leverage beyond which distance no longer counts: a first-order error says little so far out."""
+"""Leverage beyond which it no longer counts: a first-order error says little so far out."""
+HORIZON, LEVERAGE = 0.5, 0.1
+"""Growth of an error for each e-fold beyond the fitted runs, and for each unit of leverage.
+
+Small on purpose: a strong growth makes intervals close by narrow, and they then miss what no law foresees.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """A law fitted to the runs up to a scale, on the runs above it: ln loss − ln prediction, distance [m]."""
+
+    error: Floats
+    distance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,41 +83,55 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: 
     Errors are measured in units of the distance of the target from the data; their conformal quantile, in
     the same units, is the width at the targets. RunsError if the runs are too few for a cut.
     """
-    misses = rollout(fitted, runs, by)
-    if not len(misses):
+    rolled = rollouts(fitted.law, runs, by, fitted.objective, fitted.held)
+    if not rolled:
         raise RunsError(f"{len(runs)} runs are too few to hold some of them out: give more sizes")
+    misses = np.concatenate([np.abs(one.error) / one.distance for one in rolled])
     task = problem(fitted.law, runs, fitted.objective, fitted.held)
-    centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets)
+    ratio = order(targets, by) / order(runs, by).max()
+    centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets, ratio)
     width = conformal(misses, level) * far
     return Predictions(
         loss=np.exp(centre),
         lower=np.exp(centre - width),
         upper=np.exp(centre + width),
-        ratio=order(targets, by) / order(runs, by).max(),
+        ratio=ratio,
         level=level,
         scores=len(misses),
         possible=len(misses) / (len(misses) + 1),
     )
 
 
-def rollout(fitted: Fit, runs: Runs, by: str = "compute") -> Floats:
-    """Return the errors |ln loss − ln prediction| / distance [m] of the runs above each inner cut."""
-    law = fitted.law
+def rollouts(
+    law: Law,
+    runs: Runs,
+    by: str = "compute",
+    objective: Objective = HUBER,
+    held: Mapping[str, float] | None = None,
+) -> list[Rollout]:
+    """Fit the law to the runs up to each inner cut; return its errors on the runs above, by growing cuts."""
+    held = held or {}
     key = order(runs, by)
-    free = len(law.parameters) - len(fitted.held)
     cuts = np.unique(np.quantile(key, np.linspace(LEAST, 1, SPLITS + 1)[:-1], method="lower"))
-    misses = []
+    rolled = []
     for cut in cuts:
         below = key <= cut
-        if below.sum() < free + 2 or below.all():
+        if below.sum() < len(law.parameters) - len(held) + 2 or below.all():
             continue
-        task = problem(law, runs.take(below), fitted.objective, fitted.held)
-        begin = task.centred(np.vstack([fitted.theta, starts(task, grid=False)]))
+        task = problem(law, runs.take(below), objective, held)
+        begin = task.centred(starts(task, grid=False))
         ended = descend(task, begin, np.ones((1, int(below.sum()))), steps=80, rest=1e-7)
         above = runs.take(~below)
-        centre, far = _ask(task, ended.theta[ended.value.argmin()], above)
-        misses.append(np.abs(np.log(above.loss) - centre) / far)
-    return np.concatenate(misses) if misses else np.empty(0)
+        centre, far = _ask(task, ended.theta[ended.value.argmin()], above, key[~below] / cut)
+        rolled.append(Rollout(np.log(above.loss) - centre, far))
+    return rolled
+
+
+def held_out_error(rolled: list[Rollout]) -> float:
+    """Return the root mean square error of a law's rollouts, the mean over cuts; infinite without a cut."""
+    if not rolled:
+        return float("inf")
+    return float(np.mean([np.sqrt((one.error**2).mean()) for one in rolled]))
 
 
 def conformal(misses: Floats, level: float) -> float:
@@ -113,8 +140,8 @@ def conformal(misses: Floats, level: float) -> float:
     return float(np.sort(misses)[min(rank, len(misses)) - 1])
 
 
-def _ask(task: Problem, theta: Floats, targets: Runs) -> tuple[Floats, Floats]:
-    """Return ln loss [n] at targets and their distance [n]: 1 + leverage, at most 1 + FARTHEST.
+def _ask(task: Problem, theta: Floats, targets: Runs, ratio: Floats) -> tuple[Floats, Floats]:
+    """Return ln loss [n] at targets and their distance [n], which grows with `ratio` [n] and leverage.
 
     The leverage is the standard error of the law there in units of one run's noise.
     """
@@ -126,4 +153,5 @@ def _ask(task: Problem, theta: Floats, targets: Runs) -> tuple[Floats, Floats]:
     information = slopes @ slopes.T
     information += 1e-9 * np.trace(information) / len(free) * np.eye(len(free))
     leverage = np.sqrt(np.einsum("pn,pn->n", there, np.linalg.solve(information, there)))
-    return value[0], 1 + np.minimum(leverage, FARTHEST)
+    far = (1 + HORIZON * np.log(np.maximum(ratio, 1))) * (1 + LEVERAGE * np.minimum(leverage, FARTHEST))
+    return value[0], far

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -56,15 +56,23 @@ def learning_rate_check(rows: Sequence[Row], checks: Sequence[Row]) -> Checked |
     if not same:
         return None
     losses = {float(row["lr_factor"]): float(row["loss"]) for row in (*checks, same[0])}
-    return Checked(checks[0]["size"], losses, seed_noise(rows)[0])
+    return Checked(checks[0]["size"], losses, seed_noise(map(cell, rows))[0])
 
 
-def seed_noise(rows: Sequence[Row]) -> tuple[float, int]:
-    """Return the standard deviation of ln loss between seeds of one cell, and the number of differences."""
-    groups: dict[tuple[object, ...], list[float]] = {}
-    for row in rows:
-        key = (row["corpus"], row["size"], row["tokens"], row["unique_tokens"])
-        groups.setdefault(key, []).append(float(np.log(row["loss"])))
-    freedom = sum(len(losses) - 1 for losses in groups.values())
-    squares = sum(float(np.var(losses)) * len(losses) for losses in groups.values())
-    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
+def cell(row: Row) -> tuple[tuple[object, ...], float]:
+    """Return what a row's seeds have in common, and its loss."""
+    return (row["corpus"], row["size"], row["tokens"], row["unique_tokens"]), float(row["loss"])
+
+
+def seed_noise(runs: Iterable[tuple[object, float]]) -> tuple[float, int]:
+    """Return the standard deviation of ln loss between runs of one cell, and the number of such runs.
+
+    A run is (cell, loss); runs of one cell that are equal to the last digit are copies, not seeds.
+    """
+    groups: dict[object, list[float]] = {}
+    for key, loss in runs:
+        groups.setdefault(key, []).append(float(np.log(loss)))
+    several = [losses for losses in groups.values() if len(losses) > 1 and np.ptp(losses) > 0]
+    freedom = sum(len(losses) - 1 for losses in several)
+    squares = sum(float(np.var(losses)) * len(losses) for losses in several)
+    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), sum(map(len, several))

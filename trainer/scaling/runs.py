@@ -1,15 +1,29 @@
-"""Training runs as columns: parameters, tokens, unique tokens, loss, and the run of each row."""
+"""Training runs as columns, read from a table and checked for what would spoil a fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from corpus.errors import RunsError
+from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.laws import Floats, Logs
+
+EXACT = "exact"
+"""The column that says whether a study's tokenizer keeps all text."""
+
+SHOWN = 3
+"""Number of rows that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +86,206 @@ def runs(
         raise RunsError(f"{len(loss)} losses, but {wrong}: expected columns of one length")
     names = np.array([str(i) for i in range(len(loss))]) if group is None else np.asarray(group, dtype=str)
     return Runs(known, loss, names)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column names of a table; an empty name means that there is none.
+
+    `loss` may name several columns, one per language: each is fitted separately on the same runs. `steps`,
+    `batch` (sequences) and `length` (tokens per sequence) are only compared with `tokens`. `compute` is in
+    FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would have
+    ended.
+    """
+
+    loss: tuple[str, ...]
+    params: str = ""
+    tokens: str = ""
+    unique: str = ""
+    run: str = ""
+    compute: str = ""
+    steps: str = ""
+    batch: str = ""
+    length: str = ""
+    tokenizer: str = ""
+    planned: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding about a table that its reader must know: `refuse` stops the fit, `warn` is reported."""
+
+    severity: Literal["refuse", "warn"]
+    check: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Runs per loss column, and the findings about them."""
+
+    runs: Mapping[str, Runs]
+    findings: tuple[Finding, ...]
+
+
+def load(path: Path, columns: Columns) -> Table:
+    """Read a table and check it; RunsError with every reason if it is refused or cannot be read."""
+    table = read(path)
+    wanted = {name: getattr(columns, name) for name in _NUMBERS if getattr(columns, name)}
+    named = [*wanted.values(), *columns.loss, *filter(None, (columns.run, columns.tokenizer))]
+    missing = [name for name in named if name not in table.column_names]
+    if missing:
+        raise RunsError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}: name those"
+        )
+    if not columns.loss:
+        raise RunsError(f"{path}: no loss column named: expected one or more")
+    values = {name: _numbers(path, table, column) for name, column in wanted.items()}
+    losses = {name: _numbers(path, table, name) for name in columns.loss}
+    group = np.array([str(v) for v in table[columns.run].to_pylist()]) if columns.run else None
+    tokenizers = {str(v) for v in table[columns.tokenizer].to_pylist()} if columns.tokenizer else set()
+    findings = tuple(check(values, losses, group, tokenizers))
+    refused = [f.message for f in findings if f.severity == "refuse"]
+    if refused:
+        raise RunsError(f"{path}: " + "; ".join(refused))
+    if EXACT in table.column_names and False in table[EXACT].to_pylist():
+        findings = (*findings, Finding("warn", EXACT, f"bits per byte are {TOO_LOW}"))
+    known = {name: values.get(name) for name in ("params", "tokens", "unique", "compute")}
+    return Table({name: runs(loss, group=group, **known) for name, loss in losses.items()}, findings)
+
+
+def read(path: Path) -> pa.Table:
+    """Read a table by its suffix; RunsError if the file is missing, of another kind or damaged."""
+    readers = {".csv": pa.csv.read_csv, ".parquet": pa.parquet.read_table, ".jsonl": pa.json.read_json}
+    if path.suffix not in readers:
+        raise RunsError(f"{path}: kind {path.suffix or 'none'} is unknown; expected {', '.join(readers)}")
+    try:
+        table = readers[path.suffix](path)
+    except FileNotFoundError as error:
+        raise RunsError(f"{path}: no such file") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RunsError(f"{path}: cannot be read: {error}") from error
+    twice = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
+    if twice:
+        raise RunsError(f"{path}: several columns are named {', '.join(twice)}: rename all but one")
+    if not len(table):
+        raise RunsError(f"{path}: no rows: expected one row per run")
+    return table
+
+
+def check(
+    values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any, tokenizers: set[str]
+) -> Iterator[Finding]:
+    """Return what would spoil a fit: numbers by role (`Columns`), losses by name, names of runs."""
+    bad = False
+    for name, column in {**values, **losses}.items():
+        wrong = ~(np.isfinite(column) & (column > 0))
+        if wrong.any():
+            bad = True
+            hint = "; an integer that overflowed looks like this" if (column < 0).any() else ""
+            if name in losses and not hint:
+                hint = ": nothing was fitted; a diverged run has no loss, so remove its row"
+            yield Finding(
+                "refuse", "finite", f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
+            )
+    if bad:
+        return
+    if len(tokenizers) > 1:
+        yield Finding(
+            "refuse",
+            "tokenizer",
+            f"losses per token of {len(tokenizers)} tokenizers ({', '.join(sorted(tokenizers))}) in one fit: "
+            "fit them separately, or use bits per byte and no tokenizer column",
+        )
+    tokens = values.get("tokens")
+    if tokens is not None:
+        yield from _tokens(values, tokens)
+    if tokens is not None and "params" in values and "compute" in values:
+        yield from _compute(values["compute"], 6.0 * values["params"] * tokens)
+    yield from _duplicates(values, losses, group)
+
+
+_NUMBERS = ("params", "tokens", "unique", "compute", "steps", "batch", "length", "planned")
+
+
+def _numbers(path: Path, table: pa.Table, column: str) -> Floats:
+    out = np.empty(len(table))
+    for row, value in enumerate(table[column].to_pylist()):
+        try:
+            out[row] = float("nan") if value is None else float(value)
+        except (TypeError, ValueError):
+            raise RunsError(f"{path}: row {row + 1}, column {column}: {value!r} is not a number") from None
+    return out
+
+
+def _tokens(values: Mapping[str, Floats], tokens: Floats) -> Iterator[Finding]:
+    if "unique" in values:
+        wrong = values["unique"] > tokens * (1 + 1e-6)
+        if wrong.any():
+            where = _rows(wrong, values["unique"])
+            yield Finding("refuse", "unique", f"more unique tokens than tokens seen in {where}")
+    if {"steps", "batch", "length"} <= values.keys():
+        product = values["steps"] * values["batch"] * values["length"]
+        wrong = np.abs(product / tokens - 1) > 0.01
+        if wrong.any():
+            where = _rows(wrong, product / tokens)
+            yield Finding("warn", "steps", f"steps × batch × length is another multiple of tokens in {where}")
+    if "planned" in values:
+        wrong = tokens < 0.99 * values["planned"]
+        if wrong.any():
+            yield Finding(
+                "warn",
+                "schedule",
+                f"checkpoints of a longer schedule, not finished runs, in {_rows(wrong, tokens)}: their "
+                "learning rate had not decayed, which bends exponents (a = 0.60 became 0.57 in one study)",
+            )
+
+
+def _compute(compute: Floats, expected: Floats) -> Iterator[Finding]:
+    ratio = compute / expected
+    wrong = (ratio < 0.5) | (ratio > 3)
+    if wrong.any():
+        wrapped = (expected > 2.0**63) & (ratio < 0.5)
+        hint = "; 6·N·D is above 2^63 there: an integer that overflowed?" if wrapped.any() else ""
+        yield Finding(
+            "warn", "compute", f"compute is outside 0.5 to 3 times 6·N·D in {_rows(wrong, ratio)}{hint}"
+        )
+
+
+def _duplicates(values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any) -> Iterator[Finding]:
+    keys = [values[name] for name in ("params", "tokens", "unique") if name in values]
+    whole = np.column_stack([*keys, *losses.values()])
+    _, first, count = np.unique(whole, axis=0, return_index=True, return_counts=True)
+    if (count > 1).any():
+        row = int(first[count > 1][0]) + 1
+        extra = int((count - 1).sum())
+        yield Finding(
+            "warn", "duplicate", f"{extra} rows repeat another in full (row {row} is one): they count twice"
+        )
+    if group is None or not keys:
+        return
+    names = np.unique(group, return_inverse=True)[1]
+    _, first, count = np.unique(
+        np.column_stack([names, *keys]), axis=0, return_index=True, return_counts=True
+    )
+    if (count > 1).any():
+        name = group[first[count > 1][0]]
+        yield Finding("warn", "duplicate run", f"run {name} has several rows of one size and token count")
+    rows = np.bincount(names)
+    if (rows > 1).any():
+        yield Finding(
+            "warn",
+            "checkpoints",
+            f"{int((rows > 1).sum())} runs have several rows: intervals resample whole runs, and "
+            "only rows whose learning rate had decayed are finished runs",
+        )
+
+
+def _rows(wrong: Any, values: Floats) -> str:
+    where = np.flatnonzero(wrong)
+    shown = ", ".join(f"row {i + 1} ({values[i]:.4g})" for i in where[:SHOWN])
+    return f"{len(where)} rows: {shown}" + (" …" if len(where) > SHOWN else "")

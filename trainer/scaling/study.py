@@ -17,7 +17,7 @@ from corpus.tokenizer.lost import TOO_LOW
 from trainer import records
 from trainer.optim import LEARNING_RATES
 from trainer.scaling.blind_prediction import predict_blind, predictions
-from trainer.scaling.dispatch import devices, dispatch, locked
+from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import Cell, Trunk
 from trainer.scaling.plan import Plan
 from trainer.scaling.rates import learning_rate_check
@@ -47,21 +47,21 @@ def scale(plan: Plan, teller: Teller) -> Outcome:
     could clearly be better, UnitError for failed units, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(plan.study.output)
-    with locked(folder) as lock:
+    on = devices(plan.study.train.run, plan.study.workers)
+    with locked(folder) as lock, Workers(folder, on, lock) as workers:
         _claim(plan, folder)
-        on = devices(plan.study.train.run)
         every = plan.units((*plan.checks, *plan.trunks))
         last = {name for cell in plan.last for name in (cell.name, part(cell))}
         report = _Report(plan, teller, every)
         beside = [unit for unit in plan.units((*plan.checks, *_beside(plan))) if unit.name not in last]
-        dispatch(beside, on, lock, report.finished)
+        workers.dispatch(beside, report.finished)
         _refuse(plan, collect(plan))
-        dispatch([unit for unit in every if unit.name not in last], on, lock, report.finished)
+        workers.dispatch([unit for unit in every if unit.name not in last], report.finished)
         rows = collect(plan).rows
         for cell in plan.last:
             if not any(row["run"] == cell.name for row in rows):
                 report.predicted(cell, predict_blind(cell, rows, folder))
-        dispatch(every, on, lock, report.finished)
+        workers.dispatch(every, report.finished)
         return collect(plan)
 
 

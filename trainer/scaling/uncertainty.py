@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from trainer.scaling.descent import Problem, descend
 from trainer.scaling.fit import Fit, problem
 from trainer.scaling.laws import Floats
+from trainer.scaling.minimise import Problem, descend
 from trainer.scaling.runs import Runs
 
 RESAMPLES = 400
@@ -194,6 +194,14 @@ def noise_factor(fitted: Fit, task: Problem) -> float:
     window = max(delta, 0.8 * float(np.median(size)) * 1.4826 * len(size) ** -0.2)
     give = float((size < window).mean()) * (delta / window) / scale
     return float(push / max(give, 1e-300))
+
+
+def percentiles(estimate: float, drawn: Floats, level: float = LEVEL) -> Interval:
+    """Return the percentile interval of a number from each refit [b]; open where refits have none."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), [tail, 1 - tail], method="nearest")
+    ends = [float(value) if np.isfinite(value) else None for value in (low, high)]
+    return Interval(estimate, ends[0], ends[1], level)
 
 
 def _percentile(estimate: float, values: Floats, runaway: Floats, level: float) -> Interval:

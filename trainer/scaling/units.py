@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import sys
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpus import files
+from corpus.errors import StoppedError
 from corpus.teller import Silent, Teller
 from trainer import metrics, records
 from trainer.config import Config
@@ -41,7 +43,8 @@ class Unit:
     """A training run of the study in its own folder, in the form that is passed to a process.
 
     It starts after `branch` = (folder, step), another unit's last step. `facts` of a cell are copied to its
-    row; a part of a trunk has none and is not scored. Folders are below `output`, corpora are whole paths.
+    row; a part of a trunk has none and is not scored. Folders are below `output`, corpora are whole paths;
+    `content` identifies what is read from them, wherever they are.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Unit:
     folder: str
     corpus: str
     validation: str
+    content: str
     config: Config
     branch: tuple[str, int] | None
     facts: dict[str, Any] | None
@@ -64,9 +68,7 @@ class Unit:
         made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
         for key in ("cache", "cache_gb"):
             made["data"].pop(key)
-        text = json.dumps(
-            [made, self.corpus, self.validation if self.facts else "", self.facts], sort_keys=True
-        )
+        text = json.dumps([made, self.content, self.facts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -98,20 +100,23 @@ def read(text: str) -> Unit:
     )
 
 
-def units(study: Study, trunk: Trunk, held: int) -> list[Unit]:
+def units(study: Study, trunk: Trunk, held: int, content: tuple[str, str]) -> list[Unit]:
     """Return the units of a trunk in an order in which each follows the unit that it branches from.
 
     The trunk is trained in parts, from one branch point to the next. So each part ends with a checkpoint
-    exactly there, and cells may be trained while the trunk continues.
+    exactly there, and cells may be trained while the trunk continues. `content` identifies the corpus and the
+    validation documents.
     """
     made: list[Unit] = []
     before: tuple[str, int] | None = None
     for cell in cells(study, trunk, held):
         folder = f"{RUNS}/{trunk.name}/trunk-{cell.branch:08d}"
-        made.append(_unit(study, trunk, part(cell), folder, cell.branch, before))
+        made.append(_unit(study, trunk, content[0], part(cell), folder, cell.branch, before))
         before = (folder, cell.branch)
         own = f"{RUNS}/{trunk.name}/cell-{cell.steps:08d}"
-        made.append(_unit(study, trunk, cell.name, own, cell.steps, before, _facts(study, cell)))
+        made.append(
+            _unit(study, trunk, " ".join(content), cell.name, own, cell.steps, before, _facts(study, cell))
+        )
     return made
 
 
@@ -123,6 +128,7 @@ def part(cell: Cell) -> str:
 def _unit(
     study: Study,
     trunk: Trunk,
+    content: str,
     name: str,
     folder: str,
     steps: int,
@@ -135,6 +141,7 @@ def _unit(
         folder=folder,
         corpus=study.corpora[trunk.corpus],
         validation=study.corpora[study.validation_corpus],
+        content=content,
         config=configured(study, trunk, steps, cooled=facts is not None),
         branch=branch,
         facts=facts,
@@ -293,11 +300,24 @@ class _Log(Silent):
         print(text, file=sys.stderr, flush=True)
 
 
-if __name__ == "__main__":
-    from corpus.errors import StoppedError
+def _serve() -> None:
+    """Train the units that arrive on stdin, a line each; answer each by its error, or null, on stdout."""
+    from trainer.parallel import Stop
 
-    try:
-        work(read(sys.stdin.read()), _Log())
-    except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signal)
+    answers, sys.stdout = sys.stdout, sys.stderr
+    with Stop() as stop:
+        while not stop.requested and (line := sys.stdin.readline()):
+            unit = read(line)
+            try:
+                work(unit, _Log())
+                error = None
+            except StoppedError as stopped:
+                sys.exit(128 + stopped.signal)
+            except Exception as failed:  # the worker is kept: the next unit may be sound
+                traceback.print_exc()
+                error = f"{type(failed).__name__}: {failed}"
+            print(json.dumps(error), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -180,7 +180,7 @@ def test_runs_are_asked_judged_and_written_to_a_page(runs: Path, tmp_path: Path)
     assert [ability["task"] for ability in judged] == ["addition/1/tr"]
     assert judged[0]["kind"] in ("unclear", "absent")  # two sizes cannot tell
     assert len(outputs.read(tmp_path / "outputs.jsonl")) == 4 * 20
-    assert "addition/1/tr" in (tmp_path / "abilities.md").read_text(encoding="utf-8")
+    assert "<svg" in (tmp_path / "abilities.html").read_text(encoding="utf-8")
 
 
 def test_of_a_study_only_the_runs_of_its_table_are_asked(runs: Path, tmp_path: Path) -> None:

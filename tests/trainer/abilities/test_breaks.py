@@ -13,8 +13,8 @@ import pytest
 from corpus.errors import ConfigError, OutputsError
 from trainer.abilities import breaks, outputs, verdict
 from trainer.abilities.breaks import Floats
-from trainer.abilities.figure import draw
 from trainer.abilities.outputs import Output
+from trainer.abilities.page import page
 
 SIZES = np.geomspace(1e5, 3e8, 8)
 X = np.log(SIZES)
@@ -139,11 +139,11 @@ def test_several_p_values_are_corrected_by_holm() -> None:
     assert breaks.holm([]) == []
 
 
-def test_the_picture_holds_both_curves_and_escapes_names() -> None:
-    svg = draw(verdict.judge(answers(power_law(0.35), 0))[0], "parameters <N>")
-    assert svg.count('class="line"') == 2
-    assert "&lt;N&gt;" in svg
-    assert "<N>" not in svg
+def test_the_page_holds_both_curves_and_escapes_names() -> None:
+    shown = page(verdict.judge(answers(power_law(0.35), 0)), "parameters <N>", ["asked"])
+    assert shown.count("<svg viewBox") == 2
+    assert "&lt;N&gt;" in shown
+    assert "<N>" not in shown
 
 
 ROW: dict[str, Any] = {"model": "a", "scale": 10, "task": "t", "id": "1", "target": "007", "prediction": "07"}

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from corpus.errors import RunsError
-from trainer.scaling.descent import HUBER, SQUARES, Objective, descend
 from trainer.scaling.fit import fit, problem
 from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, Law
+from trainer.scaling.minimise import HUBER, SQUARES, Objective, descend
 from trainer.scaling.runs import Runs, runs
 
 TRUTH = {
     "chinchilla": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37},
     "tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34},
-    "gadre": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34},
     "data": {"b": 7.2, "e": 0.8, "beta": 0.37},
     "size": {"a": 6.0, "e": 0.7, "alpha": 0.34},
     "kaplan": {"log_nc": 31.8, "log_dc": 30.5, "alpha_n": 0.076, "alpha_d": 0.103},
+    "repetition, tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "log_rd": 2.0, "log_rn": 1.5},
     "repetition": {
         "a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37,
         "log_rd": np.log(15.0), "log_rn": np.log(5.0),

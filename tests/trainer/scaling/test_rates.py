@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trainer.scaling.git_commit import git_commit
-from trainer.scaling.rates import learning_rate_check, seed_noise
+from trainer.scaling.rates import cell, learning_rate_check, seed_noise
 
 
 def row(loss: float, factor: float = 1.0, seed: int = 0, epochs: float = 1.0) -> dict[str, Any]:
@@ -49,8 +50,10 @@ def test_a_check_waits_for_the_cell_that_it_is_compared_with() -> None:
 
 
 def test_noise_counts_differences_within_a_cell_alone() -> None:
-    assert seed_noise([row(4.0), row(5.0, epochs=4.0)]) == (0.0, 0)
-    assert seed_noise([row(4.0), row(4.0, seed=1), row(5.0, epochs=4.0)])[1] == 1
+    assert seed_noise(map(cell, [row(4.0), row(5.0, epochs=4.0)])) == (0.0, 0)
+    noise, runs = seed_noise(map(cell, [row(4.0), row(4.1, seed=1), row(5.0, epochs=4.0)]))
+    assert runs == 2
+    assert noise == pytest.approx(np.log(4.1 / 4.0) / np.sqrt(2))
 
 
 def test_a_revision_is_the_commit_and_says_what_was_changed_since(tmp_path: Path) -> None:

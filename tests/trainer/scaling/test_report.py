@@ -18,15 +18,17 @@ from typer.testing import CliRunner
 from benchmarks.reproduce import TABLES
 from corpus.errors import RunsError
 from trainer.config import Model
+from trainer.page import formatting
+from trainer.page.formatting import Kind
 from trainer.scaling.laws import REPETITION
-from trainer.scaling.report import build, formatting
+from trainer.scaling.report import build
 from trainer.scaling.report.answers import REACH, vague
 from trainer.scaling.report.compare import compare_all
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
-from trainer.scaling.report.report_model import Answer, Kind, Report
+from trainer.scaling.report.report_model import Answer, Report
 from trainer.scaling.report.source import STUDY, Asked, load
-from trainer.scaling.table import Columns
+from trainer.scaling.runs import Columns
 from trainer.scaling.uncertainty import Interval
 from trainer.shape import shape
 
@@ -505,7 +507,7 @@ def test_page_loads_nothing_and_can_be_read_without_seeing(made: Report) -> None
     count = {
         name: sum(tag == name for tag, _ in page.tags) for name in ("table", "caption", "figure", "desc")
     }
-    assert count["table"] == count["caption"] > 8
+    assert count["table"] == count["caption"] > 7
     pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("aria-hidden") is None]
     assert len(pictures) == count["figure"] == count["desc"]
     assert all(p["role"] == "img" and set(str(p["aria-labelledby"]).split()) <= set(ids) for p in pictures)
@@ -514,7 +516,7 @@ def test_page_loads_nothing_and_can_be_read_without_seeing(made: Report) -> None
 def test_no_two_series_of_a_chart_differ_in_colour_alone(made: Report) -> None:
     for one in made.sections:
         for chart in one.charts:
-            for group in (getattr(chart, "lines", ()), getattr(chart, "dots", ())):
+            for group in (chart.lines, chart.dots):
                 styles = [(series.style, series.guess) for series in group]
                 assert len(styles) == len(set(styles)), chart.title
 

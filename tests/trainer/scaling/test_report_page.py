@@ -18,7 +18,7 @@ import pytest
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build
 from trainer.scaling.report.source import Asked
-from trainer.scaling.table import Columns
+from trainer.scaling.runs import Columns
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

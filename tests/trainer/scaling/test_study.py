@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -26,10 +27,11 @@ from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import run
+from trainer.config import Run
 from trainer.scaling import blind_prediction, study
 from trainer.scaling.config import Study
-from trainer.scaling.dispatch import dispatch, locked
-from trainer.scaling.plan import plan
+from trainer.scaling.dispatch import Workers, cores, devices, locked
+from trainer.scaling.plan import estimate, plan
 from trainer.scaling.units import DONE, configured
 
 QUIET = SILENT
@@ -45,6 +47,7 @@ def asked(corpora: dict[str, str], output: Path, **changes: Any) -> Study:
         "seeds": {"smallest": 2},
         "repetition": {"epochs": [2], "multiples": [1]},
         "check": [0.5],
+        "workers": 1,
         "train": {
             "model": {"head": 8},
             "data": {"length": 16, "batch": 4},
@@ -331,7 +334,7 @@ def test_a_study_works_in_one_process_at_a_time(corpora: dict[str, str], tmp_pat
 def test_units_spread_over_devices_in_processes_of_their_own(
     whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
 ) -> None:
-    """Devices without a name are not GPUs: the processes train on the CPU."""
+    """Devices without a name are not GPUs: the processes train on the CPU. A worker outlives its units."""
     fresh = {"tokens.multiples": [0.5, 2.0], "repetition.epochs": [], "repetition.multiples": []}
     made = plan(only(corpora, tmp_path, **fresh))
     units = made.units(made.trunks[:1])
@@ -339,13 +342,39 @@ def test_units_spread_over_devices_in_processes_of_their_own(
     second.path.mkdir(parents=True)
     (second.path / "thesis.tex").touch()
     seen: list[str] = []
-    with locked(tmp_path) as lock:
-        with pytest.raises(StudyError, match=rf"(?s){second.name} ended with status 1.*no run of derlem"):
-            dispatch(units, ["", " "], lock, lambda unit: seen.append(unit.name))
+    with locked(tmp_path) as lock, Workers(tmp_path, ["", ""], lock) as workers:
+        with pytest.raises(StudyError, match=rf"(?s){second.name} failed: .*no run of derlem"):
+            workers.dispatch(units, lambda unit: seen.append(unit.name))
         assert seen == [first.name, cell.name]
         assert not left.path.exists()  # what hangs on the one that failed
-        dispatch(units[:2], ["", " "], lock, lambda unit: seen.append(unit.name))
-        assert len(seen) == 2  # finished units are not started again
+        (second.path / "thesis.tex").unlink()
+        workers.dispatch(units, lambda unit: seen.append(unit.name))
+        assert seen[2:] == [second.name, left.name]  # finished units are not started again
+    assert (tmp_path / "workers" / "0.log").exists()
     row, (same,) = cell.row(), [dict(each) for each in whole.rows if each["run"] == cell.name]
     del same["prediction"]  # a column of the table, not of a unit
     assert timeless([row]) == timeless([same])
+
+
+def test_a_study_that_was_moved_with_its_corpus_trains_nothing_again(
+    whole: study.Outcome, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    moved = {name: shutil.copytree(folder, tmp_path / name) for name, folder in corpora.items()}
+    made = plan(asked({name: str(folder) for name, folder in moved.items()}, whole.folder))
+    assert all(unit.done for unit in made.units(made.trunks) if unit.facts)
+
+
+def test_rates_are_measured_once(
+    corpora: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(only(corpora, tmp_path))
+    first = estimate(made, [], keep=True)
+    monkeypatch.setattr("trainer.scaling.plan._rate", pytest.fail)
+    assert estimate(made, []) == first
+
+
+def test_a_cpu_has_a_worker_for_each_core_unless_a_number_is_set() -> None:
+    run_ = Run(device="cpu")
+    assert devices(run_, 3) == ["", "", ""]
+    assert devices(run_, 1) == []
+    assert len(devices(run_)) == (cores() if cores() > 1 else 0)

@@ -1,4 +1,4 @@
-"""The questions at the start of a report, each answered in plain language or declined."""
+"""What a report says: the first screen, and its questions, each answered in plain language or declined."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.scaling.analysis import repeated
+from trainer.page.formatting import (
+    GAP,
+    Kind,
+    around,
+    count,
+    ends,
+    number,
+    percent,
+    plural,
+    power,
+    unit,
+)
 from trainer.scaling.approaches import approach_3
+from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
-from trainer.scaling.report.chart_data import unit, worth
+from trainer.scaling.report import chart_data
 from trainer.scaling.report.compare import Comparison
-from trainer.scaling.report.formatting import around, count, ends, number, percent, plural
-from trainer.scaling.report.measured import Measured, interval
-from trainer.scaling.report.report_model import Answer
-from trainer.scaling.uncertainty import Interval
+from trainer.scaling.report.measured import Measured
+from trainer.scaling.report.report_model import Answer, Headline, Number
+from trainer.scaling.uncertainty import Interval, percentiles
 
 NO = "Not answered:"
 REACH = 20.0
@@ -46,6 +57,111 @@ class Point:
         }
 
 
+def point(m: Measured) -> Point:
+    """Return the model and corpus that the answers are about."""
+    columns, asked = m.runs.columns, m.source.asked
+    params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
+    unique = asked.unique or float(columns["unique"].max())
+    sized = f"a model of {count(params)} parameters" if np.isfinite(params) else "this model"
+    return Point(params, unique, sized)
+
+
+def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:
+    """Return the first screen of a report."""
+    trust = answers[-1].statement.removeprefix(NO).strip()
+    trust = f"{trust[:1].upper()}{trust[1:]}"
+    predictions = chart_data.held_out(m)
+    columns = m.analysis.fit.law.columns
+    if not {"params", "tokens"} <= set(columns):
+        sentence = _doubling(m, point(m)) if "tokens" in columns else ""
+        return Headline(sentence, (chart_data.one_column(m),), (), trust, predictions)
+    here = point(m)
+    chart = chart_data.by_size(m, here.params, here.unique)
+    return Headline(_doubling(m, here), (chart,), _numbers(m, here), trust, predictions)
+
+
+def _doubling(m: Measured, here: Point) -> str:
+    """Return what a corpus twice as large does, in one sentence."""
+    have, twice = here.at(here.unique), here.at(2 * here.unique)
+    found, sizes = m.surface.share(have, twice), f"({count(here.unique)} → {count(2 * here.unique)} tokens)"
+    at = f" at {count(here.params)} parameters" if np.isfinite(here.params) else ""
+    if why := _unsupported(m, found, twice):
+        return f"What doubling your corpus {sizes} does{at} is not known: {why}"
+    less = f"by {percent(found.estimate)} ({_between(found)})"
+    if found.estimate < (m.noise or 0.0):
+        less = f"by less than two runs differ by chance ({percent(m.noise or 0.0)})"
+    return f"Doubling your corpus {sizes} lowers {unit(m.loss)} {less}{at}."
+
+
+def _between(found: Interval) -> str:
+    low, high = found.lower, found.upper
+    assert low is not None
+    assert high is not None
+    return f"{percent(low).removesuffix(f'{GAP}%')}–{percent(high)}"
+
+
+def _unsupported(m: Measured, found: Interval, after: dict[str, float]) -> str:
+    """Return why the runs do not support a gain, and which runs would; empty where they do."""
+    ratio = beyond(m, after)
+    if ratio > REACH:
+        return (
+            f"it is {count(ratio, 2)} times the compute of the largest run, more than {REACH:.0f}; runs of "
+            f"{count(after['tokens'] / (ratio / REACH), 2)} tokens or more at this size would tell."
+        )
+    if vague(found):
+        return f"the interval is {ends(found, 'percent')}; more runs, or larger ones, would narrow it."
+    return ""
+
+
+def _numbers(m: Measured, here: Point) -> tuple[Number, ...]:
+    """Return the four numbers: twice the data, twice the parameters, the next epoch, the best size."""
+    have, less = here.at(here.unique), f"lower {unit(m.loss)}"
+    steps = (
+        ("Twice the data", here.at(2 * here.unique), f"{count(2 * here.unique)} tokens", here.unique),
+        (
+            "Twice the parameters",
+            here.at(here.unique, params=2 * here.params),
+            f"{count(2 * here.params)} parameters",
+            here.params,
+        ),
+    )
+    gains = []
+    for title, after, to, start in steps:
+        found = m.surface.share(have, after)
+        why = _unsupported(m, found, after)
+        note = why or f"{less}, {count(start)} → {to}"
+        gains.append(Number(title, None if why else found, "percent", note))
+    epoch, best = answer_epoch(m, here), answer_best_size(m)
+    compute = power(float(m.runs.compute().max()), 2)
+    again = f"{less}, {count(here.unique)} tokens read a second time{_read_again(m, here)}"
+    share = None
+    if epoch.known:
+        share = m.surface.share(have, here.at(2 * here.unique, here.unique))
+    return (
+        *gains,
+        _number("The next epoch", epoch, share, "percent", again,
+                "runs that read the same data two, four and eight times would tell"),
+        _number("The best size", best, best.value if best.known else None, "count",
+                f"parameters for {compute} FLOPs, the compute of the largest run",
+                "more sizes at equal compute, smaller and larger than the best, would tell"),
+    )  # fmt: skip
+
+
+def _number(
+    title: str, answer: Answer, value: Interval | None, kind: Kind, note: str, missing: str
+) -> Number:
+    if value is None:
+        first = answer.statement.removeprefix(NO).strip().split(". ")[0].split(";")[0].rstrip(".")
+        return Number(title, None, kind, f"Not known: {first}; {missing}.")
+    return Number(title, value, kind, note)
+
+
+def _read_again(m: Measured, here: Point) -> str:
+    """Return how large the models were that repeated data, if smaller than the answer's."""
+    most = float(m.runs.columns["params"][repeated(m.runs)].max()) if m.repeats else np.inf
+    return f"; the runs that repeated data had at most {count(most)} parameters" if most < here.params else ""
+
+
 def answers(m: Measured) -> tuple[Answer, ...]:
     """Answer every question for which the law has the columns."""
     columns = m.analysis.fit.law.columns
@@ -61,17 +177,8 @@ def answers(m: Measured) -> tuple[Answer, ...]:
         ]
     if "params" in columns and "tokens" in columns:
         out += [_twice(m, point(m)), answer_best_size(m)]
-    out += [_better(m, one) for one in m.comparisons] or [_no_corpora()]
+    out += [_better(m, one) for one in m.comparisons]
     return (*out, _trust(m))
-
-
-def point(m: Measured) -> Point:
-    """Return the model and corpus that the answers are about."""
-    columns, asked = m.runs.columns, m.source.asked
-    params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
-    unique = asked.unique or float(columns["unique"].max())
-    sized = f"a model of {count(params)} parameters" if np.isfinite(params) else "this model"
-    return Point(params, unique, sized)
 
 
 def beyond(m: Measured, run: dict[str, float]) -> float:
@@ -93,7 +200,7 @@ def vague(found: Interval) -> bool:
 def gain(m: Measured, question: str, what: str, before: dict[str, float], after: dict[str, float]) -> Answer:
     """Answer how much a step lowers the loss, or why that is unknown."""
     found, ratio = m.surface.gain(before, after), beyond(m, after)
-    loss = float(m.surface.losses(*(np.array([before[n]]) for n in ("params", "tokens", "unique")))[0][0])
+    loss = float(m.surface.at(before)[0][0])
     name = unit(m.loss)
     less = f"less {name}"
     if ratio > REACH:
@@ -117,28 +224,29 @@ def _stops(m: Measured, here: Point) -> Answer:
     """Answer from which number of tokens on a doubling hardly lowers the loss."""
     question = f"When does {here.said} stop gaining from data?"
     least = max(LITTLE, m.noise or 0.0)
-    first = float(m.runs.columns["tokens"].min())
-    grid = np.geomspace(first, max(here.unique, float(m.runs.columns["tokens"].max())) * 1e4, 400)
-    fresh = stop(m, here, grid, grid, least)
-    rule = f"from there on, doubling the tokens lowers the loss by less than {percent(least)}"
     if m.repeats and (few := _few(m)):
         return Answer(question, few, False)
+    first = here.unique if m.repeats else float(m.runs.columns["tokens"].min())
+    grid = np.geomspace(first, max(here.unique, float(m.runs.columns["tokens"].max())) * 1e4, 400)
+    unique = np.full(len(grid), here.unique) if m.repeats else grid
+    params = np.full(len(grid), here.params)
+    now, now_drawn = m.surface.losses(params, grid, unique)
+    then, then_drawn = m.surface.losses(params, 2 * grid, unique if m.repeats else 2 * grid)
+    found = _first(grid, 1 - then / now < least, 1 - then_drawn / now_drawn < least)
+    where = "With fresh data, "
     if m.repeats:
-        over = grid[grid >= here.unique]
-        again = stop(m, here, over, np.full(len(over), here.unique), least)
-        found, where = again, f"With this corpus of {count(here.unique)} unique tokens, repeated, "
-    else:
-        found, where = fresh, "With fresh data, "
+        where = f"With this corpus of {count(here.unique)} unique tokens, repeated, "
+    rule = f"from there on, doubling the tokens lowers the loss by less than {percent(least)}"
     ratio = beyond(m, here.at(found.estimate)) if np.isfinite(found.estimate) else None
     sure = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
     if ratio is None or ratio > REACH or not sure:
-        place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
         if found.lower is None and found.upper is None:
             return Answer(question, f"{NO} these runs exclude no number of tokens ({rule}).", False)
-        lead = f"{NO} {where[0].lower()}{where[1:]}{here.said}"
-        said = f"{lead} would stop gaining {place} tokens"
+        place = f"at {around(found, 'count')}" if found.determined else f"somewhere {ends(found, 'count')}"
         far = f", at {number(ratio, 2)} times the compute of the largest run" if ratio else ""
-        return Answer(question, f"{said}{far} ({rule}).", False, found, "tokens", ratio)
+        lead = f"{NO} {where[0].lower()}{where[1:]}{here.said}"
+        said = f"{lead} would stop gaining {place} tokens{far} ({rule})."
+        return Answer(question, said, False, found, "tokens", ratio)
     said = f"{where}{here.said} stops gaining at {around(found, 'count')} tokens: {rule}."
     if m.repeats:
         said += f" That is {number(found.estimate / here.unique, 2)} epochs."
@@ -150,18 +258,13 @@ def _stops(m: Measured, here: Point) -> Answer:
     return Answer(question, said, True, found, "tokens", ratio)
 
 
-def stop(m: Measured, here: Point, tokens: Floats, unique: Floats, least: float) -> Interval:
-    """Return the first of growing numbers of tokens [n] whose doubling gains a share below `least`."""
-    params = np.full(len(tokens), here.params)
-    known = np.array_equal(tokens, unique)
-    now, now_drawn = m.surface.losses(params, tokens, unique)
-    then, then_drawn = m.surface.losses(params, 2 * tokens, 2 * unique if known else unique)
+def _first(grid: Floats, reached: Floats, drawn: Floats) -> Interval:
+    """Return the first value [n] where a condition holds, by the fit [n] and every refit [b, n]."""
 
-    def first(gains: Floats) -> Floats:
-        below = gains < least
-        return np.where(below.any(axis=-1), tokens[below.argmax(axis=-1)], np.inf)
+    def first(below: Floats) -> Floats:
+        return np.where(below.any(axis=-1), grid[below.argmax(axis=-1)], np.inf)
 
-    return interval(float(first(1 - then / now)), first(1 - then_drawn / now_drawn))
+    return percentiles(float(first(reached)), first(drawn))
 
 
 def _more(m: Measured, here: Point, more: float) -> Answer:
@@ -171,25 +274,19 @@ def _more(m: Measured, here: Point, more: float) -> Answer:
     return gain(m, question, what, here.at(here.unique), here.at(here.unique + more))
 
 
-def reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interval:
-    """Return how many times its tokens, all fresh, a model needs for a loss, by fit and all refits [b]."""
+def _reached(m: Measured, here: Point, target: Floats, targets: Floats) -> Interval:
+    """Return how many times its tokens, all fresh, a model needs for a loss [1], by fit and refits [b]."""
     times = np.geomspace(1.0, 1e4, 600)
     tokens = here.unique * times
     loss, drawn = m.surface.losses(np.full(len(times), here.params), tokens, tokens)
-
-    def first(losses: Floats, wanted: Floats) -> Floats:
-        below = losses <= wanted[..., None]
-        return np.where(below.any(axis=-1), times[below.argmax(axis=-1)], np.inf)
-
-    return interval(float(first(loss, target)), first(drawn, targets))
+    return _first(times, loss <= target, drawn <= targets[:, None])
 
 
 def _missing(m: Measured, here: Point) -> Answer:
     """Answer how many fresh tokens are missing for a loss that is lower by WANTED."""
-    less = percent(WANTED)
-    question = f"How many more tokens would lower the loss by {less}?"
-    now, drawn = m.surface.losses(*(np.array([value]) for value in (here.params, here.unique, here.unique)))
-    found = reached(m, here, now[0] * (1 - WANTED), drawn[:, 0] * (1 - WANTED))
+    question = f"How many more tokens would lower the loss by {percent(WANTED)}?"
+    now, drawn = m.surface.at(here.at(here.unique))
+    found = _reached(m, here, now * (1 - WANTED), drawn[:, 0] * (1 - WANTED))
     lower, upper = (None if end is None else (end - 1) * here.unique for end in (found.lower, found.upper))
     more = Interval((found.estimate - 1) * here.unique, lower, upper)
     if not np.isfinite(more.estimate):
@@ -204,6 +301,7 @@ def _missing(m: Measured, here: Point) -> Answer:
 
 
 def answer_epoch(m: Measured, here: Point) -> Answer:
+    """Answer what a second epoch over the corpus is worth."""
     question = "What is the next epoch worth?"
     if not m.repeats:
         known = m.source.study or m.source.asked.columns.unique
@@ -213,14 +311,11 @@ def answer_epoch(m: Measured, here: Point) -> Answer:
         return Answer(question, few, False)
     what = f"for {here.said}, two epochs over {count(here.unique)} unique tokens instead of one"
     found = gain(m, question, what, here.at(here.unique), here.at(2 * here.unique, here.unique))
-    value, drawn = worth(m, np.array([2.0]))
-    share = interval(float(value[0] - 1), drawn[:, 0] - 1)
-    extra = f" A token read a second time counts as {around(share)} of a fresh one."
-    if "params" in m.runs.columns:
-        most = float(m.runs.columns["params"][repeated(m.runs)].max())
-        if most < here.params:
-            extra += f" The runs with repeated data had at most {count(most)} parameters."
-    return Answer(question, found.statement + extra, found.known, found.value, found.unit, found.beyond)
+    value, drawn = m.worth(np.array([2.0]))
+    share = percentiles(float(value[0] - 1), drawn[:, 0] - 1)
+    extra = f" A token read a second time counts as {around(share)} of a fresh one"
+    said = f"{found.statement}{extra}{_read_again(m, here)}."
+    return Answer(question, said, found.known, found.value, found.unit, found.beyond)
 
 
 def _few(m: Measured) -> str:
@@ -232,25 +327,19 @@ def _few(m: Measured) -> str:
 
 
 def _twice(m: Measured, here: Point) -> Answer:
-    tokens = here.unique
-    before, after = here.at(tokens), here.at(tokens, params=2 * here.params)
-    question = "What would twice the parameters gain?"
+    after = here.at(here.unique, params=2 * here.params)
     sizes = f"{count(2 * here.params)} parameters instead of {count(here.params)}"
-    what = f"at {count(tokens)} fresh tokens, {sizes}"
-    found = gain(m, question, what, before, after)
+    what = f"at {count(here.unique)} fresh tokens, {sizes}"
+    found = gain(m, "What would twice the parameters gain?", what, here.at(here.unique), after)
     if not found.known:
         return found
-    target, targets = m.surface.losses(*(np.array([after[n]]) for n in ("params", "tokens", "unique")))
-    same = reached(m, here, target[0], targets[:, 0])
+    target, targets = m.surface.at(after)
+    same = _reached(m, here, target, targets[:, 0])
+    times = around(same) if same.determined else f"{number(same.estimate, 2)} times the tokens ({ends(same)})"
+    extra = f" The same by data alone would take {times}{' times the tokens' * same.determined}."
     if not np.isfinite(same.estimate):
         extra = " No amount of fresh tokens would give the same."
-    elif same.determined:
-        extra = f" The same by data alone would take {around(same)} times the tokens."
-    else:
-        extra = (
-            f" The same by data alone would take {number(same.estimate, 2)} times the tokens ({ends(same)})."
-        )
-    return Answer(question, found.statement + extra, True, found.value, found.unit, found.beyond)
+    return Answer(found.question, found.statement + extra, True, found.value, found.unit, found.beyond)
 
 
 def answer_best_size(m: Measured) -> Answer:
@@ -266,10 +355,12 @@ def answer_best_size(m: Measured) -> Answer:
     ]
     best = next((one for one in usable if one.approach == 3), usable[-1])
     sizes = np.array([one.optimum(compute)[0] if not one.why else np.inf for one in drawn])
-    found = interval(best.optimum(compute)[0], sizes)
     n, d = best.optimum(compute)
-    other = "; ".join(
-        f"approach {one.approach} says {count(one.optimum(compute)[0])}" for one in usable if one is not best
+    found = percentiles(n, sizes)
+    other = "".join(
+        f"; approach {one.approach} says {count(one.optimum(compute)[0])}"
+        for one in usable
+        if one is not best
     )
     tokens = f"{count(d)} tokens, {number(d / n, 3)} tokens per parameter"
     known = found.lower is not None and found.upper is not None and found.upper <= VAGUE**2 * found.lower
@@ -280,8 +371,7 @@ def answer_best_size(m: Measured) -> Answer:
             f"{NO} the interval is too wide: {ends(found, 'count')} parameters; the best guess, of approach "
             f"{best.approach}, is {count(n)} on {tokens}"
         )
-    rest = f"; {other}" if other else ""
-    return Answer(question, f"{said}{rest}.", known, found, "parameters", 1.0)
+    return Answer(question, f"{said}{other}.", known, found, "parameters", 1.0)
 
 
 def _better(m: Measured, one: Comparison) -> Answer:
@@ -303,23 +393,17 @@ def _better(m: Measured, one: Comparison) -> Answer:
     return Answer(question, said, True, sure, "lower loss")
 
 
-def _no_corpora() -> Answer:
-    said = f"{NO} no two corpora have runs of one size and one number of tokens."
-    return Answer("Which of two corpora is better?", said, False)
-
-
 def _trust(m: Measured) -> Answer:
     question = "How far can such predictions be trusted?"
-    checks = [one for one in m.analysis.held_out if one.by == "compute"] or list(m.analysis.held_out)
-    if not checks:
+    one = m.held_out
+    if one is None:
         said = f"{NO} too few runs to hold some out, so no prediction was checked."
         return Answer(question, said, False)
-    one = checks[0]
-    meant = percent(min(one.nominal, one.possible))
+    meant = percent(min(one.predicted.level, one.predicted.possible))
     said = (
-        f"The {one.predicted} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
-        f"predicted from the {one.fitted} others: the median error is {percent(one.error)}, and "
-        f"{percent(one.coverage)} of the runs are inside their {meant} intervals "
+        f"The {len(one.runs)} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
+        f"predicted from the {one.fitted} others by the law “{m.analysis.fit.law.name}”: the median error is "
+        f"{percent(one.error)}, and {percent(one.coverage)} of the runs are inside their {meant} intervals "
         f"(±{percent(one.half_width)} wide)."
     )
-    return Answer(question, said, one.coverage >= 0.9 * one.nominal)
+    return Answer(question, said, one.coverage >= 0.9 * one.predicted.level)

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from corpus import files
 from corpus.tokenizer.lost import TOO_LOW
+from trainer.page.formatting import count, plural, unit
 from trainer.scaling.git_commit import git_commit
-from trainer.scaling.report.answers import answers
-from trainer.scaling.report.chart_data import unit
+from trainer.scaling.report.answers import answers, headline, point
 from trainer.scaling.report.checks import cannot, checklist
-from trainer.scaling.report.formatting import count, plural
-from trainer.scaling.report.headline import headline
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
-from trainer.scaling.report.report_model import Report
+from trainer.scaling.report.report_model import Report, plain
 from trainer.scaling.report.sections import sections
 from trainer.scaling.report.source import Asked, load
 from trainer.scaling.uncertainty import RESAMPLES
@@ -32,7 +30,7 @@ def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, s
 def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Return the report of the measurements on the runs of a table of this name."""
     given = answers(m)
-    checks = checklist(m, given)
+    checks, here = checklist(m, given), point(m)
     return Report(
         title="What one more token is worth",
         about=_about(m),
@@ -55,6 +53,7 @@ def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -
         cannot=cannot(m, given),
         sections=sections(m),
         analysis=m.analysis.as_dict(),
+        more=plain(m.as_dict(here.at(here.unique))),
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from corpus.tokenizer.lost import TOO_LOW
+from trainer.page.formatting import count, ends, listed, named, number, percent, plural, unit
 from trainer.scaling.approaches import parabola_bias
 from trainer.scaling.report.answers import REACH
-from trainer.scaling.report.chart_data import unit
-from trainer.scaling.report.formatting import count, ends, listed, named, number, percent, plural
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.report.report_model import Answer, Check, Verdict
 from trainer.scaling.uncertainty import LEVEL
@@ -152,7 +151,7 @@ def _optimum_found(m: Measured) -> Check:
 
 def _determined(m: Measured) -> Check:
     draws = m.analysis.bootstrap
-    free = [name for name in m.analysis.fit.law.parameters if name not in m.analysis.fit.held]
+    free = m.analysis.fit.law.parameters
     loose = [named(name) for name in free if not draws.interval(name).determined]
     why = (
         f"{listed(loose)} not limited by the data" if loose else f"all {len(free)} have closed 95 % intervals"
@@ -177,7 +176,7 @@ def _conventions(m: Measured) -> Check:
         return Check(
             name, MISSING, "the table does not have the shapes of its models, so N is counted one way"
         )
-    low, high = (f(one.exponent.estimate for one in m.conventions) for f in (min, max))
+    low, high = (f(one.exponent.estimate for one in m.conventions.values()) for f in (min, max))
     return _rated(name, True, f"the exponent of N is between {number(low, 2)} and {number(high, 2)}")
 
 
@@ -195,14 +194,12 @@ def _rivals(m: Measured) -> Check:
     name = "No other law predicts the held-out runs better"
     if m.held_out is None or len(m.held_out.rivals) < 2:
         return Check(name, MISSING, "too few runs to compare laws on held-out runs")
-    own = m.held_out.rivals[m.analysis.fit.law.name]
-    best = min(m.held_out.rivals, key=lambda each: m.held_out.rivals[each] if m.held_out else 0.0)
+    rivals = m.held_out.rivals
+    own = next(iter(rivals.values()))
+    best = min(rivals, key=lambda each: rivals[each])
     said = f"{m.analysis.fit.law.name} has an error of {percent(own)}, "
-    if best == m.analysis.fit.law.name:
-        said += f"the least of {len(m.held_out.rivals)} laws"
-    else:
-        said += f"{best} by {percent(m.held_out.rivals[best])}"
-    return _rated(name, own <= 1.1 * m.held_out.rivals[best], said)
+    said += f"the least of {len(rivals)} laws" if rivals[best] == own else f"{best} {percent(rivals[best])}"
+    return _rated(name, own <= 1.1 * rivals[best], said)
 
 
 def _sensitivity(m: Measured) -> Check:
@@ -228,7 +225,7 @@ def _sensitivity(m: Measured) -> Check:
 
 
 def _moved(m: Measured, name: str) -> tuple[float, float]:
-    values = [each.fit.derived[name] for each in m.variants if name in each.fit.derived]
+    values = [each.derived[name] for each in m.variants.values() if name in each.derived]
     return (min(values), max(values)) if values else (0.0, 0.0)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from trainer.page.formatting import count
 from trainer.scaling.laws import Floats
-from trainer.scaling.report.formatting import count
 from trainer.scaling.report.source import Run, Source
 from trainer.scaling.uncertainty import LEVEL, Interval
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from corpus.errors import RunsError
-from trainer.scaling.analysis import HELD_OUT, Analysis, analyse, choose, repeated
-from trainer.scaling.approaches import Frontier, approach_1, approach_2, approach_3
-from trainer.scaling.conventions import CONVENTIONS
-from trainer.scaling.descent import HUBER, Objective, descend
-from trainer.scaling.diverged import diverged, reasons
+from trainer.scaling.analysis import BASE, DESCENTS, Analysis, HeldOut, analyse, diverged
+from trainer.scaling.approaches import CONVENTIONS, Frontier, approach_1, approach_2, approach_3
+from trainer.scaling.choice import candidates, repeated
 from trainer.scaling.fit import Fit, fit, problem
 from trainer.scaling.laws import CHINCHILLA, Floats
-from trainer.scaling.prediction import Predictions, order, predict
+from trainer.scaling.minimise import HUBER, Objective, descend
+from trainer.scaling.rates import seed_noise
 from trainer.scaling.report.compare import Comparison, compare_all
-from trainer.scaling.report.source import Run, Source
+from trainer.scaling.report.source import Source
 from trainer.scaling.runs import Runs, runs
-from trainer.scaling.uncertainty import LEVEL, Bootstrap, Interval, bootstrap
+from trainer.scaling.uncertainty import Bootstrap, Interval, bootstrap, percentiles
 
-DESCENTS = 16
-"""Number of descents in the many fits that only show how far the answer moves."""
+BEYOND = (1.0, 10.0, 100.0)
+"""Multiples of the largest run's compute for which compute-optimal sizes are given."""
+EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,26 +40,26 @@ class Surface:
         law = self.fit.law
         return np.exp(law.log_loss(self.fit.theta, logs)), np.exp(law.log_loss(self.draws.samples, logs))
 
+    def at(self, *points: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Return the losses at points that are given by their columns."""
+        columns = ("params", "tokens", "unique")
+        return self.losses(*(np.array([point[name] for point in points]) for name in columns))
+
     def gain(self, before: Mapping[str, float], after: Mapping[str, float]) -> Interval:
         """Return how much the loss falls from one (params, tokens, unique) to another."""
-        points = {name: np.array([before[name], after[name]]) for name in ("params", "tokens", "unique")}
-        value, refits = self.losses(**points)
-        return interval(float(value[0] - value[1]), refits[:, 0] - refits[:, 1])
+        value, refits = self.at(before, after)
+        return percentiles(float(value[0] - value[1]), refits[:, 0] - refits[:, 1])
+
+    def share(self, before: Mapping[str, float], after: Mapping[str, float]) -> Interval:
+        """Return by which share the loss falls from one (params, tokens, unique) to another."""
+        value, refits = self.at(before, after)
+        return percentiles(float(1 - value[1] / value[0]), 1 - refits[:, 1] / refits[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
-class Variant:
-    """The law fitted in another way, or to fewer or more runs."""
+class Counted:
+    """The compute-optimal sizes if parameters and FLOPs are counted by a convention."""
 
-    name: str
-    fit: Fit
-
-
-@dataclass(frozen=True, eq=False)
-class Convention:
-    """The compute-optimal sizes if parameters and FLOPs are counted as `name` does."""
-
-    name: str
     source: str
     exponent: Interval
     second: Frontier
@@ -66,17 +67,13 @@ class Convention:
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutRuns:
-    """The largest runs, predicted from the rest; `rivals` holds every law's median relative error on them."""
-
-    runs: Runs
-    predicted: Predictions
-    rivals: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
 class Measured:
-    """All numbers from which a report is written."""
+    """All numbers from which a report is written.
+
+    `fresh` is the law of N and D on fresh data, of which the best sizes are; `others` the other losses, such
+    as those of languages; `variants` the law fitted in other ways; `leave_one_out` the range of each
+    parameter over all fits without one run; `conventions` the exponents by what counts as N.
+    """
 
     source: Source
     runs: Runs
@@ -86,10 +83,9 @@ class Measured:
     noise: float | None
     replicates: int
     others: Mapping[str, Surface]
-    variants: tuple[Variant, ...]
+    variants: Mapping[str, Fit]
     leave_one_out: Mapping[str, tuple[float, float]]
-    conventions: tuple[Convention, ...]
-    held_out: HeldOutRuns | None
+    conventions: Mapping[str, Counted]
     comparisons: tuple[Comparison, ...]
 
     @property
@@ -102,42 +98,100 @@ class Measured:
         """Return whether the law has a term for repeated data."""
         return "unique" in self.analysis.fit.law.columns
 
+    @property
+    def held_out(self) -> HeldOut | None:
+        """Return the check on the runs with most compute, or on the largest in another column."""
+        return next(iter(self.analysis.held_out), None)
 
-def interval(estimate: float, drawn: Floats, level: float = LEVEL) -> Interval:
-    """Return the percentile interval of a number from each refit [b]; open where refits have none."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), [tail, 1 - tail], method="nearest")
-    ends = [float(value) if np.isfinite(value) else None for value in (low, high)]
-    return Interval(estimate, ends[0], ends[1], level)
+    def worth(self, epochs: Floats) -> tuple[Floats, Floats]:
+        """Return D'/U after epochs [n], by fit and every refit [b, n] (Muennighoff et al., equation 5)."""
+        k = self.analysis.fit.law.index("log_rd")
+        r = np.exp(np.append(self.analysis.fit.theta[k], self.surface.draws.samples[:, k]))[:, None]
+        out = 1 - r * np.expm1(-(epochs - 1) / r)
+        return out[0], out[1:]
+
+    def as_dict(self, here: Mapping[str, float]) -> dict[str, Any]:
+        """Return what only the twin has, for JSON; `here` is the model and corpus of the answers."""
+        found: dict[str, Any] = {
+            "seed_noise": {"of_ln_loss": self.noise, "runs": self.replicates},
+            "predicted": self.analysis.fit.predict(self.runs).tolist(),
+            "leave_one_out": {name: list(ends) for name, ends in self.leave_one_out.items()},
+            "variants": {name: self._variant(one, here) for name, one in self.variants.items()},
+            "conventions": {name: vars(one) | _frontiers(one) for name, one in self.conventions.items()},
+            "best_sizes": [
+                {"approach": one.approach, "compute": c, "params": n, "tokens": d}
+                for one in self.analysis.approaches
+                if not one.why
+                for c in float(self.runs.compute().max()) * np.array(BEYOND)
+                for n, d in (one.optimum(c),)
+            ],
+            "losses": {
+                name: {
+                    **one.fit.as_dict(),
+                    "derived_intervals": one.draws.derived(),
+                    "doubling": one.gain(here, {**here, **_twice(here)}),
+                }
+                for name, one in self.others.items()
+            },
+            "comparisons": [asdict(one) for one in self.comparisons],
+        }
+        if self.repeats:
+            found["epochs"] = [self._epoch(epochs, here) for epochs in EPOCHS]
+        return found
+
+    def _variant(self, one: Fit, here: Mapping[str, float]) -> dict[str, Any]:
+        ask = {name: value * (1 if name == "params" else 10) for name, value in here.items()}
+        loss = float(one.predict({c: ask[c] for c in one.law.columns})[0])
+        numbers = {"runs": one.runs, "parameters": one.parameters, "derived": one.derived}
+        return numbers | {"loss_at_ten_times_the_tokens": loss}
+
+    def _epoch(self, epochs: float, here: Mapping[str, float]) -> dict[str, Any]:
+        value, drawn = self.worth(np.array([epochs, epochs + 1.0]))
+        before, after = ({**here, "tokens": n * here["unique"]} for n in (epochs, epochs + 1))
+        return {
+            "epochs": epochs,
+            "worth": percentiles(float(value[0]), drawn[:, 0]),
+            "next": percentiles(float(value[1] - value[0]), drawn[:, 1] - drawn[:, 0]),
+            "gain": self.surface.gain(before, after),
+        }
+
+
+def _frontiers(one: Counted) -> dict[str, Any]:
+    return {"second": one.second.as_dict(), "third": one.third.as_dict()}
+
+
+def _twice(here: Mapping[str, float]) -> dict[str, float]:
+    return {name: 2 * here[name] for name in ("tokens", "unique")}
 
 
 def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
     """Fit the runs in every way that the report shows."""
     loss = source.asked.columns.loss[0]
     made = source.runs(loss)
-    law = choose(source.asked.law, made)
-    absurd, expected = diverged(law, made)
+    absurd, why = diverged(loss, candidates(source.asked.law, made)[0], made)
     if absurd.any():
-        why = dict(zip(np.flatnonzero(absurd), reasons(loss, made, absurd, expected), strict=True))
         names = [row.run for row in source.fitted(loss)]
-        source = source.without({names[row]: said for row, said in why.items()})
+        excluded = zip(np.flatnonzero(absurd), why, strict=True)
+        source = source.without({names[row]: said for row, said in excluded})
         made = source.runs(loss)
-    analysis = analyse(loss, made, law, HUBER, resamples, seed)
-    analysis = _on_trunks(analysis, source, made)
-    noise, replicates = noise_floor(source.kept(source.about), loss)
+    analysis = _on_trunks(analyse(loss, made, source.asked.law, HUBER, resamples, seed), source, made)
+    law = analysis.fit.law.name
+    rows = source.kept(source.about)
+    noise, replicates = seed_noise(
+        [((row.params, row.tokens, row.unique), row.losses[loss]) for row in rows if loss in row.losses]
+    )
     return Measured(
         source=source,
         runs=made,
         analysis=analysis,
         surface=Surface(analysis.fit, analysis.bootstrap),
         fresh=_fresh(analysis, made, resamples, seed),
-        noise=noise,
+        noise=noise or None,
         replicates=replicates,
-        others=_others(source, resamples, seed),
-        variants=tuple(_variants(source, analysis.fit, made)),
+        others=_others(source, law, resamples, seed),
+        variants=_variants(source, analysis.fit, made),
         leave_one_out=_leave_one_out(analysis.fit, made),
-        conventions=tuple(_conventions(source, made, loss, resamples, seed)),
-        held_out=_held_out(analysis, made),
+        conventions=_conventions(source, made, loss, resamples, seed),
         comparisons=compare_all(source, loss, seed),
     )
 
@@ -147,106 +201,78 @@ def _on_trunks(analysis: Analysis, source: Source, made: Runs) -> Analysis:
     curves = np.array([row.curve for row in source.fitted(analysis.loss)])
     if not analysis.approaches or np.array_equal(curves, made.group):
         return analysis
-    fresh = ~repeated(made)
-    again = approach_1(Runs(made.columns, made.loss, curves).take(fresh))
+    again = approach_1(Runs(made.columns, made.loss, curves).take(~repeated(made)))
     return replace(analysis, approaches=(again, *analysis.approaches[1:]))
 
 
-def noise_floor(rows: list[Run], loss: str) -> tuple[float | None, int]:
-    """Return the standard deviation of ln loss between runs that differ only in their seed, and the number
-    of such runs; None if there are none."""
-    groups: dict[tuple[float, float, float], list[float]] = {}
-    for row in rows:
-        groups.setdefault((row.params, row.tokens, row.unique), []).append(float(np.log(row.losses[loss])))
-    several = [np.array(values) for values in groups.values() if len(values) > 1 and np.ptp(values) > 0]
-    if not several:
-        return None, 0
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in several)
-    return float(np.sqrt(squares / sum(len(v) - 1 for v in several))), sum(map(len, several))
-
-
 def _fresh(analysis: Analysis, made: Runs, resamples: int, seed: int) -> Surface | None:
-    """Return the surface of N and D on fresh data, used for the compute-optimal sizes."""
     if not analysis.approaches:
         return None
-    if analysis.fit.law is CHINCHILLA:
+    if BASE not in analysis.fits:
         return Surface(analysis.fit, analysis.bootstrap)
-    name = "single-epoch base" if "single-epoch base" in analysis.fits else "chinchilla"
-    found = analysis.fits.get(name, analysis.fit)
-    rows = made.take(~repeated(made)) if name == "single-epoch base" else made
-    return Surface(found, bootstrap(found, rows, resamples, seed))
+    found = analysis.fits[BASE]
+    return Surface(found, bootstrap(found, made.take(~repeated(made)), resamples, seed))
 
 
-def _others(source: Source, resamples: int, seed: int) -> dict[str, Surface]:
-    """Fit the other losses, such as those of languages, by the same choice of law."""
+def _others(source: Source, law: str, resamples: int, seed: int) -> dict[str, Surface]:
+    """Fit the other losses by the same law."""
     out = {}
     for name in source.asked.columns.loss[1:]:
         try:
             made = source.runs(name)
-            found = fit(choose(source.asked.law, made), made, descents=DESCENTS)
-        except RunsError:  # a language with too few scores: it is missing from the table of losses
+            found = fit(candidates(law, made)[0], made, descents=DESCENTS)
+        except RunsError:  # a language with too few scores
             continue
         out[name] = Surface(found, bootstrap(found, made, resamples, seed))
     return out
 
 
-def _variants(source: Source, main: Fit, made: Runs) -> list[Variant]:
+def _variants(source: Source, main: Fit, made: Runs) -> dict[str, Fit]:
     """Fit again with other objectives and other runs; fits that are not possible are skipped."""
-    ways: list[tuple[str, Objective, Runs]] = [
-        ("Huber's delta 0.01 instead of 0.001", Objective("log", 1e-2), made),
-        ("Huber's delta 0.0001", Objective("log", 1e-4), made),
-        ("residuals of the loss, not of its logarithm", Objective("loss", 1e-3), made),
-        ("least squares of the loss", Objective("loss", float("inf")), made),
-        ("the lower edge: overestimates count tenfold", Objective("log", 1e-3, 10.0), made),
-    ]
+    ways: dict[str, tuple[Objective, Runs]] = {
+        "Huber's delta 0.01 instead of 0.001": (Objective("log", 1e-2), made),
+        "Huber's delta 0.0001": (Objective("log", 1e-4), made),
+        "residuals of the loss, not of its logarithm": (Objective("loss", 1e-3), made),
+        "least squares of the loss": (Objective("loss", float("inf")), made),
+        "the lower edge: overestimates count tenfold": (Objective("log", 1e-3, 10.0), made),
+    }
     for column, thing in (("params", "model"), ("tokens", "number of tokens")):
         if column in main.law.columns and len(values := np.unique(made.columns[column])) > 3:
-            ways.append((f"without the smallest {thing}", HUBER, made.take(made.columns[column] > values[0])))
-            ways.append((f"without the largest {thing}", HUBER, made.take(made.columns[column] < values[-1])))
+            ways[f"without the smallest {thing}"] = HUBER, made.take(made.columns[column] > values[0])
+            ways[f"without the largest {thing}"] = HUBER, made.take(made.columns[column] < values[-1])
     if {"params", "tokens"} <= made.columns.keys():
         ratio = made.columns["tokens"] / made.columns["params"]
-        early = ratio <= np.quantile(ratio, 0.1)
-        ways.append(
-            ("without the tenth of the runs with the fewest tokens per parameter", HUBER, made.take(~early))
-        )
-    whole = source.runs(main_loss(source), whole=True)
+        late = made.take(ratio > np.quantile(ratio, 0.1))
+        ways["without the tenth of the runs with the fewest tokens per parameter"] = HUBER, late
+    whole = source.runs(source.asked.columns.loss[0], whole=True)
     if len(whole) > len(made):
-        ways.append(("with the excluded runs", HUBER, whole))
-    out = [Variant("as reported", main)]
-    for name, objective, chosen in ways:
+        ways["with the excluded runs"] = HUBER, whole
+    out = {"as reported": main}
+    for name, (objective, chosen) in ways.items():
         try:
-            out.append(Variant(name, fit(main.law, chosen, objective, main.held, DESCENTS)))
+            out[name] = fit(main.law, chosen, objective, main.held, DESCENTS)
         except RunsError:  # too few runs remain for this variant
             continue
     return out
 
 
-def main_loss(source: Source) -> str:
-    """Return the name of the loss that the report is about."""
-    return source.asked.columns.loss[0]
-
-
 def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
-    """Return the range of each parameter over all fits without one run."""
     clusters = made.clusters()
     task = problem(found.law, made, found.objective, found.held)
     weights = (clusters[None, :] != np.arange(clusters.max() + 1)[:, None]).astype(float)
     start = np.repeat(task.centred(found.theta[None]), len(weights), axis=0)
     ended = task.raw(descend(task, start, weights, steps=100, rest=1e-7).theta)
-    rows = [found.law.derived(dict(zip(found.law.parameters, row, strict=True))) for row in ended.tolist()]
-    out = {
-        name: (float(ended[:, i].min()), float(ended[:, i].max()))
-        for i, name in enumerate(found.law.parameters)
-    }
-    return out | {n: (min(row[n] for row in rows), max(row[n] for row in rows)) for n in found.derived}
+    rows = [dict(zip(found.law.parameters, row, strict=True)) for row in ended.tolist()]
+    rows = [row | found.law.derived(row) for row in rows]
+    return {name: (min(row[name] for row in rows), max(row[name] for row in rows)) for name in rows[0]}
 
 
-def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: int) -> list[Convention]:
-    """Fit the surface under every way of counting, if the rows have shapes."""
+def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: int) -> dict[str, Counted]:
+    """Fit the law of fresh data under every way of counting, if the rows have shapes."""
     rows = source.fitted(loss)
     if not all(row.counts for row in rows):
-        return []
-    out = []
+        return {}
+    out = {}
     for name, way in CONVENTIONS.items():
         counted = runs(
             made.loss,
@@ -259,43 +285,9 @@ def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: in
         counted = counted.take(~repeated(counted))
         try:
             found = fit(CHINCHILLA, counted, descents=DESCENTS)
-        except RunsError:  # too few runs on fresh data: the section reports it
-            return []
+        except RunsError:  # too few runs on fresh data
+            return {}
         exponent = bootstrap(found, counted, resamples, seed).derived()["N exponent"]
-        out.append(
-            Convention(
-                name, way.source, exponent, approach_2(counted), approach_3(found.parameters, found.runs)
-            )
-        )
+        third = approach_3(found.parameters, found.runs)
+        out[name] = Counted(way.source, exponent, approach_2(counted), third)
     return out
-
-
-def _base(found: Fit, inner: Runs) -> dict[str, float]:
-    """Return the values that a two-step fit fixes, from the runs that it may use."""
-    if not found.held:
-        return {}
-    base = fit(CHINCHILLA, inner.take(~repeated(inner)), found.objective, descents=DESCENTS)
-    return {name: base.parameters[name] for name in found.held}
-
-
-def _held_out(analysis: Analysis, made: Runs) -> HeldOutRuns | None:
-    """Predict the fifth of the runs with most compute from the others, by every law."""
-    by = "compute" if {"params", "tokens"} <= made.columns.keys() else analysis.fit.law.columns[0]
-    key = order(made, by)
-    below = key < np.quantile(key, 1 - HELD_OUT)
-    if below.all() or not below.any():
-        return None
-    inner, outer = made.take(below), made.take(~below)
-    rivals: dict[str, float] = {}
-    predicted = None
-    for name, each in analysis.fits.items():
-        if name == "single-epoch base":
-            continue
-        try:
-            found = fit(each.law, inner, each.objective, _base(each, inner), DESCENTS)
-            rivals[name] = float(np.median(np.abs(found.predict(outer) / outer.loss - 1)))
-            if each is analysis.fit:
-                predicted = predict(found, inner, outer, by)
-        except RunsError:  # too few runs for this law's check
-            continue
-    return HeldOutRuns(outer, predicted, rivals) if predicted is not None else None

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
 
+from trainer.page.charts import Chart
+from trainer.page.formatting import Kind
+from trainer.page.html import Table
 from trainer.scaling.uncertainty import Interval
-
-Kind: TypeAlias = Literal["text", "count", "number", "plain", "percent", "power"]
-"""The format of a number: 1.2 B, 0.3153, 0.32, 1.3 %, 3.2 × 10²¹."""
-Cell: TypeAlias = str | float | Interval | None
 
 
 @dataclass(frozen=True)
@@ -47,97 +46,13 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Column:
-    """A table's column: its heading and the format of its numbers."""
-
-    name: str
-    kind: Kind = "number"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with a caption; its first column names the rows."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis: its name with the unit, and the format of its numbers."""
-
-    name: str
-    log: bool = False
-    kind: Kind = "number"
-
-
-NEUTRAL = -1
-
-
-@dataclass(frozen=True)
-class Series:
-    """Numbers drawn as a line or as dots, with a band or whiskers if `lower` and `upper` are given.
-
-    `guess`: drawn dashed, because it is beyond the data; `style` numbers the colour, dash and marker; NEUTRAL
-    is for a background. `names` [n] appear where a pointer rests on a dot.
-    """
-
-    label: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    lower: tuple[float, ...] = ()
-    upper: tuple[float, ...] = ()
-    style: int = 0
-    guess: bool = False
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A shaded range of x (`to` given), a labelled place on x (`upright`), or a level of y."""
-
-    label: str
-    at: float
-    to: float | None = None
-    upright: bool = False
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart in numbers; `alt` describes it in words; `small` and `wide` are sizes other than the usual."""
-
-    title: str
-    x: Axis
-    y: Axis
-    alt: str
-    lines: tuple[Series, ...] = ()
-    dots: tuple[Series, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    small: bool = False
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Intervals below each other, with a line at `zero`; the last row is the total."""
-
-    title: str
-    axis: Axis
-    rows: tuple[tuple[str, Interval], ...]
-    alt: str
-    zero: float = 0.0
-
-
-@dataclass(frozen=True)
 class Section:
     """A section of the page."""
 
     id: str
     title: str
     text: tuple[str, ...] = ()
-    charts: tuple[Chart | Forest, ...] = ()
+    charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
 
 
@@ -164,7 +79,10 @@ class Headline:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page shows; `input` names what it was made from, `versions` the software."""
+    """Everything that the page shows, and in `analysis` and `more` what only its twin has.
+
+    `input` names what it was made from, `versions` the software.
+    """
 
     title: str
     about: str
@@ -176,6 +94,7 @@ class Report:
     cannot: tuple[str, ...]
     sections: tuple[Section, ...]
     analysis: Mapping[str, Any]
+    more: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; null for numbers that are not finite."""

@@ -14,10 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from corpus.errors import RunsError
 from corpus.tokenizer.lost import TOO_LOW
-from trainer.scaling.conventions import CONVENTIONS
+from trainer.scaling.approaches import CONVENTIONS
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import Runs, runs
-from trainer.scaling.table import EXACT, Columns, Finding, check, read
+from trainer.scaling.runs import EXACT, Columns, Finding, Runs, check, read, runs
 from trainer.shape import Shape
 
 FILE = "runs.jsonl"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
-from trainer.scaling.report.report_model import Kind
 from trainer.scaling.uncertainty import Interval
 
+Kind: TypeAlias = Literal["text", "count", "number", "plain", "percent", "power"]
+"""The format of a number: 1.2 B, 0.3153, 0.32, 1.3 %, 3.2 × 10²¹."""
 GAP = "\u00a0"
 """Between a number and its unit: no line break."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -79,6 +81,14 @@ def around(found: Interval, kind: Kind = "number") -> str:
     if not found.determined:
         return f"not determined ({ends(found, kind)})"
     return f"{_matched(found.estimate, found, kind)} ({ends(found, kind)})"
+
+
+def unit(loss: str) -> str:
+    """Return a loss's name for people: `languages.tur_Latn.bits_per_byte` is bits per byte, tur_Latn."""
+    if not loss.endswith("bits_per_byte"):
+        return loss
+    parts = loss.split(".")
+    return "bits per byte" if len(parts) < 3 else f"bits per byte, {'.'.join(parts[1:-1])}"
 
 
 _NAMES = {"log_rd": "ln R_D*", "log_rn": "ln R_N*", "log_nc": "ln N_c", "log_dc": "ln D_c"}

@@ -4,13 +4,13 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --paper: #fdfdfb; --card: #ffffff; --ink: #1c2024; --soft: #59626b; --rule: #d9dce0; --grid: #e8eaed;
-  --accent: #0b5f8f; --good: #146c43; --bad: #a3331a; --shade: #eef3f7; --wash: #f4f5f2;
+  --accent: #0b5f8f; --good: #146c43; --bad: #a3331a; --wash: #f4f5f2;
   --s0: #0b6aa8; --s1: #c4500a; --s2: #0a7d5c; --s3: #9c3f7c; --s4: #6b5a00; --s5: #4b4f9e;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #14171a; --card: #1b1f23; --ink: #e8eaec; --soft: #a3acb5; --rule: #353c43; --grid: #2a3036;
-    --accent: #74b9e6; --good: #6fcf9a; --bad: #f2977c; --shade: #20303c; --wash: #1f2429;
+    --accent: #74b9e6; --good: #6fcf9a; --bad: #f2977c; --wash: #1f2429;
     --s0: #62b4ee; --s1: #f39a5c; --s2: #4fc9a0; --s3: #e08fc4; --s4: #d8c24f; --s5: #a9adf5;
   }
 }
@@ -57,7 +57,6 @@ details[open] > summary { margin-bottom: .5rem; }
 .ratio { font-size: .85rem; color: var(--soft); }
 .charts { display: grid; gap: 1.25rem 1.5rem; margin: 1.25rem 0 1.75rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
-.charts.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
 figure { margin: 0; max-width: 40rem; break-inside: avoid; }
 figcaption { font-weight: 600; margin-bottom: .3rem; }
 figcaption p { font-weight: 400; font-size: .86rem; color: var(--soft); margin: .1rem 0 0; }
@@ -69,7 +68,6 @@ svg .grid { stroke: var(--grid); fill: none; }
 svg .axis, svg .tick { stroke: var(--soft); fill: none; stroke-width: 1; }
 svg .zero { stroke: var(--ink); stroke-width: 1.2; fill: none; }
 svg .level { stroke: var(--soft); stroke-width: 1.2; stroke-dasharray: 5 4; fill: none; }
-svg .shade { fill: var(--shade); }
 svg .line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
 svg .band { fill: currentColor; opacity: .17; }
 svg .whisker, svg .cross { fill: none; stroke: currentColor; stroke-width: 1.6; }
@@ -118,7 +116,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   .tall tbody th { min-width: 15em; overflow-wrap: anywhere; }
   thead th { white-space: normal; }
   .answers { grid-template-columns: 1fr 1fr; gap: .6rem; }
-  .charts { grid-template-columns: 1fr 1fr; } .charts.small { grid-template-columns: 1fr 1fr 1fr; }
+  .charts { grid-template-columns: 1fr 1fr; }
   .scroll { overflow: visible; border: 0; } .tall { max-height: none; }
   .tall thead th { position: static; }
   table { font-size: 8pt; width: auto; } caption { padding-inline: .4rem; } th, td { padding: .2rem .4rem; }

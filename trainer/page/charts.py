@@ -1,4 +1,8 @@
-"""Charts as SVG written by hand: colours come from the page; markers and dashes distinguish series too."""
+"""Charts as SVG: colours come from the page's style; markers and dashes distinguish series too.
+
+The one place that draws. A library would bring scripts, which the content policy of these pages forbids and
+which do not run on paper; benchmarks/README.md has the sizes that were weighed.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,67 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-from trainer.scaling.report.formatting import around, tick, write
-from trainer.scaling.report.report_model import NEUTRAL, Axis, Chart, Forest, Mark, Series
+from trainer.page.formatting import Kind, tick
 
 WIDTH, HEIGHT = 460, 300
 WIDE_WIDTH, WIDE_HEIGHT = 940, 430
-SMALL_WIDTH, SMALL_HEIGHT = 300, 205
 STYLES = 6
 """Number of different colours, dashes and markers."""
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "12 4")
 _LETTER = 6.7
-_ROW = 34
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: its name with the unit, and the format of its numbers."""
+
+    name: str
+    log: bool = False
+    kind: Kind = "number"
+
+
+NEUTRAL = -1
+
+
+@dataclass(frozen=True)
+class Series:
+    """Numbers drawn as a line or as dots, with a band or whiskers if `lower` and `upper` are given.
+
+    `guess`: drawn dashed, because it is beyond the data; `style` numbers the colour, dash and marker; NEUTRAL
+    is for a background. `names` [n] appear where a pointer rests on a dot.
+    """
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+    style: int = 0
+    guess: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A level of y, or a labelled place on x (`upright`)."""
+
+    label: str
+    at: float
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart in numbers; `alt` describes it in words; `wide`: twice as wide as others."""
+
+    title: str
+    x: Axis
+    y: Axis
+    alt: str
+    lines: tuple[Series, ...] = ()
+    dots: tuple[Series, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,20 +107,18 @@ class _Scale:
 
 def draw(chart: Chart, name: str) -> str:
     """Draw a chart; `name` must be unique on the page."""
-    width, height = _size(chart)
+    width, height = (WIDE_WIDTH, WIDE_HEIGHT) if chart.wide else (WIDTH, HEIGHT)
     all_x = [x for each in (*chart.lines, *chart.dots) for x in each.x]
-    span_x = [v for mark in chart.marks if mark.to is not None for v in (mark.at, mark.to)]
-    span_x += [mark.at for mark in chart.marks if mark.upright]
+    span_x = [mark.at for mark in chart.marks if mark.upright]
     y_low, y_high = _range(chart)
     bottom, top = height - 44, 28
     rough = _Scale(y_low, y_high, bottom, top, chart.y)
-    y_ticks = rough.written(6 if not chart.small else 5)
+    y_ticks = rough.written(6)
     left = 14 + _LETTER * max((len(said) for _, said in y_ticks), default=1)
     x = _Scale(*_padded(min([*all_x, *span_x]), max([*all_x, *span_x]), chart.x), left, width - 12, chart.x)
     parts = [_head(chart.title, chart.alt, name, width, height)]
     frame = f'x="{left:.1f}" y="{top}" width="{width - 12 - left:.1f}" height="{bottom - top}"'
     parts.append(f'<clipPath id="{name}-c"><rect {frame}/></clipPath>')
-    parts += [_shade(mark, x, top, bottom) for mark in chart.marks if mark.to is not None]
     parts += _grid(x, rough, y_ticks, width, bottom, top, left)
     inside = [_level(mark, rough, left, width - 12) for mark in _levels(chart)]
     inside += [_band(each, x, rough) for each in chart.lines if each.lower and len(each.x) > 1]
@@ -80,7 +132,7 @@ def draw(chart: Chart, name: str) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """Return the key of a chart as a list; empty for a small chart, or one kind of series."""
+    """Return the key of a chart as a list; empty for one kind of series."""
     held: dict[str, list[str]] = {}
     for each in chart.lines:
         held.setdefault(each.label, []).append(
@@ -88,61 +140,17 @@ def legend(chart: Chart) -> str:
         )
     for each in chart.dots:
         held.setdefault(each.label, []).append(_marker(each.style, 14, 7, 4.2))
-    labels = [
-        (mark.label, '<rect class="shade" x="1" y="1" width="26" height="12"/>')
-        for mark in chart.marks
-        if mark.to is not None
-    ]
-    labels += [
-        (mark.label, '<path class="level" d="M1 7H27"/>')
-        for mark in chart.marks
-        if mark.to is None and not mark.upright and mark.label
-    ]
+    labels = [(m.label, '<path class="level" d="M1 7H27"/>') for m in _levels(chart) if m.label]
     items = [(label, "".join(keys)) for label, keys in held.items()] + labels
-    if len(items) < 2 or chart.small:
+    if len(items) < 2:
         return ""
     box = 'width="28" height="14" viewBox="0 0 28 14" aria-hidden="true"'
     rows = "".join(f"<li><svg {box}>{key}</svg>{escape(label)}</li>" for label, key in items)
     return f'<ul class="key">{rows}</ul>'
 
 
-def draw_forest(forest: Forest, name: str) -> str:
-    """Draw intervals below each other, each below its label."""
-    height = _ROW * len(forest.rows) + 46
-    values = [forest.zero]
-    for _, found in forest.rows:
-        values += [v for v in (found.estimate, found.lower, found.upper) if v is not None]
-    x = _Scale(*_padded(min(values), max(values), forest.axis), 12, WIDTH - 12, forest.axis)
-    bottom = height - 40
-    parts = [_head(forest.title, forest.alt, name, WIDTH, height)]
-    beside = [_ROW * i + 26 for i in range(len(forest.rows))]  # grid lines next to bars, not through words
-    for t, said in x.written(5):
-        drawn = "".join(f"M{x(t):.1f} {y - 5}v12" for y in beside)
-        parts.append(f'<path class="grid" d="{drawn}"/>')
-        parts.append(_text(x(t), bottom + 16, said, anchor="middle"))
-    drawn = "".join(f"M{x(forest.zero):.1f} {y - 5}v12" for y in beside)
-    parts.append(f'<path class="zero" d="{drawn}"/>')
-    for i, (label, found) in enumerate(forest.rows):
-        last = i == len(forest.rows) - 1
-        y = _ROW * i + 26
-        ends = [x(v) if v is not None else e for v, e in ((found.lower, 12), (found.upper, WIDTH - 12))]
-        text = around(found, forest.axis.kind) if last else write(found.estimate, forest.axis.kind)
-        parts.append(_text(2, y - 9, f"{label}: {text}", "strong" if last else ""))
-        if ends[0] != ends[1]:
-            parts.append(f'<path class="line s0" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}"/>')
-        parts.append(_marker(3 if last else 0, x(found.estimate), y, 6.5 if last else 4, colour=0))
-    parts.append(_text(WIDTH - 12, height - 6, forest.axis.name, "name", "end"))
-    return "".join(parts) + "</svg>"
-
-
-def _size(chart: Chart) -> tuple[int, int]:
-    if chart.wide:
-        return WIDE_WIDTH, WIDE_HEIGHT
-    return (SMALL_WIDTH, SMALL_HEIGHT) if chart.small else (WIDTH, HEIGHT)
-
-
 def _levels(chart: Chart) -> list[Mark]:
-    return [mark for mark in chart.marks if mark.to is None and not mark.upright]
+    return [mark for mark in chart.marks if not mark.upright]
 
 
 def _upright(mark: Mark, x: _Scale, top: float, bottom: float) -> str:
@@ -233,13 +241,6 @@ def _grid(
     return parts
 
 
-def _shade(mark: Mark, x: _Scale, top: float, bottom: float) -> str:
-    assert mark.to is not None
-    start, end = x(mark.at), x(mark.to)
-    size = f'width="{max(end - start, 1):.1f}" height="{bottom - top}"'
-    return f'<rect class="shade" x="{start:.1f}" y="{top}" {size}/>'
-
-
 def _level(mark: Mark, y: _Scale, left: float, right: float) -> str:
     kind = "zero" if mark.at == 0 else "level"
     return f'<path class="{kind}" d="M{left:.1f} {y(mark.at):.1f}H{right}"/>'
@@ -300,11 +301,11 @@ _SHAPES: tuple[Callable[[float, float, float], str], ...] = (
 )
 
 
-def _marker(style: int, x: float, y: float, size: float, colour: int | None = None) -> str:
+def _marker(style: int, x: float, y: float, size: float) -> str:
     shape = 0 if style == NEUTRAL else style % STYLES
     kind = "cross" if shape == 5 else "dot"
     drawn = _SHAPES[shape](x, y, size * 0.75 if style == NEUTRAL else size)
-    return f'<path class="{kind} {_colour(style if colour is None else colour)}" d="{drawn}"/>'
+    return f'<path class="{kind} {_colour(style)}" d="{drawn}"/>'
 
 
 def _colour(style: int) -> str:

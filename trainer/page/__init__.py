@@ -1,0 +1,1 @@
+"""The page that reports share: drawing, tables, numbers as text, style."""
