@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sys
 import traceback
 from dataclasses import asdict, dataclass
@@ -304,7 +305,8 @@ def _serve() -> None:
     """Train the units that arrive on stdin, a line each; answer each by its error, or null, on stdout."""
     from trainer.parallel import Stop
 
-    answers, sys.stdout = sys.stdout, sys.stderr
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints goes to the log
     with Stop() as stop:
         while not stop.requested and (line := sys.stdin.readline()):
             unit = read(line)
@@ -316,7 +318,7 @@ def _serve() -> None:
             except Exception as failed:  # the worker is kept: the next unit may be sound
                 traceback.print_exc()
                 error = f"{type(failed).__name__}: {failed}"
-            print(json.dumps(error), file=answers, flush=True)
+            os.write(answers, json.dumps(error).encode() + b"\n")
 
 
 if __name__ == "__main__":
