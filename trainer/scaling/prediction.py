@@ -21,7 +21,7 @@ LEAST = 0.3
 """The share of the runs to which the first inner split fits."""
 FARTHEST = 3.0
 """Leverage beyond which it no longer counts: a first-order error says little so far out."""
-HORIZON, LEVERAGE = 0.5, 0.1
+HORIZON, LEVERAGE = 0.5, 0.2
 """Growth of an error for each e-fold beyond the fitted runs, and for each unit of leverage.
 
 Small on purpose: a strong growth makes intervals close by narrow, and they then miss what no law foresees.
@@ -32,6 +32,7 @@ Small on purpose: a strong growth makes intervals close by narrow, and they then
 class Rollout:
     """A law fitted to the runs up to a scale, on the runs above it: ln loss − ln prediction, distance [m]."""
 
+    fitted: int
     error: Floats
     distance: Floats
 
@@ -123,15 +124,19 @@ def rollouts(
         ended = descend(task, begin, np.ones((1, int(below.sum()))), steps=80, rest=1e-7)
         above = runs.take(~below)
         centre, far = _ask(task, ended.theta[ended.value.argmin()], above, key[~below] / cut)
-        rolled.append(Rollout(np.log(above.loss) - centre, far))
+        rolled.append(Rollout(int(below.sum()), np.log(above.loss) - centre, far))
     return rolled
 
 
 def held_out_error(rolled: list[Rollout]) -> float:
-    """Return the root mean square error of a law's rollouts, the mean over cuts; infinite without a cut."""
+    """Return the root mean square error of a law's rollouts; infinite without any.
+
+    A mean over cuts by their number of fitted runs: a fit to more of them is closer to the one that answers.
+    """
     if not rolled:
         return float("inf")
-    return float(np.mean([np.sqrt((one.error**2).mean()) for one in rolled]))
+    errors = [np.sqrt((one.error**2).mean()) for one in rolled]
+    return float(np.average(errors, weights=[one.fitted for one in rolled]))
 
 
 def conformal(misses: Floats, level: float) -> float:
