@@ -47,7 +47,7 @@ def scale(
 
         made = plan.plan(loaded)
         on = dispatch.devices(made.study.train.run, made.study.workers)
-        cost = plan.estimate(made, on, keep=not only_plan)
+        cost = plan.estimate(made, max(1, len(on)), keep=not only_plan)
         expected = plan.precision(made)
         if as_json and only_plan:
             known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": expected.as_dict()}

@@ -51,9 +51,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads(on: Sequence[str]) -> int:
-    """Return the threads of each worker: an equal share of the cores."""
-    return max(1, cores() // max(1, len(on)))
+def threads(workers: int) -> int:
+    """Return the threads of each of some workers: an equal share of the cores."""
+    return max(1, cores() // max(1, workers))
 
 
 @contextmanager
@@ -152,7 +152,7 @@ class Workers:
                     env={
                         **os.environ,
                         "CUDA_VISIBLE_DEVICES": self._on[number],
-                        "OMP_NUM_THREADS": str(threads(self._on)),
+                        "OMP_NUM_THREADS": str(threads(len(self._on))),
                     },
                     pass_fds=(self._lock,),
                     start_new_session=True,  # Ctrl-C reaches it only once, from here
@@ -174,6 +174,12 @@ class Workers:
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         said = self._log(number).read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
         return "\n  ".join([f"{unit.name}: its worker ended with {how}; end of {self._log(number)}:", *said])
+
+
+def dispatch(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
+    """Do the unfinished units with workers that end when all are done; see `Workers.dispatch`."""
+    with Workers(Path(units[0].output), on, lock) as workers:
+        workers.dispatch(units, finished)
 
 
 @contextmanager

@@ -191,17 +191,17 @@ def precision(made: Plan) -> Expectation:
     return simulate(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 
-def estimate(made: Plan, on: Sequence[str], keep: bool = False) -> Estimate:
-    """Add up the time of all units on some devices (`dispatch.devices`).
+def estimate(made: Plan, devices: int, keep: bool = False) -> Estimate:
+    """Add up the time of all units on some devices.
 
     Rates are measured at the smallest and the largest size, once: `keep` writes them to the study's folder.
     """
-    key = _machine(made, on)
+    key = _machine(made, devices)
     known = records.read(Path(made.study.output), RATES, _Rates)
     if known is None or known["key"] != key:
         ends = {size.name: size for size in (made.sizes[0], made.sizes[-1])}
         before = torch.get_num_threads()
-        torch.set_num_threads(threads(on))
+        torch.set_num_threads(threads(devices))
         known = {"key": key, "rates": {name: _rate(made, size) for name, size in ends.items()}}
         torch.set_num_threads(before)
         if keep:
@@ -216,7 +216,6 @@ def estimate(made: Plan, on: Sequence[str], keep: bool = False) -> Estimate:
         )
         for size in made.sizes
     }
-    devices = max(1, len(on))
     total, seconds, count, longest = 0.0, 0.0, 0, 0.0
     for trunk in (*made.trunks, *made.checks):
         found = made.cells([trunk])
@@ -231,13 +230,15 @@ def estimate(made: Plan, on: Sequence[str], keep: bool = False) -> Estimate:
     return Estimate(rates, total, count, seconds, wall, devices, seconds / 3600 * made.study.price)
 
 
-def _machine(made: Plan, on: Sequence[str]) -> str:
+def _machine(made: Plan, devices: int) -> str:
     """Return everything that a rate depends on, as text."""
     run = made.study.train.run
     device = torch.cuda.get_device_name() if run.device != "cpu" and torch.cuda.is_available() else "cpu"
     sizes = [asdict(made.sizes[0].shape), asdict(made.sizes[-1].shape)]
     train = made.study.train.model_dump(mode="json", exclude={"checkpoint", "evaluate", "seed"})
-    return files.fingerprint(device, platform.node(), threads(on), json.dumps([sizes, train], sort_keys=True))
+    return files.fingerprint(
+        device, platform.node(), threads(devices), json.dumps([sizes, train], sort_keys=True)
+    )
 
 
 def _operations(made: Plan, size: Size) -> float:

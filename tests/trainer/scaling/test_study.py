@@ -368,9 +368,9 @@ def test_rates_are_measured_once(
     corpora: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan(only(corpora, tmp_path))
-    first = estimate(made, [], keep=True)
+    first = estimate(made, 1, keep=True)
     monkeypatch.setattr("trainer.scaling.plan._rate", pytest.fail)
-    assert estimate(made, []) == first
+    assert estimate(made, 1) == first
 
 
 def test_a_cpu_has_a_worker_for_each_core_unless_a_number_is_set() -> None:
