@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -236,9 +235,7 @@ def _machine(made: Plan, devices: int) -> str:
     device = torch.cuda.get_device_name() if run.device != "cpu" and torch.cuda.is_available() else "cpu"
     sizes = [asdict(made.sizes[0].shape), asdict(made.sizes[-1].shape)]
     train = made.study.train.model_dump(mode="json", exclude={"checkpoint", "evaluate", "seed"})
-    return files.fingerprint(
-        device, platform.node(), threads(devices), json.dumps([sizes, train], sort_keys=True)
-    )
+    return files.fingerprint(device, platform.node(), threads(devices), sizes, train)
 
 
 def _operations(made: Plan, size: Size) -> float:
