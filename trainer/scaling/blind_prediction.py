@@ -93,9 +93,10 @@ def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
     """Predict with the law that predicts best; without an interval if rows are too few for one."""
     asked = runs(np.ones(1), **{name: np.array([float(value)]) for name, value in target.items()})
     why = []
-    for law in dict.fromkeys((choose("", known)[0], *candidates("", known), LAWS["tied"])):
+    laws = (choose("", known)[0], *candidates("", known), LAWS["tied"])
+    for name in dict.fromkeys(law.name for law in laws):
         try:
-            fitted = fit(law, known)
+            fitted = fit(LAWS[name], known)
         except RunsError as error:
             why.append(str(error))
             continue
