@@ -57,7 +57,6 @@ def test_a_number_that_is_not_the_published_one_is_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reproduce, "CHECKS", {NANOCHAT: CHECKS[NANOCHAT]})
-    monkeypatch.setattr(reproduce, "coverage", lambda tables: [])
     shutil.copytree(TABLES / NANOCHAT, tmp_path / NANOCHAT)
     assert main(tmp_path) == 0
     path = tmp_path / NANOCHAT / "isoflop_optima.csv"
