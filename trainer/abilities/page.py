@@ -89,8 +89,10 @@ def charts(one: Ability, scale: str) -> tuple[Chart, ...]:
         low, high = (tuple(around[i][side] for i in known) for side in (0, 1))
         points = [(p.scale, p.metrics[name].value) for p in one.points if name in p.metrics]
         points = [point for point in points if math.isfinite(point[1])]
-        single = Series("single models", *zip(*points, strict=True), style=NEUTRAL) if points else None
-        dots = [Series(name, place, y, low, high), *([single] if single else [])]
+        own = tuple(point[0] for point in points), tuple(point[1] for point in points)
+        dots = [Series(name, place, y, low, high)]
+        if points:
+            dots.append(Series("single models", *own, style=NEUTRAL))
         lines = [Series(name, place, y)]
         marks: tuple[Mark, ...] = ()
         if name == one.sharp and one.chance is not None:

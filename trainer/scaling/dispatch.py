@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import torch
 
@@ -121,7 +122,7 @@ class Workers:
                         running[number] = ready.pop(0)
                         waiting.remove(running[number])
                         self._send(number, running[number])
-                answers = {self._held[number].stdout: number for number in running}
+                answers = {self._answers(number): number for number in running}
                 found, _, _ = select.select(list(answers), [], [], _WAIT)
                 if stop.requested:
                     raise StoppedError(stop.signal or signal.SIGTERM, 0)
@@ -135,6 +136,11 @@ class Workers:
                         finished(unit)
         if failures:
             raise StudyError("\n".join(failures))
+
+    def _answers(self, number: int) -> IO[bytes]:
+        stream = self._held[number].stdout
+        assert stream is not None
+        return stream
 
     def _log(self, number: int) -> Path:
         return self._folder / LOGS / f"{number}.log"
@@ -165,8 +171,7 @@ class Workers:
     def _failure(self, number: int, unit: Unit) -> str:
         """Return what failed, by the worker's answer or the log of a dead one; empty if nothing did."""
         process = self._held[number]
-        assert process.stdout is not None
-        if line := process.stdout.readline():
+        if line := self._answers(number).readline():
             error = json.loads(line)
             return f"{unit.name} failed: {error}; its log is {self._log(number)}" if error else ""
         del self._held[number]

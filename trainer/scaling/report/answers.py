@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.page.formatting import (
     GAP,
@@ -27,6 +29,7 @@ from trainer.scaling.report.measured import Measured
 from trainer.scaling.report.report_model import Answer, Headline, Number
 from trainer.scaling.uncertainty import Interval, percentiles
 
+Truths: TypeAlias = NDArray[np.bool_]
 NO = "Not answered:"
 REACH = 20.0
 """Largest extrapolation, in compute over that of the largest run; beyond it there is no answer."""
@@ -258,10 +261,10 @@ def _stops(m: Measured, here: Point) -> Answer:
     return Answer(question, said, True, found, "tokens", ratio)
 
 
-def _first(grid: Floats, reached: Floats, drawn: Floats) -> Interval:
+def _first(grid: Floats, reached: Truths, drawn: Truths) -> Interval:
     """Return the first value [n] where a condition holds, by the fit [n] and every refit [b, n]."""
 
-    def first(below: Floats) -> Floats:
+    def first(below: Truths) -> Floats:
         return np.where(below.any(axis=-1), grid[below.argmax(axis=-1)], np.inf)
 
     return percentiles(float(first(reached)), first(drawn))
