@@ -303,7 +303,7 @@ class _Log(Silent):
 
 def _serve() -> None:
     """Train the units that arrive on stdin, a line each; answer each by its error, or null, on stdout."""
-    from trainer.parallel import Stop
+    from trainer.world import Stop
 
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints goes to the log
