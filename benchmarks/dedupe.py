@@ -34,7 +34,7 @@ from corpus.dedup.signature import s_curve, signature
 from corpus.dedup.store import ROW_BITS, SignatureStore
 from corpus.schema import PERMUTATIONS, SIGNATURES
 from corpus.text.view import view
-from pipelines import linking
+from pipelines import linking, resolving
 from pipelines.handover import Parts
 from pipelines.options import Runner
 
@@ -165,7 +165,7 @@ def dedupe(
         parts_of(paths), str(folder), threshold, True, 50_000_000, Runner(workers=workers)
     )
     spent = {"seconds": time.perf_counter() - start, "peak_mb": memory.stop()}
-    return next(linking.load_clusters(str(folder), found.resolved)), found, spent
+    return next(resolving.load_clusters(str(folder), found.resolved)), found, spent
 
 
 def removed_ids(paths: list[str], clusters: Clusters) -> list[NDArray[np.str_]]:
@@ -208,21 +208,21 @@ def measure(documents: int, workers: int) -> None:
 
 
 def report_template(
-    paths: list[str], folder: Path, found: list[linking.Linked], clusters: Clusters, template: slice
+    paths: list[str], folder: Path, found: list[resolving.Linked], clusters: Clusters, template: slice
 ) -> None:
     numbers = rows_of(paths, clusters.removals["document"])
     inside = (numbers >= template.start) & (numbers < template.stop)
     size = template.stop - template.start
     print(f"  template group of {size:,}: {np.count_nonzero(inside) / size:.1%} removed")
-    edges = linking.load_edges(str(folder), found)
+    edges = resolving.load_edges(str(folder), found)
     print(f"  largest component by threshold: {largest_component(edges)}")
 
 
 def report_recall(
-    paths: list[str], folder: str, found: list[linking.Linked], pairs: dict[float, NDArray[np.int64]]
+    paths: list[str], folder: str, found: list[resolving.Linked], pairs: dict[float, NDArray[np.int64]]
 ) -> None:
     """Share of the planted pairs that end in one component when verification lets nearly all through."""
-    edges = linking.load_edges(str(folder), found)
+    edges = resolving.load_edges(str(folder), found)
     docs, labels = component_labels(np.stack([edges["b"], edges["a"]], axis=1))
     label = np.full(rows_of(paths, None).size, -1, dtype=np.int64)
     label[rows_of(paths, docs)] = labels.astype(np.int64)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
 
 from corpus import dataset, files
 from corpus.config import Dedupe as Settings
 from corpus.counts import Counts
 from corpus.dedup import removals as removal_list
-from corpus.dedup.clusters import size_histogram
+from corpus.dedup.bands import GRID
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
-from pipelines import handover, linking
+from pipelines import handover, linking, settling
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -74,46 +72,49 @@ def dedupe_unit(
 ) -> Outcome:
     """Find the copies, and write which documents are removed and which are kept instead."""
     task: Task = unit.task
-    parts, total = handover.Parts(task.signatures, task.rows), sum(task.rows)
+    parts, total = handover.Parts(task.signatures, task.rows, task.parts), sum(task.rows)
     useful = min(len(parts.paths), -(-total // _ROWS_A_WORKER))
     runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
     copies = linking.find_copies(
         parts, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
-    clusters = list(linking.load_clusters(scratch, copies.resolved))
-    removals, survivors = [each.removals for each in clusters], [each.survivors for each in clusters]
-    written = removal_list.write(
-        folder, unit.fingerprint, task.parts, handover.store_of(scratch), removals, survivors
+    listed = settling.write_list(
+        scratch, copies.settled, folder, unit.fingerprint, linking.decides(parts, runner)
     )
+    written = [dataset.File.model_validate(file) for run in listed for file in run.files]
+    index = [row for run in listed for row in run.index]
+    written.append(removal_list.write_index(folder, unit.fingerprint, index))
     counts = Counts(seen=total)
-    for rows in removals:
-        for kind, count in zip(*np.unique(rows["kind"], return_counts=True), strict=True):
-            counts.drop(f"{NAME}.{KINDS[kind]}", int(count))
+    for kind in KINDS.values():
+        if number := sum(run.kinds.get(kind, 0) for run in listed):
+            counts.drop(f"{NAME}.{kind}", number)
     counts.kept = total - sum(counts.dropped.values())
-    all_sizes = np.concatenate(survivors) if survivors else np.empty(0, dtype=[("copies", "<u4")])
-    facts = _facts(copies, all_sizes)
-    _check_percolation(int(all_sizes["copies"].max(initial=0)), total, settings, facts)
+    facts = _facts(copies, listed)
+    _check_percolation(max(run.largest for run in listed), total, settings, facts)
     return Outcome(written, counts, facts=facts)
 
 
-def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, object]:
+def _facts(copies: linking.Copies, listed: Sequence[settling.Listed]) -> dict[str, object]:
     """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets."""
-    grid: dict[float, int] = {}
+    grid = dict.fromkeys(GRID, 0)
     for part in copies.resolved:
         for threshold, size in part.largest:
-            grid[threshold] = max(grid.get(threshold, 0), size)
-    largest = int(survivors["copies"].max(initial=0))
+            grid[threshold] = max(grid[threshold], size)
+    sizes: Counter[tuple[int, int]] = Counter()
+    for run in listed:
+        sizes.update({(low, high): number for low, high, number in run.sizes})
+    clusters, largest = sum(sizes.values()), max(run.largest for run in listed)
     not_compared = sum(linked.unlinked for linked in copies.linked)
-    along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in sorted(grid.items()))
+    along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in grid.items())
     return {
-        "clusters": int(survivors.size),
+        "clusters": clusters,
         "cluster_sizes": [
-            {"from": low, "to": high, "clusters": number} for low, high, number in size_histogram(survivors)
+            {"from": low, "to": high, "clusters": number} for (low, high), number in sorted(sizes.items())
         ],
         "largest_cluster": largest,
         "largest_component": [
-            {"threshold": threshold, "documents": size} for threshold, size in sorted(grid.items())
+            {"threshold": threshold, "documents": size} for threshold, size in grid.items()
         ],
         "buckets": sum(linked.buckets for linked in copies.linked),
         "largest_bucket": max((linked.largest_bucket for linked in copies.linked), default=0),
@@ -121,8 +122,8 @@ def _facts(copies: linking.Copies, survivors: NDArray[np.void]) -> dict[str, obj
         "passes": copies.passes,
         "documents_not_settled": copies.open,
         "remarks": [
-            f"{survivors.size:,} clusters of copies, the largest of {largest:,} documents",
-            f"largest component by threshold: {along or 'none'}",
+            f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
+            f"largest component by threshold: {along}",
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

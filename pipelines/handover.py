@@ -4,32 +4,65 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus import files
-from corpus.dedup.store import SignatureStore
+from corpus import files, temporary
+from corpus.dedup.store import ROW_BITS, SignatureStore
+from pipelines import options
 
 PARTS = "parts.json"
+
+RUNS = 1_000
+"""Runs of parts at most, about: each is read by one worker, which fills a block of each partition."""
+
+ROWS_A_RUN = 100_000
+"""Documents that a run has at least, unless it is the last: reading fewer is not worth a step of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The signature files of a corpus by the numbers of their parts, and how many documents each has."""
+    """The parts of a corpus by their numbers: the signature file of each, its documents, its fingerprint.
+
+    Where `sent`, workers do not map the files: each reads the parts of its own runs, and sends the rows that
+    others need.
+    """
 
     paths: tuple[str, ...]
     rows: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    sent: bool = False
+
+    def runs(self) -> list[range]:
+        """Return the parts that one worker reads in a row, by number; at least one run.
+
+        At most about `RUNS`: each of a hundred thousand small parts would fill a block of every partition
+        of every band, which are more blocks than a shuffle takes.
+        """
+        enough = max(ROWS_A_RUN, -(-sum(self.rows) // RUNS))
+        runs, first, held = [], 0, 0
+        for part, number in enumerate(self.rows):
+            held += number
+            if held >= enough:
+                runs.append(range(first, part + 1))
+                first, held = part + 1, 0
+        if first < len(self.rows) or not runs:
+            runs.append(range(first, len(self.rows)))
+        return runs
 
 
 def save_parts(folder: str, parts: Parts) -> None:
     """Write down for the workers which parts there are: in a graph the list would grow with the corpus."""
-    files.write_json(folder, PARTS, {"paths": parts.paths, "rows": parts.rows})
-    parts_of.cache_clear()
-    store_of.cache_clear()
+    files.write_json(folder, PARTS, asdict(parts))
+    for read in (parts_of, runs_of, store_of):
+        read.cache_clear()
 
 
 @lru_cache(maxsize=1)
@@ -37,13 +70,54 @@ def parts_of(folder: str) -> Parts:
     """Return what `save_parts` wrote, read once a process."""
     found = files.read_json(folder, PARTS)
     assert found is not None, f"{folder}/{PARTS} was not written"
-    return Parts(tuple(found["paths"]), tuple(found["rows"]))
+    return Parts(tuple(found["paths"]), tuple(found["rows"]), tuple(found["names"]), found["sent"])
+
+
+def transported(parts: Parts, runner: options.Runner) -> Parts:
+    """Return the parts as the workers of a runner get their rows: sent where they have no files."""
+    remote = bool(parts.paths) and not files.is_local(parts.paths[0])
+    return replace(parts, sent=remote and not runner.is_local)
+
+
+def is_sent(folder: str, runner: options.Runner) -> bool:
+    """Return whether the workers of a runner are sent rows; the driver maps files, which it fetches."""
+    return parts_of(folder).sent and not runner.is_local
+
+
+@lru_cache(maxsize=1)
+def runs_of(folder: str) -> list[range]:
+    """Return the runs of the parts that `save_parts` wrote."""
+    return parts_of(folder).runs()
 
 
 @lru_cache(maxsize=1)
 def store_of(folder: str) -> SignatureStore:
     """Return one store a process of the parts that `save_parts` wrote: a file is mapped, or fetched, once."""
     return SignatureStore(parts_of(folder).paths)
+
+
+@contextmanager
+def own_parts(folder: str) -> Iterator[SignatureStore]:
+    """Open the parts to read those of a run; where rows are sent, files are on this disk for the block."""
+    if not parts_of(folder).sent:
+        yield store_of(folder)
+        return
+    with temporary.folder("signatures") as copies:
+        yield SignatureStore(parts_of(folder).paths, copies)
+
+
+def by_run(folder: str, docs: NDArray[np.uint64]) -> Iterator[tuple[int, slice]]:
+    """Yield the runs that hold some of the sorted documents, and where these are."""
+    starts = first_documents([run.start for run in runs_of(folder)])
+    cuts = [*np.searchsorted(docs, starts).tolist(), docs.size]
+    for run, (low, high) in enumerate(pairwise(cuts)):
+        if low < high:
+            yield run, slice(low, high)
+
+
+def first_documents(parts: Sequence[int]) -> NDArray[np.uint64]:
+    """Return the number of the first document of each part."""
+    return np.array(parts, np.uint64) << np.uint64(ROW_BITS)
 
 
 def save(folder: str, path: str, array: NDArray[Any]) -> None:
@@ -57,14 +131,6 @@ def load(folder: str, path: str) -> NDArray[Any]:
     """Return the array that `save` wrote."""
     filesystem, target = files.filesystem(files.join(folder, path))
     array: NDArray[Any] = np.load(io.BytesIO(filesystem.cat_file(target)), allow_pickle=False)
-    return array
-
-
-def mapped(folder: str, path: str) -> NDArray[Any]:
-    """Return the array that `save` wrote, where the folder is local without reading it before it is used."""
-    if not files.is_local(folder):
-        return load(folder, path)
-    array: NDArray[Any] = np.load(files.filesystem(files.join(folder, path))[1], mmap_mode="r")
     return array
 
 

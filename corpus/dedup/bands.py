@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from corpus.dedup.signature import BANDS, EMPTY, ROWS
 from corpus.dedup.store import (
     ROW_BITS,
+    Rows,
     SignatureStore,
     document_numbers,
     exact_matrix,
@@ -128,9 +129,19 @@ def _among(hashes: NDArray[np.uint64], found: NDArray[np.uint64]) -> NDArray[np.
     return among
 
 
-def buckets_of(
-    docs: NDArray[np.uint64], store: SignatureStore, urls: bool
-) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+def bucket_hashes(band: int, docs: NDArray[np.uint64], rows: Rows) -> NDArray[np.uint64]:
+    """Return the hashes, uint64[k], of the documents' buckets in one band."""
+    if band == EXACT_BAND:
+        return rows.exact(docs)[:, 0]
+    if band == URL_BAND:
+        found: NDArray[np.uint64] = rows.columns(docs, ["url"])["url"].to_numpy()
+        return found
+    pieces = (docs[at : at + _SLICE] for at in range(0, docs.size, _SLICE))
+    hashes = [band_hashes(rows.signatures(piece))[:, band] for piece in pieces]
+    return np.concatenate([np.empty(0, np.uint64), *hashes])
+
+
+def buckets_of(docs: NDArray[np.uint64], store: Rows, urls: bool) -> Iterator[tuple[int, NDArray[np.uint64]]]:
     """Yield (band, hashes) of the signature and URL buckets that hold some of the documents, sorted."""
     pieces = [docs[at : at + _SLICE] for at in range(0, docs.size, _SLICE)]
     near = np.concatenate(
@@ -159,7 +170,7 @@ def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int6
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
-def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore, threshold: float) -> Links:
+def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: Rows, threshold: float) -> Links:
     """Link the members of each bucket of one partition of one band, whatever the order of the blocks.
 
     Members are taken in the store's order of preference. Exact buckets: every member is linked to the first.
@@ -168,10 +179,10 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
     is also joined to its best leader by an edge below the threshold if that reaches the foot of `GRID`: such
     edges remove nothing and serve the report on the largest component.
     """
-    hashes, docs = _bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
+    hashes, docs = bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
         # The block holds half of the hash; the other half separates what agrees in the first by chance.
-        hashes, docs = _bucket_members(np.stack([_numbered(store.exact(docs)), docs]))
+        hashes, docs = bucket_members(np.stack([_numbered(store.exact(docs)), docs]))
     distinct, inverse = np.unique(docs, return_inverse=True)
     order = np.lexsort((store.ranks(distinct)[inverse], hashes))
     docs = docs[order]
@@ -188,7 +199,7 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: SignatureStore,
     return Links(merge_edges([edges]), int(sizes.size), int(sizes.max(initial=0)), unlinked)
 
 
-def _bucket_members(block: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def bucket_members(block: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the (hash, document) rows, sorted by hash, whose hash occurs at least twice."""
     order = np.argsort(block[0])
     hashes = block[0][order]
@@ -217,7 +228,7 @@ def _alike_edges(
     kind: int,
     docs: NDArray[np.uint64],
     starts: NDArray[np.bool_],
-    store: SignatureStore,
+    store: Rows,
     threshold: float,
     foot: float,
 ) -> tuple[NDArray[np.void], int]:

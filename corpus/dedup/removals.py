@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +17,14 @@ from numpy.typing import NDArray
 
 from corpus import dataset
 from corpus.dedup.bands import EXACT, NEAR, URL
-from corpus.dedup.clusters import REMOVAL, SURVIVOR
-from corpus.dedup.store import ROW_BITS, SignatureStore
+from corpus.dedup.store import ROW_BITS, Rows
 from corpus.schema import REMOVAL_INDEX, REMOVED, SURVIVORS, Kind
 
 KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
 
 _BATCH = 64_000  # rows of a record batch
-_FILE_ROWS = 4_000_000  # rows at which a file ends with its part
 
-_Rows = NDArray[np.void]
+_Decisions = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +49,43 @@ class Fate:
 def write(
     folder: str,
     fingerprint: str,
-    parts: Sequence[str],
-    store: SignatureStore,
-    removals: Sequence[_Rows],
-    survivors: Sequence[_Rows],
-) -> list[dataset.File]:
-    """Write the removal list and its index.
+    number: int,
+    parts: range,
+    names: Sequence[str],
+    rows: Rows,
+    removals: _Decisions,
+    survivors: _Decisions,
+) -> tuple[list[dataset.File], list[dict[str, Any]]]:
+    """Write the removal list of a range of parts; return its two files, and its rows of the index.
 
-    `parts` are the parts' fingerprints by their numbers in `store`; `removals` (REMOVAL) and `survivors`
-    (SURVIVOR) are any number of arrays, each sorted by document.
+    `number` is that of the range; `names` are the fingerprints of all parts by their numbers in `rows`;
+    `removals` (REMOVAL) and `survivors` (SURVIVOR) are sorted by document.
     """
-    removals = [np.empty(0, REMOVAL), *removals]
-    survivors = [np.empty(0, SURVIVOR), *survivors]
-    bounds = np.arange(len(parts) + 1, dtype=np.uint64) << np.uint64(ROW_BITS)
-    gone_at = [np.searchsorted(rows["document"], bounds) for rows in removals]
-    stay_at = [np.searchsorted(rows["document"], bounds) for rows in survivors]
-    names = pa.array(parts, pa.string())
-    written: list[dataset.File] = []
-    index: list[tuple[str, Fate]] = []
-    for number, (first, last) in enumerate(_file_parts(gone_at, stay_at, len(parts))):
-        gone = _cut(removals, gone_at, first, last)
-        stay = _cut(survivors, stay_at, first, last)
-        paths = [f"{kind}-{number:05d}-{fingerprint}.arrow" for kind in ("removed", "survivors")]
-        written.append(_write(folder, paths[0], REMOVED, fingerprint, _removed(gone, names, store)))
-        written.append(_write(folder, paths[1], SURVIVORS, fingerprint, _survivors(stay, names, store)))
-        inside = bounds[first : last + 1]
-        places = [np.searchsorted(rows["document"], inside) for rows in (gone, stay)]
-        for at in range(last - first):
-            mine = [slice(cuts[at], cuts[at + 1]) for cuts in places]
-            removed, kept = (_place(path, cut) for path, cut in zip(paths, mine, strict=True))
-            index.append((parts[first + at], Fate(removed, kept, _digest(gone[mine[0]], stay[mine[1]]))))
-    rows = [
-        {"part": part, "digest": fate.digest, **_columns("removed", fate.removed)}
-        | _columns("survivors", fate.survivors)
-        for part, fate in index
+    known = pa.array(names, pa.string())
+    paths = [f"{kind}-{number:05d}-{fingerprint}.arrow" for kind in ("removed", "survivors")]
+    written = [
+        _write(folder, paths[0], REMOVED, fingerprint, _removed(removals, known, rows)),
+        _write(folder, paths[1], SURVIVORS, fingerprint, _survivors(survivors, known, rows)),
     ]
+    bounds = np.arange(parts.start, parts.stop + 1, dtype=np.uint64) << np.uint64(ROW_BITS)
+    places = [np.searchsorted(found["document"], bounds) for found in (removals, survivors)]
+    index = []
+    for at, part in enumerate(parts):
+        mine = [slice(cuts[at], cuts[at + 1]) for cuts in places]
+        removed, kept = (_place(path, cut) for path, cut in zip(paths, mine, strict=True))
+        digest = _digest(removals[mine[0]], survivors[mine[1]])
+        index.append(
+            {"part": names[part], "digest": digest}
+            | _columns("removed", removed)
+            | _columns("survivors", kept)
+        )
+    return written, index
+
+
+def write_index(folder: str, fingerprint: str, rows: list[dict[str, Any]]) -> dataset.File:
+    """Write where the removal list has the rows of each part: what `write` returned for all ranges."""
     batch = pa.RecordBatch.from_pylist(rows, schema=REMOVAL_INDEX.schema())
-    written.append(_write(folder, f"index-{fingerprint}.arrow", REMOVAL_INDEX, fingerprint, [batch]))
-    return written
+    return _write(folder, f"index-{fingerprint}.arrow", REMOVAL_INDEX, fingerprint, [batch])
 
 
 def read_index(folder: str) -> dict[str, Fate]:
@@ -120,25 +118,6 @@ def read(folder: str, place: Place, columns: list[str]) -> dict[str, NDArray[np.
     }
 
 
-def _file_parts(
-    gone_at: Sequence[NDArray[np.int64]], stay_at: Sequence[NDArray[np.int64]], parts: int
-) -> Iterator[tuple[int, int]]:
-    """Yield the runs of parts (first, last + 1) whose rows share a file."""
-    before = np.sum([np.zeros(parts + 1, np.int64), *gone_at, *stay_at], axis=0)
-    first = 0
-    while first < max(1, parts):
-        last = int(np.searchsorted(before, before[first] + _FILE_ROWS)) if parts else 1
-        last = min(max(last, first + 1), parts)
-        yield first, last
-        first = max(last, 1)
-
-
-def _cut(arrays: Sequence[_Rows], at: Sequence[NDArray[np.int64]], first: int, last: int) -> _Rows:
-    """Return the rows of a run of parts from all arrays, sorted by document."""
-    rows = np.concatenate([rows[cuts[first] : cuts[last]] for rows, cuts in zip(arrays, at, strict=True)])
-    return rows[np.argsort(rows["document"])]
-
-
 def _place(path: str, rows: slice) -> Place:
     return Place(path, int(rows.start // _BATCH), int(rows.start % _BATCH), int(rows.stop - rows.start))
 
@@ -147,7 +126,7 @@ def _columns(kind: str, place: Place) -> dict[str, object]:
     return {f"{kind}_{name}": getattr(place, name) for name in Place.__slots__}
 
 
-def _digest(gone: _Rows, stay: _Rows) -> str:
+def _digest(gone: _Decisions, stay: _Decisions) -> str:
     """Return a hash of what decides a part's shards: the removed rows, and the copies of the kept ones."""
     digest = xxhash.xxh3_128()
     for column in (_row(gone["document"]), _row(stay["document"]), stay["copies"]):
@@ -169,7 +148,7 @@ def _write(
     return slot.file
 
 
-def _pieces(rows: _Rows) -> Iterator[_Rows]:
+def _pieces(rows: _Decisions) -> Iterator[_Decisions]:
     return (rows[at : at + _BATCH] for at in range(0, rows.size, _BATCH))
 
 
@@ -181,18 +160,18 @@ def _part(documents: NDArray[np.uint64], names: pa.Array) -> pa.Array:
     return names.take(pa.array(documents >> np.uint64(ROW_BITS)))
 
 
-def _ids(documents: NDArray[np.uint64], store: SignatureStore) -> pa.Array:
-    return store.columns(documents, ["id"])["id"].combine_chunks()
+def _ids(documents: NDArray[np.uint64], rows: Rows) -> pa.Array:
+    return rows.columns(documents, ["id"])["id"].combine_chunks()
 
 
-def _removed(rows: _Rows, names: pa.Array, store: SignatureStore) -> Iterator[pa.RecordBatch]:
-    for piece in _pieces(rows):
+def _removed(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.RecordBatch]:
+    for piece in _pieces(found):
         columns = {
             "part": _part(piece["document"], names),
             "row": _row(piece["document"]),
-            "id": _ids(piece["document"], store),
+            "id": _ids(piece["document"], rows),
             "kind": [KINDS[kind] for kind in piece["kind"]],
-            "survivor": _ids(piece["survivor"], store),
+            "survivor": _ids(piece["survivor"], rows),
             "survivor_part": _part(piece["survivor"], names),
             "survivor_row": _row(piece["survivor"]),
             "jaccard": piece["jaccard"],
@@ -200,12 +179,12 @@ def _removed(rows: _Rows, names: pa.Array, store: SignatureStore) -> Iterator[pa
         yield pa.RecordBatch.from_pydict(columns, schema=REMOVED.schema())
 
 
-def _survivors(rows: _Rows, names: pa.Array, store: SignatureStore) -> Iterator[pa.RecordBatch]:
-    for piece in _pieces(rows):
+def _survivors(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.RecordBatch]:
+    for piece in _pieces(found):
         columns = {
             "part": _part(piece["document"], names),
             "row": _row(piece["document"]),
-            "id": _ids(piece["document"], store),
+            "id": _ids(piece["document"], rows),
             "copies": piece["copies"],
         }
         yield pa.RecordBatch.from_pydict(columns, schema=SURVIVORS.schema())

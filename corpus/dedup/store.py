@@ -1,4 +1,4 @@
-"""Signature files of a corpus's parts, read by document number through memory maps.
+"""Rows of signature files, by document number: through memory maps of the files, or sent by who has them.
 
 A document's number is `(part << 32) | row`: the part's place in the list of files, the row within its file.
 """
@@ -6,7 +6,9 @@ A document's number is `(part << 32) | row`: the part's place in the list of fil
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,51 +28,14 @@ def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.ui
     return (np.uint64(part) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
 
 
-class SignatureStore:
-    """Random access to the columns of signature files; files open when first asked for, once a process.
+class Rows(ABC):
+    """Columns of signature files by document number, wherever their rows are."""
 
-    `paths` are local paths or fsspec URLs, in the order of the part numbers; a remote file is first copied
-    to a temporary folder that goes when the store does. A store can be pickled: maps are not carried along.
-    """
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        self.paths = tuple(paths)
-        self._parts: dict[int, pa.Table] = {}
-        self._opened: dict[int, list[pa.RecordBatch]] = {}
-        self._starts: dict[int, NDArray[np.int64]] = {}
-        self._copies: tempfile.TemporaryDirectory[str] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"paths": self.paths, "_parts": {}, "_opened": {}, "_starts": {}, "_copies": None}
-
-    def part(self, number: int) -> pa.Table:
-        """Return the table of one part, mapped and not read.
-
-        Raises IndexError for a part that is not in the list, ValueError for a file with other columns.
-        """
-        if number not in self._parts:
-            if not 0 <= number < len(self.paths):
-                raise IndexError(f"part {number} asked for, but the store has {len(self.paths)} parts")
-            path = self.paths[number]
-            table = pa.ipc.open_file(pa.memory_map(self._local(path, number))).read_all()
-            for field in SIGNATURES.schema():
-                if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
-                    raise ValueError(
-                        f"{path}: expected a signature file with column {field.name!r} of type {field.type},"
-                        f" found {table.schema.names}; write the part again"
-                    )
-            self._parts[number] = table
-        return self._parts[number]
-
-    def _local(self, path: str, number: int) -> str:
-        filesystem, inner = files.filesystem(path)
-        if files.is_local(path):
-            return str(inner)
-        if self._copies is None:
-            self._copies = tempfile.TemporaryDirectory(prefix="derlem-signatures-")
-        target = Path(self._copies.name) / f"{number:06d}.arrow"
-        filesystem.get_file(inner, str(target))
-        return str(target)
+    @abstractmethod
+    def _batches(
+        self, docs: NDArray[np.uint64]
+    ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.intp], NDArray[np.int64]]]:
+        """Yield record batches that hold some of `docs`, their places in `docs` and their rows there."""
 
     def signatures(self, docs: NDArray[np.uint64]) -> NDArray[np.uint32]:
         """Return the signatures, uint32[k, 112], of documents."""
@@ -105,9 +70,11 @@ class SignatureStore:
         order is that of the contents and not that of arrival.
         """
         by_number = np.argsort(docs)
-        table = self.columns(docs[by_number], ["source", "bytes", "fetched"])
-        place = pc.index_in(table["source"], value_set=pa.array(sources, pa.string()))
-        source = pc.fill_null(place, len(sources)).to_numpy().astype(np.uint64)
+        table = self.columns(docs[by_number], [*(["source"] if sources else []), "bytes", "fetched"])
+        source = np.zeros(docs.size, np.uint64)
+        if sources:
+            place = pc.index_in(table["source"], value_set=pa.array(sources, pa.string()))
+            source = pc.fill_null(place, len(sources)).to_numpy().astype(np.uint64)
         length = table["bytes"].to_numpy().astype(np.uint64)
         packed = (source << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - length)
         fetched = pc.fill_null(table["fetched"].cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
@@ -125,10 +92,59 @@ class SignatureStore:
         ranks[by_number[order]] = np.arange(docs.size)
         return ranks
 
+
+class SignatureStore(Rows):
+    """Random access to the columns of signature files; files open when first asked for, once a process.
+
+    `paths` are local paths or fsspec URLs, in the order of the part numbers; a remote file is first copied
+    into the folder `copies`, or into a temporary one that goes when the store does. A store can be pickled:
+    maps are not carried along.
+    """
+
+    def __init__(self, paths: Sequence[str], copies: Path | None = None) -> None:
+        self.paths = tuple(paths)
+        self._parts: dict[int, pa.Table] = {}
+        self._opened: dict[int, list[pa.RecordBatch]] = {}
+        self._starts: dict[int, NDArray[np.int64]] = {}
+        self._copies = copies
+        self._own: tempfile.TemporaryDirectory[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**SignatureStore(self.paths).__dict__}
+
+    def part(self, number: int) -> pa.Table:
+        """Return the table of one part, mapped and not read.
+
+        Raises IndexError for a part that is not in the list, ValueError for a file with other columns.
+        """
+        if number not in self._parts:
+            if not 0 <= number < len(self.paths):
+                raise IndexError(f"part {number} asked for, but the store has {len(self.paths)} parts")
+            path = self.paths[number]
+            table = pa.ipc.open_file(pa.memory_map(self._local(path, number))).read_all()
+            for field in SIGNATURES.schema():
+                if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
+                    raise ValueError(
+                        f"{path}: expected a signature file with column {field.name!r} of type {field.type},"
+                        f" found {table.schema.names}; write the part again"
+                    )
+            self._parts[number] = table
+        return self._parts[number]
+
+    def _local(self, path: str, number: int) -> str:
+        filesystem, inner = files.filesystem(path)
+        if files.is_local(path):
+            return str(inner)
+        if self._copies is None:
+            self._own = tempfile.TemporaryDirectory(prefix="derlem-signatures-")
+            self._copies = Path(self._own.name)
+        target = self._copies / f"{number:06d}.arrow"
+        filesystem.get_file(inner, str(target))
+        return str(target)
+
     def _batches(
         self, docs: NDArray[np.uint64]
     ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.intp], NDArray[np.int64]]]:
-        """Yield record batches that hold some of `docs`, their places in `docs` and their rows there."""
         order = np.argsort(docs, kind="stable")
         ordered = docs[order]
         parts = (ordered >> np.uint64(ROW_BITS)).astype(np.int64)
@@ -167,3 +183,56 @@ def exact_matrix(batch: pa.RecordBatch) -> NDArray[np.uint64]:
     column = batch.column("exact")
     halves = np.frombuffer(column.buffers()[1], dtype=">u8", count=2 * len(column), offset=16 * column.offset)
     return halves.reshape(-1, 2).astype(np.uint64)
+
+
+_DOCUMENT = pa.field("document", pa.uint64())
+
+
+def pack(docs: NDArray[np.uint64], rows: Rows, names: Sequence[str]) -> bytes:
+    """Return the named columns of documents as bytes for `SentRows`; `docs` are distinct and sorted."""
+    table = rows.columns(docs, names).combine_chunks()
+    schema = pa.schema([_DOCUMENT, *(field.remove_metadata() for field in table.schema)])
+    columns = [column.combine_chunks() for column in table.columns]
+    batch = pa.RecordBatch.from_arrays([pa.array(docs), *columns], schema=schema)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+class SentRows(Rows):
+    """Rows that `pack` packed, no document in two pieces; they are mapped from a file in `folder`."""
+
+    def __init__(self, pieces: Iterable[bytes], folder: Path) -> None:
+        ends = [0]
+        with (folder / "rows").open("wb") as file:
+            for piece in pieces:
+                ends.append(ends[-1] + file.write(piece))
+        self.bytes = ends[-1]
+        found = []
+        if self.bytes:
+            whole = pa.memory_map(str(folder / "rows")).read_buffer()
+            for start, end in pairwise(ends):
+                found += pa.ipc.open_stream(whole.slice(start, end - start)).read_all().to_batches()
+        numbered = [(batch.column("document").to_numpy(), batch) for batch in found if batch.num_rows]
+        numbered.sort(key=lambda each: int(each[0][0]))
+        # The pieces of ranges of parts: none begins within another.
+        self._numbers = [numbers for numbers, _ in numbered]
+        self._found = [batch for _, batch in numbered]
+        self.documents: NDArray[np.uint64] = np.concatenate([np.empty(0, np.uint64), *self._numbers])
+
+    def _batches(
+        self, docs: NDArray[np.uint64]
+    ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.intp], NDArray[np.int64]]]:
+        order = np.argsort(docs, kind="stable")
+        ordered = docs[order]
+        firsts = np.array([numbers[0] for numbers in self._numbers], np.uint64)
+        cuts = [*np.searchsorted(ordered, firsts), docs.size]
+        if cuts[0]:
+            raise IndexError(f"document {ordered[0]} asked for, but it was not sent")
+        for batch, numbers, (low, high) in zip(self._found, self._numbers, pairwise(cuts), strict=True):
+            if low < high:
+                rows = np.searchsorted(numbers, ordered[low:high])
+                if not np.array_equal(numbers[np.minimum(rows, numbers.size - 1)], ordered[low:high]):
+                    raise IndexError(f"documents asked for that were not sent, from {ordered[low]} on")
+                yield batch, order[low:high], rows

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,9 +16,10 @@ from corpus.dedup.bands import EXACT, GRID, NEAR, URL, band_hashes
 from corpus.dedup.store import SignatureStore
 from corpus.errors import LinkingError
 from corpus.schema import PERMUTATIONS, SIGNATURES
-from pipelines import handover, linking, rounds
+from pipelines import handover, linking, resolving, rounds, settling, shuffle
 from pipelines.handover import Parts
 from pipelines.options import Runner
+from pipelines.shuffle import Grouped, Keyed
 
 THRESHOLD = 0.75
 
@@ -67,13 +71,14 @@ def rows() -> list[dict]:
 
 def parts_of(paths: list[str]) -> Parts:
     store = SignatureStore(paths)
-    return Parts(tuple(paths), tuple(store.part(number).num_rows for number in range(len(paths))))
+    rows = tuple(store.part(number).num_rows for number in range(len(paths)))
+    return Parts(tuple(paths), rows, tuple(f"{number:016x}" for number in range(len(paths))))
 
 
-def removed_ids(paths: list[str], folder: Path, resolved: list[linking.Resolved]) -> set[tuple]:
+def removed_ids(paths: list[str], folder: Path, resolved: list[resolving.Resolved]) -> set[tuple]:
     store = SignatureStore(paths)
     found = set()
-    for clusters in linking.load_clusters(str(folder), resolved):
+    for clusters in resolving.load_clusters(str(folder), resolved):
         ids = [
             store.columns(clusters.removals[name], ["id"])["id"].to_pylist()
             for name in ("document", "survivor")
@@ -88,9 +93,7 @@ def expected(rows: list[dict], tmp_path_factory: pytest.TempPathFactory) -> set[
     folder = tmp_path_factory.mktemp("expected")
     paths = write_parts(folder / "parts", rows, [])
     found = linking.find_edges(parts_of(paths), str(folder), THRESHOLD, True, Runner())
-    return removed_ids(
-        paths, folder, linking.resolve_in_memory(parts_of(paths), str(folder), found, THRESHOLD)
-    )
+    return removed_ids(paths, folder, resolving.resolve(str(folder), found, THRESHOLD, 0, Runner()))
 
 
 def test_planted_copies_are_removed_and_told_apart(expected: set[tuple]) -> None:
@@ -108,7 +111,7 @@ def test_the_result_does_not_depend_on_the_order_of_documents_and_parts(
     shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     paths = write_parts(tmp_path / "parts", shuffled, [40, 200])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
-    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
+    resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 0, Runner())
     assert removed_ids(paths, tmp_path, resolved) == expected
 
 
@@ -120,7 +123,7 @@ def test_more_partitions_change_nothing(
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     assert {linked.band for linked in found} == set(range(16))
     assert len(found) == 48
-    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
+    resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 0, Runner())
     assert removed_ids(paths, tmp_path, resolved) == expected
 
 
@@ -129,7 +132,7 @@ def test_rounds_over_partitions_give_the_result_of_one_process(
 ) -> None:
     paths = write_parts(tmp_path / "parts", rows, [150])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
-    resolved = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 3, Runner())
+    resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 3, Runner())
     assert len(resolved) == 3
     assert removed_ids(paths, tmp_path, resolved) == expected
     assert max(size for part in resolved for _, size in part.largest) == 3
@@ -143,8 +146,8 @@ def test_edges_below_the_threshold_are_seen_in_memory_and_play_no_part_in_rounds
     alike = np.concatenate([rows[290]["signature"][:76], other[76:]])
     paths = write_parts(tmp_path / "parts", [rows[290], rows[291] | {"signature": alike}], [])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
-    in_memory = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
-    in_rounds = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
+    in_memory = resolving.resolve(str(tmp_path), found, THRESHOLD, 0, Runner())
+    in_rounds = resolving.resolve(str(tmp_path), found, THRESHOLD, 2, Runner(), number=2)
     assert sum(part.removed for part in [*in_memory, *in_rounds]) == 0
     assert max(size for part in in_memory for _, size in part.largest) == 2
     assert max((size for part in in_rounds for _, size in part.largest), default=0) == 0
@@ -157,13 +160,13 @@ def test_rounds_that_do_not_end_fail(
     paths = write_parts(tmp_path / "parts", rows, [])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     with pytest.raises(LinkingError, match=r"after 1 rounds [0-9]+ edges still move"):
-        linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
+        resolving.resolve(str(tmp_path), found, THRESHOLD, 2, Runner())
 
 
 def test_urls_can_be_left_out(rows: list[dict], tmp_path: Path) -> None:
     paths = write_parts(tmp_path / "parts", rows, [])
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, False, Runner())
-    resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
+    resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 0, Runner())
     assert URL not in {row[2] for row in removed_ids(paths, tmp_path, resolved)}
 
 
@@ -175,9 +178,9 @@ def test_a_corpus_without_documents_or_copies_has_no_clusters(
     found = linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
     assert sum(linked.edges for linked in found) == 0
     if in_rounds:
-        resolved = linking.resolve_in_rounds(parts_of(paths), str(tmp_path), found, THRESHOLD, 2, Runner())
+        resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 2, Runner())
     else:
-        resolved = linking.resolve_in_memory(parts_of(paths), str(tmp_path), found, THRESHOLD)
+        resolved = resolving.resolve(str(tmp_path), found, THRESHOLD, 0, Runner())
     assert sum(part.removed for part in resolved) == 0
 
 
@@ -187,7 +190,7 @@ def test_one_and_two_workers_write_the_same_bytes(rows: list[dict], tmp_path: Pa
     for run, workers in enumerate((1, 2)):
         folder = str(tmp_path / f"run{run}")
         found = linking.find_edges(parts_of(paths), folder, THRESHOLD, True, Runner(workers=workers))
-        resolved = linking.resolve_in_memory(parts_of(paths), folder, found, THRESHOLD)
+        resolved = resolving.resolve(folder, found, THRESHOLD, 0, Runner())
         names = [
             "pass-01/edges.json",
             *(linked.path for linked in found),
@@ -317,31 +320,76 @@ def test_equal_documents_at_one_address_are_one_cluster_with_few_links(tmp_path:
     paths = write_parts(tmp_path / "parts", rows, [500, 501])
     copies = linking.find_copies(parts_of(paths), str(tmp_path), THRESHOLD, True, 10**6, Runner())
     assert {linked.edges for linked in copies.linked} == {number - 1}
-    (clusters,) = linking.load_clusters(str(tmp_path), copies.resolved)
+    (clusters,) = resolving.load_clusters(str(tmp_path), copies.resolved)
     assert clusters.survivors.tolist() == [(0, number)]
     assert set(clusters.removals["kind"].tolist()) == {EXACT}
     assert copies.passes == 1
 
 
-def test_what_is_shuffled_is_256_bytes_a_document(rows: list[dict], tmp_path: Path) -> None:
+def test_what_is_shuffled_is_256_bytes_a_document(
+    rows: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sixteen bands, a hash and a number each: 256 MB a million, packed into few blocks."""
+    blocks: list[int] = []
+    grouped = shuffle._grouped
+
+    def counted(found: Iterable[Keyed]) -> Iterator[Grouped]:
+        return grouped((key, block) for key, block in found if not blocks.append(len(block)))
+
+    monkeypatch.setattr(shuffle, "_grouped", counted)
+    monkeypatch.setattr(linking, "ROWS_A_PARTITION", 150)
+    monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
     paths = write_parts(tmp_path / "parts", rows, [40, 200])
-    parts = parts_of(paths)
-    handover.save_parts(str(tmp_path), parts)
-    blocks = [
-        block
-        for run in range(len(linking.runs_of(parts.rows)))
-        for block in linking._blocks(run, str(tmp_path), 2, True, "")
-    ]
-    documents = sum(parts.rows)
-    assert 0.9 * 256 * documents < sum(len(block) for _, block in blocks) <= 256 * documents
+    linking.find_edges(parts_of(paths), str(tmp_path), THRESHOLD, True, Runner())
+    assert 0.9 * 256 * len(rows) < sum(blocks) <= 256 * len(rows)
     assert len(blocks) <= 2 * 16 * len(paths)
+
+
+def own_only(part: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    """Return what opens a part of a store as `part` does, if that holds its files for one run only."""
+
+    def opened(store: SignatureStore, number: int) -> pa.Table:
+        found = part(store, number)
+        assert store._own is None, "a file was fetched for as long as the process lives"
+        return found
+
+    return opened
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_rows_that_are_sent_give_what_mapped_files_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    """The removal list of workers that map no file, to the byte; each has its own parts on disk only."""
+    monkeypatch.setattr(linking, "ROWS_A_PARTITION", 100)
+    monkeypatch.setattr(linking, "FEW", 0)
+    monkeypatch.setattr(handover, "ROWS_A_RUN", 30)
+    rows, limit = [*chained(3), *crowd(30)], 10**6 if in_memory else 0
+    paths = write_parts(tmp_path / "parts", rows, [20, 40, 41, 100])
+    parts = parts_of(paths)
+    lists, facts = [], []
+    for name in ("mapped", "sent"):
+        if name == "sent":
+            monkeypatch.setattr(handover, "transported", lambda parts, runner: replace(parts, sent=True))
+            monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
+            monkeypatch.setattr(SignatureStore, "part", own_only(SignatureStore.part))
+            memory = fsspec.filesystem("memory")
+            memory.put(paths, [f"/{name}/{number}.arrow" for number in range(len(paths))])
+            parts = replace(parts, paths=tuple(f"memory://{name}/{n}.arrow" for n in range(len(paths))))
+        scratch, home = str(tmp_path / name / "scratch"), str(tmp_path / name)
+        copies = linking.find_copies(parts, scratch, THRESHOLD, True, limit, Runner(), ("a",))
+        listed = settling.write_list(scratch, copies.settled, home, "f", Runner())
+        lists.append([file["sha256"] for run in listed for file in run.files])
+        facts.append((listed, copies.passes, copies.open, [(r.removed, r.largest) for r in copies.resolved]))
+    assert len(lists[0]) == 2 * len(parts.runs()) == 6
+    assert lists[0] == lists[1]
+    assert facts[0] == facts[1]
 
 
 @pytest.mark.parametrize("documents", [0, 1, 40])
 def test_small_parts_are_read_in_runs_and_large_ones_alone(documents: int) -> None:
-    assert linking.runs_of([]) == []
-    runs = linking.runs_of([documents] * 100_000)
+    assert Parts((), ()).runs() == [range(0)]
+    runs = Parts((), (documents,) * 100_000).runs()
     assert [part for run in runs for part in run] == list(range(100_000))
-    assert len(runs) <= linking.RUNS
-    assert linking.runs_of([5_000] * 3) == [range(n, n + 1) for n in range(3)]
+    assert len(runs) <= handover.RUNS
+    assert Parts((), (200_000,) * 3).runs() == [range(n, n + 1) for n in range(3)]

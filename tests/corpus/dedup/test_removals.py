@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,24 @@ def name(part: int) -> str:
     return f"{part:016x}"
 
 
-def write(folder: Path, store: SignatureStore, gone: list[list[Row]], stay: list[Row]) -> dataset.Manifest:
-    """Write a dedupe stage in which the documents of each list of `gone` were removed for the first one."""
-    removed = [np.array([(p << 32 | r, 0, 2, 0.9) for p, r in sorted(rows)], REMOVAL) for rows in gone]
-    kept = [np.array([(p << 32 | r, 2 + r) for p, r in sorted(stay)], SURVIVOR)]
+def write(
+    folder: Path,
+    store: SignatureStore,
+    gone: Iterable[Row],
+    stay: Iterable[Row],
+    ranges: Sequence[range] = (range(PARTS),),
+) -> dataset.Manifest:
+    """Write a dedupe stage in which the documents of `gone` were removed for the first one."""
     names = [name(part) for part in range(PARTS)]
-    written = tuple(removals.write(str(folder), "f", names, store, removed, kept))
-    unit = dataset.Unit(name="all", fingerprint="f", inputs=(), files=written, counts=Counts())
+    written, index = [], []
+    for number, parts in enumerate(ranges):
+        removed = np.array([(p << 32 | r, 0, 2, 0.9) for p, r in sorted(gone) if p in parts], REMOVAL)
+        kept = np.array([(p << 32 | r, 2 + r) for p, r in sorted(stay) if p in parts], SURVIVOR)
+        of_range = removals.write(str(folder), "f", number, parts, names, store, removed, kept)
+        written += of_range[0]
+        index += of_range[1]
+    written.append(removals.write_index(str(folder), "f", index))
+    unit = dataset.Unit(name="all", fingerprint="f", inputs=(), files=tuple(written), counts=Counts())
     manifest = dataset.Manifest(stage="dedupe", version=1, settings={}, units=(unit,))
     dataset.save(str(folder), manifest)
     return manifest
@@ -50,23 +62,21 @@ _document = st.tuples(st.integers(0, PARTS - 1), st.integers(0, ROWS - 1))
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
-    gone=st.sets(_document), stay=st.sets(_document), files=st.integers(1, 9), batch=st.integers(1, 5),
-    partitions=st.integers(1, 3),
+    gone=st.sets(_document), stay=st.sets(_document), cuts=st.sets(st.integers(1, PARTS - 1)),
+    batch=st.integers(1, 5),
 )  # fmt: skip
 def test_every_part_finds_its_rows(
     tmp_path: Path,
     store: SignatureStore,
     gone: set[Row],
     stay: set[Row],
-    files: int,
+    cuts: set[int],
     batch: int,
-    partitions: int,
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(removals, "_FILE_ROWS", files)
         patched.setattr(removals, "_BATCH", batch)
-        lists = [sorted(gone)[at::partitions] for at in range(partitions)]
-        manifest = write(tmp_path, store, lists, sorted(stay))
+        ranges = [range(low, high) for low, high in pairwise([0, *sorted(cuts), PARTS])]
+        manifest = write(tmp_path, store, gone, stay, ranges)
     index = removals.read_index(str(tmp_path))
     assert list(index) == [name(part) for part in range(PARTS)]
     for part in range(PARTS):
@@ -84,7 +94,7 @@ def test_every_part_finds_its_rows(
 def test_a_part_is_known_by_what_was_decided_of_it_alone(tmp_path: Path, store: SignatureStore) -> None:
     digests = []
     for number, gone in enumerate(([(1, 2), (3, 4)], [(1, 2), (3, 5)], [(1, 2)])):
-        write(tmp_path / str(number), store, [gone], [(0, 0)])
+        write(tmp_path / str(number), store, gone, [(0, 0)])
         digests.append(
             {p: fate.digest for p, fate in removals.read_index(str(tmp_path / str(number))).items()}
         )
@@ -97,7 +107,7 @@ def test_only_the_batches_with_a_parts_rows_are_read(
     tmp_path: Path, store: SignatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(removals, "_BATCH", 5)
-    write(tmp_path, store, [[(p, r) for p in range(PARTS) for r in range(ROWS)]], [])
+    write(tmp_path, store, [(p, r) for p in range(PARTS) for r in range(ROWS)], [])
     place = removals.read_index(str(tmp_path))[name(3)].removed
     read: list[int] = []
 

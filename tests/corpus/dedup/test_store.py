@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.dedup.store import SignatureStore, document_numbers
+from corpus.dedup.store import SentRows, SignatureStore, document_numbers, pack
 
 
 def test_rows_come_in_the_order_asked_for(make_store, make_row) -> None:
@@ -104,3 +104,25 @@ def test_a_few_documents_are_read_from_the_batches_that_hold_them(make_store, ma
     assert len(batches) == 20
     store.signatures(docs)
     assert store._opened[0] is batches  # not made anew for each few documents
+
+
+def test_rows_that_are_sent_are_those_of_the_files(make_store, make_row, tmp_path) -> None:
+    store = make_store(*[[make_row(id=f"{part}-{i}", bytes=i % 3) for i in range(8)] for part in range(3)])
+    docs = [document_numbers(part, np.array([1, 4, 7])) for part in range(3)]
+    names = ["id", "bytes", "fetched", "exact", "signature"]
+    none = np.empty(0, dtype=np.uint64)
+    sent = SentRows([pack(some, store, names) for some in (docs[2], none, docs[0], docs[1])], tmp_path)
+    every = np.concatenate(docs)
+    assert np.array_equal(sent.documents, every)
+    asked = np.random.default_rng(1).permutation(every)[:7]
+    assert np.array_equal(sent.signatures(asked), store.signatures(asked))
+    assert np.array_equal(sent.exact(asked), store.exact(asked))
+    assert np.array_equal(sent.ranks(asked), store.ranks(asked))
+    assert sent.columns(none, ["id"]).num_rows == 0
+    for part, row in ((0, 0), (1, 5), (2, 9)):
+        with pytest.raises(IndexError, match="sent"):
+            sent.exact(document_numbers(part, np.array([row])))
+
+
+def test_no_rows_are_sent_where_there_are_none(make_store, make_row, tmp_path) -> None:
+    assert SentRows([], tmp_path).documents.size == 0

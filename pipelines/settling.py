@@ -1,0 +1,219 @@
+"""What a pass decided, by runs of parts: documents that are gone or compared again, the removal list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.dedup import removals as removal_list
+from corpus.dedup.bands import ALL_BANDS, buckets_of, verified
+from corpus.dedup.clusters import REMOVAL, SURVIVOR, size_histogram
+from corpus.dedup.store import Rows
+from pipelines import handover, options, sending, shuffle
+from pipelines.resolving import Linked, Resolved
+from pipelines.shuffle import Grouped, Keyed
+
+BUCKET = np.dtype([("band", "u1"), ("hash", "<u8")])
+"""A bucket that is to be compared again."""
+
+_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES = "n", "r", "s", "p", "e"
+"""Kinds of what a pass is settled from: the number of a run, or a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many documents of a run are gone, are kept for others, and are compared again."""
+
+    run: int
+    removed: int
+    survivors: int
+    unsettled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The removal list of a run: its files and where they have each part, and what it counts."""
+
+    run: int
+    files: list[dict[str, Any]]  # dataset.File
+    index: list[dict[str, Any]]  # rows of REMOVAL_INDEX
+    kinds: dict[str, int]  # removed documents
+    sizes: list[tuple[int, int, int]]  # smallest, largest, clusters
+    largest: int  # documents of a cluster
+
+
+def settle(
+    folder: str,
+    resolved: Sequence[Resolved],
+    again: Sequence[Linked],
+    threshold: float,
+    urls: bool,
+    runner: options.Runner,
+    number: int,
+) -> int:
+    """Sort the decisions of a pass by runs; return how many documents the next one has to compare again.
+
+    These are the kept ones that may have copies among the kept: their better copies were all removed, where
+    that is new: the last pass linked them (`again`), or they had been removed before it.
+    """
+    source = [(str(run), _RUN) for run in range(len(handover.runs_of(folder)))]  # some have no decisions
+    source += [(linked.path, _EDGES) for linked in again if linked.verified]
+    for part in resolved:
+        source += [
+            (part.removals, _REMOVALS), (part.survivors, _SURVIVORS), (part.passed_over, _PASSED_OVER),
+        ]  # fmt: skip
+    records = shuffle.run(
+        runner,
+        folder,
+        f"dedupe-settle-{number:02d}",
+        source,
+        [("By run", partial(_by_run, folder=folder, threshold=threshold))],
+        ("Settle", partial(_settle, folder=folder, urls=urls, number=number)),
+        f"{_place(number)}/runs.json",
+    )
+    settled = [Settled(**record) for record in records]
+    open_runs = [each.run for each in settled if each.unsettled]
+    pieces = [handover.load(folder, _path(number, run, "buckets")) for run in sorted(open_runs)]
+    for band in range(ALL_BANDS) if pieces else ():
+        found = np.concatenate([piece["hash"][piece["band"] == band] for piece in pieces])
+        handover.save(folder, f"{_place(number)}/buckets-{band:02d}.npy", np.unique(found))
+    return sum(each.unsettled for each in settled)
+
+
+def gone(folder: str, number: int, run: int) -> NDArray[np.uint64]:
+    """Return the documents of a run, sorted, that are removed after a pass; none before the first."""
+    found: NDArray[np.uint64] = _load(folder, number, run, "removals")["document"]
+    return found
+
+
+@lru_cache(maxsize=ALL_BANDS)
+def buckets(folder: str, number: int, band: int) -> NDArray[np.uint64]:
+    """Return the hashes of the buckets of a band, sorted, that are to be compared again after a pass."""
+    return handover.load(folder, f"{_place(number)}/buckets-{band:02d}.npy")
+
+
+def write_list(folder: str, number: int, home: str, fingerprint: str, runner: options.Runner) -> list[Listed]:
+    """Write what a pass decided as the removal list in the folder `home`: of each run a file of each kind."""
+    last = partial(_list, folder=folder, number=number, home=home, fingerprint=fingerprint)
+    steps: list[shuffle.Step] = []
+    if handover.is_sent(folder, runner):
+        steps.append(("Ask for ids", partial(_ask, folder=folder, number=number)))
+        steps.append(("Send ids", partial(sending.send, folder=folder, columns=_id)))
+        last = partial(_list_sent, folder=folder, number=number, home=home, fingerprint=fingerprint)
+    records = shuffle.run(
+        runner,
+        folder,
+        "dedupe-list",
+        range(len(handover.runs_of(folder))),
+        steps,
+        ("List removals", last),
+        "removals.json",
+    )
+    return sorted((Listed(**record) for record in records), key=lambda listed: listed.run)
+
+
+def _place(number: int) -> str:
+    return f"pass-{number:02d}/settled"
+
+
+def _path(number: int, run: int, kind: str) -> str:
+    return f"{_place(number)}/{run:06d}-{kind}.npy"
+
+
+def _load(folder: str, number: int, run: int, kind: str) -> NDArray[Any]:
+    if number == 0:
+        return np.empty(0, REMOVAL)
+    return handover.load(folder, _path(number, run, kind))
+
+
+def _by_run(named: tuple[str, str], folder: str, threshold: float) -> Iterator[Keyed]:
+    """Yield the rows of a file to the runs of their documents; a letter says of which kind they are."""
+    path, kind = named
+    if kind == _RUN:
+        yield int(path), kind.encode()
+        return
+    rows = handover.load(folder, path)
+    if kind == _EDGES:
+        edges = verified(rows, threshold)
+        rows = np.unique(np.concatenate([edges["a"], edges["b"]]))
+    docs = rows["document"] if kind in (_REMOVALS, _SURVIVORS) else rows
+    for run, inside in handover.by_run(folder, docs):
+        yield run, kind.encode() + rows[inside].tobytes()
+
+
+def _settle(decided: Grouped, folder: str, urls: bool, number: int) -> dict[str, Any]:
+    run, packed = decided
+    blocks: dict[str, list[bytes]] = {
+        kind: [] for kind in (_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES)
+    }
+    for block in packed:
+        blocks[chr(block[0])].append(block[1:])
+    removals, survivors, kept, linked = (
+        np.frombuffer(b"".join(blocks[kind]), kind_of)
+        for kind, kind_of in zip(
+            (_REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES),
+            (REMOVAL, SURVIVOR, np.dtype(np.uint64), np.dtype(np.uint64)),
+            strict=True,
+        )
+    )
+    kept = np.sort(kept)
+    unsettled = kept[np.isin(kept, linked) | np.isin(kept, gone(folder, number - 1, run))]
+    for kind, rows in (("removals", removals), ("survivors", survivors)):
+        handover.save(folder, _path(number, run, kind), rows[np.argsort(rows["document"])])
+    if unsettled.size:
+        with handover.own_parts(folder) as store:
+            handover.save(folder, _path(number, run, "buckets"), _buckets(unsettled, store, urls))
+    return asdict(Settled(run, removals.size, survivors.size, unsettled.size))
+
+
+def _buckets(docs: NDArray[np.uint64], rows: Rows, urls: bool) -> NDArray[Any]:
+    found = list(buckets_of(docs, rows, urls))
+    buckets = np.empty(sum(hashes.size for _, hashes in found), BUCKET)
+    buckets["band"] = np.repeat([band for band, _ in found], [hashes.size for _, hashes in found])
+    buckets["hash"] = np.concatenate([hashes for _, hashes in found])
+    return buckets
+
+
+def _id(key: int) -> list[str]:
+    return ["id"]
+
+
+def _ask(run: int, folder: str, number: int) -> Iterator[Keyed]:
+    """Ask for the ids of a run's list; a run that needs none asks itself, so that it is listed, too."""
+    yield run, np.array([run], np.uint64).tobytes()
+    removals, survivors = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
+    docs = [removals["document"], removals["survivor"], survivors["document"]]
+    yield from sending.ask(folder, run, np.unique(np.concatenate(docs)))
+
+
+def _list(run: int, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
+    return _write(run, handover.store_of(folder), folder, number, home, fingerprint)
+
+
+def _list_sent(ids: Grouped, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
+    run, packed = ids
+    with sending.received(packed) as rows:
+        return _write(run, rows, folder, number, home, fingerprint)
+
+
+def _write(run: int, rows: Rows, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
+    gone, stay = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
+    parts = handover.runs_of(folder)[run]
+    names = handover.parts_of(folder).names
+    files, index = removal_list.write(home, fingerprint, run, parts, names, rows, gone, stay)
+    kinds = zip(*np.unique(gone["kind"], return_counts=True), strict=True)
+    return asdict(
+        Listed(
+            run,
+            [file.model_dump(mode="json") for file in files],
+            index,
+            {removal_list.KINDS[kind]: int(count) for kind, count in kinds},
+            size_histogram(stay),
+            int(stay["copies"].max(initial=0)),
+        )
+    )
