@@ -87,12 +87,12 @@ def planted(documents: int) -> tuple[Columns, dict[float, NDArray[np.int64]], sl
     return columns, pairs, template
 
 
-def write(folder: Path, columns: Columns, order: NDArray[np.int64]) -> list[str]:
+def write(folder: Path, columns: Columns, order: NDArray[np.int64], parts: int = PARTS) -> list[str]:
     """Write the documents in an order, as the signature files of several parts."""
     folder.mkdir()
     schema = SIGNATURES.schema()
     paths = []
-    for part, rows in enumerate(np.array_split(order, PARTS)):
+    for part, rows in enumerate(np.array_split(order, parts)):
         number, size = columns["number"][rows], len(rows)
         exact = np.zeros((size, 2), dtype=np.uint64)
         exact[:, 0] = columns["exact"][rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
