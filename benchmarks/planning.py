@@ -2,7 +2,7 @@
 
     python -m benchmarks.planning [--parts 10000 100000]
 
-The parts are made up, of 10,000 documents each: dedupe is planned, its parts are written down for the workers,
+The parts are made up, of 10,000 documents each: dedupe is planned, its parts are written down for workers,
 the index of a removal list is written from what a thousand runs would return, and shard is planned from that.
 """
 
