@@ -13,8 +13,20 @@ if Path(sys.argv[0]).stem == "derlem":  # as a command: a Ctrl-C is answered fro
 
 import typer
 
-from commands import build, commoncrawl, cost, crawl, extract, look, quality, tokenizer, train, whatif
-from commands.terminal import CORPUS, Group
+from commands import (
+    build,
+    commoncrawl,
+    cost,
+    crawl,
+    dedupe,
+    extract,
+    look,
+    quality,
+    tokenizer,
+    train,
+    whatif,
+)
+from commands.terminal import CORPUS, LOOK, Group
 
 app = typer.Typer(
     name="derlem",
@@ -48,6 +60,7 @@ app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)
 app.add_typer(cost.app)
+app.add_typer(dedupe.app, name="dedupe", rich_help_panel=LOOK)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=CORPUS)
 app.add_typer(quality.app, name="quality", rich_help_panel=CORPUS)
 app.add_typer(crawl.app)
