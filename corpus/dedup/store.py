@@ -216,7 +216,7 @@ class SentRows(Rows):
                 found += pa.ipc.open_stream(whole.slice(start, end - start)).read_all().to_batches()
         numbered = [(batch.column("document").to_numpy(), batch) for batch in found if batch.num_rows]
         numbered.sort(key=lambda each: int(each[0][0]))
-        # The pieces of ranges of parts: none begins within another.
+        # They are of ranges of parts, so that no two overlap.
         self._numbers = [numbers for numbers, _ in numbered]
         self._found = [batch for _, batch in numbered]
         self.documents: NDArray[np.uint64] = np.concatenate([np.empty(0, np.uint64), *self._numbers])

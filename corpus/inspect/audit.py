@@ -55,7 +55,7 @@ class Audit:
 def audit(root: str, sample: int = 1_000, seed: int = 1) -> Audit:
     """Compare a sample of removed near and URL copies with the kept documents, shingle by shingle.
 
-    The sample is uniform; exact copies are left out. Raises DatasetError where dedupe or its parts are
+    The sample is uniform and without exact copies. Raises DatasetError where dedupe or its parts are
     missing or do not belong together.
     """
     build = open_build(root)
