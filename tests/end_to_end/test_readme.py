@@ -38,7 +38,8 @@ NOT_RUN = {
     "python3.11 -m venv": "it installs from the network; .ci/run does so",
     "python3 -m venv": "it installs from the network; .ci/run does so",
     "pip install": "it installs from the network; .ci/run does so",
-    "torchrun": "it asks for eight GPUs; tests/trainer/test_parallel.py runs ranks on the CPU",
+    "torchrun": "it asks for eight GPUs; tests/trainer/test_world.py runs ranks on the CPU",
+    "lm_eval": "it is not installed here, and downloads its tasks",
 }
 
 # Words that are put in the place of others, since the text speaks of the web and of large models.

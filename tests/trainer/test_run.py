@@ -22,6 +22,7 @@ from token_shards import tokenizer, write
 from typer.testing import CliRunner
 
 import derlem
+from benchmarks import kills
 from commands.terminal import Terminal
 from corpus import files, settings
 from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedError
@@ -216,7 +217,7 @@ def _until(training: BaseProcess, folder: Path, lines: int) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("lines", [1, 5, 9])
+@pytest.mark.parametrize("lines", [1, 9])
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
     lines: int, whole: Path, corpus: str, tmp_path: Path
 ) -> None:
@@ -230,6 +231,24 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
     assert losses(folder) == losses(whole)
     scores = [json.loads((each / "result.json").read_text())["evaluation_ema"] for each in (folder, whole)]
     assert scores[0] == scores[1]
+
+
+def test_a_killed_rank_ends_the_other_and_both_resume_to_the_same_losses(corpus: str, tmp_path: Path) -> None:
+    """A trial of `benchmarks.kills`, which makes a hundred."""
+    small = (
+        "model.depth=1",
+        "model.width=32",
+        "model.head=16",
+        "data.length=16",
+        "data.batch=8",
+        "data.tokens=1280",
+    )
+    changes = (*small, "checkpoint.every=3", "evaluate.documents=0", "run.log=[]", "run.device=cpu")
+    expected = kills.undisturbed(corpus, tmp_path / "whole", changes, 2)
+    found = kills.trial(corpus, tmp_path / "run", changes, expected, number=1, ranks=2, after=4)
+    assert found.same
+    assert 4 <= found.logged < len(expected) == 10
+    assert found.lived < 30
 
 
 def test_sigterm_saves_and_leaves(whole: Path, corpus: str, tmp_path: Path) -> None:
