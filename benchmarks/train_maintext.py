@@ -26,7 +26,6 @@ from benchmarks.extraction import Page, pages, score
 from corpus.text.maintext import judgement, layout, markup
 from corpus.text.maintext.columns import FEATURES, FURNITURE
 from corpus.text.maintext.features import features
-from corpus.text.maintext.lines import WORDS
 
 FOLDS = 5
 TREES = 150
@@ -144,24 +143,28 @@ def label(lines: list[str], page: Page) -> Labels:
 def table(booster: Any) -> judgement.Trees:
     """Return LightGBM's trees as ours."""
     starts: list[int] = []
-    rows: list[tuple[int, float, int, int, float]] = []
+    rows: list[tuple[int, float, int, float]] = []
+
+    def add(node: dict[str, Any]) -> None:
+        at = len(rows)
+        if "split_feature" not in node:
+            rows.append((-1, node["leaf_value"], 0, node["leaf_value"]))
+            return
+        rows.append((0, 0.0, 0, 0.0))
+        add(node["left_child"])
+        right = len(rows) - at - 1
+        add(node["right_child"])
+        # A feature is at most the threshold or not, as it is at most the next smaller number of 32 bits.
+        limit = np.float32(node["threshold"])
+        if limit > node["threshold"]:
+            limit = np.nextafter(limit, np.float32(-np.inf))
+        rows[at] = (node["split_feature"], float(limit), right, node["internal_value"])
+
     for tree in booster.dump_model()["tree_info"]:
         starts.append(len(rows))
-        start = len(rows)
-
-        def add(node: dict[str, Any], start: int = start) -> int:
-            at = len(rows)
-            if "leaf_value" in node and "split_feature" not in node:
-                rows.append((-1, node["leaf_value"], 0, 0, node["leaf_value"]))
-                return at - start
-            rows.append((0, 0.0, 0, 0, 0.0))
-            left, right = add(node["left_child"]), add(node["right_child"])
-            rows[at] = (node["split_feature"], node["threshold"], left, right, node["internal_value"])
-            return at - start
-
         add(tree["tree_structure"])
     columns = list(zip(*rows, strict=True))
-    kinds = (np.int16, np.float64, np.int16, np.int16, np.float64)
+    kinds = (np.int16, np.float32, np.int16, np.float32)
     return judgement.Trees(
         np.array(starts, np.int32), *(np.array(c, k) for c, k in zip(columns, kinds, strict=True))
     )
@@ -216,8 +219,8 @@ def main() -> None:
     for number in range(FOLDS):
         held_out = fold[of_page] == number
         trees = table(train(used & ~held_out))
-        likely[held_out] = judgement._likely(
-            x[held_out], trees.starts, trees.feature, trees.threshold, trees.left, trees.right
+        likely[held_out] = judgement.likelihoods(
+            x[held_out], trees.starts, trees.feature, trees.threshold, trees.right
         )
     likely[x[:, FURNITURE] > 0] *= judgement._FURNITURE
     ends = np.cumsum([0] + [len(each.gold) for each in labels])
@@ -236,7 +239,7 @@ def report(examples: list[Page], reads: list[Any], likely: list[np.ndarray]) -> 
     """Print F1, precision and recall by set and kind of page."""
     groups: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for page, (data, read), own in zip(examples, reads, likely, strict=True):
-        kept = judgement._cut(own, read.lines[:, WORDS])
+        kept = judgement.chosen(data, read, own)
         found = score("\n".join(layout.text(data, read, kept)), page)
         for kind in dict.fromkeys((page.set, page.kind)):
             groups[kind].append(found)

@@ -30,7 +30,7 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        4,
+        5,
         {
             "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,

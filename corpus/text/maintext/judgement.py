@@ -11,30 +11,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from corpus.text.maintext import tags
+from corpus.text.maintext import layout, stamps, tags
 from corpus.text.maintext.columns import FEATURES, FURNITURE
 from corpus.text.maintext.features import features
-from corpus.text.maintext.lines import ELEMENT, WORDS
+from corpus.text.maintext.lines import ELEMENT, ITEM, ROW, WORDS
 from corpus.text.maintext.markup import Markup
 
 # Below it a line is not main text, even where the page has nothing better.
 _FLOOR = 0.15
 # What a line keeps of its likelihood in an element whose name is none of main text.
 _FURNITURE = 0.1
+# The score of the first half of the trees below which a line is not main text whatever the others say.
+_SURE = -2.5
 # Lines whose features are in memory together: a kilobyte each.
 _TOGETHER = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Boosted trees in one table: leaves have the feature -1 and their value as threshold."""
+    """Boosted trees in one table: leaves have the feature -1 and their value as threshold.
+
+    Where a feature is at most the threshold the next node follows, else that `right` nodes after it.
+    """
 
     starts: NDArray[np.int32]
     feature: NDArray[np.int16]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int16]  # nodes counted from the tree's start
+    threshold: NDArray[np.float32]
     right: NDArray[np.int16]
-    mean: NDArray[np.float64]  # what the lines of a node come to: reasons are told from it
+    mean: NDArray[np.float32]  # what the lines of a node come to: reasons are told from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,49 +67,84 @@ def judge(data: bytes, markup: Markup) -> Judged:
     for start in range(0, lines, _TOGETHER):
         end = min(lines, start + _TOGETHER)
         rows = features(data, markup, start, end)
-        likely[start:end] = _likely(
-            rows, table.starts, table.feature, table.threshold, table.left, table.right
-        )
+        likely[start:end] = likelihoods(rows, table.starts, table.feature, table.threshold, table.right)
         likely[start:end][rows[:, FURNITURE] > 0] *= _FURNITURE
-    kept = np.asarray(_cut(likely, markup.lines[:, WORDS]))
+    return Judged(likely, chosen(data, markup, likely))
+
+
+def chosen(data: bytes, markup: Markup, likely: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which lines of a page are kept, by how likely they are main text."""
+    words = markup.lines[:, WORDS]
+    kept = np.asarray(_cut(likely, words))
+    short = (words <= stamps.LONGEST) & (markup.lines[:, ITEM] < 0) & (markup.lines[:, ROW] < 0)
+    for at in np.flatnonzero(kept & short):
+        kept[at] = not stamps.is_stamp(layout.line_text(data, markup, at))
     if (markup.marks[markup.lines[kept, ELEMENT]] & tags.HEADING).all():
         kept[:] = False  # a page of headings alone has no text
-    return Judged(likely, kept)
+    return kept
 
 
 def reasons(row: NDArray[np.float32]) -> list[tuple[str, float]]:
     """Return the features that decided on a line, the weightiest first, with what each added to its score."""
     table = trees()
     added: Any = _added(
-        row, table.starts, table.feature, table.threshold, table.left, table.right, table.mean, len(FEATURES)
+        row, table.starts, table.feature, table.threshold, table.right, table.mean, len(FEATURES)
     )
     order = np.argsort(-np.abs(added), kind="stable")
     return [(FEATURES[at], float(added[at])) for at in order if added[at]]
 
 
 @njit(cache=True)
-def _likely(x, starts, feature, threshold, left, right):  # type: ignore[no-untyped-def]
+def likelihoods(x, starts, feature, threshold, right):  # type: ignore[no-untyped-def]
+    """Return how likely each row's line is main text.
+
+    Where the first half of the trees is sure that it is not, the other half is not asked.
+    """
     likely = np.empty(x.shape[0], np.float64)
+    trees = starts.size
+    half = trees // 8 * 4
     for i in range(x.shape[0]):
         score = 0.0
-        for tree in range(starts.size):
-            start = starts[tree]
-            at = start
-            while feature[at] >= 0:
-                at = start + (left[at] if x[i, feature[at]] <= threshold[at] else right[at])
-            score += threshold[at]
+        for tree in range(0, trees, 4):
+            if tree == half and tree and score < _SURE:
+                score *= trees / half
+                break
+            if tree + 4 > trees:
+                for last in range(tree, trees):
+                    a = starts[last]
+                    while feature[a] >= 0:
+                        a += 1 + right[a] * (x[i, feature[a]] > threshold[a])
+                    score += threshold[a]
+                break
+            # Four at a time: none waits for what the others read from memory.
+            a, b, c, d = starts[tree], starts[tree + 1], starts[tree + 2], starts[tree + 3]
+            going = True
+            while going:
+                going = False
+                if feature[a] >= 0:
+                    a += 1 + right[a] * (x[i, feature[a]] > threshold[a])
+                    going = True
+                if feature[b] >= 0:
+                    b += 1 + right[b] * (x[i, feature[b]] > threshold[b])
+                    going = True
+                if feature[c] >= 0:
+                    c += 1 + right[c] * (x[i, feature[c]] > threshold[c])
+                    going = True
+                if feature[d] >= 0:
+                    d += 1 + right[d] * (x[i, feature[d]] > threshold[d])
+                    going = True
+            score += np.float64(threshold[a]) + threshold[b] + threshold[c] + threshold[d]
         likely[i] = 1.0 / (1.0 + np.exp(-score))
     return likely
 
 
 @njit(cache=True)
-def _added(row, starts, feature, threshold, left, right, mean, width):  # type: ignore[no-untyped-def]
+def _added(row, starts, feature, threshold, right, mean, width):  # type: ignore[no-untyped-def]
     added = np.zeros(width, np.float64)
     for tree in range(starts.size):
-        start = starts[tree]
-        at = start
+        at = starts[tree]
         while feature[at] >= 0:
-            below = start + (left[at] if row[feature[at]] <= threshold[at] else right[at])
+            below = at + 1 + right[at] * (row[feature[at]] > threshold[at])
             added[feature[at]] += mean[below] - mean[at]
             at = below
     return added
