@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -139,8 +141,11 @@ def replace(fs: Any, target: str, data: bytes, before: str) -> bool:
     if "gs" in _protocols(fs):  # whose file system has no word for it
         bucket, key, _ = fs.split_path(target)
         place = f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o"
-        given = {"uploadType": "media", "name": key, "ifGenerationMatch": before}
-        return _is_met(lambda: fs.call("POST", place, data=data, **given))
+        head, end = "--==0==\nContent-Type: application/", b"\n--==0==--"
+        body = f"{head}json\n\n{json.dumps({'name': key})}\n{head}octet-stream\n\n".encode() + data + end
+        kind = {"Content-Type": 'multipart/related; boundary="==0=="'}
+        given = {"uploadType": "multipart", "ifGenerationMatch": before}
+        return _is_met(lambda: fs.call("POST", place, headers=kind, data=body, **given))
     condition = {"IfMatch": before} if "s3" in _protocols(fs) else {}
     return _is_met(lambda: fs.pipe_file(target, data, **condition))
 
@@ -149,10 +154,10 @@ def _is_met(write: Callable[[], object]) -> bool:
     """Write, and return whether the condition of the write was met."""
     try:
         write()
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         return False
     except OSError as error:
-        if "PreconditionFailed" in str(error) or "412" in str(error):
+        if re.search("PreconditionFailed|pre-conditions|412", str(error)):  # as the file systems say it
             return False
         raise
     return True
