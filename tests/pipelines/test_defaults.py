@@ -44,7 +44,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "filter": (
-        6,
+        7,
         {
             "filter.presets.tur_Latn": "derlem-tur",
             "filter.presets.eng_Latn": "fineweb",

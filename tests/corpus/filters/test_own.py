@@ -26,6 +26,18 @@ def test_on_both_sides(limits: dict[str, Any], at: str, beyond: str, rule: str, 
     assert drop == Drop(rule, pytest.approx(value), *limits.values())
 
 
+SPAM = "En ucuz kitap. En ucuz roman, en ucuz defter! Kalem için en ucuz. En ucuz atlas; en ucuz masa\n"
+
+
+def test_one_phrase_in_most_phrases_is_stuffed() -> None:
+    limits = {"stuffed_phrases": 0.75}
+    assert judge(view(SPAM * 2), preset(own=limits)).drop == Drop("own.stuffed_phrases", 1.0, 0.75)
+    apart = "Bir kitap okudum. Yeni roman çıktı, iyi defter yok! Kalem bulsak ya. "
+    assert judge(view(SPAM + apart), preset(own=limits)).drop is None, "6 of 10 phrases"
+    assert judge(view(SPAM), preset(own=limits)).drop is None, "too few phrases to tell"
+    assert judge(view("en. ucuz, " * 20), preset(own=limits)).drop is None, "words apart are no phrase"
+
+
 def test_code_beside_enough_prose_stays() -> None:
     text = "Bu satır altı kelimelik bir cümledir.\n{\n}"
     limits = {"code_lines": 0.5, "prose_words": 6}
