@@ -11,13 +11,26 @@ from corpus.errors import Signal
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a file says of the work in it: title, authors, and licence or notice of rights; "" for nothing."""
+
+    title: str = ""
+    authors: tuple[str, ...] = ()
+    licence: str = ""
+
+
+NO_WORK = Work()
+
+
+@dataclass(frozen=True, slots=True)
 class RawDocument:
     """One document as in its source, before extraction.
 
     `content` is bytes if it is still undecoded (a web page; then `charset` is that of the HTTP header, if
     any), and str if the source has decoded it (JSONL, Parquet). `offset` is where the record starts in its
     file: a position in bytes for WARC, WET and text, a row number for tables and JSON lines. `truncated` is
-    why the content ends too early, in the values of `schema`; "" if it is complete.
+    why the content ends too early, in the values of `schema`; "" if it is complete. `work` is what the file
+    says of the work that it holds.
     """
 
     content: bytes | str
@@ -27,6 +40,7 @@ class RawDocument:
     fetched: datetime | None = None
     charset: str | None = None
     truncated: str = ""
+    work: Work = NO_WORK
 
 
 @dataclass(frozen=True, slots=True)

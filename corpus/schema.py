@@ -82,6 +82,9 @@ _DOCUMENT = (
         "why the page is not whole: length, time, disconnect or unspecified, as WARC-Truncated has it; body "
         "where it ends before its announced length or its encoding does; empty where it is whole",
     ),
+    Column("title", pa.string(), "the work's title, where its file says it; else null"),
+    Column("authors", pa.list_(pa.string()), "the work's authors, where its file says them; else null"),
+    Column("licence", pa.string(), "licence or notice of rights, where the file says it; else null"),
 )
 
 # The score is exact, since limits are compared with it.
@@ -89,7 +92,7 @@ _OF_FILTER = ("id", "words", "redactions", "language_score")
 
 EXTRACTED = Kind(
     "extracted",
-    1,
+    2,
     (
         *(column for column in _DOCUMENT if column.name not in _OF_FILTER),
         Column("language_score", pa.float64(), "how sure the identification is, 0 to 1"),
@@ -110,7 +113,7 @@ MEASURED = Kind(
 )
 """Row for row the texts of an extracted file; the columns after these are the rules' values."""
 
-DOCUMENTS = Kind("documents", 2, _DOCUMENT, is_open=True)
+DOCUMENTS = Kind("documents", 3, _DOCUMENT, is_open=True)
 """The columns after these are the values of models of quality, by the names of their rules."""
 
 SIGNATURES = Kind(
@@ -135,7 +138,7 @@ SIGNATURES = Kind(
 
 DROPPED = Kind(
     "dropped",
-    3,
+    4,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.min_words"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
@@ -206,7 +209,7 @@ REMOVAL_INDEX = Kind(
 
 SHARD = Kind(
     "shard",
-    2,
+    3,
     (
         *_DOCUMENT,
         Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),

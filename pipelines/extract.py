@@ -189,6 +189,7 @@ def settle(record: Extracted, sinks: Sinks, counts: Counts, origin: dict[str, An
 
 
 def _row(record: Extracted, origin: dict[str, Any]) -> dict[str, Any]:
+    work = record.raw.work
     return {
         **origin,
         "text": record.text,
@@ -200,6 +201,9 @@ def _row(record: Extracted, origin: dict[str, Any]) -> dict[str, Any]:
         "language_score": record.language_score,
         "bytes": len(record.text.encode("utf-8")),
         "truncated": record.raw.truncated,
+        "title": work.title or None,
+        "authors": list(work.authors) or None,
+        "licence": work.licence or None,
     }
 
 

@@ -246,6 +246,9 @@ def _origin(entry: Entry) -> RenderableType:
         lines.append(("id", values["id"]))
     if values.get("url"):
         lines.append(("url", values["url"]))
+    for name in ("title", "licence"):
+        lines += [(name, values[name])] if values.get(name) else []
+    lines += [("authors", "; ".join(values["authors"]))] if values.get("authors") else []
     if entry.kind == "tokens":
         lines.append(("from", f"{values['source']}: {entry.path} row {entry.row:,}"))
     else:

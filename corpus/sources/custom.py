@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from corpus import usercode
 from corpus.errors import ReaderError
-from corpus.items import Item, Items, RawDocument, Rejected
+from corpus.items import Item, Items, RawDocument, Rejected, Work
 from corpus.sources.inputs import MIB, moment
 from corpus.sources.jsonl import encodable
 from corpus.usercode import UserFunction
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def read(source: Source, path: str, reader: UserFunction) -> Items:
     """Yield a document for each row of `reader(path, source)`; `offset` is the row, from 0.
 
-    A row is a mapping with `text` or `html` (str or bytes), and optionally `url` and `date`; a value of None
-    counts as absent. Rejected causes: "not-an-object", "missing-text", "null-text", "text-not-string",
-    "text-and-html", "oversized". Raises ReaderError if the function raises anything or returns something that
-    is not rows.
+    A row is a mapping with `text` or `html` (str or bytes), and optionally `url`, `date`, `title`, `authors`
+    (str or strings) and `licence`; a value of None counts as absent. Rejected causes: "not-an-object",
+    "missing-text", "null-text", "text-not-string", "text-and-html", "oversized". Raises ReaderError if the
+    function raises anything or returns something that is not rows.
     """
     limit = int(source.max_record_mb * MIB)
     for number, row in enumerate(_rows(source, path, reader)):
@@ -63,7 +63,18 @@ def _item(row: Any, number: int) -> Item:
     if not isinstance(content, str | bytes):
         return Rejected(number, "text-not-string", f"{given[0]!r} holds {type(content).__name__}", url)
     content = encodable(content) if isinstance(content, str) else content
-    return RawDocument(content, "html" if given == ["html"] else "text", url, number, moment(row.get("date")))
+    media: Literal["html", "text"] = "html" if given == ["html"] else "text"
+    return RawDocument(content, media, url, number, moment(row.get("date")), work=_work(row))
+
+
+def _work(row: Mapping[str, Any]) -> Work:
+    authors = row.get("authors")
+    names = [authors] if isinstance(authors, str) else authors if isinstance(authors, list | tuple) else []
+    return Work(
+        encodable(row.get("title")),
+        tuple(name for each in names if (name := encodable(each))),
+        encodable(row.get("licence")),
+    )
 
 
 def _bytes(content: str | bytes) -> int:

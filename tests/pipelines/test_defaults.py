@@ -65,7 +65,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "shard": (
-        3,
+        4,
         {
             "shard.target_mb": 256.0,
             "shard.group_mb": 8192.0,

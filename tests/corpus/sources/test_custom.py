@@ -12,7 +12,7 @@ import pytest
 from corpus import usercode
 from corpus.config import Source
 from corpus.errors import ConfigError, ReaderError
-from corpus.items import Item, RawDocument, Rejected
+from corpus.items import Item, RawDocument, Rejected, Work
 from corpus.sources import read
 
 
@@ -47,14 +47,18 @@ def test_rows_are_documents(tmp_path: Path) -> None:
             for line in open(path, encoding="utf-8"):
                 url, text = line.rstrip("\\n").split("\\t")
                 yield {"url": url, "text": Row(text).text, "date": "2024-05-01", "id": 7}
+            yield {"text": "roman", "title": "Köy", "authors": ["A. Ç.", 7], "licence": "CC0"}
+            yield {"text": "roman", "authors": "B.", "title": None}
             yield {"html": b"<p>\\xe7</p>", "text": None}
             yield {"text": f"{source.name} half \\ud83d"}
         """,
     )
     assert found == [
         RawDocument("merhaba", "text", "http://a.test/", 0, datetime(2024, 5, 1, tzinfo=UTC)),
-        RawDocument(b"<p>\xe7</p>", "html", "", 1),
-        RawDocument("books half \ufffd", "text", "", 2),
+        RawDocument("roman", "text", "", 1, work=Work("Köy", ("A. Ç.",), "CC0")),
+        RawDocument("roman", "text", "", 2, work=Work("", ("B.",))),
+        RawDocument(b"<p>\xe7</p>", "html", "", 3),
+        RawDocument("books half \ufffd", "text", "", 4),
     ]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -145,18 +142,6 @@ def test_a_page_of_endless_nesting_is_read(nested: str) -> None:
     assert extract(f"<main><p>{PROSE * 3}</p></main>{nested * 60_000}").startswith(PROSE)
 
 
-def test_a_child_that_dies_rejects_one_page_and_is_replaced() -> None:
-    extract(PAGE, "trafilatura", 30)
-    process = module._child._process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    with pytest.raises(ExtractionError) as caught:
-        extract(PAGE, "trafilatura", 30)
-    assert caught.value.cause == "crash"
-    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
-
-
 def test_a_folder_named_corpus_where_the_user_stands_is_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,41 +151,6 @@ def test_a_folder_named_corpus_where_the_user_stands_is_not_imported(
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
     module._child.stop()
     assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
-
-
-def test_a_fork_starts_a_child_of_its_own() -> None:
-    extract(PAGE, "trafilatura", 30)
-    assert module._child._process is not None
-    ours = module._child._process.pid
-    fork = os.fork()
-    if not fork:
-        same = extract(PAGE, "trafilatura", 30) and module._child._process.pid == ours
-        module._child.stop()
-        os._exit(bool(same))
-    assert os.waitpid(fork, 0)[1] == 0
-    assert PROSE.strip() in extract(PAGE, "trafilatura", 30)
-    assert module._child._process.pid == ours
-
-
-def test_what_a_library_prints_does_not_reach_the_answers() -> None:
-    code = (
-        "import os, corpus.text.html as m\n"
-        "m._trafilatura = lambda html: str(os.write(1, b'noise'))\n"
-        "m.serve()"
-    )
-    page = module._HEADER.pack(b"t", 2) + b"<p"
-    run = subprocess.run([sys.executable, "-c", code], input=page, capture_output=True, check=True)
-    assert run.stdout == module._HEADER.pack(b"t", 5) + b"ready" + module._HEADER.pack(b"t", 1) + b"5"
-
-
-def test_the_child_is_replaced_when_worn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAGES_A_CHILD", 2)
-    pids = []
-    for _ in range(5):
-        extract(PAGE, "trafilatura", 30)
-        assert module._child._process is not None
-        pids.append(module._child._process.pid)
-    assert len(set(pids)) >= 3 - (pids[0] != pids[1])
 
 
 def test_trafilatura_forgets_earlier_pages() -> None:
