@@ -72,7 +72,7 @@ class Child:
         if self._process is None:
             served = f"{self._function!r}, {self._warm!r}, {self._memory}"
             self._process = subprocess.Popen(
-                # -P: where the user stands is no place to import from, whatever stands there.
+                # -P: nothing is imported from the user's current folder, whatever it holds.
                 [sys.executable, "-P", "-c", f"from corpus.child import serve; serve({served})"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -108,7 +108,7 @@ def serve(function: str, warm: bytes, memory: int = 0) -> None:
         request = requests.read(_HEADER.unpack(header)[1])
         try:
             _send(answers, b"t", answer(request))
-        except Exception as error:  # the border: a request's failure becomes its cause, the next goes on
+        except Exception as error:  # the border: a request's failure becomes its cause, the next is answered
             _send(answers, b"e", f"{type(error).__name__}: {error}".encode("utf-8", "replace"))
 
 
