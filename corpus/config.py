@@ -13,7 +13,7 @@ from corpus.errors import ConfigError
 from corpus.places import OptionalPlace, Place
 from corpus.settings import Section
 
-FORMATS = ("warc", "wet", "jsonl", "parquet", "arrow", "text")
+FORMATS = ("warc", "wet", "jsonl", "parquet", "arrow", "text", "pdf", "epub", "wikipedia")
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -40,9 +40,9 @@ class Source(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="Short name, carried by every document.")
     format: str = Field(
-        description="How the files are read: warc (ARC too), wet, jsonl, parquet, arrow, text, or a function "
-        'of your own as "my_reader.py:read" (docs/sources.md). All but tables may be compressed: gzip, zstd, '
-        "LZ4, bzip2, xz."
+        description="How the files are read: warc (ARC too), wet, jsonl, parquet, arrow, text, pdf, epub, "
+        'wikipedia, or a function of your own as "my_reader.py:read" (docs/sources.md). All but tables, PDF '
+        "and EPUB may be compressed: gzip, zstd, LZ4, bzip2, xz."
     )
     paths: tuple[Place, ...] = Field(
         min_length=1, description="Files or globs: paths (from the configuration's folder) or fsspec URLs."

@@ -32,6 +32,7 @@ _BATCH = 64  # items of one batch
 _BATCH_BYTES = 8 << 20
 # Libraries that decide the output of an extractor: their versions are part of fingerprints.
 _EXTRACTORS = {"derlem": (), "trafilatura": ("trafilatura", "justext", "lxml")}
+_READERS = {"pdf": ("pypdfium2",), "epub": ("lxml", "resiliparse"), "wikipedia": ("mwparserfromhell", "lxml")}
 _MANY = 100  # records below which a share of unreadable ones means nothing
 _BY_BYTES = frozenset({"warc", "wet", "text"})  # formats whose offsets are bytes of the file
 _UNREADABLE = "unreadable files"  # topic of the counts, by name
@@ -56,6 +57,8 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
     for source in config.source:
         for found in readings.find(source, base, config.output, known, unit_bytes, uncut):
             own: dict[str, object] = {"extract": settings, "source": found.reading.identity}
+            if source.format in _READERS:
+                own["reader"] = versions.of(*_READERS[source.format])
             label = found.reading.label
             units.append(plan_unit(NAME, VERSION, own, label, found.inputs, found.reading, found.bytes))
     if known.has_changed and not is_foreign(folder):
