@@ -38,8 +38,8 @@ def read(source: Source, path: str) -> Items:
     """Yield the text of a book, with the title, authors and rights that it states.
 
     Rejected causes: "bad-epub" (a part is missing or damaged), "encrypted", "no-text", and "oversized" where
-    its pages unpack to more than `max_record_mb`; no more than that is unpacked. A file that is not an EPUB is
-    Unreadable. Raises OSError if the file system does.
+    its pages unpack to more than `max_record_mb`; no more than that is unpacked. A file that is not an EPUB
+    is Unreadable. Raises OSError if the file system does.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
