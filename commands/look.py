@@ -85,6 +85,9 @@ def show(
         str | None, typer.Option("--id", metavar="ID", help="The document of this id.")
     ] = None,
     find: Annotated[str | None, typer.Option(metavar="WORDS", help="Documents with these words.")] = None,
+    furniture: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Lines removed because HOST repeats them.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, however long.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,6 +100,9 @@ def show(
         fail(
             "--parts cannot be combined with --tokens or --ids: documents are shown from one stage", status=2
         )
+    if furniture is not None:
+        _show_furniture(folder, furniture, as_json)
+        return
     with reported():
         places.folder(folder, "DIR")
         found = documents(
@@ -117,6 +123,21 @@ def show(
                 print(json.dumps(entry.as_dict(), ensure_ascii=False))
         else:
             render_documents(found, console(stderr=False), None if full else CHARACTERS, find)
+
+
+def _show_furniture(folder: str, host: str, as_json: bool) -> None:
+    from commands.render.furniture import render_furniture
+    from corpus import places
+    from corpus.inspect.furniture import furniture
+
+    with reported():
+        places.folder(folder, "DIR")
+        found = furniture(folder, host)
+        if as_json:
+            for each in found:
+                print(json.dumps(each.as_dict(), ensure_ascii=False))
+        else:
+            render_furniture(found, console(stderr=False))
 
 
 @app.command(rich_help_panel=LOOK)

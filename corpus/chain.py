@@ -41,6 +41,13 @@ STAGES: tuple[Stage, ...] = (
         files={"extracted": "kept", "dropped": "dropped", "rejected": "rejected"},
     ),
     Stage(
+        name="furniture",
+        folder="furniture",
+        plan="pipelines.furniture:plan",
+        section="",
+        kept="texts",
+    ),
+    Stage(
         name="filter",
         folder="filter",
         plan="pipelines.filter:plan",

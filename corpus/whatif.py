@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpus import dataset, filters, settings
+from corpus import dataset, filters, furniture, settings
 from corpus.config import Filter
 from corpus.errors import ConfigError, DatasetError
 from corpus.filtering import Filtering, check_language
@@ -123,6 +123,9 @@ def what_if(
     build = open_build(folder)
     stage = build.need("filter", "know what was measured")
     home = build.need("extract", "read the texts")
+    repeated = build.get("furniture")
+    removed = furniture.of_units(repeated.manifest) if repeated is not None else {}
+    units = {file.path: unit.fingerprint for unit in home.manifest.units for file in unit.files}
     now = _of_build(stage)
     if section is None:
         section = _overlaid(now.section, overrides)
@@ -132,10 +135,13 @@ def what_if(
     then = _Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(), _Draw(examples, seed)
     for unit in stage.manifest.units:
+        texts = unit.inputs[0].name
+        path, _ = removed.get(units.get(texts, ""), ("", ""))
+        lines = furniture.read(repeated.folder, path) if repeated is not None and path else {}
         for file in (file for file in unit.files if file.kind == MEASURED.name):
             first = 0
             for batch in dataset.batches(stage.folder, file.path):
-                _compare(found, drawn, _Part(home, unit.inputs[0].name, first, batch), now, then)
+                _compare(found, drawn, _Part(home, texts, first, batch, lines), now, then)
                 first += batch.num_rows
     found.changes = dict(sorted(found.changes.items(), key=lambda item: (-item[1].words, item[0])))
     found.examples = [_example(*place) for place in drawn.places()]
@@ -173,12 +179,13 @@ def _of_build(stage: Stage) -> _Filters:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A record batch of measured values, the stage and file of its texts, and its first row."""
+    """A record batch of measured values, the stage and file of its texts, its first row, and furniture."""
 
     home: Stage
     path: str
     first: int
     batch: pa.RecordBatch
+    furniture: Mapping[str, Collection[int]]
 
     def texts(self, inside: NDArray[np.intp], columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Return columns of the texts in some rows of the batch."""
@@ -186,6 +193,8 @@ class _Part:
         found: list[dict[str, Any]] = rows.take(
             self.home.folder, self.path, (inside + self.first).tolist(), names
         ).to_pylist()
+        for row in found if self.furniture and "text" in names else ():
+            furniture.clear(row, self.furniture)
         return found
 
 

@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corpus import dataset, files, language, versions
+import numpy as np
+import pyarrow as pa
+
+from corpus import dataset, files, furniture, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.errors import StageError, TooManyRejectedError
 from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.items import CutError, Item, Items, RawDocument, Rejected, Skipped, Unreadable
 from corpus.rows import Rows, UnitFiles
-from corpus.schema import DROPPED, EXTRACTED, REJECTED
+from corpus.schema import DROPPED, EXTRACTED, HOSTS, LINES, REJECTED
 from corpus.settings import changed
 from pipelines import readings, records
 from pipelines.filter import dropped_row
@@ -105,6 +108,7 @@ def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> O
     source = reading.source
     extractor = Extractor(settings)
     counts = Counts()
+    repeated = furniture.Counter()
     with UnitFiles(folder, unit.fingerprint) as written:
         sinks = Sinks(written.open(EXTRACTED), written.open(DROPPED), written.open(REJECTED))
         for number, (name, path) in enumerate(reading.named):
@@ -124,12 +128,29 @@ def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> O
                     if isinstance(item, Rejected):
                         sinks.reject(counts, item, item.cause, item.detail, origin)
                         continue
-                    settle(next(extracted), sinks, counts, origin)
+                    record, row = next(extracted), counts.kept
+                    settle(record, sinks, counts, origin)
+                    if counts.kept > row:
+                        repeated.add(record.raw.url, record.text, row)
                 last = items[-1]
                 share = min(1.0, last.offset / size) if size and not isinstance(last, Unreadable) else 0.0
                 beat(counts.seen, counts.kept, (number + share) / len(reading.named))
         _check_rejected(counts, settings.max_rejected, source, unit.name)
+        if repeated.hosts:
+            _write_repeated(repeated, written)
     return Outcome(written.files, counts, extractor.seconds)
+
+
+def _write_repeated(repeated: furniture.Counter, written: UnitFiles) -> None:
+    """Write how often each host repeats its lines, from which the furniture stage finds what to remove."""
+    counted = repeated.counted()
+    columns = [pa.array(np.ascontiguousarray(counted[name])) for name in furniture.COUNTED.names or ()]
+    written.open(LINES).slot.arrow.write(pa.RecordBatch.from_arrays(columns, schema=LINES.schema()))
+    hosts = pa.RecordBatch.from_arrays(
+        [pa.array(repeated.hosts, pa.string()), pa.array(repeated.hosts.values(), pa.uint32())],
+        schema=HOSTS.schema(),
+    )
+    written.open(HOSTS).slot.arrow.write(hosts)
 
 
 @dataclass(frozen=True, slots=True)

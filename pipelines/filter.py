@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,13 @@ from corpus.counts import Counts
 from corpus.errors import StageError
 from corpus.filtering import Document, Filtering, document_id, exact_hash
 from corpus.filters import Drop, InForce
+from corpus.furniture import clear, of_units, read
 from corpus.rows import UnitFiles
 from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, MEASURED, PERMUTATIONS, SIGNATURES, Column
 from corpus.settings import changed
 from corpus.text.view import view
 from corpus.web.url import url_hash
+from pipelines import furniture
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
@@ -33,24 +36,38 @@ _IN_FORCE = frozenset(
 )  # keys that come to `InForce.content`
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the work needs: the extracted file, and the file of its hosts' furniture, "" for none."""
+
+    file: dataset.File
+    furniture: str
+
+
 def plan(context: Context) -> Stage:
     """Plan the stage: a unit for each unit of extract; DatasetError where its manifest is missing."""
     settings = context.config.filter
     home = context.input_of(NAME, EXTRACTED.name)
+    repeated = context.folder(furniture.NAME)
+    removed = of_units(dataset.load(repeated))
     in_force = filters.in_force(settings, context.base)
     own: dict[str, object] = {**changed(settings, exclude=_IN_FORCE), "in_force": in_force.content()}
     units = []
     for unit in dataset.load(home).units:
         for file in (file for file in unit.files if file.kind == EXTRACTED.name):
-            inputs = (dataset.Input(name=file.path, checksum=file.sha256),)
-            units.append(plan_unit(NAME, VERSION, own, unit.name, inputs, file, file.bytes))
+            inputs = [dataset.Input(name=file.path, checksum=file.sha256)]
+            path, digest = removed.get(unit.fingerprint, ("", ""))
+            if path:
+                inputs.append(dataset.Input(name=furniture.NAME, checksum=digest))
+            task = Task(file, path)
+            units.append(plan_unit(NAME, VERSION, own, unit.name, tuple(inputs), task, file.bytes))
     return Stage(
         name=NAME,
         version=VERSION,
         folder=context.folder(NAME),
         settings={**own, **in_force.as_settings(changed(settings))},
         units=tuple(units),
-        work=partial(filter_unit, settings, in_force, home),
+        work=partial(filter_unit, settings, in_force, home, repeated),
         rules=_rules(settings, in_force),
         check=_check_stage,
         worker_bytes=8 << 20,
@@ -64,10 +81,12 @@ def _rules(settings: Filter, in_force: InForce) -> tuple[str, ...]:
 
 
 def filter_unit(
-    settings: Filter, in_force: InForce, home: str, unit: Planned, folder: str, beat: Beat
+    settings: Filter, in_force: InForce, home: str, repeated: str, unit: Planned, folder: str, beat: Beat
 ) -> Outcome:
     """Filter every text of a unit and write its part, and what was measured of each."""
-    file: dataset.File = unit.task
+    task: Task = unit.task
+    file = task.file
+    removed = read(repeated, task.furniture) if task.furniture else {}
     filtering = Filtering(settings, in_force)
     names = filters.rule_names(in_force.default)
     columns = [Column(name, pa.float64(), "what was measured for this rule") for name in names]
@@ -80,7 +99,10 @@ def filter_unit(
         measured = written.open(MEASURED.with_columns(columns))
         for batch in dataset.batches(home, file.path):
             for first in range(0, batch.num_rows, _BATCH):
-                for document in filtering.filter(batch.slice(first, _BATCH).to_pylist()):
+                rows = batch.slice(first, _BATCH).to_pylist()
+                if removed:
+                    counts.note(furniture.NAME, "lines removed", sum(clear(row, removed) for row in rows))
+                for document in filtering.filter(rows):
                     counts.seen += 1
                     values = _measured_row(document, names)
                     measured.add(values)

@@ -51,7 +51,7 @@ def funnel(build: Build, copies: int | None = None) -> Funnel:
     faults: list[str] = []
     for row in chain.STAGES:
         stage = build.get(row.name)
-        if stage is None:
+        if stage is None or not row.files:  # a stage that neither keeps nor drops documents
             continue
         counts = stage.manifest.counts()
         if steps:

@@ -105,7 +105,7 @@ def test_a_changed_stage_takes_the_manifests_of_those_after_it(tmp_path: Path) -
     left = [
         row.folder for row in chain.STAGES if (tmp_path / "corpus" / row.folder / "manifest.json").exists()
     ]
-    assert left == ["extract", "filter"]
+    assert left == ["extract", "furniture", "filter"]
 
 
 def test_a_row_names_a_function_that_plans_the_stage() -> None:

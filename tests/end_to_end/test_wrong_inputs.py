@@ -48,7 +48,7 @@ ROWS: list[Row] = [
     (("build", "ok.toml", "--nope"), ("--nope",)),
     (
         ("build", "ok.toml", "--until", "nope"),
-        ("--until", "nope", "extract, filter, dedupe"),
+        ("--until", "nope", "extract, furniture, filter, dedupe"),
     ),
     (("build", "ok.toml", "--workers", "-1"), ("--workers", "-1", "greater than or equal to 1")),
     (("build", "ok.toml", "--workers", "100000"), ("--workers", "100000", "512")),

@@ -14,7 +14,7 @@ import pytest
 from corpus import chain
 from corpus.config import Dedupe, Extract, Filter, Shard, Source, Tokenizer
 from corpus.settings import Section, changed
-from pipelines import dedupe, extract, filter, shard, tokenize
+from pipelines import dedupe, extract, filter, furniture, shard, tokenize
 
 SOURCE = Source(name="a", format="jsonl", paths=("a",))
 DECIDES_NO_BYTE = {
@@ -23,6 +23,7 @@ DECIDES_NO_BYTE = {
 }
 MADE = {
     "extract": (extract.VERSION, {"extract": Extract(), "source": SOURCE}),
+    "furniture": (furniture.VERSION, {}),
     "filter": (filter.VERSION, {"filter": Filter()}),
     "dedupe": (dedupe.VERSION, {"dedupe": Dedupe()}),
     "shard": (shard.VERSION, {"shard": Shard()}),
@@ -43,6 +44,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
             "source.max_record_mb": 32.0,
         },
     ),
+    "furniture": (1, {}),
     "filter": (
         7,
         {

@@ -51,6 +51,9 @@ def write(folder: Path, texts: list[str]) -> None:
     counts = Counts(seen=len(rows), kept=len(rows))
     unit = dataset.Unit(name="girdi", fingerprint=fingerprint, inputs=(), files=(slot.file,), counts=counts)
     dataset.save(home, dataset.Manifest(stage="extract", version=1, settings={}, units=(unit,)))
+    dataset.save(
+        str(folder / "furniture"), dataset.Manifest(stage="furniture", version=1, settings={}, units=())
+    )
 
 
 def run(folder: Path, **settings: Any) -> dataset.Manifest:
