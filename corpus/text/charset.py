@@ -74,6 +74,11 @@ _ASCII_TAG = re.compile(rb"<[!/]?[A-Za-z]{2}")
 # The detector's guesses that pages without a label all but never are: read as the web's commonest instead.
 _UNLIKELY = re.compile(r"cp(?:437|85[0278]|86[0135])|iso8859-(?:3|4|10|13|14|16)\Z")
 
+# What Icelandic and Faroese pages have beyond ASCII, in windows-1252.
+_NORDIC = "áðéíóúýþæöøåÁÐÉÍÓÚÝÞÆÖØÅ–—‘’“”„‚…•«»°´·§©®€\xa0\xad".encode("cp1252")
+_ETH, _ACUTE = "ðÐ".encode("cp1252"), "áíóúýÁÍÓÚÝ".encode("cp1252")
+_LEAST_NORDIC, _LEAST_ETH = 0.98, 0.08  # of those bytes
+
 _DECLARATION = re.compile(rb"charset|encoding", re.I)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _TAG = re.compile(rb"<(?:(meta)(?=[\s/])|/?[A-Za-z]|[!?/])", re.I)
@@ -234,6 +239,8 @@ def _decode_one(payload: bytes, codec: str | None, how: How) -> Decoded:
             text = mixed.decode(payload, mixed.other_codec(payload, None))
             return Decoded(text, "utf-8", how)
         codec = "cp1252" if _UNLIKELY.match(guess) else _WHATWG.get(guess, ("", guess))[1]
+    if how == "detector" and codec in ("cp1250", "iso8859-2") and _looks_nordic(payload):
+        codec = "cp1252"
     name = _name(codec)
     if (name in _WESTERN or (how == "detector" and name == "windows-1254")) and _TURKISH_BYTES.search(
         payload
@@ -311,6 +318,18 @@ def _is_narrow(payload: bytes) -> bool:
     if 0 in sample or not sample:
         return False
     return bool(_ASCII_TAG.search(sample)) or sample.count(0x20) * 20 > len(sample)
+
+
+def _looks_nordic(payload: bytes) -> bool:
+    """Return whether bytes that the detector takes for Central European are Icelandic or Faroese.
+
+    These write ð beside vowels with an acute, which Croatian does not have beside its đ, and no letter with
+    a caron, an ogonek or a double acute.
+    """
+    high = payload.translate(None, _ASCII)
+    nordic = len(high) - len(high.translate(None, _NORDIC))
+    eth, acute = (sum(map(high.count, each)) for each in (_ETH, _ACUTE))
+    return bool(acute) and eth >= _LEAST_ETH * len(high) and nordic >= _LEAST_NORDIC * len(high)
 
 
 def _looks_cp857(payload: bytes) -> bool:

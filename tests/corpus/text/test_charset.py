@@ -120,6 +120,20 @@ def test_icelandic_that_is_guessed_to_be_turkish_is_read_as_western() -> None:
     assert decode(text.encode("cp1252"), html=False).text == text
 
 
+def test_icelandic_and_faroese_are_not_central_european() -> None:
+    for text in (
+        "Það er gott veður í dag og við ætlum að fara niður að sjó með börnunum.",
+        "Øll menniskju eru fødd fræls og jøvn til virðingar og mannarættindi, og tey hava fingið skil.",
+        "Hún sagði að fundurinn yrði haldinn síðar á þessu ári, „ef veður leyfir“.",
+    ):
+        assert decode(text.encode("cp1252")).text == text
+    for text, codec in (
+        ("Kuća se nalazi u Đurđevcu, a između vrata i zida stoji smeđa ćup.", "cp1250"),
+        ("Također će vođa izgraditi žičaru; sljedeći događaj je među građanima.", "iso8859-2"),
+    ):
+        assert decode(text.encode(codec)).text == text
+
+
 def test_japanese_mail_encoding_is_read_by_its_label_and_by_its_escapes() -> None:
     payload = "日本語の文章".encode("iso2022_jp")
     assert decode(payload, "iso-2022-jp").text == decode(payload).text == "日本語の文章"
