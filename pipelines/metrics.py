@@ -38,7 +38,7 @@ def count(record: Record) -> str:
 def count_partition(record: dict[str, Any]) -> dict[str, Any]:
     """Count what the record of a partition of documents says, such as its buckets; return the record."""
     for name, number in record.items():
-        if isinstance(number, int) and name != "band":
+        if isinstance(number, int) and name not in ("band", "run"):
             Metrics.counter(_SPACE, name.replace("_", " ")).inc(number)
             Metrics.distribution(_SPACE, f"{name.replace('_', ' ')} of a partition").update(number)
     return record

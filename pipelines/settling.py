@@ -100,10 +100,12 @@ def buckets(folder: str, number: int, band: int) -> NDArray[np.uint64]:
 def write_list(folder: str, number: int, home: str, fingerprint: str, runner: options.Runner) -> list[Listed]:
     """Write what a pass decided as the removal list in the folder `home`: of each run a file of each kind."""
     last = partial(_list, folder=folder, number=number, home=home, fingerprint=fingerprint)
-    steps: list[shuffle.Step] = []
+    steps: list[shuffle.Step] = [("Runs", _itself)]
     if handover.is_sent(folder, runner):
-        steps.append(("Ask for ids", partial(_ask, folder=folder, number=number)))
-        steps.append(("Send ids", partial(sending.send, folder=folder, columns=_id)))
+        steps = [
+            ("Ask for ids", partial(_ask, folder=folder, number=number)),
+            ("Send ids", partial(sending.send, folder=folder, columns=_id)),
+        ]
         last = partial(_list_sent, folder=folder, number=number, home=home, fingerprint=fingerprint)
     records = shuffle.run(
         runner,
@@ -191,8 +193,12 @@ def _ask(run: int, folder: str, number: int) -> Iterator[Keyed]:
     yield from sending.ask(folder, run, np.unique(np.concatenate(docs)))
 
 
-def _list(run: int, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
-    return _write(run, handover.store_of(folder), folder, number, home, fingerprint)
+def _itself(run: int) -> Iterator[Keyed]:
+    yield run, b""
+
+
+def _list(run: Grouped, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
+    return _write(run[0], handover.store_of(folder), folder, number, home, fingerprint)
 
 
 def _list_sent(ids: Grouped, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
