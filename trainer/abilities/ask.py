@@ -20,7 +20,7 @@ from trainer.generate import controls, generate
 from trainer.load_run import LoadedRun
 from trainer.model import Transformer
 from trainer.sampling import Sampling
-from trainer.sentencepiece_file import BYTE, read
+from trainer.sentencepiece_file import BYTE, NORMAL, USER, read
 
 ROW = 256  # tokens: several short answers share a row, each as its own document
 PROMPTS = 256  # read at once when the model writes
@@ -62,7 +62,8 @@ def digits(tokenizer: Tokenizer) -> dict[int, str]:
 def merged(tokenizer: Tokenizer) -> list[str]:
     """Return the pieces of several digits: if there are any, digits cannot be scored one by one."""
     pieces = read(tokenizer.model).pieces
-    return [p.text for p in pieces if p.kind != BYTE and sum(c in "0123456789" for c in p.text) > 1]
+    text = (p.text for p in pieces if p.kind in (NORMAL, USER))
+    return [each for each in text if sum(c in "0123456789" for c in each) > 1]
 
 
 def answer(trained: LoadedRun, items: Sequence[Item], model: str, scale: float) -> list[Output]:
