@@ -86,7 +86,11 @@ def answer(trained: LoadedRun, items: Sequence[Item], model: str, scale: float) 
         )
     single = {} if merged(pieces) else digits(pieces)
     read_texts = dict(
-        zip(texts, read_all(trained.model, list(texts.values()), list(digits(pieces))), strict=True)
+        zip(
+            texts,
+            read_all(trained.model, list(texts.values()), list(digits(pieces)), controls(pieces)),
+            strict=True,
+        )
     )
     written = write(trained, [item.prompt for item in items], _room(items)) if items[0].generates else []
     made = []
@@ -145,8 +149,13 @@ def write(trained: LoadedRun, prompts: Sequence[str], tokens: int) -> list[str]:
 
 
 @torch.inference_mode()
-def read_all(model: Transformer, texts: Sequence[_Text], digit_ids: Sequence[int]) -> list[_Read]:
-    """Read texts, several per row, isolated from each other; rows hold the longest, at least ROW tokens."""
+def read_all(
+    model: Transformer, texts: Sequence[_Text], digit_ids: Sequence[int], never: Sequence[int] = ()
+) -> list[_Read]:
+    """Read texts, several per row, isolated from each other; rows hold the longest, at least ROW tokens.
+
+    The likeliest id is none of `never`, those that a model may not write.
+    """
     device = model.embedding.weight.device
     sizes = np.array([len(text.ids) for text in texts], np.int64)
     length = max(ROW, int(sizes.max()))
@@ -176,7 +185,7 @@ def read_all(model: Transformer, texts: Sequence[_Text], digit_ids: Sequence[int
         ).flatten(0, 1)
         flat = np.concatenate(places)
         following = inputs.reshape(-1)[np.minimum(flat + 1, inputs.size - 1)]
-        nats, likeliest, ends = _expected(model, states, flat, following, digit_rows)
+        nats, likeliest, ends = _expected(model, states, flat, following, digit_rows, never)
         at = 0
         for number, place in zip((n for numbers in held for n in numbers), places, strict=True):
             last = at + len(place) - 1
@@ -191,9 +200,11 @@ def _expected(
     places: NDArray[np.int64],
     following: NDArray[np.int64],
     digit_rows: torch.Tensor,
+    never: Sequence[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Return at each place ln p of the ids that follow, the likeliest ids, and ln p that no digit follows."""
     nats, likeliest, ends = [], [], []
+    hidden = torch.tensor(list(never), dtype=torch.int64, device=states.device)
     chunk = max(1, LOGITS // model.shape.rows)
     for first in range(0, len(places), chunk):
         where = torch.from_numpy(places[first : first + chunk]).to(states.device)
@@ -202,7 +213,7 @@ def _expected(
         total = logits.logsumexp(-1)
         # In double precision: p of a sure answer must not be rounded to above 1.
         nats.append((logits.gather(1, wanted[:, None])[:, 0].double() - total.double()).clamp(max=0.0))
-        likeliest.append(logits.argmax(-1))
+        likeliest.append(logits.index_fill(1, hidden, -torch.inf).argmax(-1))
         share = (logits[:, digit_rows].double() - total.double()[:, None]).exp().sum(-1)
         ends.append(torch.log1p(-share.clamp(0.0, 1.0)))
     return (
