@@ -1,0 +1,128 @@
+"""Train the runs of a comparison seed by seed, score them, and stop when the rule says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from corpus.teller import Teller
+from trainer.compare import held_out
+from trainer.compare.config import Comparison
+from trainer.compare.estimate import Difference, difference
+from trainer.compare.held_out import HeldOut
+from trainer.compare.results import Floats, Results, measures
+from trainer.scaling.dispatch import devices, dispatch, locked
+from trainer.scaling.plan import Plan
+from trainer.scaling.units import Unit
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A comparison that can be run: its settings, the grid of its runs, and the held-out documents.
+
+    `main` names the held-out sets whose mean decides.
+    """
+
+    comparison: Comparison
+    grid: Plan
+    held: HeldOut
+    main: tuple[str, ...]
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Return the names of the corpora; the others are compared with the first."""
+        return tuple(self.grid.study.corpora)
+
+    def units(self, seed: int) -> list[Unit]:
+        """Return the units of one seed, of every corpus and size."""
+        first = self.grid.study.train.seed
+        return self.grid.units([trunk for trunk in self.grid.trunks if trunk.seed == first + seed])
+
+    def bits(self, seed: int) -> Floats | None:
+        """Return the bits of a seed's runs, float64[corpora, sizes, budgets, documents]; None if unfinished."""
+        shape = (len(self.corpora), len(self.grid.sizes), len(self.comparison.tokens.multiples))
+        found = []
+        for unit in self.units(seed):
+            if unit.facts is None:
+                continue
+            bits = held_out.stored(unit.path, self.held) if unit.done else None
+            if bits is None:
+                return None
+            found.append(bits)
+        return np.stack(found).reshape(*shape, -1)
+
+    def results(self) -> Results | None:
+        """Return the results of the seeds that are finished for every corpus; None if there are none."""
+        found = []
+        for seed in range(self.comparison.most):
+            bits = self.bits(seed)
+            if bits is None:
+                break
+            found.append(bits)
+        if not found:
+            return None
+        data = self.grid.study.train.data
+        tokens = [[n * size.batch * data.length for n in size.steps.values()] for size in self.grid.sizes]
+        return Results(
+            corpora=self.corpora,
+            sizes=tuple(size.name for size in self.grid.sizes),
+            parameters=np.array([size.shape.matmul_parameters for size in self.grid.sizes]),
+            tokens=np.array(tokens, np.int64),
+            documents=self.held.documents,
+            bits=np.stack(found, axis=3),
+        )
+
+
+def differences(planned: Planned, results: Results) -> list[Difference]:
+    """Return each other corpus's difference from the first: at the largest size and budget, over the main
+    sets."""
+    main = measures(results.documents, planned.main)[0]
+    return [difference(results, main, other) for other in range(1, len(results.corpora))]
+
+
+def level(planned: Planned, results: Results) -> float:
+    """Return the bits per byte of the first corpus at the largest size and budget, over the main sets."""
+    main = measures(results.documents, planned.main)[0]
+    return float(main.of(results.bits[0, -1, -1]).mean())
+
+
+def stopped(planned: Planned, results: Results) -> bool:
+    """Return whether no further seed is to be trained."""
+    rule = planned.comparison.rule(level(planned, results))
+    return rule.stops(results.seeds, differences(planned, results))
+
+
+def run(planned: Planned, teller: Teller) -> Results:
+    """Train and score what is missing, seed by seed, until the rule stops; the same call resumes it.
+
+    Raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
+    """
+    folder = Path(planned.grid.study.output)
+    settings = planned.comparison.train.run
+    with locked(folder) as lock:
+        on = devices(settings)
+        for seed in range(planned.comparison.most):
+            units = planned.units(seed)
+            dispatch(units, on, lock, lambda unit: None)
+            for unit in units:
+                if unit.facts is not None and held_out.stored(unit.path, planned.held) is None:
+                    held_out.score(unit.path, planned.held, settings.device, settings.dtype)
+            results = planned.results()
+            assert results is not None
+            _say(planned, results, teller)
+            if stopped(planned, results):
+                break
+    return results
+
+
+def _say(planned: Planned, results: Results, teller: Teller) -> None:
+    """Report the differences after a seed."""
+    apart: Sequence[Difference] = differences(planned, results)
+    told = ", ".join(
+        f"{name} {each.value:+.4f} ± {each.error:.4f}"
+        for name, each in zip(results.corpora[1:], apart, strict=True)
+    )
+    teller.say(f"seed {results.seeds} of at most {planned.comparison.most}: bits per byte {told}")
