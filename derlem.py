@@ -16,6 +16,7 @@ import typer
 from commands import (
     build,
     commoncrawl,
+    compare,
     cost,
     crawl,
     dedupe,
@@ -66,6 +67,7 @@ app.add_typer(quality.app, name="quality", rich_help_panel=CORPUS)
 app.add_typer(crawl.app)
 app.add_typer(commoncrawl.app)
 app.add_typer(train.app)
+app.add_typer(compare.app)
 
 
 def main() -> None:

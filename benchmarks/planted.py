@@ -85,7 +85,9 @@ def write(folder: Path, train: dict[str, list[str]], held: dict[str, list[str]],
                 slot.arrow.write_tokens(batch)
         counts = Counts(seen=len(texts), kept=len(texts))
         units.append(
-            dataset.Unit(name=f"{name}-{split}", fingerprint=stamp, inputs=(), files=(slot.file,), counts=counts)
+            dataset.Unit(
+                name=f"{name}-{split}", fingerprint=stamp, inputs=(), files=(slot.file,), counts=counts
+            )
         )
     size = tokenizer.vocabulary
     facts = {
@@ -95,13 +97,18 @@ def write(folder: Path, train: dict[str, list[str]], held: dict[str, list[str]],
         "eos": tokenizer.eos,
         "bos": tokenizer.bos,
     }
-    dataset.save(str(folder), dataset.Manifest(stage="tokenize", version=1, settings={}, units=tuple(units), facts=facts))
+    dataset.save(
+        str(folder),
+        dataset.Manifest(stage="tokenize", version=1, settings={}, units=tuple(units), facts=facts),
+    )
     (folder / MODEL).write_bytes(model)
 
 
 def main() -> None:
     """Write the corpora."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("text_tr", type=Path)
     parser.add_argument("text_multi", type=Path)
     parser.add_argument("output", type=Path)
@@ -120,7 +127,9 @@ def main() -> None:
     tokenizer = Tokenizer(model)
     base = cut(human, asked.tokens, tokenizer)
     translated = list(pieces(asked.text_tr / "cpp-docs-mt.jsonl.zst", "MT"))
-    english = [text for name in ("libreoffice-help-en",) for text in pieces(asked.text_multi / f"{name}.jsonl.zst")]
+    english = [
+        text for name in ("libreoffice-help-en",) for text in pieces(asked.text_multi / f"{name}.jsonl.zst")
+    ]
     draw.shuffle(translated)
     draw.shuffle(english)
 

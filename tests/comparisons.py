@@ -1,9 +1,13 @@
-"""Results of comparisons that were not trained: bits per byte fall with ln tokens, with noise of seeds."""
+"""What tests of comparisons share: results that were not trained, and two small corpora to train on."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+from token_shards import tokenizer, write
+
+from corpus.tokenizer import MODEL, Tokenizer, padded
 from trainer.compare.results import Documents, Results
 
 BUDGETS = np.array([[1_000, 2_000, 4_000], [2_000, 4_000, 8_000]])
@@ -33,3 +37,29 @@ def results(
     bits = values[..., None] * of_documents * found.bytes
     names = tuple("abcdefgh"[: len(multipliers)])
     return Results(names, ("small", "large"), np.array([10, 20]), BUDGETS, found, bits)
+
+
+def write_corpora(root: Path, held_from: int = 1_000) -> dict[str, str]:
+    """Write token shards of 3,000 tokens that count upwards; of "noisy", half are random."""
+    model = tokenizer()
+    size = Tokenizer(model).vocabulary
+    facts = {"vocabulary": size, "padded_vocabulary": padded(size), "tokenizer": Tokenizer(model).sha256}
+    found = {}
+    for name, noise in (("clean", 0.0), ("noisy", 0.7)):
+        rng = np.random.default_rng(1)
+        made = []
+        for _ in range(120):
+            counted = (np.arange(rng.integers(10, 40)) + rng.integers(size - 20)) % (size - 20) + 10
+            other = rng.random(counted.size) < noise
+            made.append([*np.where(other, rng.integers(10, size - 10, counted.size), counted).tolist(), 2])
+        held = {"tur_Latn/web": [made[100:]]}
+        write(
+            root / name / "corpus",
+            {"tur_Latn/web": [made[:100]]},
+            facts=facts,
+            validation=held,
+            held_from=held_from,
+        )
+        (root / name / "corpus" / MODEL).write_bytes(model)
+        found[name] = str(root / name / "corpus")
+    return found

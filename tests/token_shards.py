@@ -26,10 +26,12 @@ def write(
     facts: Mapping[str, object] | None = None,
     validation: Mapping[str, Batches] | None = None,
     lost: tuple[int, int] | None = None,
+    held_from: int = 0,
 ) -> None:
     """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE".
 
-    `lost`: documents that do not come back and `<unk>` tokens, noted for the first unit.
+    `lost`: documents that do not come back and `<unk>` tokens, noted for the first unit. `held_from` is the
+    first id of validation documents; ids of a batch count up from 0.
     """
     units = []
     parts = [(split, *shard) for shard in shards.items()]
@@ -49,7 +51,8 @@ def write(
             source=source,
         ) as slot:
             for documents in batches:
-                slot.arrow.write_tokens(record_batch(documents, kind, language, source))
+                first = held_from if split == "validation" else 0
+                slot.arrow.write_tokens(record_batch(documents, kind, language, source, first))
         assert slot.file is not None
         counts = Counts(seen=slot.file.rows, kept=slot.file.rows)
         if lost and not units:
@@ -67,9 +70,13 @@ def write(
 
 
 def record_batch(
-    documents: Sequence[Sequence[int]], kind: Kind = TOKENS16, language: str = "tur_Latn", source: str = "web"
+    documents: Sequence[Sequence[int]],
+    kind: Kind = TOKENS16,
+    language: str = "tur_Latn",
+    source: str = "web",
+    first: int = 0,
 ) -> pa.RecordBatch:
-    """Make the record batch of some documents."""
+    """Make the record batch of some documents, whose ids count up from `first`."""
     rows = [
         {
             "tokens": list(document),
@@ -79,7 +86,7 @@ def record_batch(
             "source": source,
             "copies": 1,
         }
-        for number, document in enumerate(documents)
+        for number, document in enumerate(documents, first)
     ]
     return pa.RecordBatch.from_pylist(rows, kind.schema())
 

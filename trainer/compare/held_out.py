@@ -54,9 +54,7 @@ class HeldOut:
         return hashlib.blake2b("\n".join(held).encode(), digest_size=16).hexdigest()
 
 
-def choose(
-    sets: Mapping[str, Tokens], per_stream: int, seed: int, leaked: Collection[str] = ()
-) -> HeldOut:
+def choose(sets: Mapping[str, Tokens], per_stream: int, seed: int, leaked: Collection[str] = ()) -> HeldOut:
     """Return up to `per_stream` documents of each stream of each set, without those whose ids leaked.
 
     Raises ConfigError if too few remain, DatasetError if a set has no validation documents.

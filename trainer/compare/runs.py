@@ -42,7 +42,7 @@ class Planned:
         return self.grid.units([trunk for trunk in self.grid.trunks if trunk.seed == first + seed])
 
     def bits(self, seed: int) -> Floats | None:
-        """Return the bits of a seed's runs, float64[corpora, sizes, budgets, documents]; None if unfinished."""
+        """Return the bits of a finished seed's runs: float64[corpora, sizes, budgets, documents]."""
         shape = (len(self.corpora), len(self.grid.sizes), len(self.comparison.tokens.multiples))
         found = []
         for unit in self.units(seed):
@@ -102,6 +102,7 @@ def run(planned: Planned, teller: Teller) -> Results:
     """
     folder = Path(planned.grid.study.output)
     settings = planned.comparison.train.run
+    results = None
     with locked(folder) as lock:
         on = devices(settings)
         for seed in range(planned.comparison.most):
@@ -115,6 +116,7 @@ def run(planned: Planned, teller: Teller) -> Results:
             _say(planned, results, teller)
             if stopped(planned, results):
                 break
+    assert results is not None
     return results
 
 

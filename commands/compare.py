@@ -1,0 +1,87 @@
+"""The command that prices a choice of data; heavy imports are inside the function."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.terminal import WORTH, AsJson, Terminal, console, local, place, reported, say, shortened
+
+app = typer.Typer()
+
+PAGE, TWIN = "compare.html", "compare.json"
+
+
+@app.command(rich_help_panel=WORTH)
+def compare(
+    corpora: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS", parser=place, help="Builds with tokens; the others against the first."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", parser=local, help="Runs, page and its JSON twin."),
+    ],
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS", parser=place, help="Decide by this build's validation documents; repeatable."
+        ),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(metavar="NAME_OR_FILE", help="Models, budgets, seeds: tiny, or a TOML file.")
+    ] = "tiny",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set most=12."),
+    ] = None,
+    hold_mix: Annotated[
+        bool, typer.Option("--hold-mix", help="Read every corpus in the first one's mix of sources.")
+    ] = False,
+    only_plan: Annotated[
+        bool, typer.Option("--plan", help="Only show the cost and the smallest difference it can see.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the same models on several corpora and report what a token of each is worth.
+
+    It stops when every corpus is decided. Run the same command again to resume, or with more seeds.
+    """
+    from corpus import files, places
+    from corpus.errors import StoppedError
+
+    with reported():
+        for folder in (*corpora, *(held_out or ())):
+            places.folder(folder, "CORPUS")
+        places.writable(str(output), "--output")
+        from commands.render import compare as shown
+        from trainer.compare import config, plan, runs, summary
+        from trainer.compare.page import page
+        from trainer.scaling.dispatch import devices
+
+        settings = config.load(preset, tuple(overrides or ()))
+        names = plan.named(corpora)
+        sets = plan.named_beside(held_out or [], names)
+        planned, confounds = plan.plan(settings, names, sets, str(output), hold_mix=hold_mix)
+        cost = plan.cost(planned, len(devices(settings.train.run)))
+        shown.plan(planned, confounds, cost, console(stderr=not only_plan))
+        if only_plan:
+            return
+        try:
+            results = runs.run(planned, Terminal())
+        except StoppedError as stopped:
+            say("stopped: finished runs are kept; run the same command again to resume")
+            raise typer.Exit(128 + stopped.signal) from None
+        found = summary.summarise(planned, confounds, results)
+        files.write_bytes(str(output), PAGE, page(found).encode())
+        files.write_json(str(output), TWIN, found.as_dict())
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+        else:
+            shown.found(found, console(stderr=False))
+        say(f"wrote {shortened(str(output / PAGE))} and {shortened(str(output / TWIN))}")

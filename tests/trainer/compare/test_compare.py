@@ -1,0 +1,118 @@
+"""A comparison trains what is missing, finds the noisy corpus, resumes, and shows what could mislead."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from comparisons import write_corpora
+from token_shards import write
+from typer.testing import CliRunner
+
+from corpus.errors import ConfigError
+from derlem import app
+from trainer.compare import config, plan
+from trainer.compare.page import page
+from trainer.compare.plan import named, named_beside
+from trainer.compare.summary import headline, summarise
+
+SMALL = (
+    "sizes.smallest=9000",
+    "sizes.largest=9000",
+    "sizes.count=1",
+    "tokens.per_parameter=0.12",
+    "tokens.multiples=[1,2]",
+    "train.data.length=16",
+    "train.data.batch=4",
+    "train.run.device=cpu",
+    "first=2",
+    "most=4",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_garbage() -> Iterator[None]:
+    """Skip the garbage collection of a starting run: with torch it takes longer than these runs train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda: 0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_corpora(tmp_path_factory.mktemp("corpora"))
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory, corpora: dict[str, str]) -> Path:
+    """A comparison by the command, with the clean corpus's validation as the held-out set."""
+    folder = tmp_path_factory.mktemp("price")
+    asked = ["compare", *corpora.values(), "-o", str(folder), "--held-out", corpora["clean"]]
+    asked += [part for each in SMALL for part in ("--set", each)]
+    found = CliRunner().invoke(app, asked)
+    assert found.exit_code == 0, found.output
+    assert "noisy is worse than clean" in " ".join(found.output.split())
+    return folder
+
+
+def test_the_noisy_corpus_is_found_before_the_last_seed(output: Path) -> None:
+    twin = json.loads((output / "compare.json").read_text())
+    (other,) = twin["others"]
+    assert other["apart"]["verdict"] == "worse"
+    assert other["worth"][0]["value"] is None or other["worth"][0]["value"] < 1
+    assert twin["seeds"] < 4
+    assert {row["kind"] for row in twin["rows"]} == {"all", "set"}
+
+
+def test_the_page_says_the_same_and_stands_alone(output: Path) -> None:
+    text = (output / "compare.html").read_text()
+    assert "noisy is worse than clean" in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_finished_runs_are_not_trained_again_and_planned_with_their_noise(
+    output: Path, corpora: dict[str, str]
+) -> None:
+    settings = config.load("tiny", SMALL)
+    sets = named_beside([corpora["clean"]], corpora)
+    planned, confounds = plan.plan(settings, named(list(corpora.values())), sets, str(output))
+    results = planned.results()
+    assert results is not None
+    assert plan.power(planned, results).measured
+    assert "noisy is worse than clean" in page(summarise(planned, confounds, results))
+    assert len(headline(summarise(planned, confounds, results))) == 1
+
+
+def test_a_held_out_document_that_a_corpus_trains_on_is_not_used(
+    tmp_path: Path,
+) -> None:
+    """Of 100 training ids and 20 held-out ones from 85 on, 15 are the same."""
+    made = named(list(write_corpora(tmp_path, held_from=85).values()))
+    planned, confounds = plan.plan(config.load("tiny", SMALL), made, {}, str(tmp_path))
+    assert len(confounds.leaks.ids) == 15
+    assert planned.held.documents.bytes.size == 2 * 5
+    made = named(list(write_corpora(tmp_path / "all", held_from=0).values()))
+    with pytest.raises(ConfigError, match="of 20 documents only 0 have no copy"):
+        plan.plan(config.load("tiny", SMALL), made, {}, str(tmp_path))
+
+
+def test_another_tokenizer_is_refused_with_what_to_do(tmp_path: Path, corpora: dict[str, str]) -> None:
+    write(tmp_path / "other", {"tur_Latn/web": [[[1, 2, 3]]]}, validation={"tur_Latn/web": [[[1, 2, 3]]]})
+    with pytest.raises(ConfigError, match=r"Set tokenizer\.model in the configuration of other"):
+        plan.plan(
+            config.load("tiny", SMALL),
+            named([corpora["clean"], str(tmp_path / "other")]),
+            {},
+            str(tmp_path / "out"),
+        )
+
+
+def test_names_are_the_last_parts_that_differ() -> None:
+    assert list(named(["/x/a/corpus", "/x/b/corpus"])) == ["a", "b"]
+    assert list(named(["/x/a", "/y/b.2"])) == ["a", "b-2"]
+    assert list(named_beside(["/x/a", "/y/held"], {"a": "/x/a"})) == ["a-2", "held"]
+    with pytest.raises(ConfigError, match="two or more different corpora"):
+        named(["/x/a", "/x/a"])
