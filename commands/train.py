@@ -142,13 +142,22 @@ def evaluate(
         typer.Argument(
             metavar="[CORPUS]",
             parser=place,
-            show_default="the run's own",
+            show_default="the run's own, unless --tasks or --text",
             help="Token shards, or a build's folder.",
         ),
     ] = None,
     documents: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of documents of each stream.")
     ] = 200,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME_OR_PATH", help="turkish, a folder of TurBLiMP, or JSON lines; repeatable."
+        ),
+    ] = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="Score this text by token; repeatable.")
+    ] = None,
     step: Step = None,
     ema: Ema = False,
     last: Last = 1,
@@ -156,30 +165,51 @@ def evaluate(
     dtype: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score a run's model on validation documents: of its own corpus, or of one with the same tokenizer."""
+    """Score a run's model: on the validation documents of a corpus, on tasks, on texts.
+
+    The corpus may be any that was made with the same tokenizer. Tasks are minimal pairs, or prompts with
+    options; they are judged by the probabilities of the options (docs/tasks.md).
+    """
     from corpus import places
 
     with reported():
         places.folder(str(folder), "RUN")
         if corpus is not None:
             places.folder(corpus, "CORPUS")
-        from commands.render.scores import render_scores
+        from commands.render import scores
+        from commands.render import tasks as shown
         from trainer import evaluate as scoring
         from trainer import tokens
         from trainer.load_run import load_run
         from trainer.metrics import finite
+        from trainer.tasks import judge, likelihood, questions
 
+        asked = [questions.load(each) for each in tasks or ()]
+        if not all(texts or ()):
+            fail("--text: expected a text of one character or more", status=2)
         model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
-        opened = tokens.open(corpus or model.corpus)
-        tokens.same_tokenizer(opened, model.tokenizer)
-        sample = scoring.choose(opened, documents, model.config.evaluate.seed)
-        on = model.model.embedding.weight.device
-        found = scoring.evaluate(model.decoder(), sample, model.config.data.length, on)
+        found: dict[str, object] = {}
+        if corpus is not None or not (asked or texts):
+            opened = tokens.open(corpus or model.corpus)
+            tokens.same_tokenizer(opened, model.tokenizer)
+            sample = scoring.choose(opened, documents, model.config.evaluate.seed)
+            on = model.model.embedding.weight.device
+            scored = scoring.evaluate(model.decoder(), sample, model.config.data.length, on)
+            found |= {score.name: finite(asdict(score)) for score in scored.scores}
+            if not as_json:
+                scores.render_scores(scored, console(stderr=False))
+        for task in asked:
+            judged = judge.judge(model, task)
+            found[f"task {task.name}"] = judged.as_dict()
+            if not as_json:
+                shown.render_judged(judged, console(stderr=False))
+        for text in texts or ():
+            read = likelihood.by_token(model, text)
+            found[f"text {text}"] = read.as_dict()
+            if not as_json:
+                shown.render_text(read, console(stderr=False))
         if as_json:
-            scores = {score.name: finite(asdict(score)) for score in found.scores}
-            print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
-        else:
-            render_scores(found, console(stderr=False))
+            print(json.dumps(found, ensure_ascii=False, allow_nan=False))
 
 
 @app.command(rich_help_panel=TRAIN)

@@ -49,7 +49,9 @@ th, td { padding: .35rem .7rem .35rem 0; text-align: right; border-top: 1px soli
   vertical-align: top; }
 thead th { border-top: 0; color: var(--soft); font-weight: 550; }
 th:first-child, td.text { text-align: left; font-weight: 550; } tr.group th { color: var(--soft); }
-td.bar { min-width: 9rem; width: 40%; padding-right: 0; }
+td { white-space: nowrap; } td.bar { min-width: 9rem; width: 40%; padding-right: 0; }
+@media (max-width: 34rem) { .main :is(th, td):nth-child(2) { display: none; }
+  .main th { overflow-wrap: anywhere; } td.bar { min-width: 6rem; } th, td { padding-right: .45rem; } }
 .track { position: relative; height: 1.4em;
   background: linear-gradient(var(--rule), var(--rule)) 50% 0 / 1px 100% no-repeat; }
 .track i { position: absolute; top: .65em; height: 2px; background: currentColor; min-width: 1px; }
@@ -93,9 +95,10 @@ def page(summary: Summary) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[str]) -> str:
+def _table(head: Sequence[str], rows: Sequence[str], kind: str = "") -> str:
     cells = "".join(f"<th>{escape(each)}</th>" for each in head)
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead>{"".join(rows)}</table></div>'
+    body = f"<thead><tr>{cells}</tr></thead>{''.join(rows)}"
+    return f'<div class="scroll"><table class="{kind}">{body}</table></div>'
 
 
 def _percent(summary: Summary, value: float) -> str:
@@ -125,8 +128,9 @@ def _main_table(summary: Summary) -> str:
     sets = ", ".join(summary.main)
     return (
         f"<h2>Bits per byte on {escape(sets)}</h2>"
-        + _table(("corpus", "bits per byte", "difference", "verdict", f"± {reach:.3f} bits per byte"), rows)
-        + f'<p class="soft">Left of the line is better. Models of {summary.parameters[-1]:,} parameters on '
+        + _table(("corpus", "bits per byte", "difference", "verdict", f"± {reach:.3f}"), rows, "main")
+        + '<p class="soft">Left of the line is better; its axis is in bits per byte. Models of '
+        f"{summary.parameters[-1]:,} parameters on "
         f"{summary.tokens[-1][-1]:,} tokens, {summary.seeds} seeds. Intervals of {100 * summary.interval:.1f}"
         f" % hold together at {100 * (1 - summary.rule.error):.0f} %, at whichever seed it stops.</p>"
     )

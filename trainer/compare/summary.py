@@ -246,9 +246,8 @@ def warnings(summary: Summary) -> list[str]:
             "the mix of sources differs between corpora, so a difference may be one of the mix: "
             "see the table, and compare again with --hold-mix"
         )
-    for name, epochs in held.epochs.items():
-        if epochs > 1:
-            found.append(f"the largest budget reads {name} {epochs:.2g} times: repetition counts against it")
+    if again := [f"{name} {epochs:.2g} times" for name, epochs in held.epochs.items() if epochs > 1]:
+        found.append(f"the largest budget reads {', '.join(again)}: repetition counts against a small corpus")
     if held.leaks.ids:
         told = ", ".join(f"{name} {len(ids)}" for name, ids in held.leaks.copied.items() if ids)
         found.append(
