@@ -20,7 +20,7 @@ def compare(
     corpora: Annotated[
         list[str],
         typer.Argument(
-            metavar="CORPUS", parser=place, help="Builds with tokens; the others against the first."
+            metavar="CORPUS", help="Builds with tokens, the others against the first; with --filters: rules."
         ),
     ],
     output: Annotated[
@@ -31,6 +31,14 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="CORPUS", parser=place, help="Decide by this build's validation documents; repeatable."
+        ),
+    ] = None,
+    filters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CONFIG",
+            parser=local,
+            help="Build this corpus, and without each of the named rules, and compare these.",
         ),
     ] = None,
     preset: Annotated[
@@ -50,13 +58,15 @@ def compare(
 ) -> None:
     """Train the same models on several corpora and report what a token of each is worth.
 
-    It stops when every corpus is decided. Run the same command again to resume, or with more seeds.
+    It stops when every corpus is decided; the same command resumes it. With --filters the arguments are rules
+    instead of builds, such as gopher, c4.min_lines or dedupe.near: each is priced by a build without it.
     """
     from corpus import files, places
     from corpus.errors import StoppedError
 
     with reported():
-        for folder in (*corpora, *(held_out or ())):
+        folders = [] if filters else [place(each) for each in corpora]
+        for folder in (*folders, *(held_out or ())):
             places.folder(folder, "CORPUS")
         places.writable(str(output), "--output")
         from commands.render import compare as shown
@@ -65,9 +75,12 @@ def compare(
         from trainer.scaling.dispatch import devices
 
         settings = config.load(preset, tuple(overrides or ()))
-        names = plan.named(corpora)
-        sets = plan.named_beside(held_out or [], names)
-        planned, confounds = plan.plan(settings, names, sets, str(output), hold_mix=hold_mix)
+        names = _without(filters, corpora, output) if filters else plan.named(folders)
+        # Corpora of one configuration hold out nearly the same documents: those of the first are enough.
+        sets = plan.named_beside(held_out or ([next(iter(names.values()))] if filters else []), names)
+        planned, confounds = plan.plan(
+            settings, names, sets, str(output), hold_mix=hold_mix, own=filters is None
+        )
         cost = plan.cost(planned, len(devices(settings.train.run)))
         shown.plan(planned, confounds, cost, console(stderr=not only_plan))
         if only_plan:
@@ -85,3 +98,15 @@ def compare(
         else:
             shown.found(found, console(stderr=False))
         say(f"wrote {shortened(str(output / PAGE))} and {shortened(str(output / TWIN))}")
+
+
+def _without(path: Path, rules: list[str], output: Path) -> dict[str, str]:
+    """Build a corpus, and without each of some rules; return the builds by name."""
+    from commands import ablation
+    from corpus.config import load
+    from pipelines import options, progress
+
+    config = load(path, ())
+    progress.take_terminal()
+    runner = options.choose(config.run, None, ())
+    return ablation.build(config, path.resolve().parent, rules, output / "builds", runner, Terminal())

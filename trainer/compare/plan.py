@@ -82,14 +82,17 @@ def plan(
     output: str,
     *,
     hold_mix: bool = False,
+    own: bool = True,
 ) -> tuple[Planned, Confounds]:
     """Return a comparison that can be run, and what could mislead it.
 
-    `sets` are held-out sets of the user's: if there are any, they alone decide. `hold_mix` reads every
-    corpus in the first one's mix of streams. Raises ConfigError for corpora of two tokenizers, or a mix that
-    a corpus cannot have; DatasetError for folders without token shards or validation documents.
+    `sets` are held-out sets of the user's: if there are any, they alone decide. `own`: models are scored on
+    the validation documents of every corpus, too. `hold_mix` reads every corpus in the first one's mix of
+    streams. Raises ConfigError for corpora of two tokenizers, or a mix that a corpus cannot have;
+    DatasetError for folders without token shards or validation documents.
     """
-    opened = {name: tokens.open(folder) for name, folder in {**corpora, **sets}.items()}
+    folders = {**corpora, **sets}
+    opened = {name: tokens.open(folder) for name, folder in folders.items()}
     _one_tokenizer(opened)
     mix = {name: shares(opened[name]) for name in corpora}
     first = next(iter(corpora))
@@ -97,8 +100,8 @@ def plan(
         comparison = _held(comparison, mix)
     grid = scaling.plan(comparison.study(dict(corpora), output))
     settings = comparison.train.evaluate
-    chosen = held_out.choose(opened, settings.documents, settings.seed)
-    folders = {**corpora, **sets}
+    scored = {name: opened[name] for name in (folders if own else sets)}
+    chosen = held_out.choose(scored, settings.documents, settings.seed)
     found = leaks.find(
         {name: (corpora[name], opened[name]) for name in corpora},
         {
@@ -106,7 +109,7 @@ def plan(
             for name, sample in chosen.samples.items()
         },
     )
-    clean = held_out.choose(opened, settings.documents, settings.seed, found.ids)
+    clean = held_out.choose(scored, settings.documents, settings.seed, found.ids)
     planned = Planned(comparison, grid, clean, tuple(sets or corpora))
     names = list(corpora)
     # The tokens' fingerprint has the order of streams too: equal ones train equal models.

@@ -1,0 +1,87 @@
+"""Does `derlem compare` find planted faults, and no difference between equals? It can be resumed.
+
+    python benchmarks/planted.py TEXT_TR TEXT_MULTI planted --tokens 520000
+    nice -n 15 python benchmarks/planted_truths.py planted --seeds 8
+
+Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens. Then it plays comparisons of
+`--of` seeds, drawn from those that are trained: each faulty corpus against `base`, and `base` against `same`,
+whose runs are paired at random, because they are runs on the same documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from commands.terminal import Terminal
+from trainer import tokens
+from trainer.compare import config, held_out, runs
+from trainer.compare.estimate import contrast
+from trainer.compare.results import Results, measures
+from trainer.compare.sequential import BETTER, WORSE, Rule
+from trainer.scaling.plan import plan
+
+CORPORA = ("base", "same", "shuffled", "translated", "copies", "english")
+SETTINGS = ("sizes.count=1", "sizes.smallest=22000", "sizes.largest=22000", "tokens.per_parameter=5.6")
+DOCUMENTS = 20
+"""Held-out documents of each source."""
+
+
+def played(results: Results, other: int, of: int, draw: np.random.Generator, equals: bool) -> str:
+    """Return the verdict of a comparison with `base` on seeds drawn from the finished ones."""
+    main = measures(results.documents, ["clean"])[0]
+    bits = results.bits[:, -1, -1]
+    if equals:  # of base and same together, any run may be either corpus's
+        pool = np.concatenate([bits[0], bits[1]])
+        chosen = draw.permutation(len(pool))[: 2 * of]
+        pair = np.stack([pool[chosen[:of]], pool[chosen[of:]]])
+    else:
+        pair = bits[[0, other]][:, draw.permutation(results.seeds)[:of]]
+    rule = Rule(min(3, of), of, 0.05)
+    for seeds in rule.looks:
+        found = contrast(pair[:, :seeds], results.documents.bytes, main, 0, 1)
+        verdict = rule.verdict(found, 2)
+        if verdict in (BETTER, WORSE):
+            break
+    return verdict
+
+
+def main() -> None:
+    """Train what is missing, then print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("planted", type=Path)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--of", type=int, default=4)
+    parser.add_argument("--plays", type=int, default=200)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    first = f"first={max(2, asked.seeds)}"
+    settings = config.load("tiny", (*SETTINGS, first, f"most={max(2, asked.seeds)}"))
+    corpora = {name: str(asked.planted / name) for name in CORPORA}
+    grid = plan(settings.study(corpora, str(asked.planted / "study")))
+    held = held_out.choose({"clean": tokens.open(corpora["base"])}, DOCUMENTS, 0)
+    results = runs.run(runs.Planned(settings, grid, held, ("clean",)), Terminal())
+    measure = measures(held.documents, ["clean"])[0]
+    values = measure.of(results.bits[:, -1, -1])
+    print(f"base {values[0].mean():.4f} bits per byte, {results.seeds} seeds")
+    draw = np.random.default_rng(0)
+    for number, name in enumerate(CORPORA[1:], 1):
+        pair = replace(results, bits=results.bits[[0, number]])
+        found = contrast(pair.bits[:, -1, -1], held.documents.bytes, measure, 0, 1)
+        verdicts = [played(results, number, asked.of, draw, name == "same") for _ in range(asked.plays)]
+        signs = int(np.sum(values[number] > values[0]))
+        print(
+            f"{name:<11} {found.value:+.4f} ± {found.seed_error:.4f} over seeds ± {found.document_error:.4f} "
+            f"over documents; worse in {signs} of {results.seeds} seeds; of {asked.plays} comparisons of "
+            f"{asked.of} seeds {verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
+        )
+
+
+if __name__ == "__main__":
+    main()
