@@ -39,11 +39,16 @@ def results(
     return Results(names, ("small", "large"), np.array([10, 20]), BUDGETS, found, bits)
 
 
+def facts() -> dict[str, object]:
+    """Return what the manifest of token shards says of the tokenizer."""
+    made = Tokenizer(tokenizer())
+    size = made.vocabulary
+    return {"vocabulary": size, "padded_vocabulary": padded(size), "tokenizer": made.sha256}
+
+
 def write_corpora(root: Path, held_from: int = 1_000) -> dict[str, str]:
     """Write token shards of 3,000 tokens that count upwards; of "noisy", half are random."""
-    model = tokenizer()
-    size = Tokenizer(model).vocabulary
-    facts = {"vocabulary": size, "padded_vocabulary": padded(size), "tokenizer": Tokenizer(model).sha256}
+    model, size = tokenizer(), Tokenizer(tokenizer()).vocabulary
     found = {}
     for name, noise in (("clean", 0.0), ("noisy", 0.7)):
         rng = np.random.default_rng(1)
@@ -56,7 +61,7 @@ def write_corpora(root: Path, held_from: int = 1_000) -> dict[str, str]:
         write(
             root / name / "corpus",
             {"tur_Latn/web": [made[:100]]},
-            facts=facts,
+            facts=facts(),
             validation=held,
             held_from=held_from,
         )

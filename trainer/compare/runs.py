@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 
+from corpus import files
+from corpus.errors import ConfigError
 from corpus.teller import Teller
+from trainer import records
 from trainer.compare import held_out
 from trainer.compare.config import Comparison
 from trainer.compare.estimate import Difference, difference
@@ -17,6 +21,9 @@ from trainer.compare.results import Floats, Results, measures
 from trainer.scaling.dispatch import devices, dispatch, locked
 from trainer.scaling.plan import Plan
 from trainer.scaling.units import Unit
+
+CORPORA = "corpora.json"
+"""In the folder of a comparison: fingerprints of the tokens of every corpus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +111,7 @@ def run(planned: Planned, teller: Teller) -> Results:
     settings = planned.comparison.train.run
     results = None
     with locked(folder) as lock:
+        _claim(planned, folder)
         on = devices(settings)
         for seed in range(planned.comparison.most):
             units = planned.units(seed)
@@ -118,6 +126,23 @@ def run(planned: Planned, teller: Teller) -> Results:
                 break
     assert results is not None
     return results
+
+
+class _Corpora(BaseModel):
+    content: dict[str, str]
+
+
+def _claim(planned: Planned, folder: Path) -> None:
+    """Record what the corpora hold; ConfigError if one is not what an earlier start trained on."""
+    found = dict(planned.grid.fingerprints)
+    held = records.read(folder, CORPORA, _Corpora)
+    for name, content in (held["content"] if held else {}).items():
+        if found.get(name, content) != content:
+            raise ConfigError(
+                f"{folder}: corpus {name} is not the one that this comparison started with: name another "
+                "--output, or restore its token shards"
+            )
+    files.write_json(str(folder), CORPORA, {"content": {**(held["content"] if held else {}), **found}})
 
 
 def _say(planned: Planned, results: Results, teller: Teller) -> None:

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from comparisons import write_corpora
+from comparisons import facts, write_corpora
 from token_shards import write
 from typer.testing import CliRunner
 
 from corpus.errors import ConfigError
+from corpus.teller import SILENT
 from derlem import app
 from trainer.compare import config, plan
 from trainer.compare.page import page
 from trainer.compare.plan import named, named_beside
+from trainer.compare.runs import run
 from trainer.compare.summary import headline, summarise
 
 SMALL = (
@@ -97,6 +99,20 @@ def test_a_held_out_document_that_a_corpus_trains_on_is_not_used(
     made = named(list(write_corpora(tmp_path / "all", held_from=0).values()))
     with pytest.raises(ConfigError, match="of 20 documents only 0 have no copy"):
         plan.plan(config.load("tiny", SMALL), made, {}, str(tmp_path))
+
+
+def test_a_corpus_that_changed_since_the_first_start_is_refused(
+    output: Path, tmp_path: Path, corpora: dict[str, str]
+) -> None:
+    other = write_corpora(tmp_path)
+    swapped = named([corpora["clean"], other["noisy"]])
+    assert list(swapped) == ["clean", "noisy"]
+    write(Path(other["noisy"]), {"tur_Latn/web": [[[9, 9, 9]] * 9]}, facts=facts(), validation=None)
+    planned, _ = plan.plan(
+        config.load("tiny", SMALL), swapped, {"held": corpora["clean"]}, str(output), own=False
+    )
+    with pytest.raises(ConfigError, match="corpus noisy is not the one that this comparison started with"):
+        run(planned, SILENT)
 
 
 def test_another_tokenizer_is_refused_with_what_to_do(tmp_path: Path, corpora: dict[str, str]) -> None:
