@@ -14,17 +14,16 @@ from trainer.tasks.likelihood import Text
 
 def render_judged(found: Judged, console: Console) -> None:
     """Print a task's groups, their mean, and the agreement with people."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=found.task, title_justify="left")
-    heads = ("", "questions", "chance", "accuracy", "95 %", "per byte", "95 %", "probability")
-    for head in heads:
-        table.add_column(head, justify="right" if head else "left")
+    title = f"{found.task}: accuracy with 95 % intervals, chance {found.mean.chance:.2f}"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    for head in ("", "n", "accuracy", "per byte", "p(right)"):
+        table.add_column(head, justify="right" if head else "left", no_wrap=bool(head))
     for each in (*found.groups, found.mean):
         table.add_row(
             each.name,
             f"{each.questions:,}",
-            f"{each.chance:.3f}",
-            *(_share(each.total)),
-            *(_share(each.by_byte)),
+            _share(each.total),
+            _share(each.by_byte),
             f"{each.probability:.3f}",
             end_section=each is found.groups[-1],
         )
@@ -39,8 +38,8 @@ def render_judged(found: Judged, console: Console) -> None:
         )
 
 
-def _share(found: Accuracy) -> tuple[str, str]:
-    return f"{found.share:.3f}", f"{found.low:.3f}–{found.high:.3f}"
+def _share(found: Accuracy) -> str:
+    return f"{found.share:.3f} ({found.low:.2f}–{found.high:.2f})"
 
 
 def render_text(found: Text, console: Console) -> None:
