@@ -17,7 +17,7 @@ def render_judged(found: Judged, console: Console) -> None:
     title = f"{found.task}: accuracy with 95 % intervals, chance {found.mean.chance:.2f}"
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for head in ("", "n", "accuracy", "per byte", "p(right)"):
-        table.add_column(head, justify="right" if head else "left", no_wrap=bool(head))
+        table.add_column(head, justify="right" if head else "left", no_wrap=bool(head), overflow="fold")
     for each in (*found.groups, found.mean):
         table.add_row(
             each.name,
