@@ -9,14 +9,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import BaseModel
 
 from corpus import files
 from corpus.errors import ConfigError
-from trainer import evaluate, records, trained
+from trainer import evaluate, records
 from trainer.compare.results import Documents, Floats
+from trainer.device import Device, DType
 from trainer.evaluate import Sample
+from trainer.load_run import load_run
 from trainer.tokens import Tokens
 
 BITS = "held-out.json"
@@ -80,14 +81,12 @@ def stored(folder: Path, held: HeldOut) -> Floats | None:
     return np.array(found["bits"], np.float64)
 
 
-def score(folder: Path, held: HeldOut, device: str, dtype: str) -> None:
+def score(folder: Path, held: HeldOut, device: Device, dtype: DType) -> None:
     """Store the bits of every held-out document under a finished run's model."""
-    cuda = device != "cpu" and torch.cuda.is_available()
-    half = dtype == "bfloat16" or (cuda and dtype != "float32")
-    on = torch.device("cuda" if cuda else "cpu")
-    model = trained.open(folder, device=on, dtype=torch.bfloat16 if half else torch.float32)
+    model = load_run(folder, device=device, dtype=dtype)
+    on = model.model.embedding.weight.device
     nats = [
-        evaluate.evaluate(model.model, sample, model.config.data.length, on).nll
+        evaluate.evaluate(model.decoder(), sample, model.config.data.length, on).nll
         for sample in held.samples.values()
     ]
     bits = np.concatenate(nats) / np.log(2)

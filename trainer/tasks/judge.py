@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from trainer.load_run import LoadedRun
 from trainer.tasks.likelihood import Floats, Options, nats, options
 from trainer.tasks.questions import Question, Rated, Task
-from trainer.load_run import LoadedRun
 
 
 @dataclass(frozen=True)

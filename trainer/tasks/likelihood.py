@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from trainer.attention import Documents
 from trainer.evaluate import Document, Sample, evaluate, windows
-from trainer.tasks.questions import Question
 from trainer.load_run import LoadedRun
+from trainer.tasks.questions import Question
 
 Floats = NDArray[np.float64]
 

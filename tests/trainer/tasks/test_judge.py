@@ -12,12 +12,12 @@ from token_shards import tokenizer
 
 from corpus.tokenizer import Tokenizer
 from trainer.config import Config, Data, Model
+from trainer.load_run import LoadedRun
 from trainer.model import build
 from trainer.shape import shape
 from trainer.tasks.judge import accuracy, agreement, credit, judge
 from trainer.tasks.likelihood import by_token, nats, options
 from trainer.tasks.questions import Question, Rated, Task
-from trainer.load_run import LoadedRun
 
 
 def model(bos: bool = True, length: int = 16) -> LoadedRun:
