@@ -81,7 +81,7 @@ def compare(
         planned, confounds = plan.plan(
             settings, names, sets, str(output), hold_mix=hold_mix, own=filters is None
         )
-        cost = plan.cost(planned, len(devices(settings.train.run)))
+        cost = plan.cost(planned, len(devices(settings.train.run, settings.workers)))
         shown.plan(planned, confounds, cost, console(stderr=not only_plan))
         if only_plan:
             return

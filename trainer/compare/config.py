@@ -36,6 +36,9 @@ class Comparison(Section):
         0.003, description="Noise of a run, as a share of its bits per byte, for the plan of a first start."
     )
     price: float = Field(0.0, ge=0.0, description="Price of one device hour, for the plan.")
+    workers: int = Field(
+        0, ge=0, description="Processes that train on a CPU; 0: one for each core, 1: this process alone."
+    )
     train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
 
     @model_validator(mode="after")

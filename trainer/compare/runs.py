@@ -18,7 +18,7 @@ from trainer.compare.config import Comparison
 from trainer.compare.estimate import Difference, difference
 from trainer.compare.held_out import HeldOut
 from trainer.compare.results import Floats, Results, measures
-from trainer.scaling.dispatch import devices, dispatch, locked
+from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.plan import Plan
 from trainer.scaling.units import Unit
 
@@ -108,22 +108,22 @@ def run(planned: Planned, teller: Teller) -> Results:
     Raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(planned.grid.study.output)
-    settings = planned.comparison.train.run
+    comparison, settings = planned.comparison, planned.comparison.train.run
     results = None
     with locked(folder) as lock:
         _claim(planned, folder)
-        on = devices(settings)
-        for seed in range(planned.comparison.most):
-            units = planned.units(seed)
-            dispatch(units, on, lock, lambda unit: None)
-            for unit in units:
-                if unit.facts is not None and held_out.stored(unit.path, planned.held) is None:
-                    held_out.score(unit.path, planned.held, settings.device, settings.dtype)
-            results = planned.results()
-            assert results is not None
-            _say(planned, results, teller)
-            if stopped(planned, results):
-                break
+        with Workers(folder, devices(settings, comparison.workers), lock) as workers:
+            for seed in range(comparison.most):
+                units = planned.units(seed)
+                workers.dispatch(units, lambda unit: None)
+                for unit in units:
+                    if unit.facts is not None and held_out.stored(unit.path, planned.held) is None:
+                        held_out.score(unit.path, planned.held, settings.device, settings.dtype)
+                results = planned.results()
+                assert results is not None
+                _say(planned, results, teller)
+                if stopped(planned, results):
+                    break
     assert results is not None
     return results
 

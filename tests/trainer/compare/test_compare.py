@@ -30,6 +30,7 @@ SMALL = (
     "train.data.length=16",
     "train.data.batch=4",
     "train.run.device=cpu",
+    "workers=1",
     "first=2",
     "most=4",
 )
