@@ -1,4 +1,4 @@
-"""Builds of one corpus with a rule left out of each, for the price of every rule."""
+"""Builds of one corpus, each without one rule, for the price of every rule."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def build(
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a folder the files of another as hard links; files that it has stay."""
+    """Link the files of a folder into another; files that it has stay."""
     for path in source.rglob("*"):
         place = target / path.relative_to(source)
         if path.is_file() and not place.exists():

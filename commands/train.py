@@ -140,7 +140,7 @@ def evaluate(
     corpus: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CORPUS]",
+            metavar="CORPUS",
             parser=place,
             show_default="the run's own, unless --tasks or --text",
             help="Token shards, or a build's folder.",

@@ -1,4 +1,4 @@
-"""A rule left out is off for every language; what is not a rule is refused by name."""
+"""A rule that a build is without is off for every language; what is not a rule is refused by name."""
 
 from __future__ import annotations
 
