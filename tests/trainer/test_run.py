@@ -233,8 +233,13 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_losses(
     assert scores[0] == scores[1]
 
 
+def _nothing() -> None:
+    """Do nothing, in a process."""
+
+
 def test_a_killed_rank_ends_the_other_and_both_resume_to_the_same_losses(corpus: str, tmp_path: Path) -> None:
     """A trial of `benchmarks.kills`, which makes a hundred."""
+    process(_nothing).join()  # so that the server that forks its ranks is that of all tests
     small = (
         "model.depth=1",
         "model.width=32",
