@@ -27,7 +27,7 @@ CONFIG = (
     "model.depth=1", "model.width=64", "data.length=64", "data.batch=8", "data.tokens=20_480",
     "checkpoint.every=5", "evaluate.documents=0", "evaluate.prompt=", "run.log=[]", "run.device=cpu",
 )  # fmt: skip
-LONGEST = 120.0  # seconds that a rank may take to end
+LONGEST = 600.0  # seconds that a rank may take to end
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ class Transformer(nn.Module):
         self.z_loss = z_loss
         self.compute_dtype = torch.float32
         self.compile_loss = False
-        self.embedding = nn.Embedding(shape.rows, shape.width)
+        # `build` draws all weights; torch's own draws would be overwritten.
+        empty = torch.empty(shape.rows, shape.width)
+        self.embedding = nn.Embedding(shape.rows, shape.width, _weight=empty)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
         if not shape.tied:  # if tied, one parameter is used twice: no second one exists that could diverge
@@ -174,6 +176,9 @@ class Linear(nn.Linear):
     def __init__(self, width: int, out: int) -> None:
         super().__init__(width, out, bias=False)
 
+    def reset_parameters(self) -> None:
+        """Draw nothing: `build` does."""
+
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight.to(x.dtype))
 
@@ -272,9 +277,8 @@ def build(
     Each parameter is drawn on the CPU by its name, so it is the same on any device and any number of ranks.
     Without `draw` the weights are whatever the memory holds, for a caller that overwrites them all.
     """
-    with torch.device("meta"):
+    with torch.device(device):  # no module draws weights of its own
         model = Transformer(shape, z_loss)
-    model.to_empty(device=device)
     model.compute_dtype = dtype
     if not draw:
         return model
