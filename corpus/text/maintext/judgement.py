@@ -77,7 +77,7 @@ def chosen(data: bytes, markup: Markup, likely: NDArray[np.float64]) -> NDArray[
     words = markup.lines[:, WORDS]
     kept = np.asarray(_cut(likely, words))
     short = (words <= stamps.LONGEST) & (markup.lines[:, ITEM] < 0) & (markup.lines[:, ROW] < 0)
-    for at in np.flatnonzero(kept & short):
+    for at in np.flatnonzero(kept & short).tolist():
         kept[at] = not stamps.is_stamp(layout.line_text(data, markup, at))
     if (markup.marks[markup.lines[kept, ELEMENT]] & tags.HEADING).all():
         kept[:] = False  # a page of headings alone has no text
