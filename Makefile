@@ -48,7 +48,7 @@ fast: check
 	@touch $@
 
 .venv/dev: .venv/run
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[view,dev]"
 	@touch $@
 
 clean:

@@ -25,6 +25,7 @@ from commands import (
     quality,
     tokenizer,
     train,
+    view,
     whatif,
 )
 from commands.terminal import CORPUS, LOOK, Group
@@ -60,6 +61,7 @@ app.add_typer(build.app)
 app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)
+app.add_typer(view.app)
 app.add_typer(cost.app)
 app.add_typer(dedupe.app, name="dedupe", rich_help_panel=LOOK)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=CORPUS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from corpus import config as configuration
 from corpus import filters, privacy
 from corpus.dedup import signature as minhash
-from corpus.filters import Drop, InForce
+from corpus.filters import Drop, InForce, Preset
 from corpus.inspect.build import Build
 from corpus.inspect.build import open_build as _open_build
 from corpus.language import Language
@@ -89,21 +90,26 @@ def judge(text: str, language: str = "tur_Latn", config: str = "") -> Verdict:
     in_force = _in_force(config) if config else _packaged()
     preset = in_force.preset(language)
     found = in_force.judge(filters.Document(text, language=language))
-    bounds = {bound.rule: bound for bound in preset.bounds}
-    rules = []
-    for name, value in zip(filters.rule_names(preset), found.values.tolist(), strict=True):
-        limits = (bounds[name].low, bounds[name].high) if name in bounds else (-math.inf, math.inf)
-        low, high = (None if math.isinf(limit) else limit for limit in limits)
-        rules.append(RuleValue(name, None if math.isnan(value) else value, low, high))
     drop = found.drop
     return Verdict(
         kept=drop is None,
         rule=drop.rule if drop else "",
         reason=_reason(drop) if drop else "",
-        rules=tuple(rules),
+        rules=rule_values(found.values.tolist(), preset),
         text=found.view.text,
         lines=found.lines,
     )
+
+
+def rule_values(values: Sequence[float], preset: Preset) -> tuple[RuleValue, ...]:
+    """Return the rules of a preset with what they measured in a text (nan for nothing) and their limits."""
+    bounds = {bound.rule: bound for bound in preset.bounds}
+    rules = []
+    for name, value in zip(filters.rule_names(preset), values, strict=True):
+        limits = (bounds[name].low, bounds[name].high) if name in bounds else (-math.inf, math.inf)
+        low, high = (None if math.isinf(limit) else limit for limit in limits)
+        rules.append(RuleValue(name, None if math.isnan(value) else value, low, high))
+    return tuple(rules)
 
 
 def _reason(drop: Drop) -> str:

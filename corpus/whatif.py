@@ -75,7 +75,7 @@ class WhatIf:
 
 
 @dataclass(frozen=True, slots=True)
-class _Filters:
+class Filters:
     """A configuration of the filters, and the filters in force."""
 
     section: Filter
@@ -126,13 +126,13 @@ def what_if(
     repeated = build.get("furniture")
     removed = furniture.of_units(repeated.manifest) if repeated is not None else {}
     units = {file.path: unit.fingerprint for unit in home.manifest.units for file in unit.files}
-    now = _of_build(stage)
+    now = of_build(stage)
     if section is None:
         section = _overlaid(now.section, overrides)
     # Where the plugins are those of the build, their values are stored, and their code is not needed.
     same = (section.plugins, section.quality) == (now.section.plugins, now.section.quality)
     own = now.in_force.plugins if same and base == Path() else None
-    then = _Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
+    then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(), _Draw(examples, seed)
     for unit in stage.manifest.units:
         texts = unit.inputs[0].name
@@ -156,7 +156,7 @@ def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
     return settings.parse(Filter, settings.overlay(data, overrides)["filter"], "--set filter")
 
 
-def _of_build(stage: Stage) -> _Filters:
+def of_build(stage: Stage) -> Filters:
     """Return the configuration that a filter stage was made with; DatasetError where it does not say."""
     kept = stage.manifest.settings
     try:
@@ -174,7 +174,7 @@ def _of_build(stage: Stage) -> _Filters:
             f"{stage.folder}: its manifest does not hold the filters that it was made with ({error!r}): "
             f"run the build again"
         ) from None
-    return _Filters(section, filters.in_force(section, Path(), presets, plugins), Path())
+    return Filters(section, filters.in_force(section, Path(), presets, plugins), Path())
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class _Part:
         return found
 
 
-def _compare(found: WhatIf, drawn: _Draw, part: _Part, now: _Filters, then: _Filters) -> None:
+def _compare(found: WhatIf, drawn: _Draw, part: _Part, now: Filters, then: Filters) -> None:
     """Add what changes for the documents of one batch."""
     old = _column(part.batch, "rule")
     words = np.asarray(part.batch["words"], dtype=np.int64)
@@ -222,8 +222,8 @@ def _fates(
     part: _Part,
     old: NDArray[np.object_],
     words: NDArray[np.int64],
-    now: _Filters,
-    then: _Filters,
+    now: Filters,
+    then: Filters,
 ) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Return the rule that would drop each document, empty for none, and the words that it would have."""
     new, new_words = np.full(old.size, "", dtype=object), words.copy()
@@ -261,7 +261,7 @@ def _judge_again(
     found: WhatIf,
     part: _Part,
     inside: NDArray[np.intp],
-    then: _Filters,
+    then: Filters,
     new: NDArray[np.object_],
     new_words: NDArray[np.int64],
 ) -> None:

@@ -43,6 +43,7 @@ NOT_RUN = {
     "derlem evaluate my/run --tasks data/turblimp": "its pairs are downloaded by the user",
     "derlem evaluate my/run --tasks my-questions.jsonl": "test_questions.py reads such files",
     "lm_eval": "it is not installed here, and downloads its tasks",
+    "derlem view": "it serves until Ctrl-C; tests/end_to_end/test_view.py looks at its pages",
 }
 
 # Words that are put in the place of others, since the text speaks of the web and of large models.
