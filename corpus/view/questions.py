@@ -131,21 +131,14 @@ class Questions:
 
     def groups(self, name: str, order: str, limit: int) -> list[tuple[Any, ...]]:
         """Return by value of a facet: texts, kept, words, words kept, the rule that drops most, its drops."""
-        orders = {
-            "texts": "2 DESC",
-            "kept": "3 DESC",
-            "words": "5 DESC",
-            "share": "3 / 2 DESC, 2 DESC",
-            "name": "1",
-        }
-        by_rule = f"SELECT {name} AS g, rule, count(*) AS c FROM texts WHERE rule <> '' GROUP BY ALL"
+        orders = {"kept": "k DESC", "words": "5 DESC", "share": "k / t DESC, t DESC", "name": "g"}
+        by_rule = f"SELECT {name} AS g, rule, count(*) AS c, sum(words)::BIGINT AS w FROM texts GROUP BY ALL"
         return self.ask(
-            f"WITH by_rule AS ({by_rule}), "
-            f"top AS (SELECT g, arg_max(rule, c) AS rule, max(c) AS c FROM by_rule GROUP BY g) "
-            f"SELECT {name}, count(*), count(*) FILTER (texts.rule = ''), sum(words)::BIGINT, "
-            f"(sum(words) FILTER (texts.rule = ''))::BIGINT, any_value(top.rule), any_value(top.c) "
-            f"FROM texts LEFT JOIN top ON top.g = texts.{name} GROUP BY {name} "
-            f"ORDER BY {orders.get(order, '2 DESC')}, 1 LIMIT {int(limit)}"
+            f"SELECT g, sum(c)::BIGINT AS t, coalesce(sum(c) FILTER (rule = ''), 0)::BIGINT AS k, "
+            f"sum(w)::BIGINT, "
+            f"coalesce(sum(w) FILTER (rule = ''), 0)::BIGINT, arg_max(rule, c) FILTER (rule <> ''), "
+            f"max(c) FILTER (rule <> '') FROM ({by_rule}) GROUP BY g "
+            f"ORDER BY {orders.get(order, 't DESC')}, g LIMIT {int(limit)}"
         )
 
     def page(self, selection: Selection) -> Page:
@@ -203,10 +196,10 @@ class Questions:
         )
         found = []
         for n, text in zip(numbers, read, strict=True):
-            row: Any = known[n]
-            value = float(row[7]) if rule and row[7] is not None and row[7] == row[7] else None
+            _, outcome, language, source, host, words, score, *stored = known[n]
+            value = stored[0] if stored and stored[0] == stored[0] else None  # nan: nothing was measured
             snippet = " ".join(text["text"][: 2 * _SNIPPET].split())[:_SNIPPET]
-            found.append(Row(*row[:7], value, text["url"], snippet))
+            found.append(Row(n, outcome, language, source, host, words, score, value, text["url"], snippet))
         return found
 
     def _order(self, selection: Selection) -> tuple[str, str]:

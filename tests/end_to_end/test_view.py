@@ -113,6 +113,9 @@ def test_a_facet_and_the_groups_count_what_the_table_shows(questions: Questions)
         assert questions.page(Selection(state="kept", host=value)).total == number
     texts = {row[0]: row[1:3] for row in questions.groups("host", "kept", 10)}
     assert texts["kopya.example"][0] == 1
+    shares = [row[2] / row[1] for row in questions.groups("host", "share", 10)]
+    assert shares == sorted(shares, reverse=True)
+    assert len(set(shares)) > 1
     assert sum(number for number, _ in texts.values()) == questions.texts.count
 
 
