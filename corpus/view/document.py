@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from corpus import dataset, files, privacy
+from corpus import dataset, files, furniture, privacy
 from corpus.errors import DatasetError, NotThereError
 from corpus.filters import InForce, c4, rule_names
 from corpus.inspect import rows
@@ -27,7 +28,8 @@ from corpus.whatif import of_build
 
 PAGE_MIB = 8  # of a crawled page that is shown
 COPIES = 20  # of a cluster that are listed
-REDACTED = "personal data"
+REDACTED, FURNITURE = "personal data", "furniture"
+"""Causes of a span, beside the names of rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ def read(texts: Texts, number: int) -> Document:
         dropped = _row(texts, place, "dropped", _position(texts, place, measured["rule"]))
         fate = dropped["value"], dropped["limit"], dropped["reason"]
         row["id"] = dropped["id"]
-        return Document(number, row, measured["rule"], *fate, values, [Span(row["text"])], [], 1)
+        spans = _spans(row, dropped["text"], made.in_force, _repeated(texts, place, row["url"]))
+        return Document(number, row, measured["rule"], *fate, values, spans, [], 1)
     position = _position(texts, place, "")
     kept = _row(texts, place, "documents", position)
     rule, jaccard, copies, size = _copies(texts, place, position, kept["text"])
-    spans = _spans(row["text"], kept["text"], made.in_force, row["language"])
+    spans = _spans(row, kept["text"], made.in_force, _repeated(texts, place, row["url"]))
     return Document(number, row | {"id": kept["id"]}, rule, jaccard, None, "", values, spans, copies, size)
 
 
@@ -115,11 +118,22 @@ def _position(texts: Texts, place: Place, rule: str) -> int:
     return place.row - kept if rule else kept
 
 
-def _spans(before: str, after: str, in_force: InForce, language: str) -> list[Span]:
+def _repeated(texts: Texts, place: Place, url: str) -> Collection[int]:
+    """Return the lines of furniture of a page's host, by their hashes."""
+    stage = texts.build.get("furniture")
+    if stage is None:
+        return ()
+    units = {file.path: unit.fingerprint for unit in place.home.stage.manifest.units for file in unit.files}
+    path, _ = furniture.of_units(stage.manifest).get(units[place.home.file.path], ("", ""))
+    return furniture.read(stage.folder, path).get(furniture.host_of(url), ()) if path else ()
+
+
+def _spans(row: Mapping[str, Any], after: str, in_force: InForce, repeated: Collection[int]) -> list[Span]:
     """Return a text as it now is, with the passages that filter took out or replaced between the others."""
+    before = row["text"]
     if before == after:
         return [Span(after)]
-    limits = in_force.preset(language).of(c4.FAMILY)
+    limits = in_force.preset(row["language"]).of(c4.FAMILY)
     seen = view(before)
     removed = c4.find_lines(seen, limits).removed
     by_line = {int(line): rule for rule, lines in removed.items() for line in lines}
@@ -131,7 +145,9 @@ def _spans(before: str, after: str, in_force: InForce, language: str) -> list[Sp
         else:
             line = int(np.searchsorted(seen.line_starts, at + _blank(piece.left), side="right")) - 1
             replaced = any(f"<|{kind}|>" in piece.right for kind in privacy.KINDS)
-            cause = REDACTED if replaced else by_line.get(line, "filter")
+            first = furniture.hashed(furniture.normal(piece.left.strip().partition("\n")[0]))
+            cause = FURNITURE if first in repeated else by_line.get(line, "filter")
+            cause = REDACTED if replaced else cause
             spans += [Span(piece.left, cause)] if piece.left.strip() else []
             spans += [Span(piece.right, cause, is_new=True)] if piece.right.strip() else []
         at += len(piece.left)

@@ -38,6 +38,7 @@ SHORT = (  # fewer words than the limit, and no other fault
     "kuşlar için her sabah su konur. Öğleden sonra gelen çocuklar da onlara ekmek verir. Yazın ağaçların "
     "gölgesi uzundur, kışın ise herkes içeride sıcak çay içer ve kitap okur."
 )
+REPEATED = "Bu yazı dizimizin bütün bölümleri kütüphanenin arşivinde okunabilir."
 LONG_LINE = "uzun satır " * 40_000
 BIDI = "\u202eters\u202c"
 
@@ -52,7 +53,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A build of ten Turkish pages, one of them twice, one with an e-mail address, one short, one hostile."""
     folder = tmp_path_factory.mktemp("viewed")
     site = sorted((ROOT / "examples" / "site" / "tr").glob("*.html"))[:10]
-    pages = [(f"https://iyi.example/{page.stem}", page.read_bytes()) for page in site]
+    line = f"<p>{REPEATED}</p>".encode()
+    pages = [(f"https://iyi.example/{page.stem}", page.read_bytes() + line) for page in site]
     first = pages[0][1].decode()
     with_address = first.replace("</p>", " Yazın: ayse@example.org.</p>", 1).replace(" ve ", " ile ").encode()
     pages += [
@@ -100,7 +102,7 @@ def test_every_text_has_one_number_and_the_outcome_that_the_build_gave_it(questi
         counts |= stage.manifest.counts().dropped
     kept = build.need("shard", "").manifest.counts().kept
     assert outcomes == {**counts, "": kept}
-    assert counts["dedupe.exact"] == 1
+    assert counts["dedupe.near"] == 2
     for row in questions.page(Selection()).rows:
         assert document.read(questions.texts, row.n).row["url"] == row.url
     assert questions.texts.count == sum(outcomes.values())
@@ -163,13 +165,18 @@ def test_a_search_that_takes_too_long_can_be_continued(
 
 def test_a_document_shows_what_was_replaced_its_copies_and_its_page(questions: Questions) -> None:
     shown = document.read(questions.texts, number_of(questions, "https://iyi.example/adres"))
+    cut = {span.cause for span in shown.spans if REPEATED in span.text and not span.is_new}
+    assert cut == {document.FURNITURE}
     replaced = {span.cause for span in shown.spans if "ayse@example.org" in span.text}
     assert replaced == {document.REDACTED}
     assert any("<|email|>" in span.text and span.is_new for span in shown.spans)
-    (removed,) = questions.page(Selection(rule="dedupe.exact")).rows
-    copy = document.read(questions.texts, removed.n)
-    (kept,) = copy.copies
-    assert [other.n for other in document.read(questions.texts, kept.n).copies] == [copy.n]
+    copies = questions.page(Selection(rule="dedupe.")).rows
+    assert len(copies) == 2
+    for row in copies:
+        copy = document.read(questions.texts, row.n)
+        (kept,) = copy.copies
+        assert copy.rule == "dedupe.near"
+        assert row.n in [other.n for other in document.read(questions.texts, kept.n).copies]
     assert "<script>document.title='caught'" in document.crawled(
         questions.texts, number_of(questions, HOSTILE)
     )
