@@ -22,10 +22,10 @@ from corpus.counts import Counts
 from corpus.dataset import Manifest, Unit
 from corpus.filters import RULES
 from corpus.inspect.build import open_build
+from corpus.inspect.texts import Texts
 from corpus.view import index, pages
 from corpus.view.pages import Viewer
 from corpus.view.questions import FACETS, Questions, Selection
-from corpus.view.texts import Texts
 
 ROWS = 100_000  # of a unit
 HOSTS = 200_000

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from commands.arguments import Folder
-from commands.terminal import LOOK, AsJson, console, fail, reported, say
+from commands.terminal import LOOK, AsJson, console, fail, place, reported, say
 from corpus import chain
 
 app = typer.Typer()
@@ -158,3 +158,31 @@ def clusters(
             print(json.dumps(found.as_dict(), ensure_ascii=False))
         else:
             render_clusters(found, console(stderr=False))
+
+
+@app.command(rich_help_panel=LOOK)
+def diff(
+    first: Annotated[str, typer.Argument(metavar="DIR", parser=place, help="A build's output folder.")],
+    second: Annotated[str, typer.Argument(metavar="DIR2", parser=place, help="Another build's.")],
+    examples: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Examples of each change, drawn at random.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two builds: texts only in one, kept or dropped now, changed, and why.
+
+    A text is known by its URL, or where it has none by its place in its file.
+    """
+    from commands.render.diff import render_diff
+    from corpus import places
+    from corpus.inspect.diff import diff as compare_builds
+
+    with reported():
+        places.folder(first, "DIR")
+        places.folder(second, "DIR2")
+        found = compare_builds(first, second, examples, seed)
+        if as_json:
+            print(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            render_diff(found, console(stderr=False))

@@ -34,13 +34,13 @@ def view(
     from corpus import places
 
     try:
+        from corpus.inspect.texts import Texts
         from corpus.view import export as files
         from corpus.view.index import open_index
         from corpus.view.labels import Labels
         from corpus.view.pages import Viewer
         from corpus.view.questions import Questions
         from corpus.view.server import serve
-        from corpus.view.texts import Texts
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed: {places.missing_extra('view', 'the pages of derlem view')}")
     from corpus.inspect.build import open_build

@@ -42,6 +42,7 @@ CLEAN = [
     "corpus/privacy",
     "corpus/sources",
     "corpus/tokenizer",
+    "corpus/view",
     "corpus/web",
     "docs/*.md",
     "infra",

@@ -15,13 +15,13 @@ from corpus.errors import DatasetError, NotThereError
 from corpus.filters import InForce, c4, rule_names
 from corpus.inspect import rows
 from corpus.inspect.differ import compare
+from corpus.inspect.texts import Place, Texts
 from corpus.items import Piece, RawDocument
 from corpus.library import RuleValue, rule_values
 from corpus.sources import warc
 from corpus.sources.inputs import MIB
 from corpus.text import charset
 from corpus.text.view import view
-from corpus.view.texts import Place, Texts
 from corpus.web.records import read_records
 from corpus.web.section import HEADER_LIMIT, Record
 from corpus.whatif import of_build

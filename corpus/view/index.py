@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from corpus.errors import DatasetError
-from corpus.view.texts import Texts
+from corpus.inspect.texts import Texts
 
 VERSION = 1
 """Raised when the columns of the index change."""

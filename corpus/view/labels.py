@@ -50,7 +50,7 @@ class Labels:
     """The labels of a file, to which every new one is appended at once."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file where there is one; DatasetError where a line of it is no label."""
+        """Read the file where there is one; DatasetError where a line of it is not a label."""
         self.path = path
         self._lock = Lock()
         self.of: dict[str, Label] = {}

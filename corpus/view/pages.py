@@ -203,7 +203,7 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
 
 
 def _shortened(spans: list[documents.Span], limit: int) -> tuple[list[documents.Span], int]:
-    """Return the first `limit` characters of some spans, and how many are left out."""
+    """Return the first `limit` characters of some spans, and how many are omitted."""
     kept, left = [], limit
     for span in spans:
         if left > 0:
@@ -301,7 +301,7 @@ def _bounds(questions: Questions, language: str) -> Any:
 
 
 def _values(questions: Questions, rule: str, language: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the values of a rule in the texts of a language; the few far out are left out of the picture."""
+    """Return the values of a rule in the texts of a language; outliers are set to the 0.1 % quantiles."""
     found = questions.ask("SELECT value FROM texts WHERE language = ? AND NOT isnan(value)", [language], rule)
     values = np.array([value for (value,) in found], dtype=np.float64)
     if values.size < _BARS:

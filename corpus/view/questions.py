@@ -20,7 +20,7 @@ from corpus import dataset
 from corpus.errors import NotThereError
 from corpus.inspect import rows
 from corpus.inspect.documents import search_pattern
-from corpus.view.texts import Texts
+from corpus.inspect.texts import Texts
 
 FACETS = ("rule", "language", "source", "host")
 ORDERS = ("n", "words", "bytes", "score", "fetched", "copies", "host")
@@ -34,9 +34,9 @@ _INTEGER = re.compile(r"-?\d{1,18}")
 class Selection:
     """Which texts, and in which order; an empty value asks for nothing.
 
-    `state` is kept or dropped; `rule` the beginning of a rule's name; `find` words in the text; `order` one
+    `state` is kept or dropped; `rule` the start of a rule's name; `find` words in the text; `order` one
     of ORDERS, a rule's name (its stored value) or "random", which `seed` draws; "-" before it turns it round.
-    `start` is the position of a page's first text, or for a search the number at which it goes on.
+    `start` is the position of a page's first text, or for a search the number at which it continues.
     """
 
     state: str = ""
@@ -235,7 +235,7 @@ class Questions:
 
     def _matching(self, numbers: NDArray[np.int64], find: str, clock: _Clock) -> Iterator[int]:
         """Yield each number (they ascend) whose text has the words, until the time is over."""
-        # A word is found with its suffixes: what follows it is not looked at, what precedes it is no letter.
+        # A word is found with its suffixes: what follows it is not looked at, and no letter precedes it.
         pattern = r"(?:^|[^\p{L}\p{N}])" + search_pattern(find)
         for home in self.texts.files:
             inside = numbers[(numbers >= home.first) & (numbers < home.first + home.file.rows)] - home.first
@@ -255,7 +255,7 @@ class Questions:
 
 
 class _Clock:
-    """Says when a search has taken its time, and how far it has come."""
+    """The time of a search, and how far it has read."""
 
     def __init__(self) -> None:
         self._end = time.monotonic() + SEARCH_S

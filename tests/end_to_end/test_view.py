@@ -24,11 +24,11 @@ from support import ROOT, command
 
 from corpus.errors import DatasetError, NotThereError
 from corpus.inspect.build import open_build
+from corpus.inspect.texts import Texts
 from corpus.view import document, index, server
 from corpus.view.labels import Labels
 from corpus.view.pages import Viewer
 from corpus.view.questions import PAGE, Questions, Selection
-from corpus.view.texts import Texts
 from corpus.whatif import what_if
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

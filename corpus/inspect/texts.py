@@ -74,7 +74,7 @@ class Texts:
         if not 0 <= number < self.count:
             raise IndexError(number)
         home = self.files[bisect_right(self._firsts, number) - 1]
-        while not home.file.rows:  # an empty file begins where the next one does
+        while not home.file.rows:  # an empty file has the first number of the next
             home = self.files[self.files.index(home) - 1]
         return Place(home, number - home.first)
 
@@ -123,6 +123,26 @@ class Texts:
         columns = ["part", "row", column]
         tables = [dataset.table(stage.folder, file.path, columns) for file in files if stage is not None]
         return _ByPart(pa.concat_tables(tables) if tables else None, column)
+
+    def identities(self, home: TextFile) -> tuple[pa.Table, list[str]]:
+        """Return where the texts of a file are from (url, source, file, offset), and the id of each.
+
+        The id is a hash of URL and text as `filter` left it, or as it was read where it is dropped.
+        """
+        table = dataset.table(home.stage.folder, home.file.path, ["url", "source", "file", "offset"])
+        if home.unit is None:
+            return table, dataset.table(home.stage.folder, home.file.path, ["id"])["id"].to_pylist()
+        ids = {kind: iter(self._ids(home, kind)) for kind in ("documents", "dropped")}
+        measured = home.of_unit("measured")
+        rules = dataset.table(self.filter.folder, measured.path, ["rule"])["rule"] if measured else []
+        return table, [next(ids["dropped" if rule.as_py() else "documents"]) for rule in rules]
+
+    def _ids(self, home: TextFile, kind: str) -> list[str]:
+        file = home.of_unit(kind)
+        found: list[str] = (
+            dataset.table(self.filter.folder, file.path, ["id"])["id"].to_pylist() if file else []
+        )
+        return found
 
     def values(self, rule: str) -> NDArray[np.float64]:
         """Return what a rule measured for every text in the order of their numbers, nan for nothing."""

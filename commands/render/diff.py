@@ -1,0 +1,42 @@
+"""The differences of two builds, on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from corpus.inspect.diff import Diff
+
+_SHORT = 160
+
+
+def render_diff(found: Diff, console: Console) -> None:
+    """Print what differs in the settings, how many texts went which way, and examples."""
+    if found.settings:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("stage", "setting", "first", "second"):
+            table.add_column(name, overflow="fold")
+        for setting in found.settings:
+            table.add_row(*map(Text, (setting.stage, setting.key, setting.first[:60], setting.second[:60])))
+        console.print(table, "")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("what", "before", "after"):
+        table.add_column(name)
+    for name in ("texts", "words"):
+        table.add_column(name, justify="right")
+    for change in found.changes:
+        names = [Text(rule or "kept") for rule in (change.before, change.after)]
+        if change.what.startswith("only"):
+            names = [Text(change.before), Text(change.after)]
+        table.add_row(Text(change.what), *names, f"{change.texts:,}", f"{change.words:,}")
+    console.print(table)
+    console.print(f"{found.same:,} texts have the same outcome and the same text in both", highlight=False)
+    for example in found.examples:
+        console.print("")
+        console.print(Text(f"{example.what}: {example.url or 'a text without URL'}", style="bold"))
+        for left, right in example.differing:
+            console.print(Text(f"- {left[:_SHORT]}", style="red") if left else "", end="\n" if left else "")
+            console.print(
+                Text(f"+ {right[:_SHORT]}", style="green") if right else "", end="\n" if right else ""
+            )
