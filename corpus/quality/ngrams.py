@@ -154,7 +154,7 @@ def _merged(keys, counts, more, times):  # type: ignore[no-untyped-def]
 def _adjusted(keys: U64, counts: NDArray[np.int64], order: int) -> list[tuple[U64, NDArray[np.int64]]]:
     """Return the n-grams of each order, sorted, with their adjusted counts.
 
-    That is how often an n-gram was seen if it is of the highest order or begins a line, else the number of
+    That is how often an n-gram was seen if it is of the highest order or starts a line, else the number of
     symbols that were seen before it.
     """
     found: list[tuple[U64, NDArray[np.int64]]] = []

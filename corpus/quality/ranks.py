@@ -1,4 +1,4 @@
-"""How well scores tell two groups apart."""
+"""How well scores separate two groups."""
 
 from __future__ import annotations
 

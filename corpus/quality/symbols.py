@@ -30,7 +30,7 @@ _BLANK, _BREAK = 0x20, 0x0A
 class Alphabet:
     """The characters that a model knows, in the order of their symbols, which are bytes.
 
-    Digits count as 0, since a date or a price is no subject, and a run of white space as one blank.
+    Digits count as 0, since dates and prices have no subject, and a run of white space as one blank.
     """
 
     characters: str

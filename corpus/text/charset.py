@@ -19,7 +19,7 @@ class Decoded:
     """Text, the encoding it was read in (WHATWG name; IANA's where WHATWG has none), and what decided it.
 
     `utf-8` means that the bytes are UTF-8 whatever their label, `turkish` that the letters showed
-    windows-1254 behind a label or a guess of a Western encoding.
+    windows-1254 after a label or a guess of a Western encoding.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Decoded:
     how: How
 
 
-_BOMS = (  # the four-byte marks first: UTF-32-LE begins like UTF-16-LE
+_BOMS = (  # the four-byte marks first: UTF-32-LE starts like UTF-16-LE
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -71,7 +71,7 @@ _CP857_LETTERS = b"\x8d\xa7\x9f\x87\x94\x81\x98\xa6\x9e\x80\x99\x9a"
 _CP857_IN_WORD = re.compile(rb"[A-Za-z][%b]|[%b][A-Za-z]" % (_CP857_LETTERS, _CP857_LETTERS))
 _ASCII = bytes(range(0x80))
 _ASCII_TAG = re.compile(rb"<[!/]?[A-Za-z]{2}")
-# The detector's guesses that pages without a label all but never are: read as the web's commonest instead.
+# The detector's guesses that pages without a label almost never are: read as the web's commonest instead.
 _UNLIKELY = re.compile(r"cp(?:437|85[0278]|86[0135])|iso8859-(?:3|4|10|13|14|16)\Z")
 
 # What Icelandic and Faroese pages have beyond ASCII, in windows-1252.
@@ -208,7 +208,7 @@ def _not_wide(codec: str | None) -> str | None:
 
 
 def _is_not_utf8(payload: bytes) -> bool:
-    """Return whether bytes behind UTF-8's mark are of another encoding; the mark is an included file's."""
+    """Return whether bytes after UTF-8's mark are of another encoding; the mark is an included file's."""
     return _utf8(payload) is None and not _is_utf8_with_other_bytes(payload, "utf-8")
 
 

@@ -18,7 +18,7 @@ from corpus.text.maintext import main_text
 
 Extractor = Literal["derlem", "trafilatura"]
 
-# An article that stands twice: at least so many characters, in so long lines, and such a share of the text.
+# An article that stands twice: at least this many characters, in so long lines, and such a share of the text.
 _COPY, _LONG_LINE, _COPY_SHARE = 200, 40, 0.4
 _COPIES = 3
 _PARTS = 3  # different lines: one that is there twice is a refrain, or filler
@@ -37,7 +37,7 @@ class ExtractionError(Signal):
 def extract(html: str, extractor: Extractor = "derlem", timeout_s: float = 5.0) -> str:
     """Return the main text of a page, empty where it has none.
 
-    Menus, comments, link targets and alternative texts are left out. The time of derlem's extractor grows
+    Menus, comments, link targets and alternative texts are omitted. The time of derlem's extractor grows
     with the page's length alone; `timeout_s` bounds that of Trafilatura's process. Raises ExtractionError.
     """
     lines = _by_trafilatura(html, timeout_s) if extractor == "trafilatura" else main_text(html)

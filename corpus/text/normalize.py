@@ -50,7 +50,7 @@ TOUCHED = re.compile(
 
 @cache
 def _long_run() -> re.Pattern[str]:
-    """Return what finds a run of characters that begin with one of a canonical combining class above 0."""
+    """Return what finds a run of characters that start with one of a canonical combining class above 0."""
     chars = map(chr, range(_FIRST_MARK, 0x1F000))
     marks = "".join(c for c in chars if unicodedata.combining(unicodedata.normalize("NFKD", c)[0]))
     return re.compile(f"([{marks}]{{{_STREAM_SAFE}}})(?=[{marks}])")

@@ -98,7 +98,7 @@ _MARKUP = re.compile(r"</?[A-Za-z!]|&lt;")
 def repair(text: str) -> Repaired:
     """Undo mojibake, leftover entities, Turkish read as Western, and marks beside their letters; normal_form.
 
-    The rules, by their names in `counts`: mojibake (lines that ftfy mended, and UTF-8 sequences of Turkish
+    The rules, by their names in `counts`: mojibake (lines that ftfy fixed, and UTF-8 sequences of Turkish
     letters that it left), entity, windows-1254, spacing-mark, dotted-i, and those of `normalize`, which comes
     last: soft hyphens and no-break spaces are parts of mojibake.
     """
@@ -124,7 +124,7 @@ def repair(text: str) -> Repaired:
 
 
 def _look(text: str) -> tuple[int, bool]:
-    """Give the clues of all characters together, and whether two in a row could be one character's UTF-8."""
+    """Return the clues of all characters, and whether two in a row could be one character's UTF-8."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
     clues = _clues()[units]
     seen = int(np.bitwise_or.reduce(clues)) if len(clues) else 0

@@ -143,7 +143,7 @@ def _is_fraction(codes, kinds, low, high):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def is_whole(codes, kinds, low, high):  # type: ignore[no-untyped-def]
-    """Return whether the run is a number or begins with an abbreviation, suffixes included."""
+    """Return whether the run is a number or starts with an abbreviation, suffixes included."""
     first = codes[low]
     following = kinds[codes[low + 1]] if low + 1 < high else 0
     can_be = kinds[first] & (ALPHA | DIGIT) or (first == 0x27 and following & LOWER)

@@ -1,4 +1,4 @@
-"""Turkish that was read as if it were Icelandic: told from other languages, and read again."""
+"""Turkish that was read as if it were Icelandic: distinguished from other languages, and read again."""
 
 from __future__ import annotations
 

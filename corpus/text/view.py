@@ -1,6 +1,6 @@
 """The lines and words of a text, found once and read by every filter and by the signature.
 
-A *word* is a maximal run of letters, digits and combining marks that begins with a letter or digit. An
+A *word* is a maximal run of letters, digits and combining marks that starts with a letter or digit. An
 apostrophe (' or ’) between two of them belongs to it, so `Türkiye'nin` is one word, and so does one of
 . , / : between two digits (`3,5`, `14/1/1970`); hyphen and underscore split. Scripts that are written without
 spaces give one word a letter. Published limits of filters count other pieces: `corpus.text.tokens`.
@@ -28,7 +28,7 @@ U64: TypeAlias = NDArray[np.uint64]
 # What a code point is, as bits; a word's flags are the bits of its code points together.
 LETTER, DIGIT, MARK, SINGLE, SPACE, BREAK, APOSTROPHE, STOP = 1, 2, 4, 8, 16, 32, 64, 128
 
-# What a line is, as bits. BULLET: begins with • or -; ELLIPSIS: ends in ... or …; SENTENCE: ends in a mark
+# What a line is, as bits. BULLET: starts with • or -; ELLIPSIS: ends in ... or …; SENTENCE: ends in a mark
 # that ends sentences; C4_END: ends in a mark of the C4 paper (. ? ! ").
 BULLET, ELLIPSIS, SENTENCE, C4_END = 1, 2, 4, 8
 
@@ -68,7 +68,7 @@ class TextView:
     line_hashes: U64  # [lines] of the line as it stands
     line_marks: U8  # [lines] BULLET, ELLIPSIS, SENTENCE, C4_END
     line_words: I32  # [lines + 1] the words of line i are line_words[i]:line_words[i + 1]
-    paragraph_lines: I32  # [paragraphs + 1] likewise; a blank line separates paragraphs
+    paragraph_lines: I32  # [paragraphs + 1] the same; a blank line separates paragraphs
     word_code_starts: I32  # [words]
     word_code_ends: I32  # [words]
     word_hashes: U64  # [words] of the folded word
@@ -101,7 +101,7 @@ def view(text: str) -> TextView:
 
 
 def words(text: str) -> list[str]:
-    """Give the folded words of `text` in plain Python: the definition that the kernel of `view` must meet."""
+    """Return the folded words of `text` in plain Python: the definition that `view`'s kernel must meet."""
     found: list[str] = []
     word = ""
     single = False
@@ -127,7 +127,7 @@ def fold(text: str) -> str:
     """Write `text` as words are compared: I İ ı i are one letter, others in simple lower case, ’ is '."""
     folded = ""
     for char in text:
-        if char == "\u0307" and folded.endswith("i"):  # the dot that lower() leaves behind İ, or NFD's
+        if char == "\u0307" and folded.endswith("i"):  # the dot that lower() leaves after İ, or NFD's
             continue
         folded += _fold(char)
     return folded
@@ -174,7 +174,7 @@ def character_kinds() -> tuple[NDArray[np.bool_], ...]:
 
 @cache
 def _tables() -> tuple[U8, U32]:
-    """Give `_kind` and `_fold` of every code point, by ranges because the start of a process pays for it."""
+    """Return `_kind` and `_fold` of every code point, by ranges because each process pays for it."""
     kinds = np.zeros(_CODE_POINTS, dtype=np.uint8)
     by_category = np.zeros(128, dtype=np.uint8)
     by_category[[ord("L"), ord("N"), ord("M")]] = LETTER, DIGIT, MARK
@@ -277,7 +277,7 @@ def _scan(codes, kinds, folds):  # type: ignore[no-untyped-def]
     word_ends = np.empty(n, np.int32)
     lines = paragraphs = words = filled = 0
     in_line = False
-    blank = True  # a paragraph begins at the next line
+    blank = True  # a paragraph starts at the next line
     i = 0
     while i < n:
         kind = kinds[codes[i]]

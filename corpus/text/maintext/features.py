@@ -50,7 +50,7 @@ from corpus.text.maintext.scan import meaning
 from corpus.text.maintext.words import BIT, BITS, MEANINGS
 from corpus.text.maintext.words import WORDS as KNOWN
 
-# An element that holds the first third of the page's prose is no menu and no box, whatever it is called.
+# An element that holds the first third of the page's prose is main text, whatever it is called.
 _DOUBTED = np.int64(
     tags.NAV
     | tags.ASIDE

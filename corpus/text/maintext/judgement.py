@@ -38,7 +38,7 @@ class Trees:
     feature: NDArray[np.int16]
     threshold: NDArray[np.float32]
     right: NDArray[np.int16]
-    mean: NDArray[np.float32]  # what the lines of a node come to: reasons are told from it
+    mean: NDArray[np.float32]  # what the lines of a node come to: reasons are computed from it
 
 
 @dataclass(frozen=True, slots=True)

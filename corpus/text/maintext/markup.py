@@ -48,7 +48,7 @@ _A, _BR, _BODY, _IMG, _LI, _META, _NOSCRIPT, _SCRIPT, _TITLE, _TR = (
 _DEPTH = 512
 # Bytes from which <noscript> may be a page for readers without scripts; shorter ones are pictures and pleas.
 _LONG_NOSCRIPT = 2_000
-# What no page has, and memory must hold: reading ends at so many lines, and further elements are none.
+# More than any page has, and memory must hold: reading ends at this many lines or elements.
 _LINES, _ELEMENTS = 250_000, 1_000_000
 
 
