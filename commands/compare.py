@@ -20,7 +20,8 @@ def compare(
     corpora: Annotated[
         list[str],
         typer.Argument(
-            metavar="CORPUS", help="Builds with tokens, the others against the first; with --filters: rules."
+            metavar="CORPUS_OR_RULE",
+            help="Builds with tokens, the others against the first; with --filters: rules.",
         ),
     ],
     output: Annotated[

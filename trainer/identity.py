@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 from corpus import files, settings, tokenizer
 from corpus.errors import ConfigError, DatasetError
 from trainer import records, tokens
-from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.order import Order
 from trainer.tokens import Tokens
@@ -173,6 +172,8 @@ def _last_at_peak(folder: Path, config: dict[str, Any], ended: dict[str, Any]) -
 
     A run that continues weights whose rate has fallen to the floor has to climb first, and loses by it.
     """
+    from trainer.checkpoint import Checkpoints  # with torch, which `data order` does not wait for
+
     steps = Checkpoints(folder / CHECKPOINTS).steps()
     plan = config.get("schedule", {})
     peak = ended["steps"] * (1 - plan.get("decay", 0.2)) if plan.get("name", "wsd") == "wsd" else 0

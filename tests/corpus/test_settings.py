@@ -116,8 +116,8 @@ def test_a_fault_in_a_source_is_the_only_one_told() -> None:
         settings.parse(Config, data, "corpus.toml")
     assert str(caught.value).splitlines() == [
         "corpus.toml: the configuration cannot be used:",
-        "  source.0.format = \"wrac\": expected 'warc', 'wet', 'jsonl', 'parquet', 'arrow' or 'text', "
-        "or a function of your own as 'my_reader.py:read'",
+        "  source.0.format = \"wrac\": expected 'warc', 'wet', 'jsonl', 'parquet', 'arrow', 'text', "
+        "'pdf', 'epub' or 'wikipedia', or a function of your own as 'my_reader.py:read'",
     ]
 
 

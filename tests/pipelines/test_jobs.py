@@ -47,7 +47,7 @@ def test_the_graph_of_a_job_does_not_grow_with_the_units(
     monkeypatch.setattr(options, "pipeline", only_made)
     for number in (2_000, 20_000):
         toy = planned(tmp_path, number)
-        stage._spread(toy, list(toy.units), Runner("PortableRunner"))
+        stage._spread(toy, list(toy.units), Runner("PortableRunner"), lambda record: None)
     assert sizes[1] - sizes[0] < 200
     assert sizes[1] < 40_000
 

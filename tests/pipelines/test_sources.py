@@ -41,7 +41,7 @@ def units(manifests: dict[str, dataset.Manifest]) -> dict[str, set[str]]:
     return {
         name: {unit.fingerprint for unit in manifest.units}
         for name, manifest in manifests.items()
-        if name != "dedupe"
+        if name not in ("furniture", "dedupe")  # of the whole corpus
     }
 
 

@@ -221,8 +221,8 @@ def test_sharding_refuses_to_untie_weights(monkeypatch: pytest.MonkeyPatch) -> N
         if isinstance(module, Tied):
             module.head.weight = nn.Parameter(module.head.weight.detach().clone())
 
-    monkeypatch.setattr(parallel, "fully_shard", untie)
-    monkeypatch.setattr(parallel, "init_device_mesh", lambda *_: None)
+    monkeypatch.setattr("torch.distributed.fsdp.fully_shard", untie)
+    monkeypatch.setattr("torch.distributed.device_mesh.init_device_mesh", lambda *_: None)
     with pytest.raises(AssertionError, match="untied"):
         parallel.wrap(Tied(), ALONE, "fsdp")
 

@@ -79,7 +79,7 @@ def test_a_trunk_is_trained_once_in_parts_that_end_where_cells_branch() -> None:
     study = asked()
     size = grid.sizes(study, VOCABULARY)[0]
     trunk = Trunk("web", size, 0, (0.5, 1.0, 2.0, 4.0))
-    made = units(study, trunk, PLENTY)
+    made = units(study, trunk, PLENTY, ("corpus", "validation"))
     parts = [unit for unit in made if unit.facts is None]
     assert [unit.branch and unit.branch[1] for unit in parts] == [
         None,
