@@ -86,7 +86,7 @@ def read(texts: Texts, number: int) -> Document:
     made = of_build(texts.filter)
     preset = made.in_force.preset(row["language"])
     measured = _row(texts, place, "measured", place.row)
-    stored = [measured[name] for name in rule_names(preset)]
+    stored = [measured.get(name) for name in rule_names(preset)]  # of an earlier version, some are absent
     values = list(rule_values([float("nan") if value is None else value for value in stored], preset))
     if measured["rule"]:
         dropped = _row(texts, place, "dropped", _position(texts, place, measured["rule"]))

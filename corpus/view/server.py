@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from corpus.errors import DerlemError
+from corpus.errors import ConfigError, DerlemError
 from corpus.view import document, pages
 from corpus.view.labels import LABELS, REASONS, Label
 from corpus.view.pages import Viewer
@@ -175,10 +175,19 @@ def serve(viewer: Viewer, port: int, ready: Callable[[str], None]) -> None:
 
     token = secrets.token_urlsafe(24)
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", port))
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"--port {port}: {error.strerror}; name another, or none to take a free one"
+            ) from None
         listening.listen()  # who opens the address at once is answered a moment later
         ready(f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}")
         config = uvicorn.Config(
-            application(viewer, token), log_level="error", access_log=False, lifespan="off"
+            application(viewer, token),
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         uvicorn.Server(config).run(sockets=[listening])

@@ -282,6 +282,12 @@ def test_every_page_answers(served: Served, path: str) -> None:
     assert "<script>alert" not in text
 
 
+def test_a_port_in_use_is_said(served: Served, corpus: str) -> None:
+    answer = command("view", corpus, "--port", served.address.rpartition(":")[2], check=False)
+    assert answer.returncode == 2
+    assert "name another" in answer.stderr
+
+
 def test_what_if_says_what_the_command_says(served: Served, corpus: str) -> None:
     override = 'filter.limits."tur_Latn"."gopher.min_words"=5'
     expected = what_if(corpus, [override]).given_back
