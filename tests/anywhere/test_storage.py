@@ -107,7 +107,7 @@ def test_a_build_on_a_store_has_the_local_bytes_and_takes_few_requests(
     assert len([each for each in again if is_listing(each)]) <= 2 * len(chain.names())
     writes = [named(each) for each in again if is_write(each)]
     assert all(".running" in name for name in writes), writes
-    assert len(again) <= 60
+    assert len(again) <= 12 * len(chain.names())
 
 
 def test_what_reads_a_corpus_reads_it_on_a_store(
