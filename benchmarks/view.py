@@ -126,17 +126,24 @@ def write(folder: Path, path: str, kind: schema.Kind, stamp: str, known: dict[st
     wanted = kind.schema(stamp)
     rows = len(known["url"])
     arrays = [
-        known[field.name].cast(field.type) if field.name in known else pa.array(
-            [""] * rows if pa.types.is_string(field.type) else np.zeros(rows), field.type
-        )
-        for field in wanted
-    ]  # fmt: skip
+        known[field.name].cast(field.type) if field.name in known else _empty(field, rows) for field in wanted
+    ]
     table = pa.Table.from_arrays(arrays, schema=wanted)
     with dataset.create(str(folder), path, kind, stamp) as slot:
         for start in range(0, rows, 10_000):
             slot.arrow.write(table.slice(start, 10_000).combine_chunks())
     assert slot.file is not None
     return slot.file
+
+
+def _empty(field: pa.Field, rows: int) -> pa.Array:
+    if pa.types.is_string(field.type):
+        return pa.array([""] * rows)
+    return (
+        pa.array(np.zeros(rows), field.type)
+        if pa.types.is_integer(field.type)
+        else pa.nulls(rows, field.type)
+    )
 
 
 if __name__ == "__main__":
