@@ -50,7 +50,7 @@ class Extracted:
 
 @cache
 def _compile() -> None:
-    """Compile what numba compiles, half a minute at worst, before any record's time is taken."""
+    """Compile what pages need, most of a minute at worst, before any record's time is taken."""
     html.extract("<p>Bir söz.</p>")
 
 
@@ -58,7 +58,6 @@ class Extractor:
     """The steps of extraction with one configuration; `seconds` says where the time went."""
 
     def __init__(self, settings: Extract) -> None:
-        _compile()
         self._settings = settings
         self._steps = {
             "url": self._check_url,
@@ -74,6 +73,8 @@ class Extractor:
         Step by step over all of them, not record by record: a step's tables and models stay in the
         processor's cache. Identification reads so little of a text that no limit is needed.
         """
+        if any(raw.media == "html" for raw in raws):
+            _compile()
         records = [Extracted(raw) for raw in raws]
         going = records
         for name, step in self._steps.items():
