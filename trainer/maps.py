@@ -46,8 +46,9 @@ class Maps:
     """The record batches of a split, opened when first read: local files whole, remote batches one by one.
 
     Batches are numbered through all streams. For each, `index_bytes` counts its place, its checksum and, once
-    it was opened, where its tokens are in it. The bytes of a batch are compared with its checksum once,
-    before its first tokens are read. Threads may share the object.
+    it was opened, where its tokens are in it. The bytes of a batch are compared with its checksum before
+    its first tokens are read, and then no more. Threads may share the object; two that need the same new
+    batch at the same moment may both open it.
     """
 
     def __init__(self, tokens: Tokens, split: str, cache: Cache | None) -> None:
