@@ -1,4 +1,4 @@
-"""The environments that the tests of stores and engines need, made once and named by what is in them.
+"""The environments that the tests of stores and engines need, made once and kept while their versions hold.
 
 `python tests/anywhere/environments.py` makes them before the tests, as CI does.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -55,37 +57,52 @@ def servers() -> Path:
 
 
 def _made(name: str, packages: tuple[str, ...], path: str, *options: str) -> Path:
-    """Return the Python of an environment, which is made where it is not there yet.
+    """Return the Python of an environment, which is made where none is there with the versions of now.
 
     Packages that are on `path` are not installed again.
     """
-    constraints = CONSTRAINTS.read_bytes() if options else b""
-    key = hashlib.sha256(repr((sys.version, packages)).encode() + constraints).hexdigest()[:16]
+    lines = pins(CONSTRAINTS.read_text(encoding="utf-8").splitlines()) if options else {}
+    key = _digest((sys.version, packages))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "derlem-tests"
     home.mkdir(parents=True, exist_ok=True)
-    folder = home / f"{name}-{key}"
-    python = folder / "bin" / "python"
     with (home / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (folder / "made").exists():
-            return python
+        for made in home.glob(f"{name}-{key}-*/made"):
+            if holds(made.read_text(encoding="utf-8").splitlines(), lines):
+                return made.with_name("bin") / "python"
+        folder = home / f"{name}-{key}-{_digest(sorted(lines.items()))}"
+        python = folder / "bin" / "python"
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)], {})
-        pip = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--retries",
-            "1",
-        ]
-        _run([*pip, *options, *packages], {"PYTHONPATH": path})
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+        _run([*map(str, pip), *options, *packages], {"PYTHONPATH": path})
         for old in folder.glob("lib/python*/site-packages/*-nspkg.pth"):
             old.unlink()  # it would hide those packages of the namespace `google` that are on `path`
-        (folder / "made").touch()
+        (site,) = folder.glob("lib/python*/site-packages")
+        found = {each.name for each in distributions(path=[str(site)])} | {*map(_name, packages)}
+        chosen = sorted(_name(each) for each in found)
+        (folder / "made").write_text("".join(f"{each}=={lines.get(each, '')}\n" for each in chosen))
     return python
+
+
+def _name(requirement: str) -> str:
+    """Return the name of a package, as it is compared, in what asks for it."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]*", requirement)[0]).lower()  # type: ignore[index]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Return the versions that constraints name, by package."""
+    pairs = (line.partition("==") for line in lines if "==" in line)
+    return {_name(name): version for name, _, version in pairs}
+
+
+def holds(made: list[str], lines: dict[str, str]) -> bool:
+    """Return whether all that was installed has the version that constraints ask for now."""
+    return all(lines.get(name, "") == version for name, version in pins(made).items())
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
