@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.terminal import CRAWL, Beam, Terminal, Workers, fail, place, reported, say, shortened
+from commands.terminal import CRAWL, Beam, Workers, fail, place, reported, say, shortened
+from commands.watched import Log, Metrics, watched
 
 app = typer.Typer()
 
@@ -96,6 +97,8 @@ def commoncrawl(
         typer.Option("--set", metavar="KEY=VAL", help="Override a key, e.g. --set access.tries=3."),
     ] = None,
     workers: Workers = None,
+    log: Log = None,
+    metrics: Metrics = None,
     beam: Beam = None,
 ) -> None:
     """Fetch pages from Common Crawl: find them in its index, copy their records into WARC files.
@@ -141,7 +144,8 @@ def commoncrawl(
 
         runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
         where = files.located(output, os.getcwd())
-        fetched = pipeline.run(config, where, paths, runner, Terminal())
+        with watched(log, metrics) as teller:
+            fetched = pipeline.run(config, where, paths, runner, teller)
         folder = shortened(fetched.folder)
         named = ", and ".join(
             f'{shlex.quote(f"{folder}/{kind}/*.gz")} under a [[source]] with format = "{kind}"'

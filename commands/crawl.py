@@ -12,7 +12,6 @@ import typer
 from commands.terminal import (
     CRAWL,
     Beam,
-    Terminal,
     Workers,
     console,
     fail,
@@ -22,6 +21,7 @@ from commands.terminal import (
     say,
     shortened,
 )
+from commands.watched import Log, Metrics, watched
 
 if TYPE_CHECKING:
     from corpus.crawl.state.status import Status
@@ -57,6 +57,8 @@ def crawl(
         str | None, typer.Option(metavar="EARLIER", parser=place, help="Fetch the pages of this crawl again.")
     ] = None,
     workers: Workers = None,
+    log: Log = None,
+    metrics: Metrics = None,
     status: Annotated[
         str | None, typer.Option(metavar="DIR", parser=place, help="Only show the state of the crawl in DIR.")
     ] = None,
@@ -107,7 +109,8 @@ def crawl(
         from pipelines import options
 
         runner = options.choose(Run(workers=1), workers, tuple(beam or ()))
-        ended = pipeline.run(output, loaded, lines, runner, Terminal(), again or "")
+        with watched(log, metrics) as teller:
+            ended = pipeline.run(output, loaded, lines, runner, teller, again or "")
         folder = shortened(output)
         say(f"{ended.why}: pages {ended.pages:,}, rounds {ended.rounds}, waiting {ended.waiting:,}")
         say(f"next: derlem init corpus.toml --crawl {shlex.quote(folder)}")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
-import math
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus import interrupt, places
 from corpus.config import Run
+from corpus.cores import cores
 from corpus.errors import ConfigError
 from corpus.settings import parse
 from corpus.teller import SILENT, Teller
@@ -29,10 +28,6 @@ LOCAL = "local"
 DATAFLOW = dataflow.NAME
 REMOTE = (DATAFLOW, "FlinkRunner", "PortableRunner", "SparkRunner")
 """Beam's runners that can do the work. Direct, Prism and the like first fetch a program from the network."""
-
-
-_CGROUP = Path("/sys/fs/cgroup")
-_MOST = 512  # workers, as the configuration allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +137,6 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
     if workers is not None:
         settings = parse(Run, {"workers": workers}, "--workers")
     return Runner(name, settings.workers or cores(), rest)
-
-
-def cores() -> int:
-    """Return how many processors this process may use, as its affinity and its control group allow."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(allowed, _MOST, quota(_CGROUP))))
-
-
-def quota(group: Path) -> float:
-    """Return the processors that a control group may use (version 2, then 1); infinity without a limit."""
-    with suppress(OSError, ValueError, ZeroDivisionError):
-        quota, period = (group / "cpu.max").read_text().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
-    with suppress(OSError, ValueError, ZeroDivisionError):
-        quota, period = ((group / "cpu" / f"cpu.cfs_{each}_us").read_text() for each in ("quota", "period"))
-        return int(quota) / int(period) if int(quota) > 0 else math.inf
-    return math.inf
 
 
 def _check_flags(flags: tuple[str, ...]) -> None:

@@ -137,9 +137,13 @@ def _responses(path: Path) -> list[str]:
         ]
 
 
-def test_the_status_of_a_crawl_as_json(served: tuple[int, Path], tmp_path: Path) -> None:
+def test_a_crawl_tells_its_state_its_units_and_its_numbers(served: tuple[int, Path], tmp_path: Path) -> None:
     port, _ = served
-    command(*words(tmp_path / "crawl", port, 1))
+    log, metrics = tmp_path / "log.jsonl", tmp_path / "derlem.prom"
+    command(*words(tmp_path / "crawl", port, 1), "--log", log, "--metrics", metrics)
     said: dict[str, Any] = json.loads(command("crawl", "--status", tmp_path / "crawl", "--json").stdout)
     assert said["outcomes"]["kept"] == HOSTS * PAGES
     assert said["due"] == 0
+    noted = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sum(line["kept"] for line in noted if line["message"] == "unit done") == HOSTS * PAGES
+    assert 'derlem_units_done{stage="crawl"} ' in metrics.read_text()

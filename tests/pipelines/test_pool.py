@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from corpus import cores
 from corpus.config import Run
 from corpus.errors import UnitError, WorkerDiedError
 from pipelines import options, pool, stage
@@ -112,26 +113,6 @@ def test_where_weights_are_no_bytes_each_unit_is_worth_a_worker() -> None:
     assert stage.useful_workers(toy, planned([0, 0, 0]), 2) == 2
 
 
-@pytest.mark.parametrize(
-    ("written", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, float("inf")),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
-        ({"cpu.max": "odd"}, float("inf")),
-        ({}, float("inf")),
-    ],
-)
-def test_the_processors_of_a_container_are_its_quota(
-    tmp_path: Path, written: dict[str, str], quota: float
-) -> None:
-    for name, text in written.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert options.quota(tmp_path) == quota
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_as_many_workers_are_taken_as_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = os.sched_getaffinity(0)
@@ -140,7 +121,7 @@ def test_as_many_workers_are_taken_as_the_process_may_use(monkeypatch: pytest.Mo
         assert options.choose(Run(), None, ()) == Runner(workers=1)
     finally:
         os.sched_setaffinity(0, allowed)
-    monkeypatch.setattr(options, "quota", lambda group: float("inf"))
+    monkeypatch.setattr(cores, "quota", lambda group: float("inf"))
     assert options.choose(Run(), None, ()) == Runner(workers=len(allowed))
     assert options.choose(Run(workers=7), None, ()) == Runner(workers=7)
     assert options.choose(Run(workers=7), 3, ()) == Runner(workers=3)

@@ -17,6 +17,7 @@ from typing import IO
 
 import torch
 
+from corpus.cores import cores
 from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from trainer import config
@@ -45,11 +46,6 @@ def devices(run: config.Run, workers: int = 0) -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     named = visible.split(",") if visible else [str(n) for n in range(torch.cuda.device_count())]
     return named[: torch.cuda.device_count()]
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads(workers: int) -> int:

@@ -22,6 +22,7 @@ from ranks import process
 from token_shards import write
 
 from corpus import settings
+from corpus.cores import cores
 from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
@@ -30,7 +31,7 @@ from trainer import run
 from trainer.config import Run
 from trainer.scaling import blind_prediction, study
 from trainer.scaling.config import Study
-from trainer.scaling.dispatch import Workers, cores, devices, locked
+from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.plan import estimate, plan
 from trainer.scaling.units import DONE, configured
 
