@@ -24,7 +24,7 @@ Rotation = tuple[Tensor, Tensor]
 class Transformer(nn.Module):
     """Embedding, blocks, norm, output layer. Made by `build`; `forward` returns the loss of a micro-batch."""
 
-    def __init__(self, shape: Shape, z_loss: float = 0.0) -> None:
+    def __init__(self, shape: Shape, z_loss: float = 0.0, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
         self.z_loss = z_loss
@@ -33,7 +33,8 @@ class Transformer(nn.Module):
         # `build` draws all weights; torch's own draws would be overwritten.
         empty = torch.empty(shape.rows, shape.width)
         self.embedding = nn.Embedding(shape.rows, shape.width, _weight=empty)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
+        self.drop = _dropout(dropout)
         self.norm = Norm(shape.width)
         if not shape.tied:  # if tied, one parameter is used twice: no second one exists that could diverge
             self.head = Linear(shape.width, shape.rows)
@@ -73,7 +74,7 @@ class Transformer(nn.Module):
         elif documents is not None:
             positions, keys = documents.positions, mask(documents, self.compute_dtype)
         rotation = _rotation(positions, self.shape)
-        x = functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype)
+        x = self.drop(functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype))
         for number, block in enumerate(self.blocks):
             x = block(x, rotation, keys, None if cache is None else cache.layer(number))
         if cache is not None:
@@ -96,16 +97,17 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network; each is added to the residual stream."""
+    """Attention, then the feed-forward network; each is added, with dropout, to the residual stream."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.attention = Attention(shape)
         self.feed = FeedForward(shape)
+        self.drop = _dropout(dropout)
 
     def forward(self, x: Tensor, rotation: Rotation, keys: Mask, past: LayerCache | None) -> Tensor:
-        x = x + self.attention(x, rotation, keys, past)
-        out: Tensor = x + self.feed(x)
+        x = x + self.drop(self.attention(x, rotation, keys, past))
+        out: Tensor = x + self.drop(self.feed(x))
         return out
 
 
@@ -181,6 +183,11 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight.to(x.dtype))
+
+
+def _dropout(share: float) -> nn.Module:
+    """Return dropout (1207.0580); without a share nothing, so that no random number is drawn."""
+    return nn.Dropout(share) if share else nn.Identity()
 
 
 def _rotation(positions: Tensor, shape: Shape) -> Rotation:
@@ -269,6 +276,7 @@ def build(
     device: torch.device | str,
     dtype: torch.dtype,
     z_loss: float = 0.0,
+    dropout: float = 0.0,
     *,
     draw: bool = True,
 ) -> Transformer:
@@ -278,7 +286,7 @@ def build(
     Without `draw` the weights are whatever the memory holds, for a caller that overwrites them all.
     """
     with torch.device(device):  # no module draws weights of its own
-        model = Transformer(shape, z_loss)
+        model = Transformer(shape, z_loss, dropout)
     model.compute_dtype = dtype
     if not draw:
         return model

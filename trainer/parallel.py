@@ -53,7 +53,9 @@ def wrap(
         if compiled:
             forward = torch.compile(forward, dynamic=False)
         if recompute:
-            forward = partial(checkpoint, forward, use_reentrant=False, preserve_rng_state=False)
+            # The state of the generators costs a copy from the device: it is kept only where dropout draws.
+            keep = any(isinstance(module, nn.Dropout) for module in block.modules())
+            forward = partial(checkpoint, forward, use_reentrant=False, preserve_rng_state=keep)
         block.forward = forward
     if how == "ddp":
         return _ddp(model)

@@ -42,6 +42,7 @@ from trainer.loop import Loop, Step
 from trainer.mirror import Mirror
 from trainer.objective import CAUSAL, objective
 from trainer.order import Order
+from trainer.permutation import derive
 from trainer.result import finished
 from trainer.sampling import Sampling
 from trainer.throughput import Throughput
@@ -103,7 +104,9 @@ class Run:
         self.dtype = device.dtype(config.run.dtype, world.device)
         self.shape = world.decide(lambda: preflight.open_shape(config, opened, world.device, self.dtype))
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
-        self.bare = model.build(self.shape, config.seed, world.device, self.dtype, config.z_loss)
+        self.bare = model.build(
+            self.shape, config.seed, world.device, self.dtype, config.z_loss, config.model.dropout
+        )
         kind, compiled = parallel.kind(config.run, world), _compiled(config, world)
         self.bare.compile_loss = compiled
         wrapped = parallel.wrap(
@@ -206,6 +209,8 @@ class Run:
         if self.step and self.order.locate(self.step)[0] != self.order.locate(self.step - 1)[0]:
             self.loop.guard.forget()  # of other windows, the norms are others
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
+        if self.config.model.dropout:  # a resumed run draws what the run without a stop would have drawn
+            torch.manual_seed(derive(self.config.seed, "dropout", self.step, self.world.rank) >> 1)
         try:
             done = self.loop.step(batches, rate)
         except RuntimeError as error:  # also torch's OutOfMemoryError

@@ -123,6 +123,22 @@ def test_the_loss_is_the_sum_over_targets(variant: str) -> None:
     torch.testing.assert_close(loss, expected.sum() + 0.01 * partition.square().sum())
 
 
+def test_dropout_draws_in_training_alone_and_leaves_the_mean() -> None:
+    plain, dropped = make(), make(dropout=0.2)
+    assert plain.state_dict().keys() == dropped.state_dict().keys()
+    held = example()
+    torch.manual_seed(0)
+    first = dropped(*held)[0].item()
+    assert first != dropped(*held)[0].item()
+    torch.manual_seed(0)
+    assert first == dropped(*held)[0].item()
+    assert dropped.eval()(*held)[0].item() == plain(*held)[0].item()
+    block = dropped.blocks[0].drop.train()
+    ones = torch.ones(100_000)
+    assert block(ones).mean().item() == pytest.approx(1.0, abs=0.01)
+    assert (block(ones) == 0).float().mean().item() == pytest.approx(0.2, abs=0.01)
+
+
 def test_rows_of_padding_are_never_predicted() -> None:
     model, (tokens, documents, targets) = lively(), example()
     logits = model.logits(model.hidden(tokens, documents))

@@ -575,6 +575,18 @@ def test_other_objectives_learn_and_resume_bit_for_bit(name: str, reserved: str,
             opened.decoder()
 
 
+def test_dropout_draws_the_same_after_a_stop(corpus: str, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    settings = made(**{"model.dropout": 0.3})
+    result = train(corpus, whole, settings)
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "checkpoints" / "0000000012")
+    (folder / "result.json").unlink()
+    torch.manual_seed(99)  # whatever else has drawn
+    assert train(corpus, folder, settings)["evaluation"] == result["evaluation"]
+    assert losses(folder) == losses(whole)
+
+
 def test_without_a_checkpoint_there_is_no_way_back(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
