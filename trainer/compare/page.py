@@ -66,7 +66,8 @@ def _answers(summary: Summary) -> str:
         cards.append(
             f'<article class="answer{state}"><h3>{escape(other.name)}</h3>'
             f'<p class="figure"><span class="{_MARKS.get(verdict, "none")}">{escape(verdict)}</span> '
-            f'<span class="unit">{sign}{percent(found.estimate)}</span><small>{ends(found, "percent")}</small></p>'
+            f'<span class="unit">{sign}{percent(found.estimate)}</span>'
+            f"<small>{ends(found, 'percent')}</small></p>"
             f"<p>{escape(sentence)}</p></article>"
         )
     return f'<section class="answers" aria-label="Verdicts">{"".join(cards)}</section>'
