@@ -23,6 +23,7 @@ from commands import (
     extract,
     look,
     quality,
+    status,
     tokenizer,
     train,
     view,
@@ -61,6 +62,7 @@ app.add_typer(build.app)
 app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)
+app.add_typer(status.app)
 app.add_typer(view.app)
 app.add_typer(cost.app)
 app.add_typer(dedupe.app, name="dedupe", rich_help_panel=LOOK)

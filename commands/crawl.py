@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from commands.terminal import (
     CRAWL,
     Beam,
     Workers,
-    console,
     fail,
     local,
     place,
@@ -22,9 +21,6 @@ from commands.terminal import (
     shortened,
 )
 from commands.watched import Log, Metrics, watched
-
-if TYPE_CHECKING:
-    from corpus.crawl.state.status import Status
 
 app = typer.Typer()
 
@@ -59,13 +55,9 @@ def crawl(
     workers: Workers = None,
     log: Log = None,
     metrics: Metrics = None,
-    status: Annotated[
-        str | None, typer.Option(metavar="DIR", parser=place, help="Only show the state of the crawl in DIR.")
-    ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Only print a CONFIG with every key and its meaning.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --status: write JSON to stdout.")] = False,
     beam: Beam = None,
 ) -> None:
     """Fetch web pages politely into WARC files; after a stop the same command resumes.
@@ -77,12 +69,6 @@ def crawl(
     from corpus import places
 
     with reported():
-        if status is not None:
-            places.folder(status, "--status")
-            from corpus.crawl.state.status import status as summed
-
-            _show(summed(status), as_json)
-            return
         if settings:
             from corpus.template import crawl_template
 
@@ -98,8 +84,6 @@ def crawl(
         places.writable(output, "--output")
         if again is not None:
             places.folder(again, "--again")
-        if as_json:
-            fail("--json: only --status writes JSON", status=2)
         lines = _lines(seeds)
         from pipelines import progress
 
@@ -126,32 +110,3 @@ def _lines(seeds: Path | None) -> list[str]:
             f"{seeds}: cannot be read: {error}; expected a text file with one URL or host per line",
             status=2,
         )
-
-
-def _show(found: Status, as_json: bool) -> None:
-    """Print the state of a crawl."""
-    if as_json:
-        print(json.dumps(found.as_dict(), ensure_ascii=False))
-        return
-    from rich.table import Table
-
-    out = console(stderr=False)
-    state = "between rounds" if found.is_finished else "active or stopped"
-    out.print(f"round {found.round}, {state}", markup=False)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(min_width=28)
-    table.add_column(justify="right")
-    rows = {
-        "origins visited": found.origins,
-        "requests sent": found.requests,
-        "bytes of bodies": found.bytes,
-        "pages kept": found.outcomes["kept"],
-    }
-    if not found.is_finished:
-        rows |= {"due in this round": found.due, "waiting for later": found.waiting}
-    for name, number in rows.items():
-        table.add_row(name, f"{number:,}")
-    table.add_row("URLs per second", f"{found.rate:.1f}")
-    for cause, number in found.causes.most_common():
-        table.add_row(f"  {cause}", f"{number:,}", style="dim")
-    out.print(table)

@@ -137,9 +137,9 @@ def run(
     known, fresh = records.scan(stage.folder), list[records.Record]()
     if _are_foreign(known.listed):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
-    upgrade = _claim(stage, known.listed)
     sweep.sweep_temporaries(stage.folder, known.listed, tuple(stage.beside))
     pending = known.pending(stage.units)
+    upgrade = _claim(stage, known.listed, len(pending))
     notes = (f"{UNITS}/{unit.fingerprint}.{left}" for unit in pending for left in ("error", "progress"))
     files.remove_all(stage.folder, [name for name in notes if name in known.listed])
     if pending and upgrade:
@@ -284,8 +284,12 @@ def _do(unit: Planned, folder: str, work: Work, driver: Mapping[str, str] | None
     return record
 
 
-def _claim(stage: Stage, listed: Container[str]) -> str:
-    """Write which stage the folder belongs to; return which libraries were upgraded since the last time."""
+def _claim(stage: Stage, listed: Container[str], pending: int) -> str:
+    """Write which stage the folder belongs to; return which libraries were upgraded since the last time.
+
+    Before work the claim says how many units there are, and how many to be done from now on: what `status`
+    compares the records with.
+    """
     before: object = None
     if sweep.CLAIM in listed:
         with suppress(ValueError):  # damaged
@@ -293,9 +297,10 @@ def _claim(stage: Stage, listed: Container[str]) -> str:
     claim: dict[str, object] = {"stage": stage.name}
     if versions.KEY in stage.settings:
         claim[versions.KEY] = stage.settings[versions.KEY]
-    if claim != before:
-        files.write_json(stage.folder, sweep.CLAIM, claim)
-    return versions.changed(before, claim) if isinstance(before, dict) else ""
+    known = before if isinstance(before, dict) else {}
+    if pending or any(known.get(key) != value for key, value in claim.items()):
+        files.write_json(stage.folder, sweep.CLAIM, {**claim, "units": len(stage.units), "pending": pending})
+    return versions.changed(known, claim)
 
 
 def _manifest(stage: Stage, made: Sequence[records.Done]) -> dataset.Manifest:

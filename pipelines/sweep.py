@@ -23,6 +23,12 @@ _OURS = re.compile(
     rf"|{UNITS}/({_FINGERPRINT}|spill\.tmp-|plan-{_FINGERPRINT}-|(stage|inputs)\.json|records\.arrow|worker-\d+\.log).*"
 )
 _TEMPORARY = re.compile(r".*\.tmp-[0-9a-f]{8}")
+_RECORD = re.compile(rf"{_FINGERPRINT}\.json")
+
+
+def is_record(name: str) -> bool:
+    """Return whether a file among those of a stage's units, of this name, is the record of a unit."""
+    return _RECORD.fullmatch(name) is not None
 
 
 def sweep(folder: str, manifest: dataset.Manifest, listed: Iterable[str]) -> None:

@@ -141,7 +141,7 @@ def test_a_crawl_tells_its_state_its_units_and_its_numbers(served: tuple[int, Pa
     port, _ = served
     log, metrics = tmp_path / "log.jsonl", tmp_path / "derlem.prom"
     command(*words(tmp_path / "crawl", port, 1), "--log", log, "--metrics", metrics)
-    said: dict[str, Any] = json.loads(command("crawl", "--status", tmp_path / "crawl", "--json").stdout)
+    said: dict[str, Any] = json.loads(command("status", tmp_path / "crawl", "--json").stdout)
     assert said["outcomes"]["kept"] == HOSTS * PAGES
     assert said["due"] == 0
     noted = [json.loads(line) for line in log.read_text().splitlines()]

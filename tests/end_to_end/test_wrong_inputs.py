@@ -183,7 +183,6 @@ ROWS: list[Row] = [
     ((*CRAWL, "--config", "broken.toml"), ("broken.toml", "line 2")),
     ((*CRAWL, "--again", "none"), ("--again 'none'", "no such folder")),
     ((*CRAWL, "--workers", "0"), ("--workers", "greater than or equal to 1")),
-    ((*CRAWL, "--json"), ("--json", "--status")),
     ((*CRAWL, "--allow-network", "10.0.0.1/8"), ("network.allow", "10.0.0.1/8", "host bits")),
     ((*CRAWL, "--set", "limits.page=1"), ("limits.page", "'pages'")),
     ((*CRAWL, "--set", "limits.body_mb=inf"), ("limits.body_mb = inf", "finite")),
@@ -191,8 +190,8 @@ ROWS: list[Row] = [
     ((*CRAWL, "--set", "scope.language=turkish"), ("scope.language", "turkish", "tur")),
     ((*CRAWL, "--set", 'scope.allow=["("]'), ("scope.allow", '"("', "regular expression")),
     ((*CRAWL, "--set", 'network.resolve={"a"="b"}'), ("network.resolve", "'b'", "address:port")),
-    (("crawl", "--status", "none"), ("--status 'none'", "no such folder")),
-    (("crawl", "--status", "folder"), ("folder", "no crawl")),
+    (("status", "none"), ("DIR 'none'", "no such folder")),
+    (("status", "folder"), ("folder", "neither a build, nor a crawl, nor a training run")),
     # Common Crawl.
     (("commoncrawl",), ("--output",)),
     (("commoncrawl", "-o", "file", *FETCH[3:]), ("--output", "file", "not a folder")),

@@ -30,7 +30,7 @@ class Source:
 def stages(folder: str) -> list[str]:
     """Return the finished stage folders of fetched pages, rounds first."""
     rounds = [layout.round_folder(folder, number + 1) for number in range(layout.rounds(folder))]
-    return [*rounds, *(one for one in _taken(folder) if files.size(one, dataset.MANIFEST) is not None)]
+    return [*rounds, *(one for one in taken(folder) if files.size(one, dataset.MANIFEST) is not None)]
 
 
 def sources(folder: str, base: Path) -> list[Source]:
@@ -41,7 +41,7 @@ def sources(folder: str, base: Path) -> list[Source]:
     paths: dict[str, list[str]] = {kind: [] for kind in _PATTERNS}
     if files.size(folder, layout.START) is not None:
         paths[layout.WARC].append(files.join(found, layout.ROUNDS, "*", layout.WARC, _PATTERNS["warc"]))
-    for home in _taken(folder):
+    for home in taken(folder):
         fs, root = files.filesystem(home)
         for kind, pattern in _PATTERNS.items():
             if fs.isdir(files.join(root, kind)):
@@ -60,7 +60,7 @@ def advice(stage: str) -> str:
     )
 
 
-def _taken(folder: str) -> list[str]:
+def taken(folder: str) -> list[str]:
     """Return the folders of captures from Common Crawl, finished or not."""
     home = files.join(folder, COMMONCRAWL)
     fs, root = files.filesystem(home)
