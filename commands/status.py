@@ -29,7 +29,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 5 s, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how far a build, a crawl or a training run is, here or on another machine, from its files alone.
+    """Show how far a build, a crawl or a training run is, from its files alone, wherever it runs.
 
     A build: stage, units, documents, rate, time left, errors. A run: step, loss, speed, data wait.
     """
