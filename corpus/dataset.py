@@ -268,17 +268,18 @@ def is_saved(folder: str, manifest: Manifest) -> bool:
 
 @contextmanager
 def open_arrow(
-    folder: str, path: str, columns: list[str] | None = None
+    folder: str, path: str, columns: list[str] | None = None, size: int | None = None
 ) -> Iterator[ipc.RecordBatchFileReader]:
     """Open an Arrow IPC file: memory-mapped locally, streamed from elsewhere.
 
     Where columns are named, the others are neither read nor decompressed; they come in the file's order.
-    Raises DatasetError where the file is gone or damaged.
+    Who knows the `size` in bytes saves a store the question. Raises DatasetError where the file is gone or
+    damaged.
     """
     url = files.join(folder, path)
     fs, target = files.filesystem(url)
     with _told_of_damage(url):
-        source = pa.memory_map(target) if files.is_local(url) else stores.reading(fs, target)
+        source = pa.memory_map(target) if files.is_local(url) else stores.reading(fs, target, size)
     with source:
         with _told_of_damage(url):
             reader = _reader(source, columns)
@@ -306,9 +307,11 @@ def _reader(source: object, columns: list[str] | None) -> ipc.RecordBatchFileRea
     return ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
 
 
-def batches(folder: str, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read an Arrow file batch by batch, only the named columns where given."""
-    with open_arrow(folder, path, columns) as reader:
+def batches(
+    folder: str, path: str, columns: list[str] | None = None, size: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read an Arrow file batch by batch, only the named columns where given; see `open_arrow`."""
+    with open_arrow(folder, path, columns, size) as reader:
         for number in range(reader.num_record_batches):
             with _told_of_damage(files.join(folder, path)):
                 batch = reader.get_batch(number)
@@ -334,8 +337,8 @@ def read_batch(folder: str, file: File, number: int) -> pa.RecordBatch:
     return ipc.read_record_batch(ipc.read_message(pa.py_buffer(data)), KINDS[file.kind].schema())
 
 
-def table(folder: str, path: str, columns: list[str] | None = None) -> pa.Table:
-    """Read an Arrow file whole, only the named columns where given."""
-    with open_arrow(folder, path, columns) as reader, _told_of_damage(files.join(folder, path)):
+def table(folder: str, path: str, columns: list[str] | None = None, size: int | None = None) -> pa.Table:
+    """Read an Arrow file whole, only the named columns where given; see `open_arrow`."""
+    with open_arrow(folder, path, columns, size) as reader, _told_of_damage(files.join(folder, path)):
         whole = reader.read_all()
     return whole.select(columns) if columns is not None else whole

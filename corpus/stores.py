@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from urllib.parse import quote
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 _STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
-_SMALL = 8 << 20  # an object up to here is sent by one request
+_SMALL = 8 << 20  # an object up to here is sent, and read, by one request
 _PIECE = 16 << 20  # of a larger one; S3 takes 10,000 pieces
 _BLOCK = 8 << 20  # that a reader fetches at once
 _HELD = 3  # blocks of an open file
@@ -46,10 +47,15 @@ def made_patient(fs: Any) -> Any:
     return fs
 
 
-def reading(fs: Any, target: str) -> BinaryIO:
-    """Open a remote file for reading; from a store it comes in large blocks, which are kept a while."""
+def reading(fs: Any, target: str, size: int | None = None) -> BinaryIO:
+    """Open a remote file for reading; from a store it comes in large blocks, which are kept a while.
+
+    One whose `size` in bytes is known to be small comes whole, by one request instead of two.
+    """
     if not is_store(fs):
         return cast(BinaryIO, fs.open(target, "rb"))
+    if size is not None and size <= _SMALL:
+        return io.BytesIO(whole(fs, target))
     found = fs.open(
         target, "rb", block_size=_BLOCK, cache_type="blockcache", cache_options={"maxblocks": _HELD}
     )

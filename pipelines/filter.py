@@ -97,7 +97,7 @@ def filter_unit(
         signatures = written.open(SIGNATURES, compression=None)
         dropped = written.open(DROPPED)
         measured = written.open(MEASURED.with_columns(columns))
-        for batch in dataset.batches(home, file.path):
+        for batch in dataset.batches(home, file.path, size=file.bytes):
             for first in range(0, batch.num_rows, _BATCH):
                 rows = batch.slice(first, _BATCH).to_pylist()
                 if removed:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus import files, temporary
+from corpus import files, stores, temporary
 from corpus.dedup.store import ROW_BITS, SignatureStore
 from pipelines import options
 
@@ -129,8 +129,8 @@ def save(folder: str, path: str, array: NDArray[Any]) -> None:
 
 def load(folder: str, path: str) -> NDArray[Any]:
     """Return the array that `save` wrote."""
-    filesystem, target = files.filesystem(files.join(folder, path))
-    array: NDArray[Any] = np.load(io.BytesIO(filesystem.cat_file(target)), allow_pickle=False)
+    data = stores.whole(*files.filesystem(files.join(folder, path)))
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     return array
 
 

@@ -127,7 +127,8 @@ def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Ou
 
 def _kind(task: Task) -> Kind:
     """Return the kind of the group's shards: with the columns of its parts for values of models."""
-    with dataset.open_arrow(task.parts_folder, task.parts[0].documents.path) as reader:
+    first = task.parts[0].documents
+    with dataset.open_arrow(task.parts_folder, first.path, size=first.bytes) as reader:
         fields = list(reader.schema)[len(DOCUMENTS.columns) :]
     return SHARD.with_columns(
         Column(field.name, field.type, field.metadata[b"meaning"].decode()) for field in fields
@@ -156,7 +157,8 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Assignment
     languages: list[str] = []
     sizes: list[NDArray[np.int64]] = []
     for part in task.parts:
-        table = dataset.table(task.parts_folder, part.signatures.path, ["id", "language", "bytes"])
+        file = part.signatures
+        table = dataset.table(task.parts_folder, file.path, ["id", "language", "bytes"], file.bytes)
         stays = np.ones(table.num_rows, dtype=bool)
         size = np.ones(table.num_rows, dtype=np.uint32)
         stays[removals.read(task.dedupe, part.fate.removed, ["row"])["row"]] = False
@@ -182,7 +184,7 @@ def _spill(
         at = 0  # documents of the group read so far
         for part, stays, sizes in zip(task.parts, rows, copies, strict=True):
             first = 0  # row of the part at which the batch starts
-            for batch in dataset.batches(task.parts_folder, part.documents.path):
+            for batch in dataset.batches(task.parts_folder, part.documents.path, size=part.documents.bytes):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
                 chosen = batch.take(pa.array(stays[low:high] - first))
                 size = pa.array(sizes[low:high], pa.uint32())

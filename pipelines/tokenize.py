@@ -109,7 +109,7 @@ def tokenize_unit(
     slots: dict[_Group, dataset.Slot] = {}
     fillers: dict[_Group, Filler] = {}
     with ExitStack() as stack:
-        for batch in dataset.batches(shards, shard.path, ["text", *_CARRIED]):
+        for batch in dataset.batches(shards, shard.path, ["text", *_CARRIED], shard.bytes):
             texts = batch["text"].to_pylist()
             rows = [pieces.encode(text) for text in texts]
             changed = sum(pieces.decode(ids) != text for ids, text in zip(rows, texts, strict=True))

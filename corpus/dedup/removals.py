@@ -23,18 +23,23 @@ from corpus.schema import REMOVAL_INDEX, REMOVED, SURVIVORS, Kind
 KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
 
 _BATCH = 64_000  # rows of a record batch
+_INDEXED = ("path", "batch", "row", "rows")
 
 _Decisions = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a part's rows: a file, the first record batch and row, and the number of rows."""
+    """The place of a part's rows: a file, the first record batch and row, and the number of rows.
+
+    The index has these; `size`, the bytes of the file, is from the manifest.
+    """
 
     path: str
     batch: int
     row: int
     rows: int
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,12 @@ def write_index(folder: str, fingerprint: str, rows: list[dict[str, Any]]) -> da
 
 def read_index(folder: str) -> dict[str, Fate]:
     """Return the decisions of a dedupe stage about each part, by the part's fingerprint."""
-    found = {}
-    for file in dataset.load(folder).files(REMOVAL_INDEX.name):
-        for row in dataset.table(folder, file.path).to_pylist():
+    found, manifest = {}, dataset.load(folder)
+    sizes = {file.path: file.bytes for unit in manifest.units for file in unit.files}
+    for file in manifest.files(REMOVAL_INDEX.name):
+        for row in dataset.table(folder, file.path, size=file.bytes).to_pylist():
             removed, survivors = (
-                Place(*(row[f"{kind}_{name}"] for name in Place.__slots__))
+                Place(**{name: row[f"{kind}_{name}"] for name in _INDEXED}, size=sizes[row[f"{kind}_path"]])
                 for kind in ("removed", "survivors")
             )
             found[row["part"]] = Fate(removed, survivors, row["digest"])
@@ -105,7 +111,7 @@ def read(folder: str, place: Place, columns: list[str]) -> dict[str, NDArray[np.
     """Read numeric columns of one part's rows: of its file only the record batches that hold them."""
     found: list[pa.RecordBatch] = []
     if place.rows:
-        with dataset.open_arrow(folder, place.path, columns) as reader:
+        with dataset.open_arrow(folder, place.path, columns, place.size) as reader:
             number, missing, start = place.batch, place.rows, place.row
             while missing:
                 piece = reader.get_batch(number).slice(start, missing)
@@ -123,7 +129,7 @@ def _place(path: str, rows: slice) -> Place:
 
 
 def _columns(kind: str, place: Place) -> dict[str, object]:
-    return {f"{kind}_{name}": getattr(place, name) for name in Place.__slots__}
+    return {f"{kind}_{name}": getattr(place, name) for name in _INDEXED}
 
 
 def _digest(gone: _Decisions, stay: _Decisions) -> str:

@@ -22,9 +22,9 @@ WORKER, DRIVER = 8, 2
 """Requests a unit, removals apart."""
 STAGE, BUILD = 20, 12
 """Requests of the driver a stage, and before the first stage, however many units."""
-INSIDE = {"furniture": 2 * FILES + 2, "dedupe": 8 * (FILES + 16), "shard": 10 * FILES}
+INSIDE = {"furniture": 2 * FILES + 2, "dedupe": 8 * (FILES + 16), "shard": 8 * FILES}
 """Requests of work on units that hold many: furniture's 2 a unit of extract, whose counts it reads, dedupe's
-8 a part and a band, shard's 10 a part of its group."""
+8 a part and a band, shard's 8 a part of its group."""
 
 _CLAIM = re.compile(r"/(\w+)/units/stage\.json$")
 _RECORD = re.compile(r"/(\w+)/units/[0-9a-f]{16}\.json$")

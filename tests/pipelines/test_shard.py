@@ -179,9 +179,12 @@ def test_a_unit_opens_two_files_of_the_removal_list_for_each_of_its_parts_howeve
     assert len(units) == parts
     opened: list[str] = []
     plain = dataset.open_arrow
-    monkeypatch.setattr(
-        dataset, "open_arrow", lambda folder, path, *more: opened.append(path) or plain(folder, path, *more)
-    )
+
+    def noted(folder: str, path: str, *more: Any, **named: Any) -> Any:
+        opened.append(path)
+        return plain(folder, path, *more, **named)
+
+    monkeypatch.setattr(dataset, "open_arrow", noted)
     (tmp_path / "shards" / UNITS).mkdir(parents=True)
     shard.shard_unit(settings.shard, units[0], str(tmp_path / "shards"), lambda *_: None)
     assert sum(path.startswith(("removed", "survivors")) for path in opened) <= 2
