@@ -25,7 +25,7 @@ def audit(
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Compare removed near and URL copies with the kept texts: true similarity beside the estimate.
+    """Compare removed near and URL copies with the kept texts: true similarity beside the stored one.
 
     A removal is true where the Jaccard similarity of the texts' own shingles reaches dedupe.threshold.
     """

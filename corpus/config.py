@@ -202,7 +202,7 @@ class Dedupe(Section):
     """Which documents count as copies of each other, and which copy is kept."""
 
     threshold: float = Field(
-        0.75, ge=0.3, le=1.0, description="The least estimated Jaccard similarity of copies."
+        0.75, ge=0.3, le=1.0, description="The least Jaccard similarity of the texts of copies."
     )
     urls: bool = Field(
         True, description="Compare all texts of one canonical URL, even if their signatures share no band."

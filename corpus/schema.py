@@ -204,7 +204,9 @@ REMOVED = Kind(
         Column("survivor", pa.string(), "id of the kept document that it is a copy of"),
         Column("survivor_part", pa.string(), "fingerprint of the survivor's part"),
         Column("survivor_row", pa.uint32(), "the survivor's row"),
-        Column("jaccard", pa.float32(), "estimated similarity to the survivor"),
+        Column(
+            "jaccard", pa.float32(), "similarity to the survivor: Jaccard of the shingles of the two texts"
+        ),
     ),
 )
 

@@ -22,7 +22,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 3
+VERSION = 4
 
 # In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
@@ -31,10 +31,11 @@ _ROWS_A_WORKER = 50_000  # documents that are linked while a worker starts
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the work needs: the parts by fingerprint, the signature file of each, and its documents."""
+    """What the work needs: the parts by fingerprint, the files of signatures and of texts, and their rows."""
 
     parts: tuple[str, ...]
     signatures: tuple[str, ...]
+    texts: tuple[str, ...]
     rows: tuple[int, ...]
 
 
@@ -43,7 +44,8 @@ def plan(context: Context) -> Stage:
     config = context.config
     home = context.input_of(NAME, "signatures")
     # Sorted, so that the order of the input stage's units has no effect.
-    parts = sorted(dataset.load(home).by_unit("signatures").items())
+    manifest = dataset.load(home)
+    parts, texts = sorted(manifest.by_unit("signatures").items()), manifest.by_unit("documents")
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
     # Of copies the document of the earlier source is kept: only here the order of sources matters.
     sources = tuple(source.name for source in config.source)
@@ -51,6 +53,7 @@ def plan(context: Context) -> Stage:
     task = Task(
         parts=tuple(fingerprint for fingerprint, _ in parts),
         signatures=tuple(files.join(home, file.path) for _, file in parts),
+        texts=tuple(files.join(home, texts[fingerprint].path) for fingerprint, _ in parts),
         rows=tuple(file.rows for _, file in parts),
     )
     weight = sum(file.bytes for _, file in parts)
@@ -72,7 +75,8 @@ def dedupe_unit(
 ) -> Outcome:
     """Find the copies, and write which documents are removed and which are kept instead."""
     task: Task = unit.task
-    parts, total = handover.Parts(task.signatures, task.rows, task.parts), sum(task.rows)
+    parts = handover.Parts(task.signatures, task.rows, task.parts, texts=task.texts)
+    total = sum(task.rows)
     useful = min(len(parts.paths), -(-total // _ROWS_A_WORKER))
     runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
@@ -119,11 +123,13 @@ def _facts(copies: linking.Copies, listed: Sequence[settling.Listed]) -> dict[st
         "buckets": sum(linked.buckets for linked in copies.linked),
         "largest_bucket": max((linked.largest_bucket for linked in copies.linked), default=0),
         "documents_not_compared": not_compared,
+        "pairs_refuted": copies.refuted,
         "passes": copies.passes,
         "documents_not_settled": copies.open,
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component by threshold: {along}",
+            *([f"{copies.refuted:,} pairs were no copies by their texts"] if copies.refuted else []),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

@@ -32,13 +32,14 @@ class Parts:
     """The parts of a corpus by their numbers: the signature file of each, its documents, its fingerprint.
 
     Where `sent`, workers do not map the files: each reads the parts of its own runs, and sends the rows that
-    others need.
+    others need. `texts` are the files of the documents themselves.
     """
 
     paths: tuple[str, ...]
     rows: tuple[int, ...]
     names: tuple[str, ...] = ()
     sent: bool = False
+    texts: tuple[str, ...] = ()
 
     def runs(self) -> list[range]:
         """Return the parts that one worker reads in a row, by number; at least one run.
@@ -70,7 +71,13 @@ def parts_of(folder: str) -> Parts:
     """Return what `save_parts` wrote, read once a process."""
     found = files.read_json(folder, PARTS)
     assert found is not None, f"{folder}/{PARTS} was not written"
-    return Parts(tuple(found["paths"]), tuple(found["rows"]), tuple(found["names"]), found["sent"])
+    return Parts(
+        tuple(found["paths"]),
+        tuple(found["rows"]),
+        tuple(found["names"]),
+        found["sent"],
+        tuple(found["texts"]),
+    )
 
 
 def transported(parts: Parts, runner: options.Runner) -> Parts:

@@ -21,7 +21,8 @@ from corpus.dedup.bands import (
     verified,
 )
 from corpus.dedup.store import Rows
-from pipelines import handover, options, sending, settling, shuffle
+from corpus.schema import PERMUTATIONS
+from pipelines import handover, options, proving, sending, settling, shuffle
 from pipelines.handover import Parts
 from pipelines.resolving import Linked, Resolved, resolve
 from pipelines.settling import settle
@@ -35,6 +36,9 @@ FEW = 1_000_000
 
 LINKS_A_PARTITION = 20_000_000
 """Links that one worker holds at a time when all of them do not fit into memory."""
+
+MARGIN = 3 / PERMUTATIONS
+"""How far an estimate may be below the threshold where texts decide: most of its standard deviation there."""
 
 MAX_PASSES = 10
 """Passes over the documents; copies that are not compared by then stay."""
@@ -66,6 +70,7 @@ class Copies:
     resolved: list[Resolved]
     settled: int  # the pass whose decisions count
     passes: int
+    refuted: int  # pairs that signatures proposed, and texts refuted
     open: int  # kept documents whose copies the last pass allowed did not settle
 
 
@@ -83,13 +88,15 @@ def find_copies(
     `sources` are the names of the sources, the preferred one first.
 
     A bucket's documents are compared with its leaders only. Where a leader turns out to be a copy of a better
-    document, those that were linked to it have to be compared with each other: so the buckets of such
-    documents are linked again, without what was removed, and everything is decided again, until no copies
-    are left among the kept.
+    document, or the texts of a pair to be no copies, those that were linked to it have to be compared with
+    others: so the buckets of such documents are linked again, without what was removed and what was refuted,
+    and everything is decided again, until no copies are left among the kept.
     """
     later = options.Runner() if sum(parts.rows) <= FEW else runner
     alone = decides(parts, runner)
-    found = first = again = find_edges(parts, folder, threshold, urls, runner)
+    least = max(0.0, threshold - MARGIN) if parts.texts else threshold
+    first = find_edges(parts, folder, least, urls, runner)
+    found = again = proving.prove(folder, first, least, threshold, runner, 1)
     passes = 1
     while True:
         links = sum(linked.edges for linked in found)
@@ -98,11 +105,12 @@ def find_copies(
         resolved = resolve(folder, found, threshold, partitions, decide, sources, passes)
         left = settle(folder, resolved, again, threshold, urls, alone, passes)
         if left == 0 or passes == MAX_PASSES:
-            return Copies(first, resolved, passes, passes, left)
+            return Copies(first, resolved, passes, passes, proving.refuted(folder, passes).size, left)
         passes += 1
-        again = find_edges(parts, folder, threshold, urls, later, passes)
-        if not any(linked.verified for linked in again):
-            return Copies(first, resolved, passes - 1, passes, 0)
+        linked = find_edges(parts, folder, least, urls, later, passes)
+        if not any(each.verified for each in linked):
+            return Copies(first, resolved, passes - 1, passes, proving.refuted(folder, passes - 1).size, 0)
+        again = proving.prove(folder, linked, least, threshold, later, passes)
         found = [*found, *again]
 
 
@@ -192,7 +200,8 @@ def _link_sent(bucket: Grouped, place: Place) -> dict[str, Any]:
 
 def _save_links(place: Place, key: int, block: NDArray[np.uint64], rows: Rows) -> dict[str, Any]:
     band, path = key // place.partitions, f"pass-{place.number:02d}/edges/{key:06d}.npy"
-    links = link(band, [block], rows, place.threshold)
+    refuted = proving.refuted(place.folder, place.number - 1)
+    links = link(band, [block], rows, place.threshold, refuted)
     handover.save(place.folder, path, links.edges)
     edges, copies = links.edges.size, verified(links.edges, place.threshold).size
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))

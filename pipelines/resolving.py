@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,22 @@ class Linked:
     buckets: int
     largest_bucket: int
     unlinked: int
+
+
+class Edges(Protocol):
+    """A file of edges, and what it holds."""
+
+    @property
+    def path(self) -> str:
+        """.npy of EDGE below the folder."""
+
+    @property
+    def edges(self) -> int:
+        """How many there are."""
+
+    @property
+    def verified(self) -> int:
+        """How many make copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,7 @@ class Rule:
 
 def resolve(
     folder: str,
-    found: Sequence[Linked],
+    found: Sequence[Edges],
     threshold: float,
     partitions: int,
     runner: options.Runner,
@@ -109,7 +125,7 @@ def resolve(
     return [_resolved(record) for record in resolved]
 
 
-def load_edges(folder: str, found: Iterable[Linked]) -> NDArray[Any]:
+def load_edges(folder: str, found: Iterable[Edges]) -> NDArray[Any]:
     """Read all edges (EDGE), each pair once, including those below the threshold."""
     return merge_edges(handover.load(folder, linked.path) for linked in found)
 
@@ -135,7 +151,7 @@ def _by_node(file: tuple[str, str], folder: str, threshold: float, partitions: i
             yield number, kind.encode() + some.tobytes()
         return
     edges = verified(rows, threshold)
-    for number, block in _split_edges(edges["a"], edges, partitions):
+    for number, block in split_edges(edges["a"], edges, partitions):
         yield number, kind.encode() + block
 
 
@@ -151,10 +167,11 @@ def _edges_by_label(nodes: Grouped, partitions: int) -> Iterator[Keyed]:
     at = np.minimum(np.searchsorted(stars[:, 0], labels), max(len(stars) - 1, 0))
     if len(stars):
         labels = np.where(stars[at, 0] == labels, stars[at, 1], labels)
-    yield from _split_edges(labels, edges, partitions)
+    yield from split_edges(labels, edges, partitions)
 
 
-def _split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int) -> Iterator[Keyed]:
+def split_edges(keys: NDArray[np.uint64], edges: NDArray[Any], partitions: int) -> Iterator[Keyed]:
+    """Yield (partition, edges as bytes) by a hash of a document of each edge."""
     numbered = np.stack([keys, np.arange(keys.size, dtype=np.uint64)], axis=1)
     for number, rows in split(numbered, partitions):
         yield number, edges[rows[:, 1].astype(np.int64)].tobytes()

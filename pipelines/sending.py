@@ -20,11 +20,15 @@ def ask(folder: str, key: int, docs: NDArray[np.uint64]) -> Iterator[Keyed]:
         yield run, np.concatenate([np.array([key], np.uint64), docs[inside]]).tobytes()
 
 
+def read_ask(block: bytes) -> tuple[int, NDArray[np.uint64]]:
+    """Return the key and the documents of a block that `ask` made."""
+    return int.from_bytes(block[:8], "little"), np.frombuffer(block, np.uint64, offset=8)
+
+
 def send(asked: Grouped, folder: str, columns: Callable[[int], Sequence[str]]) -> Iterator[Keyed]:
     """Yield to each who asked the rows of a run's documents; `columns(key)` names what it needs of them."""
     with handover.own_parts(folder) as store:
-        for block in asked[1]:
-            key, docs = int.from_bytes(block[:8], "little"), np.frombuffer(block, np.uint64, offset=8)
+        for key, docs in map(read_ask, asked[1]):
             yield key, pack(docs, store, columns(key))
 
 

@@ -15,14 +15,19 @@ from corpus.dedup.bands import ALL_BANDS, buckets_of, verified
 from corpus.dedup.clusters import REMOVAL, SURVIVOR, size_histogram
 from corpus.dedup.store import Rows
 from pipelines import handover, options, sending, shuffle
-from pipelines.resolving import Linked, Resolved
+from pipelines.proving import Proved
+from pipelines.resolving import Resolved
 from pipelines.shuffle import Grouped, Keyed
 
 BUCKET = np.dtype([("band", "u1"), ("hash", "<u8")])
 """A bucket that is to be compared again."""
 
-_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES = "n", "r", "s", "p", "e"
+_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES, _REFUTED = "n", "r", "s", "p", "e", "f"
 """Kinds of what a pass is settled from: the number of a run, or a file."""
+
+
+REFUTED_PASSES = 2
+"""Passes after which a refuted pair is no reason for another: among pages of one template there is no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Listed:
 def settle(
     folder: str,
     resolved: Sequence[Resolved],
-    again: Sequence[Linked],
+    again: Sequence[Proved],
     threshold: float,
     urls: bool,
     runner: options.Runner,
@@ -59,10 +64,13 @@ def settle(
     """Sort the decisions of a pass by runs; return how many documents the next one has to compare again.
 
     These are the kept ones that may have copies among the kept: their better copies were all removed, where
-    that is new: the last pass linked them (`again`), or they had been removed before it.
+    that is new: the last pass linked them (`again`), or they had been removed before it; or the last pass
+    refuted a pair of theirs (up to `REFUTED_PASSES`).
     """
     source = [(str(run), _RUN) for run in range(len(handover.runs_of(folder)))]  # some have no decisions
-    source += [(linked.path, _EDGES) for linked in again if linked.verified]
+    source += [(proved.path, _EDGES) for proved in again if proved.verified]
+    if number <= REFUTED_PASSES:
+        source += [(proved.refuted_path, _REFUTED) for proved in again if proved.refuted]
     for part in resolved:
         source += [
             (part.removals, _REMOVALS), (part.survivors, _SURVIVORS), (part.passed_over, _PASSED_OVER),
@@ -140,8 +148,8 @@ def _by_run(named: tuple[str, str], folder: str, threshold: float) -> Iterator[K
         yield int(path), kind.encode()
         return
     rows = handover.load(folder, path)
-    if kind == _EDGES:
-        edges = verified(rows, threshold)
+    if kind in (_EDGES, _REFUTED):
+        edges = rows if kind == _REFUTED else verified(rows, threshold)
         rows = np.unique(np.concatenate([edges["a"], edges["b"]]))
     docs = rows["document"] if kind in (_REMOVALS, _SURVIVORS) else rows
     for run, inside in handover.by_run(folder, docs):
@@ -151,20 +159,19 @@ def _by_run(named: tuple[str, str], folder: str, threshold: float) -> Iterator[K
 def _settle(decided: Grouped, folder: str, urls: bool, number: int) -> dict[str, Any]:
     run, packed = decided
     blocks: dict[str, list[bytes]] = {
-        kind: [] for kind in (_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES)
+        kind: [] for kind in (_RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES, _REFUTED)
     }
     for block in packed:
         blocks[chr(block[0])].append(block[1:])
-    removals, survivors, kept, linked = (
+    removals, survivors = (
         np.frombuffer(b"".join(blocks[kind]), kind_of)
-        for kind, kind_of in zip(
-            (_REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES),
-            (REMOVAL, SURVIVOR, np.dtype(np.uint64), np.dtype(np.uint64)),
-            strict=True,
-        )
+        for kind, kind_of in ((_REMOVALS, REMOVAL), (_SURVIVORS, SURVIVOR))
     )
-    kept = np.sort(kept)
-    unsettled = kept[np.isin(kept, linked) | np.isin(kept, gone(folder, number - 1, run))]
+    kept, linked, refuted = (
+        np.frombuffer(b"".join(blocks[kind]), np.uint64) for kind in (_PASSED_OVER, _EDGES, _REFUTED)
+    )
+    new = kept[np.isin(kept, linked) | np.isin(kept, gone(folder, number - 1, run))]
+    unsettled = np.union1d(new, np.setdiff1d(refuted, removals["document"]))
     for kind, rows in (("removals", removals), ("survivors", survivors)):
         handover.save(folder, _path(number, run, kind), rows[np.argsort(rows["document"])])
     if unsettled.size:

@@ -9,7 +9,7 @@ from corpus.inspect.audit import Audit
 
 
 def render_audit(found: Audit, console: Console) -> None:
-    """Print how many sampled removals are true, then by band of the estimate."""
+    """Print how many sampled removals are true, then by band of the stored similarity."""
     say(
         console,
         f"{found.sampled:,} of {found.removed:,} removed near and URL copies compared with the kept texts: "
@@ -18,7 +18,7 @@ def render_audit(found: Audit, console: Console) -> None:
     )
     if not found.bands:
         return
-    shown = table("estimated similarity", "compared", "true", "share", "least", "mean")
+    shown = table("stored similarity", "compared", "true", "share", "least", "mean")
     for band in found.bands:
         row(
             shown,

@@ -41,6 +41,9 @@ GRID = tuple(round(0.6 + 0.05 * step, 2) for step in range(8))
 LEADERS = 64
 """Leaders of one bucket at most: no member is compared with more documents than these."""
 
+MATCHES = 4
+"""Leaders that a member is linked to at most: the others count where texts refute the first."""
+
 _UPPER_BITS = 20
 _SLICE = 1 << 15  # members whose signatures (448 bytes each) are in memory at a time
 
@@ -170,14 +173,24 @@ def partition_of(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int6
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
-def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: Rows, threshold: float) -> Links:
+_NONE = np.empty(0, np.uint64)
+
+
+def link(
+    band: int,
+    blocks: Iterable[NDArray[np.uint64]],
+    store: Rows,
+    threshold: float,
+    refuted: NDArray[np.uint64] = _NONE,
+) -> Links:
     """Link the members of each bucket of one partition of one band, whatever the order of the blocks.
 
     Members are taken in the store's order of preference. Exact buckets: every member is linked to the first.
-    Other buckets: a member is linked to the first leader with which the estimated Jaccard similarity reaches
-    `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. In signature buckets it
-    is also joined to its best leader by an edge below the threshold if that reaches the foot of `GRID`: such
-    edges remove nothing and serve the report on the largest component.
+    Other buckets: a member is linked to the first `MATCHES` leaders with which the estimated Jaccard
+    similarity reaches `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. In
+    signature buckets it is also joined to its best leader by an edge below the threshold if that reaches the
+    foot of `GRID`: such edges remove nothing and serve the report on the largest component. `refuted` are the
+    keys (`pair_keys`), sorted, of pairs that do not match whatever the estimate is: their texts say so.
     """
     hashes, docs = bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
@@ -192,9 +205,10 @@ def link(band: int, blocks: Iterable[NDArray[np.uint64]], store: Rows, threshold
     if band == EXACT_BAND:
         edges, unlinked = _exact_edges(docs, starts), 0
     elif band == URL_BAND:
-        edges, unlinked = _alike_edges(URL, docs, starts, store, threshold, threshold)
+        edges, unlinked = _alike_edges(URL, docs, starts, store, threshold, threshold, refuted)
     else:
-        edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, min(threshold, GRID[0]))
+        foot = min(threshold, GRID[0])
+        edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, foot, refuted)
     sizes = np.diff(np.append(np.flatnonzero(starts), docs.size))
     return Links(merge_edges([edges]), int(sizes.size), int(sizes.max(initial=0)), unlinked)
 
@@ -231,6 +245,7 @@ def _alike_edges(
     store: Rows,
     threshold: float,
     foot: float,
+    refuted: NDArray[np.uint64],
 ) -> tuple[NDArray[np.void], int]:
     leader_signatures = np.empty((LEADERS, PERMUTATIONS), dtype=np.uint32)
     leader_docs = np.empty(LEADERS, dtype=np.uint64)
@@ -239,14 +254,13 @@ def _alike_edges(
     found = []
     for at in range(0, docs.size, _SLICE):
         piece = docs[at : at + _SLICE]
-        linked, equal, leaders, left = _link_slice(
+        members, linked, equal, leaders, left = _link_slice(
             store.signatures(piece), piece, starts[at : at + _SLICE],
-            leader_signatures, leader_docs, leaders, match, floor,
+            leader_signatures, leader_docs, leaders, match, floor, refuted,
         )  # fmt: skip
         unlinked += left
-        joined = equal > 0
-        jaccard = (equal[joined] / PERMUTATIONS).astype(np.float32)
-        found.append(merge_edges([make_edges(linked[joined], piece[joined], kind, jaccard)]))
+        jaccard = (equal / PERMUTATIONS).astype(np.float32)
+        found.append(merge_edges([make_edges(linked, piece[members], kind, jaccard)]))
     return merge_edges(found), unlinked
 
 
@@ -265,32 +279,73 @@ def _link_slice(  # type: ignore[no-untyped-def]
     leaders,
     match,
     floor,
+    refuted,
 ):
     """Link the next members of sorted buckets; the leaders of the open bucket are carried between slices."""
-    linked = np.zeros(docs.size, dtype=np.uint64)
-    equal = np.zeros(docs.size, dtype=np.int64)
-    unlinked = 0
+    members = np.empty(docs.size * MATCHES, dtype=np.int64)
+    linked = np.empty(docs.size * MATCHES, dtype=np.uint64)
+    equal = np.empty(docs.size * MATCHES, dtype=np.int64)
+    edges = unlinked = 0
     for i in range(docs.size):
         if starts[i]:
             leaders = 0
+        first = edges
+        best, most = 0, 0  # the leader that is most alike below a match
         for leader in range(leaders):
             same = 0
             for k in range(signatures.shape[1]):
                 same += signatures[i, k] == leader_signatures[leader, k]
-            if same >= floor and same > equal[i]:
-                linked[i] = leader_docs[leader]
-                equal[i] = same
-            if same >= match:
-                linked[i] = leader_docs[leader]
+            if same < match:
+                if same >= floor and same > most:
+                    best, most = leader, same
+                continue
+            if refuted.size and _is_among(_pair_key(docs[i], leader_docs[leader]), refuted):
+                continue
+            members[edges], linked[edges], equal[edges] = i, leader_docs[leader], same
+            edges += 1
+            if edges == first + MATCHES:
                 break
-        if equal[i] < match:
-            if leaders < leader_docs.size:
-                leader_signatures[leaders] = signatures[i]
-                leader_docs[leaders] = docs[i]
-                leaders += 1
-            else:
-                unlinked += 1
-    return linked, equal, leaders, unlinked
+        if edges > first:
+            continue
+        if most:
+            members[edges], linked[edges], equal[edges] = i, leader_docs[best], most
+            edges += 1
+        if leaders < leader_docs.size:
+            leader_signatures[leaders] = signatures[i]
+            leader_docs[leaders] = docs[i]
+            leaders += 1
+        else:
+            unlinked += 1
+    return members[:edges], linked[:edges], equal[:edges], leaders, unlinked
+
+
+@njit(inline="always")
+def _pair_key(one, other):  # type: ignore[no-untyped-def]
+    """Mix two document numbers, in either order, by the finalizer of SplitMix64."""
+    h = min(one, other) * np.uint64(0x9E3779B97F4A7C15) + max(one, other)
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@njit(inline="always")
+def _is_among(key, keys):  # type: ignore[no-untyped-def]
+    at = np.searchsorted(keys, key)
+    return at < keys.size and keys[at] == key
+
+
+@njit(cache=True)
+def _pair_keys(left, right):  # type: ignore[no-untyped-def]
+    keys = np.empty(left.size, dtype=np.uint64)
+    for i in range(left.size):
+        keys[i] = _pair_key(left[i], right[i])
+    return keys
+
+
+def pair_keys(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a 64-bit key, uint64[n], of each pair of documents, whichever of them is named first."""
+    keys: NDArray[np.uint64] = _pair_keys(np.ascontiguousarray(left), np.ascontiguousarray(right))
+    return keys
 
 
 def make_edges(

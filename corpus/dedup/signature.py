@@ -130,16 +130,20 @@ def _minima(hashes, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _signature(folded, word_starts, word_ends, a, b):  # type: ignore[no-untyped-def]
-    words = word_starts.size
-    if words == 0:
-        return np.full(a.size, EMPTY, dtype=np.uint32)
-    size = min(words, SHINGLE_WORDS)
-    hashes = np.empty(words - size + 1, dtype=np.uint32)
+def _hashes(folded, word_starts, word_ends):  # type: ignore[no-untyped-def]
+    size = min(word_starts.size, SHINGLE_WORDS)
+    hashes = np.empty(word_starts.size - size + (size > 0), dtype=np.uint32)
     for i in range(hashes.size):
         h = xxh32(folded, word_starts[i], word_ends[i + size - 1])
         hashes[i] = _avalanche(h, 16, 0x85EBCA6B, 13, 0xC2B2AE35, 16)
-    return _minima(hashes, a, b)
+    return hashes
+
+
+@njit(cache=True)
+def _signature(folded, word_starts, word_ends, a, b):  # type: ignore[no-untyped-def]
+    if word_starts.size == 0:
+        return np.full(a.size, EMPTY, dtype=np.uint32)
+    return _minima(_hashes(folded, word_starts, word_ends), a, b)
 
 
 def signature(
@@ -152,6 +156,14 @@ def signature(
     has the signature `EMPTY` in every place and takes no part in banding. A repeated shingle changes nothing.
     """
     result: NDArray[np.uint32] = _signature(folded, word_starts, word_ends, _A, _B)
+    return result
+
+
+def shingle_hashes(
+    folded: NDArray[np.uint8], word_starts: NDArray[np.integer[Any]], word_ends: NDArray[np.integer[Any]]
+) -> NDArray[np.uint32]:
+    """Return the hashes, uint32[shingles], of which `signature` keeps minima; none where there is no word."""
+    result: NDArray[np.uint32] = _hashes(folded, word_starts, word_ends)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Removed copies at random, compared with what was kept instead: the true similarity beside the estimate."""
+"""Removed copies at random, compared with what was kept: the true similarity beside the stored one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from corpus.inspect.build import Stage, open_build
 from corpus.inspect.documents import part_file
 from corpus.inspect.rows import Place
 
-WIDTH = 0.05  # of a band of estimates
+WIDTH = 0.05  # of a band of similarities
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Sampled removals whose estimated similarity is from `low` to below `high` (1.0 included)."""
+    """Sampled removals whose stored similarity is from `low` to below `high` (1.0 included)."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a sample of the near and URL copies that were removed is, by band of the estimate."""
+    """What a sample of the near and URL copies that were removed is, by band of the stored similarity."""
 
     threshold: float
     removed: int  # near and URL copies, from which the sample is
@@ -80,11 +80,11 @@ def audit(root: str, sample: int = 1_000, seed: int = 1) -> Audit:
 
 
 def bands(pairs: Iterable[tuple[float, float]], threshold: float) -> Iterator[Band]:
-    """Yield the bands of (estimated, true) similarities, the lowest first."""
+    """Yield the bands of (stored, true) similarities, the lowest first."""
     found: dict[int, list[float]] = {}
     last = round(1 / WIDTH) - 1
-    for estimate, true in pairs:
-        found.setdefault(min(last, int(estimate / WIDTH + 1e-6)), []).append(true)
+    for stored, true in pairs:
+        found.setdefault(min(last, int(stored / WIDTH + 1e-6)), []).append(true)
     for number, similarities in sorted(found.items()):
         true_ones = sum(each >= threshold for each in similarities)
         low, high = round(number * WIDTH, 2), round((number + 1) * WIDTH, 2)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from corpus import dataset, files
 from corpus.config import Config, parse
 from corpus.counts import Counts
+from corpus.dedup.signature import signature
 from corpus.errors import StageError
-from corpus.schema import PERMUTATIONS, SIGNATURES
+from corpus.schema import DOCUMENTS, PERMUTATIONS, SIGNATURES
 from corpus.teller import SILENT
-from pipelines import dedupe, stage
+from corpus.text.view import view
+from pipelines import dedupe, handover, proving, stage
 from pipelines.options import Runner
 from pipelines.stage import Context
 
 RANDOM = np.random.default_rng(5)
+WORDS = np.array(["".join(letters) for letters in product("abcdefghij", repeat=4)])
 
 
 def config(folder: Path, **settings: Any) -> Config:
@@ -26,35 +31,47 @@ def config(folder: Path, **settings: Any) -> Config:
     return parse({"output": str(folder), "source": [source], "dedupe": settings}, "test")
 
 
-def rows(signatures: np.ndarray[Any, np.dtype[np.uint32]]) -> list[dict[str, Any]]:
-    """Return documents that differ in everything but what the caller makes alike."""
-    return [
-        {
-            "id": f"{n:032x}",
-            "exact": n.to_bytes(16, "big"),
-            "url": n + 1,
-            "source": "a",
-            "bytes": 100_000 - n,
-            "words": 100,
-            "fetched": None,
-            "language": "tur_Latn",
-            "signature": signature.tolist(),
-        }
-        for n, signature in enumerate(signatures)
-    ]
+def texts(number: int, words: int = 200) -> list[str]:
+    return [" ".join(row) for row in RANDOM.choice(WORDS, (number, words))]
 
 
-def write_part(folder: Path, documents: list[dict[str, Any]]) -> None:
-    """Write a filter stage of one part whose signatures are the documents."""
-    import pyarrow as pa
+def changed(text: str, words: int) -> str:
+    """Return a text with other words at its end."""
+    kept = text.split()
+    return " ".join([*kept[: len(kept) - words], *RANDOM.choice(WORDS, words)])
 
-    parts = str(folder / "filter")
-    with dataset.create(parts, "signatures.arrow", SIGNATURES, "f", compression=None) as slot:
-        slot.arrow.write(pa.RecordBatch.from_pylist(documents, schema=SIGNATURES.schema()))
-    assert slot.file is not None
-    counts = Counts(seen=len(documents), kept=len(documents))
-    unit = dataset.Unit(name="a", fingerprint="f", inputs=(), files=(slot.file,), counts=counts)
-    dataset.save(parts, dataset.Manifest(stage="filter", version=1, settings={}, units=(unit,)))
+
+def rows(texts: list[str]) -> list[dict[str, Any]]:
+    """Return documents whose exact hashes and URLs differ; earlier ones are preferred."""
+    found = []
+    for n, text in enumerate(texts):
+        seen = view(text)
+        signed = signature(seen.folded, seen.word_starts, seen.word_ends)
+        row = {"id": f"{n:032x}", "text": text, "exact": n.to_bytes(16, "big"), "url": n + 1, "source": "a"}
+        row |= {"bytes": 100_000 - n, "words": 100, "language": "tur_Latn", "signature": signed.tolist()}
+        found.append(row)
+    return found
+
+
+def write_parts(folder: Path, *parts: list[dict[str, Any]]) -> None:
+    """Write a filter stage whose parts are the documents, and their signatures."""
+    home, units = str(folder / "filter"), []
+    for number, documents in enumerate(parts):
+        name, written = f"f{number}", []
+        for kind in (SIGNATURES, DOCUMENTS):
+            with dataset.create(home, f"{kind.name}-{name}.arrow", kind, name, compression=None) as slot:
+                for at in range(0, len(documents), 100):
+                    some = documents[at : at + 100]
+                    if kind is DOCUMENTS:
+                        some = [row | {"url": ""} for row in some]
+                    slot.arrow.write(pa.RecordBatch.from_pylist(some, schema=kind.schema()))
+            assert slot.file is not None
+            written.append(slot.file)
+        counts = Counts(seen=len(documents), kept=len(documents))
+        units.append(
+            dataset.Unit(name=name, fingerprint=name, inputs=(), files=tuple(written), counts=counts)
+        )
+    dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units)))
 
 
 def run(settings: Config) -> dataset.Manifest:
@@ -66,19 +83,14 @@ def removed(folder: Path, manifest: dataset.Manifest) -> dict[int, dict[str, Any
     return {row["row"]: row for row in dataset.table(str(folder / "dedupe"), file.path).to_pylist()}
 
 
-def signatures(number: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    return RANDOM.integers(0, 2**32, (number, PERMUTATIONS), dtype=np.uint32)
-
-
 def test_exact_url_and_near_copies_are_told_apart_and_explained(tmp_path: Path) -> None:
-    documents = rows(signatures(8))
+    some = texts(8)
+    some[1], some[3], some[5] = some[0], changed(some[2], 15), changed(some[4], 10)
+    documents = rows(some)
     documents[1]["exact"] = documents[0]["exact"]
-    documents[1]["signature"] = documents[0]["signature"]
     documents[3]["url"] = documents[2]["url"]
-    documents[3]["signature"] = [*documents[2]["signature"][:90], *documents[3]["signature"][90:]]
     documents[7]["url"] = documents[6]["url"]  # with another text: no copy
-    documents[5]["signature"] = [*documents[4]["signature"][:100], *documents[5]["signature"][100:]]
-    write_part(tmp_path, documents)
+    write_parts(tmp_path, documents)
     manifest = run(config(tmp_path))
     found = removed(tmp_path, manifest)
     assert {row: (r["kind"], r["survivor_row"]) for row, r in found.items()} == {
@@ -87,13 +99,64 @@ def test_exact_url_and_near_copies_are_told_apart_and_explained(tmp_path: Path) 
         5: ("near", 4),
     }
     assert found[5]["survivor"] == documents[4]["id"]
-    assert found[5]["jaccard"] == pytest.approx(100 / 112)
-    assert found[3]["jaccard"] == pytest.approx(90 / 112)
+    for row, same in ((5, 186), (3, 181)):  # shingles, of 196
+        assert found[row]["jaccard"] == pytest.approx(same / (2 * 196 - same))
     assert manifest.counts().dropped == {"dedupe.exact": 1, "dedupe.url": 1, "dedupe.near": 1}
     assert manifest.counts().kept == 5
     (file,) = manifest.files("survivors")
     sizes = dataset.table(str(tmp_path / "dedupe"), file.path).to_pylist()
     assert [(row["row"], row["copies"]) for row in sizes] == [(0, 2), (2, 2), (4, 2)]
+
+
+def test_what_signatures_propose_and_texts_refute_stays(tmp_path: Path) -> None:
+    """Of three documents with one signature, the first is no copy of the others, which are copies."""
+    first, second = texts(2)
+    documents = rows([first, second, changed(second, 5)])
+    for row in documents:
+        row |= {"signature": documents[0]["signature"], "url": 7}
+    write_parts(tmp_path, documents)
+    manifest = run(config(tmp_path))
+    assert {row: r["survivor_row"] for row, r in removed(tmp_path, manifest).items()} == {2: 1}
+    assert manifest.facts["pairs_refuted"] == 2
+    assert manifest.facts["documents_not_settled"] == 0
+
+
+def test_copies_are_found_whose_estimate_is_below_the_threshold(tmp_path: Path) -> None:
+    (text,) = texts(1)
+    documents = rows([text, changed(text, 10)])
+    documents[1]["signature"] = [
+        value ^ (place >= PERMUTATIONS - 30) for place, value in enumerate(documents[0]["signature"])
+    ]
+    write_parts(tmp_path, documents)
+    assert 82 / PERMUTATIONS < 0.75
+    assert run(config(tmp_path)).counts().dropped == {"dedupe.near": 1}
+
+
+def test_shingles_that_are_sent_and_partitions_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = texts(30)
+    for row in range(0, 60, 2):
+        some.append(changed(some[row % 30], 20 + row % 24))  # some are above the threshold, some below
+    documents, lists = rows(some), []
+    for name in ("mapped", "sent"):
+        write_parts(tmp_path / name, documents[:17], documents[17:18], [], documents[18:])
+        if name == "sent":
+            monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
+            monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
+            monkeypatch.setattr(proving, "PAIRS_A_PARTITION", 3)
+            monkeypatch.setattr(proving, "_TEXTS", 7)
+        manifest = run(config(tmp_path / name, threshold=0.72))
+        found = [
+            row
+            for file in manifest.files("removed")
+            for row in dataset.table(str(tmp_path / name / "dedupe"), file.path).to_pylist()
+        ]
+        assert all(row["jaccard"] >= 0.72 for row in found)
+        lists.append((found, manifest.facts["pairs_refuted"]))
+    assert lists[0] == lists[1]
+    assert len(lists[0][0]) > 5
+    assert lists[0][1]  # type: ignore[truthy-bool]
 
 
 def without_common_band(signature: list[int]) -> list[int]:
@@ -102,18 +165,19 @@ def without_common_band(signature: list[int]) -> list[int]:
 
 
 def test_urls_are_left_alone_where_the_configuration_says_so(tmp_path: Path) -> None:
-    documents = rows(signatures(2))
+    (text,) = texts(1)
+    documents = rows([text, changed(text, 5)])
     documents[1]["url"] = documents[0]["url"]
     documents[1]["signature"] = without_common_band(documents[0]["signature"])
-    write_part(tmp_path, documents)
+    write_parts(tmp_path, documents)
     assert run(config(tmp_path)).counts().dropped == {"dedupe.url": 1}
     assert run(config(tmp_path, urls=False)).counts().dropped == {}
 
 
 def test_components_found_in_rounds_are_those_found_in_memory(tmp_path: Path) -> None:
-    documents = rows(np.repeat(signatures(30), 4, axis=0))
+    documents = rows(np.repeat(texts(30), 4).tolist())
     for name in ("memory", "rounds"):
-        write_part(tmp_path / name, documents)
+        write_parts(tmp_path / name, documents)
     one = run(config(tmp_path / "memory"))
     other = run(config(tmp_path / "rounds", max_links_in_memory=0))
     assert one.counts() == other.counts()
@@ -123,9 +187,9 @@ def test_components_found_in_rounds_are_those_found_in_memory(tmp_path: Path) ->
 
 
 def test_a_cluster_with_an_implausible_share_stops_the_stage(tmp_path: Path) -> None:
-    drawn = signatures(10_000)
-    drawn[:600] = drawn[0]
-    write_part(tmp_path, rows(drawn))
+    drawn = texts(10_000, words=8)
+    drawn[:600] = [drawn[0]] * 600
+    write_parts(tmp_path, rows(drawn))
     with pytest.raises(StageError, match=r"one cluster holds 600 of 10,000 documents; .* allows 5\.0%"):
         run(config(tmp_path))
     assert files.read_json(str(tmp_path / "dedupe"), dataset.MANIFEST) is None
@@ -133,5 +197,5 @@ def test_a_cluster_with_an_implausible_share_stops_the_stage(tmp_path: Path) -> 
 
 
 def test_no_documents_are_no_error(tmp_path: Path) -> None:
-    write_part(tmp_path, [])
+    write_parts(tmp_path, [])
     assert run(config(tmp_path)).counts() == Counts()

@@ -58,7 +58,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        3,
+        4,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
