@@ -156,7 +156,7 @@ def test_shingles_that_are_sent_and_partitions_change_nothing(
         lists.append((found, manifest.facts["pairs_refuted"]))
     assert lists[0] == lists[1]
     assert len(lists[0][0]) > 5
-    assert lists[0][1]  # type: ignore[truthy-bool]
+    assert lists[0][1]
 
 
 def without_common_band(signature: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Removed copies are compared with the kept texts themselves, and counted by band of the stored similarity."""
+"""Removed copies are compared with the kept texts, and counted by band of the stored similarity."""
 
 from __future__ import annotations
 
