@@ -129,7 +129,7 @@ def _facts(copies: linking.Copies, listed: Sequence[settling.Listed]) -> dict[st
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component by threshold: {along}",
-            *([f"{copies.refuted:,} pairs were no copies by their texts"] if copies.refuted else []),
+            *([f"{copies.refuted:,} pairs were refuted by their texts"] if copies.refuted else []),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

@@ -172,7 +172,7 @@ def _received(blocks: Iterable[bytes], place: Place) -> Shingled:
 
 
 def _prove(shingles: Grouped, place: Place) -> dict[str, Any]:
-    """Give the proposed pairs of a partition their true similarity."""
+    """Save the pairs of a partition with the true similarity of those that were proposed."""
     key, packed = shingles
     edges = handover.load(place.folder, place.path(key, "proposed"))
     found = _received(packed, place)

@@ -27,7 +27,7 @@ _RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES, _REFUTED = "n", "r", "s", "p"
 
 
 REFUTED_PASSES = 2
-"""Passes after which a refuted pair is no reason for another: among pages of one template there is no end."""
+"""The last pass whose refuted pairs cause another one: pages of one template would go on for long."""
 
 
 @dataclass(frozen=True, slots=True)
