@@ -27,7 +27,7 @@ _RUN, _REMOVALS, _SURVIVORS, _PASSED_OVER, _EDGES, _REFUTED = "n", "r", "s", "p"
 
 
 REFUTED_PASSES = 2
-"""The last pass whose refuted pairs cause another one: pages of one template would go on for long."""
+"""The last pass whose refuted pairs cause another one: pages of one template would need many more."""
 
 
 @dataclass(frozen=True, slots=True)
