@@ -21,6 +21,7 @@ from commands import (
     crawl,
     dedupe,
     extract,
+    forget,
     look,
     quality,
     status,
@@ -59,6 +60,7 @@ def _derlem(
 
 
 app.add_typer(build.app)
+app.add_typer(forget.app)
 app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)

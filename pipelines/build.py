@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from corpus import chain, files, filters, language, language_codes, places
-from corpus.config import Config, located
+from corpus.config import Config, located, parse
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import train
@@ -16,6 +18,9 @@ from pipelines import dataflow, stage, tokenize
 from pipelines.dataflow import GraphOnly
 from pipelines.lock import alone
 from pipelines.options import Runner
+from pipelines.sweep import UNITS
+
+_RECORD = f"{UNITS}/build.json"
 
 
 def check(config: Config, base: Path) -> None:
@@ -72,6 +77,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     context = stage.Context(config, base, runner)
     folders = [context.folder(name) for name in chain.names()]
     with alone(output):
+        _remember(config, base)
         for number, row in enumerate(chain.STAGES, start=1):
             if row.name == tokenize.NAME and not config.tokenizer.model:
                 _train(config, base, teller)
@@ -87,6 +93,26 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     if until == tokenize.NAME:
         _warn(context.folder(tokenize.NAME), teller)
     return output
+
+
+def _remember(config: Config, base: Path) -> None:
+    """Write what this build is made from beside its stages, for commands that name its folder alone."""
+    # As a text: the order of its keys is in the manifests.
+    made = {"config": config.model_dump_json(exclude_unset=True), "base": str(base)}
+    with suppress(ValueError):  # damaged
+        if files.read_json(config.output, _RECORD) == made:
+            return
+    files.write_json(config.output, _RECORD, made)
+
+
+def remembered(output: str) -> tuple[Config, Path] | None:
+    """Return the configuration that a build was last made with, and its folder; None if it is not known."""
+    with suppress(ValueError, KeyError, TypeError):
+        made = files.read_json(output, _RECORD)
+        if made is not None:
+            config = parse(json.loads(made["config"]), files.join(output, _RECORD))
+            return config.model_copy(update={"output": output}), Path(made["base"])
+    return None
 
 
 def _check_reach(config: Config, runner: Runner) -> None:

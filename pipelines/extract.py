@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus import dataset, files, furniture, language, versions
+from corpus import dataset, files, forgotten, furniture, language, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.errors import StageError, TooManyRejectedError
 from corpus.extraction import Extracted, Extractor, Overtime
-from corpus.items import CutError, Item, Items, RawDocument, Rejected, Skipped, Unreadable
+from corpus.forgotten import Forgotten
+from corpus.items import CutError, Item, RawDocument, Rejected, Skipped, Unreadable
 from corpus.rows import Rows, UnitFiles
 from corpus.schema import DROPPED, EXTRACTED, HOSTS, LINES, REJECTED
 from corpus.settings import changed
@@ -66,13 +67,16 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
             units.append(plan_unit(NAME, VERSION, own, label, found.inputs, found.reading, found.bytes))
     if known.has_changed and not is_foreign(folder):
         known.save()
+    requests = forgotten.read(config.output).requests
+    asked = forgotten.forgotten([request for request in requests if not request.is_done])
     return Stage(
         name=NAME,
         version=VERSION,
         folder=folder,
         settings=settings,
         units=tuple(units),
-        work=partial(extract_unit, config.extract),
+        work=partial(extract_unit, config.extract, forgotten.forgotten(requests)),
+        is_stale=partial(asked.is_held, folder) if asked else None,
         rules=_rules(config.extract),
         check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
         again=partial(_with_whole_files, context, uncut),
@@ -102,8 +106,8 @@ def _rules(settings: Extract) -> tuple[str, ...]:
     return (*(("url",) if by_url else ()), "text.empty")
 
 
-def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> Outcome:
-    """Extract the text of every record of a unit's files."""
+def extract_unit(settings: Extract, gone: Forgotten, unit: Planned, folder: str, beat: Beat) -> Outcome:
+    """Extract the text of every record of a unit's files, except those of forgotten pages."""
     reading: Reading = unit.task
     source = reading.source
     extractor = Extractor(settings)
@@ -113,7 +117,7 @@ def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> O
         sinks = Sinks(written.open(EXTRACTED), written.open(DROPPED), written.open(REJECTED))
         for number, (name, path) in enumerate(reading.named):
             size = (files.size("", path) or 0) if source.format in _BY_BYTES and not reading.piece else 0
-            for items in _batches(reading.items(path)):
+            for items in _batches(gone.without(reading.items(path))):
                 raws = [item for item in items if isinstance(item, RawDocument)]
                 extracted = iter(extractor.extract(raws))
                 for item in items:
@@ -129,6 +133,10 @@ def extract_unit(settings: Extract, unit: Planned, folder: str, beat: Beat) -> O
                         sinks.reject(counts, item, item.cause, item.detail, origin)
                         continue
                     record, row = next(extracted), counts.kept
+                    if gone.has_text(record.raw.url, record.text):
+                        counts.seen -= 1
+                        counts.skip(forgotten.SKIPPED)
+                        continue
                     settle(record, sinks, counts, origin)
                     if counts.kept > row:
                         repeated.add(record.raw.url, record.text, row)
@@ -179,7 +187,7 @@ class Sinks:
         )
 
 
-def _batches(items: Items) -> Iterator[list[Item]]:
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Group items until they are `_BATCH` or hold `_BATCH_BYTES`."""
     batch: list[Item] = []
     size = 0

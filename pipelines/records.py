@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -70,8 +70,10 @@ class Records:
     listed: dict[str, files.Stamp]
     _done: dict[str, Done] = field(default_factory=dict)  # by fingerprint
 
-    def pending(self, units: Iterable[_Unit]) -> list[_Unit]:
-        """Return the units that are not done: no record, or a file of theirs is gone or has changed.
+    def pending(
+        self, units: Iterable[_Unit], is_stale: Callable[[dataset.Unit], bool] | None = None
+    ) -> list[_Unit]:
+        """Return the units that are not done: no record, a file of theirs is gone or has changed, or stale.
 
         A file is read again only where its length is right and its times or inode are not those of when it
         was written, or last read. On a remote store the length alone is compared.
@@ -88,6 +90,13 @@ class Records:
             for record, is_whole in zip(changed, pool.map(self._is_whole, changed), strict=True):
                 if is_whole:
                     self._settle(record)
+        if is_stale is not None:
+            done = list(self._done.items())
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                stale = pool.map(is_stale, (found.unit for _, found in done))
+                for (fingerprint, _), again in zip(done, stale, strict=True):
+                    if again:
+                        del self._done[fingerprint]
         return [unit for unit in units if unit.fingerprint not in self._done]
 
     def finish(self, units: Sequence[Named]) -> list[Record]:

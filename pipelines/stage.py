@@ -78,8 +78,9 @@ class Stage:
     `worker_bytes` is the weight that makes a local worker process worth its start; 0 where weights are not
     bytes: then there is no rate, and each unit is worth a worker. `say` returns the line beside the progress
     bar, instead of the usual one. `check` raises StageError where the finished stage must stop the build;
-    its manifest and report stay for inspection. `again` plans the stage again if the failed units show that
-    it was planned wrongly.
+    its manifest and report stay for inspection. `is_stale` tells of a finished unit that it has to be done
+    again, for what no fingerprint tells. `again` plans the stage again if the failed units show that it was
+    planned wrongly.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Stage:
     worker_bytes: int = 4 << 20
     say: Callable[[], str] | None = None
     check: Callable[[dataset.Manifest], None] | None = None
+    is_stale: Callable[[dataset.Unit], bool] | None = None
     again: Callable[[], Stage | None] | None = None
 
 
@@ -138,9 +140,10 @@ def run(
     if _are_foreign(known.listed):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
     sweep.sweep_temporaries(stage.folder, known.listed, tuple(stage.beside))
-    pending = known.pending(stage.units)
+    pending = known.pending(stage.units, stage.is_stale)
     upgrade = _claim(stage, known.listed, len(pending))
-    notes = (f"{UNITS}/{unit.fingerprint}.{left}" for unit in pending for left in ("error", "progress"))
+    left = ("json", "error", "progress")  # the record, too: one that is no longer true
+    notes = (f"{UNITS}/{unit.fingerprint}.{kind}" for unit in pending for kind in left)
     files.remove_all(stage.folder, [name for name in notes if name in known.listed])
     if pending and upgrade:
         teller.say(f"{upgrade}: {len(pending):,} units of {stage.name} are made again")

@@ -24,7 +24,7 @@ def check(url: str, settings: Extract | Filter) -> Drop | None:
     """
     if not url or not (settings.blocked_hosts or settings.blocked_url_words):
         return None
-    labels = _host(url).split(".")
+    labels = host_of(url).split(".")
     hosts = _hosts(settings.blocked_hosts)
     most = max((host.count(".") + 1 for host in hosts), default=0)
     for first in range(max(0, len(labels) - most), len(labels)):
@@ -35,7 +35,7 @@ def check(url: str, settings: Extract | Filter) -> Drop | None:
     return Drop("url.blocked_word", float(hits), 0.0) if hits else None
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
     """Return the host in lower case and ASCII form; empty where the address has none."""
     try:
         # All of a longer one would be normalised, in time that grows with the square of its length.

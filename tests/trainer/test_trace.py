@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus import dataset
+from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.schema import TOKENS16
+from trainer import identity, metrics
 from trainer import tokens as shards
 from trainer.config import Config, Data, Phase
 from trainer.order import Order
+from trainer.readers import Reader, readers, runs_beside
 from trainer.tokens import Tokens
 from trainer.trace import trace
 
@@ -150,3 +153,46 @@ def test_the_command_waits_for_no_torch(opened: Tokens) -> None:
     run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
     *rows, torch = run.stdout.splitlines()
     assert (len(rows), torch) == (16, "False")
+
+
+def run_on(folder: Path, opened: Tokens, config: Config, steps: int) -> Path:
+    """Write what a run of some steps leaves in its folder."""
+    order = shards.order(config, opened)
+    record = {**identity.record(config, opened, order, None)}
+    files.write_json(str(folder), identity.RUN, record)
+    (folder / metrics.FILE).write_text(f'{{"kind": "train", "step": {steps}, "tokens": 1}}\n')
+    return folder
+
+
+@pytest.mark.parametrize("steps", [0, 1, 25, 40, 90])
+def test_the_documents_that_a_run_has_read_are_those_of_its_steps(
+    opened: Tokens, tmp_path: Path, steps: int
+) -> None:
+    order = shards.order(CONFIG, opened)
+    read = [
+        {passage.id for row in trace(opened, order, step) for passage in row.passages}
+        for step in range(steps)
+    ]
+    ids = {f"{1000 * number + row:032x}" for number, row in [(0, 3), (1, 29), (2, 11), (3, 0), (3, 17)]}
+    run = run_on(tmp_path / "run", opened, CONFIG, steps)
+    first = next((step for step, found in enumerate(read) if ids & found), None)
+    expected = Reader(str(run), steps, len(ids & set().union(*read)), first)
+    assert readers([run, tmp_path], opened.folder, ids) == [expected]
+
+
+def test_of_a_run_on_tokens_that_are_gone_nothing_is_said(opened: Tokens, tmp_path: Path) -> None:
+    run = run_on(tmp_path / "run", opened, CONFIG, 9)
+    record = files.read_json(str(run), identity.RUN)
+    assert record is not None
+    record["data"] = re.sub("content=.", "content=x", record["data"])
+    files.write_json(str(run), identity.RUN, record)
+    assert readers([run], opened.folder, {"0" * 32}) == [Reader(str(run), 9, None, None)]
+
+
+def test_runs_beside_a_corpus_are_found(tmp_path: Path) -> None:
+    for name in ("run", "studies/one/a", "corpus/x"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / identity.RUN).write_text("{}")
+    (tmp_path / "run-without-record").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in runs_beside(tmp_path / "corpus")]
+    assert found == ["corpus/x", "run", "studies/one/a"]

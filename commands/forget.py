@@ -1,0 +1,124 @@
+"""The command that takes pages out of a build; every heavy import happens inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.arguments import Workers
+from commands.terminal import CORPUS, Terminal, fail, local, place, reported, say, shortened
+
+if TYPE_CHECKING:
+    from corpus.forgotten import Key
+    from pipelines.forget import Proof
+
+app = typer.Typer()
+
+_ID = 32  # hexadecimal digits
+
+
+@app.command(rich_help_panel=CORPUS)
+def forget(
+    folder: Annotated[str, typer.Argument(metavar="DIR", parser=place, help="A build's output folder.")],
+    url: Annotated[list[str] | None, typer.Option(metavar="URL", help="Forget this page.")] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Forget all pages of this host and below it.")
+    ] = None,
+    document: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="Forget the document of this id.")
+    ] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", parser=local, help="Forget what is in this file, one a line."),
+    ] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the list.")] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", parser=local, help="The TOML file, if the build has moved."),
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="DIR", parser=local, show_default="those beside DIR", help="A run."),
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Take pages out of every product of a build, and keep them out of later builds.
+
+    Only what held them, or depends on it, is made again. The proof in DIR/forgotten says what was removed
+    where, with checksums, and which runs have read it. After a stop the same command resumes.
+    """
+    from corpus import files, places
+
+    with reported():
+        places.folder(folder, "DIR")
+        folder = files.located(folder, Path.cwd())
+        from pipelines import progress
+
+        progress.take_terminal()
+        from corpus import forgotten
+        from corpus.config import load, located
+        from pipelines import build, options
+        from pipelines import forget as pipeline
+
+        keys = _keys(folder, url or [], host or [], document or [], listed)
+        if not keys and not forgotten.read(folder).requests:
+            fail("name what to forget: --url, --host, --id or --list", status=2)
+        known = build.remembered(folder)
+        if config is not None:
+            base = config.resolve().parent
+            known = located(load(config), base).model_copy(update={"output": folder}), base
+        if known is None:
+            fail(f"{folder} does not say what it is made from: add --config FILE, the build's TOML file", 2)
+
+        def readers(tokens: str, ids: set[str]) -> list[dict[str, Any]]:
+            from trainer.readers import readers as found
+            from trainer.readers import runs_beside
+
+            named = runs if runs else runs_beside(Path(folder))
+            return [each.as_dict() for each in found(named, tokens, ids)]
+
+        if keys and pipeline.begin(folder, keys, reason, readers) is None:
+            say("all of it was forgotten before")
+        runner = options.choose(known[0].run, workers, ())
+        proofs = pipeline.finish(*known, runner, Terminal())
+        for proof in proofs:
+            _say(folder, proof)
+        if not proofs:
+            say("nothing to do: every request is done")
+
+
+def _keys(folder: str, urls: list[str], hosts: list[str], ids: list[str], path: Path | None) -> list[Key]:
+    """Return the keys of what is named; a line of the file is a URL, an id of 32 digits, or a host."""
+    from corpus import forgotten
+    from pipelines.forget import keys_of_ids
+
+    urls, hosts, ids = list(urls), list(hosts), list(ids)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path is not None else []
+    except (OSError, ValueError) as error:
+        fail(f"{path}: cannot be read: {error}; expected a text file, a URL, host or id a line", status=2)
+    for line in filter(None, (line.strip() for line in lines)):
+        is_id = len(line) == _ID and set(line) <= set("0123456789abcdef")
+        (urls if "://" in line else ids if is_id else hosts).append(line)
+    found = [*map(forgotten.of_url, urls), *map(forgotten.of_host, hosts)]
+    return [*found, *(keys_of_ids(folder, ids) if ids else [])]
+
+
+def _say(folder: str, proof: Proof) -> None:
+    """Print what a request took out."""
+    rows = ", ".join(f"{number:,} in {where}" for where, number in proof.found.items()) or "nothing"
+    changed = sum(len(change.before) for change in proof.stages)
+    say(f"found {rows}; {changed:,} files were made again or removed; nothing is left in {proof.read:,}")
+    back = sum(proof.copies.values())
+    if proof.copies:
+        say(
+            f"{len(proof.copies):,} documents had been removed as copies of what is forgotten: "
+            f"{back:,} of them are in the shards now"
+        )
+    for run in proof.runs:
+        read = run["documents"]
+        said = f"has read {read:,} of the documents" if read is not None else "was trained on earlier tokens"
+        say(f"run {shortened(run['run'])}, {run['steps']:,} steps: {said}")
+    say(f"proof: {shortened(folder)}/{proof.path}")
