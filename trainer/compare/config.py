@@ -35,6 +35,9 @@ class Comparison(Section):
     noise: Positive = Field(
         0.003, description="Noise of a run, as a share of its bits per byte, for the plan of a first start."
     )
+    tasks: tuple[str, ...] = Field(
+        (), description="Tasks that every model is asked, as in `derlem evaluate --tasks`."
+    )
     price: float = Field(0.0, ge=0.0, description="Price of one device hour, for the plan.")
     workers: int = Field(
         0, ge=0, description="Processes that train on a CPU; 0: one for each core, 1: this process alone."
@@ -61,6 +64,7 @@ class Comparison(Section):
             output=output,
             corpora=corpora,
             check=(),
+            tasks=self.tasks,
             price=self.price,
             sizes=self.sizes,
             tokens=self.tokens,

@@ -38,6 +38,7 @@ def page(summary: Summary) -> str:
         _curves(summary),
         _section("By held-out set, language and domain", html.table(_breakdown(summary))),
         _section("What a token is worth", html.table(_worth(summary)) + _list(_sizes(summary))),
+        _section("Tasks", html.table(_tasks(summary))) if summary.tasks else "",
         _section("What the corpora hold", html.table(_mix(summary))),
         _listed("How it was decided", _method(summary)),
     ]
@@ -152,6 +153,23 @@ def _worth(summary: Summary) -> Table:
 
 def _sizes(summary: Summary) -> list[str]:
     return [of_size(summary, other) for other in summary.others]
+
+
+def _tasks(summary: Summary) -> Table:
+    """Return the accuracy of every corpus's models; loss alone understates what some choices change."""
+    rows: list[tuple[Cell, ...]] = []
+    for one in summary.tasks:
+        apart = zip(one.differences[1:], one.errors[1:], strict=True)
+        told = (f"{100 * value:+.1f} ± {100 * error:.1f}" for value, error in apart)
+        rows.append((one.task, one.chance, one.accuracy[0], *told))
+    first, *others = summary.corpora
+    differences = (Column(f"{name} minus {first}, points", "text") for name in others)
+    head = (Column("task", "text"), Column("by guessing", "percent"), Column(first, "percent"))
+    return Table(
+        "Accuracy at the largest size and number of tokens, with one paired standard error over seeds",
+        (*head, *differences),
+        tuple(rows),
+    )
 
 
 def _mix(summary: Summary) -> Table:

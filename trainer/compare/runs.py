@@ -83,6 +83,38 @@ class Planned:
         )
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A task at the largest size and budget: each corpus's mean accuracy, and its difference from the first.
+
+    `errors` are paired standard errors of the differences over seeds; NaN for one seed.
+    """
+
+    task: str
+    chance: float
+    accuracy: tuple[float, ...]
+    differences: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+def answered(planned: Planned, seeds: int) -> list[Answered]:
+    """Return the tasks that the models of the first `seeds` seeds were asked."""
+    shape = (len(planned.corpora), len(planned.grid.sizes), len(planned.comparison.tokens.multiples))
+    rows = []
+    for seed in range(seeds):
+        cells = [unit.row() or {} for unit in planned.units(seed) if unit.facts is not None]
+        rows.append([cells[place] for place in np.arange(len(cells)).reshape(shape)[:, -1, -1]])
+    found = []
+    for task in rows[0][0].get("tasks", {}):
+        share = np.array([[row["tasks"][task]["share"] for row in seed] for seed in rows])
+        apart = share - share[:, :1]
+        spread = apart.std(0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.full(shape[0], np.nan)
+        chance = float(rows[0][0]["tasks"][task]["chance"])
+        means = (tuple(each.tolist()) for each in (share.mean(0), apart.mean(0), spread))
+        found.append(Answered(task, chance, *means))
+    return found
+
+
 def differences(planned: Planned, results: Results) -> list[Difference]:
     """Return each other corpus's difference from the first: at the largest size and budget, over the main
     sets."""

@@ -9,7 +9,7 @@ from typing import Any
 from trainer.compare.estimate import Difference, change_with_size, difference, multiplier
 from trainer.compare.plan import Confounds, Power, power
 from trainer.compare.results import Measure, Results, measures
-from trainer.compare.runs import Planned, level
+from trainer.compare.runs import Answered, Planned, answered, level
 from trainer.compare.sequential import BETTER, TIE, WORSE, Rule
 
 
@@ -89,6 +89,7 @@ class Summary:
     others: tuple[Compared, ...]
     rows: tuple[Row, ...]
     curves: tuple[Curve, ...]
+    tasks: tuple[Answered, ...]
     power: Power
     confounds: Confounds
 
@@ -135,6 +136,7 @@ def summarise(planned: Planned, confounds: Confounds, results: Results) -> Summa
         others=tuple(others),
         rows=tuple(_row(results, each, rule) for each in every),
         curves=tuple(_curves(results, main)),
+        tasks=tuple(answered(planned, results.seeds)),
         power=power(planned, results),
         confounds=confounds,
     )

@@ -10,6 +10,7 @@ from corpus import files, settings
 from corpus.errors import ConfigError
 from corpus.settings import Section
 from trainer.config import Config, Positive
+from trainer.tasks.questions import sets
 
 
 class Sizes(Section):
@@ -86,6 +87,9 @@ class Study(Section):
     output: str = Field(description="Output folder of the study.")
     corpora: dict[str, str] = Field(min_length=1, description="Name and token shards of each corpus.")
     validation: str = Field("", description="Corpus for the validation of all models; default: the first.")
+    tasks: tuple[str, ...] = Field(
+        (), description="Tasks that every model is asked, as in `derlem evaluate --tasks`."
+    )
     check: tuple[Positive, ...] = Field(
         (0.5, 2.0), description="Learning rate multiples tested at the smallest size; empty: no test."
     )
@@ -149,5 +153,6 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Study:
         update={
             "output": files.located(study.output, base),
             "corpora": {name: files.located(folder, base) for name, folder in study.corpora.items()},
+            "tasks": tuple(each if each in sets() else files.located(each, base) for each in study.tasks),
         }
     )

@@ -25,6 +25,7 @@ from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
 from trainer.scaling.runs import Runs, runs
 from trainer.scaling.units import Unit, configured, units
 from trainer.shape import flops
+from trainer.tasks import questions
 from trainer.tokens import Tokens
 from trainer.world import start
 
@@ -143,6 +144,8 @@ class Estimate:
 
 def plan(study: Study) -> Plan:
     """Return a study's grid; ConfigError or DatasetError if it cannot be trained."""
+    for task in study.tasks:
+        questions.load(task)  # refused here, and not after the first model is trained
     opened = {name: tokens.open(folder) for name, folder in study.corpora.items()}
     scored_on = opened[study.validation_corpus]
     for name, each in opened.items():

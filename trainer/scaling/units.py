@@ -8,9 +8,10 @@ import math
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -30,6 +31,9 @@ DONE = "done.json"
 DOCUMENTS = "documents.jsonl"
 """In a cell's folder: the bits of every validation document, to compare models in pairs."""
 RUNS = "runs"
+
+if TYPE_CHECKING:
+    from trainer.load_run import LoadedRun
 
 
 class _Done(BaseModel):
@@ -191,6 +195,7 @@ def _facts(study: Study, cell: Cell) -> dict[str, Any]:
         "unique_asked": trunk.unique,
         "evaluate": study.train.evaluate.model_dump(mode="json", include={"documents", "seed"}),
         "schedule": "final",
+        **({"tasks": list(study.tasks)} if study.tasks else {}),
     }
 
 
@@ -215,12 +220,13 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
     held = sum(stream["tokens"] for stream in result["streams"].values())
     assert result["unique_tokens"] <= min(tokens, held), (unit.name, result["unique_tokens"], held)
     seconds, real = _spent(unit)
-    scores, documents = _scores(unit, **facts["evaluate"])
+    model = _model(unit)
+    scores, documents = _scores(unit, model, **facts["evaluate"])
     every = scores["all"]
     known = files.read_json(str(unit.path), RUN)
     assert isinstance(known, dict)
     return {
-        **{key: value for key, value in facts.items() if key not in ("evaluate", "unique_asked")},
+        **{key: value for key, value in facts.items() if key not in ("evaluate", "unique_asked", "tasks")},
         "folder": unit.folder,
         "parameters": result["parameters"],
         "matmul_parameters": result["matmul_parameters"],
@@ -242,6 +248,7 @@ def _row(unit: Unit, facts: dict[str, Any], result: dict[str, Any]) -> dict[str,
             for name, score in scores.items()
             if "/" not in name and name != "all"
         },
+        **({"tasks": _tasks(model, facts["tasks"])} if "tasks" in facts else {}),
         "tokenizer": known["tokenizer"],
         "documents": documents,
         "evaluated": {key: every[key] for key in ("documents", "tokens", "bytes")},
@@ -269,21 +276,38 @@ def _spent(unit: Unit) -> tuple[float, float]:
     return round(seconds, 3), float(f"{operations:.6g}")
 
 
-def _scores(unit: Unit, documents: int, seed: int) -> tuple[dict[str, dict[str, Any]], str]:
-    """Score a trained cell on the study's validation documents: scores by name, and the list's digest."""
+def _model(unit: Unit) -> LoadedRun:
+    """Open a trained cell on the device that it was trained on."""
     import torch
 
-    from trainer import evaluate, tokens
     from trainer.load_run import load_run
 
-    opened = tokens.open(unit.validation)
     cuda = unit.config.run.device != "cpu" and torch.cuda.is_available()
     half = (cuda and unit.config.run.dtype != "float32") or unit.config.run.dtype == "bfloat16"
     device = torch.device("cuda" if cuda else "cpu")
-    model = load_run(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    return load_run(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
+
+
+def _tasks(model: LoadedRun, named: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Ask a trained cell the questions of tasks: the mean accuracy over groups, its interval, and chance."""
+    from trainer.tasks.judge import judge
+    from trainer.tasks.questions import load
+
+    found = {}
+    for task in map(load, named):
+        mean = judge(model, task).mean
+        found[task.name] = {**asdict(mean.total), "chance": mean.chance, "probability": mean.probability}
+    return found
+
+
+def _scores(unit: Unit, model: LoadedRun, documents: int, seed: int) -> tuple[dict[str, dict[str, Any]], str]:
+    """Score a trained cell on the study's validation documents: scores by name, and the list's digest."""
+    from trainer import evaluate, tokens
+
+    opened = tokens.open(unit.validation)
     tokens.same_tokenizer(opened, model.tokenizer)
     sample = evaluate.choose(opened, documents, seed)
-    found = evaluate.evaluate(model.model, sample, unit.config.data.length, device)
+    found = evaluate.evaluate(model.model, sample, unit.config.data.length, model.model.output.device)
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found.records())
     files.write_bytes(str(unit.path), DOCUMENTS, lines.encode(), sweeps=True)
     return {score.name: _plain(asdict(score)) for score in found.scores}, sample.digest

@@ -66,11 +66,11 @@ def load(named: str) -> Task:
         return Task(named, tuple(_questions(Path(str(_SETS / f"{named}.jsonl")))))
     if path.is_dir():
         if not (path / TURBLIMP).exists():
-            raise ConfigError(f"--tasks {named}: the folder has no {TURBLIMP}, expected TurBLiMP's files")
+            raise ConfigError(f"{named}: the folder has no {TURBLIMP}, expected TurBLiMP's files")
         return Task(path.name, tuple(_questions(path / TURBLIMP)), tuple(_rated(path)))
     if not path.exists():
         raise ConfigError(
-            f"--tasks {named}: no such file, folder or packaged set ({', '.join(sets())}); TurBLiMP's pairs "
+            f"{named}: no such file, folder or packaged set ({', '.join(sets())}); TurBLiMP's pairs "
             "are at github.com/ezgibasar/TurBLiMP"
         )
     return Task(path.name.split(".")[0], tuple(_questions(path)))

@@ -31,6 +31,7 @@ SMALL = (
     "train.data.batch=4",
     "train.run.device=cpu",
     "workers=1",
+    'tasks=["turkish"]',
     "first=2",
     "most=4",
 )
@@ -68,6 +69,10 @@ def test_the_noisy_corpus_is_found_before_the_last_seed(output: Path) -> None:
     assert other["worth"][0]["value"] is None or other["worth"][0]["value"] < 1
     assert twin["seeds"] < 4
     assert {row["kind"] for row in twin["rows"]} == {"all", "set"}
+    (task,) = twin["tasks"]
+    assert task["task"] == "turkish"
+    assert task["differences"][0] == 0.0
+    assert task["differences"][1] == pytest.approx(task["accuracy"][1] - task["accuracy"][0])
 
 
 def test_the_page_says_the_same_and_stands_alone(output: Path) -> None:

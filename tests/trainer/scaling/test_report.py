@@ -92,12 +92,19 @@ def cell(
             "tur_Latn": {"bits_per_byte": bits * 1.02, "standard_error": 0.01},
             "eng_Latn": {"bits_per_byte": bits * 0.97, "standard_error": 0.01},
         },
+        "tasks": {"turkish": task(bits)},
         "tokenizer": "t1",
         "documents": "d1",
         "evaluated": {"documents": DOCUMENTS, "tokens": 18_000, "bytes": 60_000},
         "versions": {"derlem": "0.1", "code": "c0ffee" * 6 + "c0ff-dirty"},
         "schedule": "final",
     }
+
+
+def task(bits: float) -> dict[str, float]:
+    """Return the accuracy of a model of these bits per byte on 100 pairs."""
+    share = 0.5 + 0.45 * float(np.exp(-bits))
+    return {"share": share, "low": share - 0.08, "high": share + 0.08, "chance": 0.5, "probability": share}
 
 
 def cells(corpus: str = "web", worse: float = 0.0) -> list[dict[str, Any]]:
@@ -511,6 +518,16 @@ def test_page_loads_nothing_and_can_be_read_without_seeing(made: Report) -> None
     pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("aria-hidden") is None]
     assert len(pictures) == count["figure"] == count["desc"]
     assert all(p["role"] == "img" and set(str(p["aria-labelledby"]).split()) <= set(ids) for p in pictures)
+
+
+def test_tasks_are_drawn_beside_the_loss(made: Report) -> None:
+    loss, task = made.headline.charts
+    assert task.title == "What more data teaches: turkish"
+    assert [mark.at for mark in task.marks] == [0.5]
+    assert [each.label for each in task.dots] == [each.label for each in loss.dots][: len(task.dots)]
+    for each in task.dots:
+        assert each.x == tuple(sorted(each.x))
+        assert all(low < y < high for low, y, high in zip(each.lower, each.y, each.upper, strict=True))
 
 
 def test_no_two_series_of_a_chart_differ_in_colour_alone(made: Report) -> None:

@@ -43,6 +43,7 @@ def asked(corpora: dict[str, str], output: Path, **changes: Any) -> Study:
     data: dict[str, Any] = {
         "output": str(output),
         "corpora": corpora,
+        "tasks": ["turkish"],
         "sizes": {"smallest": 9_000, "largest": 20_000, "count": 2, "aspect": 16},
         "tokens": {"per_parameter": 0.06, "multiples": [0.5, 1, 2]},
         "seeds": {"smallest": 2},
@@ -135,6 +136,9 @@ def test_a_finished_study_has_a_line_for_every_cell_in_the_plans_order(
         assert row["evaluated"]["documents"] == 10
         assert row["evaluated"]["tokens"] > 100
         assert set(row["languages"]) == {"tur_Latn", "aze_Latn"}
+        task = row["tasks"]["turkish"]
+        assert 0 <= task["low"] < task["share"] < task["high"] <= 1
+        assert task["chance"] == 0.5
         assert (whole.folder / row["folder"] / "checkpoints").is_dir()
     assert table(whole.folder) == timeless(whole.rows)
 
@@ -182,6 +186,14 @@ def test_a_study_at_rates_that_could_clearly_be_better_stops_after_its_smallest_
         done(only(corpora, tmp_path, **slow))
     assert {row["size"] for row in table(tmp_path)} == {"d1w16"}
     assert len(done(only(corpora, tmp_path, **slow | {"check": []})).rows) == 2 * (2 + 1)
+
+
+def test_a_task_that_is_not_there_is_refused_before_anything_is_trained(
+    corpora: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"questions\.jsonl: no such file, folder or packaged set"):
+        plan(only(corpora, tmp_path, tasks=["questions.jsonl"]))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_study_of_one_cell_has_nothing_to_foretell_it_from(corpora: dict[str, str], tmp_path: Path) -> None:

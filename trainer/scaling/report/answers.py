@@ -80,7 +80,7 @@ def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:
         return Headline(sentence, (chart_data.one_column(m),), (), trust, predictions)
     here = point(m)
     chart = chart_data.by_size(m, here.params, here.unique)
-    return Headline(_doubling(m, here), (chart,), _numbers(m, here), trust, predictions)
+    return Headline(_doubling(m, here), (chart, *chart_data.tasks(m)), _numbers(m, here), trust, predictions)
 
 
 def _doubling(m: Measured, here: Point) -> str:

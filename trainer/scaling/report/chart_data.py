@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.page.charts import Axis, Chart, Mark, Series
-from trainer.page.formatting import GAP, count, number, unit
+from trainer.page.formatting import GAP, count, number, percent, unit
 from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
@@ -56,6 +56,42 @@ def by_size(m: Measured, params: float, unique: float) -> Chart:
     marks = (Mark(f"your corpus, {count(unique)} tokens", unique, upright=True),)
     y = Axis(f"held-out {name}", log=True)
     return Chart("What more data buys", _AXES["tokens"], y, alt, tuple(lines), tuple(dots), marks, wide=True)
+
+
+def tasks(m: Measured) -> tuple[Chart, ...]:
+    """Return a chart of each task that the study's models were asked: accuracy against tokens by size."""
+    rows = [row for row in m.source.fitted(m.loss) if row.epochs <= 1]
+    sizes = sorted({row.params for row in rows})
+    at = np.unique(np.linspace(0, len(sizes) - 1, min(SHOWN, len(sizes))).round().astype(int))
+    made = []
+    for task in dict.fromkeys(name for row in rows for name in row.tasks):
+        series = []
+        for style, size in enumerate(sizes[i] for i in at):
+            own = sorted(
+                (row for row in rows if row.params == size and task in row.tasks), key=lambda row: row.tokens
+            )
+            found = [row.tasks[task] for row in own]
+            series.append(
+                Series(
+                    f"{count(size)} parameters",
+                    tuple(row.tokens for row in own),
+                    tuple(one.share for one in found),
+                    tuple(one.low for one in found),
+                    tuple(one.high for one in found),
+                    style,
+                    names=tuple(f"{row.run}: {percent(row.tasks[task].share, 3)}" for row in own),
+                )
+            )
+        chance = next(row.tasks[task].chance for row in rows if task in row.tasks)
+        alt = (
+            f"Share of the questions of “{task}” answered rightly, with 95{GAP}% intervals of the questions."
+        )
+        y = Axis(f"accuracy on {task}", kind="percent")
+        mark = (Mark("by guessing", chance),)
+        made.append(
+            Chart(f"What more data teaches: {task}", _AXES["tokens"], y, alt, (), tuple(series), mark)
+        )
+    return tuple(made)
 
 
 def one_column(m: Measured) -> Chart:

@@ -57,14 +57,24 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """The share of a task's questions with the right answer, its 95 % interval, and that of guessing."""
+
+    share: float
+    low: float
+    high: float
+    chance: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One row: a finished run, or a checkpoint; NaN or an empty string for what the table does not have.
 
     `counts` are its parameters and `flops` its training FLOPs by convention, if its shape is known; `group`
-    is the unit of resampling, `curve` its trunk; `nats` is a study's loss per token, `prediction` the hash of
-    its prediction before training; `scored` is the number of validation tokens of its loss, `error` the
-    standard error of the loss over documents, `code` the commit that trained it; `exact`: whether its
-    tokenizer keeps all text.
+    is the unit of resampling, `curve` its trunk; `tasks` has accuracies by the name of the task; `nats` is a
+    study's loss per token, `prediction` the hash of its prediction before training; `scored` is the
+    number of validation tokens of its loss, `error` the standard error of the loss over documents, `code` the
+    commit that trained it; `exact`: whether its tokenizer keeps all text.
     """
 
     run: str
@@ -80,6 +90,7 @@ class Run:
     nats: float
     prediction: str
     losses: Mapping[str, float]
+    tasks: Mapping[str, Accuracy]
     counts: Mapping[str, float]
     flops: Mapping[str, float]
     documents: str
@@ -262,6 +273,10 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         nats=number("loss") if study else float("nan"),
         prediction=word("prediction") if study else "",
         losses={name: number(name) for name in columns.loss if record.get(name) is not None},
+        tasks={
+            task: Accuracy(*(number(f"tasks.{task}.{part}") for part in ("share", "low", "high", "chance")))
+            for task in sorted({name.split(".")[1] for name in record if name.startswith("tasks.")})
+        },
         counts={way.name: float(way.params(shape)) for way in ways if shape},
         flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},
         documents=word("documents") if study else "",
