@@ -275,6 +275,11 @@ class Run(Section):
         le=512,
         description="Local worker processes; unset: the number of processors.",
     )
+    patience: float = Field(
+        0,
+        ge=0,
+        description="Minutes without a sign of any unit until another engine's job is given up; 0: never.",
+    )
 
 
 class Config(Section):

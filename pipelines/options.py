@@ -34,12 +34,14 @@ REMOTE = (DATAFLOW, "FlinkRunner", "PortableRunner", "SparkRunner")
 class Runner:
     """A choice of runner: `local` with a number of worker processes, or a Beam runner by name.
 
-    `teller` is told of what runs elsewhere.
+    `patience` are the minutes without a sign of any unit after which a Beam runner's job is given up, 0 for
+    never; `teller` is told of what runs elsewhere.
     """
 
     name: str = LOCAL
     workers: int = 1
     flags: tuple[str, ...] = ()
+    patience: float = 0
     teller: Teller = field(default=SILENT, compare=False)
 
     @property
@@ -136,7 +138,7 @@ def choose(settings: Run, workers: int | None, flags: tuple[str, ...]) -> Runner
     name = _known(key, asked, rest)
     if workers is not None:
         settings = parse(Run, {"workers": workers}, "--workers")
-    return Runner(name, settings.workers or cores(), rest)
+    return Runner(name, settings.workers or cores(), rest, settings.patience)
 
 
 def _check_flags(flags: tuple[str, ...]) -> None:

@@ -18,6 +18,11 @@ from corpus.teller import Teller
 _EVERY_S = 0.5
 _LINE_EVERY_S = 60.0  # without a terminal
 
+_GIVEN_UP = (
+    "{stage}: no unit has ended or reported for {minutes:g} min (run.patience): is a worker gone?\n"
+    "Finished units are kept; end the job where it runs, then run the same command again to resume."
+)
+
 Beat = Callable[[int, int, float], None]
 
 
@@ -119,6 +124,21 @@ class StoreWatch:
         return Standing(len(done), 0, 0, sum(done))
 
 
+@dataclass(slots=True)
+class Patience:
+    """Waits so many seconds for progress since `since`, 0 for ever."""
+
+    limit_s: float
+    since: float
+    before: Standing = Standing()
+
+    def is_over(self, now: Standing, at: float) -> bool:
+        """Return whether nothing has changed for longer; `at` is the time of `now`."""
+        if now != self.before:
+            self.before, self.since = now, at
+        return 0 < self.limit_s < at - self.since
+
+
 def take_terminal() -> None:
     """Make the terminal ready for a stage, before Beam is imported.
 
@@ -136,11 +156,13 @@ def shown(
     weights: dict[str, int],
     teller: Teller,
     say: Callable[[], str] | None = None,
+    patience_s: float = 0,
 ) -> Iterator[None]:
     """Show the progress of a stage's pending units until the block ends; `say` returns its line.
 
     On a terminal it is a bar, elsewhere a line a minute. `folder` holds the units' notes; on a store nothing
-    is known of units under way, and a line a minute is all.
+    is known of units under way, and a line a minute is all. After `patience_s` without progress, 0 for never,
+    the process ends: an engine may wait forever for a worker that is gone.
     """
     if not weights:
         yield
@@ -164,8 +186,11 @@ def shown(
     with teller.bar(stage, total) if is_drawn else nullcontext() as bar:
 
         def tell() -> None:
+            patience = Patience(patience_s, started)
             while not stop.wait(_LINE_EVERY_S if bar is None else _EVERY_S):
                 now = watch.look()
+                if patience.is_over(now, time.monotonic()):
+                    interrupt.leave(_GIVEN_UP.format(stage=stage, minutes=patience_s / 60), status=1)
                 facts = {"pending": len(weights), "done": now.units, "documents": now.seen, "kept": now.kept}
                 teller.note("progress", stage=stage, **facts)
                 if bar is None:

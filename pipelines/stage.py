@@ -159,7 +159,8 @@ def run(
     told = partial(_note_done, stage.name, teller)
     try:
         weights = {unit.fingerprint: unit.weight for unit in pending}
-        with progress.shown(stage.name, watched, weights, teller, stage.say):
+        patience_s = runner.patience * 60 if stage.spread and not runner.is_local else 0
+        with progress.shown(stage.name, watched, weights, teller, stage.say, patience_s):
             if stage.spread:
                 _spread(stage, pending, runner, told)
             else:

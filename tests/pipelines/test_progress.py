@@ -13,9 +13,9 @@ from rich.console import Console
 
 from commands.terminal import Terminal
 from corpus import files
-from corpus.teller import Teller
+from corpus.teller import SILENT, Teller
 from pipelines import progress
-from pipelines.progress import Standing, Watch
+from pipelines.progress import Patience, Standing, Watch
 
 OPENED: list[str] = []
 _WATCHED: list[str] = []
@@ -110,3 +110,26 @@ def test_a_stage_with_nothing_to_do_tells_nothing(tmp_path: Path, monkeypatch: p
     with progress.shown("extract", str(tmp_path), {}, Terminal(Console(file=out))):
         time.sleep(0.1)
     assert out.getvalue() == ""
+
+
+def test_a_stage_without_a_sign_of_any_unit_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Beam's job service waits forever for a worker that is gone."""
+    said: list[tuple[str, int]] = []
+    monkeypatch.setattr(progress.interrupt, "leave", lambda text, status: said.append((text, status)))
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.01)
+    with progress.shown("toy", str(tmp_path), {"a": 1}, SILENT, patience_s=0.06):
+        until = time.monotonic() + 30
+        while not said and time.monotonic() < until:
+            time.sleep(0.02)
+    assert "toy: no unit has ended or reported for 0.001 min" in said[0][0]
+    assert said[0][1] == 1
+
+
+def test_a_unit_that_ends_or_reports_is_a_sign() -> None:
+    patience = Patience(10, 0)
+    assert [patience.is_over(Standing(0, at // 8, 0, 0.0), at) for at in range(0, 40, 4)] == [False] * 10
+    assert not patience.is_over(Standing(0, 4, 0, 0.0), 42)
+    assert patience.is_over(Standing(0, 4, 0, 0.0), 43)
+    assert not Patience(0, 0).is_over(Standing(), 1e9)
