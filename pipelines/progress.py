@@ -126,7 +126,7 @@ class StoreWatch:
 
 @dataclass(slots=True)
 class Patience:
-    """Waits so many seconds for progress since `since`, 0 for ever."""
+    """Waits `limit_s` seconds for progress since `since`, 0 for ever."""
 
     limit_s: float
     since: float

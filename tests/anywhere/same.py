@@ -14,7 +14,8 @@ _FETCH = """
 import sys
 from corpus import files
 fs, root = files.filesystem(sys.argv[1])
-fs.get(root, sys.argv[2], recursive=True)
+if fs.exists(root):
+    fs.get(root, sys.argv[2], recursive=True)
 """
 
 
