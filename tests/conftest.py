@@ -10,7 +10,9 @@ import pytest
 from hypothesis import settings
 
 # A busy machine must fail no test: the time of an example says nothing of what it states.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=50)
+# For a second Python, where what is asked is whether everything works there, too.
+settings.register_profile("few", deadline=None, max_examples=10)
 settings.load_profile("untimed")
 
 # Tests run side by side, a process a core; threads of each on top would only be in each other's way.

@@ -74,6 +74,7 @@ def test_a_lock_that_changes_is_not(output: str) -> None:
     thread.join()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_whose_lock_another_took_ends(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     left = threading.Event()
 
