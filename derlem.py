@@ -23,6 +23,7 @@ from commands import (
     extract,
     forget,
     look,
+    mix,
     quality,
     status,
     tokenizer,
@@ -74,6 +75,7 @@ app.add_typer(crawl.app)
 app.add_typer(commoncrawl.app)
 app.add_typer(train.app)
 app.add_typer(compare.app)
+app.add_typer(mix.app)
 
 
 def main() -> None:

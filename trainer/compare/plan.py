@@ -93,7 +93,7 @@ def plan(
     """
     folders = {**corpora, **sets}
     opened = {name: tokens.open(folder) for name, folder in folders.items()}
-    _one_tokenizer(opened)
+    one_tokenizer(opened)
     mix = {name: shares(opened[name]) for name in corpora}
     first = next(iter(corpora))
     if hold_mix:
@@ -144,7 +144,8 @@ def _held(comparison: Comparison, mix: Mapping[str, Mapping[str, float]]) -> Com
     return comparison.model_copy(update={"train": comparison.train.model_copy(update={"data": data})})
 
 
-def _one_tokenizer(opened: Mapping[str, Tokens]) -> None:
+def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
+    """Raise ConfigError unless all were made with one tokenizer, naming what to set."""
     first, *others = opened
     for name in others:
         if opened[name].tokenizer != opened[first].tokenizer:

@@ -1,0 +1,1 @@
+"""The best mix of sources and languages, found with many small models."""

@@ -1,0 +1,113 @@
+"""What a finished study of mixes says: the best mix, what it is worth, and how far to trust the law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from corpus.settings import as_key
+from trainer.compare.results import Floats
+from trainer.mix.law import Fitted, best, fitted
+from trainer.mix.swarm import LEAST, Swarm
+from trainer.scaling.uncertainty import Interval
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream: its tokens, its share by tokens and in the best mix, and how often that mix reads it.
+
+    `slopes` has the slope of the law for each held-out domain: a domain gains most from the lowest.
+    """
+
+    name: str
+    tokens: int
+    natural: float
+    best: float
+    epochs: float
+    slopes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Test:
+    """How the law did on mixes that it was not fitted to.
+
+    `rank` is Spearman's correlation of predicted and measured losses, `inside` the share of runs inside
+    intervals of level `level`, `error` the median relative miss, `spread` the standard deviation of the
+    measured losses over their mean: a law that says nothing would miss by about as much.
+    """
+
+    mixes: int
+    rank: float
+    inside: float
+    level: float
+    error: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The best mix, its predicted loss beside that of the natural mix, and the test of the law."""
+
+    streams: tuple[Stream, ...]
+    domains: tuple[str, ...]
+    natural: Interval
+    best: Interval
+    gain: Interval
+    test: Test
+    runs: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    def toml(self) -> str:
+        """Return the table of a training configuration that sets the best mix."""
+        rows = [f"{as_key(stream.name)} = {stream.best:.4f}" for stream in self.streams if stream.best]
+        return "\n".join(["# Add this table to the preset of your run.", "[data.weights]", *rows, ""])
+
+
+def advise(swarm: Swarm) -> Advice:
+    """Return the advice of a study whose runs are finished."""
+    losses, runs = swarm.losses(), swarm.mix.runs
+    found = fitted(swarm.mixes[:runs], losses[:runs], swarm.importance)
+    shares = best(found, np.minimum(1.0, swarm.mix.epochs * swarm.held / swarm.mix.tokens))
+    shares[shares < LEAST] = 0.0
+    shares /= shares.sum()
+    names = tuple(domain.name for domain in swarm.domains)
+    streams = [
+        Stream(
+            name=name,
+            tokens=int(swarm.held[n]),
+            natural=float(swarm.natural[n]),
+            best=float(shares[n]),
+            epochs=float(shares[n] * swarm.mix.tokens / swarm.held[n]),
+            slopes=dict(zip(names, found.law.slopes[:, n].tolist(), strict=True)),
+        )
+        for n, name in enumerate(swarm.streams)
+    ]
+    return Advice(
+        streams=tuple(streams),
+        domains=names,
+        natural=found.interval(swarm.natural),
+        best=found.interval(shares),
+        gain=found.gain(swarm.natural, shares),
+        test=_test(found, swarm.mixes[runs:], losses[runs:] @ swarm.importance),
+        runs=runs,
+    )
+
+
+def _test(found: Fitted, mixes: Floats, measured: Floats) -> Test:
+    predicted, intervals = found.value(mixes), [found.interval(each) for each in mixes]
+    held = [one.holds(value) for one, value in zip(intervals, measured.tolist(), strict=True)]
+    return Test(
+        mixes=len(intervals),
+        rank=float(stats.spearmanr(predicted, measured).statistic),
+        inside=float(np.mean(held)),
+        level=intervals[0].level,
+        error=float(np.median(np.abs(predicted / measured - 1))),
+        spread=float(measured.std() / measured.mean()),
+    )

@@ -1,0 +1,65 @@
+"""The configuration of a study of mixes, read from one TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from corpus import files, settings
+from corpus.errors import ConfigError
+from corpus.settings import Section
+from trainer.config import Config, Positive, Weights
+
+
+class Mix(Section):
+    """Small models, each trained on another mix of a corpus's streams, and the run that the mix is for."""
+
+    output: str = Field(description="Output folder of the study.")
+    corpus: str = Field(description="Folder of token shards, or of a build; its streams are mixed.")
+    held_out: tuple[str, ...] = Field(
+        (), description="Builds whose validation documents judge the mixes; empty: the corpus's own."
+    )
+    target: Weights = Field(
+        default_factory=dict,
+        description='How much each held-out domain counts, such as "tur_Latn/law" = 2; empty: all alike.',
+    )
+    tokens: int = Field(ge=1, description="Tokens of the run that the mix is for.")
+    epochs: Positive = Field(4.0, description="That run reads no stream more often than this.")
+    runs: int = Field(24, ge=6, description="Mixes from which the law is fitted.")
+    test: int = Field(
+        6, ge=3, description="Further mixes, which are trained and predicted, to judge the law."
+    )
+    seed: int = Field(0, ge=0, description="Seed by which the mixes are drawn.")
+    workers: int = Field(0, ge=0, description="Worker processes on a CPU; 0: one for each core.")
+    train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
+
+    @model_validator(mode="after")
+    def _mixes_are_set_here(self) -> Mix:
+        data = self.train.data
+        if data.weights or data.phases or data.rehydrate or data.unique is not None:
+            raise ValueError(
+                "train.data: leave weights, phases, rehydrate and unique empty; the study sets what is read"
+            )
+        if self.train.objective.name != "causal":
+            raise ValueError("train.objective.name: mixes are judged in bits per byte, so by causal models")
+        return self
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Mix:
+    """Read a study; local folders in it are relative to its file. ConfigError names what is wrong."""
+    try:
+        data = settings.read(path, overrides)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; docs/mix.md has one to start from") from None
+    mix = settings.parse(Mix, data, str(path))
+    if not files.is_local(mix.output):
+        raise ConfigError(f"output = {mix.output}: runs need a folder on a local or network disk")
+    base = path.resolve().parent
+    return mix.model_copy(
+        update={
+            "output": files.located(mix.output, base),
+            "corpus": files.located(mix.corpus, base),
+            "held_out": tuple(files.located(folder, base) for folder in mix.held_out),
+        }
+    )
