@@ -256,7 +256,9 @@ def _scores(hidden, shape, output, norms, tree):  # type: ignore[no-untyped-def]
     if shape.loss == HIERARCHICAL:
         return _down(products, tree)
     if shape.loss == SOFTMAX:
-        highest = products.max()
+        highest = products[0]
+        for label in range(1, labels):
+            highest = max(highest, products[label])
         total = np.float32(0.0)
         for label in range(labels):
             products[label] = np.float32(np.exp(np.float64(products[label] - highest)))

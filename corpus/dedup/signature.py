@@ -45,7 +45,7 @@ def permutations(
 _A, _B = permutations()
 
 
-@njit(inline="always")
+@njit(cache=True)
 def _read32(data, at):  # type: ignore[no-untyped-def]
     """Return the little-endian 32-bit number at a byte offset.
 
@@ -59,13 +59,13 @@ def _read32(data, at):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(inline="always")
+@njit(cache=True)
 def _rotate(value, bits):  # type: ignore[no-untyped-def]
     value = np.uint32(value)
     return np.uint32((value << np.uint32(bits)) | (value >> np.uint32(32 - bits)))
 
 
-@njit(inline="always")
+@njit(cache=True)
 def _round(accumulator, lane):  # type: ignore[no-untyped-def]
     return np.uint32(_rotate(accumulator + lane * np.uint32(_PRIME2), 13) * np.uint32(_PRIME1))
 
@@ -99,7 +99,7 @@ def xxh32(data, start, end):  # type: ignore[no-untyped-def]
     return _avalanche(h, 15, _PRIME2, 13, _PRIME3, 16)
 
 
-@njit(inline="always")
+@njit(cache=True)
 def _avalanche(h, shift1, prime1, shift2, prime2, shift3):  # type: ignore[no-untyped-def]
     h = np.uint32(h ^ (h >> np.uint32(shift1)))
     h = np.uint32(h * np.uint32(prime1))

@@ -75,7 +75,7 @@ def _key(word: str) -> int:
 def _count(codes, starts, ends, kinds, folds, abbreviations):  # type: ignore[no-untyped-def]
     found = 0
     for line in range(starts.size):
-        start, end = starts[line], ends[line]
+        start, end = np.int64(starts[line]), np.int64(ends[line])
         found += 1
         i = start
         while i < end:

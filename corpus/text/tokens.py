@@ -69,7 +69,7 @@ def _scan(codes, kinds, abbreviations, units):  # type: ignore[no-untyped-def]
     flags = np.empty(n, np.uint8)
     suffixes = np.empty(_MOST_SUFFIXES, np.int32)
     count = 0
-    i = 0
+    i = np.int64(0)  # of a type: a plain number makes numba compile the rules of tokens twice
     while i < n:
         kind = kinds[codes[i]]
         if kind & SPACE:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from corpus.text.maintext.hashing import OFFSET, PRIME, look_up, name_hash, table
-from corpus.text.maintext.scan import is_space, meaning
+from corpus.text.maintext.scan import IN_NAMES, IN_TEXT, is_space, meaning
 
 # Attributes by what they are read for.
 _NAMED, _CLASS, _HIDDEN, _ARIA_HIDDEN, _STYLE, _TARGET, _TYPE, _PROPERTY, _CONTENT = range(1, 10)
@@ -113,7 +113,7 @@ def read_attributes(data, at, words, bits, found, meanings):  # type: ignore[no-
         if kind == 0:
             continue
         if kind in (_NAMED, _CLASS):
-            meanings[0] |= meaning(data, start, end, True, words, bits)
+            meanings[0] |= meaning(data, start, end, IN_NAMES, words, bits)
             if kind == _CLASS:
                 meanings[1] = hash_of(data, start, end)
                 if _names_hidden(data, start, end):
@@ -127,7 +127,7 @@ def read_attributes(data, at, words, bits, found, meanings):  # type: ignore[no-
             if _has_no_display(data, start, end):
                 found[0] |= 2
         elif kind == _TARGET:
-            meanings[2] |= meaning(data, start, min(end, start + 200), False, words, bits)
+            meanings[2] |= meaning(data, start, min(end, start + 200), IN_TEXT, words, bits)
         elif kind == _TYPE:
             found[1] = hash_of(data, start, end) == _LD_HASH
         elif kind == _PROPERTY:

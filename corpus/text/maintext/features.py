@@ -46,7 +46,7 @@ from corpus.text.maintext.lines import (
     WORDS,
 )
 from corpus.text.maintext.markup import Markup
-from corpus.text.maintext.scan import meaning
+from corpus.text.maintext.scan import IN_TEXT, meaning
 from corpus.text.maintext.words import BIT, BITS, MEANINGS
 from corpus.text.maintext.words import WORDS as KNOWN
 
@@ -68,6 +68,14 @@ _TRUSTED = np.uint64(
 _CONSENT = np.uint64(1 << BIT["consent"] | 1 << BIT["furniture"])
 _CAPTIONS = np.uint64(1 << BIT["caption"] | 1 << BIT["furniture"])
 _AT = np.array(AROUND)
+# (feature, column): counts of the line as shares of its characters, and as logarithms.
+_SHARES = np.array(
+    [
+        *((2, LINKED), (3, CONTROLS), (4, EMPHASIZED), (5, CODED)),
+        *((6, LABELS), (7, TIMES), (11, DIGITS), (13, LETTERS)),
+    ]
+)
+_LOGS = np.array([(0, CHARS), (1, WORDS), (8, LINKS), (15, BARS), (16, MONEY)])
 
 
 def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None) -> NDArray[np.float32]:
@@ -93,7 +101,7 @@ def features(data: bytes, markup: Markup, start: int = 0, end: int | None = None
     return np.asarray(found)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")  # nothing is divided by 0
 def _features(  # type: ignore[no-untyped-def]
     data, tag, parent, marks, names, kind, nth, pieces, lines, targets, meta, known, bits, width, start, end
 ):
@@ -118,7 +126,7 @@ def _features(  # type: ignore[no-untyped-def]
         in_title[i] = 8 <= length <= title.size and contains(title, text)
         if row[WORDS] <= 12:
             for p in range(row[1], row[2]):
-                says[i] |= meaning(data, pieces[p, 0], pieces[p, 1], False, known, bits)
+                says[i] |= meaning(data, np.int64(pieces[p, 0]), np.int64(pieces[p, 1]), IN_TEXT, known, bits)
         number = tag[row[ELEMENT]]
         if _H1 <= number <= _H6:
             level[i] = number - _H1 + 1
@@ -168,7 +176,7 @@ def _features(  # type: ignore[no-untyped-def]
     own_names = np.zeros(elements, np.uint64)
     depth = np.zeros(elements, np.int32)
     page_share = np.zeros(_N_MEANINGS, np.float64)
-    half = most = 0
+    half = most = np.int64(0)
     articles = forms = h1s = 0
     for e in range(elements):
         above = parent[e]
@@ -240,6 +248,24 @@ def _features(  # type: ignore[no-untyped-def]
     for i in range(n - 1, -1, -1):
         ahead[i] = 0.7 * (ahead[i + 1] if i + 1 < n else 0.0) + 0.3 * prose[i]
         until[i] = 0 if prose[i] else until[i + 1] + 1
+    page = np.empty(10 + TYPES + 2 + PAGE_BITS.size, np.float32)
+    page[0] = log(whole)
+    page[1] = linked[0] / whole
+    page[2] = log(n)
+    page[3] = all_prose / whole
+    page[4] = longest / max(1, all_prose)
+    page[5] = log(prose_lines)
+    page[6] = min(20, articles)
+    page[7] = top_alike / max(1, all_prose)
+    page[8] = min(5, h1s)
+    page[9] = min(10, forms)
+    for bit in range(TYPES + 2):
+        page[10 + bit] = meta[2] >> (bit if bit < TYPES else bit - TYPES + OG_TYPES) & 1
+    for c in range(PAGE_BITS.size):
+        b = 0
+        while PAGE_BITS[c] >> np.uint64(b) != np.uint64(1):
+            b += 1
+        page[12 + TYPES + c] = page_share[b]
     behind = 0.0
     since = since_heading = 99
     heading_level = 0
@@ -263,23 +289,14 @@ def _features(  # type: ignore[no-untyped-def]
         chars = max(1, row[CHARS])
         words = max(1, row[WORDS])
         f = x[i - start]
-        f[0] = log(row[CHARS])
-        f[1] = log(row[WORDS])
-        f[2] = row[LINKED] / chars
-        f[3] = row[CONTROLS] / chars
-        f[4] = row[EMPHASIZED] / chars
-        f[5] = row[CODED] / chars
-        f[6] = row[LABELS] / chars
-        f[7] = row[TIMES] / chars
-        f[8] = log(row[LINKS])
+        for c in range(_SHARES.shape[0]):
+            f[_SHARES[c, 0]] = row[_SHARES[c, 1]] / chars
+        for c in range(_LOGS.shape[0]):
+            f[_LOGS[c, 0]] = log(row[_LOGS[c, 1]])
         f[9] = row[COMMAS] / words
         f[10] = row[STOPS] / words
-        f[11] = row[DIGITS] / chars
         f[12] = row[CAPITALS] / max(1, row[LETTERS])
-        f[13] = row[LETTERS] / chars
         f[14] = chars / words
-        f[15] = log(row[BARS])
-        f[16] = log(row[MONEY])
         f[17] = row[ENDS]
         f[18] = min(row[SOFT], 3)
         f[19] = min(row[PICTURES], 5)
@@ -326,14 +343,12 @@ def _features(  # type: ignore[no-untyped-def]
         group = 0
         for _ in range(LEVELS):
             like = 1
-            if text[a] <= holds:
-                while a > 0 and text[parent[a]] <= holds:
-                    if alike[first[a]] > like:
-                        like, group = alike[first[a]], max(group, alike_prose[first[a]])
-                    a = parent[a]
+            while text[a] <= holds:
                 if alike[first[a]] > like:
                     like, group = alike[first[a]], max(group, alike_prose[first[a]])
-                a = max(0, parent[a])
+                if a == 0:
+                    break
+                a = parent[a]
             holds = text[a]
             held_chars = max(1, text[a])
             f[k] = log(text[a])
@@ -375,29 +390,8 @@ def _features(  # type: ignore[no-untyped-def]
             else:
                 f[k] = -1
             k += 5
-        f[k] = log(whole)
-        f[k + 1] = linked[0] / whole
-        f[k + 2] = log(n)
-        f[k + 3] = all_prose / whole
-        f[k + 4] = longest / max(1, all_prose)
-        f[k + 5] = log(prose_lines)
-        f[k + 6] = min(20, articles)
-        f[k + 7] = top_alike / max(1, all_prose)
-        f[k + 8] = min(5, h1s)
-        f[k + 9] = min(10, forms)
-        k += 10
-        for bit in range(TYPES):
-            f[k] = meta[2] >> bit & 1
-            k += 1
-        for bit in range(2):
-            f[k] = meta[2] >> (OG_TYPES + bit) & 1
-            k += 1
-        for c in range(PAGE_BITS.size):
-            b = 0
-            while PAGE_BITS[c] >> np.uint64(b) != np.uint64(1):
-                b += 1
-            f[k + c] = page_share[b]
-        k += PAGE_BITS.size
+        for c in range(page.size):
+            f[k + c] = page[c]
     return x
 
 

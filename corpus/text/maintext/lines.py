@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from corpus.text.maintext import tags
@@ -35,6 +36,30 @@ from corpus.text.maintext.scan import is_letter
     SPACE,  # whether it ends in a space: only while it is counted
     LINE_COLUMNS,
 ) = range(26)
+
+# What a byte that starts a character counts as (SPACE: as nothing, which is written again), and what it
+# makes of ENDS; in tables, for numba takes long to compile many comparisons.
+_SAME = 3
+_COLUMNS = np.full(256, SPACE, np.int64)
+_END_MARKS = np.zeros(256, np.int64)
+for _column, _bytes in {
+    LETTERS: bytes(c for c in range(256) if c >= 128 or chr(c).isalpha()),
+    DIGITS: b"0123456789",
+    COMMAS: b",;",
+    STOPS: b".!?",
+    BARS: b"|>",
+    MONEY: b"$",
+}.items():
+    _COLUMNS[list(_bytes)] = _column
+_END_MARKS[list(b".!?")] = 1
+_END_MARKS[list(b":")] = 2
+_END_MARKS[list(b"\"')")] = _SAME
+# The same for longer characters; ENDS: quotes.
+_LONGER = {STOPS: "…。।؟۔", COMMAS: "、،", MONEY: "€₺₽£", BARS: "›·»", ENDS: "”’"}
+_MARKS = np.array([int.from_bytes(char.encode()) for chars in _LONGER.values() for char in chars], np.int64)
+_MARK_COLUMNS = np.array([column for column, chars in _LONGER.items() for _ in chars], np.int64)
+_LEADS = np.zeros(256, np.bool_)
+_LEADS[[char.encode()[0] for chars in _LONGER.values() for char in chars]] = True
 
 
 @njit(cache=True)
@@ -74,70 +99,37 @@ def measure(data, start, end, marks, row):  # type: ignore[no-untyped-def]
             space = True
             continue
         if 128 <= c < 192:  # a later byte of a character
-            if i >= 3 + start and i <= end:
-                a, b = data[i - 3], data[i - 2]
-                if (
-                    (a == 0xE2 and b == 0x80 and c == 0xA6)
-                    or (a == 0xE3 and b == 0x80 and c == 0x82)
-                    or (a == 0xE0 and b == 0xA5 and c == 0xA4)
-                ):
-                    row[STOPS] += 1
-                    row[ENDS] = 1
-                elif a == 0xE3 and b == 0x80 and c == 0x81:
-                    row[COMMAS] += 1
-                elif a == 0xE2 and b == 0x82 and (c == 0xAC or c == 0xBA or c == 0xBD):  # € ₺ ₽
-                    row[MONEY] += 1
-                elif a == 0xE2 and b == 0x80 and c == 0xBA:  # ›
-                    row[BARS] += 1
-                elif a == 0xE2 and b == 0x80 and (c == 0x9D or c == 0x99):  # quotes after a stop
-                    row[ENDS] = row[SPACE] >> 1
-            if i >= 2 + start:
-                b = data[i - 2]
-                if (b == 0xD8 and c == 0x9F) or (b == 0xDB and c == 0x94):
-                    row[STOPS] += 1
-                    row[ENDS] = 1
-                elif b == 0xD8 and c == 0x8C:
-                    row[COMMAS] += 1
-                elif b == 0xC2 and (c == 0xB7 or c == 0xBB):  # · »
-                    row[BARS] += 1
-                elif b == 0xC2 and (c == 0xA3 or c == 0xA9):
-                    row[MONEY] += c == 0xA3
+            if i < 2 + start:
+                continue
+            lead, character = data[i - 2], np.int64(data[i - 2]) << 8 | c
+            if 128 <= lead < 192 and i >= 3 + start:
+                lead, character = data[i - 3], np.int64(data[i - 3]) << 16 | character
+            if not _LEADS[lead]:
+                continue
+            for mark in range(_MARKS.size):
+                if character == _MARKS[mark]:
+                    column = _MARK_COLUMNS[mark]
+                    if column == ENDS:  # a quote after a stop
+                        row[ENDS] = row[SPACE] >> 1
+                    else:
+                        row[column] += 1
+                        if column == STOPS:
+                            row[ENDS] = 1
             continue
         if space:
             words += 1
         ended = row[ENDS]
         space = False
         chars += 1
-        row[SPACE] = 0
         if c >= 0xE3 and c <= 0xE9:
             words += 1  # a character of Chinese or Japanese; two of them are about a word
-        if is_letter(c):
-            row[LETTERS] += 1
-            row[CAPITALS] += c < 97
-            row[ENDS] = 0
-        elif c >= 128:
-            row[LETTERS] += 1
-            row[ENDS] = 0
-            row[SPACE] = ended << 1 if c == 0xE2 else 0
-        elif 48 <= c <= 57:
-            row[DIGITS] += 1
-            row[ENDS] = 0
-        elif c == 44 or c == 59:
-            row[COMMAS] += 1
-            row[ENDS] = 0
-        elif c == 46 or c == 33 or c == 63:
-            row[STOPS] += ended != 1
-            row[ENDS] = 1
-        elif c == 58:
-            row[ENDS] = 2
-        elif c == 124 or c == 62:
-            row[BARS] += 1
-            row[ENDS] = 0
-        elif c == 36:
-            row[MONEY] += 1
-            row[ENDS] = 0
-        elif c != 34 and c != 39 and c != 41:
-            row[ENDS] = 0
+        column, end_mark = _COLUMNS[c], _END_MARKS[c]
+        if column != STOPS or ended != 1:
+            row[column] += 1
+        row[CAPITALS] += 65 <= c <= 90
+        row[SPACE] = ended << 1 if c == 0xE2 else 0
+        if end_mark != _SAME:
+            row[ENDS] = end_mark
     row[SPACE] = (row[SPACE] & ~1) | space
     row[CHARS] += chars
     row[WORDS] += words

@@ -103,9 +103,9 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
     meanings = np.zeros(3, np.uint64)
     line_open = False
     noscript_end = -1
-    top = soft = pictures = 0
+    soft = pictures = 0
     item = -1
-    at = 0
+    at = top = np.int64(0)  # of a type: plain numbers make numba compile what they are given to twice
     while at < n:
         if not is_markup(data, at):
             start = at

@@ -14,6 +14,8 @@ _STATE, _STATE_BITS = table(
         1,
     )
 )
+# What `meaning` reads; of a type, for numba compiles a function for each plain value again.
+IN_NAMES, IN_TEXT = np.bool_(True), np.bool_(False)
 
 
 @njit(cache=True, inline="always")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from corpus.text.maintext import tags
 
-_N = tags.NUMBER
-_P, _LI, _UL, _OL, _MENU, _DIV, _ADDRESS = (_N[t] for t in ("p", "li", "ul", "ol", "menu", "div", "address"))
-_DD, _DT, _DL, _TABLE, _TR, _TD, _TH = (_N[t] for t in ("dd", "dt", "dl", "table", "tr", "td", "th"))
-_TBODY, _THEAD, _TFOOT, _CAPTION, _H1, _H6 = (
-    _N[t] for t in ("tbody", "thead", "tfoot", "caption", "h1", "h6")
-)
-_A, _BUTTON, _OPTION = _N["a"], _N["button"], _N["option"]
+# Of a type, for numba compiles a function again for each plain number that it is called with.
+_NUMBER = {name: np.int64(number) for name, number in tags.NUMBER.items()}
+_P, _LI, _UL, _OL, _DD, _DT, _DL = (_NUMBER[name] for name in ("p", "li", "ul", "ol", "dd", "dt", "dl"))
+_TABLE, _TR, _TD, _TH, _CAPTION = (_NUMBER[name] for name in ("table", "tr", "td", "th", "caption"))
+_TBODY, _THEAD, _TFOOT = (_NUMBER[name] for name in ("tbody", "thead", "tfoot"))
+_H1, _H6, _A, _BUTTON = (_NUMBER[name] for name in ("h1", "h6", "a", "button"))
+_NONE, _SCOPE, _BLOCK = np.int64(0), np.int64(tags.SCOPE), np.int64(tags.BLOCK)
 
 
 @njit(cache=True, inline="always")
@@ -52,22 +53,21 @@ def _close_in(number, other, until_a, until_b, barrier, st_tag, opened, traits_o
 @njit(cache=True)
 def close_before(number, traits, st_tag, opened, traits_of, top):  # type: ignore[no-untyped-def]
     """Close what the start tag of an element implies to be closed; return the new top of the stack."""
-    scope = tags.SCOPE
     if traits & tags.CLOSES_P and opened[_P]:
-        top = _close_in(_P, _P, 0, 0, scope, st_tag, opened, traits_of, top)
+        top = _close_in(_P, _P, _NONE, _NONE, _SCOPE, st_tag, opened, traits_of, top)
     if number == _LI:
-        return _close_in(_LI, _LI, _UL, _OL, scope, st_tag, opened, traits_of, top)
+        return _close_in(_LI, _LI, _UL, _OL, _SCOPE, st_tag, opened, traits_of, top)
     if number in (_DD, _DT):
-        return _close_in(_DD, _DT, _DL, _DL, scope, st_tag, opened, traits_of, top)
+        return _close_in(_DD, _DT, _DL, _DL, _SCOPE, st_tag, opened, traits_of, top)
     if number in (_TD, _TH):
-        return _close_in(_TD, _TH, _TABLE, _TR, 0, st_tag, opened, traits_of, top)
+        return _close_in(_TD, _TH, _TABLE, _TR, _NONE, st_tag, opened, traits_of, top)
     if number == _TR:
-        return _close_in(_TR, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
+        return _close_in(_TR, _CAPTION, _TABLE, _TABLE, _NONE, st_tag, opened, traits_of, top)
     if number in (_TBODY, _THEAD, _TFOOT):
-        top = _close_in(_TBODY, _THEAD, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
-        return _close_in(_TFOOT, _CAPTION, _TABLE, _TABLE, 0, st_tag, opened, traits_of, top)
+        top = _close_in(_TBODY, _THEAD, _TABLE, _TABLE, _NONE, st_tag, opened, traits_of, top)
+        return _close_in(_TFOOT, _CAPTION, _TABLE, _TABLE, _NONE, st_tag, opened, traits_of, top)
     if number in (_A, _BUTTON):
-        return _close_in(number, number, 0, 0, tags.BLOCK, st_tag, opened, traits_of, top)
+        return _close_in(number, number, _NONE, _NONE, _BLOCK, st_tag, opened, traits_of, top)
     if _H1 <= number <= _H6 and _H1 <= st_tag[top] <= _H6:
         return pop_to(top, st_tag, opened, top)
     return top
