@@ -19,6 +19,7 @@ from commands import (
     compare,
     cost,
     crawl,
+    decontaminate,
     dedupe,
     extract,
     forget,
@@ -65,6 +66,7 @@ app.add_typer(forget.app)
 app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)
+app.add_typer(decontaminate.app)
 app.add_typer(status.app)
 app.add_typer(view.app)
 app.add_typer(cost.app)

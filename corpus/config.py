@@ -160,6 +160,20 @@ def _by_model(models: Any) -> Any:
     return {name: {"model": each} if isinstance(each, str) else each for name, each in models.items()}
 
 
+class EvaluationSet(Section):
+    """Texts of an evaluation set, which documents should not hold."""
+
+    paths: tuple[Place, ...] = Field(
+        min_length=1, description="Tables: parquet, arrow, JSON lines (compressed or not)."
+    )
+    columns: tuple[str, ...] = Field(
+        ("question",), min_length=1, description="Columns of questions and passages, each looked for."
+    )
+    answer: str = Field(
+        "", description="The column of the answer: a short question counts only with its answer near by."
+    )
+
+
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -187,6 +201,11 @@ class Filter(Section):
         description="Models whose numbers are stored for every text and kept in shards, by name: name = "
         '"model.lm", or { model, value }. Limits: filter.limits, as quality.name = { min = 0.5 } '
         "(docs/filters.md).",
+    )
+    contamination: dict[_Name, EvaluationSet] = Field(
+        default_factory=dict,
+        description="Evaluation sets, by name: how much of one of its texts a document holds is stored, and "
+        "kept in shards. Limits: filter.limits, as contamination.name = { max = 0.8 } (docs/filters.md).",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from corpus import filters, settings
 from corpus.config import Config, load
-from corpus.filters import ALL, FAMILIES, PLUGIN, QUALITY, InForce, Preset
+from corpus.filters import ALL, FAMILIES, InForce, Preset
+from corpus.filters.preset import OWN
 from corpus.settings import Origins, as_key, as_toml
 
 DEFAULT = "default"
@@ -108,14 +109,12 @@ def _values(preset: Preset) -> Iterator[tuple[str, Any]]:
         yield from (
             (f"{family.name}.{key}", value if key in given else False) for key, value in values.items()
         )
-    tables = preset.model_dump(mode="json", include={PLUGIN, QUALITY}, exclude_none=True)
-    for own in (PLUGIN, QUALITY):
+    tables = preset.model_dump(mode="json", include=set(OWN), exclude_none=True)
+    for own in OWN:
         yield from ((f"{own}.{name}", limit) for name, limit in tables[own].items())
 
 
 def _has(named: Preset, rule: str) -> bool:
     """Return whether a preset, as it was written, has a key."""
     table, _, key = rule.partition(".")
-    return (
-        rule in named.added if table in (PLUGIN, QUALITY) else key in getattr(named, table).model_fields_set
-    )
+    return rule in named.added if table in OWN else key in getattr(named, table).model_fields_set

@@ -84,7 +84,7 @@ class Filters:
 
     def with_code(self) -> InForce:
         """Return what is in force with plugins that can be called, which stored values do not need."""
-        if not self.section.plugins and not self.section.quality:
+        if not _own(self.section):
             return self.in_force
         return filters.in_force(self.section, self.base, self.in_force.named)
 
@@ -130,7 +130,7 @@ def what_if(
     if section is None:
         section = _overlaid(now.section, overrides)
     # Where the plugins are those of the build, their values are stored, and their code is not needed.
-    same = (section.plugins, section.quality) == (now.section.plugins, now.section.quality)
+    same = _own(section) == _own(now.section)
     own = now.in_force.plugins if same and base == Path() else None
     then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(), _Draw(examples, seed)
@@ -146,6 +146,11 @@ def what_if(
     found.changes = dict(sorted(found.changes.items(), key=lambda item: (-item[1].words, item[0])))
     found.examples = [_example(*place) for place in drawn.places()]
     return found
+
+
+def _own(section: Filter) -> list[object]:
+    """Return what a configuration adds to the presets' rules."""
+    return [each for each in (section.plugins, section.quality, section.contamination) if each]
 
 
 def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
@@ -165,6 +170,7 @@ def of_build(stage: Stage) -> Filters:
         presets = {name: filters.Preset.of_content(content) for name, content in named.items()}  # type: ignore[attr-defined]
         specs = [(spec, filters.PLUGIN) for spec in section.plugins]
         specs += [(name, filters.QUALITY) for name in section.quality]
+        specs += [(name, filters.CONTAMINATION) for name in section.contamination]
         plugins = tuple(
             filters.Plugin(name, spec, version, table=table)
             for (name, version), (spec, table) in zip(in_force["plugins"], specs, strict=True)  # type: ignore[index]

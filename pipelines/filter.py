@@ -30,9 +30,10 @@ VERSION = 7
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
+_OVERLAP = "the largest share of a text of this evaluation set that the document holds; from 0.8 it is found"
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset(
-    {"presets", "default", "limits", "plugins", "quality"}
+    {"presets", "default", "limits", "plugins", "quality", "contamination"}
 )  # keys that come to `InForce.content`
 
 
@@ -120,9 +121,10 @@ def filter_unit(
 
 
 def _of_models(names: tuple[str, ...]) -> list[Column]:
-    """Return the columns of a document for the values of models, which shards keep."""
-    models = [name for name in names if name.startswith(f"{filters.QUALITY}.")]
-    return [Column(name, pa.float32(), "the value of this model of quality") for name in models]
+    """Return the columns of a document for the values of models and sets, which shards keep."""
+    tables = {filters.QUALITY: "the value of this model of quality", filters.CONTAMINATION: _OVERLAP}
+    named = ((name, tables.get(name.partition(".")[0])) for name in names)
+    return [Column(name, pa.float32(), meaning) for name, meaning in named if meaning]
 
 
 def _document_row(document: Document) -> dict[str, Any]:

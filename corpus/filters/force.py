@@ -9,12 +9,13 @@ from pathlib import Path
 
 from corpus.config import Filter
 from corpus.errors import ConfigError
+from corpus.filters.contamination import load_sets
 from corpus.filters.document import Document
 from corpus.filters.families import FAMILIES
 from corpus.filters.judge import Judgement, judge
 from corpus.filters.models import load_models
 from corpus.filters.plugins import Plugin, load_plugins
-from corpus.filters.preset import PLUGIN, QUALITY, Between, Preset, load, overlay
+from corpus.filters.preset import CONTAMINATION, OWN, PLUGIN, QUALITY, Between, Preset, load, overlay
 
 SECTION = "filter"
 """The table of the configuration, for messages."""
@@ -93,10 +94,12 @@ def in_force(
 
 
 def _models(settings: Filter, base: Path) -> tuple[Plugin, ...]:
-    """Return the models of quality as plugins, whose values are stored and drop nothing without a limit."""
-    return tuple(
-        Plugin(name, name, model.version, model, QUALITY)
-        for name, model in load_models(settings.quality, base).items()
+    """Return models and evaluation sets as plugins; their values drop nothing without a limit."""
+    models = load_models(settings.quality, base)
+    sets = load_sets(settings.contamination, base)
+    return (
+        *(Plugin(name, name, model.version, model, QUALITY) for name, model in models.items()),
+        *(Plugin(name, name, each.version, each, CONTAMINATION) for name, each in sets.items()),
     )
 
 
@@ -108,10 +111,11 @@ def _limited(
     given = named[name]
     absent = [rule for rule in given.added if rule not in {plugin.rule for plugin in plugins}]
     if absent:
-        where = f"{SECTION}.plugins" if absent[0].startswith(PLUGIN) else f"{SECTION}.quality"
+        table = absent[0].partition(".")[0]
+        where = f"{SECTION}.{'plugins' if table == PLUGIN else table}"
         raise ConfigError(f"filter preset {name!r}: {absent[0]}: no such filter; name it in {where}")
-    # Each has an entry, in their order; without a limit a plugin itself decides, and a model drops nothing.
-    tables: dict[str, dict[str, bool | Between]] = {PLUGIN: {}, QUALITY: {}}
+    # Each has an entry, in their order; without a limit a plugin itself decides, and another drops nothing.
+    tables: dict[str, dict[str, bool | Between]] = {table: {} for table in OWN}
     for plugin in plugins:
         tables[plugin.table][plugin.name] = given.added.get(plugin.rule, plugin.table == PLUGIN)
     preset = given.model_copy(update=tables)

@@ -14,7 +14,9 @@ import numpy as np
 
 from corpus import usercode
 from corpus.errors import ConfigError, PluginError
+from corpus.filters.contamination import SetFunction
 from corpus.filters.document import Document
+from corpus.filters.found import Found
 from corpus.filters.models import ModelFunction
 from corpus.filters.preset import PLUGIN, Between
 from corpus.usercode import UserFunction
@@ -54,7 +56,7 @@ class Plugin:
     name: str
     spec: str  # as the configuration names it
     version: str
-    function: UserFunction | PackageFunction | ModelFunction | None = None
+    function: UserFunction | PackageFunction | ModelFunction | SetFunction | None = None
     table: str = PLUGIN
 
     @property
@@ -76,6 +78,8 @@ class Plugin:
             ) from error
         if found is None:
             return math.nan, ""
+        if isinstance(found, Found):
+            return found.value, found.reason
         is_number = isinstance(found, int | float | np.integer | np.floating) and not isinstance(found, bool)
         if is_number and not math.isnan(found):
             if limit is True:
@@ -140,7 +144,9 @@ def _from_entry_point(spec: str) -> Plugin:
 
 
 @cache
-def _loaded(function: UserFunction | PackageFunction | ModelFunction) -> Callable[[Document], object]:
+def _loaded(
+    function: UserFunction | PackageFunction | ModelFunction | SetFunction,
+) -> Callable[[Document], object]:
     loaded: Callable[[Document], object] = function.load()
     return loaded
 

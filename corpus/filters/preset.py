@@ -21,8 +21,9 @@ from corpus.filters.family import Family
 from corpus.settings import Section
 
 _FOLDER = resources.files("corpus.filters") / "presets"
-PLUGIN, QUALITY = "plugin", "quality"
-"""The tables of a preset, and the prefixes of rules, that belong to plugins and to models of quality."""
+PLUGIN, QUALITY, CONTAMINATION = "plugin", "quality", "contamination"
+OWN = (PLUGIN, QUALITY, CONTAMINATION)
+"""The tables of a preset, and the prefixes of rules, of what the configuration adds, in their order."""
 
 Limits = TypeVar("Limits", bound=Section)
 
@@ -58,12 +59,15 @@ class Preset(Section):
 
     It has a table for each of `FAMILIES` (see `of`). `plugin` has the limits of plugins by name, in the order
     in which they run: true where the plugin decides itself, false where it drops nothing. `quality` has those
-    of models, which follow.
+    of models, `contamination` those of evaluation sets.
     """
 
     summary: str = Field(description="What the preset is, in one line.")
     plugin: dict[str, bool | Between] = Field(default_factory=dict, description="Limits of plugins, by name.")
     quality: dict[str, bool | Between] = Field(default_factory=dict, description="Limits of models, by name.")
+    contamination: dict[str, bool | Between] = Field(
+        default_factory=dict, description="Limits of evaluation sets, by name."
+    )
 
     def of(self, family: Family[Limits]) -> Limits:
         """Return the table of a family."""
@@ -72,9 +76,8 @@ class Preset(Section):
 
     @property
     def added(self) -> dict[str, bool | Between]:
-        """The limits of plugins and models by the names of their rules, in the order in which they run."""
-        tables = ((PLUGIN, self.plugin), (QUALITY, self.quality))
-        return {f"{table}.{name}": limit for table, limits in tables for name, limit in limits.items()}
+        """The limits of what is in `OWN` by the names of their rules, in the order in which they run."""
+        return {f"{table}.{name}": limit for table in OWN for name, limit in getattr(self, table).items()}
 
     @cached_property
     def bounds(self) -> tuple[Bound, ...]:
@@ -179,8 +182,8 @@ def overlay(preset: Preset, limits: Mapping[str, Any], where: str) -> Preset:
 def _hint(name: str, preset: Preset) -> str:
     """Return a suggestion for an unknown rule, and the known names."""
     table = name.partition(".")[0]
-    if table in (PLUGIN, QUALITY):
-        kind = "plugins" if table == PLUGIN else "models"
+    if table in OWN:
+        kind = {PLUGIN: "plugins", QUALITY: "models"}.get(table, "evaluation sets")
         there = ", ".join(rule for rule in preset.added if rule.startswith(f"{table}."))
         return f"{kind} of this configuration: {there or 'none'}"
     close = difflib.get_close_matches(name, [*sorted(_KEYS), *preset.added], n=1)

@@ -198,3 +198,27 @@ def test_a_preset_of_the_users_own_is_known_by_its_content(tmp_path: Path) -> No
     said = command("build", path, "--until", "filter", "--set", chosen.replace("mine", "other")).stderr
     assert "6 done before" in said.split("filter")[-1]
     assert kept(corpus) == first
+
+
+def test_documents_that_hold_an_evaluation_text_are_removed_with_its_row(tmp_path: Path) -> None:
+    path = write_input(tmp_path)
+    text = next(text for url, text in texts() if "/tr/" in url)
+    line = max(text.splitlines(), key=len)
+    rows = [{"question": "Dokuz kuğu göle indi, hepsi de bembeyazdı."}, {"question": line.upper()}]
+    quiz = tmp_path / "quiz.jsonl"
+    quiz.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[filter.contamination]\nquiz = { paths = ["quiz.jsonl"] }\n')
+    corpus = tmp_path / "corpus"
+    command("build", path, "--until", "shard")
+    answer = json.loads(command("decontaminate", corpus, quiz, "--json").stdout)
+    assert [(held["row"], held["score"]) for held in answer["held"]] == [(1, 1.0)]
+    assert answer["contaminated"] >= 1
+    override = 'filter.limits."*"."contamination.quiz"={max=0.8}'
+    told = foretold(corpus, override)
+    command("build", path, "--until", "shard", "--set", override)
+    assert told == kept(corpus)
+    shown = command("show", corpus, "--dropped", "contamination", "--json").stdout
+    reasons = {json.loads(row)["reason"] for row in shown.splitlines()}
+    assert reasons == {f"quiz.jsonl row 1: {line.upper()[:60]}…"}
+    assert json.loads(command("decontaminate", corpus, quiz, "--json").stdout)["held"] == []
