@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from corpus.text import charset
 from corpus.text.view import view
 from corpus.web.records import read_records
 from corpus.web.section import HEADER_LIMIT, Record
-from corpus.whatif import of_build
+from corpus.whatif import Filters, of_build
 
 PAGE_MIB = 8  # of a crawled page that is shown
 COPIES = 20  # of a cluster that are listed
@@ -83,7 +84,7 @@ def read(texts: Texts, number: int) -> Document:
     if place.home.unit is None:
         spans = [Span(row["text"])]
         return Document(number, row, row["rule"], row["value"], row["limit"], row["reason"], [], spans, [], 1)
-    made = of_build(texts.filter)
+    made = filters_of(texts)
     preset = made.in_force.preset(row["language"])
     measured = _row(texts, place, "measured", place.row)
     stored = [measured.get(name) for name in rule_names(preset)]  # of an earlier version, some are absent
@@ -99,6 +100,12 @@ def read(texts: Texts, number: int) -> Document:
     rule, jaccard, copies, size = _copies(texts, place, position, kept["text"])
     spans = _spans(row, kept["text"], made.in_force, _repeated(texts, place, row["url"]))
     return Document(number, row | {"id": kept["id"]}, rule, jaccard, None, "", values, spans, copies, size)
+
+
+@lru_cache(maxsize=2)
+def filters_of(texts: Texts) -> Filters:
+    """Return the filters that a build was made with; to read them from its manifest takes some time."""
+    return of_build(texts.filter)
 
 
 def _row(texts: Texts, place: Place, kind: str, number: int) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def path(texts: Texts) -> Path:
     key.update(f"{VERSION} {duckdb.__version__} {texts.build.root}".encode())
     for stage in texts.build.stages():
         for unit in stage.manifest.units:
-            key.update(unit.fingerprint.encode())
+            for made in unit.files:
+                key.update(made.sha256.encode())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "derlem" / "view" / f"{key.hexdigest()}.duckdb"
 

@@ -19,7 +19,7 @@ from corpus.inspect.tokens import totals
 from corpus.view import document as documents
 from corpus.view.labels import REASONS, Labels
 from corpus.view.questions import FACETS, Questions, Selection
-from corpus.whatif import of_build, what_if
+from corpus.whatif import what_if
 
 MENU = (
     ("", "Funnel"),
@@ -168,7 +168,7 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
     spans, cut = _shortened(found.spans, len(found.row["text"]) if whole else SHOWN)
     causes = list(dict.fromkeys(span.cause for span in spans if span.cause))
     fate = _fate(found)
-    same_way = questions.count(Selection(rule=found.rule)) if found.rule else 0
+    same_way = questions.by_rule.get(found.rule, 0)
     names = (
         "id",
         "source",
@@ -297,7 +297,7 @@ def _limit(text: str) -> tuple[float | None, bool]:
 
 
 def _bounds(questions: Questions, language: str) -> Any:
-    return of_build(questions.texts.filter).in_force.preset(language).bounds
+    return documents.filters_of(questions.texts).in_force.preset(language).bounds
 
 
 def _values(questions: Questions, rule: str, language: str) -> np.ndarray[Any, np.dtype[np.float64]]:

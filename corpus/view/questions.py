@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,12 +23,24 @@ from corpus.inspect import rows
 from corpus.inspect.documents import search_pattern
 from corpus.inspect.texts import Texts
 
-FACETS = ("rule", "language", "source", "host")
+_CERTAINTY = (0.99, 0.9, 0.7, 0.5)  # where ranges of the language score begin
+FACETS = {
+    "rule": "rule",
+    "language": "language",
+    "source": "source",
+    "host": "host",
+    "certainty": "CASE "
+    + " ".join(f"WHEN score >= {low} THEN 'from {low}'" for low in _CERTAINTY)
+    + f" ELSE 'below {_CERTAINTY[-1]}' END",
+}
+"""What the table can be narrowed by, each as SQL; `certainty` is the range of the language score."""
 ORDERS = ("n", "words", "bytes", "score", "fetched", "copies", "host")
 PAGE = 50  # texts of a page
 SEARCH_S = 1.5  # a search answers after this, with what it found, and can be continued
 _SNIPPET = 240  # characters
 _INTEGER = re.compile(r"-?\d{1,18}")
+_DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
+_NEAR = 64  # texts that are looked at for the next one, then as many times more
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,8 @@ class Selection:
 
     `state` is kept or dropped; `rule` the start of a rule's name; `find` words in the text; `order` one
     of ORDERS, a rule's name (its stored value) or "random", which `seed` draws; "-" before it turns it round.
-    `start` is the position of a page's first text, or for a search the number at which it continues.
+    `low` and `high` are limits of a rule's value where the order is by one. `start` is the position of a
+    page's first text, or for a search the number at which it continues.
     """
 
     state: str = ""
@@ -44,6 +58,9 @@ class Selection:
     language: str = ""
     source: str = ""
     host: str = ""
+    certainty: str = ""
+    low: str = ""
+    high: str = ""
     least: str = ""  # words
     most: str = ""
     find: str = ""
@@ -101,32 +118,51 @@ class Questions:
         self.rules = texts.rules()
         self._index = index
         self._values = lru_cache(maxsize=2)(texts.values)
+        self._ordered = lru_cache(maxsize=2)(self._all_ordered)
 
     def ask(self, sql: str, parameters: list[Any] | None = None, rule: str = "") -> list[tuple[Any, ...]]:
         """Return the rows of an answer; where a rule is named, the table has its stored `value`."""
+        with self._table(sql, rule) as (cursor, named):
+            found: list[tuple[Any, ...]] = cursor.execute(named, parameters or []).fetchall()
+        return found
+
+    @contextmanager
+    def _table(self, sql: str, rule: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """Hold a cursor whose table has the stored values of a rule, and the SQL that names it."""
         with self._index.cursor() as cursor:
             if rule:
                 cursor.register("stored", pa.table({"value": self._values(rule)}))
                 sql = sql.replace("FROM texts", "FROM (SELECT * FROM texts POSITIONAL JOIN stored)")
-            found: list[tuple[Any, ...]] = cursor.execute(sql, parameters or []).fetchall()
+            yield cursor, sql
             if rule:
                 cursor.unregister("stored")
-        return found
+
+    def _where(self, selection: Selection) -> tuple[str, list[Any], str]:
+        """Return the condition of a selection, its parameters, and the rule whose stored values it needs."""
+        where, parameters = _where(selection)
+        rule = self._order(selection)[1]
+        limits = [(selection.low, ">="), (selection.high, "<=")] if rule else []
+        given = [(float(text), sign) for text, sign in limits if _DECIMAL.fullmatch(text)]
+        for value, sign in given:
+            where += f" AND value {sign} ?"
+            parameters.append(value)
+        return where + (" AND NOT isnan(value)" if given else ""), parameters, rule if given else ""
 
     def count(self, selection: Selection) -> int:
         """Return how many texts there are."""
-        where, parameters = _where(selection)
-        return int(self.ask(f"SELECT count(*) FROM texts WHERE {where}", parameters)[0][0])
+        where, parameters, rule = self._where(selection)
+        return int(self.ask(f"SELECT count(*) FROM texts WHERE {where}", parameters, rule)[0][0])
 
     def facet(self, name: str, selection: Selection, limit: int = 12) -> list[tuple[str, int, int]]:
         """Return a facet's most frequent values with documents and words, whatever is chosen of it."""
         if name not in FACETS:
             raise NotThereError(f"there is no facet {name!r}; there are: {', '.join(FACETS)}")
-        where, parameters = _where(replace(selection, **{name: "", "start": ""}))
+        where, parameters, rule = self._where(replace(selection, **{name: "", "start": ""}))
         return self.ask(
-            f"SELECT {name}, count(*) AS c, sum(words)::BIGINT FROM texts WHERE {where} "
-            f"GROUP BY {name} ORDER BY c DESC, {name} LIMIT {limit}",
+            f"SELECT {FACETS[name]} AS g, count(*) AS c, sum(words)::BIGINT FROM texts WHERE {where} "
+            f"GROUP BY g ORDER BY c DESC, g LIMIT {limit}",
             parameters,
+            rule,
         )
 
     def groups(self, name: str, order: str, limit: int) -> list[tuple[Any, ...]]:
@@ -145,7 +181,7 @@ class Questions:
         """Return a page of texts, in their order, or as a search finds them."""
         if selection.find:
             return self._search(selection)
-        where, parameters = _where(selection)
+        where, parameters, _ = self._where(selection)
         key, rule = self._order(selection)
         start = _number(selection.start, 0)
         found = self.ask(
@@ -159,26 +195,66 @@ class Questions:
 
     def beside(self, selection: Selection, number: int, step: int) -> int | None:
         """Return the next text after a text of a selection (`step` 1), or the one before (-1)."""
-        where, parameters = _where(selection)
+        if selection.find:
+            near = self._near(selection, number, step, PAGE)
+            found = list(self._matching(np.sort(near), selection.find, _Clock()))[::step]
+            return int(found[0]) if found else None
+        if self._order(selection)[0] == "n":
+            near = self._near(selection, number, step, 1)
+            return int(near[0]) if near.size else None
+        ordered = self._ordered(replace(selection, start=""))
+        at = np.flatnonzero(ordered == number)
+        beside = int(at[0]) + step if at.size else -1
+        return int(ordered[beside]) if 0 <= beside < ordered.size else None
+
+    def _near(self, selection: Selection, number: int, step: int, most: int) -> NDArray[np.int64]:
+        """Return the numbers that follow a number in their own order (`step` 1), or precede it (-1).
+
+        Only as many texts are looked at as it takes: their numbers are those of the rows of the index.
+        """
+        where, parameters, rule = self._where(selection)
+        width, turn = _NEAR, "ASC" if step > 0 else "DESC"
+        while True:
+            low, high = (number + 1, number + width) if step > 0 else (number - width, number - 1)
+            found = self.ask(
+                f"SELECT n FROM texts WHERE n BETWEEN {low} AND {high} AND {where} "
+                f"ORDER BY n {turn} LIMIT {most}",
+                parameters,
+                rule,
+            )
+            if len(found) == most or (low <= 0 and step < 0) or (high >= self.texts.count and step > 0):
+                return np.array([n for (n,) in found], dtype=np.int64)
+            width *= _NEAR
+
+    def _all_ordered(self, selection: Selection) -> NDArray[np.uint32]:
+        """Return the numbers of a selection in its order, 4 bytes a text, in which the next is found at once.
+
+        Sorted here: DuckDB would sort so many rows on the disk.
+        """
+        where, parameters, _ = self._where(selection)
         key, rule = self._order(selection)
-        if selection.find:
-            key, rule = "n", ""
-        backwards = key.endswith(" DESC")
+        is_down = key.endswith(" DESC")
         key = key.removesuffix(" DESC")
-        side, turn = (">", "ASC") if (step > 0) != backwards else ("<", "DESC")
-        # The number breaks ties upwards, whichever way the order goes.
-        tie, tie_turn = (">", "ASC") if step > 0 else ("<", "DESC")
-        at = f"(SELECT {key} AS k FROM texts WHERE n = {int(number)})"
-        sql = (
-            f"SELECT n FROM texts, {at} AS here WHERE {where} "
-            f"AND ({key} {side} here.k OR ({key} = here.k AND n {tie} {int(number)})) "
-            f"ORDER BY {key} {turn}, n {tie_turn} LIMIT {PAGE if selection.find else 1}"
-        )
-        found = [n for (n,) in self.ask(sql, parameters, rule)]
-        if selection.find:
-            numbers = np.array(sorted(found), dtype=np.int64)
-            found = list(self._matching(numbers, selection.find, _Clock()))[::step]
-        return int(found[0]) if found else None
+        if key == "host":  # a text, which only DuckDB sorts well
+            sql = f"SELECT n FROM texts WHERE {where} ORDER BY host {'DESC' if is_down else 'ASC'}, n"
+            return self._columns(sql, parameters)["n"]
+        found = self._columns(f"SELECT n, {key} AS k FROM texts WHERE {where}", parameters, rule)
+        keys = found["k"]
+        if is_down:
+            keys = -keys.astype(np.float64)
+        ordered: NDArray[np.uint32] = found["n"][np.argsort(keys, kind="stable")]
+        return ordered
+
+    def _columns(self, sql: str, parameters: list[Any], rule: str = "") -> dict[str, NDArray[Any]]:
+        """Return the columns of an answer as arrays."""
+        with self._table(sql, rule) as (cursor, named):
+            columns: dict[str, NDArray[Any]] = cursor.execute(named, parameters).fetchnumpy()
+        return columns
+
+    @cached_property
+    def by_rule(self) -> dict[str, int]:
+        """How many texts each rule dropped, by its name."""
+        return dict(self.ask("SELECT rule, count(*) FROM texts WHERE rule <> '' GROUP BY rule"))
 
     def rows(self, numbers: list[int], rule: str = "") -> list[Row]:
         """Return the rows of the table for some texts, in the order of their numbers in the list."""
@@ -217,11 +293,10 @@ class Questions:
 
     def _search(self, selection: Selection) -> Page:
         """Read texts in the order of their numbers until a page is full or the time is over."""
-        where, parameters = _where(selection)
+        where, parameters, rule = self._where(selection)
         start = _number(selection.start, 0)
-        with self._index.cursor() as cursor:
-            cursor.execute(f"SELECT n FROM texts WHERE {where} ORDER BY n", parameters)
-            numbers = cursor.fetchnumpy()["n"].astype(np.int64)
+        found_by = f"SELECT n FROM texts WHERE {where} ORDER BY n"
+        numbers = self._columns(found_by, parameters, rule)["n"].astype(np.int64)
         first = int(np.searchsorted(numbers, start))
         clock = _Clock()
         found: list[int] = []
@@ -276,9 +351,9 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     if selection.rule:
         conditions.append("starts_with(rule, ?)")
         parameters.append(selection.rule)
-    for name in ("language", "source", "host"):
+    for name in ("language", "source", "host", "certainty"):
         if value := getattr(selection, name):
-            conditions.append(f"{name} = ?")
+            conditions.append(f"{FACETS[name]} = ?")
             parameters.append("" if value == "-" else value)
     for value, sign in ((selection.least, ">="), (selection.most, "<=")):
         if _INTEGER.fullmatch(value):
