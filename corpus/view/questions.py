@@ -239,10 +239,12 @@ class Questions:
             sql = f"SELECT n FROM texts WHERE {where} ORDER BY host {'DESC' if is_down else 'ASC'}, n"
             return self._columns(sql, parameters)["n"]
         found = self._columns(f"SELECT n, {key} AS k FROM texts WHERE {where}", parameters, rule)
-        keys = found["k"]
-        if is_down:
-            keys = -keys.astype(np.float64)
-        ordered: NDArray[np.uint32] = found["n"][np.argsort(keys, kind="stable")]
+        numbers, keys = found["n"], found["k"]
+        if keys.dtype == np.uint32:  # joined with the numbers they are sorted several times as fast
+            turned = keys ^ np.uint32(0xFFFFFFFF if is_down else 0)
+            return np.sort(turned.astype(np.uint64) << np.uint64(32) | numbers).astype(np.uint32)
+        keys = keys.astype(np.float64) if keys.dtype.kind != "M" else keys.astype(np.int64)
+        ordered: NDArray[np.uint32] = numbers[np.argsort(-keys if is_down else keys, kind="stable")]
         return ordered
 
     def _columns(self, sql: str, parameters: list[Any], rule: str = "") -> dict[str, NDArray[Any]]:
@@ -283,7 +285,7 @@ class Questions:
         name = selection.order.removeprefix("-")
         down = " DESC" if selection.order.startswith("-") else ""
         if name == "random":
-            return f"hash(n + {_number(selection.seed, 0)}::UBIGINT * 1000003)", ""
+            return f"(hash(n + {_number(selection.seed, 0)}::UBIGINT * 1000003) >> 32)::UINTEGER", ""
         if name in self.rules:
             # Nothing measured is nan, which DuckDB takes for the largest number.
             return f"(CASE WHEN isnan(value) THEN {'-1e308' if down else '1e308'} ELSE value END){down}", name

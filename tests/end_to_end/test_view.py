@@ -122,7 +122,8 @@ def test_a_facet_and_the_groups_count_what_the_table_shows(questions: Questions)
 
 
 @pytest.mark.parametrize(
-    "order", ["words", "-score", "random", "gopher.min_words", "-gopher.min_words", "fetched"]
+    "order",
+    ["", "words", "-words", "-score", "random", "gopher.min_words", "-gopher.min_words", "-fetched", "-host"],
 )
 def test_next_and_previous_walk_through_a_page_in_its_order(questions: Questions, order: str) -> None:
     chosen = Selection(order=order, seed="3")
