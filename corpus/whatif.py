@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus import dataset, filters, furniture, settings
@@ -96,10 +98,22 @@ class Filters:
     def urls(self) -> tuple[object, ...]:
         return self.section.blocked_hosts, self.section.blocked_url_words
 
-    def fate(self, language: str, score: float) -> str:
-        """Return the rule that drops a document for its language, empty for none."""
-        drop = check_language(language, score, self.section)
-        return drop.rule if drop else ""
+    def fates(self, language: str, scores: NDArray[np.float64]) -> NDArray[np.object_]:
+        """Return the rules that drop documents of a language by their scores, empty for none."""
+        sure, unsure = (check_language(language, score, self.section) for score in (math.inf, -math.inf))
+        found = np.full(scores.size, sure.rule if sure else "", dtype=object)
+        if unsure is not None and unsure.limit is not None:
+            found[scores < unsure.limit] = unsure.rule
+        return found
+
+    def same_fates(self, other: Filters, language: str) -> bool:
+        """Return whether the texts of a language have the same fates by another configuration."""
+        mine, theirs = self.section, other.section
+        return (
+            (mine.language, mine.privacy, self.urls) == (theirs.language, theirs.privacy, other.urls)
+            and self.plugins == other.plugins
+            and self.in_force.preset(language) == other.in_force.preset(language)
+        )
 
 
 def what_if(
@@ -140,7 +154,7 @@ def what_if(
         lines = furniture.read(repeated.folder, path) if repeated is not None and path else {}
         for file in (file for file in unit.files if file.kind == MEASURED.name):
             first = 0
-            for batch in dataset.batches(stage.folder, file.path):
+            for batch in dataset.batches(stage.folder, file.path, _needed(stage.folder, file, now, then)):
                 _compare(found, drawn, _Part(home, texts, first, batch, lines), now, then)
                 first += batch.num_rows
     found.changes = dict(sorted(found.changes.items(), key=lambda item: (-item[1].words, item[0])))
@@ -204,18 +218,46 @@ class _Part:
         return found
 
 
+def _needed(folder: str, file: dataset.File, now: Filters, then: Filters) -> list[str]:
+    """Return the columns that decide: the values of rules only where a language of the file has other fates."""
+    languages = pc.unique(dataset.table(folder, file.path, ["language"])["language"]).to_pylist()
+    others = [each for each in languages if not now.same_fates(then, each)]
+    rules = {bound.rule: None for each in others for bound in then.in_force.preset(each).bounds}
+    with dataset.open_arrow(folder, file.path) as reader:
+        stored = set(reader.schema.names)
+    # A rule without a column is one whose texts are judged again.
+    return [
+        "source",
+        "language",
+        "language_score",
+        "words",
+        "rule",
+        *(rule for rule in rules if rule in stored),
+    ]
+
+
 def _compare(found: WhatIf, drawn: _Draw, part: _Part, now: Filters, then: Filters) -> None:
     """Add what changes for the documents of one batch."""
-    old = _column(part.batch, "rule")
-    words = np.asarray(part.batch["words"], dtype=np.int64)
+    old, words = _Coded.of(part.batch["rule"]).values(), np.asarray(part.batch["words"], dtype=np.int64)
     new, new_words = _fates(found, part, old, words, now, then)
     kept, keeps = old == "", new == ""
-    for source, language, inside in _groups(part.batch):
-        change = found.changes.setdefault((source, language), Change(source, language))
-        change.documents += int(kept[inside].sum())
-        change.words += int(words[inside][kept[inside]].sum())
-        change.new_documents += int(keeps[inside].sum())
-        change.new_words += int(new_words[inside][keeps[inside]].sum())
+    sources, languages = (_Coded.of(part.batch[name]) for name in ("source", "language"))
+    groups = sources.codes * len(languages.names) + languages.codes
+    numbers = len(sources.names) * len(languages.names)
+    here = np.bincount(groups, minlength=numbers)
+    sums = [
+        np.bincount(groups[stays], counted[stays], minlength=numbers).astype(np.int64)
+        for stays, counted in ((kept, np.ones_like(words)), (kept, words), (keeps, np.ones_like(words)))
+    ]
+    sums.append(np.bincount(groups[keeps], new_words[keeps], minlength=numbers).astype(np.int64))
+    for group in np.flatnonzero(here).tolist():
+        source, language = divmod(group, len(languages.names))
+        key = sources.names[source], languages.names[language]
+        change = found.changes.setdefault(key, Change(*key))
+        change.documents += int(sums[0][group])
+        change.words += int(sums[1][group])
+        change.new_documents += int(sums[2][group])
+        change.new_words += int(sums[3][group])
     moved = np.flatnonzero(kept != keeps)
     for rules, rule in ((found.given_back, old), (found.taken, new)):
         for name, number in zip(*np.unique(rule[moved][rule[moved] != ""], return_counts=True), strict=True):
@@ -232,22 +274,26 @@ def _fates(
     then: Filters,
 ) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Return the rule that would drop each document, empty for none, and the words that it would have."""
-    new, new_words = np.full(old.size, "", dtype=object), words.copy()
+    new, new_words = old.copy(), words.copy()
     again = np.full(old.size, now.section.privacy != then.section.privacy or now.plugins != then.plugins)
-    languages, scores = _column(part.batch, "language"), np.asarray(part.batch["language_score"])
-    for language in np.unique(languages):
-        mine = languages == language
+    languages, scores = _Coded.of(part.batch["language"]), np.asarray(part.batch["language_score"])
+    for code, language in enumerate(languages.names):
+        if now.same_fates(then, language):
+            continue
+        inside = np.flatnonzero(languages.codes == code)
         before, after = now.in_force.preset(language), then.in_force.preset(language)
         if not filters.same_values(before, after):
-            again |= mine
+            again[inside] = True
             continue
-        inside = np.flatnonzero(mine)
-        names = filters.rule_names(after)
-        columns = {name: part.batch[name].take(pa.array(inside)) for name in names}
-        rule = np.array([*names, ""], dtype=object)[filters.decide_columns(columns, after)]
-        by_language = [then.fate(language, score) for score in scores[inside].tolist()]
-        new[inside] = [first or second for first, second in zip(by_language, rule, strict=True)]
-    by_url = np.array([rule.startswith("url.") for rule in old])
+        rows = part.batch.take(pa.array(inside))
+        columns = {bound.rule: rows[bound.rule] for bound in after.bounds}
+        columns[""] = rows["words"]  # of a preset without limits the number of rows
+        rule = np.array([*filters.rule_names(after), ""], dtype=object)[
+            filters.decide_columns(columns, after)
+        ]
+        by_language = then.fates(language, scores[inside])
+        new[inside] = np.where(by_language == "", rule, by_language)
+    by_url = np.isin(old, [rule for rule in set(old) if rule.startswith("url.")])
     if now.urls == then.urls:
         new[by_url] = old[by_url]
     elif then.urls != ((), ()):
@@ -284,16 +330,21 @@ def _judge_again(
     found.judged_again += int(inside.size)
 
 
-def _column(batch: pa.RecordBatch, name: str) -> NDArray[np.object_]:
-    return np.array(batch[name].to_pylist(), dtype=object)
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A column of texts as numbers, and the text of each."""
 
+    codes: NDArray[np.int64]
+    names: list[str]
 
-def _groups(batch: pa.RecordBatch) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
-    """Yield each source and language of a batch with its rows."""
-    sources, languages = _column(batch, "source"), _column(batch, "language")
-    for source in np.unique(sources):
-        for language in np.unique(languages[sources == source]):
-            yield source, language, np.flatnonzero((sources == source) & (languages == language))
+    @staticmethod
+    def of(column: pa.Array) -> _Coded:
+        coded = column.dictionary_encode()
+        return _Coded(np.asarray(coded.indices, dtype=np.int64), coded.dictionary.to_pylist())
+
+    def values(self) -> NDArray[np.object_]:
+        """Return the column itself."""
+        return np.array([*self.names, ""], dtype=object)[self.codes]
 
 
 _Place = tuple[_Part, int, str, str, int]

@@ -229,7 +229,7 @@ class Questions:
     def _all_ordered(self, selection: Selection) -> NDArray[np.uint32]:
         """Return the numbers of a selection in its order, 4 bytes a text, in which the next is found at once.
 
-        Sorted here: DuckDB would sort so many rows on the disk.
+        Sorted here: DuckDB would sort them on the disk.
         """
         where, parameters, _ = self._where(selection)
         key, rule = self._order(selection)
