@@ -219,7 +219,7 @@ class _Part:
 
 
 def _needed(folder: str, file: dataset.File, now: Filters, then: Filters) -> list[str]:
-    """Return the columns that decide: the values of rules only where a language of the file has other fates."""
+    """Return the columns that decide: values of rules only for languages of the file with other fates."""
     languages = pc.unique(dataset.table(folder, file.path, ["language"])["language"]).to_pylist()
     others = [each for each in languages if not now.same_fates(then, each)]
     rules = {bound.rule: None for each in others for bound in then.in_force.preset(each).bounds}

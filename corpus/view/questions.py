@@ -23,7 +23,7 @@ from corpus.inspect import rows
 from corpus.inspect.documents import search_pattern
 from corpus.inspect.texts import Texts
 
-_CERTAINTY = (0.99, 0.9, 0.7, 0.5)  # where ranges of the language score begin
+_CERTAINTY = (0.99, 0.9, 0.7, 0.5)  # where ranges of the language score start
 FACETS = {
     "rule": "rule",
     "language": "language",
@@ -227,7 +227,7 @@ class Questions:
             width *= _NEAR
 
     def _all_ordered(self, selection: Selection) -> NDArray[np.uint32]:
-        """Return the numbers of a selection in its order, 4 bytes a text, in which the next is found at once.
+        """Return the numbers of a selection in its order, 4 bytes a text, in which neighbours are found.
 
         Sorted here: DuckDB would sort them on the disk.
         """
