@@ -100,6 +100,11 @@ class Extract(Section):
         description="Another fastText model, by its path from the configuration's folder; "
         "empty takes the packaged lid.176.",
     )
+    separate_languages: bool = Field(
+        True,
+        description="Of a text in several languages, keep the paragraphs in its main one; where they "
+        "cannot be separated, its score is at most the main one's share.",
+    )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts, with all their subdomains, whose pages are dropped before anything is read."
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from corpus import language
+from corpus import language, parts
 from corpus.config import Extract
 from corpus.filters import Drop, url
 from corpus.items import RawDocument
@@ -34,7 +34,8 @@ class Extracted:
     """A record on its way to a text, filled as far as it came.
 
     `repaired` counts by rule what was repaired; `drop` is the rule that dropped it, `failure` why no text
-    could be extracted from it. `processor_s` is what its steps took of this thread's processor time.
+    could be extracted from it. `languages` has the shares of a text in several ones, whose score is
+    `most_score` at most. `processor_s` is what its steps took of this thread's processor time.
     """
 
     raw: RawDocument
@@ -42,6 +43,8 @@ class Extracted:
     encoding: str = "utf-8"
     language: str = ""
     language_score: float = 0.0
+    languages: str = ""
+    most_score: float = 1.0
     repaired: dict[str, int] = field(default_factory=dict)
     drop: Drop | None = None
     failure: html.ExtractionError | Overtime | None = None
@@ -84,9 +87,12 @@ class Extractor:
             going = [record for record in going if not record.drop and not record.failure]
             self.seconds[name] += time.perf_counter() - started
         started = time.perf_counter()
+        if self._settings.separate_languages:
+            for record in going:
+                self._separate(record)
         found = language.identify_each([record.text for record in going], self._settings.language_model)
         for record, (code, score) in zip(going, found, strict=True):
-            record.language, record.language_score = code, score
+            record.language, record.language_score = code, min(score, record.most_score)
         self.seconds["language"] += time.perf_counter() - started
         return records
 
@@ -129,3 +135,9 @@ class Extractor:
         record.text, record.repaired = done.text.strip(), done.counts
         if not record.text:
             record.drop = Drop("text.empty", 0, 1)
+
+    def _separate(self, record: Extracted) -> None:
+        found = parts.separate(record.text, self._settings.language_model)
+        record.text, record.languages = found.text, parts.written(found.shares)
+        if not found.separable:
+            record.most_score = found.shares[0][1]

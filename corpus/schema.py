@@ -85,6 +85,12 @@ _DOCUMENT = (
     Column("title", pa.string(), "the work's title, where its file says it; else null"),
     Column("authors", pa.list_(pa.string()), "the work's authors, where its file says them; else null"),
     Column("licence", pa.string(), "licence or notice of rights, where the file says it; else null"),
+    Column(
+        "languages",
+        pa.string(),
+        "of a text found in several languages: each one's share of its letters, as `tur_Latn 0.62, eng_Latn "
+        "0.38`; else null",
+    ),
 )
 
 # The score is exact, since limits are compared with it.
@@ -92,7 +98,7 @@ _OF_FILTER = ("id", "words", "redactions", "language_score")
 
 EXTRACTED = Kind(
     "extracted",
-    2,
+    3,
     (
         *(column for column in _DOCUMENT if column.name not in _OF_FILTER),
         Column("language_score", pa.float64(), "how sure the identification is, 0 to 1"),
@@ -148,7 +154,7 @@ MEASURED = Kind(
 )
 """Row for row the texts of an extracted file; the columns after these are the rules' values."""
 
-DOCUMENTS = Kind("documents", 3, _DOCUMENT, is_open=True)
+DOCUMENTS = Kind("documents", 4, _DOCUMENT, is_open=True)
 """The columns after these are the values of models of quality, by the names of their rules."""
 
 SIGNATURES = Kind(
@@ -173,7 +179,7 @@ SIGNATURES = Kind(
 
 DROPPED = Kind(
     "dropped",
-    4,
+    5,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.min_words"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
@@ -246,7 +252,7 @@ REMOVAL_INDEX = Kind(
 
 SHARD = Kind(
     "shard",
-    3,
+    4,
     (
         *_DOCUMENT,
         Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),

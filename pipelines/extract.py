@@ -29,7 +29,7 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 6
+VERSION = 7
 
 _MIB = 1 << 20
 _BATCH = 64  # items of one batch
@@ -236,6 +236,7 @@ def _row(record: Extracted, origin: dict[str, Any]) -> dict[str, Any]:
         "title": work.title or None,
         "authors": list(work.authors) or None,
         "licence": work.licence or None,
+        "languages": record.languages or None,
     }
 
 

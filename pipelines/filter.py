@@ -26,7 +26,7 @@ from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "filter"
-VERSION = 7
+VERSION = 8
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch

@@ -246,7 +246,7 @@ def _origin(entry: Entry) -> RenderableType:
         lines.append(("id", values["id"]))
     if values.get("url"):
         lines.append(("url", values["url"]))
-    for name in ("title", "licence"):
+    for name in ("title", "licence", "languages"):
         lines += [(name, values[name])] if values.get(name) else []
     lines += [("authors", "; ".join(values["authors"]))] if values.get("authors") else []
     if entry.kind == "tokens":

@@ -134,6 +134,18 @@ def test_every_step_is_timed() -> None:
     assert used.seconds["language"] > 0
 
 
+def test_a_page_in_two_languages_is_cut_to_its_main_one_unless_it_is_to_stay_whole() -> None:
+    english = (
+        "The lime tree in the garden of the library flowered at the end of June again this year. Its scent "
+        "fills the street, and the children of the neighbourhood read their books in its shade."
+    )
+    text = f"{PROSE}\n{english}"
+    cut = extract(text)
+    assert (cut.text, cut.language) == (PROSE, "tur_Latn")
+    assert cut.languages.startswith("tur_Latn 0.7")
+    assert extract(text, Extract(separate_languages=False)).text == text
+
+
 def test_what_was_repaired_is_counted_by_rule() -> None:
     record = extract(f"{PROSE}\nBu i\u0307yi bir satır.")
     assert record.text == f"{PROSE}\nBu iyi bir satır."

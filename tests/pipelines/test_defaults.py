@@ -31,11 +31,12 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        6,
+        7,
         {
             "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,
             "extract.record_timeout_s": 30.0,
+            "extract.separate_languages": True,
             "extract.max_rejected": 0.5,
             "source.text_column": "text",
             "source.url_column": "url",
@@ -46,7 +47,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "furniture": (1, {}),
     "filter": (
-        7,
+        8,
         {
             "filter.presets.tur_Latn": "derlem-tur",
             "filter.presets.eng_Latn": "fineweb",
@@ -67,7 +68,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "shard": (
-        4,
+        5,
         {
             "shard.target_mb": 256.0,
             "shard.group_mb": 8192.0,

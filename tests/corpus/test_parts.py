@@ -1,0 +1,69 @@
+"""A text in several languages is cut to its main one, unless the other is a quote, a name or code."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import parts
+
+TURKISH = [
+    "Kütüphanenin bahçesindeki ıhlamur ağacı bu yıl da haziran sonunda çiçek açtı ve kokusu sokağa yayıldı.",
+    "Mahallenin çocukları ağacın gölgesinde kitap okuyor, yaşlılar bankta oturup eski günleri anlatıyorlar.",
+    "Görevliler dökülen çiçekleri topladı; onlardan kış için çay yapılacak ve komşulara dağıtılacakmış.",
+    "Ağacın yaşını kimse tam olarak bilmiyor ama gövdesini iki kişi ancak kucaklayabiliyor, öyle kalın.",
+    "Belediye onu iki yıl önce koruma altına aldı. Bu karar için bir dilekçe yazılmış ve kabul edilmişti.",
+]
+ENGLISH = [
+    "The lime tree in the garden of the library flowered at the end of June again this year, as always.",
+    "The children of the neighbourhood read their books in its shade while the old talk about the past.",
+    "The caretakers gathered the fallen flowers, from which they are going to make tea for the winter.",
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [TURKISH + ENGLISH, ENGLISH + TURKISH, [TURKISH[0], *ENGLISH, *TURKISH[1:]]],
+    ids=["after", "before", "in between"],
+)
+def test_the_paragraphs_in_the_main_language_are_kept_and_the_shares_stored(lines: list[str]) -> None:
+    found = parts.separate("\n".join(lines))
+    assert found.text == "\n".join(line for line in lines if line in TURKISH)
+    assert [code for code, _ in found.shares] == ["tur_Latn", "eng_Latn"]
+    assert sum(share for _, share in found.shares) == pytest.approx(1)
+    assert found.separable
+
+
+def test_a_single_line_in_two_languages_is_cut_between_sentences() -> None:
+    found = parts.separate(" ".join(TURKISH + ENGLISH))
+    assert found.text == " ".join(TURKISH)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "To be, or not to be, that is the question.",
+        "Bill & Melinda Gates Foundation, New York Times, The Guardian",
+        'def read_the_file(name): return open(name).read().split("\\n")[0:10]  # and the first lines of it',
+    ],
+    ids=["quote", "names", "code"],
+)
+def test_quotes_names_and_code_do_not_count(foreign: str) -> None:
+    text = "\n".join([*TURKISH[:3], foreign, *TURKISH[3:]])
+    assert parts.separate(text) == parts.Parts(text)
+
+
+def test_what_cannot_be_told_apart_stays_whole_and_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SURE", 1.01)
+    text = "\n".join(TURKISH + ENGLISH)
+    found = parts.separate(text)
+    assert (found.text, found.separable, len(found.shares)) == (text, False, 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([*TURKISH, *ENGLISH, "", "17", "Yes", "x = 1"]), max_size=12))
+def test_what_is_left_are_lines_of_the_text_in_their_order(lines: list[str]) -> None:
+    left = iter(lines)
+    for line in parts.separate("\n".join(lines)).text.split("\n"):
+        assert line == "" or line in left
