@@ -15,6 +15,7 @@ import typer
 
 from commands import (
     build,
+    card,
     commoncrawl,
     compare,
     cost,
@@ -66,6 +67,7 @@ app.add_typer(forget.app)
 app.add_typer(look.app)
 app.add_typer(extract.app)
 app.add_typer(whatif.app)
+app.add_typer(card.app)
 app.add_typer(decontaminate.app)
 app.add_typer(status.app)
 app.add_typer(view.app)

@@ -51,6 +51,9 @@ class Source(Section):
     url_column: str = Field("url", description="jsonl, parquet, arrow: the URL; may be absent.")
     date_column: str = Field("date", description="jsonl, parquet, arrow: when fetched; may be absent.")
     text_unit: Literal["file", "line"] = Field("file", description="text: a document is a file, or a line.")
+    licence: str = Field(
+        "", description='Licence of the source, for `derlem card`: an SPDX name such as "CC-BY-4.0".'
+    )
     max_record_mb: float = Field(
         32.0, gt=0, le=1024, description="A record whose body is larger than this (MiB) is rejected."
     )
@@ -210,7 +213,7 @@ class Filter(Section):
     contamination: dict[_Name, EvaluationSet] = Field(
         default_factory=dict,
         description="Evaluation sets, by name: how much of one of its texts a document holds is stored, and "
-        "kept in shards. Limits: filter.limits, as contamination.name = { max = 0.8 } (docs/filters.md).",
+        "kept in shards. Limits by the names of the rules, as contamination.name (docs/filters.md).",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."

@@ -49,7 +49,7 @@ class Reading:
         A reader of the user's own is known by the content of its file, wherever that is.
         """
         found: dict[str, object] = self.source.model_dump(
-            mode="json", exclude={"paths"}, exclude_defaults=True
+            mode="json", exclude={"paths", "licence"}, exclude_defaults=True
         )
         if self.reader is not None:
             found["format"] = [self.reader.name, self.reader.sha256]
