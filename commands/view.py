@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.arguments import Folder
-from commands.terminal import LOOK, fail, local, reported, say
+from commands.terminal import LOOK, fail, local, place, reported, say
+
+if TYPE_CHECKING:
+    from corpus.view.pages import Steps
+
+_EXAMPLES = 10  # of each change to another build
 
 app = typer.Typer()
 
@@ -19,6 +24,13 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 0,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=local, help="Label documents, into this JSONL file.")
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Option("--diff", metavar="DIR2", parser=place, help="Show what changed to this build."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", parser=local, help="Show what a training run's steps read.")
     ] = None,
     export: Annotated[
         Path | None, typer.Option(metavar="DIR", parser=local, help="Write the summary pages, and end.")
@@ -44,6 +56,7 @@ def view(
     except ModuleNotFoundError as error:
         fail(f"{error.name} is not installed: {places.missing_extra('view', 'the pages of derlem view')}")
     from corpus.inspect.build import open_build
+    from corpus.inspect.diff import diff
 
     with reported():
         places.folder(folder, "DIR")
@@ -56,5 +69,26 @@ def view(
         if export is not None:
             say(f"{files.pages_to(questions, export)[0]}: open it in a browser")
         if parquet is None and export is None:
-            viewer = Viewer(questions, Labels(labels) if labels is not None else None)
+            changes = diff(folder, other, _EXAMPLES) if other is not None else None
+            steps = _steps(run) if run is not None else None
+            kept = Labels(labels) if labels is not None else None
+            viewer = Viewer(questions, kept, changes=changes, steps=steps)
             serve(viewer, port, lambda address: say(f"{address}\nCtrl-C ends it"))
+
+
+def _steps(run: Path) -> Steps:
+    """Return what tells the rows of a training run's steps; ConfigError where there is no run."""
+    from corpus.errors import ConfigError
+    from trainer import identity, tokens
+    from trainer.trace import trace
+
+    held = identity.read(run)
+    if held is None:
+        raise ConfigError(f"--run {run}: the folder holds no training run")
+    opened = tokens.open(held["corpus"])
+    order = tokens.order(identity.config(run, held), opened)
+
+    def rows(step: int) -> list[dict[str, Any]]:
+        return [row.as_dict() for row in trace(opened, order, step)]
+
+    return rows

@@ -50,12 +50,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text that changed: its values, if a number decided, and the passages that differ."""
+    """One text that changed, by its number in the first build (None: not in it): what differs in it."""
 
     what: str
     before: str
     after: str
     url: str
+    number: int | None
     differing: tuple[tuple[str, str], ...]
 
 
@@ -175,7 +176,8 @@ def _example(way: tuple[str, str, str], a: _Known, b: _Known, left: int, right: 
     if one is not None and other is not None:
         found = compare(one["text"], other["text"]).differing()
         differing = [(piece.left.strip(), piece.right.strip()) for piece in found[:_PASSAGES]]
-    return Example(*way, url=(one or other or {}).get("url") or "", differing=tuple(differing))
+    url = (one or other or {}).get("url") or ""
+    return Example(*way, url=url, number=left if left >= 0 else None, differing=tuple(differing))
 
 
 def settings_of(first: Build, second: Build) -> Iterator[Setting]:

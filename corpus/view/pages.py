@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 import numpy as np
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from corpus.errors import DerlemError
 from corpus.filters import RULES
+from corpus.inspect.diff import Diff
 from corpus.inspect.documents import documents as show
 from corpus.inspect.funnel import Funnel, Step, funnel
 from corpus.inspect.tokens import totals
@@ -41,20 +43,32 @@ _ORDER_NAMES = {
     "-copies": "most copies", "-fetched": "newest", "fetched": "oldest", "host": "host", "random": "random",
 }  # fmt: skip
 
+Steps = Callable[[int], list[dict[str, Any]]]
+"""Returns the rows that a training step reads, with their passages; ValueError if there is no such step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """What pages are made from; `static` pages link to files beside them and ask nothing."""
+    """What pages are made from; `static` pages link to files beside them and ask nothing.
+
+    `changes` are those to another build, `steps` returns what a step of a training run reads.
+    """
 
     questions: Questions
     labels: Labels | None = None
     static: bool = False
+    changes: Diff | None = None
+    steps: Steps | None = None
 
     def render(self, template: str, here: str, **values: Any) -> str:
         """Fill a template; every value is escaped."""
         menu = [page for page in MENU if not self.static or page[0] in STATIC]
-        if self.labels is not None:
-            menu.append(("labels", "Labels"))
+        extra = (
+            ("changes", "Changes", self.changes),
+            ("steps", "Steps", self.steps),
+            ("labels", "Labels", self.labels),
+        )
+        menu += [(path, name) for path, name, held in extra if held is not None]
         link = (
             (lambda path: path if "." in path else f"{path or 'index'}.html") if self.static else "/{}".format
         )
@@ -116,13 +130,15 @@ def _linked(found: Funnel) -> dict[str, Any]:
     """Return a funnel as plain values, each number of documents with the query that shows them."""
 
     def loss(step: Step, why: str) -> str:
-        return Selection(rule=why).query() if step.verb in ("dropped", "removed") else ""
+        if step.verb == "rejected":
+            return f"rejected?{urlencode({'cause': why})}"
+        return f"documents?{Selection(rule=why).query()}" if step.verb in ("dropped", "removed") else ""
 
     steps = [
         {
             **asdict(step),
             "losses": [{**asdict(each), "link": loss(step, each.why)} for each in step.losses],
-            "link": Selection(state="kept").query() if step.name == "surviving" else "",
+            "link": f"documents?{Selection(state='kept').query()}" if step.name == "surviving" else "",
         }
         for step in found.steps
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from urllib.parse import parse_qs
 
@@ -21,9 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from corpus.errors import ConfigError, DerlemError
 from corpus.view import document, pages
+from corpus.view.changes import changes_page
 from corpus.view.labels import LABELS, REASONS, Label
 from corpus.view.pages import Viewer
 from corpus.view.questions import Selection
+from corpus.view.records import rejected_page, step_page
 
 COOKIE = "derlem-view"
 POLICY = (
@@ -64,6 +67,13 @@ def application(viewer: Viewer, token: str) -> Starlette:
         whole = request.query_params.get("whole") == "1"
         return pages.document_page(viewer, request.path_params["n"], chosen(request), whole)
 
+    def number(name: str, request: Request) -> int:
+        text = request.query_params.get(name, "")
+        return int(text) if re.fullmatch(r"\d{1,15}", text) else 0
+
+    def rejected(request: Request) -> str:
+        return rejected_page(viewer, request.query_params.get("cause", ""), number("start", request))
+
     def groups(name: str) -> Callable[[Request], str]:
         def fill(request: Request) -> str:
             limit = request.query_params.get("limit", "")
@@ -100,6 +110,7 @@ def application(viewer: Viewer, token: str) -> Starlette:
         Route("/documents", page(lambda request: pages.documents_page(viewer, chosen(request)))),
         Route("/document/{n:int}", page(document_page)),
         Route("/page/{n:int}", crawled),
+        Route("/rejected", page(rejected)),
         Route("/hosts", page(groups("host"))),
         Route("/sources", page(groups("source"))),
         Route("/languages", page(groups("language"))),
@@ -112,6 +123,11 @@ def application(viewer: Viewer, token: str) -> Starlette:
         Route("/style.css", static),
         Route("/keys.js", static),
     ]
+    if viewer.changes is not None:
+        routes.append(Route("/changes", page(lambda request: changes_page(viewer))))
+    if viewer.steps is not None:
+        step = partial(number, "step")
+        routes.append(Route("/steps", page(lambda request: step_page(viewer, step(request)))))
     if viewer.labels is not None:
         routes += [
             Route("/labels", page(lambda request: pages.labels_page(viewer))),

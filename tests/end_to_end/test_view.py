@@ -12,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from support import ROOT, command
 
 from corpus.errors import DatasetError, NotThereError
 from corpus.inspect.build import open_build
+from corpus.inspect.diff import Change, Diff, Example, Setting
 from corpus.inspect.texts import Texts
 from corpus.view import document, index, server
 from corpus.view.labels import Labels
@@ -73,8 +75,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     records = [archives.record(archives.response(body), WARC_Target_URI=url) for url, body in pages]
     (folder / "crawl.warc.gz").write_bytes(archives.by_record(records))
     config = folder / "corpus.toml"
+    (folder / "broken.jsonl").write_text('{"url": "https://bozuk.example/"}\n{"url": \n')
     config.write_text(
         'output = "corpus"\n[[source]]\nname = "pages"\nformat = "warc"\npaths = ["crawl.warc.gz"]\n'
+        '[[source]]\nname = "lines"\nformat = "jsonl"\npaths = ["broken.jsonl"]\n'
         '[filter.language]\nkeep = ["tur_Latn"]\n[filter.presets]\ntur_Latn = "fineweb2-tur"\n'
     )
     command("build", config, "--workers", "1")
@@ -221,12 +225,29 @@ def test_without_its_packages_the_command_says_what_to_install(
     assert "[view]" in answer.stderr
 
 
+CHANGES = Diff(
+    "one", "two", 9, (Change("now dropped", "", "gopher.min_words", 1, 30),),
+    (Setting("filter", "limits", "5", "<b>6"),),
+    (Example("now dropped", "", "gopher.min_words", HOSTILE, 3, (("eski sözler", "yeni sözler"),)),),
+)  # fmt: skip
+
+
+def rows_of_step(questions: Questions, step: int) -> list[dict[str, Any]]:
+    """Return a row that reads the only text with an address, as a training run would say."""
+    if step > 5:
+        raise ValueError("the run has no such step")
+    known = document.read(questions.texts, number_of(questions, "https://iyi.example/adres")).row["id"]
+    passage = {"id": known, "source": "pages", "language": "tur_Latn", "first": 0, "last": 9, "tokens": 20}
+    return [{"row": 0, "stream": "tur_Latn/pages", "epoch": 0, "length": 9, "passages": [passage]}]
+
+
 class Served:
     """A viewer that serves on a free port of this machine."""
 
     def __init__(self, questions: Questions, labels: Path) -> None:
         self.token = "of-the-test"
-        application = server.application(Viewer(questions, Labels(labels)), self.token)
+        viewer = Viewer(questions, Labels(labels), changes=CHANGES, steps=partial(rows_of_step, questions))
+        application = server.application(viewer, self.token)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
@@ -274,13 +295,44 @@ def test_only_the_token_and_this_machines_name_open_it(served: Served) -> None:
         "/", "/documents", "/documents?find=deniz", "/documents?order=-gopher.min_words", "/sources",
         "/documents?start=x&least=q", "/documents?rule=%27%3B--", "/hosts?order=share&limit=1", "/languages",
         "/what-if", "/what-if?rule=gopher.min_words&language=tur_Latn&limit=5", "/what-if?limit=nan",
-        "/labels", "/tokens",
+        "/labels", "/tokens", "/changes", "/steps", "/steps?step=9", "/rejected", "/rejected?cause=x&start=9",
+        "/documents?certainty=from+0.9", "/documents?order=gopher.min_words&low=1&high=90",
     ],
 )  # fmt: skip
 def test_every_page_answers(served: Served, path: str) -> None:
     status, _, text = served.get(path)
     assert status == 200
     assert "<script>alert" not in text
+
+
+def test_a_rejected_record_is_shown_with_its_cause(served: Served) -> None:
+    _, _, funnel = served.get("/")
+    assert 'href="/rejected?cause=missing-text"' in funnel
+    _, _, text = served.get("/rejected?cause=missing-text")
+    assert "bozuk.example" in text
+    assert "bad-json" not in text.partition("<table>")[2]
+
+
+def test_a_step_leads_to_its_documents_and_a_change_to_its_text(served: Served, questions: Questions) -> None:
+    number = number_of(questions, "https://iyi.example/adres")
+    assert f'href="/document/{number}"' in served.get("/steps?step=5")[2]
+    assert "the run has no such step" in served.get("/steps?step=6")[2]
+    text = served.get("/changes")[2]
+    assert 'href="/document/3"' in text
+    assert "eski sözler" in text
+    assert "&lt;b&gt;6" in text
+
+
+def test_ranges_narrow_the_table(questions: Questions) -> None:
+    facets = questions.facet("certainty", Selection())
+    assert sum(number for _, number, _ in facets) == questions.texts.count
+    for name, number, _ in facets:
+        assert questions.count(Selection(certainty=name)) == number
+    chosen = Selection(order="gopher.min_words", low="10", high="200")
+    values = [row.value for row in questions.page(chosen).rows]
+    assert 0 < len(values) == questions.page(chosen).total < questions.texts.count
+    assert all(value is not None and 10 <= value <= 200 for value in values)
+    assert sum(number for _, number, _ in questions.facet("rule", chosen)) == len(values)
 
 
 def test_a_port_in_use_is_said(served: Served, corpus: str) -> None:
@@ -341,6 +393,9 @@ def test_every_page_fits_the_screen_and_breaks_no_policy(
         "/what-if?rule=gopher.min_words&limit=5",
         "/tokens",
         "/labels",
+        "/changes",
+        "/steps",
+        "/rejected",
     ]
     for path in paths:
         page.goto(served.address + path)
