@@ -36,6 +36,7 @@ from support import write_input  # noqa: E402
 
 RUNS = 3  # that are disturbed, a round
 OUTAGE_S = 60.0
+LIMIT_S = 1800  # of a disturbed run, on a machine with other work, too
 PLACES = ("local", "s3", "gs", "dataflow")
 SAID = re.compile(r"stopped|not written|another run is at work|Forbidden|denied|cannot be|runs already")
 
@@ -175,7 +176,7 @@ def round_of(place: Place, name: str, scratch: Path) -> list[str]:
         thread = threading.Thread(target=run.meanwhile, args=(process,), daemon=True)
         thread.start()
         try:
-            said, _ = process.communicate(timeout=900)
+            said, _ = process.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()

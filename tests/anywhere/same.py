@@ -20,13 +20,16 @@ if fs.exists(root):
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a build; of its units and reports, which hold times, the name."""
+    """Return the SHA-256 of each file of a build; of its units and reports, which hold times, the name.
+
+    So, too, of what the build remembers of its configuration, which names the output.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.is_file() and not path.name.startswith("."):
-            is_timed = "/units/" in name or path.name == "report.json"
-            found[name] = "" if is_timed else hashlib.sha256(path.read_bytes()).hexdigest()
+            is_own = "units" in path.parts or path.name == "report.json"
+            found[name] = "" if is_own else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
