@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from corpus.errors import DerlemError
+from corpus import forgotten
 from corpus.filters import RULES
 from corpus.inspect.diff import Diff
 from corpus.inspect.documents import documents as show
@@ -21,7 +20,6 @@ from corpus.inspect.tokens import totals
 from corpus.view import document as documents
 from corpus.view.labels import REASONS, Labels
 from corpus.view.questions import FACETS, Questions, Selection
-from corpus.whatif import what_if
 
 MENU = (
     ("", "Funnel"),
@@ -36,8 +34,13 @@ STATIC = ("", "hosts", "sources", "languages", "tokens")
 """The pages that can be exported: those that need no question."""
 SHOWN = 100_000  # characters of a text, unless the whole is asked for
 GROUPS = 100
-_BARS = 60
-_EXAMPLES = 20
+_MEANINGS = {each.name: each.description for each in RULES} | {
+    "dedupe.exact": "the same text", "dedupe.near": "almost the same text",
+    "dedupe.url": "another text from the same address", "language.not_kept": "its language is not kept",
+    "language.score": "how sure its language is, from 0 to 1", "text.empty": "nothing of the page is text",
+    "url.blocked_host": "its host is blocked", "url.blocked_word": "its address has a blocked word",
+}  # fmt: skip
+"""What rules measure or mean, by their names."""
 _ORDER_NAMES = {
     "n": "as stored", "words": "shortest", "-words": "longest", "score": "least sure language",
     "-copies": "most copies", "-fetched": "newest", "fetched": "oldest", "host": "host", "random": "random",
@@ -89,34 +92,10 @@ def _bar(part: int, whole: int, kind: str) -> Markup:
     ).format(kind, width)
 
 
-def _histogram(bars: list[int], limit: float | None, low: float, high: float, direction: str) -> Markup:
-    """Draw how many texts have which value; those that the limit drops have the colour of a loss."""
-    top = max(bars, default=0) or 1
-    width = (high - low) / len(bars)
-    drawn = []
-    for at, number in enumerate(bars):
-        middle = low + (at + 0.5) * width
-        out = limit is not None and (middle < limit if direction == "below" else middle > limit)
-        tall = 100 * number / top
-        drawn.append(
-            Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"></rect>').format(
-                "lost" if out else "plain", 100 * at / len(bars), 100 - tall, 90 / len(bars), tall
-            )
-        )
-    if limit is not None and low <= limit <= high:
-        x = 100 * (limit - low) / (high - low)
-        drawn.append(
-            Markup('<line class="limit" x1="{0:.2f}" x2="{0:.2f}" y1="0" y2="100"></line>').format(x)
-        )
-    return Markup(
-        '<svg class="histogram" viewBox="0 0 100 100" preserveAspectRatio="none" role="img">{}</svg>'
-    ).format(Markup("").join(drawn))
-
-
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("corpus.view"), autoescape=True, undefined=jinja2.StrictUndefined
 )
-_environment.globals.update(percent=_percent, bar=_bar, histogram=_histogram)
+_environment.globals.update(percent=_percent, bar=_bar)
 
 
 def funnel_page(viewer: Viewer) -> str:
@@ -149,6 +128,7 @@ def documents_page(viewer: Viewer, chosen: Selection) -> str:
     """Return a page of the table of documents, with its facets."""
     questions = viewer.questions
     facets = [(name, questions.facet(name, chosen)) for name in FACETS]
+    page = questions.page(chosen)
     by_rule = chosen.order.removeprefix("-")
     orders = list(_ORDER_NAMES.items()) + [
         (sign + name, f"{name}, {'highest' if sign else 'lowest'} first")
@@ -160,10 +140,27 @@ def documents_page(viewer: Viewer, chosen: Selection) -> str:
         "documents",
         chosen=_Chosen(chosen),
         facets=facets,
-        page=questions.page(chosen),
+        page=page,
+        absent=_absent(questions, chosen) if chosen.address and not page.rows and not page.next else (),
         orders=orders,
         by_rule=by_rule if by_rule in questions.rules else "",
     )
+
+
+def _absent(questions: Questions, chosen: Selection) -> list[str]:
+    """Return what is known of a page that no text is from: forgotten, rejected, or not in the inputs."""
+    root, address = questions.texts.build.root, chosen.address
+    url = address if "://" in address else f"https://{address}"
+    for request in forgotten.read(root).requests:
+        if forgotten.forgotten([request]).has_url(url):
+            return [f"The page was forgotten on {request.date}. {request.reason}"]
+    for batch in questions.texts.build.batches("rejected", ["url", "cause", "detail"]):
+        for row in batch.to_pylist():
+            if row["url"] and forgotten.of_url(row["url"]) == forgotten.of_url(url):
+                return [f"Its record was rejected as {row['cause']}: {row['detail']}"]
+    if replace(chosen, address="") != Selection():
+        return ["Perhaps it is outside of what else is chosen: remove that and look again."]
+    return ["No input has a record of this address: it was not fetched, or another source has it."]
 
 
 class _Chosen:
@@ -206,6 +203,8 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
         cut=cut,
         causes=causes,
         fate=fate,
+        meaning=_MEANINGS.get(found.rule, ""),
+        meanings=_MEANINGS,
         same_way=same_way,
         origin=origin,
         chosen=_Chosen(replace(chosen, start="")),
@@ -239,91 +238,6 @@ def _fate(found: documents.Document) -> str:
         return f"Dropped by {found.rule}{': ' + found.reason if found.reason else ''}"
     side = "below" if found.value < found.limit else "above"
     return f"Dropped by {found.rule}: {found.value:.4g} is {side} the limit {found.limit:.4g}"
-
-
-def what_if_page(viewer: Viewer, query: Mapping[str, str]) -> str:
-    """Return the page that tries another limit of a rule for a language."""
-    questions = viewer.questions
-    languages = [name for name, _, _ in questions.facet("language", Selection(), 200)]
-    rules = [rule.name for rule in RULES if rule.name in questions.rules]
-    rules += [name for name in questions.rules if name.startswith("plugin.")]
-    if not languages or not rules:
-        return viewer.render(
-            "message.html", "what-if", title="What if", text="No values of rules are stored."
-        )
-    rule = query.get("rule", "") if query.get("rule") in rules else rules[0]
-    language = query.get("language", "") if query.get("language") in languages else languages[0]
-    limit, wrong = _limit(query.get("limit", ""))
-    bound = next((b for b in _bounds(questions, language) if b.rule == rule), None)
-    direction = next((each.direction for each in RULES if each.name == rule), "above") or "above"
-    current = None if bound is None else bound.low if direction == "below" else bound.high
-    values = _values(questions, rule, language)
-    low, high = (float(values.min()), float(values.max())) if values.size else (None, None)
-    if low is not None and low == high:
-        high = low + 1.0
-    override = f'filter.limits."{language}"."{rule}"={limit:g}' if limit is not None else ""
-    found, changes = None, []
-    if override and not wrong:
-        try:
-            found = what_if(questions.texts.build.root, [override], examples=_EXAMPLES)
-            changes = [
-                c for c in found.changes.values() if c.documents != c.new_documents or c.words != c.new_words
-            ]
-        except DerlemError as error:
-            return viewer.render(
-                "message.html", "what-if", title="This limit cannot be tried", text=str(error)
-            )
-    shown = limit if limit is not None else current
-    bars = []
-    if low is not None and high is not None:
-        bars = np.histogram(values, _BARS, (low, high))[0].tolist()
-    return viewer.render(
-        "what-if.html",
-        "what-if",
-        rules=rules,
-        languages=languages,
-        rule=rule,
-        language=language,
-        low=low,
-        high=high,
-        step=_step(values),
-        bars=bars,
-        limit=shown,
-        current=current,
-        direction=direction,
-        measured=int(values.size),
-        override=f"--set '{override}'",
-        found=found,
-        changes=changes,
-    )
-
-
-def _step(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """Return the distance of two positions of the slider: 1 where a rule counts."""
-    counts = not values.size or bool((values == np.rint(values)).all())
-    return 1 if counts else float(values.max() - values.min() or 1) / 500
-
-
-def _limit(text: str) -> tuple[float | None, bool]:
-    try:
-        value = float(text.replace(",", ".")) if text else None
-    except ValueError:
-        return None, True
-    return (value, False) if value is None or np.isfinite(value) else (None, True)
-
-
-def _bounds(questions: Questions, language: str) -> Any:
-    return documents.filters_of(questions.texts).in_force.preset(language).bounds
-
-
-def _values(questions: Questions, rule: str, language: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the values of a rule in the texts of a language; outliers are set to the 0.1 % quantiles."""
-    found = questions.ask("SELECT value FROM texts WHERE language = ? AND NOT isnan(value)", [language], rule)
-    values = np.array([value for (value,) in found], dtype=np.float64)
-    if values.size < _BARS:
-        return values
-    low, high = np.quantile(values, [0.001, 0.999], method="inverted_cdf")
-    return np.clip(values, low, high)
 
 
 def groups_page(viewer: Viewer, name: str, order: str = "texts", limit: int = GROUPS) -> str:

@@ -39,6 +39,7 @@ PAGE = 50  # texts of a page
 SEARCH_S = 1.5  # a search answers after this, with what it found, and can be continued
 _SNIPPET = 240  # characters
 _INTEGER = re.compile(r"-?\d{1,18}")
+_SCHEME = re.compile(r"(?i)^(?:https?:)?(?://)?(?:www\.)?")
 _DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 _NEAR = 64  # texts that are looked at for the next one, then as many times more
 
@@ -47,10 +48,10 @@ _NEAR = 64  # texts that are looked at for the next one, then as many times more
 class Selection:
     """Which texts, and in which order; an empty value asks for nothing.
 
-    `state` is kept or dropped; `rule` the start of a rule's name; `find` words in the text; `order` one
-    of ORDERS, a rule's name (its stored value) or "random", which `seed` draws; "-" before it turns it round.
-    `low` and `high` are limits of a rule's value where the order is by one. `start` is the position of a
-    page's first text, or for a search the number at which it continues.
+    `state` is kept or dropped; `rule` the start of a rule's name; `find` words in the text, `address` a URL
+    or a part of one; `order` one of ORDERS, a rule's name (its stored value) or "random", which `seed` draws;
+    "-" before it turns it round. `low` and `high` are limits of a rule's value where the order is by one.
+    `start` is the position of a page's first text, or for a search the number at which it continues.
     """
 
     state: str = ""
@@ -64,9 +65,15 @@ class Selection:
     least: str = ""  # words
     most: str = ""
     find: str = ""
+    address: str = ""
     order: str = ""
     seed: str = ""
     start: str = ""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether texts or URLs have to be read to answer."""
+        return bool(self.find or self.address)
 
     @staticmethod
     def of(query: Mapping[str, str]) -> Selection:
@@ -179,7 +186,7 @@ class Questions:
 
     def page(self, selection: Selection) -> Page:
         """Return a page of texts, in their order, or as a search finds them."""
-        if selection.find:
+        if selection.is_search:
             return self._search(selection)
         where, parameters, _ = self._where(selection)
         key, rule = self._order(selection)
@@ -195,9 +202,9 @@ class Questions:
 
     def beside(self, selection: Selection, number: int, step: int) -> int | None:
         """Return the next text after a text of a selection (`step` 1), or the one before (-1)."""
-        if selection.find:
+        if selection.is_search:
             near = self._near(selection, number, step, PAGE)
-            found = list(self._matching(np.sort(near), selection.find, _Clock()))[::step]
+            found = list(self._matching(np.sort(near), selection, _Clock()))[::step]
             return int(found[0]) if found else None
         if self._order(selection)[0] == "n":
             near = self._near(selection, number, step, 1)
@@ -302,7 +309,7 @@ class Questions:
         first = int(np.searchsorted(numbers, start))
         clock = _Clock()
         found: list[int] = []
-        for n in self._matching(numbers[first:], selection.find, clock):
+        for n in self._matching(numbers[first:], selection, clock):
             if len(found) == PAGE:
                 return Page(self.rows(found), int(numbers.size), str(n), int(np.searchsorted(numbers, n)))
             found.append(n)
@@ -310,20 +317,23 @@ class Questions:
         following = str(clock.read + 1) if clock.is_over and done < numbers.size else ""
         return Page(self.rows(found), int(numbers.size), following, done)
 
-    def _matching(self, numbers: NDArray[np.int64], find: str, clock: _Clock) -> Iterator[int]:
-        """Yield each number (they ascend) whose text has the words, until the time is over."""
+    def _matching(self, numbers: NDArray[np.int64], selection: Selection, clock: _Clock) -> Iterator[int]:
+        """Yield each number (they ascend) whose text has the words and the address, while there is time."""
         # A word is found with its suffixes: what follows it is not looked at, and no letter precedes it.
-        pattern = r"(?:^|[^\p{L}\p{N}])" + search_pattern(find)
+        words = r"(?:^|[^\p{L}\p{N}])" + search_pattern(selection.find)
+        wanted = {"text": words} if selection.find else {}
+        wanted |= {"url": f"(?i){re.escape(_plain(selection.address))}"} if selection.address else {}
         for home in self.texts.files:
             inside = numbers[(numbers >= home.first) & (numbers < home.first + home.file.rows)] - home.first
             if not inside.size:
                 continue
             start = 0
-            for batch in dataset.batches(home.stage.folder, home.file.path, ["text"]):
+            for batch in dataset.batches(home.stage.folder, home.file.path, list(wanted)):
                 mine = inside[(inside >= start) & (inside < start + batch.num_rows)]
                 if mine.size:
-                    texts = batch["text"].take(pa.array(mine - start))
-                    hits = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
+                    rows = batch.take(pa.array(mine - start))
+                    each = [pc.match_substring_regex(rows[name], wanted[name]) for name in wanted]
+                    hits = np.logical_and.reduce([one.to_numpy(zero_copy_only=False) for one in each])
                     clock.read = home.first + int(mine[-1])
                     yield from (home.first + mine[hits]).tolist()
                 start += batch.num_rows
@@ -357,11 +367,25 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
         if value := getattr(selection, name):
             conditions.append(f"{FACETS[name]} = ?")
             parameters.append("" if value == "-" else value)
+    if host := host_of_address(selection.address):
+        conditions.append("host IN (?, ?)")
+        parameters += [host, f"www.{host}"]
     for value, sign in ((selection.least, ">="), (selection.most, "<=")):
         if _INTEGER.fullmatch(value):
             conditions.append(f"words {sign} ?")
             parameters.append(int(value))
     return " AND ".join(conditions), parameters
+
+
+def _plain(address: str) -> str:
+    """Return an address without its scheme, `www.`, fragment and final slash, as it is looked for in URLs."""
+    return _SCHEME.sub("", address.strip()).partition("#")[0].rstrip("/")
+
+
+def host_of_address(address: str) -> str:
+    """Return the host of an address that a person may have pasted, "" for a mere part of one."""
+    host = _plain(address).partition("/")[0].partition(":")[0].lower()
+    return host if "." in host and ("/" in address or "://" in address) else ""
 
 
 def _number(text: str, otherwise: int) -> int:

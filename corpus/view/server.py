@@ -27,6 +27,7 @@ from corpus.view.labels import LABELS, REASONS, Label
 from corpus.view.pages import Viewer
 from corpus.view.questions import Selection
 from corpus.view.records import rejected_page, step_page
+from corpus.view.what_if import what_if_page
 
 COOKIE = "derlem-view"
 POLICY = (
@@ -114,7 +115,7 @@ def application(viewer: Viewer, token: str) -> Starlette:
         Route("/hosts", page(groups("host"))),
         Route("/sources", page(groups("source"))),
         Route("/languages", page(groups("language"))),
-        Route("/what-if", page(lambda request: pages.what_if_page(viewer, request.query_params))),
+        Route("/what-if", page(lambda request: what_if_page(viewer, request.query_params))),
         Route(
             "/tokens",
             page(lambda request: pages.tokens_page(viewer, request.query_params.get("language", ""))),

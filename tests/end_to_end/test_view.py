@@ -432,6 +432,39 @@ def test_keys_alone_search_read_and_label(browser: Any, served: Served, question
     page.close()
 
 
+def test_from_the_first_page_two_steps_tell_why_a_page_is_missing(
+    browser: Any, served: Served, questions: Questions
+) -> None:
+    copy = questions.page(Selection(rule="dedupe.")).rows[0].url.replace("https://", "http://www.")
+    page = browser.new_page()
+    page.goto(f"{served.address}/?token={served.token}")
+    for address, why, same in (
+        ("iyi.example/kisa", "gopher.min_words: 42 is below the limit 50", 1),
+        (copy, "almost the same text", 2),
+    ):
+        page.goto(served.address)
+        page.get_by_label("Why is a page missing?").fill(address)
+        page.keyboard.press("Enter")
+        page.locator("[data-row]").first.click()
+        fate = page.locator(".fate").inner_text()
+        assert why in fate
+        page.get_by_text(f"all {same} that went the same way").click()
+        page.wait_for_url("**/documents?rule=*")
+        assert page.locator("[data-row]").count() == same
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("https://bozuk.example/", "rejected as missing-text"),
+        ("https://iyi.example/yok", "No input has a record of this address"),
+    ],
+)
+def test_a_page_that_has_no_text_is_explained(served: Served, address: str, why: str) -> None:
+    assert why in served.get(f"/documents?{urllib.parse.urlencode({'address': address})}")[2]
+
+
 def test_the_slider_counts_when_it_rests(browser: Any, served: Served) -> None:
     page = browser.new_page()
     page.goto(f"{served.address}/what-if?rule=gopher.min_words&language=tur_Latn&token={served.token}")
