@@ -38,7 +38,9 @@ RUNS = 3  # that are disturbed, a round
 OUTAGE_S = 60.0
 LIMIT_S = 1800  # of a disturbed run, on a machine with other work, too
 PLACES = ("local", "s3", "gs", "dataflow")
-SAID = re.compile(r"stopped|not written|another run is at work|Forbidden|denied|cannot be|runs already")
+SAID = re.compile(
+    r"stopped|the store did not|not written|another run is at work|Forbidden|denied|cannot be|runs already"
+)
 
 
 @dataclass(slots=True)
@@ -184,7 +186,7 @@ def round_of(place: Place, name: str, scratch: Path) -> list[str]:
         thread.join()
         status = process.returncode
         print(f"  {name}: {what}: status {status} after {time.monotonic() - began:.0f} s", flush=True)
-        if status not in (0, -9) and not SAID.search(said):
+        if status not in (0, -9) and ("Traceback" in said or not SAID.search(said)):
             wrong.append(f"{what}: status {status}, and no clear message: {said[-600:]}")
         if place.store is not None:
             place.store.proxy.clear()

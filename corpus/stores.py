@@ -18,6 +18,7 @@ from urllib.parse import quote
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 _STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+_CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google"})
 _SMALL = 8 << 20  # an object up to here is sent, and read, by one request
 _PIECE = 16 << 20  # of a larger one; S3 takes 10,000 pieces
 _BLOCK = 8 << 20  # that a reader fetches at once
@@ -37,14 +38,23 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 def made_patient(fs: Any) -> Any:
     """Return a file system that repeats a request while its store is away for a minute.
 
-    s3fs would give up after a second, gcsfs, which has no setting for it, after half a minute.
+    s3fs would give up after a second, or at once where nothing listens; gcsfs, which has no setting for it,
+    after half a minute.
     """
     if "s3" in _protocols(fs):
         fs.retries = _S3_TRIES
+        s3fs, away = import_module("s3fs.core"), import_module("botocore.exceptions").EndpointConnectionError
+        if away not in s3fs.S3_RETRYABLE_ERRORS:
+            s3fs.add_retryable_error(away)
     elif "gs" in _protocols(fs) and "_request" not in vars(fs):
         retried = import_module("gcsfs.retry").retry_request(retries=_GS_TRIES)
         fs._request = MethodType(retried(type(fs)._request.__wrapped__), fs)
     return fs
+
+
+def is_failure(error: Exception) -> bool:
+    """Return whether an error is of a store's client: not each becomes an OSError on its way."""
+    return type(error).__module__.partition(".")[0] in _CLIENTS
 
 
 def reading(fs: Any, target: str, size: int | None = None) -> BinaryIO:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import files, interrupt, stores
-from corpus.errors import ConfigError, StageError
+from corpus.errors import ConfigError, DerlemError, StageError
 
 LOCK = ".running"
 _PROBE = ".writable"
@@ -105,12 +105,28 @@ def _alone_on_store(output: str) -> Iterator[None]:
     thread = threading.Thread(target=_beat, args=(output, mine, stop), daemon=True)
     thread.start()
     try:
-        yield
+        with _told_of_store(output):
+            yield
     finally:
         stop.set()
         thread.join()
-        if _is_mine(_read(output), mine):
-            files.remove(output, LOCK)
+        with suppress(Exception):  # of a store that is away: the object of a dead run is replaced
+            if _is_mine(_read(output), mine):
+                files.remove(output, LOCK)
+
+
+@contextmanager
+def _told_of_store(output: str) -> Iterator[None]:
+    """Turn an error of a store, or of its client that repeated a request in vain, into a message."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DerlemError) or not (isinstance(error, OSError) or stores.is_failure(error)):
+            raise
+        raise StageError(
+            f"{output}: the store did not do what was asked: {type(error).__name__}: {error}\n"
+            "Finished units are kept. Fix the cause, then run the same command again."
+        ) from error
 
 
 def _read(output: str) -> Held | None:

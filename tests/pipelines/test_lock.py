@@ -94,3 +94,33 @@ def test_a_run_whose_lock_another_took_ends(output: str, monkeypatch: pytest.Mon
 def test_a_local_folder_is_held_by_the_system(tmp_path: Path) -> None:
     with alone(str(tmp_path)), pytest.raises(StageError, match="another run"), alone(str(tmp_path)):
         pass
+
+
+class ClientError(Exception):
+    """An error of a client's own, as botocore has them."""
+
+
+ClientError.__module__ = "botocore.exceptions"
+
+
+@pytest.mark.parametrize("error", [PermissionError("Forbidden"), ClientError("no answer")])
+def test_a_store_that_refuses_or_is_away_is_one_message_even_if_the_lock_stays(
+    output: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*of: object) -> None:
+        raise error
+
+    def work() -> None:
+        with alone(output):
+            monkeypatch.setattr(lock, "_read", refuse)
+            refuse()
+
+    with pytest.raises(StageError, match=f"{output}: the store did not do what was asked.*{error}"):
+        work()
+
+
+@pytest.mark.parametrize("error", [KeyError("a mistake of derlem's"), StageError("clean stopped")])
+def test_any_other_error_on_a_store_stays_what_it_is(output: str, error: Exception) -> None:
+    with pytest.raises(type(error)) as found, alone(output):
+        raise error
+    assert found.value is error
