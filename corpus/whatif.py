@@ -282,7 +282,8 @@ def _fates(
             continue
         inside = np.flatnonzero(languages.codes == code)
         before, after = now.in_force.preset(language), then.in_force.preset(language)
-        if not filters.same_values(before, after):
+        stored = set(part.batch.schema.names)
+        if not filters.same_values(before, after) or any(each.rule not in stored for each in after.bounds):
             again[inside] = True
             continue
         rows = part.batch.take(pa.array(inside))

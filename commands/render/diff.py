@@ -6,9 +6,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from corpus.inspect.diff import Diff
+from corpus.inspect.diff import Change, Diff
 
 _SHORT = 160
+
+
+def _way(change: Change) -> str:
+    """Return what happened and the rules that it was, in words that a narrow terminal can break between."""
+    rules = [rule for rule in (change.before, change.after) if rule]
+    return f"{change.what}: {' → '.join(rules)}" if rules else change.what
 
 
 def render_diff(found: Diff, console: Console) -> None:
@@ -21,15 +27,11 @@ def render_diff(found: Diff, console: Console) -> None:
             table.add_row(*map(Text, (setting.stage, setting.key, setting.first[:60], setting.second[:60])))
         console.print(table, "")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("what", "before", "after"):
-        table.add_column(name)
+    table.add_column("what")
     for name in ("texts", "words"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for change in found.changes:
-        names = [Text(rule or "kept") for rule in (change.before, change.after)]
-        if change.what.startswith("only"):
-            names = [Text(change.before), Text(change.after)]
-        table.add_row(Text(change.what), *names, f"{change.texts:,}", f"{change.words:,}")
+        table.add_row(Text(_way(change)), f"{change.texts:,}", f"{change.words:,}")
     console.print(table)
     console.print(f"{found.same:,} texts have the same outcome and the same text in both", highlight=False)
     for example in found.examples:

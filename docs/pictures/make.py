@@ -24,7 +24,7 @@ from corpus.view.pages import Viewer
 from corpus.view.questions import Questions, Selection
 
 TOKEN = "picture"
-MISSING = "unlu-uyumu"  # a page of the demo that a rule drops
+MISSING, RULE = "unlu-uyumu", "gopher.alphabetic_words"  # a page of the demo, and what drops it
 
 
 @contextmanager
@@ -65,9 +65,7 @@ def pictures(questions: Questions) -> list[Picture]:
         Picture("missing", f"/documents?address={MISSING}", width=390),
         Picture("why", f"/document/{dropped.n}"),
         Picture("document", f"/document/{kept.n}"),
-        Picture(
-            "what-if", "/what-if?rule=gopher.alphabetic_words&language=tur_Latn&limit=0.7", scheme="dark"
-        ),
+        Picture("what-if", f"/what-if?rule={RULE}&language=tur_Latn&limit=0.7", scheme="dark"),
     ]
 
 
