@@ -182,6 +182,15 @@ class EvaluationSet(Section):
     )
 
 
+class HarmList(Section):
+    """A list of harmful words."""
+
+    words: Place = Field(description="A file with a word or phrase a line; # starts a comment.")
+    weak: OptionalPlace = Field(
+        "", description="The same of words that count only beside others; empty takes the packaged ones."
+    )
+
+
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -214,6 +223,11 @@ class Filter(Section):
         default_factory=dict,
         description="Evaluation sets, by name: how much of one of its texts a document holds is stored, and "
         "kept in shards. Limits by the names of the rules, as contamination.name (docs/filters.md).",
+    )
+    harm: dict[_Name, HarmList] = Field(
+        default_factory=dict,
+        description="Lists of harmful words, by name: the share of a text's words that are on one is stored, "
+        "and kept in shards. Limits by the names of the rules, as harm.name (docs/filters.md).",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts dropped with all their subdomains; settled ones are cheaper in [extract]."

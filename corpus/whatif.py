@@ -164,7 +164,7 @@ def what_if(
 
 def _own(section: Filter) -> list[object]:
     """Return what a configuration adds to the presets' rules."""
-    return [each for each in (section.plugins, section.quality, section.contamination) if each]
+    return [each for each in (section.plugins, section.quality, section.contamination, section.harm) if each]
 
 
 def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
@@ -185,6 +185,7 @@ def of_build(stage: Stage) -> Filters:
         specs = [(spec, filters.PLUGIN) for spec in section.plugins]
         specs += [(name, filters.QUALITY) for name in section.quality]
         specs += [(name, filters.CONTAMINATION) for name in section.contamination]
+        specs += [(name, filters.HARM) for name in section.harm]
         plugins = tuple(
             filters.Plugin(name, spec, version, table=table)
             for (name, version), (spec, table) in zip(in_force["plugins"], specs, strict=True)  # type: ignore[index]

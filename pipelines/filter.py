@@ -31,9 +31,10 @@ VERSION = 8
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
 _OVERLAP = "the largest share of a text of this evaluation set that the document holds; from 0.8 it is found"
+_HARM = "the share of the words that are on this list of harmful ones"
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset(
-    {"presets", "default", "limits", "plugins", "quality", "contamination"}
+    {"presets", "default", "limits", "plugins", "quality", "contamination", "harm"}
 )  # keys that come to `InForce.content`
 
 
@@ -121,8 +122,12 @@ def filter_unit(
 
 
 def _of_models(names: tuple[str, ...]) -> list[Column]:
-    """Return the columns of a document for the values of models and sets, which shards keep."""
-    tables = {filters.QUALITY: "the value of this model of quality", filters.CONTAMINATION: _OVERLAP}
+    """Return the columns of a document for the values of models, sets and lists, which shards keep."""
+    tables = {
+        filters.QUALITY: "the value of this model of quality",
+        filters.CONTAMINATION: _OVERLAP,
+        filters.HARM: _HARM,
+    }
     named = ((name, tables.get(name.partition(".")[0])) for name in names)
     return [Column(name, pa.float32(), meaning) for name, meaning in named if meaning]
 

@@ -14,13 +14,14 @@ from corpus.filters.families import FAMILIES, RULES
 from corpus.filters.force import ALL, GIVEN, NAMED, InForce, in_force
 from corpus.filters.judge import Judgement, decide, decide_columns, judge, rule_names, same_values
 from corpus.filters.plugins import Plugin, load_plugins
-from corpus.filters.preset import CONTAMINATION, PLUGIN, QUALITY, Preset, load, names, source
+from corpus.filters.preset import CONTAMINATION, HARM, PLUGIN, QUALITY, Preset, load, names, source
 
 __all__ = [
     "ALL",
     "CONTAMINATION",
     "FAMILIES",
     "GIVEN",
+    "HARM",
     "NAMED",
     "PLUGIN",
     "QUALITY",

@@ -12,10 +12,11 @@ from corpus.errors import ConfigError
 from corpus.filters.contamination import load_sets
 from corpus.filters.document import Document
 from corpus.filters.families import FAMILIES
+from corpus.filters.harm import load_lists
 from corpus.filters.judge import Judgement, judge
 from corpus.filters.models import load_models
 from corpus.filters.plugins import Plugin, load_plugins
-from corpus.filters.preset import CONTAMINATION, OWN, PLUGIN, QUALITY, Between, Preset, load, overlay
+from corpus.filters.preset import CONTAMINATION, HARM, OWN, PLUGIN, QUALITY, Between, Preset, load, overlay
 
 SECTION = "filter"
 """The table of the configuration, for messages."""
@@ -94,12 +95,14 @@ def in_force(
 
 
 def _models(settings: Filter, base: Path) -> tuple[Plugin, ...]:
-    """Return models and evaluation sets as plugins; their values drop nothing without a limit."""
+    """Return models, evaluation sets and word lists as plugins; their values drop nothing without a limit."""
     models = load_models(settings.quality, base)
     sets = load_sets(settings.contamination, base)
+    lists = load_lists(settings.harm, base)
     return (
         *(Plugin(name, name, model.version, model, QUALITY) for name, model in models.items()),
         *(Plugin(name, name, each.version, each, CONTAMINATION) for name, each in sets.items()),
+        *(Plugin(name, name, each.version, each, HARM) for name, each in lists.items()),
     )
 
 

@@ -17,6 +17,7 @@ from corpus.errors import ConfigError, PluginError
 from corpus.filters.contamination import SetFunction
 from corpus.filters.document import Document
 from corpus.filters.found import Found
+from corpus.filters.harm import ListFunction
 from corpus.filters.models import ModelFunction
 from corpus.filters.preset import PLUGIN, Between
 from corpus.usercode import UserFunction
@@ -56,7 +57,7 @@ class Plugin:
     name: str
     spec: str  # as the configuration names it
     version: str
-    function: UserFunction | PackageFunction | ModelFunction | SetFunction | None = None
+    function: UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction | None = None
     table: str = PLUGIN
 
     @property
@@ -145,7 +146,7 @@ def _from_entry_point(spec: str) -> Plugin:
 
 @cache
 def _loaded(
-    function: UserFunction | PackageFunction | ModelFunction | SetFunction,
+    function: UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction,
 ) -> Callable[[Document], object]:
     loaded: Callable[[Document], object] = function.load()
     return loaded

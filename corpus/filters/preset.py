@@ -21,9 +21,11 @@ from corpus.filters.family import Family
 from corpus.settings import Section
 
 _FOLDER = resources.files("corpus.filters") / "presets"
-PLUGIN, QUALITY, CONTAMINATION = "plugin", "quality", "contamination"
-OWN = (PLUGIN, QUALITY, CONTAMINATION)
+PLUGIN, QUALITY, CONTAMINATION, HARM = "plugin", "quality", "contamination", "harm"
+OWN = (PLUGIN, QUALITY, CONTAMINATION, HARM)
 """The tables of a preset, and the prefixes of rules, of what the configuration adds, in their order."""
+
+_KINDS = {PLUGIN: "plugins", QUALITY: "models", CONTAMINATION: "evaluation sets", HARM: "word lists"}
 
 Limits = TypeVar("Limits", bound=Section)
 
@@ -59,7 +61,7 @@ class Preset(Section):
 
     It has a table for each of `FAMILIES` (see `of`). `plugin` has the limits of plugins by name, in the order
     in which they run: true where the plugin decides itself, false where it drops nothing. `quality` has those
-    of models, `contamination` those of evaluation sets.
+    of models, `contamination` those of evaluation sets, `harm` those of word lists.
     """
 
     summary: str = Field(description="What the preset is, in one line.")
@@ -67,6 +69,9 @@ class Preset(Section):
     quality: dict[str, bool | Between] = Field(default_factory=dict, description="Limits of models, by name.")
     contamination: dict[str, bool | Between] = Field(
         default_factory=dict, description="Limits of evaluation sets, by name."
+    )
+    harm: dict[str, bool | Between] = Field(
+        default_factory=dict, description="Limits of word lists, by name."
     )
 
     def of(self, family: Family[Limits]) -> Limits:
@@ -183,7 +188,7 @@ def _hint(name: str, preset: Preset) -> str:
     """Return a suggestion for an unknown rule, and the known names."""
     table = name.partition(".")[0]
     if table in OWN:
-        kind = {PLUGIN: "plugins", QUALITY: "models"}.get(table, "evaluation sets")
+        kind = _KINDS[table]
         there = ", ".join(rule for rule in preset.added if rule.startswith(f"{table}."))
         return f"{kind} of this configuration: {there or 'none'}"
     close = difflib.get_close_matches(name, [*sorted(_KEYS), *preset.added], n=1)

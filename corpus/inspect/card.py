@@ -135,6 +135,7 @@ def _limits(build: Build) -> tuple[list[Limits], dict[str, str]]:
         "filter.blocked_url_words": f"{len(section.blocked_url_words):,}",
         "filter.privacy.redact": ", ".join(section.privacy.redact) or "nothing",
         "filter.contamination": ", ".join(section.contamination) or "no evaluation set",
+        "filter.harm": ", ".join(section.harm) or "no list of words",
         "dedupe.threshold": f"{dedupe.threshold:g}",
         "dedupe.urls": "texts of one URL compared" if dedupe.urls else "off",
     }
@@ -164,7 +165,8 @@ def _gaps(found: Card, build: Build) -> Iterator[str]:
         f"Personal data of the kinds {kinds} are replaced where a pattern finds them. Names, addresses of "
         "homes and what a story tells of a person are not looked for."
     )
-    yield "Texts were not checked for insults, hate or false statements beyond the limits above."
+    if found.settings["filter.harm"].startswith("no "):
+        yield "No list of harmful words was used: insults and hate may be in the corpus."
     dedupe = build.get("dedupe")
     facts = dedupe.manifest.facts if dedupe is not None else {}
     for key, words in (

@@ -1,0 +1,1 @@
+"""Harmful words, found with their Turkish suffixes and not inside of other words."""
