@@ -251,6 +251,9 @@ class Dedupe(Section):
     max_cluster_share: Share = Field(
         0.05, description="Stop when one cluster has more than this share of 10,000 documents or more."
     )
+    max_source_loss: Share = Field(
+        1.0, description="Stop when a source of 1,000 documents or more loses more than this share to others."
+    )
     max_links_in_memory: int = Field(
         50_000_000,
         ge=0,

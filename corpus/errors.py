@@ -13,6 +13,7 @@
     ├── ReaderError
     ├── TooManyRejectedError
     ├── PercolationError
+    ├── SourceLossError
     ├── LinkingError
     ├── UnitError
     ├── WorkerDiedError
@@ -106,6 +107,10 @@ class TooManyRejectedError(DerlemError, ValueError):
 
 class PercolationError(DerlemError, ValueError):
     """One cluster has an implausible share of the corpus: unrelated pages are chained together."""
+
+
+class SourceLossError(DerlemError, ValueError):
+    """A source lost a larger share to other sources than the configuration allows."""
 
 
 class LinkingError(DerlemError, RuntimeError):

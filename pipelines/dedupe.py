@@ -15,7 +15,7 @@ from corpus.dedup.bands import GRID
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
-from pipelines import handover, linking, settling
+from pipelines import handover, linking, losses, settling
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -94,12 +94,16 @@ def dedupe_unit(
         if number := sum(run.kinds.get(kind, 0) for run in listed):
             counts.drop(f"{NAME}.{kind}", number)
     counts.kept = total - sum(counts.dropped.values())
-    facts = _facts(copies, listed)
+    lost = losses.losses(scratch, [row for run in listed for row in run.losses])
+    facts = _facts(copies, listed, lost)
+    losses.check(lost, settings.max_source_loss)
     _check_percolation(max(run.largest for run in listed), total, settings, facts)
     return Outcome(written, counts, facts=facts)
 
 
-def _facts(copies: linking.Copies, listed: Sequence[settling.Listed]) -> dict[str, object]:
+def _facts(
+    copies: linking.Copies, listed: Sequence[settling.Listed], lost: Sequence[losses.Loss]
+) -> dict[str, object]:
     """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets."""
     grid = dict.fromkeys(GRID, 0)
     for part in copies.resolved:
@@ -123,12 +127,14 @@ def _facts(copies: linking.Copies, listed: Sequence[settling.Listed]) -> dict[st
         "buckets": sum(linked.buckets for linked in copies.linked),
         "largest_bucket": max((linked.largest_bucket for linked in copies.linked), default=0),
         "documents_not_compared": not_compared,
+        "sources": losses.facts(lost),
         "pairs_refuted": copies.refuted,
         "passes": copies.passes,
         "documents_not_settled": copies.open,
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component by threshold: {along}",
+            *losses.remarks(lost),
             *([f"{copies.refuted:,} pairs were refuted by their texts"] if copies.refuted else []),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(

@@ -22,7 +22,7 @@ from corpus.dedup.bands import (
 )
 from corpus.dedup.store import Rows
 from corpus.schema import PERMUTATIONS
-from pipelines import handover, options, proving, sending, settling, shuffle
+from pipelines import handover, losses, options, proving, sending, settling, shuffle
 from pipelines.handover import Parts
 from pipelines.resolving import Linked, Resolved, resolve
 from pipelines.settling import settle
@@ -161,6 +161,8 @@ def _blocks(run: int, folder: str, partitions: int, urls: bool, number: int) -> 
     gone = settling.gone(folder, number - 1, run)
     blocks: dict[int, list[NDArray[np.uint64]]] = {}
     with handover.own_parts(folder) as store:
+        if number == 1:
+            losses.save_sizes(folder, run, handover.runs_of(folder)[run], store)
         for part in handover.runs_of(folder)[run]:
             again = None
             if number > 1:

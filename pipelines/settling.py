@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -50,6 +51,7 @@ class Listed:
     kinds: dict[str, int]  # removed documents
     sizes: list[tuple[int, int, int]]  # smallest, largest, clusters
     largest: int  # documents of a cluster
+    losses: list[tuple[str, str, int]]  # source, source of the kept documents, removed documents
 
 
 def settle(
@@ -111,8 +113,8 @@ def write_list(folder: str, number: int, home: str, fingerprint: str, runner: op
     steps: list[shuffle.Step] = [("Runs", _itself)]
     if handover.is_sent(folder, runner):
         steps = [
-            ("Ask for ids", partial(_ask, folder=folder, number=number)),
-            ("Send ids", partial(sending.send, folder=folder, columns=_id)),
+            ("Ask for names", partial(_ask, folder=folder, number=number)),
+            ("Send names", partial(sending.send, folder=folder, columns=_named)),
         ]
         last = partial(_list_sent, folder=folder, number=number, home=home, fingerprint=fingerprint)
     records = shuffle.run(
@@ -188,12 +190,12 @@ def _buckets(docs: NDArray[np.uint64], rows: Rows, urls: bool) -> NDArray[Any]:
     return buckets
 
 
-def _id(key: int) -> list[str]:
-    return ["id"]
+def _named(key: int) -> list[str]:
+    return ["id", "source"]
 
 
 def _ask(run: int, folder: str, number: int) -> Iterator[Keyed]:
-    """Ask for the ids of a run's list; a run that needs none asks itself, so that it is listed, too."""
+    """Ask for ids and sources of a run's list; a run that needs none asks itself, so that it is listed, too."""
     yield run, np.array([run], np.uint64).tobytes()
     removals, survivors = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
     docs = [removals["document"], removals["survivor"], survivors["document"]]
@@ -228,5 +230,11 @@ def _write(run: int, rows: Rows, folder: str, number: int, home: str, fingerprin
             {removal_list.KINDS[kind]: int(count) for kind, count in kinds},
             size_histogram(stay),
             int(stay["copies"].max(initial=0)),
+            _losses(rows, gone),
         )
     )
+
+
+def _losses(rows: Rows, gone: NDArray[Any]) -> list[tuple[str, str, int]]:
+    ends = [rows.columns(gone[end], ["source"])["source"].to_pylist() for end in ("document", "survivor")]
+    return [(*pair, number) for pair, number in sorted(Counter(zip(*ends, strict=True)).items())]

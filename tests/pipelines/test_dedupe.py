@@ -18,7 +18,7 @@ from corpus.errors import StageError
 from corpus.schema import DOCUMENTS, PERMUTATIONS, SIGNATURES
 from corpus.teller import SILENT
 from corpus.text.view import view
-from pipelines import dedupe, handover, proving, stage
+from pipelines import dedupe, handover, losses, proving, stage
 from pipelines.options import Runner
 from pipelines.stage import Context
 
@@ -199,3 +199,27 @@ def test_a_cluster_with_an_implausible_share_stops_the_stage(tmp_path: Path) -> 
 def test_no_documents_are_no_error(tmp_path: Path) -> None:
     write_parts(tmp_path, [])
     assert run(config(tmp_path)).counts() == Counts()
+
+
+def test_each_sources_loss_is_told_and_too_large_a_one_stops_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "MANY", 10)
+    first, second = texts(10), texts(4)
+    documents = rows([*first, *first[:8], *second, second[0]])
+    for row in documents[10:]:
+        row["source"] = "b"
+    write_parts(tmp_path, documents[:5], documents[5:])
+    source = [{"name": name, "format": "jsonl", "paths": ["a"]} for name in "ab"]
+    allowed = parse({"output": str(tmp_path), "source": source}, "test")
+    manifest = run(allowed)
+    assert manifest.facts["sources"] == [
+        {"source": "a", "documents": 10, "removed": 0, "removed_for": {}},
+        {"source": "b", "documents": 13, "removed": 9, "removed_for": {"a": 8, "b": 1}},
+    ]
+    remarks = manifest.facts["remarks"]
+    assert isinstance(remarks, list)
+    assert "source b lost 9 of 13 documents, 8 of them to a" in remarks
+    strict = parse({"output": str(tmp_path), "source": source, "dedupe": {"max_source_loss": 0.6}}, "test")
+    with pytest.raises(StageError, match=r"source b lost 9 of 13 .*dedupe\.max_source_loss allows 60\.0%"):
+        run(strict)

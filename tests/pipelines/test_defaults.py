@@ -64,6 +64,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
             "dedupe.max_cluster_share": 0.05,
+            "dedupe.max_source_loss": 1.0,
             "dedupe.max_links_in_memory": 50_000_000,
         },
     ),
