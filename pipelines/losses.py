@@ -79,7 +79,7 @@ def check(found: Iterable[Loss], most: float) -> None:
         if each.documents >= MANY and each.to_others > most * each.documents:
             raise SourceLossError(
                 f"{each}; dedupe.max_source_loss allows {most:.1%} to other sources. Look at some with "
-                f"`derlem show DIR --dropped dedupe`; raise dedupe.threshold, or allow the share of true copies"
+                f"`derlem show DIR --dropped dedupe`; raise dedupe.threshold, or allow the share"
             )
 
 

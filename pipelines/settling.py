@@ -195,7 +195,7 @@ def _named(key: int) -> list[str]:
 
 
 def _ask(run: int, folder: str, number: int) -> Iterator[Keyed]:
-    """Ask for ids and sources of a run's list; a run that needs none asks itself, so that it is listed, too."""
+    """Ask for what names a run's list; a run that needs none asks itself, so that it is listed, too."""
     yield run, np.array([run], np.uint64).tobytes()
     removals, survivors = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
     docs = [removals["document"], removals["survivor"], survivors["document"]]
