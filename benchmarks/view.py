@@ -26,6 +26,7 @@ from corpus.inspect.texts import Texts
 from corpus.view import index, pages
 from corpus.view.pages import Viewer
 from corpus.view.questions import FACETS, Questions, Selection
+from corpus.whatif import what_if
 
 ROWS = 100_000  # of a unit
 HOSTS = 200_000
@@ -51,15 +52,24 @@ def main(folder: Path, documents: int) -> None:
     said("again", lambda: questions.page(Selection(order="gopher.min_words", language="tur_Latn")))
     said("hosts", lambda: pages.groups_page(viewer, "host"))
     said("one document", lambda: pages.document_page(viewer, documents // 2, Selection(), False))
+    drawn = Selection(order="random", seed="7")
+    number = questions.page(drawn).rows[0].n
+    said("first next in a random order", lambda: questions.beside(drawn, number, 1))
+    following = questions.beside(drawn, number, 1) or 0
+    said("next document to label", lambda: pages.document_page(viewer, following, drawn, False))
+    limit = ['filter.limits.tur_Latn."gopher.min_words"=40']
+    said("what-if", lambda: what_if(str(folder), limit, examples=20))
+    said("search of an address", lambda: questions.page(Selection(address="https://site7.example/yok")))
     said("search of rare words", lambda: questions.page(Selection(find="no text has this")))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
 
 
 def said(what: str, ask: Callable[[], object]) -> None:
-    """Print how long an answer took."""
-    started = time.perf_counter()
+    """Print how long an answer took, by the clock and by the processor."""
+    started, spent = time.perf_counter(), time.process_time()
     ask()
-    print(f"{what:24} {time.perf_counter() - started:7.2f} s", flush=True)
+    lasted, spent = time.perf_counter() - started, time.process_time() - spent
+    print(f"{what:30} {lasted:7.2f} s {spent:7.2f} s of processor time", flush=True)
 
 
 def make(folder: Path, documents: int) -> None:

@@ -21,7 +21,9 @@ _ID = 32  # hexadecimal digits
 
 @app.command(rich_help_panel=CORPUS)
 def forget(
-    folder: Annotated[str, typer.Argument(metavar="DIR", parser=place, help="A build's output folder.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", parser=place, help="The folder of a build or a crawl.")
+    ],
     url: Annotated[list[str] | None, typer.Option(metavar="URL", help="Forget this page.")] = None,
     host: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="Forget all pages of this host and below it.")
@@ -42,9 +44,12 @@ def forget(
         list[Path] | None,
         typer.Option("--run", metavar="DIR", parser=local, show_default="those beside DIR", help="A run."),
     ] = None,
+    archives: Annotated[
+        bool, typer.Option("--archives", help="Of a crawl: blank the pages in its archives, too.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
-    """Take pages out of every product of a build, and keep them out of later builds.
+    """Take pages out of every product of a build, or out of a crawl, and keep them out of later ones.
 
     Only what held them, or depends on it, is made again. The proof in DIR/forgotten says what was removed
     where, with checksums, and which runs have read it. After a stop the same command resumes.
@@ -59,12 +64,16 @@ def forget(
         progress.take_terminal()
         from corpus import forgotten
         from corpus.config import load, located
+        from corpus.crawl.state import layout
         from pipelines import build, options
         from pipelines import forget as pipeline
 
         keys = _keys(folder, url or [], host or [], document or [], listed)
         if not keys and not forgotten.read(folder).requests:
             fail("name what to forget: --url, --host, --id or --list", status=2)
+        if files.size(folder, layout.START) is not None:
+            _of_crawl(folder, keys, reason, archives)
+            return
         known = build.remembered(folder)
         if config is not None:
             base = config.resolve().parent
@@ -87,6 +96,21 @@ def forget(
             _say(folder, proof)
         if not proofs:
             say("nothing to do: every request is done")
+
+
+def _of_crawl(folder: str, keys: list[Key], reason: str, archives: bool) -> None:
+    """Remember what a crawl must not fetch any more, and blank it in the archives where that is asked for."""
+    from corpus import forgotten
+    from corpus.crawl.state.blanked import blank
+    from pipelines import forget as pipeline
+    from pipelines.lock import alone
+
+    pipeline.begin(folder, keys, reason, lambda tokens, ids: [])
+    if archives:
+        with alone(folder):
+            number = blank(folder, forgotten.forgotten(forgotten.read(folder).requests))
+        say(f"{number:,} records were blanked; corpora that read the archives are made again by their builds")
+    say(f"remembered in {shortened(folder)}/{forgotten.FILE}: the crawl does not fetch it again")
 
 
 def _keys(folder: str, urls: list[str], hosts: list[str], ids: list[str], path: Path | None) -> list[Key]:

@@ -373,5 +373,5 @@ class _Draw:
 
 
 def _example(part: _Part, row: int, rule: str, new_rule: str, words: int) -> Moved:
-    (text,) = part.texts(np.array([row]))
+    (text,) = part.texts(np.array([row]), ["source", "language", "url", "text", "bytes"])
     return Moved(text["source"], text["language"], rule, new_rule, words, text["url"], text["text"])

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import dataset, files, temporary
+from corpus import dataset, files, forgotten, temporary
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.connection import check_client
 from corpus.crawl.state import collect, journal, layout
@@ -67,7 +67,8 @@ def run(
     check_client()
     with alone(folder):
         start = _start(folder, _normalized(seeds), earlier)
-        boundary = Boundary(start.seeds, settings.scope)
+        gone = forgotten.forgotten(forgotten.read(folder).requests)
+        boundary = Boundary(start.seeds, settings.scope, gone)
         number = 0
         while True:
             number = layout.finished_rounds(folder, number) + 1

@@ -25,6 +25,7 @@ from corpus.crawl.urls import sitemap
 from corpus.crawl.urls.priority import priority
 from corpus.crawl.urls.scope import Boundary
 from corpus.errors import Signal
+from corpus.forgotten import SKIPPED
 from corpus.web.retry import retry_after
 from corpus.web.url import key, normal_form, origin_of
 
@@ -314,7 +315,9 @@ class Visit:
             return Verdict("failed", "internal", f"{type(error).__name__}: {error}")
 
     def _refusal(self, origin: Origin, url: str) -> str | None:
-        """Return the rule by which a site disallows a URL, or None."""
+        """Return the rule by which a site, or who asked to be forgotten, disallows a URL, or None."""
+        if self._tools.boundary.is_forgotten(url):
+            return SKIPPED
         if origin.robots is None or not origin.robots.allows(url, self._settings.agent.name):
             return "robots.disallow"
         if "tdm" in self._settings.politeness.honour and origin.reserved(url):

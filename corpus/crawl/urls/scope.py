@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from corpus.crawl.config import Scope
 from corpus.crawl.urls.traps import trap
+from corpus.forgotten import SKIPPED, Forgotten
 from corpus.web.url import origin_of, site_of
 
 # Files that are not pages by their names; a request for one would cost a pause, and its body is dropped.
@@ -21,7 +22,8 @@ _NOT_A_PAGE = re.compile(
 class Boundary:
     """The boundary of a crawl, defined by its normalized seeds; can be pickled."""
 
-    def __init__(self, seeds: Sequence[str], settings: Scope) -> None:
+    def __init__(self, seeds: Sequence[str], settings: Scope, gone: Forgotten | None = None) -> None:
+        self._gone = gone or Forgotten()
         self._within = settings.within
         self._depth = settings.depth
         self._hosts = frozenset(map(_name, seeds))
@@ -35,8 +37,11 @@ class Boundary:
         inside.
 
         scope.depth, scope.host, scope.domain, scope.tld, scope.deny and scope.allow name the setting,
-        scope.media means that the file name is not that of a page, trap.* is the result of `traps.trap`.
+        scope.media means that the file name is not that of a page, trap.* is the result of `traps.trap`,
+        forgotten means that `derlem forget` named it.
         """
+        if self.is_forgotten(url):
+            return SKIPPED
         if depth > self._depth:
             return "scope.depth"
         if not self._is_near(url):
@@ -48,6 +53,10 @@ class Boundary:
         if _NOT_A_PAGE.search(url.partition("?")[0]):
             return "scope.media"
         return trap(url)
+
+    def is_forgotten(self, url: str) -> bool:
+        """Return whether a page must not be fetched any more."""
+        return bool(self._gone) and self._gone.has_url(url)
 
     def _is_near(self, url: str) -> bool:
         if self._within == "host":

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from answers import answer, failure
 
+from corpus import forgotten
 from corpus.crawl.config import Crawl
 from corpus.crawl.fetching.fetch import Answer, Failure, Wanted
 from corpus.crawl.page import Verdict
@@ -22,6 +23,7 @@ from corpus.crawl.rules.origin import LONG_AGO, Origin
 from corpus.crawl.rules.politeness import Pace
 from corpus.crawl.urls.scope import Boundary
 from corpus.crawl.visit import Found, Visit
+from corpus.forgotten import Request, of_url
 from corpus.web.url import origin_of
 
 A, S = "http://a.test", "https://a.test"
@@ -230,6 +232,19 @@ def test_a_robots_txt_that_breaks_off_is_asked_for_again() -> None:
     replies = iter([broken_off(b"User-agent: *\n"), whole])
     bench = Bench({f"{A}/robots.txt": lambda _: next(replies)}).visit(f"{A}/1")
     assert bench.outcomes() == {f"{A}/1": "dropped robots.disallow"}
+
+
+def test_a_forgotten_page_is_not_requested_whether_due_or_linked() -> None:
+    gone = forgotten.forgotten([Request(date="", reason="", keys=(of_url(f"{A}/1"), of_url(f"{A}/3")))])
+    linking = answer(f"{A}/2", f'<a href="{A}/3">x</a><a href="{A}/4">y</a>'.encode())
+    bench = Bench({f"{A}/2": linking})
+    bench.boundary = Boundary([f"{A}/"], bench.settings.scope, gone)
+    bench.visit(f"{A}/1", f"{A}/2")
+    assert bench.outcomes()[f"{A}/1"] == "dropped forgotten"
+    assert f"{A}/1" not in bench.asked
+    (found,) = [found for row, _, found in bench.noted if row.url == f"{A}/2"]
+    assert [row.url for row in found.rows] == [f"{A}/4"]
+    assert found.refused == {"forgotten": 1}
 
 
 def test_a_robots_txt_that_breaks_off_at_the_same_place_twice_counts() -> None:
