@@ -183,12 +183,21 @@ class EvaluationSet(Section):
 
 
 class HarmList(Section):
-    """A list of harmful words."""
+    """A list of harmful words, or of hosts."""
 
-    words: Place = Field(description="A file with a word or phrase a line; # starts a comment.")
+    words: OptionalPlace = Field("", description="A file with a word or phrase a line; # starts a comment.")
+    hosts: OptionalPlace = Field(
+        "", description="Instead of words: a file with a host a line, whose pages have the value 1."
+    )
     weak: OptionalPlace = Field(
         "", description="The same of words that count only beside others; empty takes the packaged ones."
     )
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> HarmList:
+        if bool(self.words) == bool(self.hosts):
+            raise ValueError("expected words or hosts, and not both")
+        return self
 
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

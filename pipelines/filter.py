@@ -31,7 +31,7 @@ VERSION = 8
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
 _OVERLAP = "the largest share of a text of this evaluation set that the document holds; from 0.8 it is found"
-_HARM = "the share of the words that are on this list of harmful ones"
+_HARM = "the share of the words that are on this list of harm; of a list of hosts 1 for a host on it"
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset(
     {"presets", "default", "limits", "plugins", "quality", "contamination", "harm"}

@@ -1,4 +1,4 @@
-"""Lists of harmful words as filters: the share of a text's words that are on a list, and which ones."""
+"""Lists of harm as filters: the share of a text's words that are on a list, or whether its host is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from corpus.config import HarmList
 from corpus.errors import ConfigError
 from corpus.filters.document import Document
 from corpus.filters.found import Found
+from corpus.filters.url import host_of
 from corpus.harm.words import WordList
 
 _SHOWN = 5  # entries of a reason
@@ -36,11 +37,37 @@ class ListFunction:
         return share
 
 
-def load_lists(lists: Mapping[str, HarmList], base: Path) -> dict[str, ListFunction]:
+@dataclass(frozen=True, slots=True)
+class HostsFunction:
+    """Whether a text's host, or a domain above it, is on a list; workers read the file (of `version`)."""
+
+    where: str  # in the configuration, for messages
+    path: str
+    version: str
+
+    def load(self) -> Callable[[Document], Found]:
+        """Return the function, whose value is 1 for a host on the list, and the reason its entry."""
+        lines = (line.partition("#")[0].split() for line in _text(self.path, self.where).splitlines())
+        hosts = frozenset(words[-1].lower().strip(".") for words in lines if words)  # also "0.0.0.0 host"
+
+        def listed(document: Document) -> Found:
+            labels = host_of(document.url).split(".")
+            names = (".".join(labels[first:]) for first in range(len(labels)))
+            entry = next((name for name in names if name in hosts), "")
+            return Found(float(bool(entry)), entry)
+
+        return listed
+
+
+def load_lists(lists: Mapping[str, HarmList], base: Path) -> dict[str, ListFunction | HostsFunction]:
     """Return the lists that a configuration in the folder `base` names; ConfigError for one without words."""
-    found: dict[str, ListFunction] = {}
+    found: dict[str, ListFunction | HostsFunction] = {}
     for name, settings in lists.items():
         where = f"filter.harm.{name}"
+        if settings.hosts:
+            path = files.located(settings.hosts, base)
+            found[name] = HostsFunction(where, path, files.fingerprint(_text(path, where)))
+            continue
         words = _text(files.located(settings.words, base), where)
         if not WordList.of(words.splitlines()).stems:
             raise ConfigError(f"{where}: {settings.words} has no words; expected one a line")

@@ -17,7 +17,7 @@ from corpus.errors import ConfigError, PluginError
 from corpus.filters.contamination import SetFunction
 from corpus.filters.document import Document
 from corpus.filters.found import Found
-from corpus.filters.harm import ListFunction
+from corpus.filters.harm import HostsFunction, ListFunction
 from corpus.filters.models import ModelFunction
 from corpus.filters.preset import PLUGIN, Between
 from corpus.usercode import UserFunction
@@ -57,7 +57,9 @@ class Plugin:
     name: str
     spec: str  # as the configuration names it
     version: str
-    function: UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction | None = None
+    function: (
+        UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction | HostsFunction | None
+    ) = None
     table: str = PLUGIN
 
     @property
@@ -146,7 +148,7 @@ def _from_entry_point(spec: str) -> Plugin:
 
 @cache
 def _loaded(
-    function: UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction,
+    function: UserFunction | PackageFunction | ModelFunction | SetFunction | ListFunction | HostsFunction,
 ) -> Callable[[Document], object]:
     loaded: Callable[[Document], object] = function.load()
     return loaded

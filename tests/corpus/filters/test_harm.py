@@ -40,3 +40,16 @@ def test_a_list_that_cannot_be_used_is_told_before_any_work(tmp_path: Path) -> N
     (tmp_path / "list.txt").write_text("# nothing\n")
     with pytest.raises(ConfigError, match=r"filter.harm.rude: list.txt has no words"):
         in_force(section({}, rude={"words": "list.txt"}), tmp_path)
+
+
+def test_a_list_of_hosts_takes_their_subdomains(tmp_path: Path) -> None:
+    (tmp_path / "hosts.txt").write_text("# a comment\nbad.example\n0.0.0.0 Worse.example # another\n")
+    dropping = in_force(section({"harm.adult": {"max": 0}}, adult={"hosts": "hosts.txt"}), tmp_path)
+    urls = ["http://bad.example/", "https://www.worse.example/a", "http://notbad.example/", ""]
+    drops = [dropping.judge(Document("Bir söz.", url=url)).drop for url in urls]
+    assert [drop and drop.reason for drop in drops] == ["bad.example", "worse.example", None, None]
+
+
+def test_a_list_has_words_or_hosts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected words or hosts, and not both"):
+        section({}, rude={"words": "a.txt", "hosts": "b.txt"})
