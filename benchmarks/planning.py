@@ -1,8 +1,9 @@
-"""What the driver does for dedupe and shard in a corpus of many parts: seconds and memory by step.
+"""What the driver does in a corpus of many units and parts: seconds and memory by step.
 
     python -m benchmarks.planning [--parts 10000 100000]
 
-The parts are made up, of 10,000 documents each: dedupe is planned, its parts are written down for workers,
+Units are made up, planned and submitted: written down for workers, with the graph of their job. Then parts of
+10,000 documents each: dedupe is planned, its parts are written down for workers,
 the index of a removal list is written from what a thousand runs would return, and shard is planned from that.
 """
 
@@ -16,14 +17,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import apache_beam as beam
+
+from benchmarks import nothing_to_do
 from corpus import dataset
 from corpus.config import parse
 from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.bands import ALL_BANDS
-from pipelines import dedupe, handover, linking, shard
+from pipelines import dedupe, handover, linking, plans, shard, stage
 from pipelines.handover import Parts
 from pipelines.stage import Context
 
@@ -67,8 +72,26 @@ def told(what: str) -> Iterator[None]:
     print(f"| {what} | {time.process_time() - began:.1f} | {peak:,.0f} |", flush=True)
 
 
+def submit(units: int, folder: str) -> None:
+    """Plan units of one file each, and make the job that would do them."""
+    with told("units planned"):
+        planned = nothing_to_do.plan(Path(folder), units, 1)
+    with told("units written for the workers"):
+        pieces = plans.write(folder, "f", list(planned.units))
+    with told("graph of the job made"):
+        job = beam.Pipeline()
+        _ = (
+            job
+            | beam.Create(range(pieces))
+            | beam.FlatMap(plans.read, folder, "f")
+            | beam.Map(partial(stage._do, folder=folder, work=planned.work))
+        )
+        size = len(job.to_runner_api().SerializeToString())
+    print(f"| {size:,} bytes of graph | | |", flush=True)
+
+
 def measure(parts: int) -> None:
-    """Plan a corpus of so many parts."""
+    """Submit as many units, and plan a corpus of as many parts."""
     with tempfile.TemporaryDirectory() as folder:
         source = {"name": "a", "format": "warc", "paths": ["a"]}
         context = Context(parse({"output": folder, "source": [source]}, "benchmark"), Path(folder))
@@ -76,7 +99,8 @@ def measure(parts: int) -> None:
         units = tuple(made_up(parts))
         dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=units))
         del units
-        print(f"| **{parts:,} parts** | | |")
+        print(f"| **{parts:,} units or parts** | | |")
+        submit(parts, f"{folder}/submitted")
         with told("dedupe planned"):
             (unit,) = dedupe.plan(context).units
         with told("parts written for the workers, and read"):
@@ -87,7 +111,15 @@ def measure(parts: int) -> None:
         print(f"| {len(runs):,} runs, at most {blocks:,} blocks | | |")
         with told("index of the removal list written"):
             written = removals.write_index(target, "f", list(index(task.parts, runs)))
-        done = dataset.Unit(name="all parts", fingerprint="f", inputs=(), files=(written,), counts=Counts())
+        lists = tuple(
+            dataset.File(
+                kind=kind, path=f"{kind}-{number:05d}-f.arrow", rows=0, bytes=1 << 20, sha256="0" * 64
+            )
+            for number in range(len(runs))
+            for kind in ("removed", "survivors")
+        )
+        made = (*lists, written)
+        done = dataset.Unit(name="all parts", fingerprint="f", inputs=(), files=made, counts=Counts())
         dataset.save(target, dataset.Manifest(stage="dedupe", version=1, settings={}, units=(done,)))
         with told("shard planned"):
             shard.plan(context)
