@@ -68,13 +68,14 @@ def cost(
         found = estimate(measure(build), documents, worker, listed.storage, slower, months)
         training = None
         if train is not None:
-            from trainer import config
+            from trainer import config, tokens
             from trainer.cost import plan
 
             card = listed.gpu(gpu)
             facts = build.need("tokenize", "know the vocabulary of the model").manifest.facts
             vocabulary = int(str(facts["vocabulary"]))
-            training = plan(config.load(train, overrides or ()), vocabulary, gpu, gpus, mfu)
+            settings = tokens.sized(config.load(train, overrides or ()), tokens.open(folder))
+            training = plan(settings, vocabulary, gpu, gpus, mfu)
         if as_json:
             known = {"currency": listed.currency, "on": on, "build": found.as_dict()}
             if training is not None:

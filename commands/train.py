@@ -336,7 +336,8 @@ def order(
         if held is not None and (preset is not None or overrides):
             fail(f"{corpus} is a run, and has a configuration: omit --preset and --set", status=2)
         if held is None:
-            opened, loaded = tokens.open(corpus), config.load(preset or "tiny", overrides or ())
+            opened = tokens.open(corpus)
+            loaded = tokens.sized(config.load(preset or "tiny", overrides or ()), opened)
         else:
             opened, loaded = tokens.open(held["corpus"]), identity.config(Path(corpus), held)
         try:

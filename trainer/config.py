@@ -65,6 +65,10 @@ class Data(Section):
     tokens: int = Field(
         1_000_000_000, ge=1, description="Tokens of the whole run, rounded up to whole steps."
     )
+    epochs: Positive | None = Field(
+        None,
+        description="Length of the run as readings of all text that it reads, instead of data.tokens.",
+    )
     weights: Weights = Field(
         default_factory=dict,
         description='Weights of streams, such as "tur_Latn/books" = 2; empty: in proportion to their tokens.',
@@ -94,6 +98,15 @@ class Data(Section):
         if self.rehydrate and self.unique is not None:
             raise ValueError(
                 "data.rehydrate repeats by copies, data.unique to fill the run: set only one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Data:
+        if self.epochs is not None and (self.phases or self.weights or self.rehydrate):
+            raise ValueError(
+                "data.epochs is for runs that read all streams alike: set data.tokens instead, or leave "
+                "data.phases, data.weights and data.rehydrate empty"
             )
         return self
 

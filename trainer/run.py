@@ -63,6 +63,7 @@ def train(
     collector.freeze_modules()
     with joined(config.run) as world:
         opened = world.decide(lambda: tokens.open(corpus))
+        config = tokens.sized(config, opened)
         order = world.decide(lambda: preflight.open_order(config, opened, world.size))
         recorded = identity.record(config, opened, order, branch)
         mirror = _mirror(folder, config, teller) if world.first else None

@@ -154,6 +154,17 @@ def _batches(file: File) -> Batches:
     return file.batches or batches.NONE
 
 
+def sized(config: Config, tokens: Tokens) -> Config:
+    """Return the configuration with the `data.tokens` that its `data.epochs`, if set, are of these tokens."""
+    data = config.data
+    if data.epochs is None:
+        return config
+    held = sum(int(stream.tokens.sum()) for stream in streams(tokens))
+    read = held if data.unique is None else min(held, data.unique)
+    wanted = data.model_copy(update={"tokens": max(1, round(data.epochs * read))})
+    return config.model_copy(update={"data": wanted})
+
+
 def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
     """Return the order that a configuration asks for: its phases, then a last one that never ends.
 

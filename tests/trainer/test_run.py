@@ -575,6 +575,16 @@ def test_other_objectives_learn_and_resume_bit_for_bit(name: str, reserved: str,
             opened.decoder()
 
 
+def test_a_run_of_epochs_has_the_tokens_of_its_corpus_as_often(corpus: str, tmp_path: Path) -> None:
+    twice = made(**{"data.epochs": 2, "data.unique": 512})
+    result = train(corpus, tmp_path / "run", twice)
+    assert result["tokens"] == 1024
+    assert result["unique_tokens"] == 512
+    assert train(corpus, tmp_path / "run", twice) == result  # finished, and known as the same run
+    with pytest.raises(ConfigError, match=r"data.epochs is for runs that read all streams alike"):
+        made(**{"data.epochs": 2, "data.weights": '{ "tur_Latn/web" = 1 }'})
+
+
 def test_dropout_draws_the_same_after_a_stop(corpus: str, tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "run"
     settings = made(**{"model.dropout": 0.3})
