@@ -314,6 +314,21 @@ class Tokenizer(Section):
         description="Write documents with different numbers of copies to separate files, so that a trainer "
         "can read some more often than others (data.rehydrate there).",
     )
+    by_score: str = Field(
+        "", description='The same by a score that shards keep, such as "quality.edu"; see score_repeats.'
+    )
+    score_repeats: tuple[tuple[float, Annotated[int, Field(ge=1, le=100)]], ...] = Field(
+        (),
+        description="By by_score: [score, times] pairs in ascending order; a document is read as often as "
+        "the last pair whose score it reaches says, once below the first and where it has no score.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_curve(self) -> Tokenizer:
+        scores = [score for score, _ in self.score_repeats]
+        if bool(self.by_score) != bool(scores) or scores != sorted(set(scores)):
+            raise ValueError("by_score needs score_repeats, in ascending order of scores, and they need it")
+        return self
 
 
 class Run(Section):

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from corpus import dataset, files, tokenizer, versions
 from corpus.assignment import TRAIN
 from corpus.config import Config
+from corpus.config import Tokenizer as Settings
 from corpus.counts import Counts
-from corpus.dedup.rehydrate import repeats
+from corpus.dedup.rehydrate import repeats, score_repeats
 from corpus.errors import ConfigError, NotThereError
 from corpus.schema import TOKENS16, TOKENS32, Kind, token_dtype
 from corpus.settings import changed
@@ -31,6 +33,7 @@ VERSION = 3
 BATCH_TOKENS = 1 << 21  # a record batch ends with the document that fills it: the unit of a reader
 
 _CARRIED = ["bytes", "id", "language", "source", "copies"]
+DECIDE = {"bos", "by_copies", "by_score", "score_repeats"}  # keys that decide what is written
 
 _Group = tuple[str, int]  # a source, and how often its documents should be read
 
@@ -53,7 +56,7 @@ def plan(context: Context) -> Stage:
     sharded = dataset.load(shards)
     pieces = model(config, context.base)
     settings: dict[str, object] = {
-        **changed(config.tokenizer, include={"bos", "by_copies"}),
+        **changed(config.tokenizer, include=DECIDE),
         versions.KEY: versions.of("sentencepiece"),
     }
     units = []
@@ -69,7 +72,7 @@ def plan(context: Context) -> Stage:
         folder=context.folder(NAME),
         settings=settings,
         units=tuple(units),
-        work=partial(tokenize_unit, shards, pieces.model, config.tokenizer.bos, config.tokenizer.by_copies),
+        work=partial(tokenize_unit, shards, pieces.model, config.tokenizer),
         beside={MODEL: pieces.model},
         worker_bytes=8 << 20,
     )
@@ -93,30 +96,32 @@ def model(config: Config, base: Path) -> Tokenizer:
 
 
 def tokenize_unit(
-    shards: str, model: bytes, bos: bool, by_copies: bool, unit: Planned, folder: str, beat: Beat
+    shards: str, model: bytes, settings: Settings, unit: Planned, folder: str, beat: Beat
 ) -> Outcome:
     """Write one shard's token shards, one for each source that it holds, its rows in their order.
 
-    So that a trainer can weigh sources. With `by_copies` those of the train split hold documents of one
-    number of repeats each (`corpus.dedup.rehydrate`), so that it can repeat them.
+    So that a trainer can weigh sources. With `by_copies` or `by_score` those of the train split hold
+    documents of one number of repeats each (`corpus.dedup.rehydrate`), so that it can repeat them.
     """
     shard: dataset.File = unit.task
     pieces = Tokenizer(model)
     kind = TOKENS16 if tokenizer.fits_uint16(pieces.vocabulary) else TOKENS32
-    head, tail = [pieces.bos] if bos else [], [pieces.eos]
+    head, tail = [pieces.bos] if settings.bos else [], [pieces.eos]
     counts = Counts()
-    apart = by_copies and shard.split == TRAIN
+    columns = ["text", *_CARRIED, *([settings.by_score] if settings.by_score else [])]
+    _check_columns(shards, shard, columns)
     slots: dict[_Group, dataset.Slot] = {}
     fillers: dict[_Group, Filler] = {}
     with ExitStack() as stack:
-        for batch in dataset.batches(shards, shard.path, ["text", *_CARRIED], shard.bytes):
+        for batch in dataset.batches(shards, shard.path, columns, shard.bytes):
             texts = batch["text"].to_pylist()
             rows = [pieces.encode(text) for text in texts]
             changed = sum(pieces.decode(ids) != text for ids, text in zip(rows, texts, strict=True))
             unknown = sum(ids.count(pieces.unknown) for ids in rows)
             note(counts, shard.split, shard.language, changed, unknown)
             whole = _encoded(batch, [head + ids + tail for ids in rows], kind)
-            for group, encoded in _groups(whole, apart):
+            times = _repeats(batch, settings) if shard.split == TRAIN else np.zeros(len(rows), np.int64)
+            for group, encoded in _groups(whole, times):
                 if group not in slots:
                     slots[group] = stack.enter_context(_create(folder, shard, group, kind, unit.fingerprint))
                     fillers[group] = Filler(slots[group].arrow)
@@ -133,7 +138,7 @@ def tokenize_unit(
         "vocabulary": pieces.vocabulary,
         "padded_vocabulary": tokenizer.padded(pieces.vocabulary),
         "eos": pieces.eos,
-        "bos": pieces.bos if bos else None,
+        "bos": pieces.bos if settings.bos else None,
     }
     written = [slot.file for _, slot in sorted(slots.items()) if slot.file is not None]
     return Outcome(written, counts, facts=facts)
@@ -180,10 +185,32 @@ def _encoded(batch: pa.RecordBatch, rows: list[list[int]], kind: Kind) -> pa.Rec
     return pa.RecordBatch.from_arrays([lists, *(batch[name] for name in _CARRIED)], schema=schema)
 
 
-def _groups(batch: pa.RecordBatch, by_copies: bool) -> Iterator[tuple[_Group, pa.RecordBatch]]:
-    """Yield the rows of each source and, where asked for, each number of repeats; 0 stands for any number."""
-    copies = batch["copies"].to_numpy()
-    times = repeats(copies) if by_copies else np.zeros_like(copies)
+def _check_columns(folder: str, shard: dataset.File, columns: list[str]) -> None:
+    """Raise ConfigError where a shard has no column of the score."""
+    with dataset.open_arrow(folder, shard.path) as reader:
+        names = reader.schema.names
+    if columns[-1] not in names:
+        raise ConfigError(
+            f"tokenizer.by_score = {columns[-1]!r}: {shard.path} has no such column; "
+            f"its columns: {', '.join(names)}"
+        )
+
+
+def _repeats(batch: pa.RecordBatch, settings: Settings) -> NDArray[np.int64]:
+    """Return how often to read each document; 0 stands for any number, where the settings do not say."""
+    if not settings.by_copies and not settings.by_score:
+        return np.zeros(batch.num_rows, np.int64)
+    times = np.ones(batch.num_rows, np.int64)
+    if settings.by_copies:
+        times *= repeats(batch["copies"].to_numpy())
+    if settings.by_score:
+        scores = batch[settings.by_score].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        times *= score_repeats(scores, settings.score_repeats)
+    return times
+
+
+def _groups(batch: pa.RecordBatch, times: NDArray[np.int64]) -> Iterator[tuple[_Group, pa.RecordBatch]]:
+    """Yield the rows of each source and each number of repeats."""
     for number in np.unique(times).tolist():
         mine = batch.filter(pa.array(times == number))
         for source in pc.unique(mine["source"]).to_pylist():

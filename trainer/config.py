@@ -75,8 +75,8 @@ class Data(Section):
     )
     rehydrate: bool = Field(
         False,
-        description="Repeat documents by their number of copies, as FineWeb2 does; needs token shards made "
-        "with tokenizer.by_copies = true and no data.weights.",
+        description="Repeat documents by their number of copies, as FineWeb2 does, or by a score; needs "
+        "token shards made with tokenizer.by_copies = true or by_score, and no data.weights.",
     )
     unique: int | None = Field(
         None,

@@ -178,7 +178,8 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
     if 0 in times:
         raise DatasetError(
             f"data.rehydrate = true, but the token shards in {tokens.folder} are not separated by copies: "
-            "set tokenizer.by_copies = true in the corpus's configuration and run `derlem tokenize` again"
+            "set tokenizer.by_copies = true, or by_score, in the corpus's configuration and run "
+            "`derlem tokenize` again"
         )
     wanted = [float(stream.tokens.sum() * time) for stream, time in zip(found, times, strict=True)]
     least = _LEAST * sum(wanted)

@@ -96,7 +96,8 @@ def _shards(output: str) -> str:
 
 def _settings(settings: Settings) -> dict[str, object]:
     """Return the settings that make the model."""
-    return settings.model_dump(mode="json", exclude={"model", "bos", "by_copies"})
+    other = {"model", "bos", "by_copies", "by_score", "score_repeats"}
+    return settings.model_dump(mode="json", exclude=other)
 
 
 def _fingerprint(shards: str, settings: Settings) -> str:

@@ -19,7 +19,7 @@ from pipelines import dedupe, extract, filter, furniture, shard, tokenize
 SOURCE = Source(name="a", format="jsonl", paths=("a",))
 DECIDES_NO_BYTE = {
     "extract": {"max_unreadable_files", "unit_mb"},
-    "tokenize": {name for name in Tokenizer.model_fields if name not in ("bos", "by_copies")},
+    "tokenize": set(Tokenizer.model_fields) - tokenize.DECIDE,
 }
 MADE = {
     "extract": (extract.VERSION, {"extract": Extract(), "source": SOURCE}),

@@ -18,6 +18,7 @@ from corpus.config import Config, parse
 from corpus.config import Tokenizer as Settings
 from corpus.dedup.rehydrate import repeats
 from corpus.errors import ConfigError, DatasetError, StageError
+from corpus.inspect.build import open_build
 from corpus.schema import TOKENS16
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer, padded
@@ -216,6 +217,22 @@ def test_documents_lie_apart_by_how_often_to_read_them_where_asked_for(
         ids = [row["id"] for row in apart]
         kept = [row["id"] for row in sorted(together[name], key=lambda row: row["copies"])]  # type: ignore[arg-type,return-value]
         assert ids == (kept if "train" in name else [row["id"] for row in together[name]])
+
+
+def test_documents_lie_apart_by_a_score_that_the_shards_keep(config: Config, tmp_path: Path) -> None:
+    together = rows(tmp_path / "tokens", run(config))
+    shards = open_build(str(tmp_path)).table("shard").to_pylist()
+    words = {row["id"]: row["words"] for row in shards}  # a number that these shards keep as well
+    low, high = np.quantile(list(words.values()), [0.3, 0.7]).tolist()
+    curve = ((low, 2), (high, 5))
+    manifest = run(config, by_score="words", score_repeats=curve)
+    for file in manifest.files("tokens16"):
+        ids = dataset.table(str(tmp_path / "tokens"), file.path)["id"].to_pylist()
+        times = {1 if words[id] < low else 2 if words[id] < high else 5 for id in ids}
+        assert (times == {file.repeats}) if file.split == "train" else (file.repeats == 0)
+    assert rows(tmp_path / "tokens", manifest).keys() == together.keys()
+    with pytest.raises(StageError, match=r"by_score = 'quality.edu': .* has no such column"):
+        run(config, by_score="quality.edu", score_repeats=curve)
 
 
 def test_a_model_that_is_gone_is_put_back_beside_tokens_that_are_done(
