@@ -167,11 +167,12 @@ def disturbances(place: Place, name: str) -> dict[str, Callable[[], Run]]:
     return found
 
 
-def round_of(place: Place, name: str, scratch: Path) -> list[str]:
-    """Disturb a build, let it finish, and return what was wrong with it."""
+def round_of(place: Place, name: str, scratch: Path, only: str) -> list[str]:
+    """Disturb a build by what has `only` in its name, let it finish, and return what was wrong with it."""
     wrong, kept = list[str](), set[str]()
     for number in range(RUNS):
-        what, make = place.draw.choice(sorted(disturbances(place, name).items()))
+        known = sorted(disturbances(place, name).items())
+        what, make = place.draw.choice([each for each in known if only in each[0]])
         run = make()
         began = time.monotonic()
         process = place.start(name, run)
@@ -238,6 +239,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--place", nargs="+", choices=PLACES, default=PLACES)
+    parser.add_argument("--only", default="", metavar="WORDS", help='as in "store away"; all by default')
     given = parser.parse_args()
     draw, cloud = random.Random(given.seed), Cloud(environments.cloud())
     until = time.monotonic() + given.minutes * 60
@@ -250,7 +252,7 @@ def main() -> None:
             number += 1
             scratch = folder / f"scratch-{number}"
             scratch.mkdir()
-            found = round_of(places[kind], f"{kind}-{number}", scratch)
+            found = round_of(places[kind], f"{kind}-{number}", scratch, given.only)
             shutil.rmtree(scratch)
             wrong += [f"{kind} {number}: {each}" for each in found]
             print(f"{kind} {number}: {'; '.join(found) or 'the same bytes, nothing lost'}", flush=True)
