@@ -1,7 +1,7 @@
 """Language identification on held-out text: lid.176 alone beside derlem's two looks, then the time of each.
 
     python benchmarks/train_neighbours.py DATA /tmp/measured.ftz --hold-out     # see corpus/models/README.md
-    python benchmarks/language.py DATA /tmp/measured.ftz
+    python -m benchmarks.language DATA /tmp/measured.ftz                        # both with --script Cyrl
 
 A cell is the share of pieces that get their own language and, behind it, the share called Turkish.
 """
@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tarfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from train_neighbours import read_groups, split
-
+from benchmarks.train_neighbours import read_groups, split
 from corpus import language
 
 # What lid.176 should say of the held-out sources that are no neighbour; short of a table of the world.
@@ -29,7 +25,8 @@ OTHERS = {
     "udhr-spa": "spa", "udhr-sqi": "als", "udhr-uig_latn": "uig", "lingua-cy": "cym", "lingua-da": "dan",
     "lingua-es": "spa", "lingua-et": "ekk", "lingua-eu": "eus", "lingua-hu": "hun", "lingua-id": "ind",
     "lingua-la": "lat", "lingua-so": "som", "lingua-sq": "als", "mediawiki-lzz": "lzz",
-    "mediawiki-tly": "tly",
+    "mediawiki-tly": "tly", "udhr-rus": "rus", "udhr-ukr": "ukr", "udhr-bul": "bul", "udhr-khk": "khk",
+    "udhr-tgk": "tgk",
 }  # fmt: skip
 
 Answer = tuple[str, float]
@@ -41,27 +38,32 @@ def alone(text: str) -> Answer:
     return language._code(label, "Latn"), score
 
 
+def five_words(text: str) -> str:
+    """Return the start of a text."""
+    return " ".join(text.split()[:5])
+
+
 def capitals(text: str, code: str) -> str:
     dotted = code[:3] in {"tur", "azj", "crh", "gag", "kaz", "tat", "kaa", "lzz"}
     return (text.replace("i", "İ") if dotted else text).upper()
 
 
-def held_out(data: Path) -> Iterator[tuple[str, str, list[str]]]:
-    for label, source, texts in read_groups(data):
+def held_out(data: Path, script: str = "Latn") -> Iterator[tuple[str, str, list[str]]]:
+    for label, source, texts in read_groups(data, script):
         measured = [text for text in split((label, source, texts))[1] if len(text) >= 25][:400]
         if measured:
             yield (OTHERS[source] if label == "other" else label[:3]), source, measured
 
 
-def table(data: Path) -> None:
+def table(data: Path, script: str) -> None:
     sure: dict[int, list[bool]] = defaultdict(list)
-    head = ["1 sentence", "1 SENTENCE", "3 sentences", "3 SENTENCES"]
+    head = ["5 words", "5 WORDS", "1 sentence", "1 SENTENCE", "3 sentences", "3 SENTENCES"]
     print(f"{'':24}" + "".join(f"{name:>14} {'':9}" for name in head))
-    print(f"{'held-out source':24}" + f"{'alone':>11} {'two looks':>12}" * 4)
-    for code, source, texts in sorted(held_out(data)):
+    print(f"{'held-out source':24}" + f"{'alone':>11} {'two looks':>12}" * len(head))
+    for code, source, texts in sorted(held_out(data, script)):
         cells = []
-        for size in (1, 3):
-            joined = [" ".join(texts[i : i + size]) for i in range(0, len(texts), size)]
+        three = [" ".join(texts[i : i + 3]) for i in range(0, len(texts), 3)]
+        for joined in ([five_words(text) for text in texts], texts, three):
             for upper in (False, True):
                 batch = [capitals(text, code) for text in joined] if upper else joined
                 for method in (alone, language.identify):
@@ -121,9 +123,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("model", type=Path, help="trained with --hold-out")
+    parser.add_argument("--script", choices=("Latn", "Cyrl"), default="Latn")
     arguments = parser.parse_args()
-    language._second_look_path = lambda: str(arguments.model)
-    table(arguments.data)
+    language._SECOND_LOOKS[arguments.script] = str(arguments.model)
+    table(arguments.data, arguments.script)
+    if arguments.script == "Cyrl":
+        return
     shouted_turkish(arguments.data)
     speed(arguments.data)
 

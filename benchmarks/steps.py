@@ -64,7 +64,7 @@ def predictors(texts: list[str], runs: int) -> None:
     lines = [language._sample(text) for text in texts]
     asked = {
         language._lid176_path(): lines,
-        language._second_look_path(): [language.neighbour_view(line) for line in lines],
+        language._SECOND_LOOKS["Latn"]: [language.neighbour_view(line) for line in lines],
     }
     for path, own in asked.items():
         ours, theirs = classifier.load(path), fasttext.load_model(path)

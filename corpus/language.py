@@ -1,4 +1,4 @@
-"""Which language a text is in, with a second model for Turkish and its neighbours."""
+"""Which language a text is in, with a second model in each script of Turkish and its neighbours."""
 
 from __future__ import annotations
 
@@ -50,9 +50,12 @@ _TAGS = {code: label for label, code in _ISO_639_3.items()}
 # Where lid.176 has one label for what are two languages in two scripts.
 _BY_SCRIPT = {"azj_Arab": "azb_Arab", "kmr_Arab": "ckb_Arab"}
 
-# What lid.176 calls Turkish or one of its neighbours when it meets them in Latin letters.
+# What lid.176 calls Turkish or one of its neighbours when it meets them in a script.
 # Not "ku": lid.176 knows Kurmanji better than the second look does.
-_NEIGHBOUR_LABELS = frozenset({"tr", "az", "tk", "uz", "tt", "kk", "ky", "ug", "diq"})
+_NEIGHBOUR_LABELS = {
+    "Latn": frozenset({"tr", "az", "tk", "uz", "tt", "kk", "ky", "ug", "diq"}),
+    "Cyrl": frozenset({"ba", "ky", "kk", "tt", "cv", "sah", "tyv", "krc", "uz", "tk", "az", "ug"}),
+}
 
 # Those of the second look's languages that write ı, so that their capital of i is İ.
 _DOTLESS = {f"{code}_Latn" for code in ("tur", "azj", "crh", "gag", "kaa", "kaz", "tat", "diq", "kiu")}
@@ -89,7 +92,9 @@ _SCRIPT_OF = np.repeat(  # by code point; looked up in a quarter of the time tha
 # Twice as much text takes nearly twice the time and moves 1 in 300 Turkish pages (1 in 40 half-English ones)
 # across a score of 0.7.
 _WINDOWS, _WINDOW = 4, 150
-_SECOND_LOOK = str(Path(__file__).parent / "models" / "turkic.ftz")
+_LONG = 100  # letters from which on the second look decides alone which neighbour a text is in
+_MODELS = Path(__file__).parent / "models"
+_SECOND_LOOKS = {"Latn": str(_MODELS / "turkic.ftz"), "Cyrl": str(_MODELS / "cyrillic.ftz")}
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _DIGITS = re.compile(r"\d+")
 _ADDRESS = re.compile(r"[^\s@]+@\S+")
@@ -124,7 +129,7 @@ def identify(text: str, model: str = "") -> Language:
     """Return which language most of `text` is in.
 
     The answer comes from at most about 600 characters, taken from four places of the text. Without `model`
-    it is lid.176's, corrected for Turkish and its neighbours by `corpus/models/turkic.ftz` (how the two
+    it is lid.176's, corrected for Turkish and its neighbours by a model of `corpus/models` (how the two
     scores become one: `_combine`). `model` is the path of any other fastText classifier; its labels are
     used as they are when they have the form `tur_Latn` (GlotLID, OpenLID) and translated when they are
     lid.176's. A text without letters is `und_Zyyy` with score 0.
@@ -147,12 +152,12 @@ def identify_each(texts: Sequence[str], model: str = "") -> list[Language]:
     seconds: dict[int, dict[str, float]] = {}
     for n, each in enumerate(seen):
         if each.is_shouted and each.script == "Latn":
-            seconds[n] = _second_look(each.sample)
+            seconds[n] = _second_look(each.sample, each.script)
     firsts = [_first_look(each, model, seconds.get(n)) for n, each in enumerate(seen)]
     if not model:
         for n, (each, first) in enumerate(zip(seen, firsts, strict=True)):
-            if first and each.script == "Latn" and _needs_second_look(first) and n not in seconds:
-                seconds[n] = _second_look(each.sample)
+            if first and n not in seconds and _needs_second_look(first, each.script):
+                seconds[n] = _second_look(each.sample, each.script)
     return [_answer(each, firsts[n], None if model else seconds.get(n)) for n, each in enumerate(seen)]
 
 
@@ -161,6 +166,7 @@ class _Seen(NamedTuple):
 
     sample: str
     script: str
+    letters: int
     is_shouted: bool  # more than half of the letters are capitals
 
 
@@ -168,7 +174,7 @@ def _seen(text: str) -> _Seen:
     sample = _sample(text)
     points = np.frombuffer(sample.encode("utf-32-le"), dtype=np.uint32)
     script, letters = _script(points)
-    return _Seen(sample, script, bool(script) and _is_shouted(sample, points, letters))
+    return _Seen(sample, script, letters, bool(script) and _is_shouted(sample, points, letters))
 
 
 def _first_look(seen: _Seen, model: str, second: dict[str, float] | None) -> list[tuple[str, float]]:
@@ -180,8 +186,8 @@ def _first_look(seen: _Seen, model: str, second: dict[str, float] | None) -> lis
 def _answer(seen: _Seen, first: list[tuple[str, float]], second: dict[str, float] | None) -> Language:
     if not first:
         return UNKNOWN
-    if second and _needs_second_look(first):
-        return _combine(first, second)
+    if second and _needs_second_look(first, seen.script):
+        return _combine(first, second, seen.script, seen.letters)
     label, score = first[0]
     return Language(_code(label, seen.script), min(score, 1.0))
 
@@ -281,37 +287,69 @@ def _lower_case(sample: str, second: dict[str, float] | None) -> str:
     return dotted.lower()
 
 
-def _second_look(sample: str) -> dict[str, float]:
-    return dict(_predict(_second_look_path(), neighbour_view(sample), k=-1))
+def _second_look(sample: str, script: str) -> dict[str, float]:
+    return dict(_predict(_SECOND_LOOKS[script], neighbour_view(sample), k=-1))
 
 
-def _needs_second_look(first: list[tuple[str, float]]) -> bool:
-    return first[0][1] < 0.5 or _neighbour_mass(first) > 0.05
+def _needs_second_look(first: list[tuple[str, float]], script: str) -> bool:
+    """Return whether lid.176 may have met a neighbour; those in Cyrillic it takes for Russian, too."""
+    if script not in _SECOND_LOOKS:
+        return False
+    return script == "Cyrl" or first[0][1] < 0.5 or _neighbour_mass(first, script) > 0.05
 
 
-def _neighbour_mass(first: list[tuple[str, float]]) -> float:
-    return sum(score for label, score in first if label in _NEIGHBOUR_LABELS)
+def _neighbour_mass(first: list[tuple[str, float]], script: str) -> float:
+    return sum(score for label, score in first if label in _NEIGHBOUR_LABELS[script])
 
 
-def _combine(first: list[tuple[str, float]], second: dict[str, float]) -> Language:
+def _combine(first: list[tuple[str, float]], second: dict[str, float], script: str, letters: int) -> Language:
     """Return the best label of the two models together.
 
     How likely it is that the text belongs to the neighbours at all is asked of both, and their log-odds are
     averaged: neither is sure enough alone, and their mistakes are not independent, which a product of the
-    odds would assume. Which neighbour it is, the second look decides alone. Labels outside the family keep
-    lid.176's proportions among what is left.
+    odds would assume. Which neighbour it is, the second look decides (`_which`). Labels outside the family
+    keep lid.176's proportions among what is left.
     """
-    family = _neighbour_mass(first)
+    second = _which(first, second, script, letters)
+    family = _neighbour_mass(first, script)
     inside = 1.0 - second["other"]
     together = 1.0 / (1.0 + math.exp(-(_log_odds(family) + _log_odds(inside)) / 2.0))
     scores = {code: together * score / max(inside, 1e-6) for code, score in second.items() if code != "other"}
     for label, score in first:
-        if label not in _NEIGHBOUR_LABELS:
-            code = _code(label, "Latn")
+        if label not in _NEIGHBOUR_LABELS[script]:
+            code = _code(label, script)
             outside = score * (1.0 - together) / max(1.0 - family, 1e-6)
             scores[code] = scores.get(code, 0.0) + outside
     best = max(scores, key=lambda code: scores[code])
     return Language(best, min(scores[best], 1.0))
+
+
+def _which(
+    first: list[tuple[str, float]], second: dict[str, float], script: str, letters: int
+) -> dict[str, float]:
+    """Return the second look's scores as far as the letters of a text bear them out.
+
+    On short texts in Cyrillic letters lid.176 is asked, too: among the neighbours that it knows the geometric
+    mean of both counts, and a neighbour that it does not know needs more than a few words to be believed. In
+    Latin letters it takes them all for Turkish, so there it has no say.
+    """
+    trust = min(1.0, letters / _LONG)
+    if trust == 1.0 or script == "Latn":
+        return second
+    known = {_code(label, script): 0.0 for label in _NEIGHBOUR_LABELS[script]}
+    known |= {_code(label, script): score for label, score in first if label in _NEIGHBOUR_LABELS[script]}
+    mass = max(sum(known.values()), 1e-3)
+    scores = {}
+    for code, score in second.items():
+        if code == "other":
+            continue
+        if code in known:
+            share = max(known[code] / mass, 1e-3)
+            scores[code] = max(score, 1e-3) ** (0.5 + 0.5 * trust) * share ** (0.5 - 0.5 * trust)
+        else:
+            scores[code] = score * trust
+    scale = (1.0 - second["other"]) / sum(scores.values())
+    return {**{code: score * scale for code, score in scores.items()}, "other": second["other"]}
 
 
 def _log_odds(probability: float) -> float:
@@ -351,10 +389,6 @@ def _lid176_path() -> str:
     return str(Path(spec.submodule_search_locations[0]) / "resources" / "lid.176.ftz")
 
 
-def _second_look_path() -> str:
-    return _SECOND_LOOK
-
-
 def model_paths(model: str = "") -> list[str]:
     """Return the files that `identify` reads, so that a changed model is known by its content."""
-    return [model] if model else [_lid176_path(), _second_look_path()]
+    return [model] if model else [_lid176_path(), *_SECOND_LOOKS.values()]

@@ -95,7 +95,7 @@ def test_a_model_of_any_kind_answers_as_fasttext_does(made: dict[str, Path], nam
         check(made[name], line)
 
 
-@pytest.mark.parametrize("path", language.model_paths(), ids=["lid.176", "turkic"])
+@pytest.mark.parametrize("path", language.model_paths(), ids=["lid.176", "turkic", "cyrillic"])
 @settings(max_examples=300)
 @given(line=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=400))
 @example("Bugün hava çok güzel")
@@ -105,7 +105,7 @@ def test_the_packaged_models_answer_as_fasttext_does(path: str, line: str) -> No
     check(Path(path), line)
 
 
-@pytest.mark.parametrize("path", language.model_paths(), ids=["lid.176", "turkic"])
+@pytest.mark.parametrize("path", language.model_paths(), ids=["lid.176", "turkic", "cyrillic"])
 def test_real_sentences_get_the_same_scores_to_the_bit(path: str, shared_data: Callable[[str], Path]) -> None:
     with gzip.open(shared_data("lid") / "udhr" / "udhr-paragraphs.jsonl.gz", "rt", encoding="utf-8") as rows:
         lines = [" ".join(json.loads(row)["text"].split()) for row in rows][::20]

@@ -46,6 +46,26 @@ PASSAGES = {
         "Saba bazarğa bardıq ve taze sebze aldıq. Anam aqşamğace aşhanede çalıştı, men de oña "
         "yardım ettim. Qışta sıcaq şorba içmek episimizni quvandıra."
     ),
+    "kaz_Latn": (
+        "Tañerteñ bazarğa barıp, jaña kökönis satıp aldıq. Anam keşke deyin as üyde jumıs istedi, men de "
+        "oğan kömektestim. Qısta ıstıq sorpa işw bärimizdi qwantadı."
+    ),
+    "uzn_Cyrl": (
+        "Эрталаб бозорга бордик ва янги сабзавот сотиб олдик. Онам кечгача ошхонада ишлади, мен ҳам унга "
+        "ёрдам бердим. Қишда иссиқ шўрва ичиш ҳаммамизни хурсанд қилади."
+    ),
+    "crh_Cyrl": (
+        "Саба базаргъа бардыкъ ве тазе себзе алдыкъ. Анам акъшамгъадже ашханеде чалышты, мен де онъа ярдым "
+        "эттим. Къышта сыджакъ шорба ичмек эписимизни къувандыра."
+    ),
+    "tat_Cyrl": (
+        "Иртән базарга бардык һәм яңа яшелчә сатып алдык. Әнием кичкә кадәр ашханәдә эшләде, мин дә аңа "
+        "ярдәм иттем. Кышын кайнар шулпа эчү барыбызны да сөендерә."
+    ),
+    "kir_Cyrl": (
+        "Эртең менен базарга барып, жаңы жашылча сатып алдык. Апам кечке чейин ашканада иштеди, мен да ага "
+        "жардам бердим. Кышында ысык шорпо ичүү баарыбызды кубантат."
+    ),
     "eng_Latn": (
         "In the morning we went to the market and bought fresh vegetables. My mother worked "
         "in the kitchen until evening and I helped her."
@@ -77,6 +97,9 @@ PASSAGES = {
     "cmn_Hani": "早上我们去市场买了新鲜的蔬菜。妈妈在厨房里工作到晚上，我也帮助了她。",
     "kor_Hang": "아침에 시장에 가서 신선한 채소를 샀습니다.",
 }
+
+# Learnt from 58 paragraphs and from letters put in place of Latin ones: it is not sure of other texts.
+LEAST = {"uzn_Cyrl": 0.5}
 TURKISH = PASSAGES["tur_Latn"]
 DOTTED = {"tur_Latn", "azj_Latn", "crh_Latn"}
 
@@ -89,14 +112,14 @@ def capitals(code: str, text: str) -> str:
 def test_a_passage_is_in_its_language(code: str) -> None:
     found = identify(PASSAGES[code])
     assert found.code == code
-    assert found.score > 0.65
+    assert found.score > LEAST.get(code, 0.65)
 
 
 @pytest.mark.parametrize("code", PASSAGES)
 def test_capitals_do_not_change_the_language(code: str) -> None:
     found = identify(capitals(code, PASSAGES[code]))
     assert found.code == code
-    assert found.score > 0.65
+    assert found.score > LEAST.get(code, 0.65)
 
 
 def test_turkish_capitals_typed_without_the_dot_are_turkish() -> None:
@@ -164,7 +187,7 @@ def test_a_capital_i_becomes_what_its_language_writes() -> None:
     ],
 )
 def test_who_is_looked_at_twice(first: list[tuple[str, float]], needs: bool) -> None:
-    assert language._needs_second_look(first) is needs
+    assert language._needs_second_look(first, "Latn") is needs
 
 
 def test_every_label_of_lid_176_has_a_code() -> None:
@@ -222,12 +245,14 @@ def test_a_missing_model_is_named_with_its_key(tmp_path: Path) -> None:
 
 
 def test_the_two_scores_agree_or_meet_in_the_middle() -> None:
-    agree = language._combine([("tr", 0.99)], {"tur_Latn": 0.98, "azj_Latn": 0.01, "other": 0.01})
+    agree = language._combine(
+        [("tr", 0.99)], {"tur_Latn": 0.98, "azj_Latn": 0.01, "other": 0.01}, "Latn", 200
+    )
     assert agree.code == "tur_Latn"
     assert agree.score == pytest.approx(0.98, abs=0.01)
-    doubt = language._combine([("tr", 0.5), ("en", 0.5)], {"tur_Latn": 0.5, "other": 0.5})
+    doubt = language._combine([("tr", 0.5), ("en", 0.5)], {"tur_Latn": 0.5, "other": 0.5}, "Latn", 200)
     assert doubt.score == pytest.approx(0.5)
-    outvoted = language._combine([("tr", 0.6), ("hu", 0.4)], {"tur_Latn": 0.001, "other": 0.999})
+    outvoted = language._combine([("tr", 0.6), ("hu", 0.4)], {"tur_Latn": 0.001, "other": 0.999}, "Latn", 200)
     assert outvoted.code == "hun_Latn"
 
 
