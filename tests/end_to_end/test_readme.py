@@ -44,7 +44,6 @@ NOT_RUN = {
     "derlem evaluate my/run --tasks my-questions.jsonl": "test_questions.py reads such files",
     "lm_eval": "it is not installed here, and downloads its tasks",
     "derlem quality": "it reads labels and texts of the user's own; tests/corpus/quality trains on some",
-    "derlem decontaminate": "its questions are the user's; test_filters_of_the_user.py looks for some",
     "derlem view": "it serves until Ctrl-C; tests/end_to_end/test_view.py looks at its pages",
 }
 
