@@ -18,7 +18,7 @@ LEAST = 0.1  # share of a text's letters from which on a second language counts
 SURE = 0.7  # share of the votes in a language's part that must be for that language
 _LETTERS = 200  # below which a text is in one language
 _PIECE = 400  # characters from which on a paragraph is divided at the ends of its sentences
-_SCREEN, _SAMPLE = 8, 120  # pieces that are looked at first, and their characters
+_SCREEN, _SAMPLE = 12, 120  # pieces that are looked at first, and their characters
 _CHANGE = 3.0  # what a change of language costs, in nats
 _SILENT = 15  # the first letters of a piece say nothing: names and words of an interface have no more
 _PER_LETTER = 0.02  # how much each further one tells: 50 tell all that one answer does
@@ -29,7 +29,7 @@ _CANDIDATE = 40, 0.7  # letters and score of a piece that shows that its languag
 _CODE_SIGNS = re.compile(r"[(){}\[\]=_<>;#\"]")
 _CODE = 0.04  # of its letters: from this share of signs on a piece is code, which has no language
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
-_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,11 @@ def separate(text: str, model: str = "") -> Parts:
     if len(text) < _LETTERS or not _may_be_mixed(text, model):
         return Parts(text)
     pieces = _pieces(text)
-    letters = [len(_LETTER.findall(piece)) for piece in pieces]
+    letters = [_letters(piece) for piece in pieces]
     votes = [_votes(piece, count) for piece, count in zip(pieces, letters, strict=True)]
-    answers = language.identify_each(pieces, model)
+    asked = [piece for piece, vote in zip(pieces, votes, strict=True) if vote]
+    given = iter(language.identify_each(asked, model))
+    answers = [next(given) if vote else language.UNKNOWN for vote in votes]
     labels = _labels(answers, letters, votes)
     total = sum(letters)
     shares: dict[str, float] = {}
@@ -89,8 +91,8 @@ def _may_be_mixed(text: str, model: str) -> bool:
     """Return whether pieces spread over the text get different answers."""
     step = max(_SAMPLE, len(text) // _SCREEN)
     samples = [text[start : start + _SAMPLE] for start in range(0, len(text), step)]
-    codes = {code for code, score in language.identify_each(samples, model) if score >= 0.5}
-    return len(codes) > 1
+    prose = [sample for sample in samples if _votes(sample, _letters(sample))]
+    return len({code for code, score in language.identify_each(prose, model) if score >= 0.5}) > 1
 
 
 def _pieces(text: str) -> list[str]:
@@ -108,6 +110,10 @@ def _pieces(text: str) -> list[str]:
         if start < len(line):
             found.append(line[start:])
     return found
+
+
+def _letters(piece: str) -> int:
+    return sum(map(len, _WORD.findall(piece)))
 
 
 def _votes(piece: str, letters: int) -> float:
