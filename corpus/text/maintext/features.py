@@ -176,7 +176,8 @@ def _features(  # type: ignore[no-untyped-def]
     own_names = np.zeros(elements, np.uint64)
     depth = np.zeros(elements, np.int32)
     page_share = np.zeros(_N_MEANINGS, np.float64)
-    half = most = np.int64(0)
+    half: Any = np.int64(0)
+    most: Any = np.int64(0)
     articles = forms = h1s = 0
     for e in range(elements):
         above = parent[e]

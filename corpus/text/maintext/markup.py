@@ -7,7 +7,7 @@ stays where it stands. The work is linear in the page's length, whatever is in i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -105,7 +105,9 @@ def _read(data, traits_of, marks_of, words, bits):  # type: ignore[no-untyped-de
     noscript_end = -1
     soft = pictures = 0
     item = -1
-    at = top = np.int64(0)  # of a type: plain numbers make numba compile what they are given to twice
+    # Of a type: plain numbers make numba compile what they are given to twice.
+    at: Any = np.int64(0)
+    top: Any = np.int64(0)
     while at < n:
         if not is_markup(data, at):
             start = at

@@ -1,8 +1,8 @@
 """Prediction intervals on held-back runs of public tables, split by split: how often they hold, how wide.
 
-`python -m benchmarks.coverage`: of seven tables of `benchmarks/data/scaling`, and of six tables of runs at
-equal compute that are cut from Gemstones' curves, the fifth of the runs with most compute is predicted from
-the rest. The law is the richest that the columns allow, then the one that answers.
+`python -m benchmarks.held_out_coverage`: of seven tables of `benchmarks/data/scaling`, and of six tables of
+runs at equal compute that are cut from Gemstones' curves, the fifth of the runs with most compute is
+predicted from the rest. The law is the richest that the columns allow, then the one that answers.
 """
 
 from __future__ import annotations
