@@ -22,14 +22,14 @@ if fs.exists(root):
 def contents(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a build; of its units and reports, which hold times, the name.
 
-    So, too, of what the build remembers of its configuration, which names the output.
+    What the build remembers of its configuration, which names the output, is left out.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_file() and not path.name.startswith("."):
-            is_own = "units" in path.parts or path.name == "report.json"
-            found[name] = "" if is_own else hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and not path.name.startswith(".") and not name.startswith("units/"):
+            is_timed = "/units/" in name or path.name == "report.json"
+            found[name] = "" if is_timed else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
