@@ -86,10 +86,16 @@ def build(
     """
     with reported():
         config, runner = _staged(path, overrides, workers, beam)
+        from commands.forget import readers_of
+        from corpus.config import located
         from pipelines import build as pipeline
+        from pipelines import forget
 
         if until not in chain.names():
             fail(f"--until {until}: expected one of {', '.join(chain.names())}", status=2)
+        placed = located(config, path.resolve().parent)
+        if forget.adopt(placed, readers_of(placed.output)) is not None:
+            say(f"a crawl's list names pages; `derlem forget {shortened(placed.output)}` writes the proof")
         with watched(log, metrics) as teller:
             folder = pipeline.run(config, path.resolve().parent, runner, teller, until)
         if folder:

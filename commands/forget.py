@@ -12,7 +12,7 @@ from commands.terminal import CORPUS, Terminal, fail, local, place, reported, sa
 
 if TYPE_CHECKING:
     from corpus.forgotten import Key
-    from pipelines.forget import Proof
+    from pipelines.forget import Proof, Readers
 
 app = typer.Typer()
 
@@ -64,14 +64,14 @@ def forget(
         progress.take_terminal()
         from corpus import forgotten
         from corpus.config import load, located
-        from corpus.crawl.state import layout
+        from corpus.crawl.state import catalogue
         from pipelines import build, options
         from pipelines import forget as pipeline
 
         keys = _keys(folder, url or [], host or [], document or [], listed)
         if not keys and not forgotten.read(folder).requests:
             fail("name what to forget: --url, --host, --id or --list", status=2)
-        if files.size(folder, layout.START) is not None:
+        if catalogue.is_crawl(folder):
             _of_crawl(folder, keys, reason, archives)
             return
         known = build.remembered(folder)
@@ -81,14 +81,7 @@ def forget(
         if known is None:
             fail(f"{folder} does not say what it is made from: add --config FILE, the build's TOML file", 2)
 
-        def readers(tokens: str, ids: set[str]) -> list[dict[str, Any]]:
-            from trainer.readers import readers as found
-            from trainer.readers import runs_beside
-
-            named = runs if runs else runs_beside(Path(folder))
-            return [each.as_dict() for each in found(named, tokens, ids)]
-
-        if keys and pipeline.begin(folder, keys, reason, readers) is None:
+        if keys and pipeline.begin(folder, keys, reason, readers_of(folder, runs)) is None:
             say("all of it was forgotten before")
         runner = options.choose(known[0].run, workers, ())
         proofs = pipeline.finish(*known, runner, Terminal())
@@ -96,6 +89,17 @@ def forget(
             _say(folder, proof)
         if not proofs:
             say("nothing to do: every request is done")
+
+
+def readers_of(folder: str, runs: list[Path] | None = None) -> Readers:
+    """Return what finds out which runs have read documents: the named ones, or those beside a build."""
+
+    def found(tokens: str, ids: set[str]) -> list[dict[str, Any]]:
+        from trainer.readers import readers, runs_beside
+
+        return [each.as_dict() for each in readers(runs or runs_beside(Path(folder)), tokens, ids)]
+
+    return found
 
 
 def _of_crawl(folder: str, keys: list[Key], reason: str, archives: bool) -> None:

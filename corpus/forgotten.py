@@ -15,7 +15,9 @@ How pages are taken out of a build (`derlem forget`), and why so:
    forgotten one comes back), the shards of their groups, the token shards of those. The rest stays.
 5. So the bytes are those of a build with the same list from the start, and the rows those of a build whose
    inputs never had the pages. Only `skipped: forgotten` in the counts of extract tells.
-6. A request stays open until every stage is made again and no file holds the page; until then each build
+6. When a build starts, it adds the lists of the local crawls that it reads to its own
+   (`pipelines.forget.adopt`).
+7. A request stays open until every stage is made again and no file holds the page; until then each build
    looks for it. `forgotten/0001.json`, the proof, has checksums before and after; its first half is written
    before the request joins the list. Killed anywhere, the same command, or a build, resumes.
 """
@@ -160,6 +162,9 @@ class Forgotten:
             if file.kind in (EXTRACTED.name, DROPPED.name, REJECTED.name)
             for batch in dataset.batches(folder, file.path, self.columns(file.kind))
         )
+
+
+NOTHING = Forgotten()
 
 
 @lru_cache(maxsize=65536)

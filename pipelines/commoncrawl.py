@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from corpus import dataset, files, temporary
+from corpus import dataset, files, forgotten, temporary
 from corpus.commoncrawl import downloads
 from corpus.commoncrawl import plan as plans
 from corpus.commoncrawl.config import Access, CommonCrawl
@@ -26,6 +26,7 @@ from corpus.commoncrawl.store import BeyondEndError, MissingError, Store, opened
 from corpus.counts import Counts
 from corpus.crawl.state.catalogue import COMMONCRAWL
 from corpus.errors import ConfigError, TooManyRejectedError
+from corpus.forgotten import NOTHING, Forgotten
 from corpus.schema import REJECTED
 from corpus.teller import Teller
 from pipelines import stage
@@ -61,7 +62,8 @@ def run(config: CommonCrawl, output: str, paths: str, runner: Runner, teller: Te
     home = files.join(output, NAME)
     with alone(output):
         with teller.waiting("looking for what to fetch"):
-            planned, said = list_files(config, home, paths) if paths else plan(config, home)
+            gone = forgotten.forgotten(forgotten.read(output).requests)
+            planned, said = list_files(config, home, paths) if paths else plan(config, home, gone)
         _refuse_loss(planned)
         teller.say(said)
         stage.run(planned, runner, teller)
@@ -80,8 +82,11 @@ def _refuse_loss(planned: Stage) -> None:
         )
 
 
-def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:
-    """Return the stage for captures, by the plan in `home` or a new one, and a line that describes it."""
+def plan(config: CommonCrawl, home: str, gone: Forgotten = NOTHING) -> tuple[Stage, str]:
+    """Return the stage for captures, by the plan in `home` or a new one, and a line that describes it.
+
+    Captures of pages that are `gone` are not fetched.
+    """
     written, said = plans.ensure(files.join(home, PLANS), config)
     units = [
         plan_unit(
@@ -99,16 +104,20 @@ def plan(config: CommonCrawl, home: str) -> tuple[Stage, str]:
     settings: dict[str, object] = {"selection": selection.model_dump(mode="json")}
     folder = files.join(home, written.crawl)
     return Stage(
-        NAME, VERSION, folder, settings, tuple(units), partial(fetch_captures, config), worker_bytes=1
+        NAME, VERSION, folder, settings, tuple(units), partial(fetch_captures, config, gone), worker_bytes=1
     ), said
 
 
-def fetch_captures(config: CommonCrawl, unit: Planned, folder: str, beat: Beat) -> Outcome:
+def fetch_captures(config: CommonCrawl, gone: Forgotten, unit: Planned, folder: str, beat: Beat) -> Outcome:
     """Copy the records of a unit's captures into a WARC file of its own, in the plan's order."""
     written, first, last = unit.task
-    hits = written.hits(first, last)
     path = f"warc/{written.crawl}-{unit.fingerprint}-00000.warc.gz"
-    counts = Counts()
+    counts, hits = Counts(), []
+    for hit in written.hits(first, last):
+        if gone.has_url(hit.url):
+            counts.skip(forgotten.SKIPPED)
+        else:
+            hits.append(hit)
     faults: list[tuple[Hit, Fault]] = []
     started = time.monotonic()
     access = config.access

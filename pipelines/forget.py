@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from corpus import chain, dataset, files, forgotten
 from corpus.config import Config
+from corpus.crawl.state import catalogue
 from corpus.errors import ConfigError, NotThereError, StageError
 from corpus.forgotten import Forgotten, Key, Listed, Request
 from corpus.inspect.build import Build, open_build
@@ -28,6 +30,7 @@ FOLDER = "forgotten"
 """Where the proofs are, below the output folder."""
 
 _PLACE = ["source", "file", "offset"]
+_DEPTH = 6  # folders above an input in which a crawl's list is looked for
 
 Place = tuple[str, str, int]
 """A record of an input: its source, file and offset."""
@@ -126,6 +129,30 @@ def begin(output: str, keys: Iterable[Key], reason: str, readers: Readers) -> in
         files.write_json(output, proof.path, proof.model_dump(mode="json"), sweeps=True)
         forgotten.save(output, Listed(requests=(*listed.requests, request)))
         return number
+
+
+def adopt(config: Config, readers: Readers) -> int | None:
+    """Add what the lists of the local crawls that a build reads name to the build's own list.
+
+    Return the number of the request; None where they name nothing that the list lacks.
+    """
+    folders = {folder for source in config.source for path in source.paths for folder in _above(path)}
+    keys = [
+        key
+        for folder in sorted(folders - {config.output})
+        if catalogue.is_crawl(folder)
+        for request in forgotten.read(folder).requests
+        for key in request.keys
+    ]
+    return begin(config.output, keys, "forgotten in a crawl that is read", readers) if keys else None
+
+
+def _above(pattern: str) -> list[str]:
+    """Return the folders above an input on this machine that may be a crawl's."""
+    if not files.is_local(pattern):
+        return []
+    found = [str(each) for each in Path(pattern).parents][:_DEPTH]
+    return [re.sub(r"\[([*?[])\]", r"\1", each) for each in found]  # as `glob.escape` writes them
 
 
 def _first_half(output: str, number: int, gone: Forgotten, readers: Readers) -> Proof:

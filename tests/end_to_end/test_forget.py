@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from support import command, final_files, texts
 
+from corpus import forgotten
 from corpus.inspect.build import open_build
 
 HOST = "kapak.example"
@@ -139,6 +141,28 @@ def test_a_new_input_does_not_bring_the_page_back(held: Path) -> None:
     assert {url for (url,) in documents(held / "corpus", "extracted", ["url"]) if HOST in url} == set()
     counts = open_build(str(held / "corpus")).finished["extract"].manifest.counts()
     assert counts.skipped == {"forgotten": 11}
+
+
+def test_a_build_takes_over_the_list_of_a_crawl_that_it_reads(tmp_path: Path) -> None:
+    crawl, rows = tmp_path / "crawl [1]", pages()
+    inside = crawl / "rounds" / "0001"
+    inside.mkdir(parents=True)
+    (crawl / "crawl.json").write_text("{}")
+    (inside / "pages.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pattern = f"{glob.escape(str(crawl))}/rounds/*/pages.jsonl"
+    config = tmp_path / "corpus.toml"
+    config.write_text(f'output = "corpus"\n[[source]]\nname = "c"\nformat = "jsonl"\npaths = ["{pattern}"]\n')
+    command("build", config)
+    corpus = tmp_path / "corpus"
+    assert (rows[-1]["url"],) in documents(corpus, "extracted", ["url"])
+    request = forgotten.Request(date="2026-11-30", reason="", keys=(forgotten.of_url(rows[-1]["url"]),))
+    forgotten.save(str(crawl), forgotten.Listed(requests=(request,)))
+    assert "a crawl's list names pages" in " ".join(command("build", config).stderr.split())
+    assert (rows[-1]["url"],) not in documents(corpus, "extracted", ["url"])
+    assert len(documents(corpus, "extracted", ["url"])) == len(rows) - 1
+    assert "a crawl's list" not in command("build", config).stderr
+    command("forget", corpus)
+    assert json.loads((corpus / "forgotten" / "0001.json").read_text())["ended"]
 
 
 def test_a_document_is_forgotten_by_its_id_also_without_a_url(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
-from corpus import dataset
+from corpus import dataset, forgotten
 from corpus.commoncrawl.config import Access, CommonCrawl, Pieces, Selection
 from corpus.errors import ConfigError, StageError
 from corpus.teller import SILENT
@@ -120,6 +120,17 @@ def test_every_wanted_record_is_copied_verbatim_and_once(server: cc_server.Serve
     assert Counter(copied) == Counter(expected.values())
     assert manifest.counts().seen == manifest.counts().kept == len(expected)
     assert find_faults(str(tmp_path / "commoncrawl" / cc_crawl.CRAWL)) == []
+
+
+def test_a_forgotten_page_is_not_fetched(server: cc_server.Server, tmp_path: Path) -> None:
+    expected = wanted(server.root)
+    url = sorted(expected)[0]
+    request = forgotten.Request(date="2026-11-30", reason="", keys=(forgotten.of_url(url),))
+    forgotten.save(str(tmp_path), forgotten.Listed(requests=(request,)))
+    manifest = run(config(server.url), tmp_path)
+    copied = [record for path in archives(tmp_path) for record in members(path.read_bytes())[1:]]
+    assert Counter(copied) == Counter(record for each, record in expected.items() if each != url)
+    assert manifest.counts().skipped == {"forgotten": 1}
 
 
 def test_what_is_written_reads_the_same_in_both_readers(server: cc_server.Server, tmp_path: Path) -> None:

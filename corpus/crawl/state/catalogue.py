@@ -33,6 +33,11 @@ def stages(folder: str) -> list[str]:
     return [*rounds, *(one for one in taken(folder) if files.size(one, dataset.MANIFEST) is not None)]
 
 
+def is_crawl(folder: str) -> bool:
+    """Return whether a folder holds a crawl, or captures from Common Crawl."""
+    return files.size(folder, layout.START) is not None or bool(taken(folder))
+
+
 def sources(folder: str, base: Path) -> list[Source]:
     """Return the sources in a crawl's folder for a configuration in the folder `base`, if it is one."""
     found = files.located(folder)
