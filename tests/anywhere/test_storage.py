@@ -134,6 +134,12 @@ def test_what_reads_a_corpus_reads_it_on_a_store(
     run, plan = tmp_path / "run", ["--preset", "tiny", "--set", "data.tokens=20_000"]
     said = cloud.derlem("train", url, "--output", run, *plan, store=store)
     assert "bits per byte" in said
+    scores = [
+        cloud.derlem("evaluate", run, place, store=store).replace(str(place), "") for place in (url, here)
+    ]
+    assert scores[0].split() == scores[1].split()
+    cloud.derlem("export", run, tmp_path / "model", store=store)
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size > 100_000
 
 
 def test_what_goes_wrong_on_a_store_changes_nothing(
