@@ -1,8 +1,8 @@
 """A mixed Turkish corpus, and clean held-out text, for the price of every rule (docs/prices.md).
 
     python benchmarks/prices.py TEXT_TR prices
-    derlem build prices/corpus.toml
-    derlem build prices/held.toml
+    derlem build prices/corpus.toml --until tokenize
+    derlem build prices/held.toml --until tokenize
     derlem compare --filters prices/corpus.toml RULE … -o prices/price --held-out prices/held \\
       --preset prices/models.toml
 
@@ -46,14 +46,14 @@ validation = {1}
 """
 
 MODELS = """first = 4
-most = 8
+most = 6
 workers = 2
 [sizes]
 smallest = 22_000
 largest = 22_000
 count = 1
 [tokens]
-per_parameter = 20
+per_parameter = 10
 multiples = [0.5, 1.0]
 [train.model]
 head = 8
@@ -67,6 +67,8 @@ matrix_lr = 0.04
 warmup = 0.05
 [train.run]
 log = []
+[train.evaluate]
+documents = 30
 """
 
 

@@ -77,12 +77,13 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     context = stage.Context(config, base, runner)
     folders = [context.folder(name) for name in chain.names()]
     with alone(output):
-        _remember(config, base)
         for number, row in enumerate(chain.STAGES, start=1):
             if row.name == tokenize.NAME and not config.tokenizer.model:
                 _train(config, base, teller)
             with teller.waiting(f"{row.name}: reading the list of inputs"):
                 planned = plan(row)(context)
+            if number == 1:  # the inputs are there: nothing is written for a wrong configuration
+                _remember(config, base)
             try:
                 stage.run(planned, runner, teller, folders[number:])
             except GraphOnly as made:
