@@ -82,7 +82,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
                 _train(config, base, teller)
             with teller.waiting(f"{row.name}: reading the list of inputs"):
                 planned = plan(row)(context)
-            if number == 1:  # the inputs are there: nothing is written for a wrong configuration
+            if number == 1:  # not earlier: for wrong inputs nothing is written
                 _remember(config, base)
             try:
                 stage.run(planned, runner, teller, folders[number:])
