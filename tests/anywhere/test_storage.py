@@ -104,10 +104,11 @@ def test_a_build_on_a_store_has_the_local_bytes_and_takes_few_requests(
     store.proxy.clear()
     cloud.build(config, store)
     again = list(store.proxy.requests)
-    assert len([each for each in again if is_listing(each)]) <= 2 * len(chain.names())
+    # One more where the build lasts for a beat of its lock.
+    assert len([each for each in again if is_listing(each)]) <= 2 * len(chain.names()) + 1
     writes = [named(each) for each in again if is_write(each)]
     assert all(".running" in name for name in writes), writes
-    assert len(again) <= 12 * len(chain.names())
+    assert len(again) <= 12 * len(chain.names()) + 4
 
 
 def test_what_reads_a_corpus_reads_it_on_a_store(

@@ -40,6 +40,8 @@ NOT_RUN = {
     "pip install": "it installs from the network; .ci/run does so",
     "torchrun": "it asks for eight GPUs; tests/trainer/test_world.py runs ranks on the CPU",
     "derlem compare": "it trains many models; tests/trainer/compare/test_compare.py runs it on tiny ones",
+    "python benchmarks/prices.py": "it needs the sample data",
+    "derlem build prices/": "benchmarks/prices.py makes its configuration from the sample data",
     "derlem mix": "it trains many models; tests/trainer/mix/test_mix.py runs it on tiny ones",
     "derlem evaluate my/run --tasks data/turblimp": "its pairs are downloaded by the user",
     "derlem evaluate my/run --tasks my-questions.jsonl": "test_questions.py reads such files",
