@@ -120,7 +120,7 @@ def _told_of_store(output: str) -> Iterator[None]:
     """Turn an error of a store, or of its client that repeated a request in vain, into a message."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # clients of stores have their own classes; any other error is raised again
         if isinstance(error, DerlemError) or not (isinstance(error, OSError) or stores.is_failure(error)):
             raise
         raise StageError(

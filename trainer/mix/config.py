@@ -37,9 +37,10 @@ class Mix(Section):
     @model_validator(mode="after")
     def _mixes_are_set_here(self) -> Mix:
         data = self.train.data
-        if data.weights or data.phases or data.rehydrate or data.unique is not None:
+        if data.weights or data.phases or data.rehydrate or (data.unique, data.epochs) != (None, None):
             raise ValueError(
-                "train.data: leave weights, phases, rehydrate and unique empty; the study sets what is read"
+                "train.data: leave weights, phases, rehydrate, unique and epochs empty; "
+                "the study sets what is read"
             )
         if self.train.objective.name != "causal":
             raise ValueError("train.objective.name: mixes are judged in bits per byte, so by causal models")

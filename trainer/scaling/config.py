@@ -120,9 +120,10 @@ class Study(Section):
                 f"train.optimizer.name = {self.train.optimizer.name}: rules for other sizes are published "
                 "only for muon and adamw"
             )
-        if self.train.data.phases or self.train.data.unique is not None or not self.train.evaluate.documents:
+        data = self.train.data
+        if data.phases or (data.unique, data.epochs) != (None, None) or not self.train.evaluate.documents:
             raise ValueError(
-                "train: leave data.phases and data.unique empty, the study sets what is read; "
+                "train: leave data.phases, data.unique and data.epochs empty, the study sets what is read; "
                 "set evaluate.documents to 1 or more"
             )
         if self.train.data.rehydrate and self.repetition.epochs:
