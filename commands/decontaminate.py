@@ -41,11 +41,12 @@ def decontaminate(
     [filter.contamination].
     """
     from corpus import places
+    from corpus.decontaminate import references
     from corpus.inspect.contamination import look
 
     with reported():
         places.folder(folder, "DIR")
-        found = look(folder, tables, column or ["question"], answer)
+        found = look(folder, references.read(tables, column or ["question"], answer))
         lines = [json.dumps(asdict(held), ensure_ascii=False) for held in found.held]
         if output is not None:
             output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -26,11 +26,13 @@ from commands.terminal import (
     say,
     shortened,
 )
-from corpus.errors import StoppedError
+from corpus.errors import NotThereError, StoppedError
 
 if TYPE_CHECKING:
     from trainer.load_run import LoadedRun
     from trainer.selfcheck import Repeated
+    from trainer.tasks.contamination import Held
+    from trainer.tasks.questions import Task
 
 app = typer.Typer()
 data_app = typer.Typer(cls=Group, help="Show what a training run reads, and when.", no_args_is_help=True)
@@ -168,7 +170,8 @@ def evaluate(
     """Score a run's model: on the validation documents of a corpus, on tasks, on texts.
 
     The corpus may be any that was made with the same tokenizer. Tasks are minimal pairs, or prompts with
-    options; they are judged by the probabilities of the options (docs/tasks.md).
+    options; they are judged by the probabilities of the options, and each is looked for in the run's corpus
+    (docs/tasks.md).
     """
     from corpus import places
 
@@ -199,7 +202,7 @@ def evaluate(
             if not as_json:
                 scores.render_scores(scored, console(stderr=False))
         for task in asked:
-            judged = judge.judge(model, task)
+            judged = judge.judge(model, task, _held(model, task))
             found[f"task {task.name}"] = judged.as_dict()
             if not as_json:
                 shown.render_judged(judged, console(stderr=False))
@@ -210,6 +213,17 @@ def evaluate(
                 shown.render_text(read, console(stderr=False))
         if as_json:
             print(json.dumps(found, ensure_ascii=False, allow_nan=False))
+
+
+def _held(model: LoadedRun, task: Task) -> Held | None:
+    """Return what the corpus of a run holds of a task; None, told to the user, where it has no texts now."""
+    from trainer.tasks import contamination
+
+    try:
+        return contamination.look(model.folder, model.corpus, task)
+    except NotThereError as error:
+        say(f"what the run's corpus holds of {task.name} is not known: {error}")
+        return None
 
 
 @app.command(rich_help_panel=TRAIN)

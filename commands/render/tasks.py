@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from trainer.tasks.judge import Accuracy, Judged
+from trainer.tasks.judge import Accuracy, Contaminated, Judged
 from trainer.tasks.likelihood import Text
 
 
@@ -28,6 +28,8 @@ def render_judged(found: Judged, console: Console) -> None:
             end_section=each is found.groups[-1],
         )
     console.print(table)
+    if found.contaminated is not None:
+        console.print(_contaminated(found.contaminated), markup=False, soft_wrap=True)
     if found.agreement is not None:
         agreed = found.agreement
         console.print(
@@ -36,6 +38,19 @@ def render_judged(found: Judged, console: Console) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _contaminated(found: Contaminated) -> str:
+    """Return what the corpus holds of a task, and the accuracy on that and on the rest."""
+    held = found.held
+    said = (
+        f"the run's corpus holds {len(held.rows):,} of {held.questions:,} questions, in "
+        f"{held.contaminated:,} of {held.documents:,} documents ({held.too_short:,} are too short)"
+    )
+    if found.on_held is None:
+        return said
+    rest = "none is left" if found.without is None else f"{_share(found.without.total)} on the rest"
+    return f"{said}: accuracy {_share(found.on_held.total)} on these, {rest}"
 
 
 def _share(found: Accuracy) -> str:

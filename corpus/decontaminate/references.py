@@ -41,10 +41,24 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece stands: its number, its file and row, and the first words of the text."""
+
+    piece: int
+    file: str
+    row: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class References:
-    """The pieces of evaluation sets, each sequence of stems once, and how many texts are too short."""
+    """The pieces of evaluation sets, equal ones once, and how many texts are too short.
+
+    `places` has for every piece of every text the number of its equal in `pieces`.
+    """
 
     pieces: tuple[Reference, ...]
+    places: tuple[Place, ...]
     texts: int
     too_short: int
 
@@ -55,22 +69,32 @@ def read(paths: Sequence[str], columns: Sequence[str], answer: str = "") -> Refe
     `answer` names the column of the answer, or is empty. Raises ConfigError where a file has no such column,
     or where no text is long enough.
     """
-    found: dict[bytes, Reference] = {}
-    texts = too_short = 0
-    for row, name, text, reply in _rows(paths, columns, answer):
-        texts += 1
-        pieces = list(_pieces(stems_of(text)))
-        too_short += not pieces
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        for piece in pieces:
-            reference = Reference(piece, stems_of(reply), name, row, shown)
-            found.setdefault(piece.tobytes(), reference)
-    if not found:
+    found = of(_rows(paths, columns, answer))
+    if not found.pieces:
         raise ConfigError(
             f"{', '.join(paths)}: no text of {LEAST_WORDS} words or more in {', '.join(columns)}; "
             f"shorter ones stand in documents by chance and are not looked for"
         )
-    return References(tuple(found.values()), texts, too_short)
+    return found
+
+
+def of(rows: Iterable[tuple[int, str, str, str]]) -> References:
+    """Return the references of rows: number, name of the file, text, and answer or nothing."""
+    found: dict[tuple[bytes, bytes], Reference] = {}
+    numbers: dict[tuple[bytes, bytes], int] = {}
+    places: list[Place] = []
+    texts = too_short = 0
+    for row, name, text, reply in rows:
+        texts += 1
+        pieces = list(_pieces(stems_of(text)))
+        too_short += not pieces
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        answer = stems_of(reply)
+        for piece in pieces:
+            key = (piece.tobytes(), answer.tobytes())
+            found.setdefault(key, Reference(piece, answer, name, row, shown))
+            places.append(Place(numbers.setdefault(key, len(numbers)), name, row, shown))
+    return References(tuple(found.values()), tuple(places), texts, too_short)
 
 
 def _rows(paths: Sequence[str], columns: Sequence[str], answer: str) -> Iterator[tuple[int, str, str, str]]:

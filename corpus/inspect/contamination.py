@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from corpus import dataset
-from corpus.decontaminate import overlap, references
+from corpus.decontaminate import overlap
+from corpus.decontaminate.references import References
 from corpus.decontaminate.stems import stems_of
 from corpus.inspect.build import open_build
 
@@ -37,17 +37,18 @@ class Contamination:
     held: list[Held]
 
 
-def look(
-    root: str, paths: Sequence[str], columns: Sequence[str], answer: str = "", least: float = FOUND
-) -> Contamination:
-    """Look for the texts of tables in the last stage of a build that has documents.
+def look(root: str, found: References, least: float = FOUND) -> Contamination:
+    """Look for the texts of evaluation sets in the last stage of a build that has documents.
 
-    Raises ConfigError for a table without the columns, and NotThereError where no stage has documents.
+    Raises NotThereError where no stage has documents.
     """
     build = open_build(root)
     stage = build.last("shard") or build.need_last("documents", "read its texts")
     kind = "shard" if stage.manifest.files("shard") else "documents"
-    found = references.read(paths, columns, answer)
+    if not found.pieces:
+        return Contamination(
+            found.texts, found.too_short, sum(f.rows for f in stage.manifest.files(kind)), 0, []
+        )
     index = overlap.build(found.pieces)
     highest = np.zeros(len(found.pieces), np.float32)
     documents = contaminated = 0
@@ -57,9 +58,10 @@ def look(
             documents += len(scores)
             contaminated += sum(score >= least for score in scores)
     rows: dict[tuple[str, int], Held] = {}
-    for number in np.flatnonzero(highest >= np.float32(least)):
-        piece, score = found.pieces[number], round(float(highest[number]), 4)
-        known = rows.get((piece.file, piece.row))
-        if known is None or known.score < score:
-            rows[piece.file, piece.row] = Held(piece.file, piece.row, piece.text, score)
+    for place in found.places:
+        score = round(float(highest[place.piece]), 4)
+        if highest[place.piece] >= np.float32(least):
+            known = rows.get((place.file, place.row))
+            if known is None or known.score < score:
+                rows[place.file, place.row] = Held(place.file, place.row, place.text, score)
     return Contamination(found.texts, found.too_short, documents, contaminated, list(rows.values()))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from trainer.load_run import LoadedRun
+from trainer.tasks.contamination import Held
 from trainer.tasks.likelihood import Floats, Options, nats, options
 from trainer.tasks.questions import Question, Rated, Task
 
@@ -54,30 +55,64 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Contaminated:
+    """What the model's corpus holds of a task, and the mean of the groups on those questions and on the rest.
+
+    A mean is None where there are no such questions.
+    """
+
+    held: Held
+    on_held: Group | None
+    without: Group | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        means = {name: each and asdict(each) for name, each in vars(self).items() if name != "held"}
+        return {**self.held.model_dump(mode="json"), **means}
+
+
+@dataclass(frozen=True)
 class Judged:
-    """A task's groups, their mean (each counts once), and agreement with people if there are ratings."""
+    """A task's groups, their mean (each counts once), and agreement with people if there are ratings.
+
+    `contaminated` is None where it was not asked what the corpus holds.
+    """
 
     task: str
     groups: tuple[Group, ...]
     mean: Group
     agreement: Agreement | None
+    contaminated: Contaminated | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        found = asdict(replace(self, contaminated=None))
+        return {**found, "contaminated": self.contaminated and self.contaminated.as_dict()}
 
 
-def judge(trained: LoadedRun, task: Task) -> Judged:
-    """Ask a model every question of a task."""
+def judge(trained: LoadedRun, task: Task, held: Held | None = None) -> Judged:
+    """Ask a model every question of a task; `held` is what its corpus holds of it, if that was looked for."""
     found = options(trained, task.questions)
+    groups = _groups(task, found, range(len(task.questions)))
+    contaminated = None
+    if held is not None:
+        rest = [number for number in range(len(task.questions)) if number not in held.rows]
+        on_held, without = (_groups(task, found, numbers) for numbers in (held.rows, rest))
+        contaminated = Contaminated(
+            held, _mean(on_held) if on_held else None, _mean(without) if without else None
+        )
+    return Judged(task.name, groups, _mean(groups), _agreement(trained, task.rated), contaminated)
+
+
+def _groups(task: Task, found: Sequence[Options], numbers: Iterable[int]) -> tuple[Group, ...]:
+    """Return the groups of the questions of these numbers."""
     by_group: dict[str, list[int]] = {}
-    for number, question in enumerate(task.questions):
-        by_group.setdefault(question.group, []).append(number)
-    groups = tuple(
-        group(name, [task.questions[n] for n in numbers], [found[n] for n in numbers])
-        for name, numbers in sorted(by_group.items())
+    for number in numbers:
+        by_group.setdefault(task.questions[number].group, []).append(number)
+    return tuple(
+        group(name, [task.questions[n] for n in chosen], [found[n] for n in chosen])
+        for name, chosen in sorted(by_group.items())
     )
-    return Judged(task.name, groups, _mean(groups), _agreement(trained, task.rated))
 
 
 def group(name: str, questions: Sequence[Question], found: Sequence[Options]) -> Group:
