@@ -3,7 +3,8 @@
     python -m benchmarks.parts DATA [--count 100]
 
 DATA has `text-tr` and `text-multi`. A page has about 1,000 characters of prose in each language: one after
-the other, in turns of a paragraph, or all in a single line. Then texts in one language, and how many are cut.
+the other, in turns of a paragraph, or all in a single line. Then pages with 1,000 characters of the other
+language and less of Turkish, which is wanted; and texts in one language, and how many are cut.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ def texts(path: Path, count: int) -> list[str]:
     return found
 
 
-def prose(text: str, rng: random.Random) -> list[str]:
-    """Return paragraphs of a text, of 1,000 characters together."""
+def prose(text: str, rng: random.Random, least: int = 1000) -> list[str]:
+    """Return paragraphs of a text, of `least` characters together, and the rest of the last one."""
     lines = [line for line in text.split("\n") if len(line) > 60]
     found: list[str] = []
     for line in lines[rng.randrange(max(1, len(lines) // 3)) :]:
         found.append(line)
-        if sum(map(len, found)) >= 1000:
+        if sum(map(len, found)) >= least:
             break
     return found
 
@@ -79,6 +80,30 @@ def made(name: str, turkish: list[str], others: list[str], order: str, count: in
     )
 
 
+def wanted(name: str, turkish: list[str], others: list[str], count: int) -> None:
+    """Print what is kept of pages whose smaller part is the wanted one."""
+    rng = random.Random(name)
+    total = kept = 0
+    share = foreign = 0.0
+    while total < count:
+        own, other = prose(rng.choice(turkish), rng, 400), prose(rng.choice(others), rng)
+        if len(" ".join(own)) >= len(" ".join(other)):
+            continue
+        total += 1
+        left = Counter(parts.separate("\n".join(other + own), wanted=["tur_Latn"]).text.split())
+        words = [Counter(" ".join(lines).split()) for lines in (own, other)]
+        only = [words[0] - words[1], words[1] - words[0]]
+        found = [(left & each).total() for each in only]
+        if found[0] > found[1]:
+            kept += 1
+            share += found[0] / max(1, only[0].total())
+            foreign += found[1] / max(1, left.total())
+    print(
+        f"{total} pages with less Turkish than {name}: Turkish kept of {kept}; of its words "
+        f"{share / max(1, kept):.3f}, foreign {foreign / max(1, kept):.3f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -94,6 +119,7 @@ def main() -> None:
     for name, pool in others.items():
         for order in ORDERS:
             made(name, turkish, pool, order, count)
+        wanted(name, turkish, pool, 2 * count)
     for name, pool in {"Turkish": turkish, **others}.items():
         started = time.process_time()
         found = [parts.separate(text) for text in pool]

@@ -105,8 +105,13 @@ class Extract(Section):
     )
     separate_languages: bool = Field(
         True,
-        description="Of a text in several languages, keep the paragraphs in its main one; where they "
+        description="Of a text in several languages, keep the paragraphs in one of them; where they "
         "cannot be separated, its score is at most the main one's share.",
+    )
+    languages: tuple[str, ...] | None = Field(
+        None,
+        description="Which one: the largest of these, else the main one. Where it is not set those of "
+        "filter.language.keep, so that a change there extracts again; [] keeps the main one always.",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts, with all their subdomains, whose pages are dropped before anything is read."

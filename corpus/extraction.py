@@ -137,7 +137,8 @@ class Extractor:
             record.drop = Drop("text.empty", 0, 1)
 
     def _separate(self, record: Extracted) -> None:
-        found = parts.separate(record.text, self._settings.language_model)
+        settings = self._settings
+        found = parts.separate(record.text, settings.language_model, settings.languages or ())
         record.text, record.languages = found.text, parts.written(found.shares)
         if not found.separable:
             record.most_score = found.shares[0][1]

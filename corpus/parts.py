@@ -1,4 +1,4 @@
-"""A text in several languages: which of its paragraphs are in which, and what is left of the main one.
+"""A text in several languages: which of its paragraphs are in which, and the part in one of them.
 
 Each piece of text is identified by itself; then the labels of all pieces together are chosen that explain the
 answers best, where a change of language has its price (Viterbi's algorithm). So a quote, a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from corpus import language
@@ -34,7 +34,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is left of a text: the part in its main language; and each language's share of the letters.
+    """What is left of a text: the part in one language; and each language's share of the letters.
 
     `shares` is empty for a text in one language. `separable` says whether the parts can be set apart: where
     they cannot, the text is whole.
@@ -45,11 +45,11 @@ class Parts:
     separable: bool = True
 
 
-def separate(text: str, model: str = "") -> Parts:
-    """Return the part of a text that is in its main language.
+def separate(text: str, model: str = "", wanted: Collection[str] = ()) -> Parts:
+    """Return the part of a text that is in one language: the largest of those in `wanted`, else of all.
 
-    Where a second language has less than a tenth of the letters the text stays whole. `model` as for
-    `language.identify`.
+    Languages with less than a tenth of the letters do not count; where one alone does, the text stays whole.
+    `model` as for `language.identify`.
     """
     if len(text) < _LETTERS or not _may_be_mixed(text, model):
         return Parts(text)
@@ -73,8 +73,8 @@ def separate(text: str, model: str = "") -> Parts:
         return Parts(text)
     if any(agreed[label] < SURE * cast[label] for label, _ in large):
         return Parts(text, tuple(found), separable=False)
-    main = found[0][0]
-    kept = "".join(piece for piece, label in zip(pieces, labels, strict=True) if label == main)
+    of = next((label for label, _ in large if label in wanted), large[0][0])
+    kept = "".join(piece for piece, label in zip(pieces, labels, strict=True) if label == of)
     return Parts(kept.strip(), tuple(found))
 
 

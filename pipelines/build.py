@@ -52,6 +52,7 @@ def _check_languages(config: Config) -> None:
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"extract.language_model = {model!r}: {error}; expected a fastText model") from None
     named = [("filter.language.keep", code) for code in chosen.keep if code != "*"]
+    named += [("extract.languages", code) for code in config.extract.languages or ()]
     if "min_scores" in chosen.model_fields_set:  # its default may name languages that a model does not know
         named += [("filter.language.min_scores", code) for code in chosen.min_scores]
     if "presets" in config.filter.model_fields_set:

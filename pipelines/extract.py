@@ -29,7 +29,7 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 7
+VERSION = 8
 
 _MIB = 1 << 20
 _BATCH = 64  # items of one batch
@@ -53,7 +53,8 @@ def plan(context: Context) -> Stage:
 
 def _plan(context: Context, uncut: frozenset[str]) -> Stage:
     config, base = context.config, context.base
-    settings = _settings(config.extract)
+    extract = _with_languages(config)
+    settings = _settings(extract)
     folder = context.folder(NAME)
     known = Checksums(folder)
     unit_bytes = int(config.extract.unit_mb * _MIB)
@@ -75,7 +76,7 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
         folder=folder,
         settings=settings,
         units=tuple(units),
-        work=partial(extract_unit, config.extract, forgotten.forgotten(requests)),
+        work=partial(extract_unit, extract, forgotten.forgotten(requests)),
         is_stale=partial(asked.is_held, folder) if asked else None,
         rules=_rules(config.extract),
         check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
@@ -87,6 +88,19 @@ def _with_whole_files(context: Context, uncut: frozenset[str]) -> Stage | None:
     """Plan the stage without cutting files whose pieces turned out to be wrong; None where none did."""
     wrong = records.errors(context.folder(NAME), CutError) - uncut
     return _plan(context, uncut | wrong) if wrong else None
+
+
+def _with_languages(config: Config) -> Extract:
+    """Return the settings of extraction with the languages whose part of a text is kept before others.
+
+    There are none where the filter keeps every language, or where texts are not separated.
+    """
+    languages = config.extract.languages
+    if languages is None:
+        languages = config.filter.language.keep
+    if languages == ("*",) or not config.extract.separate_languages:
+        languages = ()
+    return config.extract.model_copy(update={"languages": tuple(sorted(set(languages)))})
 
 
 def _settings(settings: Extract) -> dict[str, object]:

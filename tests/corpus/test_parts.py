@@ -35,6 +35,27 @@ def test_the_paragraphs_in_the_main_language_are_kept_and_the_shares_stored(line
     assert found.separable
 
 
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        (["eng_Latn"], ENGLISH),
+        (["deu_Latn", "eng_Latn"], ENGLISH),
+        (["eng_Latn", "tur_Latn"], TURKISH),
+        (["deu_Latn"], TURKISH),
+    ],
+    ids=["wanted", "the one that is there", "the larger one", "the main one"],
+)
+def test_the_largest_part_in_a_wanted_language_is_kept(wanted: list[str], kept: list[str]) -> None:
+    found = parts.separate("\n".join(TURKISH + ENGLISH), wanted=wanted)
+    assert found.text == "\n".join(kept)
+    assert [code for code, _ in found.shares] == ["tur_Latn", "eng_Latn"]
+
+
+def test_less_than_a_tenth_of_a_text_is_no_part_though_it_is_wanted() -> None:
+    text = "\n".join([*TURKISH, *TURKISH, *TURKISH, ENGLISH[0]])
+    assert parts.separate(text, wanted=["eng_Latn"]) == parts.Parts(text)
+
+
 def test_a_single_line_in_two_languages_is_cut_between_sentences() -> None:
     found = parts.separate(" ".join(TURKISH + ENGLISH))
     assert found.text == " ".join(TURKISH)

@@ -17,8 +17,9 @@ from corpus import dataset
 from corpus.config import parse
 from corpus.errors import StageError
 from corpus.teller import SILENT
-from pipelines import build
+from pipelines import build, extract
 from pipelines.options import Runner
+from pipelines.stage import Context
 
 QUIET = SILENT
 
@@ -83,6 +84,48 @@ def test_raising_the_limit_does_no_finished_unit_again(tmp_path: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
     run(tmp_path, *sources, max_unreadable_files=1.0)
     assert {path.name: path.stat().st_mtime_ns for path in parts.iterdir()} == before
+
+
+MIXED = """\
+Kütüphanenin bahçesindeki ıhlamur ağacı bu yıl da haziran sonunda çiçek açtı ve kokusu sokağa yayıldı.
+Mahallenin çocukları ağacın gölgesinde kitap okuyor, yaşlılar bankta oturup eski günleri anlatıyorlar.
+The lime tree in the garden of the library flowered at the end of June again this year, as always.
+The children of the neighbourhood read their books in its shade while the old talk about the past.
+The caretakers gathered the fallen flowers, from which they are going to make tea for the winter."""
+
+
+@pytest.mark.parametrize(
+    ("keep", "lines"), [(["tur_Latn"], 2), (["eng_Latn", "tur_Latn"], 3), (["*"], 3)], ids=str
+)
+def test_of_a_text_in_two_languages_the_part_that_the_filter_keeps_is_extracted(
+    keep: list[str], lines: int, tmp_path: Path
+) -> None:
+    (tmp_path / "good.jsonl").write_text(json.dumps({"text": MIXED}), encoding="utf-8")
+    data = {"output": "out", "source": [source("jsonl", "good.jsonl")]}
+    config = parse({**data, "filter": {"language": {"keep": keep}}}, "test")
+    build.run(config, tmp_path, Runner(), QUIET, "extract")
+    home = str(tmp_path / "out" / "extract")
+    (file,) = dataset.load(home).files("extracted")
+    (row,) = dataset.table(home, file.path).to_pylist()
+    assert row["text"].split("\n") == (MIXED.split("\n")[:2] if lines == 2 else MIXED.split("\n")[2:])
+
+
+def test_the_languages_that_are_kept_name_units_where_they_decide(tmp_path: Path) -> None:
+    write_good(tmp_path)
+
+    def name(keep: list[str], **settings: Any) -> str:
+        data = {"output": str(tmp_path / "out"), "source": [source("jsonl", "good.jsonl")]}
+        config = parse({**data, "filter": {"language": {"keep": keep}}, "extract": settings}, "test")
+        (unit,) = extract.plan(Context(config, tmp_path)).units
+        return unit.fingerprint
+
+    one, two = ["tur_Latn"], ["eng_Latn", "tur_Latn"]
+    assert name(one) != name(two) != name(["*"])
+    assert name(two) == name(two[::-1])
+    assert name(one) == name(two, languages=one)
+    assert name(["*"]) == name(one, languages=[])
+    whole = {"separate_languages": False}
+    assert name(one, **whole) == name(two, **whole) == name(one, **whole, languages=two)
 
 
 def test_a_text_column_of_no_line_is_one_clear_message(tmp_path: Path) -> None:
