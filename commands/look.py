@@ -88,6 +88,10 @@ def show(
     furniture: Annotated[
         str | None, typer.Option(metavar="HOST", help="Lines removed because HOST repeats them.")
     ] = None,
+    spans: Annotated[
+        bool,
+        typer.Option("--spans", help="Passages removed because another document keeps them (with --id)."),
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, however long.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,6 +106,9 @@ def show(
         )
     if furniture is not None:
         _show_furniture(folder, furniture, as_json)
+        return
+    if spans:
+        _show_spans(folder, limit, document or "", full, as_json)
         return
     with reported():
         places.folder(folder, "DIR")
@@ -138,6 +145,22 @@ def _show_furniture(folder: str, host: str, as_json: bool) -> None:
                 print(json.dumps(each.as_dict(), ensure_ascii=False))
         else:
             render_furniture(found, console(stderr=False))
+
+
+def _show_spans(folder: str, limit: int, id: str, full: bool, as_json: bool) -> None:
+    from commands.render.overview import CHARACTERS
+    from commands.render.spans import render_spans
+    from corpus import places
+    from corpus.inspect.spans import spans
+
+    with reported():
+        places.folder(folder, "DIR")
+        found = spans(folder, limit, id)
+        if as_json:
+            for each in found:
+                print(json.dumps(each.as_dict(), ensure_ascii=False))
+        else:
+            render_spans(found, console(stderr=False), None if full else CHARACTERS)
 
 
 @app.command(rich_help_panel=LOOK)

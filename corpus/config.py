@@ -253,6 +253,31 @@ class Filter(Section):
     privacy: Privacy = Privacy()
 
 
+class Substrings(Section):
+    """Passages of the kept documents that stand twice; one place of each is kept."""
+
+    length: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Every passage of this many bytes or more that stands twice is found, and removed but "
+        "for one place, from word to word; 500 is usual, 0 leaves all.",
+    )
+    fill: Share = Field(
+        0.95, description="Text between two removed passages goes with them where they are this share of all."
+    )
+    least_bytes: int = Field(
+        200, ge=0, description="A document that lost passages is dropped when fewer bytes of it are left."
+    )
+
+    @field_validator("length")
+    @classmethod
+    def _length_is_enough(cls, length: int) -> int:
+        if 0 < length < 100:
+            raise ValueError("expected 0, or at least 100 bytes: shorter passages are common to most texts")
+        return length
+
+
 class Dedupe(Section):
     """Which documents count as copies of each other, and which copy is kept."""
 
@@ -274,6 +299,7 @@ class Dedupe(Section):
         le=1 << 40,
         description="The most links between copies for which one worker finds the clusters.",
     )
+    substrings: Substrings = Substrings()
 
 
 class Shard(Section):

@@ -206,12 +206,18 @@ REMOVED = Kind(
         Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
         Column("id", pa.string(), "id of the removed document"),
-        Column("kind", pa.string(), "exact, url or near"),
-        Column("survivor", pa.string(), "id of the kept document that it is a copy of"),
+        Column("kind", pa.string(), "exact, url, near, or substrings where too little text was left"),
+        Column(
+            "survivor",
+            pa.string(),
+            "id of the kept document that it is a copy of; for substrings, that keeps most of its text",
+        ),
         Column("survivor_part", pa.string(), "fingerprint of the survivor's part"),
         Column("survivor_row", pa.uint32(), "the survivor's row"),
         Column(
-            "jaccard", pa.float32(), "similarity to the survivor: Jaccard of the shingles of the two texts"
+            "jaccard",
+            pa.float32(),
+            "similarity to the survivor: Jaccard of the shingles of the two texts; null for substrings",
         ),
     ),
 )
@@ -227,6 +233,19 @@ SURVIVORS = Kind(
     ),
 )
 
+SPANS = Kind(
+    "spans",
+    1,
+    (
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of a kept document from which a passage was removed"),
+        Column("start", pa.uint32(), "where the passage starts: byte of the text in UTF-8"),
+        Column("end", pa.uint32(), "where it ends"),
+        Column("kept", pa.string(), "id of the document that keeps the passage, or most of it"),
+    ),
+)
+
 
 def _place(kind: str) -> tuple[Column, ...]:
     return (
@@ -239,14 +258,17 @@ def _place(kind: str) -> tuple[Column, ...]:
 
 REMOVAL_INDEX = Kind(
     "removal_index",
-    1,
+    2,
     (
         Column("part", pa.string(), "fingerprint of the part"),
         Column(
-            "digest", pa.string(), "XXH3-128 of the rows removed, those kept for others, and their copies"
+            "digest",
+            pa.string(),
+            "XXH3-128 of the rows removed, those kept for others, their copies, and spans",
         ),
         *_place("removed"),
         *_place("survivors"),
+        *_place("spans"),
     ),
 )
 
@@ -408,6 +430,7 @@ KINDS = {
             REJECTED,
             REMOVED,
             SURVIVORS,
+            SPANS,
             REMOVAL_INDEX,
         ),
         *(SHARD, TOKENS16, TOKENS32),

@@ -15,14 +15,14 @@ from corpus.dedup.bands import GRID
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
-from pipelines import handover, linking, losses, settling
+from pipelines import handover, linking, losses, settling, substrings
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 4
+VERSION = 5
 
 # In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
@@ -37,6 +37,7 @@ class Task:
     signatures: tuple[str, ...]
     texts: tuple[str, ...]
     rows: tuple[int, ...]
+    text_bytes: int  # of all documents
 
 
 def plan(context: Context) -> Stage:
@@ -55,6 +56,7 @@ def plan(context: Context) -> Stage:
         signatures=tuple(files.join(home, file.path) for _, file in parts),
         texts=tuple(files.join(home, texts[fingerprint].path) for fingerprint, _ in parts),
         rows=tuple(file.rows for _, file in parts),
+        text_bytes=sum(unit.counts.noted.get("text", {}).get("bytes", 0) for unit in manifest.units),
     )
     weight = sum(file.bytes for _, file in parts)
     unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
@@ -83,9 +85,12 @@ def dedupe_unit(
     copies = linking.find_copies(
         parts, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
-    listed = settling.write_list(
-        scratch, copies.settled, folder, unit.fingerprint, linking.decides(parts, runner)
-    )
+    decided, cut = copies.settled, list[substrings.Cut]()
+    if settings.substrings.length:
+        cut = substrings.remove(scratch, decided, settings.substrings, task.text_bytes, runner, sources)
+        decided += 1
+    decides = linking.decides(parts, runner)
+    listed = settling.write_list(scratch, decided, folder, unit.fingerprint, decides, bool(cut))
     written = [dataset.File.model_validate(file) for run in listed for file in run.files]
     index = [row for run in listed for row in run.index]
     written.append(removal_list.write_index(folder, unit.fingerprint, index))
@@ -95,16 +100,19 @@ def dedupe_unit(
             counts.drop(f"{NAME}.{kind}", number)
     counts.kept = total - sum(counts.dropped.values())
     lost = losses.losses(scratch, [row for run in listed for row in run.losses])
-    facts = _facts(copies, listed, lost)
+    facts = _facts(copies, listed, lost, cut)
     losses.check(lost, settings.max_source_loss)
     _check_percolation(max(run.largest for run in listed), total, settings, facts)
     return Outcome(written, counts, facts=facts)
 
 
 def _facts(
-    copies: linking.Copies, listed: Sequence[settling.Listed], lost: Sequence[losses.Loss]
+    copies: linking.Copies,
+    listed: Sequence[settling.Listed],
+    lost: Sequence[losses.Loss],
+    cut: Sequence[substrings.Cut],
 ) -> dict[str, object]:
-    """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets."""
+    """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets, spans."""
     grid = dict.fromkeys(GRID, 0)
     for part in copies.resolved:
         for threshold, size in part.largest:
@@ -114,6 +122,9 @@ def _facts(
         sizes.update({(low, high): number for low, high, number in run.sizes})
     clusters, largest = sum(sizes.values()), max(run.largest for run in listed)
     not_compared = sum(linked.unlinked for linked in copies.linked)
+    documents, spans, bytes_ = (
+        sum(getattr(run, name) for run in cut) for name in ("documents", "spans", "bytes")
+    )
     along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in grid.items())
     return {
         "clusters": clusters,
@@ -131,11 +142,17 @@ def _facts(
         "pairs_refuted": copies.refuted,
         "passes": copies.passes,
         "documents_not_settled": copies.open,
+        **({"spans": spans, "span_bytes": bytes_, "documents_with_spans": documents} if cut else {}),
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component by threshold: {along}",
             *losses.remarks(lost),
             *([f"{copies.refuted:,} pairs were refuted by their texts"] if copies.refuted else []),
+            *(
+                [f"{spans:,} passages of {bytes_:,} bytes were removed from {documents:,} documents"]
+                if cut
+                else []
+            ),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus import files, stores, temporary
+from corpus.dedup.proof import texts_of
 from corpus.dedup.store import ROW_BITS, SignatureStore
 from pipelines import options
 
@@ -139,6 +140,28 @@ def load(folder: str, path: str) -> NDArray[Any]:
     data = stores.whole(*files.filesystem(files.join(folder, path)))
     array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     return array
+
+
+def parcel(folder: str, path: str, content: bytes, is_sent: bool) -> bytes:
+    """Return what a step yields for another one to have `content`: for one of this machine, a file's name."""
+    if is_sent:
+        return content
+    save(folder, path, np.frombuffer(content, np.uint8))
+    return path.encode()
+
+
+def contents(folder: str, parcels: Iterable[bytes], is_sent: bool) -> Iterator[bytes]:
+    """Yield the contents of parcels."""
+    return (each if is_sent else load(folder, each.decode()).tobytes() for each in parcels)
+
+
+def texts(folder: str, docs: NDArray[np.uint64]) -> Iterator[str]:
+    """Yield the texts of documents, sorted and distinct."""
+    paths = parts_of(folder).texts
+    parts = (docs >> np.uint64(ROW_BITS)).astype(np.int64)
+    rows = (docs & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+    for part in np.unique(parts).tolist():
+        yield from texts_of(paths[part], rows[parts == part])
 
 
 def write_list(folder: str, path: str, records: list[dict[str, Any]]) -> None:

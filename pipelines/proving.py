@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.dedup.bands import EDGE, EXACT, NEAR, merge_edges, pair_keys, verified
-from corpus.dedup.proof import Shingled, pack, packed_shingles, similarities, texts_of
-from corpus.dedup.store import ROW_BITS
+from corpus.dedup.proof import Shingled, pack, packed_shingles, similarities
 from pipelines import handover, options, sending, shuffle
 from pipelines.resolving import Linked, split_edges
 from pipelines.shuffle import Grouped, Keyed
@@ -141,41 +140,22 @@ def _send(asked: Grouped, place: Place) -> Iterator[Keyed]:
             yield key, b""
     for at in range(0, docs.size, _TEXTS):
         piece = docs[at : at + _TEXTS]
-        found = _shingled(place.folder, piece)
+        found = Shingled.of(piece, handover.texts(place.folder, piece))
         for key, some in wanted:
             low, high = np.searchsorted(some, [piece[0], piece[-1] + np.uint64(1)])
             if low == high:
                 continue
+            path = place.path(key, f"shingles-{run:04d}-{at:08d}")
             content = pack(found, some[low:high])
-            if not place.is_sent:
-                path = place.path(key, f"shingles-{run:04d}-{at:08d}")
-                handover.save(place.folder, path, np.frombuffer(content, np.uint8))
-                content = path.encode()
-            yield key, content
-
-
-def _shingled(folder: str, docs: NDArray[np.uint64]) -> Shingled:
-    paths = handover.parts_of(folder).texts
-    parts = (docs >> np.uint64(ROW_BITS)).astype(np.int64)
-    rows = (docs & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
-    texts = (
-        text for part in np.unique(parts).tolist() for text in texts_of(paths[part], rows[parts == part])
-    )
-    return Shingled.of(docs, texts)
-
-
-def _received(blocks: Iterable[bytes], place: Place) -> Shingled:
-    contents = (block for block in blocks if block)
-    if not place.is_sent:
-        contents = (handover.load(place.folder, block.decode()).tobytes() for block in contents)
-    return packed_shingles(contents)
+            yield key, handover.parcel(place.folder, path, content, place.is_sent)
 
 
 def _prove(shingles: Grouped, place: Place) -> dict[str, Any]:
     """Save the pairs of a partition with the true similarity of those that were proposed."""
     key, packed = shingles
     edges = handover.load(place.folder, place.path(key, "proposed"))
-    found = _received(packed, place)
+    blocks = handover.contents(place.folder, filter(None, packed), place.is_sent)
+    found = packed_shingles(blocks)
     wrong = np.zeros(edges.size, dtype=bool)
     if found.docs.size:
         proposed = np.flatnonzero(_is_proposed(edges, place.least))

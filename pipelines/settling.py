@@ -15,6 +15,7 @@ from corpus.dedup import removals as removal_list
 from corpus.dedup.bands import ALL_BANDS, buckets_of, verified
 from corpus.dedup.clusters import REMOVAL, SURVIVOR, size_histogram
 from corpus.dedup.store import Rows
+from corpus.dedup.substrings import SPAN
 from pipelines import handover, options, sending, shuffle
 from pipelines.proving import Proved
 from pipelines.resolving import Resolved
@@ -52,6 +53,25 @@ class Listed:
     sizes: list[tuple[int, int, int]]  # smallest, largest, clusters
     largest: int  # documents of a cluster
     losses: list[tuple[str, str, int]]  # source, source of the kept documents, removed documents
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """The removal list that is made from the decisions of a pass, and its folder."""
+
+    folder: str
+    number: int  # of the pass
+    home: str
+    fingerprint: str
+    are_cut: bool
+
+    def decisions(self, run: int) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
+        """Return the removals, survivors and spans of a run."""
+        removals, survivors = (
+            _load(self.folder, self.number, run, kind) for kind in ("removals", "survivors")
+        )
+        spans = _load(self.folder, self.number, run, "spans") if self.are_cut else np.empty(0, SPAN)
+        return removals, survivors, spans
 
 
 def settle(
@@ -107,16 +127,35 @@ def buckets(folder: str, number: int, band: int) -> NDArray[np.uint64]:
     return handover.load(folder, f"{_place(number)}/buckets-{band:02d}.npy")
 
 
-def write_list(folder: str, number: int, home: str, fingerprint: str, runner: options.Runner) -> list[Listed]:
-    """Write what a pass decided as the removal list in the folder `home`: of each run a file of each kind."""
-    last = partial(_list, folder=folder, number=number, home=home, fingerprint=fingerprint)
+def save_cut(folder: str, number: int, run: int, spans: NDArray[np.void], dropped: NDArray[np.void]) -> None:
+    """Save as the decisions of the next pass about a run those of `number`, with `dropped` and `spans`."""
+    removals, survivors = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
+    removals = np.concatenate([removals, dropped])
+    decisions = {
+        "removals": removals[np.argsort(removals["document"])],
+        "survivors": survivors[~np.isin(survivors["document"], dropped["document"])],
+        "spans": spans,
+    }
+    for kind, rows in decisions.items():
+        handover.save(folder, _path(number + 1, run, kind), rows)
+
+
+def write_list(
+    folder: str, number: int, home: str, fingerprint: str, runner: options.Runner, are_cut: bool = False
+) -> list[Listed]:
+    """Write what a pass decided as the removal list in the folder `home`: of each run a file of each kind.
+
+    `are_cut` says that these are decisions of `save_cut`, which have spans.
+    """
+    made = List(folder, number, home, fingerprint, are_cut)
+    last = partial(_list, made=made)
     steps: list[shuffle.Step] = [("Runs", _itself)]
     if handover.is_sent(folder, runner):
         steps = [
-            ("Ask for names", partial(_ask, folder=folder, number=number)),
+            ("Ask for names", partial(_ask, made=made)),
             ("Send names", partial(sending.send, folder=folder, columns=_named)),
         ]
-        last = partial(_list_sent, folder=folder, number=number, home=home, fingerprint=fingerprint)
+        last = partial(_list_sent, made=made)
     records = shuffle.run(
         runner,
         folder,
@@ -194,33 +233,34 @@ def _named(key: int) -> list[str]:
     return ["id", "source"]
 
 
-def _ask(run: int, folder: str, number: int) -> Iterator[Keyed]:
+def _ask(run: int, made: List) -> Iterator[Keyed]:
     """Ask for what names a run's list; a run that needs none asks itself, so that it is listed, too."""
     yield run, np.array([run], np.uint64).tobytes()
-    removals, survivors = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
+    removals, survivors, spans = made.decisions(run)
     docs = [removals["document"], removals["survivor"], survivors["document"]]
-    yield from sending.ask(folder, run, np.unique(np.concatenate(docs)))
+    docs += [spans["document"], spans["kept"]]
+    yield from sending.ask(made.folder, run, np.unique(np.concatenate(docs)))
 
 
 def _itself(run: int) -> Iterator[Keyed]:
     yield run, b""
 
 
-def _list(run: Grouped, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
-    return _write(run[0], handover.store_of(folder), folder, number, home, fingerprint)
+def _list(run: Grouped, made: List) -> dict[str, Any]:
+    return _write(run[0], handover.store_of(made.folder), made)
 
 
-def _list_sent(ids: Grouped, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
+def _list_sent(ids: Grouped, made: List) -> dict[str, Any]:
     run, packed = ids
     with sending.received(packed) as rows:
-        return _write(run, rows, folder, number, home, fingerprint)
+        return _write(run, rows, made)
 
 
-def _write(run: int, rows: Rows, folder: str, number: int, home: str, fingerprint: str) -> dict[str, Any]:
-    gone, stay = (_load(folder, number, run, kind) for kind in ("removals", "survivors"))
-    parts = handover.runs_of(folder)[run]
-    names = handover.parts_of(folder).names
-    files, index = removal_list.write(home, fingerprint, run, parts, names, rows, gone, stay)
+def _write(run: int, rows: Rows, made: List) -> dict[str, Any]:
+    gone, stay, spans = made.decisions(run)
+    parts = handover.runs_of(made.folder)[run]
+    names = handover.parts_of(made.folder).names
+    files, index = removal_list.write(made.home, made.fingerprint, run, parts, names, rows, gone, stay, spans)
     kinds = zip(*np.unique(gone["kind"], return_counts=True), strict=True)
     return asdict(
         Listed(

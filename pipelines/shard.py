@@ -15,11 +15,12 @@ from corpus import dataset, files, spill, temporary
 from corpus.assignment import Assignment, Target, assign, groups
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
-from corpus.dedup import removals
+from corpus.dedup import removals, substrings
 from corpus.dedup.removals import Fate
 from corpus.errors import DatasetError
 from corpus.schema import DOCUMENTS, SHARD, Column, Kind
 from corpus.settings import changed
+from corpus.text.view import view
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
@@ -29,6 +30,7 @@ VERSION = 5
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes
+Spans = dict[str, NDArray[np.int64]]  # of one part: row, start, end of each passage that is removed
 
 _MIB = 1 << 20
 _SPILL_FILES = 64  # scratch files that are open at a time
@@ -107,14 +109,15 @@ def _parts(home: str, dedupe: str) -> tuple[dict[str, int], dict[str, Part]]:
 def shard_unit(settings: Settings, unit: Planned, folder: str, beat: Beat) -> Outcome:
     """Write the shards of one group: assign the survivors, spill each part's rows by shard, sort."""
     task: Task = unit.task
-    rows, copies, placed = _plan_rows(task, settings)
+    spans = [removals.read(task.dedupe, part.fate.spans, ["row", "start", "end"]) for part in task.parts]
+    rows, copies, placed = _plan_rows(task, settings, spans)
     counts, kind = Counts(seen=len(placed.target)), _kind(task)
     home = Path(files.filesystem(folder)[1]) / UNITS if files.is_local(folder) else None
     written: list[dataset.File] = []
     # A scratch file holds the rows of neighbouring shards, so that open files do not grow with the shards.
     shards = max(1, -(-len(placed.targets) // _SPILL_FILES))
     with temporary.folder("spill", home) as spilled:
-        _spill(task, kind, rows, copies, placed.target // shards, spilled)
+        _spill(task, kind, rows, copies, spans, placed.target // shards, spilled)
         for first in range(0, len(placed.targets), shards):
             with spill.read(spilled, first // shards) as reader:
                 for number, batches in _shards(reader, placed, first, shards):
@@ -149,14 +152,14 @@ def _write(
     return slot.file
 
 
-def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Assignment]:
+def _plan_rows(task: Task, settings: Settings, spans: list[Spans]) -> tuple[Rows, Copies, Assignment]:
     """Return each part's surviving rows, their cluster sizes, and where all of them go, in part order."""
     rows: Rows = []
     copies: Copies = []
     ids: list[str] = []
     languages: list[str] = []
     sizes: list[NDArray[np.int64]] = []
-    for part in task.parts:
+    for part, removed in zip(task.parts, spans, strict=True):
         file = part.signatures
         table = dataset.table(task.parts_folder, file.path, ["id", "language", "bytes"], file.bytes)
         stays = np.ones(table.num_rows, dtype=bool)
@@ -169,30 +172,58 @@ def _plan_rows(task: Task, settings: Settings) -> tuple[Rows, Copies, Assignment
         kept = table.filter(pa.array(stays))
         ids += kept["id"].to_pylist()
         languages += kept["language"].to_pylist()
-        sizes.append(kept["bytes"].to_numpy().astype(np.int64))
+        lost = np.bincount(removed["row"], removed["end"] - removed["start"], table.num_rows)[stays]
+        sizes.append(kept["bytes"].to_numpy().astype(np.int64) - lost.astype(np.int64))
     target_bytes = int(settings.target_mb * _MIB)
     all_sizes = np.concatenate([np.empty(0, np.int64), *sizes])
     return rows, copies, assign(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 
 
 def _spill(
-    task: Task, kind: Kind, rows: Rows, copies: Copies, numbers: NDArray[np.int64], folder: Path
+    task: Task,
+    kind: Kind,
+    rows: Rows,
+    copies: Copies,
+    spans: list[Spans],
+    numbers: NDArray[np.int64],
+    folder: Path,
 ) -> None:
     """Read every part once and append each surviving row to the scratch file of its number."""
     schema, own = kind.schema(), len(DOCUMENTS.columns)
     with spill.create(folder, int(numbers.max(initial=-1)) + 1, schema) as writer:
         at = 0  # documents of the group read so far
-        for part, stays, sizes in zip(task.parts, rows, copies, strict=True):
+        for part, stays, sizes, removed in zip(task.parts, rows, copies, spans, strict=True):
             first = 0  # row of the part at which the batch starts
             for batch in dataset.batches(task.parts_folder, part.documents.path, size=part.documents.bytes):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
-                chosen = batch.take(pa.array(stays[low:high] - first))
+                chosen = _without(batch.take(pa.array(stays[low:high] - first)), stays[low:high], removed)
                 size = pa.array(sizes[low:high], pa.uint32())
                 columns = [*chosen.columns[:own], size, *chosen.columns[own:]]
                 survivors = pa.RecordBatch.from_arrays(columns, schema=schema)
                 writer.write(survivors, numbers[at : at + survivors.num_rows])
                 at += survivors.num_rows
                 first += batch.num_rows
+
+
+def _without(batch: pa.RecordBatch, rows: NDArray[np.int64], spans: Spans) -> pa.RecordBatch:
+    """Return documents, whose rows are `rows`, without the passages that are removed from them."""
+    first, last = np.searchsorted(spans["row"], rows), np.searchsorted(spans["row"], rows, side="right")
+    if not np.any(first < last):
+        return batch
+    columns = {name: batch.column(name).to_pylist() for name in ("text", "bytes", "words")}
+    for at in np.flatnonzero(first < last).tolist():
+        inside = slice(first[at], last[at])
+        text = substrings.without(
+            columns["text"][at].encode(), spans["start"][inside].tolist(), spans["end"][inside].tolist()
+        )
+        columns["text"][at], columns["bytes"][at] = text.decode(), len(text)
+        columns["words"][at] = view(columns["text"][at]).words
+    for name, values in columns.items():
+        number = batch.schema.get_field_index(name)
+        batch = batch.set_column(
+            number, batch.schema.field(name), pa.array(values, batch.schema.field(name).type)
+        )
+    return batch
 
 
 def _shards(

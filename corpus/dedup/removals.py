@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from corpus import dataset
 from corpus.dedup.bands import EXACT, NEAR, URL
 from corpus.dedup.store import ROW_BITS, Rows
-from corpus.schema import REMOVAL_INDEX, REMOVED, SURVIVORS, Kind
+from corpus.schema import REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS, Kind
 
-KINDS = {EXACT: "exact", URL: "url", NEAR: "near"}
+SUBSTRINGS = 3
+"""The kind of a document of whose text too little is left without the passages that others keep."""
+
+KINDS = {EXACT: "exact", URL: "url", NEAR: "near", SUBSTRINGS: "substrings"}
 
 _BATCH = 64_000  # rows of a record batch
 _INDEXED = ("path", "batch", "row", "rows")
@@ -48,6 +51,7 @@ class Fate:
 
     removed: Place
     survivors: Place
+    spans: Place
     digest: str
 
 
@@ -60,30 +64,34 @@ def write(
     rows: Rows,
     removals: _Decisions,
     survivors: _Decisions,
+    spans: _Decisions,
 ) -> tuple[list[dataset.File], list[dict[str, Any]]]:
-    """Write the removal list of a range of parts; return its two files, and its rows of the index.
+    """Write the removal list of a range of parts; return its files, and its rows of the index.
 
     `number` is that of the range; `names` are the fingerprints of all parts by their numbers in `rows`;
-    `removals` (REMOVAL) and `survivors` (SURVIVOR) are sorted by document.
+    `removals` (REMOVAL), `survivors` (SURVIVOR) and `spans` (SPAN) are sorted by document. There is a file
+    of spans only where there are some.
     """
     known = pa.array(names, pa.string())
-    paths = [f"{kind}-{number:05d}-{fingerprint}.arrow" for kind in ("removed", "survivors")]
+    kinds = ("removed", "survivors", "spans")
+    paths = [f"{kind}-{number:05d}-{fingerprint}.arrow" for kind in kinds]
     written = [
         _write(folder, paths[0], REMOVED, fingerprint, _removed(removals, known, rows)),
         _write(folder, paths[1], SURVIVORS, fingerprint, _survivors(survivors, known, rows)),
     ]
+    if spans.size:
+        written.append(_write(folder, paths[2], SPANS, fingerprint, _spans(spans, known, rows)))
     bounds = np.arange(parts.start, parts.stop + 1, dtype=np.uint64) << np.uint64(ROW_BITS)
-    places = [np.searchsorted(found["document"], bounds) for found in (removals, survivors)]
+    places = [np.searchsorted(found["document"], bounds) for found in (removals, survivors, spans)]
     index = []
     for at, part in enumerate(parts):
         mine = [slice(cuts[at], cuts[at + 1]) for cuts in places]
-        removed, kept = (_place(path, cut) for path, cut in zip(paths, mine, strict=True))
-        digest = _digest(removals[mine[0]], survivors[mine[1]])
-        index.append(
-            {"part": names[part], "digest": digest}
-            | _columns("removed", removed)
-            | _columns("survivors", kept)
-        )
+        places_of = (_place(path, cut) for path, cut in zip(paths, mine, strict=True))
+        digest = _digest(removals[mine[0]], survivors[mine[1]], spans[mine[2]])
+        row: dict[str, Any] = {"part": names[part], "digest": digest}
+        for kind, place in zip(kinds, places_of, strict=True):
+            row |= _columns(kind, place)
+        index.append(row)
     return written, index
 
 
@@ -99,11 +107,13 @@ def read_index(folder: str) -> dict[str, Fate]:
     sizes = {file.path: file.bytes for unit in manifest.units for file in unit.files}
     for file in manifest.files(REMOVAL_INDEX.name):
         for row in dataset.table(folder, file.path, size=file.bytes).to_pylist():
-            removed, survivors = (
-                Place(**{name: row[f"{kind}_{name}"] for name in _INDEXED}, size=sizes[row[f"{kind}_path"]])
-                for kind in ("removed", "survivors")
+            removed, survivors, spans = (
+                Place(
+                    **{name: row[f"{kind}_{name}"] for name in _INDEXED}, size=sizes.get(row[f"{kind}_path"])
+                )
+                for kind in ("removed", "survivors", "spans")
             )
-            found[row["part"]] = Fate(removed, survivors, row["digest"])
+            found[row["part"]] = Fate(removed, survivors, spans, row["digest"])
     return found
 
 
@@ -132,10 +142,12 @@ def _columns(kind: str, place: Place) -> dict[str, object]:
     return {f"{kind}_{name}": getattr(place, name) for name in _INDEXED}
 
 
-def _digest(gone: _Decisions, stay: _Decisions) -> str:
-    """Return a hash of what decides a part's shards: the removed rows, and the copies of the kept ones."""
+def _digest(gone: _Decisions, stay: _Decisions, spans: _Decisions) -> str:
+    """Return a hash of what decides a part's shards: removed rows, the copies of kept ones, and spans."""
     digest = xxhash.xxh3_128()
-    for column in (_row(gone["document"]), _row(stay["document"]), stay["copies"]):
+    columns = [_row(gone["document"]), _row(stay["document"]), stay["copies"]]
+    columns += [_row(spans["document"]), spans["start"], spans["end"]] if spans.size else []
+    for column in columns:
         digest.update(np.array([column.size], "<u8").tobytes() + column.astype("<u4").tobytes())
     return digest.hexdigest()
 
@@ -180,7 +192,7 @@ def _removed(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.Reco
             "survivor": _ids(piece["survivor"], rows),
             "survivor_part": _part(piece["survivor"], names),
             "survivor_row": _row(piece["survivor"]),
-            "jaccard": piece["jaccard"],
+            "jaccard": pa.array(piece["jaccard"], pa.float32(), from_pandas=True),
         }
         yield pa.RecordBatch.from_pydict(columns, schema=REMOVED.schema())
 
@@ -194,3 +206,16 @@ def _survivors(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.Re
             "copies": piece["copies"],
         }
         yield pa.RecordBatch.from_pydict(columns, schema=SURVIVORS.schema())
+
+
+def _spans(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.RecordBatch]:
+    for piece in _pieces(found):
+        columns = {
+            "part": _part(piece["document"], names),
+            "row": _row(piece["document"]),
+            "id": _ids(piece["document"], rows),
+            "start": piece["start"],
+            "end": piece["end"],
+            "kept": _ids(piece["kept"], rows),
+        }
+        yield pa.RecordBatch.from_pydict(columns, schema=SPANS.schema())

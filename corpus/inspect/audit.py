@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus import dataset
 from corpus.config import Dedupe
@@ -17,6 +19,8 @@ from corpus.inspect.documents import part_file
 from corpus.inspect.rows import Place
 
 WIDTH = 0.05  # of a band of similarities
+
+_INEXACT = pa.array(["near", "url"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _sample(dedupe: Stage, number: int, random: np.random.Generator) -> tuple[in
     seen, best = 0, list[tuple[float, int, dict[str, Any]]]()
     for file in dedupe.manifest.files("removed"):
         for batch in dataset.batches(dedupe.folder, file.path, columns):
-            inexact = np.flatnonzero(batch.column("kind").to_numpy(zero_copy_only=False) != "exact")
+            inexact = np.flatnonzero(pc.is_in(batch.column("kind"), value_set=_INEXACT).to_numpy(False))
             drawn = random.random(inexact.size)
             few = np.argsort(drawn, kind="stable")[:number]  # the smallest draws of all are a uniform sample
             found = batch.take(inexact[few]).to_pylist()

@@ -20,7 +20,7 @@ from corpus.inspect.build import Build, Stage, open_build
 from corpus.inspect.rows import Condition, Place, Pool
 
 DEDUPE = "dedupe."  # before the kind of a removed document: dedupe.near is a rule like any other
-_KINDS = ("exact", "url", "near")
+_KINDS = ("exact", "url", "near", "substrings")
 
 Where = Literal["shards", "parts", "tokens"]
 
@@ -66,8 +66,8 @@ def documents(
     `stage` is where kept documents are looked for: shards, parts (of filter) or token shards; None takes the
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
     and pieces of token shards. `rule` asks instead for what was dropped by the rules that start with it;
-    `dedupe.exact`, `dedupe.url` and `dedupe.near` are rules too. `id` is an id or its first digits, looked
-    for among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words
+    `dedupe.` and a kind of removal (exact, url, near, substrings) is a rule too. `id` is an id or its first
+    digits, looked for among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words
     in the text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over all rows that
     fulfil the rest; texts are read only of what is shown, and where `find` must.
 

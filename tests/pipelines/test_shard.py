@@ -18,6 +18,7 @@ from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.clusters import REMOVAL, SURVIVOR
 from corpus.dedup.store import SignatureStore
+from corpus.dedup.substrings import SPAN
 from corpus.errors import DatasetError
 from corpus.schema import DOCUMENTS, SIGNATURES, Kind
 from pipelines import shard
@@ -51,11 +52,15 @@ def write(folder: str, path: str, kind: Kind, rows: list[dict[str, Any]], part: 
 
 
 def write_stages(
-    folder: Path, parts: Sequence[list[dict[str, Any]]], removed: list[tuple[int, int]], first: int = 0
+    folder: Path,
+    parts: Sequence[list[dict[str, Any]]],
+    removed: list[tuple[int, int]],
+    first: int = 0,
+    spans: Sequence[tuple[int, int, int, int]] = (),
 ) -> None:
     """Write a filter stage of documents, and a dedupe stage that removed some for the first one.
 
-    `first` is the number of the first part, which names it.
+    `first` is the number of the first part, which names it. `spans` are part, row, start and end of passages.
     """
     home, dedupe = str(folder / "filter"), str(folder / "dedupe")
     units = []
@@ -73,12 +78,13 @@ def write_stages(
     dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units)))
     gone = np.array([(part << 32 | place, 0, 0, 1.0) for part, place in sorted(removed)], REMOVAL)
     stays = np.array([(0, len(removed) + 1)] if removed else [], SURVIVOR)
+    cut = np.array([(part << 32 | place, *ends, 0) for part, place, *ends in spans], SPAN)
     store = SignatureStore([f"{home}/{unit.files[1].path}" for unit in units])
     names = [unit.fingerprint for unit in units]
     found, index = [], []
     for number, at in enumerate(range(0, len(parts), 2)):  # a range of two parts
         numbers = range(at, min(at + 2, len(parts)))
-        mine = [rows[np.isin(rows["document"] >> 32, numbers)] for rows in (gone, stays)]
+        mine = [rows[np.isin(rows["document"] >> 32, numbers)] for rows in (gone, stays, cut)]
         of_range = removals.write(dedupe, "f", number, numbers, names, store, *mine)
         found += of_range[0]
         index += of_range[1]
@@ -123,6 +129,17 @@ def test_what_was_removed_is_in_no_shard_and_all_else_is_in_one_with_its_copies(
     assert sorted((r["id"], r["text"], r["language"], r["copies"]) for r in rows) == sorted(expected)
     assert all(row["language"] == path.split("/")[0] for path, rows in found.items() for row in rows)
     assert len(found) > 10
+
+
+def test_passages_that_are_kept_elsewhere_are_cut_out(tmp_path: Path) -> None:
+    parts = [[document(p * 10 + i) for i in range(10)] for p in range(2)]
+    parts[1][4] |= {"text": "bir iki üç dört beş altı", "bytes": 27}
+    write_stages(tmp_path, parts, [(0, 3)], spans=[(1, 4, 4, 8), (1, 4, 12, 18)])
+    rows = [row for rows in shards(tmp_path, config(tmp_path)).values() for row in rows]
+    (cut,) = (row for row in rows if row["id"] == parts[1][4]["id"])
+    assert (cut["text"], cut["bytes"], cut["words"]) == ("bir\nüç\nbeş altı", 19, 4)
+    expected = {row["text"] for part in parts for row in part} - {parts[0][3]["text"], parts[1][4]["text"]}
+    assert {row["text"] for row in rows} - {cut["text"]} == expected
 
 
 def test_the_number_of_scratch_files_changes_no_shard(

@@ -18,6 +18,7 @@ from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.clusters import REMOVAL, SURVIVOR
 from corpus.dedup.store import SignatureStore
+from corpus.dedup.substrings import SPAN
 
 PARTS = 6
 ROWS = 12
@@ -40,14 +41,21 @@ def write(
     gone: Iterable[Row],
     stay: Iterable[Row],
     ranges: Sequence[range] = (range(PARTS),),
+    spans: Iterable[Row] = (),
 ) -> dataset.Manifest:
-    """Write a dedupe stage in which the documents of `gone` were removed for the first one."""
+    """Write a dedupe stage in which the documents of `gone` were removed for the first one.
+
+    Those of `spans` lost a passage that the second one keeps.
+    """
     names = [name(part) for part in range(PARTS)]
     written, index = [], []
     for number, parts in enumerate(ranges):
         removed = np.array([(p << 32 | r, 0, 2, 0.9) for p, r in sorted(gone) if p in parts], REMOVAL)
         kept = np.array([(p << 32 | r, 2 + r) for p, r in sorted(stay) if p in parts], SURVIVOR)
-        of_range = removals.write(str(folder), "f", number, parts, names, store, removed, kept)
+        cut = [(p << 32 | r, 3, 5 + r, 1) for p, r in sorted(spans) if p in parts]
+        of_range = removals.write(
+            str(folder), "f", number, parts, names, store, removed, kept, np.array(cut, SPAN)
+        )
         written += of_range[0]
         index += of_range[1]
     written.append(removals.write_index(str(folder), "f", index))
@@ -76,7 +84,7 @@ def test_every_part_finds_its_rows(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(removals, "_BATCH", batch)
         ranges = [range(low, high) for low, high in pairwise([0, *sorted(cuts), PARTS])]
-        manifest = write(tmp_path, store, gone, stay, ranges)
+        manifest = write(tmp_path, store, gone, stay, ranges, stay)
     index = removals.read_index(str(tmp_path))
     assert list(index) == [name(part) for part in range(PARTS)]
     for part in range(PARTS):
@@ -86,6 +94,11 @@ def test_every_part_finds_its_rows(
         kept = removals.read(str(tmp_path), fate.survivors, ["row", "copies"])
         assert kept["row"].tolist() == sorted(r for p, r in stay if p == part)
         assert kept["copies"].tolist() == [2 + r for r in kept["row"]]
+        spans = removals.read(str(tmp_path), fate.spans, ["row", "start", "end"])
+        assert [spans[each].tolist() for each in spans] == [
+            kept["row"].tolist(), [3] * kept["row"].size, [5 + r for r in kept["row"]],
+        ]  # fmt: skip
+    assert bool(manifest.files("spans")) == bool(stay)
     tables = [dataset.table(str(tmp_path), file.path).to_pylist() for file in manifest.files("removed")]
     named = [(row["part"], row["row"], row["id"], row["survivor_part"]) for rows in tables for row in rows]
     assert named == [(name(p), r, f"{p}-{r}", name(0)) for p, r in sorted(gone)]
@@ -93,14 +106,15 @@ def test_every_part_finds_its_rows(
 
 def test_a_part_is_known_by_what_was_decided_of_it_alone(tmp_path: Path, store: SignatureStore) -> None:
     digests = []
-    for number, gone in enumerate(([(1, 2), (3, 4)], [(1, 2), (3, 5)], [(1, 2)])):
-        write(tmp_path / str(number), store, gone, [(0, 0)])
+    made = (([(1, 2), (3, 4)], []), ([(1, 2), (3, 5)], []), ([(1, 2)], []), ([(1, 2)], [(3, 1)]))
+    for number, (gone, spans) in enumerate(made):
+        write(tmp_path / str(number), store, gone, [(0, 0)], spans=spans)
         digests.append(
             {p: fate.digest for p, fate in removals.read_index(str(tmp_path / str(number))).items()}
         )
     same = [part for part in range(PARTS) if len({each[name(part)] for each in digests}) == 1]
     assert same == [0, 1, 2, 4, 5]
-    assert len({each[name(3)] for each in digests}) == 3
+    assert len({each[name(3)] for each in digests}) == 4
 
 
 def test_only_the_batches_with_a_parts_rows_are_read(

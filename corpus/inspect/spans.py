@@ -1,0 +1,65 @@
+"""Passages that were removed from kept documents because other documents keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from corpus import dataset
+from corpus.errors import NotThereError
+from corpus.inspect import rows
+from corpus.inspect.build import open_build
+from corpus.inspect.documents import part_file
+from corpus.inspect.rows import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A passage of the document `id`, its place there in bytes, and the document that keeps most of it."""
+
+    id: str
+    url: str
+    start: int
+    end: int
+    kept: str
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the passage for programs."""
+        return asdict(self)
+
+
+def spans(root: str, limit: int = 5, id: str = "") -> list[Removed]:
+    """Return the first removed passages of a build, or those of the document whose id starts with `id`.
+
+    Raises NotThereError where there is none.
+    """
+    build = open_build(root)
+    dedupe = build.need("dedupe", "show removed passages")
+    home = build.need_last("documents", "show the texts of passages")
+    files = home.manifest.by_unit("documents")
+    found: list[dict[str, Any]] = []
+    for batch in (
+        batch
+        for file in dedupe.manifest.files("spans")
+        for batch in dataset.batches(dedupe.folder, file.path)
+    ):
+        found += (row for row in batch.to_pylist() if row["id"].startswith(id.lower()))
+        if len(found) >= limit:
+            break
+    if not found:
+        of = f" of a document whose id starts with {id!r}" if id else ""
+        raise NotThereError(
+            f"{root}: no passage{of} was removed; "
+            f"dedupe.substrings.length = 500 removes passages that stand twice"
+        )
+    found = found[:limit]
+    places = [Place(home.folder, part_file(home.name, files, row["part"]), row["row"]) for row in found]
+    return list(_removed(found, rows.read(places, ["text", "url"])))
+
+
+def _removed(found: list[dict[str, Any]], documents: list[dict[str, Any]]) -> Iterator[Removed]:
+    for row, document in zip(found, documents, strict=True):
+        text = document["text"].encode()[row["start"] : row["end"]].decode()
+        yield Removed(row["id"], document["url"], row["start"], row["end"], row["kept"], text)
