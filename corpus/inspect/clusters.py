@@ -193,7 +193,7 @@ def _gather(dedupe: Stage, found: list[_Members]) -> list[_Members]:
     wanted = np.array(list(by_key), dtype=np.int64)
     for file in dedupe.manifest.files("removed") if found else []:
         for batch in dataset.batches(dedupe.folder, file.path):
-            batch = batch.filter(pc.not_equal(batch.column("kind"), "substrings"))  # these are no copies
+            batch = batch.filter(pc.not_equal(batch.column("kind"), "substrings"))  # of which none is a copy
             number = pc.index_in(batch.column("survivor_part"), value_set=pa.array(parts, pa.string()))
             part = pc.fill_null(number, -1).to_numpy(zero_copy_only=False).astype(np.int64)
             keys = part << 32 | batch.column("survivor_row").to_numpy().astype(np.int64)

@@ -67,9 +67,9 @@ def documents(
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
     and pieces of token shards. `rule` asks instead for what was dropped by the rules that start with it;
     `dedupe.` and a kind of removal (exact, url, near, substrings) is a rule too. `id` is an id or its first
-    digits, looked for among the kept, the removed and the dropped, or in the `stage` that is named. `find` asks for words
-    in the text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over all rows that
-    fulfil the rest; texts are read only of what is shown, and where `find` must.
+    digits, looked for among the kept, the removed and the dropped, or in the `stage` that is named. `find`
+    asks for words in the text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over
+    all rows that fulfil the rest; texts are read only of what is shown, and where `find` must.
 
     Raises DatasetError for an absent stage, an unknown language, rule or id, and for options that
     exclude each other.

@@ -59,13 +59,15 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        4,
+        5,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
             "dedupe.max_cluster_share": 0.05,
             "dedupe.max_source_loss": 1.0,
             "dedupe.max_links_in_memory": 50_000_000,
+            "dedupe.substrings.fill": 0.95,
+            "dedupe.substrings.least_bytes": 200,
         },
     ),
     "shard": (
