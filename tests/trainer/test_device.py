@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -60,3 +65,16 @@ def test_what_a_gpus_kernels_do_not_take_is_refused_before_the_first_step(
         device.check(made, CUDA, torch.bfloat16)
     device.check(made, CUDA, torch.float32)
     device.check(made, CPU, torch.bfloat16)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's builds of torch use libgomp")
+def test_threads_that_wait_for_each_other_sleep_soon_unless_the_user_says_otherwise() -> None:
+    def spins(**own: str) -> str:
+        shown = {"OMP_DISPLAY_ENV": "VERBOSE", **own}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
+        command = [sys.executable, "-c", "import trainer, torch"]
+        done = subprocess.run(command, env=kept | shown, capture_output=True, text=True, check=True)
+        return re.search(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr).group(1)  # type: ignore[union-attr]
+
+    assert spins() == "1000"
+    assert spins(GOMP_SPINCOUNT="7") == "7"
