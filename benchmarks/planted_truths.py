@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from commands.terminal import Terminal
-from trainer import tokens
-from trainer.compare import config, held_out, runs
+from trainer import held_out, tokens
+from trainer.compare import config, runs
 from trainer.compare.estimate import contrast
 from trainer.compare.results import Results, measures
 from trainer.compare.sequential import BETTER, WORSE, Rule

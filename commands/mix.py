@@ -30,7 +30,7 @@ def mix(
     """Find the best mix of sources and languages with many small models.
 
     Each model is trained on another mix; a law fitted to their losses gives the best mix under a cap on
-    repetition, and is tested on mixes that it has not seen. Run the same command again to resume.
+    repetition, and is tested on mixes that it has not seen and on the best one. The same command resumes.
     """
     from corpus import files, places
     from corpus.errors import StoppedError
@@ -50,11 +50,10 @@ def mix(
         if only_plan:
             return
         try:
-            swarm.train(planned, Terminal())
+            found = advice.advise(planned, Terminal())
         except StoppedError as stopped:
             say("stopped: finished runs are kept; run the same command again to resume")
             raise typer.Exit(128 + stopped.signal) from None
-        found = advice.advise(planned)
         files.write_json(loaded.output, TWIN, found.as_dict())
         files.write_bytes(loaded.output, TABLE, found.toml().encode())
         if as_json:

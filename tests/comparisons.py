@@ -8,7 +8,8 @@ import numpy as np
 from token_shards import tokenizer, write
 
 from corpus.tokenizer import MODEL, Tokenizer, padded
-from trainer.compare.results import Documents, Results
+from trainer.compare.results import Results
+from trainer.held_out import Documents
 
 BUDGETS = np.array([[1_000, 2_000, 4_000], [2_000, 4_000, 8_000]])
 

@@ -38,7 +38,7 @@ def found(advice: Advice, console: Console) -> None:
     test = advice.test
     sure = advice.gain.lower is not None and advice.gain.lower > 0
     gain = f"{percent(advice.gain.estimate)} ({ends(advice.gain, 'percent')})"
-    lines = (
+    lines: tuple[str, ...] = (
         f"bits per byte: {around(advice.best)} in the best mix, {around(advice.natural)} in the natural one",
         f"the best mix lowers it by {gain}"
         if sure
@@ -47,6 +47,16 @@ def found(advice: Advice, console: Console) -> None:
         f"intervals of {percent(test.level)}, median error {percent(test.error)} where losses differ by "
         f"{percent(test.spread)}",
     )
+    for name, told, measured in (
+        ("best", advice.best, advice.best_measured),
+        ("natural", advice.natural, advice.natural_measured),
+    ):
+        where = "inside" if told.holds(measured) else "outside"
+        lines += (
+            f"trained on the {name} mix: {measured:.4f} bits per byte, {around(told)} predicted ({where})",
+        )
+    lower = 1 - advice.best_measured / advice.natural_measured
+    lines += (f"of these two runs the best mix's is {percent(lower)} lower",)
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if np.isnan(test.rank) or test.rank < 0.5:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from trainer.compare.results import Floats, Measure, Results
+from trainer.compare.results import Measure, Results
+from trainer.held_out import Floats
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from corpus.errors import ConfigError
-from trainer import tokens
-from trainer.compare import held_out, leaks
+from trainer import held_out, tokens
+from trainer.compare import leaks
 from trainer.compare.config import Comparison
 from trainer.compare.estimate import noise
 from trainer.compare.leaks import Leaks
@@ -30,18 +30,22 @@ MOVED = 0.02
 class Confounds:
     """What differs besides the choice that is priced.
 
-    `mix` has each corpus's share of training tokens by stream, `epochs` how often the largest budget reads
-    it, `same` pairs of corpora with the same training tokens.
+    `mix` has each corpus's share of training tokens by stream, `held_mix` whether all are read in the first
+    one's instead, `epochs` how often the largest budget reads the stream that it repeats most, `same` pairs
+    of corpora with the same training tokens.
     """
 
     mix: Mapping[str, Mapping[str, float]]
+    held_mix: bool
     epochs: Mapping[str, float]
     leaks: Leaks
     same: tuple[tuple[str, str], ...]
 
     @property
     def mix_moved(self) -> bool:
-        """Return whether the share of any stream differs by more than `MOVED` from the first corpus's."""
+        """Return whether the share of any stream read differs by more than `MOVED` from the first's."""
+        if self.held_mix:
+            return False
         first, *others = self.mix.values()
         names = {name for mix in self.mix.values() for name in mix}
         return any(abs(mix.get(name, 0.0) - first.get(name, 0.0)) > MOVED for mix in others for name in names)
@@ -94,7 +98,10 @@ def plan(
     folders = {**corpora, **sets}
     opened = {name: tokens.open(folder) for name, folder in folders.items()}
     one_tokenizer(opened)
-    mix = {name: shares(opened[name]) for name in corpora}
+    held = {
+        name: {each.name: int(each.tokens.sum()) for each in tokens.streams(opened[name])} for name in corpora
+    }
+    mix = {name: _shares(counts) for name, counts in held.items()}
     first = next(iter(corpora))
     if hold_mix:
         comparison = _held(comparison, mix)
@@ -102,13 +109,7 @@ def plan(
     settings = comparison.train.evaluate
     scored = {name: opened[name] for name in (folders if own else sets)}
     chosen = held_out.choose(scored, settings.documents, settings.seed)
-    found = leaks.find(
-        {name: (corpora[name], opened[name]) for name in corpora},
-        {
-            name: (folders[name], frozenset(each.id for each in sample.documents))
-            for name, sample in chosen.samples.items()
-        },
-    )
+    found = leaks.find({name: (corpora[name], opened[name]) for name in corpora}, chosen.samples)
     clean = held_out.choose(scored, settings.documents, settings.seed, found.ids)
     planned = Planned(comparison, grid, clean, tuple(sets or corpora))
     names = list(corpora)
@@ -120,15 +121,16 @@ def plan(
         if grid.fingerprints[a] == grid.fingerprints[b]
     )
     most = max(cell.tokens for cell in grid.cells() if cell.trunk.corpus == first)
-    epochs = {name: most / grid.held[name] for name in corpora}
-    return planned, Confounds(mix, epochs, found, same)
+    epochs = {}
+    for name, counts in held.items():
+        read = _shares(comparison.train.data.weights or counts)
+        epochs[name] = max(most * share / counts[stream] for stream, share in read.items() if share)
+    return planned, Confounds(mix, hold_mix, epochs, found, same)
 
 
-def shares(opened: Tokens) -> dict[str, float]:
-    """Return each stream's share of the training tokens."""
-    found = {stream.name: int(stream.tokens.sum()) for stream in tokens.streams(opened)}
-    total = sum(found.values())
-    return {name: count / total for name, count in found.items()}
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def _held(comparison: Comparison, mix: Mapping[str, Mapping[str, float]]) -> Comparison:

@@ -8,17 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Documents:
-    """The held-out documents, as parallel arrays: their set, language, source, and UTF-8 bytes."""
-
-    sets: NDArray[np.str_]
-    languages: NDArray[np.str_]
-    sources: NDArray[np.str_]
-    bytes: NDArray[np.int64]
+from trainer.held_out import Documents, Floats
 
 
 @dataclass(frozen=True, eq=False)

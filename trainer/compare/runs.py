@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,11 @@ from pydantic import BaseModel
 from corpus import files
 from corpus.errors import ConfigError
 from corpus.teller import Teller
-from trainer import records
-from trainer.compare import held_out
+from trainer import held_out, records
 from trainer.compare.config import Comparison
 from trainer.compare.estimate import Difference, difference
-from trainer.compare.held_out import HeldOut
-from trainer.compare.results import Floats, Results, measures
+from trainer.compare.results import Results, measures
+from trainer.held_out import Floats, HeldOut
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.plan import Plan
 from trainer.scaling.units import Unit
@@ -55,7 +54,7 @@ class Planned:
         for unit in self.units(seed):
             if unit.facts is None:
                 continue
-            bits = held_out.stored(unit.path, self.held) if unit.done else None
+            bits = held_out.stored(unit.path, self.held.digest) if unit.done else None
             if bits is None:
                 return None
             found.append(bits)
@@ -140,17 +139,15 @@ def run(planned: Planned, teller: Teller) -> Results:
     Raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
     """
     folder = Path(planned.grid.study.output)
-    comparison, settings = planned.comparison, planned.comparison.train.run
+    comparison = planned.comparison
     results = None
     with locked(folder) as lock:
         _claim(planned, folder)
-        with Workers(folder, devices(settings, comparison.workers), lock) as workers:
+        documents = held_out.write(folder, planned.held)
+        with Workers(folder, devices(comparison.train.run, comparison.workers), lock) as workers:
             for seed in range(comparison.most):
-                units = planned.units(seed)
+                units = [replace(unit, held_out=documents) for unit in planned.units(seed)]
                 workers.dispatch(units, lambda unit: None)
-                for unit in units:
-                    if unit.facts is not None and held_out.stored(unit.path, planned.held) is None:
-                        held_out.score(unit.path, planned.held, settings.device, settings.dtype)
                 results = planned.results()
                 assert results is not None
                 _say(planned, results, teller)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from trainer.compare.estimate import Difference
-from trainer.compare.results import Floats
+from trainer.held_out import Floats
 
 PATHS = 40_000
 """Simulated comparisons of equals that set the nominal level: 2 % of its value at 5 % errors."""

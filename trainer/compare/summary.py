@@ -248,17 +248,14 @@ def warnings(summary: Summary) -> list[str]:
             "the mix of sources differs between corpora, so a difference may be one of the mix: "
             "see the table, and compare again with --hold-mix"
         )
+    if held.held_mix:
+        found.append(f"all corpora are read in the mix of {summary.corpora[0]}, not in their own")
     if again := [f"{name} {epochs:.2g} times" for name, epochs in held.epochs.items() if epochs > 1]:
         found.append(f"the largest budget reads {', '.join(again)}: repetition counts against a small corpus")
     if held.leaks.ids:
         told = ", ".join(f"{name} {len(ids)}" for name, ids in held.leaks.copied.items() if ids)
         found.append(
             f"{len(held.leaks.ids)} held-out documents have a copy in training text ({told}) and are not used"
-        )
-    if held.leaks.by_id:
-        found.append(
-            f"copies were looked for by id only in {', '.join(held.leaks.by_id)}: "
-            "no signatures are stored there"
         )
     if len(summary.main) > 1 and summary.main == summary.corpora:
         found.append(_home(summary))

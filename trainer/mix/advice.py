@@ -1,4 +1,4 @@
-"""What a finished study of mixes says: the best mix, what it is worth, and how far to trust the law."""
+"""What a study of mixes says: the best mix, what it is worth, and how far to trust the law."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from corpus import files
 from corpus.settings import as_key
-from trainer.compare.results import Floats
+from corpus.teller import Teller
+from trainer.held_out import Floats
 from trainer.mix.law import Fitted, best, fitted
-from trainer.mix.swarm import LEAST, Swarm
+from trainer.mix.swarm import LEAST, Swarm, training
 from trainer.scaling.uncertainty import Interval
 
 
@@ -50,13 +52,18 @@ class Test:
 
 @dataclass(frozen=True)
 class Advice:
-    """The best mix, its predicted loss beside that of the natural mix, and the test of the law."""
+    """The best mix, its predicted loss beside that of the natural mix, and the test of the law.
+
+    `natural_measured` and `best_measured` are the losses of a model that was trained on each.
+    """
 
     streams: tuple[Stream, ...]
     domains: tuple[str, ...]
     natural: Interval
     best: Interval
     gain: Interval
+    natural_measured: float
+    best_measured: float
     test: Test
     runs: int
 
@@ -70,13 +77,24 @@ class Advice:
         return "\n".join(["# Add this table to the preset of your run.", "[data.weights]", *rows, ""])
 
 
-def advise(swarm: Swarm) -> Advice:
-    """Return the advice of a study whose runs are finished."""
-    losses, runs = swarm.losses(), swarm.mix.runs
-    found = fitted(swarm.mixes[:runs], losses[:runs], swarm.importance)
-    shares = best(found, np.minimum(1.0, swarm.mix.epochs * swarm.held / swarm.mix.tokens))
-    shares[shares < LEAST] = 0.0
-    shares /= shares.sum()
+def advise(swarm: Swarm, teller: Teller) -> Advice:
+    """Train the runs that are missing, then the best mix and the natural one, and return the advice.
+
+    Raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
+    """
+    runs = swarm.mix.runs
+    with training(swarm, teller) as train:
+        train(swarm.units)
+        losses = swarm.losses(swarm.units)
+        found = fitted(swarm.mixes[:runs], losses[:runs], swarm.importance)
+        shares = best(found, np.minimum(1.0, swarm.mix.epochs * swarm.held / swarm.mix.tokens))
+        shares[shares < LEAST] = 0.0
+        shares /= shares.sum()
+        # Another goal or cap gives another best mix, and each has its own run.
+        advised = swarm.unit(f"best-{files.fingerprint(shares.tolist())[:8]}", shares)
+        both = (swarm.unit("natural", swarm.natural), advised)
+        train(both)
+        natural_measured, best_measured = (swarm.losses(both) @ swarm.importance).tolist()
     names = tuple(domain.name for domain in swarm.domains)
     streams = [
         Stream(
@@ -95,6 +113,8 @@ def advise(swarm: Swarm) -> Advice:
         natural=found.interval(swarm.natural),
         best=found.interval(shares),
         gain=found.gain(swarm.natural, shares),
+        natural_measured=natural_measured,
+        best_measured=best_measured,
         test=_test(found, swarm.mixes[runs:], losses[runs:] @ swarm.importance),
         runs=runs,
     )

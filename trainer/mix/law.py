@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from corpus.errors import RunsError
-from trainer.compare.results import Floats
+from trainer.held_out import Floats
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 STARTS = (0.5, 0.8, 0.95)

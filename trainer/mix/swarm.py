@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +13,10 @@ from numpy.typing import NDArray
 
 from corpus.errors import ConfigError
 from corpus.teller import Teller
-from trainer import preflight, tokens
-from trainer.compare import held_out
-from trainer.compare.held_out import HeldOut
+from trainer import held_out, preflight, tokens
 from trainer.compare.plan import named_beside, one_tokenizer
-from trainer.compare.results import Documents, Floats, Measure, measure
+from trainer.compare.results import Measure, measure
+from trainer.held_out import Documents, Floats, HeldOut
 from trainer.mix.config import Mix
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.units import RUNS, Unit
@@ -53,9 +53,10 @@ class Swarm:
     @cached_property
     def units(self) -> tuple[Unit, ...]:
         """Return a run for each mix."""
-        return tuple(self._unit(number, shares) for number, shares in enumerate(self.mixes))
+        return tuple(self.unit(f"mix-{number:03d}", shares) for number, shares in enumerate(self.mixes))
 
-    def _unit(self, number: int, shares: Floats) -> Unit:
+    def unit(self, name: str, shares: Floats) -> Unit:
+        """Return the run of a small model on one mix."""
         weights = {name: share for name, share in zip(self.streams, shares.tolist(), strict=True) if share}
         train = self.mix.train
         config = train.model_copy(
@@ -65,7 +66,6 @@ class Swarm:
                 "checkpoint": train.checkpoint.model_copy(update={"keep": 1, "keep_every": 0}),
             }
         )
-        name = f"mix-{number:03d}"
         return Unit(
             name=name,
             output=self.mix.output,
@@ -79,11 +79,11 @@ class Swarm:
             facts={"run": name, "evaluate": {"documents": 1, "seed": 0}},
         )
 
-    def losses(self) -> Floats:
-        """Return the bits per byte of finished runs on each domain: float64[mixes, domains]."""
+    def losses(self, units: Sequence[Unit]) -> Floats:
+        """Return the bits per byte of finished runs on each domain: float64[runs, domains]."""
         found = []
-        for unit in self.units:
-            bits = held_out.stored(unit.path, self.sample)
+        for unit in units:
+            bits = held_out.stored(unit.path, self.sample.digest)
             assert bits is not None, unit.name
             found.append([domain.of(bits) for domain in self.domains])
         return np.array(found, np.float64)
@@ -179,22 +179,23 @@ def draw(mix: Mix, held: NDArray[np.int64]) -> Floats:
     )
 
 
-def train(swarm: Swarm, teller: Teller) -> None:
-    """Train and score the runs that are missing; the same call resumes it.
+@contextmanager
+def training(swarm: Swarm, teller: Teller) -> Iterator[Callable[[Sequence[Unit]], None]]:
+    """Give a function that trains and scores what is missing of some runs; the same call resumes them.
 
-    Raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
+    It raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
     """
-    folder, settings = Path(swarm.mix.output), swarm.mix.train.run
-    with locked(folder) as lock, Workers(folder, devices(settings, swarm.mix.workers), lock) as workers:
-        workers.dispatch(swarm.units, _said(swarm, teller))
-    for unit in swarm.units:
-        if held_out.stored(unit.path, swarm.sample) is None:
-            held_out.score(unit.path, swarm.sample, settings.device, settings.dtype)
+    folder, on = Path(swarm.mix.output), devices(swarm.mix.train.run, swarm.mix.workers)
+    with locked(folder) as lock, Workers(folder, on, lock) as workers:
+        documents = held_out.write(folder, swarm.sample)
 
+        def train(units: Sequence[Unit]) -> None:
+            asked = [replace(unit, held_out=documents) for unit in units]
 
-def _said(swarm: Swarm, teller: Teller) -> Callable[[Unit], None]:
-    def finished(unit: Unit) -> None:
-        done = sum(each.done for each in swarm.units)
-        teller.say(f"{unit.name}: {done} of {len(swarm.units)} mixes trained")
+            def finished(unit: Unit) -> None:
+                done = sum(each.done for each in asked)
+                teller.say(f"{unit.name}: {done} of {len(asked)} mixes trained and scored")
 
-    return finished
+            workers.dispatch(asked, finished)
+
+        yield train

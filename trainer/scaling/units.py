@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from corpus import files
 from corpus.errors import StoppedError
 from corpus.teller import Silent, Teller
-from trainer import metrics, records
+from trainer import held_out, metrics, records
 from trainer.config import Config
 from trainer.identity import RUN, Branch
 from trainer.scaling.config import Study
@@ -49,7 +49,8 @@ class Unit:
 
     It starts after `branch` = (folder, step), another unit's last step. `facts` of a cell are copied to its
     row; a part of a trunk has none and is not scored. Folders are below `output`, corpora are whole paths;
-    `content` identifies what is read from them, wherever they are.
+    `content` identifies what is read from them, wherever they are. `held_out` is a file of documents
+    (`trainer.held_out.write`) whose bits are stored for a cell; empty if there is none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Unit:
     config: Config
     branch: tuple[str, int] | None
     facts: dict[str, Any] | None
+    held_out: str = ""
 
     @property
     def path(self) -> Path:
@@ -77,10 +79,22 @@ class Unit:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
-    def done(self) -> bool:
-        """Return whether it is finished, with the same fingerprint."""
+    def trained(self) -> bool:
+        """Return whether it is trained, with the same fingerprint."""
         held = records.read(self.path, DONE, _Done)
         return held is not None and held["made_from"] == self.fingerprint
+
+    @property
+    def scored(self) -> bool:
+        """Return whether the bits of its held-out documents, if it has any, are stored."""
+        if self.facts is None or not self.held_out:
+            return True
+        return held_out.stored(self.path, held_out.digest(self.held_out)) is not None
+
+    @property
+    def done(self) -> bool:
+        """Return whether it is trained and scored."""
+        return self.trained and self.scored
 
     def row(self) -> dict[str, Any] | None:
         """Return a finished cell's row of the table."""
@@ -200,7 +214,15 @@ def _facts(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def work(unit: Unit, teller: Teller) -> None:
-    """Train a unit, score it if it is a cell, and mark it as done. Raises what `run.train` raises."""
+    """Do what is missing of a unit: train it, score it if it is a cell. Raises what `run.train` raises."""
+    if not unit.trained:
+        _train(unit, teller)
+    if not unit.scored:
+        held_out.score(unit.path, held_out.read(unit.held_out), _model(unit))
+
+
+def _train(unit: Unit, teller: Teller) -> None:
+    """Train a unit and write its record, with a cell's row."""
     from trainer import run
 
     branch = None

@@ -59,15 +59,20 @@ def test_the_mix_that_the_held_out_text_is_like_is_advised(study: Path) -> None:
     # 3,100 tokens four times over are more than the 5,000 of the run: the caps leave the choice free.
     assert shares["tur_Latn/counted"] > 0.95
     assert twin["best"]["estimate"] < twin["natural"]["estimate"]
+    assert twin["best_measured"] < twin["natural_measured"]
     assert twin["test"]["rank"] == 1.0
     table = study / "mix" / "mix.toml"
     weights = training.load(str(table)).data.weights
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-3)
     before = (study / "mix" / "runs" / "mix-000" / "done.json").stat().st_mtime_ns
-    capped = ["mix", str(study / "mix.toml"), "--set", "epochs=1"]
+    runs = len(list((study / "mix" / "runs").iterdir()))
+    capped = ["mix", str(study / "mix.toml"), "--set", "epochs=1", "--set", "train.evaluate.documents=4"]
     again = CliRunner().invoke(app, capped)
     assert again.exit_code == 0, again.output
     assert (study / "mix" / "runs" / "mix-000" / "done.json").stat().st_mtime_ns == before
+    # Other held-out documents only score them again; another best mix is another run.
+    assert len(list((study / "mix").glob("held-out-*.arrow"))) == 2
+    assert len(list((study / "mix" / "runs").iterdir())) == runs + 1
     shares = {s["name"]: s for s in json.loads((study / "mix" / "mix.json").read_text())["streams"]}
     assert shares["tur_Latn/counted"]["epochs"] == pytest.approx(1.0, abs=1e-6)
 

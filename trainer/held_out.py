@@ -1,29 +1,46 @@
-"""The held-out documents of a comparison, and the bits that a run's model needs for each of them."""
+"""The held-out documents that score the runs of a comparison or swarm, and the bits that each run needs."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from corpus import files
 from corpus.errors import ConfigError
 from trainer import evaluate, records
-from trainer.compare.results import Documents, Floats
-from trainer.device import Device, DType
-from trainer.evaluate import Sample
-from trainer.load_run import load_run
+from trainer.evaluate import Document, Sample
 from trainer.tokens import Tokens
+
+if TYPE_CHECKING:
+    from trainer.load_run import LoadedRun
 
 BITS = "held-out.json"
 """In a run's folder: the digest of the held-out documents and the bits of each."""
 FEWEST = 2
 """Documents that a set needs for a standard error."""
+_COLUMNS = ("set", "language", "source", "id", "bytes", "tokens")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """The held-out documents, as parallel arrays: their set, language, source, and UTF-8 bytes."""
+
+    sets: NDArray[np.str_]
+    languages: NDArray[np.str_]
+    sources: NDArray[np.str_]
+    bytes: NDArray[np.int64]
 
 
 class _Bits(BaseModel):
@@ -73,17 +90,53 @@ def choose(sets: Mapping[str, Tokens], per_stream: int, seed: int, leaked: Colle
     return HeldOut(samples)
 
 
-def stored(folder: Path, held: HeldOut) -> Floats | None:
+def write(folder: Path, held: HeldOut) -> str:
+    """Write the documents into a study's folder, for its workers; return the file's path.
+
+    Its name has their digest, so that `read` need not check what it reads.
+    """
+    path = folder / f"held-out-{held.digest}.arrow"
+    if not path.exists():
+        every = [(name, each) for name, sample in held.samples.items() for each in sample.documents]
+        rows = [(name, d.language, d.source, d.id, d.bytes, d.tokens) for name, d in every]
+        facts = {name: [each.vocabulary, each.bos, each.exact] for name, each in held.samples.items()}
+        columns = [pa.array(column) for column in zip(*rows, strict=True)]
+        table = pa.table(columns, list(_COLUMNS)).replace_schema_metadata({"samples": json.dumps(facts)})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        files.write_bytes(str(folder), path.name, sink.getvalue().to_pybytes())
+    return str(path)
+
+
+def read(path: str) -> HeldOut:
+    """Read the documents that `write` wrote."""
+    with pa.memory_map(path) as mapped:
+        table = pa.ipc.open_file(mapped).read_all()
+    facts = json.loads(table.schema.metadata[b"samples"])
+    found: dict[str, list[Document]] = {name: [] for name in facts}
+    tokens = (each.values.to_numpy() for each in table["tokens"])
+    plain = zip(*(table[name].to_pylist() for name in _COLUMNS[:-1]), tokens, strict=True)
+    for name, *document in plain:
+        found[name].append(Document(*document))
+    return HeldOut({name: Sample(tuple(found[name]), *facts[name]) for name in facts})
+
+
+def digest(path: str) -> str:
+    """Return the digest of the documents of a file that `write` wrote, from its name."""
+    return Path(path).stem.removeprefix("held-out-")
+
+
+def stored(folder: Path, digest: str) -> Floats | None:
     """Return the bits of every document that were stored for a run; None if they are of other documents."""
     found = records.read(folder, BITS, _Bits)
-    if found is None or found["documents"] != held.digest:
+    if found is None or found["documents"] != digest:
         return None
     return np.array(found["bits"], np.float64)
 
 
-def score(folder: Path, held: HeldOut, device: Device, dtype: DType) -> None:
-    """Store the bits of every held-out document under a finished run's model."""
-    model = load_run(folder, device=device, dtype=dtype)
+def score(folder: Path, held: HeldOut, model: LoadedRun) -> None:
+    """Store in a finished run's folder the bits of every held-out document under its model."""
     on = model.model.embedding.weight.device
     nats = [
         evaluate.evaluate(model.decoder(), sample, model.config.data.length, on).nll
