@@ -181,7 +181,7 @@ def draw(mix: Mix, held: NDArray[np.int64]) -> Floats:
 
 @contextmanager
 def training(swarm: Swarm, teller: Teller) -> Iterator[Callable[[Sequence[Unit]], None]]:
-    """Give a function that trains and scores what is missing of some runs; the same call resumes them.
+    """Yield a function that trains and scores what is missing of some runs; the same call resumes them.
 
     It raises StudyError for runs that failed, StoppedError after SIGTERM or Ctrl-C.
     """
