@@ -35,6 +35,14 @@ EXTRAS = {
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
+TOP = {
+    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "benchmarks",
+    "commands", "constraints.txt", "corpus", "derlem.py", "docs", "examples", "infra", "pipelines",
+    "pyproject.toml", "tests", "trainer",
+}  # fmt: skip
+"""The files and folders of the top level."""
+
+
 def nodes(path: Path, needed: bool) -> Iterator[ast.AST]:
     """Yield a file's syntax nodes; with `needed`, without the `try` blocks that catch a failed import."""
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
@@ -133,6 +141,13 @@ def test_help_imports_neither_beam_nor_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout of git")
+def test_nothing_stray_is_kept_at_the_top() -> None:
+    command = ["git", "-C", str(ROOT), "ls-files"]
+    tracked = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {path.split("/")[0] for path in tracked} == TOP
 
 
 def test_every_dependency_has_a_tested_version() -> None:
