@@ -125,7 +125,7 @@ class PeakMemory(threading.Thread):
         self.peak_mb, self._over = 0.0, threading.Event()
 
     def run(self) -> None:
-        while not self._over.wait(0.1):
+        while not self._over.wait(0.5):
             self.peak_mb = max(self.peak_mb, sum(map(_anonymous_mb, _family())))
 
     def stop(self) -> float:

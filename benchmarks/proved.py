@@ -16,6 +16,7 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -39,20 +40,23 @@ THRESHOLD = 0.75
 _BATCH = 1_000
 
 
-def write_filter(folder: Path, texts: list[str], parts: int = 4) -> None:
+def write_filter(folder: Path, texts: Sequence[str], parts: int = 4) -> None:
     """Write a finished filter stage of texts: files of documents and of signatures."""
     home, units = str(folder / "filter"), []
     for number, some in enumerate(np.array_split(np.arange(len(texts)), parts)):
-        fingerprint, written = f"{number:016x}", []
+        fingerprint, written, size = f"{number:016x}", [], 0
         for kind in (DOCUMENTS, SIGNATURES):
             name = f"{kind.name}-{fingerprint}.arrow"
             with dataset.create(home, name, kind, fingerprint, compression=None) as slot:
                 for at in range(0, len(some), _BATCH):
-                    rows = [_row(int(n), texts[n], kind is SIGNATURES) for n in some[at : at + _BATCH]]
-                    slot.arrow.write(pa.RecordBatch.from_pylist(rows, schema=kind.schema(fingerprint)))
+                    rows = [_row(int(n), texts[int(n)], kind is SIGNATURES) for n in some[at : at + _BATCH]]
+                    batch = pa.RecordBatch.from_pylist(rows, schema=kind.schema(fingerprint))
+                    slot.arrow.write(batch)
+                    size += batch.column("bytes").to_numpy().sum(dtype=int) if kind is DOCUMENTS else 0
             assert slot.file is not None
             written.append(slot.file)
         counts = Counts(seen=len(some), kept=len(some))
+        counts.note("text", "bytes", size)
         units.append(
             dataset.Unit(
                 name=str(number), fingerprint=fingerprint, inputs=(), files=tuple(written), counts=counts
