@@ -300,6 +300,11 @@ class Dedupe(Section):
         description="The most links between copies for which one worker finds the clusters.",
     )
     substrings: Substrings = Substrings()
+    against: tuple[Place, ...] = Field(
+        (),
+        description="Output folders of finished builds: copies of documents that they keep are removed here. "
+        "Their signatures are read, and texts of likely copies only.",
+    )
 
 
 class Shard(Section):
@@ -435,4 +440,7 @@ def located(config: Config, base: Path) -> Config:
     if model := tokenizer.model:
         tokenizer = tokenizer.model_copy(update={"model": files.located(model, base)})
     output = files.located(config.output, base)
-    return config.model_copy(update={"output": output, "extract": extract, "tokenizer": tokenizer})
+    against = tuple(files.located(older, base) for older in config.dedupe.against)
+    dedupe = config.dedupe.model_copy(update={"against": against}) if against else config.dedupe
+    made = {"output": output, "extract": extract, "dedupe": dedupe, "tokenizer": tokenizer}
+    return config.model_copy(update=made)

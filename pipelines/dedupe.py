@@ -15,14 +15,14 @@ from corpus.dedup.bands import GRID
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
-from pipelines import handover, linking, losses, settling, substrings
+from pipelines import handover, linking, losses, older, settling, substrings
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 5
+VERSION = 6
 
 # In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
@@ -38,6 +38,7 @@ class Task:
     texts: tuple[str, ...]
     rows: tuple[int, ...]
     text_bytes: int  # of all documents
+    older: older.Parts
 
 
 def plan(context: Context) -> Stage:
@@ -50,16 +51,19 @@ def plan(context: Context) -> Stage:
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
     # Of copies the document of the earlier source is kept: only here the order of sources matters.
     sources = tuple(source.name for source in config.source)
-    settings = {**changed(config.dedupe), "sources": list(sources)}
+    # What older corpora are is in the inputs, wherever they lie.
+    settings = {**changed(config.dedupe, exclude={"against"}), "sources": list(sources)}
+    known = older.parts(config.dedupe.against)
     task = Task(
         parts=tuple(fingerprint for fingerprint, _ in parts),
         signatures=tuple(files.join(home, file.path) for _, file in parts),
         texts=tuple(files.join(home, texts[fingerprint].path) for fingerprint, _ in parts),
         rows=tuple(file.rows for _, file in parts),
+        older=known,
         text_bytes=sum(unit.counts.noted.get("text", {}).get("bytes", 0) for unit in manifest.units),
     )
     weight = sum(file.bytes for _, file in parts)
-    unit = plan_unit(NAME, VERSION, settings, "all parts", inputs, task, weight)
+    unit = plan_unit(NAME, VERSION, settings, "all parts", (*known.inputs, *inputs), task, weight)
     return Stage(
         name=NAME,
         version=VERSION,
@@ -77,11 +81,19 @@ def dedupe_unit(
 ) -> Outcome:
     """Find the copies, and write which documents are removed and which are kept instead."""
     task: Task = unit.task
-    parts = handover.Parts(task.signatures, task.rows, task.parts, texts=task.texts)
+    known = task.older
+    parts = handover.Parts(
+        (*known.signatures, *task.signatures),
+        (*known.rows, *task.rows),
+        (*known.names, *task.parts),
+        texts=(*known.texts, *task.texts),
+        older=len(known.names),
+    )
     total = sum(task.rows)
-    useful = min(len(parts.paths), -(-total // _ROWS_A_WORKER))
+    useful = min(len(parts.paths), -(-sum(parts.rows) // _ROWS_A_WORKER))
     runner = replace(runner, workers=max(1, min(runner.workers, useful)))
     scratch = files.join(folder, UNITS, unit.fingerprint)
+    older.save_gone(scratch, known, parts)
     copies = linking.find_copies(
         parts, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
@@ -121,6 +133,7 @@ def _facts(
     for run in listed:
         sizes.update({(low, high): number for low, high, number in run.sizes})
     clusters, largest = sum(sizes.values()), max(run.largest for run in listed)
+    for_older = sum(run.for_older for run in listed)
     not_compared = sum(linked.unlinked for linked in copies.linked)
     documents, spans, bytes_ = (
         sum(getattr(run, name) for run in cut) for name in ("documents", "spans", "bytes")
@@ -142,6 +155,7 @@ def _facts(
         "pairs_refuted": copies.refuted,
         "passes": copies.passes,
         "documents_not_settled": copies.open,
+        "removed_for_older": for_older,
         **({"spans": spans, "span_bytes": bytes_, "documents_with_spans": documents} if cut else {}),
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
@@ -153,6 +167,7 @@ def _facts(
                 if cut
                 else []
             ),
+            *([f"{for_older:,} documents are copies of older corpora's"] if for_older else []),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(
                 [f"{copies.open:,} kept documents may be copies of each other after {copies.passes} passes"]

@@ -33,7 +33,8 @@ class Parts:
     """The parts of a corpus by their numbers: the signature file of each, its documents, its fingerprint.
 
     Where `sent`, workers do not map the files: each reads the parts of its own runs, and sends the rows that
-    others need. `texts` are the files of the documents themselves.
+    others need. `texts` are the files of the documents themselves. The first `older` parts are those of older
+    corpora: their documents stay, and no run has parts of both.
     """
 
     paths: tuple[str, ...]
@@ -41,6 +42,7 @@ class Parts:
     names: tuple[str, ...] = ()
     sent: bool = False
     texts: tuple[str, ...] = ()
+    older: int = 0
 
     def runs(self) -> list[range]:
         """Return the parts that one worker reads in a row, by number; at least one run.
@@ -52,7 +54,7 @@ class Parts:
         runs, first, held = [], 0, 0
         for part, number in enumerate(self.rows):
             held += number
-            if held >= enough:
+            if held >= enough or part + 1 == self.older:
                 runs.append(range(first, part + 1))
                 first, held = part + 1, 0
         if first < len(self.rows) or not runs:
@@ -78,6 +80,7 @@ def parts_of(folder: str) -> Parts:
         tuple(found["names"]),
         found["sent"],
         tuple(found["texts"]),
+        found["older"],
     )
 
 
@@ -96,6 +99,17 @@ def is_sent(folder: str, runner: options.Runner) -> bool:
 def runs_of(folder: str) -> list[range]:
     """Return the runs of the parts that `save_parts` wrote."""
     return parts_of(folder).runs()
+
+
+def new_runs(folder: str) -> list[int]:
+    """Return the numbers of the runs whose parts are not those of older corpora."""
+    older = parts_of(folder).older
+    return [number for number, run in enumerate(runs_of(folder)) if run.start >= older]
+
+
+def first_new(folder: str) -> int:
+    """Return the number of the first document that is not one of an older corpus."""
+    return parts_of(folder).older << ROW_BITS
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from corpus.dedup.bands import (
     EXACT_BAND,
     URL_BAND,
-    Again,
+    Compared,
+    among,
     band_blocks,
     bucket_hashes,
     bucket_members,
@@ -55,11 +56,12 @@ class Place:
     number: int  # of the pass
     partitions: int  # of each band; a key is band * partitions + partition
     threshold: float
+    sources: tuple[str, ...]
 
     def columns(self, key: int) -> list[str]:
         """Return the columns that linking needs of a bucket's documents."""
         of_band = {EXACT_BAND: ["exact"], URL_BAND: ["url", "signature"]}
-        return ["id", "bytes", "fetched", *of_band.get(key // self.partitions, ["signature"])]
+        return ["id", "source", "bytes", "fetched", *of_band.get(key // self.partitions, ["signature"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def find_copies(
     later = options.Runner() if sum(parts.rows) <= FEW else runner
     alone = decides(parts, runner)
     least = max(0.0, threshold - MARGIN) if parts.texts else threshold
-    first = find_edges(parts, folder, least, urls, runner)
+    first = find_edges(parts, folder, least, urls, runner, sources)
     found = again = proving.prove(folder, first, least, threshold, runner, 1)
     passes = 1
     while True:
@@ -107,7 +109,7 @@ def find_copies(
         if left == 0 or passes == MAX_PASSES:
             return Copies(first, resolved, passes, passes, proving.refuted(folder, passes).size, left)
         passes += 1
-        linked = find_edges(parts, folder, least, urls, later, passes)
+        linked = find_edges(parts, folder, least, urls, later, sources, passes)
         if not any(each.verified for each in linked):
             return Copies(first, resolved, passes - 1, passes, proving.refuted(folder, passes - 1).size, 0)
         again = proving.prove(folder, linked, least, threshold, later, passes)
@@ -125,6 +127,7 @@ def find_edges(
     threshold: float,
     urls: bool,
     runner: options.Runner,
+    sources: Sequence[str] = (),
     number: int = 1,
 ) -> list[Linked]:
     """Link the copies among the documents of signature files; write edge files below `folder`.
@@ -138,7 +141,7 @@ def find_edges(
     steps: list[shuffle.Step] = [
         ("Band", partial(_blocks, folder=folder, partitions=partitions, urls=urls, number=number))
     ]
-    place = Place(folder, number, partitions, threshold)
+    place = Place(folder, number, partitions, threshold, tuple(sources))
     last = partial(_link, place=place)
     if handover.is_sent(folder, runner):
         steps.append(("Ask for rows", partial(_ask, place=place)))
@@ -161,14 +164,13 @@ def _blocks(run: int, folder: str, partitions: int, urls: bool, number: int) -> 
     gone = settling.gone(folder, number - 1, run)
     blocks: dict[int, list[NDArray[np.uint64]]] = {}
     with handover.own_parts(folder) as store:
-        if number == 1:
+        if number == 1 and run in handover.new_runs(folder):
             losses.save_sizes(folder, run, handover.runs_of(folder)[run], store)
         for part in handover.runs_of(folder)[run]:
-            again = None
-            if number > 1:
-                low, high = np.searchsorted(gone, handover.first_documents([part, part + 1]))
-                again = Again(gone[low:high], partial(settling.buckets, folder, number - 1))
-            for band, partition, block in band_blocks(store, part, partitions, urls, again):
+            low, high = np.searchsorted(gone, handover.first_documents([part, part + 1]))
+            buckets = partial(settling.buckets, folder, number - 1) if number > 1 else None
+            compared = Compared(gone[low:high], buckets)
+            for band, partition, block in band_blocks(store, part, partitions, urls, compared):
                 blocks.setdefault(band * partitions + partition, []).append(block)
     for key, found in blocks.items():
         yield key, np.concatenate(found, axis=1).tobytes()
@@ -177,18 +179,21 @@ def _blocks(run: int, folder: str, partitions: int, urls: bool, number: int) -> 
 def _ask(bucket: Grouped, place: Place) -> Iterator[Keyed]:
     """Ask for the rows of the documents that share a bucket."""
     key, packed = bucket
-    _, docs = bucket_members(_joined(packed))
+    _, docs = bucket_members(_joined(packed, place.folder))
     yield from sending.ask(place.folder, key, np.unique(docs))
 
 
-def _joined(packed: Iterable[bytes]) -> NDArray[np.uint64]:
+def _joined(packed: Iterable[bytes], folder: str) -> NDArray[np.uint64]:
+    """Return the rows of blocks as one, without the buckets that have older documents alone."""
     blocks = (np.frombuffer(block, np.uint64).reshape(2, -1) for block in packed)
-    return np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1)
+    joined = np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1)
+    is_new = joined[1] >= handover.first_new(folder)
+    return joined if is_new.all() else joined[:, is_new | among(joined[0], np.unique(joined[0, is_new]))]
 
 
 def _link(bucket: Grouped, place: Place) -> dict[str, Any]:
     key, packed = bucket
-    return _save_links(place, key, _joined(packed), handover.store_of(place.folder))
+    return _save_links(place, key, _joined(packed, place.folder), handover.store_of(place.folder))
 
 
 def _link_sent(bucket: Grouped, place: Place) -> dict[str, Any]:
@@ -203,7 +208,9 @@ def _link_sent(bucket: Grouped, place: Place) -> dict[str, Any]:
 def _save_links(place: Place, key: int, block: NDArray[np.uint64], rows: Rows) -> dict[str, Any]:
     band, path = key // place.partitions, f"pass-{place.number:02d}/edges/{key:06d}.npy"
     refuted = proving.refuted(place.folder, place.number - 1)
-    links = link(band, [block], rows, place.threshold, refuted)
-    handover.save(place.folder, path, links.edges)
-    edges, copies = links.edges.size, verified(links.edges, place.threshold).size
+    first_new = handover.first_new(place.folder)
+    links = link(band, [block], rows, place.threshold, refuted, place.sources, first_new)
+    found = links.edges[(links.edges["a"] >= first_new) | (links.edges["b"] >= first_new)]
+    handover.save(place.folder, path, found)
+    edges, copies = found.size, verified(found, place.threshold).size
     return asdict(Linked(path, band, edges, copies, links.buckets, links.largest_bucket, links.unlinked))

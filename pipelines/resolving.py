@@ -206,7 +206,9 @@ def _resolved(record: dict[str, Any]) -> Resolved:
 
 
 def _save_clusters(rule: Rule, key: int, edges: NDArray[Any], rows: Rows) -> dict[str, Any]:
-    clusters = resolve_edges(edges, rule.threshold, partial(rows.ranks, sources=rule.sources))
+    first_new = handover.first_new(rule.folder)
+    ranks = partial(rows.ranks, sources=rule.sources, first_new=first_new)
+    clusters = resolve_edges(edges, rule.threshold, ranks)
     check_survivors_stay(clusters)
     paths = [rule.path(key, kind) for kind in ("removals", "survivors", "passed-over")]
     for path, found in zip(paths, (clusters.removals, clusters.survivors, clusters.passed_over), strict=True):

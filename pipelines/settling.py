@@ -53,6 +53,7 @@ class Listed:
     sizes: list[tuple[int, int, int]]  # smallest, largest, clusters
     largest: int  # documents of a cluster
     losses: list[tuple[str, str, int]]  # source, source of the kept documents, removed documents
+    for_older: int  # removed documents that are copies of older corpora's
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,16 @@ def settle(
 
 
 def gone(folder: str, number: int, run: int) -> NDArray[np.uint64]:
-    """Return the documents of a run, sorted, that are removed after a pass; none before the first."""
+    """Return the documents of a run, sorted, that are removed after a pass; before the first, older ones."""
     found: NDArray[np.uint64] = _load(folder, number, run, "removals")["document"]
+    if run not in handover.new_runs(folder):  # of which this removes nothing
+        return handover.load(folder, _older_path(run))
     return found
+
+
+def save_older(folder: str, run: int, docs: NDArray[np.uint64]) -> None:
+    """Save the documents of a run of older parts, sorted, that their own corpus has removed."""
+    handover.save(folder, _older_path(run), docs)
 
 
 @lru_cache(maxsize=ALL_BANDS)
@@ -160,7 +168,7 @@ def write_list(
         runner,
         folder,
         "dedupe-list",
-        range(len(handover.runs_of(folder))),
+        handover.new_runs(folder),
         steps,
         ("List removals", last),
         "removals.json",
@@ -170,6 +178,10 @@ def write_list(
 
 def _place(number: int) -> str:
     return f"pass-{number:02d}/settled"
+
+
+def _older_path(run: int) -> str:
+    return f"older/{run:06d}.npy"
 
 
 def _path(number: int, run: int, kind: str) -> str:
@@ -271,6 +283,7 @@ def _write(run: int, rows: Rows, made: List) -> dict[str, Any]:
             size_histogram(stay),
             int(stay["copies"].max(initial=0)),
             _losses(rows, gone),
+            int(np.count_nonzero(gone["survivor"] < handover.first_new(made.folder))),
         )
     )
 

@@ -79,7 +79,7 @@ def remove(
     grams = 2 * text_bytes // (settings.length - substrings.gram_of(settings.length) + 2)
     partitions = 1 + grams // FINGERPRINTS_A_PARTITION
     place = Place(folder, number, settings, tuple(sources), partitions, handover.is_sent(folder, runner))
-    runs = range(len(handover.runs_of(folder)))
+    runs = handover.new_runs(folder)
     matched = shuffle.run(
         runner,
         folder,

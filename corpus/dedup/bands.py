@@ -8,7 +8,7 @@ comparison, where no band of the signatures is equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,15 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What a later pass compares of one part."""
+class Compared:
+    """What a pass compares of one part.
 
-    gone: NDArray[np.uint64]  # documents of the part that were removed so far, sorted
-    buckets: Callable[[int], NDArray[np.uint64]]  # of each band the hashes of the buckets to look at, sorted
+    `gone` are documents of the part, sorted, that were removed so far. `buckets` returns of each band the
+    sorted hashes of the buckets that a later pass looks at; in the first pass it is None.
+    """
+
+    gone: NDArray[np.uint64]
+    buckets: Callable[[int], NDArray[np.uint64]] | None = None
 
 
 @njit(cache=True)
@@ -91,13 +95,13 @@ def band_hashes(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 
 def band_blocks(
-    store: SignatureStore, part: int, partitions: int, urls: bool, again: Again | None = None
+    store: SignatureStore, part: int, partitions: int, urls: bool, compared: Compared
 ) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
     """Yield (band, partition, block) of one part, a block being uint64[2, k]: hashes, document numbers.
 
     Partitions split the range of the hashes evenly. Documents without words take part in the exact band
-    only, documents without a URL (0) not in the URL band; `urls` false skips that band. A later pass
-    (`again`) has no exact band: equal texts were all joined in the first one.
+    only, documents without a URL (0) not in the URL band; `urls` false skips that band. A later pass has no
+    exact band: equal texts were all joined in the first one.
     """
     table = store.part(part)
     docs = document_numbers(part, np.arange(table.num_rows))
@@ -106,22 +110,23 @@ def band_blocks(
         return
     near = np.concatenate([band_hashes(signature_matrix(batch)) for batch in batches])
     worded = np.concatenate([(signature_matrix(batch) != EMPTY).any(axis=1) for batch in batches])
-    if again is None:
+    stays = np.ones(docs.size, dtype=bool)
+    stays[(compared.gone & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = False
+    worded &= stays
+    if compared.buckets is None:
         exact = np.concatenate([exact_matrix(batch)[:, 0] for batch in batches])
-        yield from _partitioned(EXACT_BAND, exact, docs, partitions)
-    else:
-        worded[(again.gone & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)] = False
+        yield from _partitioned(EXACT_BAND, exact[stays], docs[stays], partitions)
     hashes = {band: near[:, band] for band in range(BANDS)}
     if urls:
         hashes[URL_BAND] = table["url"].to_numpy()
     for band, values in hashes.items():
         chosen = worded & (values != 0) if band == URL_BAND else worded
-        if again is not None:
-            chosen = chosen & _among(values, again.buckets(band))
+        if compared.buckets is not None:
+            chosen = chosen & among(values, compared.buckets(band))
         yield from _partitioned(band, values[chosen], docs[chosen], partitions)
 
 
-def _among(hashes: NDArray[np.uint64], found: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def among(hashes: NDArray[np.uint64], found: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Return which hashes are among the sorted ones; most differ from them in the upper bits."""
     upper = np.uint64(64 - _UPPER_BITS)
     table = np.zeros(1 << _UPPER_BITS, dtype=bool)
@@ -182,10 +187,13 @@ def link(
     store: Rows,
     threshold: float,
     refuted: NDArray[np.uint64] = _NONE,
+    sources: Sequence[str] = (),
+    first_new: int = 0,
 ) -> Links:
     """Link the members of each bucket of one partition of one band, whatever the order of the blocks.
 
-    Members are taken in the store's order of preference. Exact buckets: every member is linked to the first.
+    Members are taken in the order of preference (`Rows.ranks`), so that a leader is better than those linked
+    to it. Exact buckets: every member is linked to the first.
     Other buckets: a member is linked to the first `MATCHES` leaders with which the estimated Jaccard
     similarity reaches `threshold`; a member that matches none becomes a leader itself, up to `LEADERS`. In
     signature buckets it is also joined to its best leader by an edge below the threshold if that reaches the
@@ -197,7 +205,7 @@ def link(
         # The block holds half of the hash; the other half separates what agrees in the first by chance.
         hashes, docs = bucket_members(np.stack([_numbered(store.exact(docs)), docs]))
     distinct, inverse = np.unique(docs, return_inverse=True)
-    order = np.lexsort((store.ranks(distinct)[inverse], hashes))
+    order = np.lexsort((store.ranks(distinct, sources, first_new)[inverse], hashes))
     docs = docs[order]
     starts = np.empty(docs.size, dtype=bool)
     starts[:1] = True
@@ -299,7 +307,7 @@ def _link_slice(  # type: ignore[no-untyped-def]
                 if same >= floor and same > most:
                     best, most = leader, same
                 continue
-            if refuted.size and _is_among(_pair_key(docs[i], leader_docs[leader]), refuted):
+            if refuted.size and _isamong(_pair_key(docs[i], leader_docs[leader]), refuted):
                 continue
             members[edges], linked[edges], equal[edges] = i, leader_docs[leader], same
             edges += 1
@@ -329,7 +337,7 @@ def _pair_key(one, other):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _is_among(key, keys):  # type: ignore[no-untyped-def]
+def _isamong(key, keys):  # type: ignore[no-untyped-def]
     at = np.searchsorted(keys, key)
     return at < keys.size and keys[at] == key
 

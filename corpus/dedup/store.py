@@ -62,12 +62,14 @@ class Rows(ABC):
         back = np.argsort(np.concatenate(where))
         return pa.Table.from_batches(taken).combine_chunks().take(pa.array(back))
 
-    def ranks(self, docs: NDArray[np.uint64], sources: Sequence[str] = ()) -> NDArray[np.int64]:
+    def ranks(
+        self, docs: NDArray[np.uint64], sources: Sequence[str] = (), first_new: int = 0
+    ) -> NDArray[np.int64]:
         """Return the place, int64[k], of each of `docs` (distinct) in the order of preference.
 
-        Earlier of `sources` first (others last), then the longer text (bytes), the earlier fetch (unknown
-        last), the smaller id; the document number decides only between documents of the same id. So the
-        order is that of the contents and not that of arrival.
+        Documents below `first_new`, those of older corpora, first; then earlier of `sources` (others last),
+        the longer text (bytes), the earlier fetch (unknown last), the smaller id; the document number decides
+        only between documents of the same id. So the order is that of the contents and not that of arrival.
         """
         by_number = np.argsort(docs)
         table = self.columns(docs[by_number], [*(["source"] if sources else []), "bytes", "fetched"])
@@ -75,6 +77,7 @@ class Rows(ABC):
         if sources:
             place = pc.index_in(table["source"], value_set=pa.array(sources, pa.string()))
             source = pc.fill_null(place, len(sources)).to_numpy().astype(np.uint64)
+        source = np.where(docs[by_number] < first_new, np.uint64(0), source + np.uint64(1))
         length = table["bytes"].to_numpy().astype(np.uint64)
         packed = (source << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - length)
         fetched = pc.fill_null(table["fetched"].cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()

@@ -67,8 +67,8 @@ def audit(root: str, sample: int = 1_000, seed: int = 1) -> Audit:
     home = build.need_last("documents", "compare texts")
     threshold = dedupe.manifest.settings.get("threshold", Dedupe().threshold)
     assert isinstance(threshold, float)
-    removed, chosen = _sample(dedupe, sample, np.random.default_rng(seed))
     files = home.manifest.by_unit("documents")
+    removed, chosen = _sample(dedupe, list(files), sample, np.random.default_rng(seed))
     places = [
         Place(home.folder, part_file(home.name, files, part), row)
         for removal in chosen
@@ -96,13 +96,17 @@ def bands(pairs: Iterable[tuple[float, float]], threshold: float) -> Iterator[Ba
         yield Band(low, high, len(similarities), true_ones, min(similarities), mean)
 
 
-def _sample(dedupe: Stage, number: int, random: np.random.Generator) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many near and URL copies there are, and `number` of them at random."""
+def _sample(
+    dedupe: Stage, parts: list[str], number: int, random: np.random.Generator
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many near and URL copies of documents of `parts` there are, and `number` of them."""
     columns = ["part", "row", "kind", "survivor_part", "survivor_row", "jaccard"]
     seen, best = 0, list[tuple[float, int, dict[str, Any]]]()
     for file in dedupe.manifest.files("removed"):
         for batch in dataset.batches(dedupe.folder, file.path, columns):
-            inexact = np.flatnonzero(pc.is_in(batch.column("kind"), value_set=_INEXACT).to_numpy(False))
+            is_own = pc.is_in(batch.column("survivor_part"), value_set=pa.array(parts, pa.string()))
+            is_inexact = pc.and_(is_own, pc.is_in(batch.column("kind"), value_set=_INEXACT))
+            inexact = np.flatnonzero(is_inexact.to_numpy(zero_copy_only=False))
             drawn = random.random(inexact.size)
             few = np.argsort(drawn, kind="stable")[:number]  # the smallest draws of all are a uniform sample
             found = batch.take(inexact[few]).to_pylist()

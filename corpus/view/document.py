@@ -181,6 +181,9 @@ def _copies(
         for row in _of_cluster(batch, me)
     ]
     own = [row for row in removed if (row["part"], row["row"]) == me]
+    parts = {each.unit.fingerprint for each in texts.files if each.unit is not None}
+    if own and own[0]["survivor_part"] not in parts:  # but in an older corpus
+        return f"dedupe.{own[0]['kind']}", own[0]["jaccard"], [], 2
     if own:
         survivor = own[0]["survivor_part"], own[0]["survivor_row"]
         other = _copy(texts, *survivor, f"kept instead ({own[0]['kind']} copy)", own[0]["jaccard"], text)

@@ -53,11 +53,11 @@ def rows(texts: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def write_parts(folder: Path, *parts: list[dict[str, Any]]) -> None:
+def write_parts(folder: Path, *parts: list[dict[str, Any]], names: str = "f") -> None:
     """Write a filter stage whose parts are the documents, and their signatures."""
     home, units = str(folder / "filter"), []
     for number, documents in enumerate(parts):
-        name, written = f"f{number}", []
+        name, written = f"{names}{number}", []
         for kind in (SIGNATURES, DOCUMENTS):
             with dataset.create(home, f"{kind.name}-{name}.arrow", kind, name, compression=None) as slot:
                 for at in range(0, len(documents), 100):
@@ -157,6 +157,17 @@ def test_shingles_that_are_sent_and_partitions_change_nothing(
     assert lists[0] == lists[1]
     assert len(lists[0][0]) > 5
     assert lists[0][1]
+
+
+def test_copies_in_the_preferred_source_are_compared_with_each_other(tmp_path: Path) -> None:
+    """Not only with a longer copy of another source, which goes."""
+    (text,) = texts(1)
+    documents = rows([text, changed(text, 4), changed(text, 6)])
+    documents[0]["source"] = "b"
+    write_parts(tmp_path, documents)
+    source = [{"name": name, "format": "jsonl", "paths": ["a"]} for name in "ab"]
+    manifest = run(parse({"output": str(tmp_path), "source": source}, "test"))
+    assert {row: found["survivor_row"] for row, found in removed(tmp_path, manifest).items()} == {0: 1, 2: 1}
 
 
 def without_common_band(signature: list[int]) -> list[int]:

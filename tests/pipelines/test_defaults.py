@@ -59,7 +59,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        5,
+        6,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,

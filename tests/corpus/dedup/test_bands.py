@@ -16,7 +16,7 @@ from corpus.dedup.bands import (
     NEAR,
     URL,
     URL_BAND,
-    Again,
+    Compared,
     band_blocks,
     band_hashes,
     buckets_of,
@@ -27,6 +27,8 @@ from corpus.dedup.bands import (
 )
 from corpus.dedup.signature import EMPTY
 from corpus.schema import PERMUTATIONS
+
+ALL = Compared(np.empty(0, np.uint64))
 
 
 def like(signature: np.ndarray, equal: int, seed: int) -> np.ndarray:
@@ -39,7 +41,7 @@ def found(store, band: int, threshold: float = 0.75, partitions: int = 1, urls: 
     blocks = [
         block
         for part in range(len(store.paths))
-        for number, partition, block in band_blocks(store, part, partitions, urls)
+        for number, partition, block in band_blocks(store, part, partitions, urls, ALL)
         if number == band
     ]
     return link(band, blocks, store, threshold)
@@ -77,10 +79,12 @@ def test_partitions_cover_the_hashes_in_order(partitions: int) -> None:
 def test_every_band_of_every_document_is_in_one_block(make_store, make_row) -> None:
     store = make_store([make_row(id=f"{i}", url=i) for i in range(20)])
     rows = [
-        (band, *column) for band, _, block in band_blocks(store, 0, 3, True) for column in block.T.tolist()
+        (band, *column)
+        for band, _, block in band_blocks(store, 0, 3, True, ALL)
+        for column in block.T.tolist()
     ]
     assert len(rows) == len(set(rows)) == 20 * 15 + 19
-    assert {band for band, _, _ in band_blocks(store, 0, 3, False)} == set(range(15))
+    assert {band for band, _, _ in band_blocks(store, 0, 3, False, ALL)} == set(range(15))
 
 
 def test_texts_without_words_are_not_alike(make_store, make_row) -> None:
@@ -191,7 +195,7 @@ def test_a_later_pass_has_the_buckets_asked_for_without_the_removed_documents(ma
     buckets = dict(buckets_of(docs[:1], store, True))
     assert buckets[URL_BAND].tolist() == [1]
     assert len(buckets) == 15
-    again = Again(docs[1:2], buckets.__getitem__)
+    again = Compared(docs[1:2], buckets.__getitem__)
     blocks = [(band, block.tolist()) for band, _, block in band_blocks(store, 0, 1, True, again)]
     assert [band for band, _ in blocks] == [*range(14), URL_BAND]
     assert all(block[1] == [0] for _, block in blocks)
@@ -212,5 +216,5 @@ def test_a_pair_linked_in_two_ways_keeps_the_stronger_kind_and_the_larger_simila
 @given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
 def test_hashes_are_looked_up_among_others(some: list[int], others: list[int]) -> None:
     hashes = np.array([*some, *others, *(one ^ 1 for one in others)], dtype=np.uint64)
-    found = bands._among(hashes, np.unique(np.array(others, dtype=np.uint64)))
+    found = bands.among(hashes, np.unique(np.array(others, dtype=np.uint64)))
     assert found.tolist() == [one in others for one in hashes.tolist()]

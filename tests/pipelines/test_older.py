@@ -1,0 +1,134 @@
+"""A corpus compared with a finished one: the same documents stay as in a build of both, the older first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from corpus import dataset
+from corpus.config import Config, parse
+from corpus.errors import DatasetError
+from corpus.inspect.audit import audit
+from corpus.teller import SILENT
+from pipelines import dedupe, handover, proving, stage
+from pipelines.options import Runner
+from pipelines.stage import Context
+from tests.pipelines.test_dedupe import RANDOM, changed, rows, texts, write_parts
+
+OLDER, NEWER = 60, 40
+
+
+def config(folder: Path, *against: Path) -> Config:
+    source = [{"name": name, "format": "jsonl", "paths": ["a"]} for name in ("old", "new")]
+    values = {"max_cluster_share": 1.0, "against": [str(path) for path in against]}
+    return parse({"output": str(folder), "source": source, "dedupe": values}, "test")
+
+
+def run(settings: Config) -> dataset.Manifest:
+    return stage.run(dedupe.plan(Context(settings)), Runner(), SILENT)
+
+
+def removed(folder: Path, manifest: dataset.Manifest) -> dict[str, tuple[str, str]]:
+    """Return the ids of removed documents, each with the kind and the kept one."""
+    tables = [dataset.table(str(folder / "dedupe"), file.path) for file in manifest.files("removed")]
+    return {row["id"]: (row["kind"], row["survivor"]) for table in tables for row in table.to_pylist()}
+
+
+def documents() -> list[dict[str, Any]]:
+    """Return documents of which many are copies of others, the later ones of the newer corpus."""
+    drawn, some = texts(40), []
+    for n in range(OLDER + NEWER):
+        text = drawn[n % 30 if n < OLDER else 20 + n % 20]
+        some.append(text if n % 3 else changed(text, int(RANDOM.integers(5, 25))))
+    found = rows(some)
+    for row, length in zip(found, RANDOM.permutation(len(found)).tolist(), strict=True):
+        row |= {"bytes": 1_000 + length, "source": "old" if int(row["id"], 16) < OLDER else "new"}
+        if RANDOM.random() < 0.3:
+            row["url"] = int(RANDOM.integers(1, 9))
+        if RANDOM.random() < 0.3 and row["text"] in drawn:
+            row["exact"] = drawn.index(row["text"]).to_bytes(16, "little")
+    return found
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Return the numbers of the documents whose texts are read, as they come."""
+    found: set[int] = set()
+    plain = handover.texts
+
+    def noted(folder: str, docs: NDArray[np.uint64]) -> Iterator[str]:
+        found.update(docs.tolist())
+        return plain(folder, docs)
+
+    monkeypatch.setattr(handover, "texts", noted)
+    return found
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_the_same_documents_stay_as_in_a_build_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    every = documents()
+    write_parts(tmp_path / "older", every[:25], every[25:OLDER])
+    write_parts(tmp_path / "newer", every[OLDER:70], every[70:], names="n")
+    write_parts(tmp_path / "both", every[:25], every[25:OLDER], every[OLDER:70], every[70:])
+    of_older, of_both = run(config(tmp_path / "older")), run(config(tmp_path / "both"))
+    if sent:
+        monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
+        monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
+        monkeypatch.setattr(proving, "PAIRS_A_PARTITION", 5)
+    of_newer = run(config(tmp_path / "newer", tmp_path / "older"))
+    gone, whole = removed(tmp_path / "newer", of_newer), removed(tmp_path / "both", of_both)
+    assert removed(tmp_path / "older", of_older).keys() | gone.keys() == whole.keys()
+    assert of_newer.counts().seen == NEWER
+    assert of_newer.counts().kept == NEWER - len(gone)
+    older = [kept for _, kept in gone.values() if int(kept, 16) < OLDER]
+    assert of_newer.facts["removed_for_older"] == len(older) > 5
+    assert len(gone) > len(older)
+    assert audit(str(tmp_path / "newer")).true == audit(str(tmp_path / "newer")).sampled
+
+
+def test_texts_are_read_of_likely_copies_only(tmp_path: Path, asked: set[int]) -> None:
+    some = texts(40)
+    write_parts(tmp_path / "older", rows([*some[:30], some[3]]))
+    run(config(tmp_path / "older"))
+    newer = rows([*some[30:], changed(some[7], 5), some[8]])
+    for row in newer:
+        row |= {"id": f"{int(row['id'], 16) + 100:032x}", "exact": b"new" + row["exact"][3:], "url": 0}
+    write_parts(tmp_path / "newer", newer)
+    asked.clear()
+    manifest = run(config(tmp_path / "newer", tmp_path / "older"))
+    assert removed(tmp_path / "newer", manifest) == {
+        f"{110:032x}": ("near", f"{7:032x}"),
+        f"{111:032x}": ("near", f"{8:032x}"),
+    }
+    assert asked == {7, 8, 1 << 32 | 10, 1 << 32 | 11}
+
+
+def test_a_changed_older_corpus_is_compared_again_and_a_moved_one_is_not(tmp_path: Path) -> None:
+    some = rows(texts(12))
+    for name, first in (("a", 0), ("b", 0), ("c", 1)):
+        write_parts(tmp_path / name, some[first:6])
+        run(config(tmp_path / name))
+    write_parts(tmp_path / "newer", some[6:])
+    names = [
+        dedupe.plan(Context(config(tmp_path / "newer", tmp_path / older))).units[0].fingerprint
+        for older in ("a", "b", "c")
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_an_unfinished_older_corpus_is_an_error(tmp_path: Path) -> None:
+    write_parts(tmp_path / "older", rows(texts(3)))
+    run(config(tmp_path / "older"))
+    write_parts(tmp_path / "older", rows(texts(3)), rows(texts(2)))
+    write_parts(tmp_path / "newer", rows(texts(3)))
+    with pytest.raises(
+        DatasetError, match=r"was not made from the 2 parts in .*; finish the build there first"
+    ):
+        dedupe.plan(Context(config(tmp_path / "newer", tmp_path / "older")))
