@@ -31,26 +31,41 @@ class Parts:
 
 def parts(corpora: Sequence[str]) -> Parts:
     """Return the parts of builds, by their output folders; DatasetError where one is not finished."""
-    names, signatures, texts, rows, removed, inputs = [], [], [], [], [], []
-    for corpus in corpora:
-        home = files.join(corpus, chain.upstream(_DEDUPE, "signatures").folder)
-        decided = files.join(corpus, chain.find(_DEDUPE).folder)
-        manifest, fates = dataset.load(home), removals.read_index(decided)
-        signed, documents = manifest.by_unit("signatures"), manifest.by_unit("documents")
-        if signed.keys() != fates.keys():
-            raise DatasetError(
-                f"dedupe.against: {decided} was not made from the {len(signed):,} parts in {home}; "
-                f"finish the build there first"
+    found = [_parts(corpus) for corpus in corpora]
+    return Parts(
+        tuple(name for each in found for name in each.names),
+        tuple(path for each in found for path in each.signatures),
+        tuple(path for each in found for path in each.texts),
+        tuple(number for each in found for number in each.rows),
+        tuple(place for each in found for place in each.removed),
+        tuple(given for each in found for given in each.inputs),
+    )
+
+
+def _parts(corpus: str) -> Parts:
+    home = files.join(corpus, chain.upstream(_DEDUPE, "signatures").folder)
+    decided = files.join(corpus, chain.find(_DEDUPE).folder)
+    manifest, fates = dataset.load(home), removals.read_index(decided)
+    signed, documents = manifest.by_unit("signatures"), manifest.by_unit("documents")
+    if signed.keys() != fates.keys():
+        raise DatasetError(
+            f"dedupe.against: {decided} was not made from the {len(signed):,} parts in {home}; "
+            f"finish the build there first"
+        )
+    names = sorted(signed)
+    return Parts(
+        names=tuple(names),
+        signatures=tuple(files.join(home, signed[name].path) for name in names),
+        texts=tuple(files.join(home, documents[name].path) for name in names),
+        rows=tuple(signed[name].rows for name in names),
+        removed=tuple((decided, fates[name].removed) for name in names),
+        inputs=tuple(
+            dataset.Input(
+                name=f"older {signed[name].path}", checksum=f"{signed[name].sha256} {fates[name].digest}"
             )
-        for name in sorted(signed):
-            file, fate = signed[name], fates[name]
-            names.append(name)
-            signatures.append(files.join(home, file.path))
-            texts.append(files.join(home, documents[name].path))
-            rows.append(file.rows)
-            removed.append((decided, fate.removed))
-            inputs.append(dataset.Input(name=f"older {file.path}", checksum=f"{file.sha256} {fate.digest}"))
-    return Parts(*map(tuple, (names, signatures, texts, rows, removed, inputs)))
+            for name in names
+        ),
+    )
 
 
 def save_gone(folder: str, known: Parts, together: handover.Parts) -> None:
