@@ -51,7 +51,7 @@ def plan(context: Context) -> Stage:
     inputs = tuple(dataset.Input(name=file.path, checksum=file.sha256) for _, file in parts)
     # Of copies the document of the earlier source is kept: only here the order of sources matters.
     sources = tuple(source.name for source in config.source)
-    # What older corpora are is in the inputs, wherever they lie.
+    # Older corpora are among the inputs, by their contents and not by their folders.
     settings = {**changed(config.dedupe, exclude={"against"}), "sources": list(sources)}
     known = older.parts(config.dedupe.against)
     task = Task(
