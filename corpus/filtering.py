@@ -12,10 +12,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from corpus import filters, privacy
+from corpus import filters, privacy, register
 from corpus.config import Filter
 from corpus.dedup.signature import signature
 from corpus.filters import Drop, InForce
+from corpus.register import Register
 from corpus.text.view import TextView, view
 
 
@@ -27,6 +28,7 @@ class Document:
     without the lines that were removed and with personal data replaced, whether it is dropped or not;
     `lines` (that filters removed or changed) and `redacted` count by rule what was done. `drop` is the first
     rule that drops it, `values` what was measured for each rule in the order of `filters.rule_names`.
+    `register` is that of a text in Turkish.
     """
 
     row: dict[str, Any]
@@ -37,6 +39,7 @@ class Document:
     redacted: dict[str, int] = field(default_factory=dict)
     drop: Drop | None = None
     signature: NDArray[np.uint32] | None = None
+    register: Register | None = None
 
     @property
     def words(self) -> int:
@@ -73,6 +76,7 @@ class Filtering:
             "language": self._check_language,
             "filters": self._judge,
             "privacy": self._redact,
+            "register": self._tell_register,
             "signature": self._sign,
         }
         self.seconds = dict.fromkeys(self._steps, 0.0)
@@ -114,6 +118,10 @@ class Filtering:
         if redacted.counts:
             document.text, document.redacted = redacted.text, redacted.counts
             document.view = view(document.text)
+
+    def _tell_register(self, document: Document) -> None:
+        if document.row["language"] == register.LANGUAGE:
+            document.register = register.of(document.text)
 
     def _sign(self, document: Document) -> None:
         if document.drop is None:

@@ -26,6 +26,8 @@ import brotli
 
 HERE = Path(__file__).parent
 HOST = "https://kitaplik.example"
+NOTICE = "Bu sayfada bir yanlış gördüyseniz lütfen danışma masasına haber verin, en kısa sürede düzeltelim."
+"""A line inside the article of most pages, which only its repetition tells from text."""
 FIRST_FETCH = datetime(2024, 5, 6, 9, tzinfo=UTC)
 
 
@@ -172,6 +174,7 @@ def rendered(row: Row, date: datetime, links: list[tuple[str, str]]) -> str:
     frame = (HERE / "site" / f"{row.frame}.html").read_text(encoding="utf-8")
     return Template(frame).substitute(
         body=fragment.strip(),
+        notice="" if row.path or row.change else f"<p>{NOTICE}</p>",
         title=title(fragment),
         meta=f'<meta charset="{row.meta}">' if row.meta else "",
         lang=language if len(language) == 2 else "tr",

@@ -26,12 +26,18 @@ from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
 NAME = "filter"
-VERSION = 8
+VERSION = 9
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
 _OVERLAP = "the largest share of a text of this evaluation set that the document holds; from 0.8 it is found"
 _HARM = "the share of the words that are on this list of harm; of a list of hosts 1 for a host on it"
+_REGISTER = (
+    Column("register", pa.string(), "of a text in Turkish: law, manual, post, or other; else null"),
+    Column("register_score", pa.float32(), "probability of its most probable register; else null"),
+)
+"""Columns of what is measured of every text; documents have them too, and shards keep them."""
+
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset(
     {"presets", "default", "limits", "plugins", "quality", "contamination", "harm"}
@@ -92,13 +98,14 @@ def filter_unit(
     filtering = Filtering(settings, in_force)
     names = filters.rule_names(in_force.default)
     columns = [Column(name, pa.float64(), "what was measured for this rule") for name in names]
+    own = [*_REGISTER, *_of_models(names)]
     counts = Counts()
     with UnitFiles(folder, unit.fingerprint) as written:
-        part = written.open(DOCUMENTS.with_columns(_of_models(names)))
+        part = written.open(DOCUMENTS.with_columns(own))
         # Uncompressed, so that dedupe can map it and read a signature by its row.
         signatures = written.open(SIGNATURES, compression=None)
         dropped = written.open(DROPPED)
-        measured = written.open(MEASURED.with_columns(columns))
+        measured = written.open(MEASURED.with_columns([*_REGISTER, *columns]))
         for batch in dataset.batches(home, file.path, size=file.bytes):
             for first in range(0, batch.num_rows, _BATCH):
                 rows = batch.slice(first, _BATCH).to_pylist()
@@ -168,6 +175,8 @@ def _measured_row(document: Document, names: tuple[str, ...]) -> dict[str, Any]:
         "language": document.row["language"],
         "language_score": document.row["language_score"],
         "words": document.words,
+        "register": document.register.label if document.register else None,
+        "register_score": document.register.score if document.register else None,
         "rule": document.drop.rule if document.drop else "",
     }
 

@@ -25,6 +25,7 @@ from commands.render.formats import (
     size,
     table,
 )
+from corpus.filters.meanings import meaning
 from corpus.inspect.documents import Entry, search_pattern
 from corpus.inspect.funnel import Funnel
 from corpus.inspect.overview import Overview
@@ -237,9 +238,12 @@ def _origin(entry: Entry) -> RenderableType:
     lines: list[tuple[str, str]] = []
     if entry.kind == "dropped":
         lines.append(("dropped by", _rule(values)))
+        lines += [("reason", values["reason"])] if values.get("reason") else []
     if entry.kind == "removed":
         alike = f", similarity {values['jaccard']:.2f}" if values["jaccard"] is not None else ""
         lines += [("removed by", f"{values['rule']}{alike}"), ("survivor", values["survivor"])]
+    if said := meaning(values["rule"]) if "rule" in values else "":
+        lines.insert(1, ("meaning", said))
     if entry.kind == "rejected":
         lines.append(("cause", f"{values['cause']}: {values['detail']}"))
     if values.get("id"):

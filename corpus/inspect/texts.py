@@ -81,7 +81,8 @@ class Texts:
     def facts(self) -> Iterator[pa.Table]:
         """Yield a table for each file: what is known of its texts without reading them.
 
-        Columns: rule (empty where kept), source, language, host, words, bytes, score, fetched, copies.
+        Columns: rule (empty where kept), source, language, host, words, bytes, score, fetched, copies,
+        register ("" where it is not known).
         """
         removed, survivors = self._of_dedupe("removed", "kind"), self._of_dedupe("survivors", "copies")
         for home in self.files:
@@ -94,7 +95,9 @@ class Texts:
         )
         measured = own
         if file := home.of_unit("measured"):
-            measured = dataset.table(self.filter.folder, file.path, ["words", "rule"])
+            # An earlier version stored no register.
+            names = ["words", "rule", *(["register"] if "register" in self._measured(file) else [])]
+            measured = dataset.table(self.filter.folder, file.path, names)
         rule = np.array(measured["rule"].to_pylist(), dtype=object)
         copies = np.ones(rule.size, dtype=np.uint32)
         if home.unit is not None:
@@ -114,6 +117,9 @@ class Texts:
                 "score": own["language_score"].cast(pa.float32()),
                 "fetched": own["fetched"].cast(pa.timestamp("ms")),
                 "copies": pa.array(copies),
+                "register": pc.fill_null(measured["register"], "")
+                if "register" in measured.column_names
+                else pa.repeat("", own.num_rows),
             }
         )
 
@@ -157,11 +163,13 @@ class Texts:
     def rules(self) -> list[str]:
         """Return the names of the rules whose values are stored, in their order."""
         file = next((file for home in self.files if (file := home.of_unit("measured"))), None)
-        if file is None:
-            return []
+        return [name for name in self._measured(file) if "." in name] if file else []
+
+    def _measured(self, file: File) -> list[str]:
+        """Return the names of the columns of a file of what was measured."""
         with dataset.open_arrow(self.filter.folder, file.path) as reader:
             names: list[str] = reader.schema.names
-        return [name for name in names if "." in name]
+        return names
 
 
 class _ByPart:

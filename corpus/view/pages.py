@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from corpus import forgotten
-from corpus.filters import RULES
+from corpus.filters.meanings import meaning
 from corpus.inspect.diff import Diff
 from corpus.inspect.documents import documents as show
 from corpus.inspect.funnel import Funnel, Step, funnel
@@ -34,13 +34,6 @@ STATIC = ("", "hosts", "sources", "languages", "tokens")
 """The pages that can be exported: those that need no question."""
 SHOWN = 100_000  # characters of a text, unless the whole is asked for
 GROUPS = 100
-_MEANINGS = {each.name: each.description for each in RULES} | {
-    "dedupe.exact": "the same text", "dedupe.near": "almost the same text",
-    "dedupe.url": "another text from the same address", "language.not_kept": "its language is not kept",
-    "language.score": "how sure its language is, from 0 to 1", "text.empty": "nothing of the page is text",
-    "url.blocked_host": "its host is blocked", "url.blocked_word": "its address has a blocked word",
-}  # fmt: skip
-"""What rules measure or mean, by their names."""
 _ORDER_NAMES = {
     "n": "as stored", "words": "shortest", "-words": "longest", "score": "least sure language",
     "-copies": "most copies", "-fetched": "newest", "fetched": "oldest", "host": "host", "random": "random",
@@ -192,6 +185,8 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
         "truncated",
         "language",
         "language_score",
+        "register",
+        "register_score",
     )
     origin = [(name, found.row[name]) for name in names if found.row.get(name) not in (None, "")]
     label = viewer.labels.of.get(found.row["id"]) if viewer.labels else None
@@ -203,8 +198,8 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
         cut=cut,
         causes=causes,
         fate=fate,
-        meaning=_MEANINGS.get(found.rule, ""),
-        meanings=_MEANINGS,
+        meaning=meaning(found.rule),
+        meaning_of=meaning,
         same_way=same_way,
         origin=origin,
         chosen=_Chosen(replace(chosen, start="")),

@@ -29,6 +29,7 @@ FACETS = {
     "language": "language",
     "source": "source",
     "host": "host",
+    "register": "register",
     "certainty": "CASE "
     + " ".join(f"WHEN score >= {low} THEN 'from {low}'" for low in _CERTAINTY)
     + f" ELSE 'below {_CERTAINTY[-1]}' END",
@@ -59,6 +60,7 @@ class Selection:
     language: str = ""
     source: str = ""
     host: str = ""
+    register: str = ""
     certainty: str = ""
     low: str = ""
     high: str = ""
@@ -363,7 +365,7 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     if selection.rule:
         conditions.append("starts_with(rule, ?)")
         parameters.append(selection.rule)
-    for name in ("language", "source", "host", "certainty"):
+    for name in ("language", "source", "host", "register", "certainty"):
         if value := getattr(selection, name):
             conditions.append(f"{FACETS[name]} = ?")
             parameters.append("" if value == "-" else value)

@@ -11,9 +11,11 @@ from typing import Any
 
 import pack
 import pytest
+from support import command
 
 from corpus import dataset
 from corpus.counts import Counts
+from corpus.filters.meanings import TABLES
 from corpus.verify import find_faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -35,6 +37,7 @@ BOILERPLATE = (
     "Son güncelleme",
     "Kullanım koşulları",
     "Tüm hakları saklıdır",
+    "danışma masasına haber verin",
 )
 
 CRAWL = pack.crawl()
@@ -77,7 +80,8 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory, derlem: Callable[..., object]) -> Demo:
     folder = tmp_path_factory.mktemp("demo")
     (folder / "examples").mkdir()
-    shutil.copy(EXAMPLES / "corpus.toml", folder / "examples")
+    for name in ("corpus.toml", "quiz.jsonl", "insults.txt"):
+        shutil.copy(EXAMPLES / name, folder / "examples")
     pack.write_warc(folder / "demo" / "crawl" / "rounds" / "0001" / "warc" / "kitaplik.warc.gz")
     corpus = folder / "demo" / "corpus"
     derlem("build", folder / "examples" / "corpus.toml", "--set", f"output={corpus}")
@@ -152,6 +156,25 @@ def test_no_menu_banner_sidebar_or_footer_is_left_in_a_document(demo: Demo) -> N
         if words.casefold() in document["text"].casefold()
     ]
     assert left == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [("contamination", "quiz.jsonl row 0: Bir kitabın arka kapağındaki"), ("harm", "budala, ahmak, sersem")],
+)
+def test_a_removal_is_shown_with_its_reason_and_meaning(demo: Demo, rule: str, reason: str) -> None:
+    shown = " ".join(command("show", demo.folder, "--dropped", rule).stdout.split())
+    assert f"meaning {TABLES[rule]}" in shown
+    assert f"reason {reason}" in shown
+
+
+def test_every_kind_of_removal_is_in_the_demo(demo: Demo) -> None:
+    rules = {row["rule"].partition(".")[0] for row in demo.dropped.values()}
+    assert rules >= {"text", "language", "url", "gopher", "c4", "contamination", "harm"}
+    assert {row["kind"] for row in demo.removed.values()} == {"exact", "near", "url"}
+    noted = dataset.load(str(demo.folder / "filter")).counts().noted
+    assert noted["furniture"]["lines removed"] > 70
+    assert sum(noted["redacted"].values()) == 10
 
 
 def test_records_that_are_no_documents_are_counted_by_kind(demo: Demo) -> None:

@@ -154,4 +154,4 @@ def test_a_configuration_for_the_crawl_finds_its_pages(folder: Path) -> None:
     command("init", folder / "own" / "corpus.toml", "--crawl", folder / "crawl")
     said = command("build", folder / "own" / "corpus.toml", "--until", "filter").stderr
     assert "(skipped, not a document: request)" in said
-    assert dataset.load(str(folder / "own" / "corpus" / "extract")).counts().seen == 104
+    assert dataset.load(str(folder / "own" / "corpus" / "extract")).counts().seen == 106

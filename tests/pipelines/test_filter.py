@@ -79,6 +79,10 @@ def test_every_text_is_kept_or_dropped_with_its_reason(tmp_path: Path) -> None:
     assert [(row["rule"], row["value"], row["limit"]) for row in dropped] == [("gopher.min_words", 3.0, 8.0)]
     (kept,) = (dataset.table(home, file.path).to_pylist() for file in manifest.files("documents"))
     assert [row["text"] for row in kept] == [PROSE]
+    (measured,) = (dataset.table(home, file.path).to_pylist() for file in manifest.files("measured"))
+    assert [row["register"] for row in measured] == ["other", "other"]
+    assert (kept[0]["register"], kept[0]["register_score"]) == ("other", measured[0]["register_score"])
+    assert measured[1]["register_score"] == 0  # too short to tell
 
 
 def test_a_build_that_keeps_nothing_stops_and_says_what_took_it_all(tmp_path: Path) -> None:
