@@ -117,7 +117,7 @@ def test_a_text_that_is_dropped_is_measured_by_every_rule_all_the_same() -> None
 def test_every_step_is_timed() -> None:
     used = filtering()
     used.filter([row(PROSE)])
-    assert list(used.seconds) == ["url", "language", "filters", "privacy", "signature"]
+    assert list(used.seconds) == ["url", "language", "filters", "privacy", "register", "signature"]
     assert used.seconds["filters"] > 0
 
 
