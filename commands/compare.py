@@ -63,7 +63,6 @@ def compare(
     instead of builds, such as gopher, c4.min_lines or dedupe.near: each is priced by a build without it.
     """
     from corpus import files, places
-    from corpus.errors import StoppedError
 
     with reported():
         folders = [] if filters else [place(each) for each in corpora]
@@ -86,11 +85,7 @@ def compare(
         shown.plan(planned, confounds, cost, console(stderr=not only_plan))
         if only_plan:
             return
-        try:
-            results = runs.run(planned, Terminal())
-        except StoppedError as stopped:
-            say("stopped: finished runs are kept; run the same command again to resume")
-            raise typer.Exit(128 + stopped.signal) from None
+        results = runs.run(planned, Terminal())
         found = summary.summarise(planned, confounds, results)
         files.write_bytes(str(output), PAGE, page(found).encode())
         files.write_json(str(output), TWIN, found.as_dict())

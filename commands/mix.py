@@ -33,7 +33,6 @@ def mix(
     repetition, and is tested on mixes that it has not seen and on the best one. The same command resumes.
     """
     from corpus import files, places
-    from corpus.errors import StoppedError
 
     with reported():
         from trainer.mix import config
@@ -49,11 +48,7 @@ def mix(
         shown.plan(planned, console(stderr=not only_plan))
         if only_plan:
             return
-        try:
-            found = advice.advise(planned, Terminal())
-        except StoppedError as stopped:
-            say("stopped: finished runs are kept; run the same command again to resume")
-            raise typer.Exit(128 + stopped.signal) from None
+        found = advice.advise(planned, Terminal())
         files.write_json(loaded.output, TWIN, found.as_dict())
         files.write_bytes(loaded.output, TABLE, found.toml().encode())
         if as_json:

@@ -42,7 +42,6 @@ def scale(
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
         from commands.render import plan as shown
-        from corpus.errors import StoppedError
         from trainer.scaling import dispatch, plan, study
 
         made = plan.plan(loaded)
@@ -56,11 +55,7 @@ def scale(
             shown.render(made, cost, expected, console(stderr=not only_plan))
         if only_plan:
             return
-        try:
-            done = study.scale(made, Terminal())
-        except StoppedError as stopped:
-            say("stopped: finished cells are kept; run the same command again to resume")
-            raise typer.Exit(128 + stopped.signal) from None
+        done = study.scale(made, Terminal())
         shown.outcome(made, done, console())
         if as_json:
             print(json.dumps(done.rows, ensure_ascii=False))

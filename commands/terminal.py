@@ -98,15 +98,21 @@ def fail(text: str, status: int = 1) -> NoReturn:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """End the command with the message of an error that a user can act on; other errors keep their trace."""
+    """End the command with the message of an error that a user can act on, or of a signal that stopped a run.
+
+    Other errors keep their trace.
+    """
     from corpus import files
-    from corpus.errors import DerlemError, ElsewhereError
+    from corpus.errors import DerlemError, ElsewhereError, StoppedError
 
     try:
         with files.told_of_full_disk("a file"):
             yield
     except ElsewhereError as error:
         raise typer.Exit(error.ends_with) from None
+    except StoppedError as stopped:
+        say(str(stopped))
+        raise typer.Exit(128 + stopped.signal) from None
     except DerlemError as error:
         fail(str(error), error.status)
 

@@ -26,7 +26,7 @@ from commands.terminal import (
     say,
     shortened,
 )
-from corpus.errors import NotThereError, StoppedError
+from corpus.errors import NotThereError
 
 if TYPE_CHECKING:
     from trainer.load_run import LoadedRun
@@ -95,11 +95,7 @@ def train(
         begin = identity.branch(branch) if branch else None
         if check:
             selfcheck.one_process()
-        try:
-            result = run.train(corpus, folder, loaded, Terminal(), begin)
-        except StoppedError as stopped:
-            say(str(stopped))
-            raise typer.Exit(128 + stopped.signal) from None
+        result = run.train(corpus, folder, loaded, Terminal(), begin)
         if not result:  # the first rank reports
             return
         if found := result.get("evaluation", {}).get("all"):

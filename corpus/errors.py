@@ -122,14 +122,15 @@ class StudyError(DerlemError, RuntimeError):
 
 
 class StoppedError(DerlemError):
-    """A signal ended the run; its state is on disk, and the same command resumes it."""
+    """A signal ended the run at a step, or a study (step 0); the same command resumes what is on disk."""
 
     def __init__(self, number: signal.Signals, step: int) -> None:
         super().__init__(number, step)
         self.signal, self.step = number, step
 
     def __str__(self) -> str:
-        return f"{self.signal.name}: stopped after step {self.step:,}; run the same command again to resume"
+        kept = f"stopped after step {self.step:,}" if self.step else "stopped; finished runs are kept"
+        return f"{self.signal.name}: {kept}; run the same command again to resume"
 
 
 class PeerError(DerlemError):

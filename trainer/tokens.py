@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from corpus import batches, dataset, files
 from corpus.assignment import VALIDATION
 from corpus.batches import Batches
 from corpus.dataset import File, Manifest
-from corpus.errors import DatasetError, NotThereError
+from corpus.errors import ConfigError, DatasetError, NotThereError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import Lost, lost
 from trainer.config import Config
@@ -223,6 +223,19 @@ def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:
             f"{tokens.folder} was made with another tokenizer ({tokens.tokenizer[:12]}) than the model's "
             f"({tokenizer.sha256[:12]}): name the model's under [tokenizer] and run `derlem tokenize` again"
         )
+
+
+def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
+    """Raise ConfigError unless all were made with one tokenizer, naming what to set."""
+    first, *others = opened
+    for name in others:
+        if opened[name].tokenizer != opened[first].tokenizer:
+            raise ConfigError(
+                f"{name} was made with another tokenizer ({opened[name].tokenizer[:12]}) than {first} "
+                f"({opened[first].tokenizer[:12]}): models of two tokenizers differ in more than their text. "
+                f"Set tokenizer.model in the configuration of {name} to "
+                f"{opened[first].folder}/tokenizer.model and run `derlem tokenize` again"
+            )
 
 
 def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -> str:

@@ -18,7 +18,6 @@ from trainer.compare.runs import Planned, level
 from trainer.compare.sequential import smallest_difference
 from trainer.scaling import plan as scaling
 from trainer.scaling.plan import Estimate
-from trainer.tokens import Tokens
 
 POWER = 0.8
 """Probability with which the smallest difference of a plan is found."""
@@ -97,7 +96,7 @@ def plan(
     """
     folders = {**corpora, **sets}
     opened = {name: tokens.open(folder) for name, folder in folders.items()}
-    one_tokenizer(opened)
+    tokens.one_tokenizer(opened)
     held = {
         name: {each.name: int(each.tokens.sum()) for each in tokens.streams(opened[name])} for name in corpora
     }
@@ -144,19 +143,6 @@ def _held(comparison: Comparison, mix: Mapping[str, Mapping[str, float]]) -> Com
             )
     data = comparison.train.data.model_copy(update={"weights": dict(mix[first])})
     return comparison.model_copy(update={"train": comparison.train.model_copy(update={"data": data})})
-
-
-def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
-    """Raise ConfigError unless all were made with one tokenizer, naming what to set."""
-    first, *others = opened
-    for name in others:
-        if opened[name].tokenizer != opened[first].tokenizer:
-            raise ConfigError(
-                f"{name} was made with another tokenizer ({opened[name].tokenizer[:12]}) than {first} "
-                f"({opened[first].tokenizer[:12]}): models of two tokenizers differ in more than their text. "
-                f"Set tokenizer.model in the configuration of {name} to "
-                f"{opened[first].folder}/tokenizer.model and run `derlem tokenize` again"
-            )
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,14 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from corpus import files, settings
-from corpus.errors import ConfigError
-from corpus.settings import Section
+from corpus import files
 from trainer.config import Config, Positive, Weights
+from trainer.scaling.config import Folder
 
 
-class Mix(Section):
+class Mix(Folder):
     """Small models, each trained on another mix of a corpus's streams, and the run that the mix is for."""
 
-    output: str = Field(description="Output folder of the study.")
     corpus: str = Field(description="Folder of token shards, or of a build; its streams are mixed.")
     held_out: tuple[str, ...] = Field(
         (), description="Builds whose validation documents judge the mixes; empty: the corpus's own."
@@ -49,17 +47,10 @@ class Mix(Section):
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Mix:
     """Read a study; local folders in it are relative to its file. ConfigError names what is wrong."""
-    try:
-        data = settings.read(path, overrides)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; docs/mix.md has one to start from") from None
-    mix = settings.parse(Mix, data, str(path))
-    if not files.is_local(mix.output):
-        raise ConfigError(f"output = {mix.output}: runs need a folder on a local or network disk")
+    mix = Mix.read(path, overrides, "that of docs/mix.md")
     base = path.resolve().parent
     return mix.model_copy(
         update={
-            "output": files.located(mix.output, base),
             "corpus": files.located(mix.corpus, base),
             "held_out": tuple(files.located(folder, base) for folder in mix.held_out),
         }

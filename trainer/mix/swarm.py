@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from trainer import held_out, preflight, tokens
-from trainer.compare.plan import named_beside, one_tokenizer
+from trainer.compare.plan import named_beside
 from trainer.compare.results import Measure, measure
 from trainer.held_out import Documents, Floats, HeldOut
 from trainer.mix.config import Mix
@@ -100,7 +100,7 @@ def plan(mix: Mix) -> Swarm:
         name: tokens.open(folder)
         for name, folder in named_beside(list(mix.held_out), {"corpus": mix.corpus}).items()
     }
-    one_tokenizer({"corpus": opened, **judging})
+    tokens.one_tokenizer({"corpus": opened, **judging})
     settings = mix.train.evaluate
     sample = held_out.choose(judging or {"corpus": opened}, settings.documents, settings.seed)
     domains = _domains(sample.documents)

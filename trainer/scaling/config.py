@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -81,10 +82,27 @@ class Expected(Section):
     noise: Positive = Field(0.003, description="Standard deviation of ln loss between seeds.")
 
 
-class Study(Section):
-    """A family of models, trained to measure how loss depends on parameters, data and epochs."""
+class Folder(Section):
+    """The folder that a study writes its runs into."""
 
     output: str = Field(description="Output folder of the study.")
+
+    @classmethod
+    def read(cls, path: Path, overrides: tuple[str, ...], example: str) -> Self:
+        """Read a TOML file, its output relative to it; ConfigError names what is wrong, or the example."""
+        try:
+            data = settings.read(path, overrides)
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such file; {example} is one to start from") from None
+        found = settings.parse(cls, data, str(path))
+        if not files.is_local(found.output):
+            raise ConfigError(f"output = {found.output}: runs need a folder on a local or network disk")
+        return found.model_copy(update={"output": files.located(found.output, path.resolve().parent)})
+
+
+class Study(Folder):
+    """A family of models, trained to measure how loss depends on parameters, data and epochs."""
+
     corpora: dict[str, str] = Field(min_length=1, description="Name and token shards of each corpus.")
     validation: str = Field("", description="Corpus for the validation of all models; default: the first.")
     tasks: tuple[str, ...] = Field(
@@ -142,17 +160,10 @@ class Study(Section):
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     """Read a study; local folders in it are relative to its file. ConfigError names what is wrong."""
-    try:
-        data = settings.read(path, overrides)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; examples/study.toml is one to start from") from None
-    study = settings.parse(Study, data, str(path))
-    if not files.is_local(study.output):
-        raise ConfigError(f"output = {study.output}: runs need a folder on a local or network disk")
+    study = Study.read(path, overrides, "examples/study.toml")
     base = path.resolve().parent
     return study.model_copy(
         update={
-            "output": files.located(study.output, base),
             "corpora": {name: files.located(folder, base) for name, folder in study.corpora.items()},
             "tasks": tuple(each if each in sets() else files.located(each, base) for each in study.tasks),
         }

@@ -177,12 +177,6 @@ class Workers:
         return "\n  ".join([f"{unit.name}: its worker ended with {how}; end of {self._log(number)}:", *said])
 
 
-def dispatch(units: Sequence[Unit], on: Sequence[str], lock: int, finished: Finished) -> None:
-    """Do the unfinished units with workers that end when all are done; see `Workers.dispatch`."""
-    with Workers(Path(units[0].output), on, lock) as workers:
-        workers.dispatch(units, finished)
-
-
 @contextmanager
 def _heard() -> Iterator[Callable[[], signal.Signals | None]]:
     """Report SIGTERM and Ctrl-C, also if a run noted them in its last step and so ended normally."""

@@ -14,7 +14,6 @@ import torch
 from pydantic import BaseModel
 
 from corpus import files, temporary
-from corpus.errors import ConfigError
 from corpus.teller import SILENT
 from trainer import preflight, records, run, tokens
 from trainer.order import Order
@@ -147,15 +146,8 @@ def plan(study: Study) -> Plan:
     for task in study.tasks:
         questions.load(task)  # refused here, and not after the first model is trained
     opened = {name: tokens.open(folder) for name, folder in study.corpora.items()}
+    tokens.one_tokenizer(opened)
     scored_on = opened[study.validation_corpus]
-    for name, each in opened.items():
-        if each.tokenizer != scored_on.tokenizer:
-            raise ConfigError(
-                f"corpora.{name} was made with another tokenizer ({each.tokenizer[:12]}) than "
-                f"{study.validation_corpus} ({scored_on.tokenizer[:12]}), so their models cannot be "
-                "scored on the same tokens: set one model in [tokenizer] for both and run "
-                "`derlem tokenize` again"
-            )
     found = sizes(study, scored_on.vocabulary)
     orders = {name: _order(study, found[0], each) for name, each in opened.items()}
     held = {name: _held(order) for name, order in orders.items()}

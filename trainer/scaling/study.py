@@ -97,7 +97,7 @@ class _Report:
         self._cells = sum(unit.facts is not None for unit in every)
         self._done = sum(unit.facts is not None and unit.done for unit in every)
         if self._done:
-            self._say(f"{self._done} of {self._cells} cells exist already")
+            teller.say(f"{self._done} of {self._cells} cells exist already")
 
     def finished(self, unit: Unit) -> None:
         row = unit.row()
@@ -106,7 +106,7 @@ class _Report:
         self._done += 1
         collect(self._plan)
         mark = "" if row.get("exact", True) else f" ({TOO_LOW})"
-        self._say(
+        self._teller.say(
             f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats per token, "
             f"{row['bits_per_byte']:.4f} bits per byte{mark}, {row['epochs']:.2g} epochs"
         )
@@ -117,10 +117,7 @@ class _Report:
         rows = f"{len(found['fitted_to'])} runs ({found['fitted_rows']})"
         by = "" if loss is None else f"{loss:.4f} nats per token, by the {found['law']} law of {rows}"
         text = by or f"no law fits: {found['why']}"
-        self._say(f"predicted before training: {cell.name}: {text}; SHA-256 {name}")
-
-    def _say(self, text: str) -> None:
-        self._teller.say(text)
+        self._teller.say(f"predicted before training: {cell.name}: {text}; SHA-256 {name}")
 
 
 class _Content(BaseModel):

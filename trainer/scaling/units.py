@@ -300,14 +300,9 @@ def _spent(unit: Unit) -> tuple[float, float]:
 
 def _model(unit: Unit) -> LoadedRun:
     """Open a trained cell on the device that it was trained on."""
-    import torch
-
     from trainer.load_run import load_run
 
-    cuda = unit.config.run.device != "cpu" and torch.cuda.is_available()
-    half = (cuda and unit.config.run.dtype != "float32") or unit.config.run.dtype == "bfloat16"
-    device = torch.device("cuda" if cuda else "cpu")
-    return load_run(unit.path, device=device, dtype=torch.bfloat16 if half else torch.float32)
+    return load_run(unit.path, device=unit.config.run.device, dtype=unit.config.run.dtype)
 
 
 def _tasks(model: LoadedRun, named: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -39,11 +39,6 @@ class Check:
     verdict: Verdict
     why: str
 
-    @property
-    def passed(self) -> bool:
-        """Return whether it supports them."""
-        return self.verdict == "strong"
-
 
 @dataclass(frozen=True)
 class Section:
