@@ -57,6 +57,11 @@ class HeldOut:
         return float(np.median(self.predicted.half_width))
 
     @property
+    def level(self) -> float:
+        """Return the level of the intervals: the nominal one, or the highest that so few errors support."""
+        return min(self.predicted.level, self.predicted.possible)
+
+    @property
     def farthest(self) -> float:
         """Return how far beyond the fitted runs the largest is, as a factor of `by`."""
         return float(self.predicted.ratio.max())

@@ -76,7 +76,7 @@ def test_the_numbers_are_twice_the_data_twice_the_parameters_the_next_epoch_and_
 
 
 def test_the_chart_marks_the_corpus_and_is_dashed_beyond_the_runs(report: Report) -> None:
-    (chart,) = report.headline.charts
+    chart = report.headline.chart
     assert [(mark.at, mark.upright) for mark in chart.marks] == [(1e10, True)]
     assert "your corpus" in chart.marks[0].label
     solid = [line for line in chart.lines if not line.guess]
@@ -98,4 +98,4 @@ def test_with_one_size_there_is_a_sentence_and_no_number_about_sizes(tmp_path: P
     headline = made(tmp_path, (1.0,), sizes=1).headline
     assert headline.numbers == ()
     assert headline.sentence
-    assert headline.charts
+    assert headline.chart.dots

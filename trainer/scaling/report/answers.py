@@ -77,10 +77,10 @@ def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:
     columns = m.analysis.fit.law.columns
     if not {"params", "tokens"} <= set(columns):
         sentence = _doubling(m, point(m)) if "tokens" in columns else ""
-        return Headline(sentence, (chart_data.one_column(m),), (), trust, predictions)
+        return Headline(sentence, chart_data.one_column(m), (), (), trust, predictions)
     here = point(m)
     chart = chart_data.by_size(m, here.params, here.unique)
-    return Headline(_doubling(m, here), (chart, *chart_data.tasks(m)), _numbers(m, here), trust, predictions)
+    return Headline(_doubling(m, here), chart, _numbers(m, here), chart_data.tasks(m), trust, predictions)
 
 
 def _doubling(m: Measured, here: Point) -> str:
@@ -402,11 +402,10 @@ def _trust(m: Measured) -> Answer:
     if one is None:
         said = f"{NO} too few runs to hold some out, so no prediction was checked."
         return Answer(question, said, False)
-    meant = percent(min(one.predicted.level, one.predicted.possible))
     said = (
         f"The {len(one.runs)} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
         f"predicted from the {one.fitted} others by the law “{m.analysis.fit.law.name}”: the median error is "
-        f"{percent(one.error)}, and {percent(one.coverage)} of the runs are inside their {meant} intervals "
-        f"(±{percent(one.half_width)} wide)."
+        f"{percent(one.error)}, and {percent(one.coverage)} of the runs are inside their "
+        f"{percent(one.level)} intervals (±{percent(one.half_width)} wide)."
     )
     return Answer(question, said, one.coverage >= 0.9 * one.predicted.level)

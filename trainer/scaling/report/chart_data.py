@@ -12,6 +12,7 @@ from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
 from trainer.scaling.report.measured import Measured
+from trainer.scaling.report.source import Accuracy
 from trainer.scaling.uncertainty import LEVEL
 
 SHOWN = 5
@@ -59,38 +60,41 @@ def by_size(m: Measured, params: float, unique: float) -> Chart:
 
 
 def tasks(m: Measured) -> tuple[Chart, ...]:
-    """Return a chart of each task that the study's models were asked: accuracy against tokens by size."""
+    """Return a chart of each task that the study's models were asked: accuracy against tokens by size.
+
+    Accuracies of several seeds, and the ends of their intervals, are averaged: all seeds are asked the same
+    questions, so that more of them do not narrow an interval of the questions.
+    """
     rows = [row for row in m.source.fitted(m.loss) if row.epochs <= 1]
     sizes = sorted({row.params for row in rows})
     at = np.unique(np.linspace(0, len(sizes) - 1, min(SHOWN, len(sizes))).round().astype(int))
     made = []
     for task in dict.fromkeys(name for row in rows for name in row.tasks):
-        series = []
+        lines, dots = [], []
         for style, size in enumerate(sizes[i] for i in at):
-            own = sorted(
-                (row for row in rows if row.params == size and task in row.tasks), key=lambda row: row.tokens
+            seeds: dict[float, list[Accuracy]] = {}
+            for row in sorted(rows, key=lambda row: row.tokens):
+                if row.params == size and task in row.tasks:
+                    seeds.setdefault(row.tokens, []).append(row.tasks[task])
+            label, x = f"{count(size)} parameters", tuple(seeds)
+            share, low, high = (
+                tuple(float(np.mean([getattr(one, end) for one in found])) for found in seeds.values())
+                for end in ("share", "low", "high")
             )
-            found = [row.tasks[task] for row in own]
-            series.append(
-                Series(
-                    f"{count(size)} parameters",
-                    tuple(row.tokens for row in own),
-                    tuple(one.share for one in found),
-                    tuple(one.low for one in found),
-                    tuple(one.high for one in found),
-                    style,
-                    names=tuple(f"{row.run}: {percent(row.tasks[task].share, 3)}" for row in own),
-                )
+            told = (
+                f"{label}, {count(tokens)} tokens: {percent(mean, 3)}"
+                for tokens, mean in zip(x, share, strict=True)
             )
+            lines.append(Series(label, x, share, style=style))
+            dots.append(Series(label, x, share, low, high, style, names=tuple(told)))
         chance = next(row.tasks[task].chance for row in rows if task in row.tasks)
         alt = (
-            f"Share of the questions of “{task}” answered rightly, with 95{GAP}% intervals of the questions."
+            f"Share of the questions of “{task}” answered rightly, mean of seeds, with 95{GAP}% intervals of "
+            "the questions."
         )
-        y = Axis(f"accuracy on {task}", kind="percent")
+        y = Axis("right answers", kind="percent")
         mark = (Mark("by guessing", chance),)
-        made.append(
-            Chart(f"What more data teaches: {task}", _AXES["tokens"], y, alt, (), tuple(series), mark)
-        )
+        made.append(Chart(f"Accuracy on {task}", _AXES["tokens"], y, alt, tuple(lines), tuple(dots), mark))
     return tuple(made)
 
 
@@ -117,13 +121,14 @@ def held_out(m: Measured) -> tuple[Chart, ...]:
     rank = np.argsort(at, kind="stable")
     miss, half = (one.runs.loss / one.predicted.loss - 1)[rank], one.predicted.half_width[rank]
     inside = np.abs(miss) <= half
-    kinds = (("measured, inside its 95 % interval", inside, 0), ("measured, outside it", ~inside, 1))
+    level = percent(one.level)
+    kinds = ((f"measured, inside its {level} interval", inside, 0), ("measured, outside it", ~inside, 1))
     dots = tuple(
         Series(label, t(at[rank][it]), t(miss[it]), t(-half[it]), t(half[it]), style)
         for label, it, style in kinds
         if it.any()
     )
-    alt = f"{int(inside.sum())} of {len(rank)} held-out runs are inside their 95 % intervals."
+    alt = f"{int(inside.sum())} of {len(rank)} held-out runs are inside their {level} intervals."
     y = Axis("measured over predicted, minus 1", kind="percent")
     title = "The largest runs against their predictions"
     return (Chart(title, _AXES[one.by], y, alt, (), dots, (Mark("prediction", 0.0),)),)

@@ -33,16 +33,17 @@ def render(report: Report, twin: str) -> str:
 def _headline(one: Headline) -> str:
     """Return the first screen: what more data buys, and how far to trust it."""
     sentence = f'<p class="sentence">{escape(one.sentence)}</p>' if one.sentence else ""
-    charts = "".join(figure(chart, f"headline-{i}", "broad") for i, chart in enumerate(one.charts))
     # On a narrow screen the letters of a wide chart would be too small to read.
-    charts += "".join(
-        figure(replace(chart, wide=False), f"narrow-{i}", "narrow") for i, chart in enumerate(one.charts)
-    )
+    chart = figure(one.chart, "headline-0", "broad")
+    chart += figure(replace(one.chart, wide=False), "narrow-0", "narrow")
     numbers = "".join(_number(each) for each in one.numbers)
     predictions = "".join(figure(chart, f"trust-{i}") for i, chart in enumerate(one.predictions))
+    tasks = figures(one.tasks, "tasks")
+    if tasks:
+        tasks = f'<section id="tasks"><h2>What more data teaches</h2>{tasks}</section>'
     return (
-        f'<section id="headline" aria-label="What more data buys">{sentence}{charts}'
-        f'<div class="numbers">{numbers}</div></section>'
+        f'<section id="headline" aria-label="What more data buys">{sentence}{chart}'
+        f'<div class="numbers">{numbers}</div></section>{tasks}'
         f'<section id="trust"><h2>How far to trust it</h2><p>{escape(one.trust)}</p>{predictions}</section>'
     )
 

@@ -63,11 +63,12 @@ class Number:
 
 @dataclass(frozen=True)
 class Headline:
-    """The first screen: a sentence, charts, numbers, how far to trust them, and charts of predictions."""
+    """The first screen: a sentence, a chart, numbers, charts of tasks, how far to trust it, predictions."""
 
     sentence: str
-    charts: tuple[Chart, ...]
+    chart: Chart
     numbers: tuple[Number, ...]
+    tasks: tuple[Chart, ...]
     trust: str
     predictions: tuple[Chart, ...]
 

@@ -133,7 +133,7 @@ def _held_out(m: Measured) -> Section | None:
                         float(one.fitted),
                         one.farthest,
                         one.error,
-                        min(one.predicted.level, one.predicted.possible),
+                        one.level,
                         one.coverage,
                         one.half_width,
                     )
