@@ -1,11 +1,13 @@
-"""Does `derlem compare` find planted faults, and no difference between equals? It can be resumed.
+"""Does `derlem compare` find planted faults, and no difference between equals?
 
     python benchmarks/planted.py TEXT_TR TEXT_MULTI planted --tokens 520000
-    nice -n 15 python benchmarks/planted_truths.py planted --seeds 8
+    nice -n 15 python benchmarks/planted_truths.py planted --seeds 20
 
-Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens. Then it plays comparisons of
-`--of` seeds, drawn from those that are trained: each faulty corpus against `base`, and `base` against `same`,
-whose runs are paired at random, because they are runs on the same documents.
+Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens, seeds from `--first` on. The
+same command resumes it; Ctrl-C ends it with the table of the finished seeds. The table has each seed's signs
+and order, and comparisons of `--of` seeds that are drawn from those that are trained: each faulty corpus
+against `base`, and `base` against `same`, whose runs are paired at random, because they are runs on the same
+documents.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 
 from commands.terminal import Terminal
+from corpus.errors import StoppedError
 from trainer import held_out, tokens
 from trainer.compare import config, runs
 from trainer.compare.estimate import contrast
@@ -25,8 +28,12 @@ from trainer.compare.results import Results, measures
 from trainer.compare.sequential import BETTER, WORSE, Rule
 from trainer.scaling.plan import plan
 
-CORPORA = ("base", "same", "shuffled", "translated", "copies", "english")
-SETTINGS = ("sizes.count=1", "sizes.smallest=22000", "sizes.largest=22000", "tokens.per_parameter=5.6")
+CORPORA = ("base", "same", "shuffled", "translated", "english", "copies")
+"""The last four from the smallest fault to the largest."""
+SETTINGS = (
+    *("sizes.count=1", "sizes.smallest=22000", "sizes.largest=22000"),
+    *("tokens.per_parameter=5.6", "tokens.multiples=[4]", "workers=1"),
+)
 DOCUMENTS = 20
 """Held-out documents of each source."""
 
@@ -57,19 +64,30 @@ def main() -> None:
     )
     parser.add_argument("planted", type=Path)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--of", type=int, default=4)
     parser.add_argument("--plays", type=int, default=200)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    first = f"first={max(2, asked.seeds)}"
-    settings = config.load("tiny", (*SETTINGS, first, f"most={max(2, asked.seeds)}"))
+    seeds = (f"first={asked.seeds}", f"most={asked.seeds}", f"train.seed={asked.first}")
+    settings = config.load("tiny", (*SETTINGS, *seeds))
     corpora = {name: str(asked.planted / name) for name in CORPORA}
-    grid = plan(settings.study(corpora, str(asked.planted / "study")))
+    grid = plan(settings.study(corpora, str(asked.planted / f"study-{asked.first}")))
     held = held_out.choose({"clean": tokens.open(corpora["base"])}, DOCUMENTS, 0)
-    results = runs.run(runs.Planned(settings, grid, held, ("clean",)), Terminal())
+    planned = runs.Planned(settings, grid, held, ("clean",))
+    try:
+        results: Results | None = runs.run(planned, Terminal())
+    except StoppedError:
+        results = planned.results()
+    if results is None:
+        return
     measure = measures(held.documents, ["clean"])[0]
     values = measure.of(results.bits[:, -1, -1])
     print(f"base {values[0].mean():.4f} bits per byte, {results.seeds} seeds")
+    signs = (values[2:] > values[0]).all(0)
+    order = (np.diff(values[2:], axis=0) > 0).all(0)
+    right, both = signs.sum(), (signs & order).sum()
+    print(f"all four signs right in {right} of {results.seeds} seeds, signs and order in {both}")
     draw = np.random.default_rng(0)
     for number, name in enumerate(CORPORA[1:], 1):
         pair = replace(results, bits=results.bits[[0, number]])
