@@ -72,6 +72,7 @@ def compare(
         from commands.render import compare as shown
         from trainer.compare import config, plan, runs, summary
         from trainer.compare.page import page
+        from trainer.records import plain
         from trainer.scaling.dispatch import devices
 
         settings = config.load(preset, tuple(overrides or ()))
@@ -88,9 +89,10 @@ def compare(
         results = runs.run(planned, Terminal())
         found = summary.summarise(planned, confounds, results)
         files.write_bytes(str(output), PAGE, page(found).encode())
-        files.write_json(str(output), TWIN, found.as_dict())
+        twin = plain(found)
+        files.write_json(str(output), TWIN, twin)
         if as_json:
-            print(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+            print(json.dumps(twin, ensure_ascii=False, allow_nan=False))
         else:
             shown.found(found, console(stderr=False))
         say(f"wrote {shortened(str(output / PAGE))} and {shortened(str(output / TWIN))}")

@@ -43,16 +43,18 @@ def mix(
             places.folder(folder, "corpus =")
         from commands.render import mix as shown
         from trainer.mix import advice, swarm
+        from trainer.records import plain
 
         planned = swarm.plan(loaded)
         shown.plan(planned, console(stderr=not only_plan))
         if only_plan:
             return
         found = advice.advise(planned, Terminal())
-        files.write_json(loaded.output, TWIN, found.as_dict())
+        twin = plain(found)
+        files.write_json(loaded.output, TWIN, twin)
         files.write_bytes(loaded.output, TABLE, found.toml().encode())
         if as_json:
-            print(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+            print(json.dumps(twin, ensure_ascii=False, allow_nan=False))
         else:
             shown.found(found, console(stderr=False))
         for name in (TWIN, TABLE):

@@ -42,6 +42,7 @@ def scale(
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
         from commands.render import plan as shown
+        from trainer.records import plain
         from trainer.scaling import dispatch, plan, study
 
         made = plan.plan(loaded)
@@ -49,8 +50,8 @@ def scale(
         cost = plan.estimate(made, max(1, len(on)), keep=not only_plan)
         expected = plan.precision(made)
         if as_json and only_plan:
-            known = {**made.as_dict(), "estimate": cost.as_dict(), "expected": expected.as_dict()}
-            print(json.dumps(known, ensure_ascii=False))
+            known = {**made.as_dict(), "estimate": cost, "expected": expected}
+            print(json.dumps(plain(known), ensure_ascii=False))
         else:
             shown.render(made, cost, expected, console(stderr=not only_plan))
         if only_plan:
@@ -108,6 +109,7 @@ def fit(
     """Fit a scaling law to a table of runs, with intervals and all reasons for doubt."""
     with reported():
         from commands.render.fit import show
+        from trainer.records import plain
         from trainer.scaling.analysis import fit_table
         from trainer.scaling.runs import Columns
 
@@ -116,7 +118,7 @@ def fit(
         )
         found = fit_table(table, columns, law, resamples=resamples)
         if as_json:
-            print(json.dumps(found.as_dict(), ensure_ascii=False))
+            print(json.dumps(plain(found), ensure_ascii=False))
         else:
             show(found, console(stderr=False))
 

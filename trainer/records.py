@@ -1,7 +1,10 @@
-"""Read JSON records of runs and studies; a ConfigError names what is wrong in a damaged one."""
+"""JSON records of runs and studies: values ready to be written, and what is wrong in a damaged record."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +33,23 @@ def read(folder: Path, name: str, kind: type[BaseModel]) -> dict[str, Any] | Non
         key = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{folder}/{name} is damaged: {key}: {first['msg']}; {_REST}") from None
     return held
+
+
+def plain(value: Any) -> Any:
+    """Return a value ready for JSON: null for numbers that are not finite, sets sorted.
+
+    A dataclass is the object that its `as_dict` returns, or of its fields where it has none.
+    """
+    if hasattr(value, "as_dict"):
+        return plain(value.as_dict())
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return [plain(each) for each in sorted(value)]
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from trainer.compare.estimate import Difference, change_with_size, difference, multiplier
 from trainer.compare.plan import Confounds, Power, power
@@ -93,26 +92,11 @@ class Summary:
     power: Power
     confounds: Confounds
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: null for what is not a finite number."""
-        found: dict[str, Any] = _plain(asdict(self))
-        return found
-
     @property
     def order(self) -> tuple[str, ...]:
         """Return the corpora by their bits per byte, the best first."""
         values = {self.corpora[0]: self.bits_per_byte, **{o.name: o.bits_per_byte for o in self.others}}
         return tuple(sorted(values, key=lambda name: values[name]))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | frozenset | set):
-        return [_plain(each) for each in (sorted(value) if isinstance(value, frozenset | set) else value)]
-    return value
 
 
 def summarise(planned: Planned, confounds: Confounds, results: Results) -> Summary:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -66,10 +65,6 @@ class Advice:
     best_measured: float
     test: Test
     runs: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
 
     def toml(self) -> str:
         """Return the table of a training configuration that sets the best mix."""

@@ -77,7 +77,7 @@ class HeldOut:
             "possible": self.predicted.possible,
             "rivals": self.rivals,
             "losses": self.runs.loss.tolist(),
-            "intervals": self.predicted.as_dict(),
+            "intervals": self.predicted,
         }
 
 
@@ -105,22 +105,6 @@ class Analysis:
         """Return the law's own fit."""
         return next(iter(self.fits.values()))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {
-            "loss": self.loss,
-            "runs": self.runs,
-            "clusters": self.clusters,
-            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
-            "compared": [one.as_dict() for one in self.compared],
-            "fits": {name: one.as_dict() for name, one in self.fits.items()},
-            "bootstrap": self.bootstrap.as_dict(),
-            "profiles": [one.as_dict() for one in self.profiles],
-            "approaches": [one.as_dict() for one in self.approaches],
-            "held_out": [one.as_dict() for one in self.held_out],
-            "remarks": list(self.remarks),
-        }
-
 
 @dataclass(frozen=True, eq=False)
 class TableFit:
@@ -129,14 +113,6 @@ class TableFit:
     path: str
     findings: tuple[Finding, ...]
     analyses: tuple[Analysis, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {
-            "path": self.path,
-            "findings": [one.as_dict() for one in self.findings],
-            "analyses": [one.as_dict() for one in self.analyses],
-        }
 
 
 def fit_table(

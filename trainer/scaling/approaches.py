@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -35,12 +35,6 @@ class Frontier:
         return float(np.exp(self.log_n + self.a * np.log(compute))), float(
             np.exp(self.log_d + self.b * np.log(compute))
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {
-            k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()
-        }
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,10 +38,6 @@ class Expectation:
     noise: float
     ranges: dict[str, Range]
     why: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {**vars(self), "ranges": {name: vars(found) for name, found in self.ranges.items()}}
 
 
 def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:

@@ -136,10 +136,6 @@ class Estimate:
     devices: int
     price: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
-
 
 def plan(study: Study) -> Plan:
     """Return a study's grid; ConfigError or DatasetError if it cannot be trained."""

@@ -21,10 +21,11 @@ LEAST = 0.3
 """The share of the runs to which the first inner split fits."""
 FARTHEST = 3.0
 """Leverage beyond which it no longer counts: a first-order error says little so far out."""
-HORIZON, LEVERAGE = 0.5, 0.2
+HORIZON, LEVERAGE = 0.5, 0.5
 """Growth of an error for each e-fold beyond the fitted runs, and for each unit of leverage.
 
-Small on purpose: a strong growth makes intervals close by narrow, and they then miss what no law foresees.
+Not more, on purpose: leverage counted fully makes intervals close by narrow, and they then miss what no law
+foresees (benchmarks/README.md, "Prediction intervals").
 """
 
 

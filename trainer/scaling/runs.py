@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,10 +118,6 @@ class Finding:
     severity: Literal["refuse", "warn"]
     check: str
     message: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return plain values, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sys
 import traceback
@@ -327,12 +326,7 @@ def _scores(unit: Unit, model: LoadedRun, documents: int, seed: int) -> tuple[di
     found = evaluate.evaluate(model.model, sample, unit.config.data.length, model.model.output.device)
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found.records())
     files.write_bytes(str(unit.path), DOCUMENTS, lines.encode(), sweeps=True)
-    return {score.name: _plain(asdict(score)) for score in found.scores}, sample.digest
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with null for what is not a number, such as the standard error of one document."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    return {score.name: records.plain(score) for score in found.scores}, sample.digest
 
 
 class _Log(Silent):

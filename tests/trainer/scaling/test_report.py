@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +19,7 @@ from corpus.errors import RunsError
 from trainer.config import Model
 from trainer.page import formatting
 from trainer.page.formatting import Kind
+from trainer.records import plain
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build
 from trainer.scaling.report.answers import REACH, vague
@@ -253,7 +253,7 @@ def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -
     d = np.geomspace(1e8, 1e11, 14)
     found = build.report(table(tmp_path / "runs.csv", np.full(14, 1e8), d, d), ALL, resamples=40)
     assert not any("parameters buy" in one.question for one in found.answers)
-    assert next(iter(found.analysis["fits"])) == "data"
+    assert next(iter(found.analysis.fits)) == "data"
     assert answer(found, "twice as large").known
 
 
@@ -427,7 +427,7 @@ def test_twin_is_json_without_nan_and_says_what_the_report_says(made: Report, tm
     twin = build.write(made, tmp_path / "page.html")
     assert twin == tmp_path / "page.json"
     held = json.loads(twin.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert held == json.loads(json.dumps(made.as_dict()))
+    assert held == json.loads(json.dumps(plain(made)))
     assert [one["statement"] for one in held["answers"]] == [one.statement for one in made.answers]
     assert held["input"]["blake2b"] == made.input["blake2b"]
     assert {"derlem", "numpy", "scipy", "python"} <= held["versions"].keys()
@@ -491,7 +491,7 @@ def said(value: object) -> set[str]:
 
 def test_no_number_of_the_page_is_missing_in_its_twin(made: Report) -> None:
     page = Page(render(made, "page.json"))
-    twin = said(made.as_dict()) | {f"95{formatting.GAP}%"}
+    twin = said(plain(made)) | {f"95{formatting.GAP}%"}
     passed = sum(one.verdict == "strong" for one in made.checklist)
     twin |= {str(passed), str(len(made.checklist))}  # counts of what the twin lists
     shown = {n for text in page.words for n in NUMBER.findall(text)}
@@ -577,9 +577,9 @@ def published(name: str, asked: Asked) -> Report:
 def test_gemstones_report_shows_the_published_fit() -> None:
     columns = Columns(("final_loss",), "params_active_precise", "tokens", run="run_name")
     found = published("gemstones/wandb_df_for_fitting_cool_end.jsonl", Asked(columns))
-    fit: Mapping[str, Any] = found.analysis["fits"]["chinchilla"]
-    assert fit["parameters"]["alpha"] == pytest.approx(0.3003, abs=1e-4)
-    assert fit["parameters"]["beta"] == pytest.approx(0.5802, abs=1e-4)
+    fit = found.analysis.fits["chinchilla"]
+    assert fit.parameters["alpha"] == pytest.approx(0.3003, abs=1e-4)
+    assert fit.parameters["beta"] == pytest.approx(0.5802, abs=1e-4)
     assert next(one for one in found.checklist if "at its optimum" in one.name).verdict == "strong"
     assert "up to 3.7 times beyond the rest" in answer(found, "How far").statement
 
@@ -626,4 +626,4 @@ def test_a_diverged_run_is_left_out_of_a_report_for_its_reason(tmp_path: Path) -
     found = build.report(path, ALL, resamples=40)
     page = render(found, "x.json")
     assert "the run diverged, or the number is wrong" in page
-    assert found.analysis["runs"] == 13
+    assert found.analysis.runs == 13

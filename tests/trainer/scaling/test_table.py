@@ -14,6 +14,7 @@ from rich.console import Console
 
 from commands.render.fit import show
 from corpus.errors import RunsError
+from trainer.records import plain
 from trainer.scaling.analysis import diverged, fit_table
 from trainer.scaling.choice import candidates
 from trainer.scaling.laws import CHINCHILLA
@@ -161,7 +162,7 @@ def test_an_analysis_shows_the_law_its_rivals_and_three_approaches(tmp_path: Pat
     assert list(one.fits) == ["chinchilla", "tied", "kaplan"]
     assert [frontier.approach for frontier in one.approaches] == [1, 2, 3]
     assert {check.by for check in one.held_out} == {"compute", "params", "tokens"}
-    assert json.loads(json.dumps(result.as_dict()))["analyses"][0]["runs"] == 40
+    assert json.loads(json.dumps(plain(result)))["analyses"][0]["runs"] == 40
     console = Console(record=True, width=140)
     show(result, console)
     text = console.export_text()

@@ -10,12 +10,13 @@ from pathlib import Path
 from corpus import files
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.page.formatting import count, plural, unit
+from trainer.records import plain
 from trainer.scaling.git_commit import git_commit
 from trainer.scaling.report.answers import answers, headline, point
 from trainer.scaling.report.checks import cannot, checklist
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
-from trainer.scaling.report.report_model import Report, plain
+from trainer.scaling.report.report_model import Report
 from trainer.scaling.report.sections import sections
 from trainer.scaling.report.source import Asked, load
 from trainer.scaling.uncertainty import RESAMPLES
@@ -52,15 +53,15 @@ def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -
         checklist=checks,
         cannot=cannot(m, given),
         sections=sections(m),
-        analysis=m.analysis.as_dict(),
-        more=plain(m.as_dict(here.at(here.unique))),
+        analysis=m.analysis,
+        more=m.as_dict(here.at(here.unique)),
     )
 
 
 def write(found: Report, page: Path) -> Path:
     """Write the page, and its twin with the suffix .json in the same folder; return the twin's path."""
     twin = page.with_suffix(".json")
-    text = json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(plain(found), ensure_ascii=False, indent=1, allow_nan=False)
     folder = str(page.parent)
     files.write_bytes(folder, twin.name, f"{text}\n".encode(), sweeps=True)
     files.write_bytes(folder, page.name, render(found, twin.name).encode(), sweeps=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,13 +111,13 @@ class Measured:
         return out[0], out[1:]
 
     def as_dict(self, here: Mapping[str, float]) -> dict[str, Any]:
-        """Return what only the twin has, for JSON; `here` is the model and corpus of the answers."""
+        """Return what only the twin has; `here` is the model and corpus of the answers."""
         found: dict[str, Any] = {
             "seed_noise": {"of_ln_loss": self.noise, "runs": self.replicates},
             "predicted": self.analysis.fit.predict(self.runs).tolist(),
             "leave_one_out": {name: list(ends) for name, ends in self.leave_one_out.items()},
             "variants": {name: self._variant(one, here) for name, one in self.variants.items()},
-            "conventions": {name: vars(one) | _frontiers(one) for name, one in self.conventions.items()},
+            "conventions": self.conventions,
             "best_sizes": [
                 {"approach": one.approach, "compute": c, "params": n, "tokens": d}
                 for one in self.analysis.approaches
@@ -133,7 +133,7 @@ class Measured:
                 }
                 for name, one in self.others.items()
             },
-            "comparisons": [asdict(one) for one in self.comparisons],
+            "comparisons": self.comparisons,
         }
         if self.repeats:
             found["epochs"] = [self._epoch(epochs, here) for epochs in EPOCHS]
@@ -154,10 +154,6 @@ class Measured:
             "next": percentiles(float(value[1] - value[0]), drawn[:, 1] - drawn[:, 0]),
             "gain": self.surface.gain(before, after),
         }
-
-
-def _frontiers(one: Counted) -> dict[str, Any]:
-    return {"second": one.second.as_dict(), "third": one.third.as_dict()}
 
 
 def _twice(here: Mapping[str, float]) -> dict[str, float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from trainer.page.charts import Chart
 from trainer.page.formatting import Kind
 from trainer.page.html import Table
+from trainer.scaling.analysis import Analysis
 from trainer.scaling.uncertainty import Interval
 
 
@@ -89,24 +89,5 @@ class Report:
     checklist: tuple[Check, ...]
     cannot: tuple[str, ...]
     sections: tuple[Section, ...]
-    analysis: Mapping[str, Any]
+    analysis: Analysis
     more: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; null for numbers that are not finite."""
-        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
-
-
-def plain(value: Any) -> Any:
-    """Turn dataclasses into dictionaries, tuples into lists, and numbers that are not finite into None."""
-    if isinstance(value, Interval):
-        return plain(value.as_dict())
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
