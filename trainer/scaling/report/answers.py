@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -25,7 +24,7 @@ from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
 from trainer.scaling.report import chart_data
 from trainer.scaling.report.compare import Comparison
-from trainer.scaling.report.measured import Measured
+from trainer.scaling.report.measured import Measured, Point, point
 from trainer.scaling.report.report_model import Answer, Headline, Number
 from trainer.scaling.uncertainty import Interval, percentiles
 
@@ -41,32 +40,6 @@ WANTED = 0.02
 """The lowering of the loss, as a share, for which the needed tokens are asked."""
 VAGUE = 3.0
 """An interval whose ends differ by a larger factor is too wide for an answer."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A model and its corpus; `said` is how the answers name it."""
-
-    params: float
-    unique: float
-    said: str
-
-    def at(self, tokens: float, unique: float | None = None, params: float | None = None) -> dict[str, float]:
-        """Return the columns of a run with this many tokens, fresh unless `unique` says otherwise."""
-        return {
-            "params": self.params if params is None else params,
-            "tokens": tokens,
-            "unique": tokens if unique is None else unique,
-        }
-
-
-def point(m: Measured) -> Point:
-    """Return the model and corpus that the answers are about."""
-    columns, asked = m.runs.columns, m.source.asked
-    params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
-    unique = asked.unique or float(columns["unique"].max())
-    sized = f"a model of {count(params)} parameters" if np.isfinite(params) else "this model"
-    return Point(params, unique, sized)
 
 
 def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:

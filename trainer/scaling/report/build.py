@@ -12,9 +12,9 @@ from corpus.tokenizer.lost import TOO_LOW
 from trainer.page.formatting import count, plural, unit
 from trainer.records import plain
 from trainer.scaling.git_commit import git_commit
-from trainer.scaling.report.answers import answers, headline, point
+from trainer.scaling.report.answers import answers, headline
 from trainer.scaling.report.checks import cannot, checklist
-from trainer.scaling.report.measured import Measured, measure
+from trainer.scaling.report.measured import Measured, measure, point
 from trainer.scaling.report.page import render
 from trainer.scaling.report.report_model import Report
 from trainer.scaling.report.sections import sections

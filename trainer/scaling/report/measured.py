@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from corpus.errors import RunsError
+from trainer.page.formatting import count
 from trainer.scaling.analysis import BASE, DESCENTS, Analysis, HeldOut, analyse, diverged
 from trainer.scaling.approaches import CONVENTIONS, Frontier, approach_1, approach_2, approach_3
 from trainer.scaling.choice import candidates, repeated
@@ -158,6 +159,32 @@ class Measured:
 
 def _twice(here: Mapping[str, float]) -> dict[str, float]:
     return {name: 2 * here[name] for name in ("tokens", "unique")}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model and its corpus; `said` is how the answers name it."""
+
+    params: float
+    unique: float
+    said: str
+
+    def at(self, tokens: float, unique: float | None = None, params: float | None = None) -> dict[str, float]:
+        """Return the columns of a run with this many tokens, fresh unless `unique` says otherwise."""
+        return {
+            "params": self.params if params is None else params,
+            "tokens": tokens,
+            "unique": tokens if unique is None else unique,
+        }
+
+
+def point(m: Measured) -> Point:
+    """Return the model and corpus that the answers are about."""
+    columns, asked = m.runs.columns, m.source.asked
+    params = asked.params or (float(columns["params"].max()) if "params" in columns else float("nan"))
+    unique = asked.unique or float(columns["unique"].max())
+    sized = f"a model of {count(params)} parameters" if np.isfinite(params) else "this model"
+    return Point(params, unique, sized)
 
 
 def measure(source: Source, resamples: int, seed: int = 0) -> Measured:

@@ -9,8 +9,7 @@ import numpy as np
 from trainer.page.formatting import GAP, Kind, count, named, number, percent, plural, power, unit
 from trainer.page.html import Cell, Column, Table
 from trainer.scaling.report import chart_data
-from trainer.scaling.report.answers import point
-from trainer.scaling.report.measured import BEYOND, Measured
+from trainer.scaling.report.measured import BEYOND, Measured, point
 from trainer.scaling.report.report_model import Section
 from trainer.scaling.report.source import Run
 from trainer.scaling.uncertainty import Interval
