@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
 import re
 import statistics
@@ -80,6 +81,11 @@ def pages(data: Path) -> Iterator[Page]:
 def _host(url: str) -> str:
     name = url.split("::", 1)[-1]
     return (urlsplit(name).hostname or name.split("-", 1)[0]).removeprefix("www.")
+
+
+def fold(host: str, folds: int) -> int:
+    """Return the fold of a host's pages."""
+    return int(hashlib.md5(host.encode()).hexdigest(), 16) % folds
 
 
 def score(text: str, page: Page) -> tuple[float, float, float]:

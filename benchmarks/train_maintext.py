@@ -22,12 +22,13 @@ import lightgbm
 import numpy as np
 from numba import njit
 
-from benchmarks.extraction import Page, pages, score
+from benchmarks import train_kinds
+from benchmarks.extraction import Page, fold, pages, score
 from corpus.text.maintext import judgement, layout, markup
-from corpus.text.maintext.columns import FEATURES, FURNITURE
+from corpus.text.maintext.columns import FEATURES, FURNITURE, REVIEW
 from corpus.text.maintext.features import features
 
-FOLDS = 5
+FOLDS = train_kinds.FOLDS
 TREES = 150
 SETTINGS: dict[str, Any] = {
     "objective": "cross_entropy",
@@ -200,7 +201,7 @@ def main() -> None:
     gold = np.concatenate([each.gold for each in labels])
     words = np.concatenate([each.words for each in labels])
     of_page = np.repeat(np.arange(len(labels)), [len(each.gold) for each in labels])
-    fold = np.array([int(hashlib.md5(p.host.encode()).hexdigest(), 16) % FOLDS for p in examples])
+    folds = np.array([fold(page.host, FOLDS) for page in examples])
     weight = (words + 4) / np.maximum(60, [each.size for each in labels])[of_page]
     whole = np.bincount(of_page, weight, len(labels))
     weight *= np.minimum(1, 4 / np.maximum(whole, 1e-9))[of_page]
@@ -217,13 +218,14 @@ def main() -> None:
 
     likely = np.zeros(gold.size)
     for number in range(FOLDS):
-        held_out = fold[of_page] == number
+        held_out = folds[of_page] == number
         trees = table(train(used & ~held_out))
         likely[held_out] = judgement.likelihoods(
             x[held_out], trees.starts, trees.feature, trees.threshold, trees.right
         )
-    likely[x[:, FURNITURE] > 0] *= judgement._FURNITURE
     ends = np.cumsum([0] + [len(each.gold) for each in labels])
+    for (a, b), of_kinds in zip(itertools.pairwise(ends), train_kinds.by_folds(examples, rows), strict=True):
+        likely[a:b] *= judgement.by_name(x[a:b, (FURNITURE, REVIEW)] > 0, of_kinds)
     if options.predictions:
         np.savez(options.predictions, likely=likely, gold=gold, words=words, ends=ends)
     report(examples, reads, [likely[a:b] for a, b in itertools.pairwise(ends)])

@@ -1,4 +1,4 @@
-"""The command that extracts one page, and says why each line of it was kept or dropped."""
+"""The command that extracts one page, and says what kind it is and why each line was kept or dropped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ app = typer.Typer()
 def extract(
     page: Annotated[str, typer.Argument(metavar="FILE", parser=place, help="An HTML file, or a WARC file.")],
     url: Annotated[str | None, typer.Option(metavar="URL", help="The page in the WARC file.")] = None,
-    why: Annotated[bool, typer.Option("--why", help="All lines: kept or dropped, and why.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="The kind of page, and all lines: kept or dropped, and why.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the main text of one page; with --why, what was kept and dropped, and the reasons."""
@@ -29,13 +31,15 @@ def extract(
             text = main_text(html)
             print(json.dumps({"text": text}, ensure_ascii=False) if as_json else text)
             return
-        lines = explain(html)
+        found = explain(html)
         if as_json:
-            for line in lines:
+            print(json.dumps(found.kind._asdict()))
+            for line in found.lines:
                 print(json.dumps(line.as_dict(), ensure_ascii=False))
             return
         out = console(stderr=False)
-        for line in lines:
+        out.print(f"kind of page: {found.kind.name}, score {found.kind.score:.2f}", highlight=False)
+        for line in found.lines:
             style, sign = ("green", "+") if line.kept else ("red", "-")
             out.print(f"{sign} {line.likely:.2f}", style=style, end=" ", highlight=False)
             out.print(line.text, markup=False, highlight=False)

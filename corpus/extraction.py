@@ -12,6 +12,7 @@ from corpus.config import Extract
 from corpus.filters import Drop, url
 from corpus.items import RawDocument
 from corpus.text import charset, html, repair
+from corpus.text.maintext.kinds import UNKNOWN, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Extracted:
     raw: RawDocument
     text: str = ""
     encoding: str = "utf-8"
+    kind: Kind = UNKNOWN
     language: str = ""
     language_score: float = 0.0
     languages: str = ""
@@ -126,7 +128,9 @@ class Extractor:
             return
         settings = self._settings
         try:
-            record.text = html.extract(record.text, settings.extractor, settings.extractor_timeout_s)
+            record.text, record.kind = html.read(
+                record.text, settings.extractor, settings.extractor_timeout_s
+            )
         except html.ExtractionError as error:
             record.failure = error
 

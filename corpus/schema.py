@@ -91,6 +91,12 @@ _DOCUMENT = (
         "of a text found in several languages: each one's share of its letters, as `tur_Latn 0.62, eng_Latn "
         "0.38`; else null",
     ),
+    Column(
+        "page_kind",
+        pa.string(),
+        "of HTML: article, forum, product, listing, documentation, service or collection; else null",
+    ),
+    Column("page_kind_score", pa.float32(), "how sure the kind of the page is, 0 to 1; else null"),
 )
 
 # The score is exact, since limits are compared with it.
@@ -98,7 +104,7 @@ _OF_FILTER = ("id", "words", "redactions", "language_score")
 
 EXTRACTED = Kind(
     "extracted",
-    3,
+    4,
     (
         *(column for column in _DOCUMENT if column.name not in _OF_FILTER),
         Column("language_score", pa.float64(), "how sure the identification is, 0 to 1"),
@@ -154,7 +160,7 @@ MEASURED = Kind(
 )
 """Row for row the texts of an extracted file; the columns after these are the rules' values."""
 
-DOCUMENTS = Kind("documents", 4, _DOCUMENT, is_open=True)
+DOCUMENTS = Kind("documents", 5, _DOCUMENT, is_open=True)
 """The columns after these are the values of models of quality, by the names of their rules."""
 
 SIGNATURES = Kind(
@@ -179,7 +185,7 @@ SIGNATURES = Kind(
 
 DROPPED = Kind(
     "dropped",
-    5,
+    6,
     (
         Column("rule", pa.string(), "the rule that dropped the document, e.g. gopher.min_words"),
         Column("value", pa.float64(), "what was measured; null where no number decided"),
@@ -274,7 +280,7 @@ REMOVAL_INDEX = Kind(
 
 SHARD = Kind(
     "shard",
-    4,
+    5,
     (
         *_DOCUMENT,
         Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),

@@ -29,7 +29,7 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 8
+VERSION = 9
 
 _MIB = 1 << 20
 _BATCH = 64  # items of one batch
@@ -251,6 +251,8 @@ def _row(record: Extracted, origin: dict[str, Any]) -> dict[str, Any]:
         "authors": list(work.authors) or None,
         "licence": work.licence or None,
         "languages": record.languages or None,
+        "page_kind": record.kind.name or None,
+        "page_kind_score": record.kind.score if record.kind.name else None,
     }
 
 

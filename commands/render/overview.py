@@ -250,7 +250,7 @@ def _origin(entry: Entry) -> RenderableType:
         lines.append(("id", values["id"]))
     if values.get("url"):
         lines.append(("url", values["url"]))
-    for name in ("title", "licence", "languages"):
+    for name in ("title", "licence", "languages", "page_kind"):
         lines += [(name, values[name])] if values.get(name) else []
     lines += [("authors", "; ".join(values["authors"]))] if values.get("authors") else []
     if entry.kind == "tokens":

@@ -1,4 +1,4 @@
-"""One page as extraction sees it: each of its lines with the reason why it was kept or dropped."""
+"""One page as extraction sees it: its kind, and each of its lines with why it was kept or dropped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from corpus.text import charset
 from corpus.text.maintext import layout, markup, tags
 from corpus.text.maintext.features import features
 from corpus.text.maintext.judgement import judge, reasons
+from corpus.text.maintext.kinds import Kind, likeliest
 from corpus.text.maintext.lines import ELEMENT
 
 _REASONS = 3
@@ -33,6 +34,14 @@ class Line:
     def as_dict(self) -> dict[str, Any]:
         """Return the line for programs."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A page: its kind, and its lines in their order."""
+
+    kind: Kind
+    lines: tuple[Line, ...]
 
 
 def read(path: str, url: str | None = None) -> str:
@@ -61,12 +70,12 @@ def read(path: str, url: str | None = None) -> str:
     raise NotThereError(f"{path}: none of its {len(urls):,} pages has the URL {url}; it has {some or 'none'}")
 
 
-def explain(page: str) -> list[Line]:
-    """Return all lines of a page in their order, each with the features that decided most on it."""
+def explain(page: str) -> Explained:
+    """Return a page's kind, and all its lines, each with the features that decided most on it."""
     data, found = markup.read(page)
     judged = judge(data, found)
     rows = features(data, found)
-    return [
+    lines = (
         Line(
             " ".join(layout.line_text(data, found, at).split()),
             _path(found, at),
@@ -75,7 +84,8 @@ def explain(page: str) -> list[Line]:
             tuple(f"{name} {added:+.1f}" for name, added in reasons(rows[at])[:_REASONS]),
         )
         for at in range(len(found.lines))
-    ]
+    )
+    return Explained(likeliest(judged.kinds), tuple(lines))
 
 
 def _path(found: markup.Markup, at: int) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from corpus.child import Child, ChildError
 from corpus.errors import Signal
-from corpus.text.maintext import main_text
+from corpus.text.maintext import MainText, main_text
+from corpus.text.maintext.kinds import UNKNOWN, Kind
 
 Extractor = Literal["derlem", "trafilatura"]
 
@@ -34,19 +35,31 @@ class ExtractionError(Signal):
         self.cause = cause
 
 
+class Page(NamedTuple):
+    """The main text of a page, empty where it has none, and its kind, which Trafilatura does not say."""
+
+    text: str
+    kind: Kind
+
+
 def extract(html: str, extractor: Extractor = "derlem", timeout_s: float = 5.0) -> str:
-    """Return the main text of a page, empty where it has none.
+    """Return the main text of a page as `read` does."""
+    return read(html, extractor, timeout_s).text
+
+
+def read(html: str, extractor: Extractor = "derlem", timeout_s: float = 5.0) -> Page:
+    """Return the main text of a page and its kind.
 
     Menus, comments, link targets and alternative texts are omitted. The time of derlem's extractor grows
     with the page's length alone; `timeout_s` bounds that of Trafilatura's process. Raises ExtractionError.
     """
-    lines = _by_trafilatura(html, timeout_s) if extractor == "trafilatura" else main_text(html)
-    return "\n".join(_once([line for each in lines if (line := each.rstrip())]))
+    found = _by_trafilatura(html, timeout_s) if extractor == "trafilatura" else main_text(html)
+    return Page("\n".join(_once([line for each in found.lines if (line := each.rstrip())])), found.kind)
 
 
-def _by_trafilatura(html: str, timeout_s: float) -> list[str]:
+def _by_trafilatura(html: str, timeout_s: float) -> MainText:
     try:
-        return _child.ask(html.encode("utf-8", "replace"), timeout_s).decode().split("\n")
+        return MainText(_child.ask(html.encode("utf-8", "replace"), timeout_s).decode().split("\n"), UNKNOWN)
     except ChildError as error:
         raise ExtractionError(error.cause, str(error)) from error
 

@@ -13,6 +13,7 @@ from corpus.config import Extract
 from corpus.extraction import Extracted, Extractor, Overtime
 from corpus.items import RawDocument
 from corpus.text import html, repair
+from corpus.text.maintext.kinds import UNKNOWN
 
 PROSE = (
     "Kütüphanenin bahçesindeki ıhlamur ağacı bu yıl da haziran sonunda çiçek açtı ve kokusu sokağa yayıldı. "
@@ -77,7 +78,7 @@ def test_a_page_of_a_blocked_host_costs_nothing_but_the_look_at_its_url(
     def never(*_: object) -> str:
         raise AssertionError("the page was extracted")
 
-    monkeypatch.setattr(html, "extract", never)
+    monkeypatch.setattr(html, "read", never)
     options = Extract.model_validate({"blocked_hosts": ("kitaplik.example",)})
     record = extract(page(PROSE), options, media="html", url="https://tr.kitaplik.example/a")
     assert record.drop is not None
@@ -89,7 +90,7 @@ def test_a_failing_extractor_is_a_cause_and_no_exception(monkeypatch: pytest.Mon
     def fail(*_: object) -> str:
         raise html.ExtractionError("timeout", "5 s")
 
-    monkeypatch.setattr(html, "extract", fail)
+    monkeypatch.setattr(html, "read", fail)
     record = extract(page(PROSE), media="html")
     assert isinstance(record.failure, html.ExtractionError)
     assert record.failure.cause == "timeout"
@@ -144,6 +145,13 @@ def test_a_page_in_two_languages_is_cut_to_its_main_one_unless_it_is_to_stay_who
     assert (cut.text, cut.language) == (PROSE, "tur_Latn")
     assert cut.languages.startswith("tur_Latn 0.7")
     assert extract(text, Extract(separate_languages=False)).text == text
+
+
+def test_a_web_page_has_its_kind_and_a_text_has_none() -> None:
+    page = extract(f"<body><article><h1>Ağaç</h1><p>{PROSE}</p><p>{PROSE}</p></article></body>", media="html")
+    assert page.kind.name == "article"
+    assert 0 < page.kind.score <= 1
+    assert extract(PROSE).kind == UNKNOWN
 
 
 def test_what_was_repaired_is_counted_by_rule() -> None:

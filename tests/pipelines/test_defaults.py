@@ -31,7 +31,7 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        8,
+        9,
         {
             "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,
@@ -47,7 +47,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "furniture": (1, {}),
     "filter": (
-        8,
+        9,
         {
             "filter.presets.tur_Latn": "derlem-tur",
             "filter.presets.eng_Latn": "fineweb",
@@ -71,7 +71,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "shard": (
-        5,
+        6,
         {
             "shard.target_mb": 256.0,
             "shard.group_mb": 8192.0,

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from corpus.text.maintext import layout, markup
 from corpus.text.maintext.judgement import judge
+from corpus.text.maintext.kinds import Kind, likeliest
 
 
-def main_text(page: str) -> list[str]:
-    """Return the lines of a page's main text."""
+class MainText(NamedTuple):
+    """The lines of a page's main text, and the kind of the page."""
+
+    lines: list[str]
+    kind: Kind
+
+
+def main_text(page: str) -> MainText:
+    """Return the main text of a page and its kind."""
     data, read = markup.read(page)
-    return layout.text(data, read, judge(data, read).kept)
+    judged = judge(data, read)
+    return MainText(layout.text(data, read, judged.kept), likeliest(judged.kinds))

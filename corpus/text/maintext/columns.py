@@ -89,4 +89,4 @@ FEATURES = (
     *(f"page og {bit}" for bit in range(2)),
     *(f"page share {name}" for name in _OF_PAGES),
 )
-FURNITURE = FEATURES.index("name furniture")
+FURNITURE, REVIEW = FEATURES.index("name furniture"), FEATURES.index("name review")

@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from corpus.text.maintext import layout, stamps, tags
-from corpus.text.maintext.columns import FEATURES, FURNITURE
+from corpus.text.maintext import kinds, layout, stamps, tags
+from corpus.text.maintext.columns import FEATURES, FURNITURE, REVIEW
 from corpus.text.maintext.features import features
 from corpus.text.maintext.lines import ELEMENT, ITEM, ROW, WORDS
 from corpus.text.maintext.markup import Markup
@@ -21,6 +21,8 @@ from corpus.text.maintext.markup import Markup
 _FLOOR = 0.15
 # What a line keeps of its likelihood in an element whose name is none of main text.
 _FURNITURE = 0.1
+# What a line keeps of it in what is named a review, where the page is more likely a product's than not.
+_REVIEW = 0.2
 # The score of the first half of the trees below which a line is not main text whatever the others say.
 _SURE = -2.5
 # Lines whose features are in memory together: a kilobyte each.
@@ -43,10 +45,11 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """For each line how likely it is main text, and whether it is kept."""
+    """How likely each line is main text, whether it is kept, and how likely the page is of each kind."""
 
     likely: NDArray[np.float64]
     kept: NDArray[np.bool_]
+    kinds: NDArray[np.float64]
 
 
 @cache
@@ -64,12 +67,27 @@ def judge(data: bytes, markup: Markup) -> Judged:
     table = trees()
     lines = len(markup.lines)
     likely = np.empty(lines, np.float64)
+    named = np.empty((lines, 2), np.bool_)
+    total = np.zeros(len(FEATURES), np.float64)
     for start in range(0, lines, _TOGETHER):
         end = min(lines, start + _TOGETHER)
         rows = features(data, markup, start, end)
         likely[start:end] = likelihoods(rows, table.starts, table.feature, table.threshold, table.right)
-        likely[start:end][rows[:, FURNITURE] > 0] *= _FURNITURE
-    return Judged(likely, chosen(data, markup, likely))
+        named[start:end] = rows[:, (FURNITURE, REVIEW)] > 0
+        total += rows.sum(axis=0, dtype=np.float64)
+    of_kinds = kinds.probabilities(kinds.summary(total, lines))
+    likely *= by_name(named, of_kinds)
+    return Judged(likely, chosen(data, markup, likely), of_kinds)
+
+
+def by_name(named: NDArray[np.bool_], of_kinds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what each line of a page keeps of its likelihood, by whether it is in furniture and in a review.
+
+    Reviews are left to the trees on other pages: a review may be what a page is for.
+    """
+    is_product = of_kinds[kinds.KINDS.index("product")] > 0.5
+    kept = np.where(named[:, 0], _FURNITURE, 1.0)
+    return np.asarray(kept * np.where(named[:, 1], _REVIEW, 1.0) if is_product else kept)
 
 
 def chosen(data: bytes, markup: Markup, likely: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -20,7 +20,10 @@ URL = "https://kitaplik.example/agac"
 
 
 def test_every_line_is_there_with_its_place_and_reasons() -> None:
-    lines = explain(PAGE)
+    found = explain(PAGE)
+    lines = found.lines
+    assert found.kind.name == "article"
+    assert 0.5 < found.kind.score <= 1
     assert [line.text[:9] for line in lines] == ["Ana sayfa", "Ağaç", PROSE[:9], PROSE[:9], "Çok güzel"]
     assert lines[2].path == "article>p"
     assert lines[2].kept
