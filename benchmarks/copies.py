@@ -38,8 +38,8 @@ EXACT, NEAR, PASSAGE = 1, 3, 5  # what a document is, by its number modulo 20
 class Texts(Sequence[str]):
     """Documents by number, made when they are asked for; those of even numbers are originals."""
 
-    def __init__(self, words: Sequence[str], number: int) -> None:
-        self._words, self._number = np.array(words, dtype=object), number
+    def __init__(self, words: Sequence[str], number: int, length: int = 600) -> None:
+        self._words, self._number, self._length = np.array(words, dtype=object), number, length
 
     def __len__(self) -> int:
         return self._number
@@ -60,7 +60,7 @@ class Texts(Sequence[str]):
             text = self[self.original(number)].split()
             changed = len(text) // 10 if kind == NEAR else 0
             return " ".join([*text[: len(text) - changed], *self._drawn(random, changed)])
-        own = self._drawn(random, int(random.integers(200, 1_000)))
+        own = self._drawn(random, int(random.integers(self._length // 3, 5 * self._length // 3)))
         if kind == PASSAGE:
             other = self[self.original(number)]
             start = int(random.integers(0, max(1, len(other) - 2_000)))

@@ -40,16 +40,23 @@ THRESHOLD = 0.75
 _BATCH = 1_000
 
 
-def write_filter(folder: Path, texts: Sequence[str], parts: int = 4) -> None:
-    """Write a finished filter stage of texts: files of documents and of signatures."""
+def write_filter(
+    folder: Path, texts: Sequence[str], parts: int = 4, first: int = 0, older: int | None = None
+) -> None:
+    """Write a finished filter stage of the texts from number `first` on: documents and signatures.
+
+    Those from number `older` on are of source b, the others of source a.
+    """
     home, units = str(folder / "filter"), []
-    for number, some in enumerate(np.array_split(np.arange(len(texts)), parts)):
+    for number, some in enumerate(np.array_split(np.arange(first, len(texts)), parts), first):
         fingerprint, written, size = f"{number:016x}", [], 0
         for kind in (DOCUMENTS, SIGNATURES):
             name = f"{kind.name}-{fingerprint}.arrow"
             with dataset.create(home, name, kind, fingerprint, compression=None) as slot:
                 for at in range(0, len(some), _BATCH):
                     rows = [_row(int(n), texts[int(n)], kind is SIGNATURES) for n in some[at : at + _BATCH]]
+                    for row, n in zip(rows, some[at : at + _BATCH], strict=True):
+                        row["source"] = "a" if older is None or n < older else "b"
                     batch = pa.RecordBatch.from_pylist(rows, schema=kind.schema(fingerprint))
                     slot.arrow.write(batch)
                     size += batch.column("bytes").to_numpy().sum(dtype=int) if kind is DOCUMENTS else 0
@@ -66,7 +73,7 @@ def write_filter(folder: Path, texts: Sequence[str], parts: int = 4) -> None:
 
 
 def _row(number: int, text: str, signed: bool) -> dict[str, object]:
-    row: dict[str, object] = {"id": f"{number:032x}", "text": text, "source": "a", "language": "tur_Latn"}
+    row: dict[str, object] = {"id": f"{number:032x}", "text": text, "language": "tur_Latn"}
     row |= {"bytes": len(text.encode()), "words": len(text.split()), "url": 0 if signed else ""}
     if signed:
         seen = view(text)

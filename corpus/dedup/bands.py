@@ -199,6 +199,7 @@ def link(
     signature buckets it is also joined to its best leader by an edge below the threshold if that reaches the
     foot of `GRID`: such edges remove nothing and serve the report on the largest component. `refuted` are the
     keys (`pair_keys`), sorted, of pairs that do not match whatever the estimate is: their texts say so.
+    Documents below `first_new` are those that older corpora keep: each of them is a leader.
     """
     hashes, docs = bucket_members(np.concatenate([np.empty((2, 0), np.uint64), *blocks], axis=1))
     if band == EXACT_BAND:
@@ -213,10 +214,10 @@ def link(
     if band == EXACT_BAND:
         edges, unlinked = _exact_edges(docs, starts), 0
     elif band == URL_BAND:
-        edges, unlinked = _alike_edges(URL, docs, starts, store, threshold, threshold, refuted)
+        edges, unlinked = _alike_edges(URL, docs, starts, store, threshold, threshold, refuted, first_new)
     else:
         foot = min(threshold, GRID[0])
-        edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, foot, refuted)
+        edges, unlinked = _alike_edges(NEAR, docs, starts, store, threshold, foot, refuted, first_new)
     sizes = np.diff(np.append(np.flatnonzero(starts), docs.size))
     return Links(merge_edges([edges]), int(sizes.size), int(sizes.max(initial=0)), unlinked)
 
@@ -254,6 +255,7 @@ def _alike_edges(
     threshold: float,
     foot: float,
     refuted: NDArray[np.uint64],
+    first_new: int,
 ) -> tuple[NDArray[np.void], int]:
     leader_signatures = np.empty((LEADERS, PERMUTATIONS), dtype=np.uint32)
     leader_docs = np.empty(LEADERS, dtype=np.uint64)
@@ -264,7 +266,7 @@ def _alike_edges(
         piece = docs[at : at + _SLICE]
         members, linked, equal, leaders, left = _link_slice(
             store.signatures(piece), piece, starts[at : at + _SLICE],
-            leader_signatures, leader_docs, leaders, match, floor, refuted,
+            leader_signatures, leader_docs, leaders, match, floor, refuted, np.uint64(first_new),
         )  # fmt: skip
         unlinked += left
         jaccard = (equal / PERMUTATIONS).astype(np.float32)
@@ -288,6 +290,7 @@ def _link_slice(  # type: ignore[no-untyped-def]
     match,
     floor,
     refuted,
+    first_new,
 ):
     """Link the next members of sorted buckets; the leaders of the open bucket are carried between slices."""
     members = np.empty(docs.size * MATCHES, dtype=np.int64)
@@ -299,7 +302,8 @@ def _link_slice(  # type: ignore[no-untyped-def]
             leaders = 0
         first = edges
         best, most = 0, 0  # the leader that is most alike below a match
-        for leader in range(leaders):
+        # Documents of older corpora come first, and none of them is compared with another.
+        for leader in range(leaders if docs[i] >= first_new else 0):
             same = 0
             for k in range(signatures.shape[1]):
                 same += signatures[i, k] == leader_signatures[leader, k]

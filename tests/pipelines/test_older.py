@@ -110,6 +110,19 @@ def test_texts_are_read_of_likely_copies_only(tmp_path: Path, asked: set[int]) -
     assert asked == {7, 8, 1 << 32 | 10, 1 << 32 | 11}
 
 
+def test_older_documents_are_not_compared_with_each_other_again(tmp_path: Path) -> None:
+    """A new document is a copy of the second of two whose signatures are alike, and whose texts are not."""
+    first, second = texts(2)
+    some = rows([first, second, changed(second, 5)])
+    for row in some:
+        row |= {"signature": some[0]["signature"]}
+    write_parts(tmp_path / "older", some[:2])
+    assert run(config(tmp_path / "older")).counts().kept == 2
+    write_parts(tmp_path / "newer", some[2:])
+    found = removed(tmp_path / "newer", run(config(tmp_path / "newer", tmp_path / "older")))
+    assert found == {some[2]["id"]: ("near", some[1]["id"])}
+
+
 def test_a_changed_older_corpus_is_compared_again_and_a_moved_one_is_not(tmp_path: Path) -> None:
     some = rows(texts(12))
     for name, first in (("a", 0), ("b", 0), ("c", 1)):
