@@ -19,13 +19,13 @@ SHORT_WORDS = 50
 """Words of a text of which one hit is enough."""
 
 _WORD = re.compile(r"\w+")
-_LOWER = str.maketrans({"I": "ı", "İ": "i", "Â": "a", "â": "a", "Î": "i", "î": "i", "Û": "u", "û": "u"})
-_MEMORY = 1 << 20  # words whose stems are remembered
+_MEMORY = 1 << 20  # words that are remembered
 
 
 def lower(text: str) -> str:
     """Return a text in Turkish lower case, without circumflexes."""
-    return text.translate(_LOWER).lower()
+    text = text.replace("I", "ı").replace("İ", "i").lower()
+    return text.replace("â", "a").replace("î", "i").replace("û", "u")
 
 
 @dataclass(slots=True)
@@ -35,7 +35,8 @@ class WordList:
     stems: frozenset[str]
     phrases: dict[str, list[tuple[str, ...]]]  # by their first word
     weak: frozenset[str]
-    _known: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)  # words that were looked at
+    _found: dict[str, str] = field(default_factory=dict)  # those that matter, and the stem of each or ""
     _shortest: int = 1
 
     @classmethod
@@ -69,13 +70,16 @@ class WordList:
         return len(found) / words, found
 
     def _stems(self, words: Sequence[str]) -> Iterator[tuple[int, str]]:
-        for at, word in enumerate(words):
-            stem = self._known.get(word)
-            if stem is None:
-                if len(self._known) >= _MEMORY:
-                    self._known.clear()
-                stem = self._known[word] = self._stem(word)
-            if stem:
+        new = set(words) - self._known
+        if len(self._known) + len(new) > _MEMORY:
+            self._known, self._found, new = set(), {}, set(words)
+        self._known |= new
+        for word in new:
+            if (stem := self._stem(word)) or word in self.phrases:
+                self._found[word] = stem
+        for at in [at for at, word in enumerate(words) if word in self._found]:
+            word = words[at]
+            if stem := self._found[word]:
                 yield at, stem
             for phrase in self.phrases.get(word, ()):
                 there = words[at : at + len(phrase)]

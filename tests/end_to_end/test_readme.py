@@ -180,7 +180,8 @@ def own_files(folder: Path) -> None:
 def make_demo(folder: Path) -> Path:
     """Make the demo's corpus from its site, as `make demo` does from a crawl; return its folder."""
     (folder / "examples").mkdir()
-    shutil.copy(ROOT / "examples" / "corpus.toml", folder / "examples")
+    for name in ("corpus.toml", "quiz.jsonl", "insults.txt"):
+        shutil.copy(ROOT / "examples" / name, folder / "examples")
     pack.write_warc(folder / "demo" / "crawl" / "rounds" / "0001" / "warc" / "kitaplik.warc.gz")
     command("build", folder / "examples" / "corpus.toml")
     return folder

@@ -63,6 +63,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
         assert there in text
         text = text.replace(there, here)
     (folder / "corpus.toml").write_text(text, encoding="utf-8")
+    for name in ("quiz.jsonl", "insults.txt"):
+        shutil.copy(ROOT / "examples" / name, folder)
     pack.write_warc(folder / "kitaplik.warc.gz")
     return built(folder / "corpus.toml")
 
