@@ -207,7 +207,7 @@ def needed(units: Sequence[Unit]) -> list[Unit]:
         if unit.facts is None or unit.done:
             continue
         wanted.add(unit.folder)
-        at = unit.branch
+        at = None if unit.trained else unit.branch  # a trained cell is only scored again
         while at is not None:
             wanted.add(at[0])
             # A finished part needs none before it.

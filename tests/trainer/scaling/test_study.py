@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
-from trainer import run
+from trainer import held_out, run, tokens
 from trainer.config import Run
 from trainer.scaling import blind_prediction, study
 from trainer.scaling.config import Study
@@ -363,6 +364,15 @@ def test_units_spread_over_devices_in_processes_of_their_own(
         (second.path / "thesis.tex").unlink()
         workers.dispatch(units, lambda unit: seen.append(unit.name))
         assert seen[2:] == [second.name, left.name]  # finished units are not started again
+        sample = held_out.choose({"own": tokens.open(first.corpus)}, 2, 0)
+        documents = held_out.write(tmp_path, sample)
+        shutil.rmtree(first.path)
+        scored = [replace(unit, held_out=documents) for unit in (first, cell)]
+        workers.dispatch(scored, lambda unit: seen.append(unit.name))
+        assert seen[4:] == [cell.name]  # other held-out documents do not train it again
+        bits = held_out.stored(cell.path, sample.digest)
+        assert bits is not None
+        assert bits.size == 4  # of two streams
     assert (tmp_path / "workers" / "0.log").exists()
     row, (same,) = cell.row(), [dict(each) for each in whole.rows if each["run"] == cell.name]
     del same["prediction"]  # a column of the table, not of a unit
