@@ -82,7 +82,7 @@ class Texts:
         """Yield a table for each file: what is known of its texts without reading them.
 
         Columns: rule (empty where kept), source, language, host, words, bytes, score, fetched, copies,
-        register ("" where it is not known).
+        register, page_kind ("" where it is not known).
         """
         removed, survivors = self._of_dedupe("removed", "kind"), self._of_dedupe("survivors", "copies")
         for home in self.files:
@@ -90,14 +90,14 @@ class Texts:
                 yield self._facts(home, removed, survivors)
 
     def _facts(self, home: TextFile, removed: _ByPart, survivors: _ByPart) -> pa.Table:
-        own = dataset.table(
-            home.stage.folder, home.file.path, COLUMNS + ([] if home.unit else ["rule", "words"])
-        )
+        folder, path = home.stage.folder, home.file.path
+        # An earlier version stored neither register nor kind.
+        later = [name for name in ("page_kind",) if name in _columns(folder, path)]
+        own = dataset.table(folder, path, COLUMNS + later + ([] if home.unit else ["rule", "words"]))
         measured = own
         if file := home.of_unit("measured"):
-            # An earlier version stored no register.
-            names = ["words", "rule", *(["register"] if "register" in self._measured(file) else [])]
-            measured = dataset.table(self.filter.folder, file.path, names)
+            later = [name for name in ("register",) if name in _columns(self.filter.folder, file.path)]
+            measured = dataset.table(self.filter.folder, file.path, ["words", "rule", *later])
         rule = np.array(measured["rule"].to_pylist(), dtype=object)
         copies = np.ones(rule.size, dtype=np.uint32)
         if home.unit is not None:
@@ -117,9 +117,8 @@ class Texts:
                 "score": own["language_score"].cast(pa.float32()),
                 "fetched": own["fetched"].cast(pa.timestamp("ms")),
                 "copies": pa.array(copies),
-                "register": pc.fill_null(measured["register"], "")
-                if "register" in measured.column_names
-                else pa.repeat("", own.num_rows),
+                "register": _filled(measured, "register"),
+                "page_kind": _filled(own, "page_kind"),
             }
         )
 
@@ -163,13 +162,19 @@ class Texts:
     def rules(self) -> list[str]:
         """Return the names of the rules whose values are stored, in their order."""
         file = next((file for home in self.files if (file := home.of_unit("measured"))), None)
-        return [name for name in self._measured(file) if "." in name] if file else []
+        return [name for name in _columns(self.filter.folder, file.path) if "." in name] if file else []
 
-    def _measured(self, file: File) -> list[str]:
-        """Return the names of the columns of a file of what was measured."""
-        with dataset.open_arrow(self.filter.folder, file.path) as reader:
-            names: list[str] = reader.schema.names
-        return names
+
+def _columns(folder: str, path: str) -> list[str]:
+    """Return the names of the columns of an Arrow file."""
+    with dataset.open_arrow(folder, path) as reader:
+        names: list[str] = reader.schema.names
+    return names
+
+
+def _filled(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
+    """Return a column of text, "" where it is null, and everywhere where the table has none."""
+    return pc.fill_null(table[name], "") if name in table.column_names else pa.repeat("", table.num_rows)
 
 
 class _ByPart:

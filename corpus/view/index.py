@@ -13,7 +13,7 @@ import xxhash
 from corpus.errors import DatasetError
 from corpus.inspect.texts import Texts
 
-VERSION = 2
+VERSION = 3
 """Raised when the columns of the index change."""
 MEMORY = "512MB"
 _ROWS = 1 << 18  # of an insertion: small units are joined
@@ -71,7 +71,7 @@ def _make(texts: Texts, file: Path, progress: Callable[[int], None]) -> None:
             connection.execute(
                 "CREATE TABLE texts (n UINTEGER, rule VARCHAR, source VARCHAR, language VARCHAR, "
                 "host VARCHAR, words UINTEGER, bytes UINTEGER, score FLOAT, fetched TIMESTAMP, "
-                "copies UINTEGER, register VARCHAR)"
+                "copies UINTEGER, register VARCHAR, page_kind VARCHAR)"
             )
             waiting: list[pa.Table] = []
             done = 0

@@ -187,6 +187,8 @@ def document_page(viewer: Viewer, number: int, chosen: Selection, whole: bool) -
         "language_score",
         "register",
         "register_score",
+        "page_kind",
+        "page_kind_score",
     )
     origin = [(name, found.row[name]) for name in names if found.row.get(name) not in (None, "")]
     label = viewer.labels.of.get(found.row["id"]) if viewer.labels else None

@@ -30,6 +30,7 @@ FACETS = {
     "source": "source",
     "host": "host",
     "register": "register",
+    "page_kind": "page_kind",
     "certainty": "CASE "
     + " ".join(f"WHEN score >= {low} THEN 'from {low}'" for low in _CERTAINTY)
     + f" ELSE 'below {_CERTAINTY[-1]}' END",
@@ -61,6 +62,7 @@ class Selection:
     source: str = ""
     host: str = ""
     register: str = ""
+    page_kind: str = ""
     certainty: str = ""
     low: str = ""
     high: str = ""
@@ -365,7 +367,7 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     if selection.rule:
         conditions.append("starts_with(rule, ?)")
         parameters.append(selection.rule)
-    for name in ("language", "source", "host", "register", "certainty"):
+    for name in ("language", "source", "host", "register", "page_kind", "certainty"):
         if value := getattr(selection, name):
             conditions.append(f"{FACETS[name]} = ?")
             parameters.append("" if value == "-" else value)

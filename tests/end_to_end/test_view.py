@@ -117,9 +117,10 @@ def test_every_text_has_one_number_and_the_outcome_that_the_build_gave_it(questi
 def test_a_facet_and_the_groups_count_what_the_table_shows(questions: Questions) -> None:
     for value, number, _ in questions.facet("host", Selection(state="kept")):
         assert questions.page(Selection(state="kept", host=value)).total == number
-    registers = {value: number for value, number, _ in questions.facet("register", Selection())}
-    assert sum(registers.values()) == questions.texts.count
-    assert 0 < questions.page(Selection(register="other")).total == registers["other"]
+    for name, value in (("register", "other"), ("page_kind", "article")):
+        found = {value: number for value, number, _ in questions.facet(name, Selection())}
+        assert sum(found.values()) == questions.texts.count
+        assert 0 < questions.page(Selection(**{name: value})).total == found[value]
     texts = {row[0]: row[1:3] for row in questions.groups("host", "kept", 10)}
     assert texts["kopya.example"][0] == 1
     shares = [row[2] / row[1] for row in questions.groups("host", "share", 10)]
