@@ -55,6 +55,9 @@ class Phase(Section):
     length: int | None = Field(None, ge=2, description="Tokens per window; data.length unless set.")
     batch: int | None = Field(None, ge=1, description="Windows per step; data.batch unless set.")
     weights: Weights | None = Field(None, description="Weights of the streams; data.weights unless set.")
+    rope_base: Positive | None = Field(
+        None, description="Base of the rotary position embedding; model.rope_base unless set."
+    )
 
 
 class Data(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ FILES = (
     MODEL,
 )
 CHAT = (
+    "{% if bos_token %}{{ bos_token }}{% endif %}"
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>\n' }}"
     "{% if message['role'] == 'assistant' %}"
@@ -39,8 +41,8 @@ CHAT = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
-"""The chat template: roles and the end of a turn are reserved pieces. What the assistant says is marked, so
-that further training can score it alone."""
+"""The chat template: BOS if texts start with it, roles and the end of a turn as reserved pieces. What the
+assistant says is marked, so that further training can score it alone."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -68,7 +70,8 @@ def export(
     Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
     """
-    config = _config(model.shape, tokenizer, length, dtype, bos, encoder)
+    shape = replace(model.shape, rope_base=model.rope_base)  # of the phase that trained it last
+    config = _config(shape, tokenizer, length, dtype, bos, encoder)
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

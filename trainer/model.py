@@ -29,6 +29,7 @@ class Transformer(nn.Module):
         self.shape = shape
         self.z_loss = z_loss
         self.compute_dtype = torch.float32
+        self.rope_base = shape.rope_base  # a phase of training may have its own
         self.compile_loss = False
         # `build` draws all weights; torch's own draws would be overwritten.
         empty = torch.empty(shape.rows, shape.width)
@@ -73,7 +74,7 @@ class Transformer(nn.Module):
             positions, keys = cache.reserve(tokens.shape[1])
         elif documents is not None:
             positions, keys = documents.positions, mask(documents, self.compute_dtype)
-        rotation = _rotation(positions, self.shape)
+        rotation = _rotation(positions, self.shape.head, self.rope_base)
         x = self.drop(functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype))
         for number, block in enumerate(self.blocks):
             x = block(x, rotation, keys, None if cache is None else cache.layer(number))
@@ -190,14 +191,14 @@ def _dropout(share: float) -> nn.Module:
     return nn.Dropout(share) if share else nn.Identity()
 
 
-def _rotation(positions: Tensor, shape: Shape) -> Rotation:
+def _rotation(positions: Tensor, head: int, base: float) -> Rotation:
     """Return cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
 
     They are computed for each micro-batch, which costs almost nothing. A stored table could be too short, be
     lost when a model is built on the meta device, or be rounded by a cast.
     """
-    pairs = torch.arange(0, shape.head, 2, dtype=torch.float32, device=positions.device)
-    angles = positions[..., None, None] * shape.rope_base ** (-pairs / shape.head)
+    pairs = torch.arange(0, head, 2, dtype=torch.float32, device=positions.device)
+    angles = positions[..., None, None] * base ** (-pairs / head)
     return angles.cos(), angles.sin()
 
 

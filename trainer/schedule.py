@@ -1,4 +1,6 @@
-"""The learning rate as a share of its peak: a pure function of tokens, independent of steps and state.
+"""What follows a plan: the learning rate, and the base of rotary positions.
+
+The learning rate is a share of its peak: a pure function of tokens, independent of steps and state.
 
 A step trains on the tokens `begin` … `end` of the run, and its rate is the curve's height at their middle.
 So the first step already moves the weights, the last one still does if the floor is 0, and the area under
@@ -80,3 +82,17 @@ def _fall(shape: str, share: float) -> float:
     if shape == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * share))
     return 1.0 - share
+
+
+def rope_base(settings: config.Config, steps: int) -> float:
+    """Return the base of the rotary positions after this many steps: of the phase that the last belongs to.
+
+    Longer windows need a larger base: with the old one, no query was ever trained on such distances
+    (2309.16039).
+    """
+    data, end = settings.data, 0
+    for phase in data.phases:
+        end += -(-phase.tokens // ((phase.length or data.length) * (phase.batch or data.batch)))
+        if steps <= end:
+            return phase.rope_base or settings.model.rope_base
+    return settings.model.rope_base

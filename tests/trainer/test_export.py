@@ -110,6 +110,18 @@ def test_logits_are_ours(unigram: Tokenizer, tmp_path: Path, settings: dict[str,
     assert (found - expected).abs().max() < 1e-4
 
 
+def test_the_base_of_the_phase_that_trained_it_last_is_exported(unigram: Tokenizer, tmp_path: Path) -> None:
+    made = model(unigram)
+    ids = torch.randint(unigram.vocabulary, (2, 64), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before = made.logits(made.hidden(ids, Documents.whole(2, 64)))[..., : unigram.vocabulary]
+        made.rope_base = 500_000.0
+        expected = made.logits(made.hidden(ids, Documents.whole(2, 64)))[..., : unigram.vocabulary]
+        found = AutoModelForCausalLM.from_pretrained(write(made, unigram, tmp_path))(ids).logits
+    assert (found - expected).abs().max() < 1e-4
+    assert (before - expected).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_an_encoder_is_loaded_with_our_logits(unigram: Tokenizer, tmp_path: Path, tied: bool) -> None:
     made = model(unigram, qk_norm=False, tied=tied)
@@ -141,7 +153,7 @@ def test_a_chat_is_written_with_reserved_pieces_and_what_the_assistant_says_is_m
     ]
     text = theirs.apply_chat_template(chat[:2], tokenize=False, add_generation_prompt=True)
     assert text == (
-        "<|system|>\nKısa yanıt ver.<|end|>\n<|user|>\nTürkiye'nin başkenti?<|end|>\n<|assistant|>\n"
+        f"{BOS}<|system|>\nKısa yanıt ver.<|end|>\n<|user|>\nTürkiye'nin başkenti?<|end|>\n<|assistant|>\n"
     )
     found = theirs.apply_chat_template(
         chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True

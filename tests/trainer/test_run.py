@@ -575,6 +575,24 @@ def test_other_objectives_learn_and_resume_bit_for_bit(name: str, reserved: str,
             opened.decoder()
 
 
+def test_a_phase_has_its_own_base_of_rotary_positions_and_resumes_bit_for_bit(
+    reserved: str, tmp_path: Path
+) -> None:
+    phase = "{tokens=1024, length=8, batch=16, rope_base=500.0}"  # 8 steps, up to the first checkpoint kept
+    settings = {"data.phases": f"[{phase}]", "model.rope_base": "40_000.0"}
+    whole, folder, other = tmp_path / "whole", tmp_path / "run", tmp_path / "other"
+    train(reserved, whole, made(**settings))
+    assert [load_run(whole, step).model.rope_base for step in (8, 12)] == [500.0, 40_000.0]
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "checkpoints" / "0000000012")
+    (folder / "result.json").unlink()
+    train(reserved, folder, made(**settings))
+    assert losses(folder) == losses(whole)
+    train(reserved, other, made(**settings | {"model.rope_base": "500.0"}))
+    assert losses(other)[:8] == losses(whole)[:8]
+    assert losses(other)[8] != losses(whole)[8]
+
+
 def test_a_run_of_epochs_has_the_tokens_of_its_corpus_as_often(corpus: str, tmp_path: Path) -> None:
     twice = made(**{"data.epochs": 2, "data.unique": 512})
     result = train(corpus, tmp_path / "run", twice)
