@@ -126,8 +126,8 @@ def test_the_pages_training_runs_and_changes_the_weights(folder: Path, python: P
 
 
 def test_lm_eval_and_ours_agree_on_log_likelihoods(folder: Path, python: Path, run: LoadedRun) -> None:
-    (line,) = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("lm_eval")]
-    call(folder, python, *shlex.split(line))
+    for line in re.findall("^lm_eval --model .*", PAGE, flags=re.MULTILINE):
+        call(folder, python, *shlex.split(line))
     found = {}
     for path in (folder / "my" / "scores").rglob("samples_*.jsonl"):
         rows = [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines()]
