@@ -48,4 +48,5 @@ def finished(
             for line in logged
             if line["kind"].startswith("evaluation") and line["step"] == order.steps
         },
+        "outlook": next((line["outlook"] for line in reversed(logged) if line["kind"] == "outlook"), None),
     }

@@ -22,6 +22,7 @@ from trainer import (
     device,
     evaluate,
     identity,
+    limits,
     masked_score,
     metrics,
     model,
@@ -110,13 +111,7 @@ class Run:
         )
         kind, compiled = parallel.kind(config.run, world), _compiled(config, world)
         self.bare.compile_loss = compiled
-        wrapped = parallel.wrap(
-            self.bare,
-            world,
-            kind,
-            compiled=compiled,
-            recompute=config.run.recompute,
-        )
+        wrapped = parallel.wrap(self.bare, world, kind, compiled=compiled, recompute=config.run.recompute)
         settings = config.optimizer
         self.objective = world.decide(
             lambda: (
@@ -197,13 +192,8 @@ class Run:
             self.checkpoints.wait()
         if not self.world.first:
             return {}
-        return finished(
-            self.order,
-            self.shape,
-            self.throughput,
-            self.sample,
-            metrics.read(self.folder / metrics.FILE),
-        )
+        logged = metrics.read(self.folder / metrics.FILE)
+        return finished(self.order, self.shape, self.throughput, self.sample, logged)
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
         """Train one step; return its result, and its share of the peak learning rates."""
@@ -336,6 +326,11 @@ class Run:
         scores = {score.name: asdict(score) for score in found.scores}
         self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
         self.line.evaluated(found.total.bits_per_byte, found.total.exact)
+        if kind == "evaluation" and self.world.first:
+            logged = metrics.read(self.folder / metrics.FILE, kind)
+            if ahead := limits.of_run(logged, self.order, self.rates, self.shape.parameters):
+                self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
+                self._say(f"step {self.step:,}: {ahead}")
 
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from corpus import files
 from trainer.identity import RESULT, RUN
+from trainer.limits import Outlook
 from trainer.metrics import FILE
 
 _TAIL = 1 << 17  # bytes at the end of the metrics that are read: some hundred steps
@@ -31,6 +32,7 @@ class RunStatus:
     tokens_per_second: float | None = None
     waited: float | None = None
     held_out: float | None = None
+    outlook: Outlook | None = None
     left_s: float | None = None
     last: float | None = None
     skipped: int = 0
@@ -60,6 +62,7 @@ def status(folder: str) -> RunStatus | None:
         return RunStatus(is_finished, planned_tokens=planned)
     now = trained[-1]
     scored = [line["scores"] for line in lines if line["kind"] == "evaluation" and "scores" in line]
+    ahead = [line["outlook"] for line in lines if line["kind"] == "outlook"]
     speed, tokens = now.get("tokens_per_second"), int(now.get("tokens", 0))
     left = max(0, planned - tokens) / speed if planned and speed and not is_finished else None
     return RunStatus(
@@ -71,6 +74,7 @@ def status(folder: str) -> RunStatus | None:
         tokens_per_second=speed,
         waited=now.get("waited"),
         held_out=_total(scored[-1]) if scored else None,
+        outlook=Outlook(**ahead[-1]) if ahead else None,
         left_s=left,
         last=now.get("time"),
         skipped=sum(bool(line.get("skipped")) for line in trained),

@@ -59,6 +59,8 @@ def run_status(found: RunStatus) -> RenderableType:
         row(shown, "loss (nats a token)", f"{found.loss:.4f}")
     if found.held_out is not None:
         row(shown, "held out (bits/byte)", f"{found.held_out:.4f}")
+    if found.outlook is not None:
+        row(shown, "outlook", str(found.outlook))
     if found.tokens_per_second is not None:
         row(shown, "tokens/s", f"{found.tokens_per_second:,.0f}")
     if found.waited is not None:

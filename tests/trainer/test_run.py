@@ -102,7 +102,10 @@ def test_a_run_learns_and_says_what_it_did(whole: Path) -> None:
     assert result["unique_tokens"] == stream["tokens"] < result["tokens"]
     lines = metrics.read(whole / metrics.FILE)
     assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [6, 12]
-    assert result["evaluation"]["all"] == lines[-2]["scores"]["all"]
+    assert [line["kind"] for line in lines[-3:]] == ["evaluation", "outlook", "evaluation_ema"]
+    assert result["evaluation"]["all"] == lines[-3]["scores"]["all"]
+    assert result["outlook"] == lines[-2]["outlook"]
+    assert result["outlook"]["limit"] == "data"  # far fewer tokens than parameters
     assert result["evaluation_ema"]["all"]["bits_per_byte"] != result["evaluation"]["all"]["bits_per_byte"]
     assert result["evaluation"]["all"]["documents"] == 4
 
