@@ -60,7 +60,11 @@ def run_status(found: RunStatus) -> RenderableType:
     if found.held_out is not None:
         row(shown, "held out (bits/byte)", f"{found.held_out:.4f}")
     if found.outlook is not None:
-        row(shown, "outlook", str(found.outlook))
+        ahead = {"after another epoch": found.outlook.epoch, "after as much fresh text": found.outlook.fresh}
+        for name, value in ahead.items():
+            if value is not None:
+                row(shown, name, f"{value:.4f}")
+        row(shown, "limited by", found.outlook.limit or "no verdict")
     if found.tokens_per_second is not None:
         row(shown, "tokens/s", f"{found.tokens_per_second:,.0f}")
     if found.waited is not None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.console import Console
+
+from commands.render.status import run_status
+from trainer.limits import Outlook
 from trainer.status import status
 
 
@@ -27,6 +31,18 @@ def test_a_run_is_told_at_its_last_step(tmp_path: Path) -> None:
     assert (found.is_finished, found.step, found.tokens, found.planned_tokens) == (False, 2, 200, 1000)
     assert (found.loss, found.tokens_per_second, found.waited, found.left_s) == (3, 50.0, 0.25, 16.0)
     assert (found.held_out, found.skipped, found.last) == (1.5, 1, 9.0)
+
+
+def test_the_last_outlook_is_told(tmp_path: Path) -> None:
+    outlook = {"now": 1.5, "epoch": 1.4, "fresh": None, "limit": "data"}
+    found = status(str(started(tmp_path, step(1), {"kind": "outlook", "step": 1, "outlook": outlook})))
+    assert found is not None
+    assert found.outlook == Outlook(1.5, 1.4, None, "data")
+    assert found.as_dict()["outlook"] == outlook
+    console = Console(width=80, record=True)
+    console.print(run_status(found))
+    shown = console.export_text()
+    assert [name in shown for name in ("1.4000", "fresh text", "limited by")] == [True, False, True]
 
 
 def test_a_finished_run_has_no_time_left(tmp_path: Path) -> None:
