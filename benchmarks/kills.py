@@ -2,7 +2,7 @@
 
 A trial starts a run, kills one of its ranks after a random time, waits until the others have ended by
 themselves, runs the same command again, and compares every logged loss with those of a run that nothing
-happened to. Trials are written to a file and not made again, so the study may be stopped and continued.
+happened to. Every third trial waits for a checkpoint that is being written. Trials are written to a file and not made again, so the study may be stopped and continued.
 
     nice -n 15 python -m benchmarks.kills CORPUS [--trials 100] [--log kills.jsonl]
 """
@@ -32,13 +32,17 @@ LONGEST = 600.0  # seconds that a rank may take to end
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one trial did: after how many logged steps the kill came, how long the other ranks lived on."""
+    """What one trial did: after how many logged steps the kill came, how long the other ranks lived on.
+
+    `writing`: whether the kill left a checkpoint that was half written.
+    """
 
     number: int
     ranks: int
     killed: int
     logged: int
     lived: float
+    writing: bool
     same: bool
 
 
@@ -73,8 +77,12 @@ def trial(
     number: int,
     ranks: int,
     after: int,
+    during_checkpoint: bool = False,
 ) -> Trial:
-    """Kill one rank some time after `after` steps were logged, run again, and compare."""
+    """Kill one rank some time after `after` steps were logged, run again, and compare.
+
+    With `during_checkpoint` the kill waits for the next checkpoint that is being written.
+    """
     chance = random.Random(number)
     killed = chance.randrange(ranks)
     started = start(corpus, folder, changes, ranks)
@@ -84,7 +92,9 @@ def trial(
         if file.exists() and file.read_bytes().count(b"\n") >= after:
             break
         time.sleep(0.002)
-    time.sleep(chance.random() * 0.05)
+    while during_checkpoint and not _writing(folder) and all(each.is_alive() for each in started):
+        time.sleep(0.001)
+    time.sleep(chance.random() * (0.005 if during_checkpoint else 0.05))
     started[killed].kill()
     moment = time.monotonic()
     for each in started:
@@ -92,10 +102,11 @@ def trial(
         each.kill()
     lived = time.monotonic() - moment
     logged = file.read_bytes().count(b"\n") if file.exists() else 0
+    writing = _writing(folder)
     for each in start(corpus, folder, changes, ranks):
         each.join(LONGEST)
         each.kill()
-    return Trial(number, ranks, killed, logged, round(lived, 2), losses(folder) == expected)
+    return Trial(number, ranks, killed, logged, round(lived, 2), writing, losses(folder) == expected)
 
 
 def undisturbed(corpus: str, folder: Path, changes: Sequence[str], ranks: int) -> list[float]:
@@ -104,6 +115,13 @@ def undisturbed(corpus: str, folder: Path, changes: Sequence[str], ranks: int) -
         each.join(LONGEST)
         assert each.exitcode == 0, f"a rank of the undisturbed run ended with {each.exitcode}"
     return losses(folder)
+
+
+def _writing(folder: Path) -> bool:
+    """Return whether a checkpoint is being written, or was when the run was killed."""
+    from trainer.identity import CHECKPOINTS
+
+    return any((folder / CHECKPOINTS).glob(".*.partial"))
 
 
 def _train(corpus: str, folder: str, changes: Sequence[str], rank: int, ranks: int, port: int) -> None:
@@ -139,13 +157,19 @@ def main() -> None:
             ranks = 1 + number % 2
             after = random.Random(f"after {number}").randrange(len(expected[ranks]))
             folder = Path(home) / str(number)
-            found = trial(options.corpus, folder, CONFIG, expected[ranks], number, ranks, after)
+            found = trial(
+                options.corpus, folder, CONFIG, expected[ranks], number, ranks, after, number % 3 == 2
+            )
             done.append(asdict(found))
             with options.log.open("a") as log:
                 log.write(json.dumps(done[-1]) + "\n")
     same = sum(each["same"] for each in done)
     lived = max(each["lived"] for each in done)
-    print(f"{same} of {len(done)} trials: the same losses; the last rank ended {lived} s after the kill")
+    writing = sum(each["writing"] for each in done)
+    print(
+        f"{same} of {len(done)} trials: the same losses; {writing} kills left a checkpoint half written; "
+        f"the last rank ended {lived} s after the kill"
+    )
     sys.exit(same != len(done))
 
 
