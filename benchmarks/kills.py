@@ -2,7 +2,8 @@
 
 A trial starts a run, kills one of its ranks after a random time, waits until the others have ended by
 themselves, runs the same command again, and compares every logged loss with those of a run that nothing
-happened to. Every third trial waits for a checkpoint that is being written. Trials are written to a file and not made again, so the study may be stopped and continued.
+happened to. Every third trial waits for a checkpoint that is being written. Trials are written to a file and
+not made again, so the study may be stopped and continued.
 
     nice -n 15 python -m benchmarks.kills CORPUS [--trials 100] [--log kills.jsonl]
 """

@@ -216,6 +216,9 @@ class Run(Section):
     )
     parallel: Literal["auto", "ddp", "fsdp"] = Field("auto", description="With torchrun; auto: ddp.")
     compile: Literal["auto", "always", "never"] = Field("auto", description="torch.compile; auto: on CUDA.")
+    flash: Literal["FA2", "FA3", "FA4"] = Field(
+        "FA2", description="FlashAttention on a GPU; FA2 is torch's own, the others are packages."
+    )
     recompute: bool = Field(False, description="Recompute activations in the backward pass to save memory.")
     log: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",), description="Dashboards besides metrics.jsonl; those not installed are skipped."

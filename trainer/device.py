@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from glob import glob
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -14,9 +15,13 @@ from trainer.shape import Shape
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16"]
 
+Flash = Literal["FA2", "FA3", "FA4"]
+
 _CAPABILITY = (8, 0)  # of the packed attention kernels (FlashAttention 2) and bfloat16 products
 _HEAD = 256  # their largest head dimension
 _MULTIPLE = 8  # which head dimensions they take
+# The package of other kernels, and the generations of GPUs that torch gives them
+_PACKAGES = {"FA3": ("flash_attn_interface", (9,)), "FA4": ("flash_attn.cute", (9, 10))}
 
 
 def choose(wanted: Device, local_rank: int = 0) -> torch.device:
@@ -47,8 +52,10 @@ def dtype(wanted: DType, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
 
 
-def check(shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
+def check(shape: Shape, device: torch.device, dtype: torch.dtype, flash: Flash = "FA2") -> None:
     """Raise ConfigError where the kernels of a GPU do not take this model, so that no step fails in them."""
+    if flash != "FA2":
+        _check_flash(flash, device, dtype)
     if device.type != "cuda" or dtype == torch.float32:
         return
     found = torch.cuda.get_device_capability(device)
@@ -63,6 +70,40 @@ def check(shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
             f"model.head = {shape.head}: on a GPU the head dimension must be a multiple of {_MULTIPLE} and "
             f'at most {_HEAD}; change it, or set run.dtype = "float32", which is slow'
         )
+
+
+def activate(flash: Flash) -> None:
+    """Let torch compute attention over packed documents by these kernels, which `check` has let pass."""
+    if flash != "FA2":  # torch's own
+        from torch.nn.attention import activate_flash_attention_impl
+
+        activate_flash_attention_impl(flash)
+
+
+def _check_flash(flash: Flash, device: torch.device, dtype: torch.dtype) -> None:
+    """Raise ConfigError where kernels other than torch's own are missing or would not be used."""
+    if device.type != "cuda" or dtype == torch.float32:
+        raise ConfigError(f'run.flash = "{flash}": only a GPU with run.dtype = "bfloat16" has a use for it')
+    package, generations = _PACKAGES[flash]
+    major, minor = torch.cuda.get_device_capability(device)
+    if major not in generations:
+        raise ConfigError(
+            f'run.flash = "{flash}": {torch.cuda.get_device_name(device)} has compute capability '
+            f"{major}.{minor}, and these kernels need {' or '.join(f'{each}.x' for each in generations)}; "
+            'set run.flash = "FA2"'
+        )
+    if not _importable(package):
+        raise ConfigError(
+            f'run.flash = "{flash}": there is no package {package} here; install it, or set run.flash = "FA2"'
+        )
+
+
+def _importable(package: str) -> bool:
+    """Return whether a package is installed, without importing it or more than the one around it."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _gpus() -> list[str]:

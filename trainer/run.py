@@ -105,6 +105,7 @@ class Run:
         self.teller = teller if world.first else SILENT
         self.dtype = device.dtype(config.run.dtype, world.device)
         self.shape = world.decide(lambda: preflight.open_shape(config, opened, world.device, self.dtype))
+        device.activate(config.run.flash)
         self.rates = schedule.rates(config.schedule, order.tokens(order.steps))
         self.bare = model.build(
             self.shape, config.seed, world.device, self.dtype, config.z_loss, config.model.dropout

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from torch.nn.attention import _registry, current_flash_attention_impl, restore_flash_attention_impl
 
 from corpus.errors import ConfigError
 from trainer import config, device
@@ -65,6 +66,50 @@ def test_what_a_gpus_kernels_do_not_take_is_refused_before_the_first_step(
         device.check(made, CUDA, torch.bfloat16)
     device.check(made, CUDA, torch.float32)
     device.check(made, CPU, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("flash", "capability", "said"),
+    [
+        ("FA3", (10, 0), r"B200 has compute capability 10\.0, .* need 9\.x;"),
+        ("FA4", (8, 0), r"B200 has compute capability 8\.0, .* need 9\.x or 10\.x;"),
+        ("FA3", (9, 0), "no package flash_attn_interface here"),
+        ("FA4", (9, 0), r"no package flash_attn\.cute here"),
+    ],
+)
+def test_other_attention_kernels_are_refused_where_they_are_missing_or_do_not_run(
+    monkeypatch: pytest.MonkeyPatch, flash: device.Flash, capability: tuple[int, int], said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "B200")
+    monkeypatch.setattr(device, "find_spec", lambda _: None)
+    made = shape(config.Model(depth=1, width=128, head=64), 300)
+    with pytest.raises(ConfigError, match=rf'run\.flash = "{flash}": .*{said}'):
+        device.check(made, CUDA, torch.bfloat16, flash)
+    with pytest.raises(ConfigError, match="only a GPU"):
+        device.check(made, CPU, torch.bfloat16, flash)
+    device.check(made, CPU, torch.bfloat16, "FA2")
+    monkeypatch.setattr(device, "find_spec", lambda _: object())
+    if capability == (9, 0):
+        device.check(made, CUDA, torch.bfloat16, flash)
+
+
+def test_the_kernels_that_are_wanted_are_activated_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the package, in torch's own registry."""
+    monkeypatch.setattr(_registry, "_FLASH_ATTENTION_IMPLS", {"FA4": Kernels})
+    device.activate("FA2")
+    assert current_flash_attention_impl() is None
+    device.activate("FA4")
+    assert current_flash_attention_impl() == "FA4"
+    restore_flash_attention_impl()
+    assert current_flash_attention_impl() is None
+
+
+class Kernels:
+    """The handle of registered kernels, as torch wants it."""
+
+    def remove(self) -> None:
+        """Do nothing: none was registered."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux's builds of torch use libgomp")
