@@ -57,12 +57,15 @@ class WhatIf:
 
     `given_back` counts documents by the rule that dropped them and no longer would, `taken` those that are
     kept by the rule that would drop them. `judged_again` is how many texts had to be read for it.
+    `extracted_again` is how many texts in several languages a build would extract again, since other
+    languages are kept: they are counted with the part that is stored.
     """
 
     changes: dict[tuple[str, str], Change] = field(default_factory=dict)
     given_back: dict[str, int] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
     judged_again: int = 0
+    extracted_again: int = 0
     examples: list[Moved] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,6 +75,7 @@ class WhatIf:
             "given_back": self.given_back,
             "taken": self.taken,
             "judged_again": self.judged_again,
+            "extracted_again": self.extracted_again,
             "examples": [asdict(moved) for moved in self.examples],
         }
 
@@ -147,7 +151,7 @@ def what_if(
     same = _own(section) == _own(now.section)
     own = now.in_force.plugins if same and base == Path() else None
     then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
-    found, drawn = WhatIf(), _Draw(examples, seed)
+    found, drawn = WhatIf(extracted_again=_extracted_again(home, now, then)), _Draw(examples, seed)
     for unit in stage.manifest.units:
         texts = unit.inputs[0].name
         path, _ = removed.get(units.get(texts, ""), ("", ""))
@@ -160,6 +164,18 @@ def what_if(
     found.changes = dict(sorted(found.changes.items(), key=lambda item: (-item[1].words, item[0])))
     found.examples = [_example(*place) for place in drawn.places()]
     return found
+
+
+def _extracted_again(home: Stage, now: Filters, then: Filters) -> int:
+    """Return how many texts have parts in several languages of which other ones would be kept."""
+    before, after = (set(each.section.language.keep) - {"*"} for each in (now, then))
+    followed = home.manifest.settings.get("languages") or ()  # extract.languages may name others
+    if before == after or set(followed) != before:  # type: ignore[call-overload]
+        return 0
+    tables = (
+        dataset.table(home.folder, file.path, ["languages"]) for file in home.manifest.files(EXTRACTED.name)
+    )
+    return sum(table.num_rows - table["languages"].null_count for table in tables)
 
 
 def _own(section: Filter) -> list[object]:

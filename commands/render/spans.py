@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from commands.render.formats import safe
+from commands.render.formats import safe, say
 from corpus.inspect.spans import Removed
 
 
 def render_spans(found: Sequence[Removed], console: Console, characters: int | None) -> None:
     """Print each passage, or its first `characters`, with its document and the one that keeps it."""
+    if not found:
+        say(console, "no passage was removed")
     for number, each in enumerate(found, start=1):
         console.print(Rule(Text(f"{number}/{len(found)} removed passage", style="bold"), align="left"))
         console.print(Text(f"from   {each.id} {safe(each.url)}".rstrip(), style="dim"))

@@ -29,6 +29,13 @@ def render_what_if(found: WhatIf, console: Console) -> None:
     say(console, f"taken: {_rules(found.taken)}")
     if found.judged_again:
         say(console, f"{found.judged_again:,} texts were judged again: more than limits differ", style="dim")
+    if found.extracted_again:
+        say(
+            console,
+            f"{found.extracted_again:,} texts in several languages would be cut to another part; here they "
+            "count as they are stored",
+            style="dim",
+        )
     say(console, "dedupe still removes copies among these documents", style="dim")
     for moved_document in found.examples:
         _example(moved_document, console)

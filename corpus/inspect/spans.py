@@ -33,27 +33,22 @@ class Removed:
 def spans(root: str, limit: int = 5, id: str = "") -> list[Removed]:
     """Return the first removed passages of a build, or those of the document whose id starts with `id`.
 
-    Raises NotThereError where there is none.
+    Raises NotThereError where no passages were looked for, or none was removed of that document.
     """
     build = open_build(root)
     dedupe = build.need("dedupe", "show removed passages")
     home = build.need_last("documents", "show the texts of passages")
     files = home.manifest.by_unit("documents")
+    stored = dedupe.manifest.files("spans")
+    if not stored:
+        raise NotThereError(f"{root}: no passages were looked for; dedupe.substrings.length = 500 does")
     found: list[dict[str, Any]] = []
-    for batch in (
-        batch
-        for file in dedupe.manifest.files("spans")
-        for batch in dataset.batches(dedupe.folder, file.path)
-    ):
+    for batch in (batch for file in stored for batch in dataset.batches(dedupe.folder, file.path)):
         found += (row for row in batch.to_pylist() if row["id"].startswith(id.lower()))
         if len(found) >= limit:
             break
-    if not found:
-        of = f" of a document whose id starts with {id!r}" if id else ""
-        raise NotThereError(
-            f"{root}: no passage{of} was removed; "
-            f"dedupe.substrings.length = 500 removes passages that stand twice"
-        )
+    if id and not found:
+        raise NotThereError(f"{root}: no passage of a document whose id starts with {id!r} was removed")
     found = found[:limit]
     places = [Place(home.folder, part_file(home.name, files, row["part"]), row["row"]) for row in found]
     return list(_removed(found, rows.read(places, ["text", "url"])))

@@ -62,7 +62,8 @@ INSTEAD = {
 
 # Words that are added, by how the line begins: small sizes, and servers of this machine.
 ASKED = "network.allow=['127.0.0.0/8'] politeness.delay_s=0 politeness.factor=0 limits.pages=40"
-SMALL = 'shard.validation=0.3 tokenizer.vocabulary=600 filter.language.keep=["tur_Latn","eng_Latn"]'
+KEEP = 'filter.language.keep=["tur_Latn","eng_Latn"]'
+SMALL = f"dedupe.substrings.length=500 shard.validation=0.3 tokenizer.vocabulary=600 {KEEP}"
 TINY = "data.tokens=4096 data.length=64 data.batch=4 model.depth=1"
 RUN = f"{TINY} evaluate.documents=4 run.device=cpu run.log=[]"
 ADDED = {

@@ -30,6 +30,7 @@ OVERRIDES = [
     'filter.limits.tur_Latn={"fineweb.short_line_chars"=80,"fineweb.short_lines"=0.5}',
     'filter.blocked_url_words=["ekmek", "1"]',
 ]
+PINNED = "\n[extract]\nlanguages = []\n"  # other kept languages extract nothing again
 SLICE = ("mevzuat-dirty-sample", "libreoffice-help", "cpp-docs-mt")
 DOCUMENTS = 60  # of each file of the slice
 
@@ -62,7 +63,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
     for there, here in (("../demo/crawl/rounds/*/warc/", ""), ("../demo/corpus", "corpus")):
         assert there in text
         text = text.replace(there, here)
-    (folder / "corpus.toml").write_text(text, encoding="utf-8")
+    (folder / "corpus.toml").write_text(text + PINNED, encoding="utf-8")
     for name in ("quiz.jsonl", "insults.txt"):
         shutil.copy(ROOT / "examples" / name, folder)
     pack.write_warc(folder / "kitaplik.warc.gz")
@@ -84,7 +85,7 @@ def turkish(tmp_path_factory: pytest.TempPathFactory, shared_data: Callable[[str
         (folder / f"{name}.jsonl").write_text("".join(kept), encoding="utf-8")
         sources += f'[[source]]\nname = "{name}"\nformat = "jsonl"\npaths = ["{name}.jsonl"]\n'
     path = folder / "corpus.toml"
-    path.write_text(f'output = "corpus"\n{sources}', encoding="utf-8")
+    path.write_text(f'output = "corpus"\n{sources}{PINNED}', encoding="utf-8")
     return built(path)
 
 
@@ -134,6 +135,22 @@ def test_the_overrides_change_the_fate_of_documents(demo: Built, turkish: Built)
             moved[override] += sum(found.given_back.values()) + sum(found.taken.values())
     still = [override for override in OVERRIDES if not moved[override]]
     assert still == [], "an override that moves no document tests nothing"
+
+
+def test_texts_in_several_languages_that_would_be_cut_otherwise_are_told(tmp_path: Path) -> None:
+    turkish = (
+        "Kütüphanenin bahçesinde oturan kediler için her sabah su konur, öğleden sonra da süt verilir.\n"
+    )
+    english = "The cats that sit in the garden of the library are given water and a little milk every day.\n"
+    texts = [turkish * 4 + english * 3, turkish * 7]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    config = tmp_path / "corpus.toml"
+    source = '[[source]]\nname = "texts"\nformat = "jsonl"\npaths = ["texts.jsonl"]\n'
+    config.write_text(f'output = "corpus"\n{source}[filter.presets]\ntur_Latn = "none"\n')
+    command("build", config, "--until", "filter", "--workers", "1")
+    corpus = str(tmp_path / "corpus")
+    assert what_if(corpus, ['filter.language.keep=["eng_Latn"]']).extracted_again == 1
+    assert what_if(corpus, ["filter.language.min_score=0.8"]).extracted_again == 0
 
 
 def test_the_command_tells_what_the_function_tells(demo: Built) -> None:
