@@ -139,6 +139,14 @@ def test_no_single_sentence_of_a_neighbour_is_surely_turkish(code: str) -> None:
         assert found.code != "tur_Latn" or found.score < 0.7, sentence
 
 
+def test_uyghur_in_latin_letters_which_no_model_knows_is_never_sure() -> None:
+    for sentence in (
+        "Biz bügün mektepke barduq we yéngi kitablarni oqughanliqimiz üchün nahayiti xushal bolduq.",
+        "Ularning hemmisi öyge qaytip kelgendin kéyin dadisi bilen birlikte tamaq yédi.",
+    ):
+        assert identify(sentence).score < 0.5
+
+
 @pytest.mark.parametrize(
     "text", ["", " \n\t", "2024-05-17 12:30", "!!! ??? —", "https://example.com/a/b?c=d", "\x00", "٣٤٥،"]
 )
