@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from corpus import files
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import records
 from trainer.optim import LEARNING_RATES
+from trainer.scaling import started
 from trainer.scaling.blind_prediction import predict_blind, predictions
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import Cell, Trunk
@@ -23,7 +21,6 @@ from trainer.scaling.plan import Plan
 from trainer.scaling.rates import learning_rate_check
 from trainer.scaling.units import Unit, part
 
-STUDY = "study.json"
 TABLE = "runs.jsonl"
 CHECKS = "checks.jsonl"
 """The smallest size at other learning rates: a separate table, because these would bend a law."""
@@ -120,32 +117,16 @@ class _Report:
         self._teller.say(f"predicted before training: {cell.name}: {text}; SHA-256 {name}")
 
 
-class _Content(BaseModel):
-    content: str
-
-
-class _Planned(BaseModel):
-    corpora: dict[str, _Content]
-
-
-class _Begun(BaseModel):
-    """The fields of study.json that are read."""
-
-    plan: _Planned
-
-
 def _claim(plan: Plan, folder: Path) -> None:
     """Write the record of the study, or compare the corpora with those it started with."""
-    held = records.read(folder, STUDY, _Begun)
-    if held is not None:
-        for name, facts in held["plan"]["corpora"].items():
-            if name in plan.fingerprints and facts["content"] != plan.fingerprints[name]:
-                raise ConfigError(
-                    f"{folder}: corpora.{name} is not the corpus that this study started with: name another "
-                    "output, or restore its token shards"
-                )
+    for name, facts in started.corpora(folder).items():
+        if name in plan.fingerprints and facts["content"] != plan.fingerprints[name]:
+            raise ConfigError(
+                f"{folder}: corpora.{name} is not the corpus that this study started with: name another "
+                "output, or restore its token shards"
+            )
     found = {"study": plan.study.model_dump(mode="json"), "plan": plan.as_dict()}
-    files.write_json(str(folder), STUDY, found, sweeps=True)
+    files.write_json(str(folder), started.STUDY, found, sweeps=True)
 
 
 def collect(plan: Plan) -> Outcome:

@@ -314,6 +314,18 @@ def test_runs_left_out_are_listed_with_their_reasons(folder: Path, tmp_path: Pat
     assert len(source.runs("bits_per_byte")) == sum(row["corpus"] == "web" for row in rows) - 3
 
 
+def test_the_corpus_of_a_study_is_what_its_plan_says_not_what_its_runs_read(
+    folder: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in folder.joinpath("runs.jsonl").read_text().splitlines()]
+    other = study(tmp_path / "other", rows)
+    assert load(other, Asked()).asked.unique == 0  # not known: the most that a run read
+    facts = {"web": {"content": "w", "tokens": 7_000_000_000}, "books": {"content": "b", "tokens": 5}}
+    other.joinpath("study.json").write_text(json.dumps({"plan": {"corpora": facts}}))
+    assert load(other, Asked()).asked.unique == 7e9
+    assert load(other, Asked(unique=3e9)).asked.unique == 3e9
+
+
 def test_reasons_reach_the_page(made: Report) -> None:
     runs = next(one for one in made.sections if one.id == "runs")
     assert any("diverged" in text and "1 row" in text for text in runs.text)

@@ -30,7 +30,7 @@ from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import held_out, run, tokens
 from trainer.config import Run
-from trainer.scaling import blind_prediction, study
+from trainer.scaling import blind_prediction, started, study
 from trainer.scaling.config import Study
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.plan import estimate, plan
@@ -165,8 +165,8 @@ def test_the_largest_cells_are_foretold_before_they_are_begun(whole: study.Outco
         assert row["matmul_parameters"] * row["tokens"] == most
         path = whole.folder / "predictions" / f"{row['prediction']}.json"
         assert hashlib.sha256(path.read_bytes()).hexdigest() == row["prediction"]
-        begun = (whole.folder / row["folder"] / "run.json").stat().st_mtime_ns
-        assert path.stat().st_mtime_ns < begun
+        started = (whole.folder / row["folder"] / "run.json").stat().st_mtime_ns
+        assert path.stat().st_mtime_ns < started
         held = json.loads(path.read_text())
         assert held["cell"] == row["run"]
         assert row["run"] not in held["fitted_to"]
@@ -318,7 +318,7 @@ def test_other_settings_do_not_go_on_in_a_studys_folder(
 @pytest.mark.parametrize(
     "content", ["", "{", "{}", "null", "[]", '{"plan": {"corpora": {"clean": 3}}}', "\0" * 9]
 )
-@pytest.mark.parametrize("name", [study.STUDY, DONE])
+@pytest.mark.parametrize("name", [started.STUDY, DONE])
 def test_a_damaged_record_of_a_study_is_named(
     whole: study.Outcome, corpora: dict[str, str], name: str, content: str
 ) -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from corpus.errors import RunsError
 from corpus.tokenizer.lost import TOO_LOW
+from trainer.scaling import started
 from trainer.scaling.approaches import CONVENTIONS
 from trainer.scaling.laws import Floats
 from trainer.scaling.runs import EXACT, Columns, Finding, Runs, check, read, runs
@@ -41,8 +42,9 @@ class Asked:
     """What a report is made of: a table's columns, and the sizes that its answers are for.
 
     `corpus` and `seed` are columns too. `about` is the corpus that is fitted, by default the one with most
-    runs; `params` and `unique` are the model's parameters and the corpus's unique tokens, the largest of the
-    table if 0; `more` is the number of additional unique tokens to value. `left_out` gives reasons by run.
+    runs; `params` and `unique` are the model's parameters and the corpus's unique tokens: if 0 the most of
+    the table, and for `unique` of a study all tokens of its corpus. `more` is the number of additional
+    unique tokens to value. `left_out` gives reasons by run.
     """
 
     columns: Columns = STUDY
@@ -201,6 +203,8 @@ def load(path: Path, asked: Asked) -> Source:
     refused = [each.message for each in findings if each.severity == "refuse"]
     if refused:
         raise RunsError(f"{file}: " + "; ".join(refused))
+    if study and not asked.unique:
+        asked = replace(asked, unique=float(started.corpora(path).get(about, {}).get("tokens", 0)))
     return Source(
         path, digest, study, asked, tuple(rows), about, findings, remarks, _predictions(path) if study else {}
     )
