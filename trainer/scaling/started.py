@@ -21,7 +21,7 @@ class _Planned(BaseModel):
     corpora: dict[str, _Corpus]
 
 
-class _Begun(BaseModel):
+class _Started(BaseModel):
     plan: _Planned
 
 
@@ -30,5 +30,5 @@ def corpora(folder: Path) -> dict[str, dict[str, Any]]:
 
     Raises ConfigError for a damaged record.
     """
-    held = records.read(folder, STUDY, _Begun)
+    held = records.read(folder, STUDY, _Started)
     return held["plan"]["corpora"] if held is not None else {}
