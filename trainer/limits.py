@@ -47,8 +47,8 @@ class Point:
 class Outlook:
     """The loss after reading a run's unique tokens once more, and after as many fresh ones; what limits it.
 
-    `now`, `epoch` and `fresh` are in the loss's unit. A number is None where the curve does not tell, `limit`
-    where the run is too near the balance.
+    `now`, `epoch` and `fresh` are in the loss's unit, for a run bits per byte. A number is None where the
+    curve does not tell, `limit` where the run is too near the balance.
     """
 
     now: float
@@ -64,7 +64,7 @@ class Outlook:
         limited = f"limited by {self.limit}" if self.limit else "near the balance of data and size"
         told = [f"another epoch will give about {self.epoch:.4f}"] if self.epoch is not None else []
         told += [f"as much fresh text {self.fresh:.4f}"] if self.fresh is not None else []
-        return f"held out {self.now:.4f}: {', '.join([*told, f'this run is now {limited}'])}"
+        return f"held out {self.now:.4f} bits/byte: {', '.join([*told, f'this run is now {limited}'])}"
 
 
 def worth(tokens: float, unique: float, epochs: float = EPOCHS) -> float:
