@@ -59,14 +59,17 @@ def headline(m: Measured, answers: tuple[Answer, ...]) -> Headline:
 def _doubling(m: Measured, here: Point) -> str:
     """Return what a corpus twice as large does, in one sentence."""
     have, twice = here.at(here.unique), here.at(2 * here.unique)
-    found, sizes = m.surface.share(have, twice), f"({count(here.unique)} → {count(2 * here.unique)} tokens)"
+    found, sizes = m.surface.share(have, twice), f"{count(here.unique)} → {count(2 * here.unique)} tokens"
+    what = f"your corpus ({sizes})"
+    if m.source.part_of:
+        what = f"the data ({sizes}; your corpus holds {count(m.source.part_of)})"
     at = f" at {count(here.params)} parameters" if np.isfinite(here.params) else ""
     if why := _unsupported(m, found, twice):
-        return f"What doubling your corpus {sizes} does{at} is not known: {why}"
+        return f"What doubling {what} does{at} is not known: {why}"
     less = f"by {percent(found.estimate)} ({_between(found)})"
     if found.estimate < (m.noise or 0.0):
         less = f"by less than two runs differ by chance ({percent(m.noise or 0.0)})"
-    return f"Doubling your corpus {sizes} lowers {unit(m.loss)} {less}{at}."
+    return f"Doubling {what} lowers {unit(m.loss)} {less}{at}."
 
 
 def _between(found: Interval) -> str:

@@ -54,7 +54,8 @@ def by_size(m: Measured, params: float, unique: float) -> Chart:
         f"{name[0].upper()}{name[1:]} of held-out text against training tokens. Points: runs. Curves: the "
         f"law “{law.name}”, {law.formula}, with {LEVEL * 100:.0f}{GAP}% band, dashed beyond a size's runs."
     )
-    marks = (Mark(f"your corpus, {count(unique)} tokens", unique, upright=True),)
+    corpus = m.source.part_of or unique
+    marks = (Mark(f"your corpus, {count(corpus)} tokens", corpus, upright=True),) if corpus <= last else ()
     y = Axis(f"held-out {name}", log=True)
     return Chart("What more data buys", _AXES["tokens"], y, alt, tuple(lines), tuple(dots), marks, wide=True)
 

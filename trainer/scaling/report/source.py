@@ -23,6 +23,8 @@ from trainer.shape import Shape
 FILE = "runs.jsonl"
 BITS = "bits_per_byte"
 UNITS = 10
+FAR = 2.0
+"""Answers are for the whole corpus of a study up to this many times the most that a run read of it."""
 """The fewest independent trunks whose branches are resampled together."""
 STUDY = Columns(
     loss=(BITS,),
@@ -43,8 +45,8 @@ class Asked:
 
     `corpus` and `seed` are columns too. `about` is the corpus that is fitted, by default the one with most
     runs; `params` and `unique` are the model's parameters and the corpus's unique tokens: if 0 the most of
-    the table, and for `unique` of a study all tokens of its corpus. `more` is the number of additional
-    unique tokens to value. `left_out` gives reasons by run.
+    the table, and for `unique` of a study its corpus unless that is `FAR` more. `more` is the number of
+    additional unique tokens to value. `left_out` gives reasons by run.
     """
 
     columns: Columns = STUDY
@@ -113,7 +115,11 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The runs, the table that they come from, and the findings about it."""
+    """The runs, the table that they come from, and the findings about it.
+
+    `part_of` is the tokens of the study's corpus where it is so much more than the runs read that the answers
+    are for what they read, else 0.
+    """
 
     path: Path
     digest: str
@@ -124,6 +130,7 @@ class Source:
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
     predictions: Mapping[str, Mapping[str, Any]]
+    part_of: float = 0.0
 
     def kept(self, corpus: str | None = None) -> list[Run]:
         """Return the rows that are fitted, of one corpus or all."""
@@ -203,11 +210,15 @@ def load(path: Path, asked: Asked) -> Source:
     refused = [each.message for each in findings if each.severity == "refuse"]
     if refused:
         raise RunsError(f"{file}: " + "; ".join(refused))
+    part_of = 0.0
     if study and not asked.unique:
-        asked = replace(asked, unique=float(started.corpora(path).get(about, {}).get("tokens", 0)))
-    return Source(
-        path, digest, study, asked, tuple(rows), about, findings, remarks, _predictions(path) if study else {}
-    )
+        whole = float(started.corpora(path).get(about, {}).get("tokens", 0))
+        if whole > FAR * max(rows[i].unique for i in fitted):
+            part_of = whole
+        else:
+            asked = replace(asked, unique=whole)
+    foretold = _predictions(path) if study else {}
+    return Source(path, digest, study, asked, tuple(rows), about, findings, remarks, foretold, part_of)
 
 
 def _predictions(study: Path) -> Mapping[str, Mapping[str, Any]]:
