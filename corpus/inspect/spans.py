@@ -40,7 +40,7 @@ def spans(root: str, limit: int = 5, id: str = "") -> list[Removed]:
     home = build.need_last("documents", "show the texts of passages")
     files = home.manifest.by_unit("documents")
     stored = dedupe.manifest.files("spans")
-    if not stored:
+    if "spans" not in dedupe.manifest.facts:
         raise NotThereError(f"{root}: no passages were looked for; dedupe.substrings.length = 500 does")
     found: list[dict[str, Any]] = []
     for batch in (batch for file in stored for batch in dataset.batches(dedupe.folder, file.path)):

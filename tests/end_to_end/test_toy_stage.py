@@ -12,7 +12,7 @@ from support import command, write_input
 
 from corpus import chain, dataset
 from corpus.counts import Counts
-from corpus.schema import DOCUMENTS, DROPPED, SIGNATURES
+from corpus.schema import DOCUMENTS, DROPPED, SIGNATURES, Column
 from pipelines import build
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 
@@ -48,6 +48,9 @@ def drop_english(home: str, unit: Planned, folder: str, beat: object) -> Outcome
     written = []
     for kind, table in ((DOCUMENTS, documents), (SIGNATURES, signatures)):
         path = f"{kind.name}-{unit.fingerprint}.arrow"
+        names = set(kind.schema().names)  # filter adds columns of its own
+        added = [Column(each.name, each.type, "") for each in table.schema if each.name not in names]
+        kind = kind.with_columns(added)
         with dataset.create(folder, path, kind, unit.fingerprint, None) as slot:
             slot.arrow.write(table.filter(stays).replace_schema_metadata(kind.schema().metadata))
         written.append(slot.file)

@@ -89,6 +89,12 @@ def turkish(tmp_path_factory: pytest.TempPathFactory, shared_data: Callable[[str
     return built(path)
 
 
+@pytest.fixture(autouse=True)
+def beside_the_lists(demo: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand where the lists are: their paths are relative, and a build's folder alone has no base."""
+    monkeypatch.chdir(demo.path.parent)
+
+
 def check(before: Built, override: str, folder: Path) -> WhatIf:
     """Compare what `what-if` tells with a rebuild in a copy; return the prediction."""
     shutil.copytree(before.path.parent, folder / "copy")
