@@ -117,8 +117,8 @@ class Run:
 class Source:
     """The runs, the table that they come from, and the findings about it.
 
-    `part_of` is the tokens of the study's corpus where it is so much more than the runs read that the answers
-    are for what they read, else 0.
+    `part_of` is the tokens of the study's corpus where they are more than `FAR` times what a run read, so
+    that the answers are for what was read; else 0.
     """
 
     path: Path
@@ -217,8 +217,8 @@ def load(path: Path, asked: Asked) -> Source:
             part_of = whole
         else:
             asked = replace(asked, unique=whole)
-    foretold = _predictions(path) if study else {}
-    return Source(path, digest, study, asked, tuple(rows), about, findings, remarks, foretold, part_of)
+    predictions = _predictions(path) if study else {}
+    return Source(path, digest, study, asked, tuple(rows), about, findings, remarks, predictions, part_of)
 
 
 def _predictions(study: Path) -> Mapping[str, Mapping[str, Any]]:
