@@ -18,7 +18,8 @@ from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.reserved import END, MASK, ROLES
 from trainer import fast_tokenizer
 from trainer.generate import controls
-from trainer.model import EPSILON, Transformer
+from trainer.layers import EPSILON
+from trainer.model import Transformer
 from trainer.sentencepiece_file import UNKNOWN, read
 from trainer.shape import Shape
 

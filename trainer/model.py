@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.attention import Documents, Mask, attend, mask
+from trainer.layers import Linear, Norm
 from trainer.loss import linear_cross_entropy
 from trainer.shape import Shape
 
-EPSILON = 1e-6
 Rotation = tuple[Tensor, Tensor]
 
 
@@ -160,30 +160,6 @@ class FeedForward(nn.Module):
             inner = functional.relu(self.up(x)).square()
         out: Tensor = self.down(inner)
         return out
-
-
-class Norm(nn.Module):
-    """Division by the root mean square, computed in float32 (1910.07467)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), EPSILON).to(x.dtype)
-
-
-class Linear(nn.Linear):
-    """A matrix product without bias, in the dtype of its input."""
-
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__(width, out, bias=False)
-
-    def reset_parameters(self) -> None:
-        """Draw nothing: `build` does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight.to(x.dtype))
 
 
 def _dropout(share: float) -> nn.Module:

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from trainer.attention import Documents
 from trainer.config import Model
+from trainer.layers import Norm
 from trainer.loss import IGNORED
-from trainer.model import KVCache, Norm, Transformer, build
+from trainer.model import KVCache, Transformer, build
 from trainer.shape import shape
 
 VOCABULARY, ROWS, LENGTH = 300, 3, 24

@@ -1,0 +1,33 @@
+"""The layers that all models are built of: a norm in full precision, and a matrix product without bias."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-6
+
+
+class Norm(nn.Module):
+    """Division by the root mean square, computed in float32 (1910.07467)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), EPSILON).to(x.dtype)
+
+
+class Linear(nn.Linear):
+    """A matrix product without bias, in the dtype of its input."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__(width, out, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: `model.build` does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight.to(x.dtype))
