@@ -8,9 +8,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus.errors import ConfigError
 
@@ -19,6 +19,8 @@ LARGEST = 2**53
 
 OVERRIDE = "--set"
 """The origin of a value that an override gave."""
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+"""The type of a share."""
 Origins = dict[tuple[str, ...], str]
 """Where values are from, by their paths."""
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from corpus import dataset, filters
 from corpus.config import Filter
@@ -17,7 +16,7 @@ from corpus.filtering import Document, Filtering, document_id, exact_hash
 from corpus.filters import Drop, InForce
 from corpus.furniture import clear, of_units, read
 from corpus.rows import UnitFiles
-from corpus.schema import DOCUMENTS, DROPPED, EXTRACTED, MEASURED, PERMUTATIONS, SIGNATURES, Column
+from corpus.schema import DROPPED, EXTRACTED, PERMUTATIONS, SIGNATURES, documents_with, measured_with
 from corpus.settings import changed
 from corpus.text.view import view
 from corpus.web.url import url_hash
@@ -30,14 +29,6 @@ VERSION = 9
 
 _EMPTY = np.full(PERMUTATIONS, 0xFFFFFFFF, dtype=np.uint32)
 _BATCH = 64  # texts of one batch
-_OVERLAP = "the largest share of a text of this evaluation set that the document holds; from 0.8 it is found"
-_HARM = "the share of the words that are on this list of harm; of a list of hosts 1 for a host on it"
-_REGISTER = (
-    Column("register", pa.string(), "of a text in Turkish: law, manual, post, or other; else null"),
-    Column("register_score", pa.float32(), "probability of its most probable register; else null"),
-)
-"""Columns of what is measured of every text; documents have them too, and shards keep them."""
-
 _NAMED = 10  # rules that a message names
 _IN_FORCE = frozenset(
     {"presets", "default", "limits", "plugins", "quality", "contamination", "harm"}
@@ -97,15 +88,13 @@ def filter_unit(
     removed = read(repeated, task.furniture) if task.furniture else {}
     filtering = Filtering(settings, in_force)
     names = filters.rule_names(in_force.default)
-    columns = [Column(name, pa.float64(), "what was measured for this rule") for name in names]
-    own = [*_REGISTER, *_of_models(names)]
     counts = Counts()
     with UnitFiles(folder, unit.fingerprint) as written:
-        part = written.open(DOCUMENTS.with_columns(own))
+        part = written.open(documents_with(names))
         # Uncompressed, so that dedupe can map it and read a signature by its row.
         signatures = written.open(SIGNATURES, compression=None)
         dropped = written.open(DROPPED)
-        measured = written.open(MEASURED.with_columns([*_REGISTER, *columns]))
+        measured = written.open(measured_with(names))
         for batch in dataset.batches(home, file.path, size=file.bytes):
             for first in range(0, batch.num_rows, _BATCH):
                 rows = batch.slice(first, _BATCH).to_pylist()
@@ -126,17 +115,6 @@ def filter_unit(
                     _note(counts, document, row)
                 beat(counts.seen, counts.kept, counts.seen / file.rows)
     return Outcome(written.files, counts, filtering.seconds)
-
-
-def _of_models(names: tuple[str, ...]) -> list[Column]:
-    """Return the columns of a document for the values of models, sets and lists, which shards keep."""
-    tables = {
-        filters.QUALITY: "the value of this model of quality",
-        filters.CONTAMINATION: _OVERLAP,
-        filters.HARM: _HARM,
-    }
-    named = ((name, tables.get(name.partition(".")[0])) for name in names)
-    return [Column(name, pa.float32(), meaning) for name, meaning in named if meaning]
 
 
 def _document_row(document: Document) -> dict[str, Any]:

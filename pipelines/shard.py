@@ -18,7 +18,7 @@ from corpus.counts import Counts
 from corpus.dedup import removals, substrings
 from corpus.dedup.removals import Fate
 from corpus.errors import DatasetError
-from corpus.schema import DOCUMENTS, SHARD, Column, Kind
+from corpus.schema import DOCUMENTS, Kind, shard_with
 from corpus.settings import changed
 from corpus.text.view import view
 from pipelines.progress import Beat
@@ -132,10 +132,7 @@ def _kind(task: Task) -> Kind:
     """Return the kind of the group's shards: with the columns of its parts for values of models."""
     first = task.parts[0].documents
     with dataset.open_arrow(task.parts_folder, first.path, size=first.bytes) as reader:
-        fields = list(reader.schema)[len(DOCUMENTS.columns) :]
-    return SHARD.with_columns(
-        Column(field.name, field.type, field.metadata[b"meaning"].decode()) for field in fields
-    )
+        return shard_with(reader.schema)
 
 
 def _write(

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from corpus.config import Share
 from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.sentences import count_sentences
 from corpus.filters.wordset import present
-from corpus.settings import Section
+from corpus.settings import Section, Share
 from corpus.text.view import C4_END, ELLIPSIS, TextView, view, words
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")

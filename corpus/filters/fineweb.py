@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from numba import njit
 
-from corpus.config import Share
 from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates
-from corpus.settings import Section
+from corpus.settings import Section, Share
 from corpus.text.tokens import tokens
 from corpus.text.view import SENTENCE, TextView
 

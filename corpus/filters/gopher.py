@@ -13,11 +13,10 @@ import numpy as np
 from numba import njit
 from pydantic import model_validator
 
-from corpus.config import Share
 from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates, ngrams
 from corpus.filters.wordset import present
-from corpus.settings import Section
+from corpus.settings import Section, Share
 from corpus.text.tokens import HAS_LETTER, IS_WORD, tokens
 from corpus.text.view import BULLET, ELLIPSIS, TextView
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from corpus.config import Share
 from corpus.filters.family import Family, Measured, above, parameter
-from corpus.settings import Section
+from corpus.settings import Section, Share
 from corpus.text.tokens import tokens
 from corpus.text.view import TextView, character_kinds
 

@@ -1,0 +1,80 @@
+"""The files of what dedupe removes: copies, their survivors, passages."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from corpus.schema.kind import Column, Kind
+
+REMOVED = Kind(
+    "removed",
+    3,
+    (
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of the removed document"),
+        Column("kind", pa.string(), "exact, url, near, or substrings where too little text was left"),
+        Column(
+            "survivor",
+            pa.string(),
+            "id of the kept document that it is a copy of; for substrings, that keeps most of its text",
+        ),
+        Column("survivor_part", pa.string(), "fingerprint of the survivor's part"),
+        Column("survivor_row", pa.uint32(), "the survivor's row"),
+        Column(
+            "jaccard",
+            pa.float32(),
+            "similarity to the survivor: Jaccard of the shingles of the two texts; null for substrings",
+        ),
+    ),
+)
+
+SURVIVORS = Kind(
+    "survivors",
+    2,
+    (
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of a kept document that others were removed for"),
+        Column("copies", pa.uint32(), "documents that it stands for, itself included"),
+    ),
+)
+
+SPANS = Kind(
+    "spans",
+    1,
+    (
+        Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
+        Column("row", pa.uint32(), "row of the document in its part"),
+        Column("id", pa.string(), "id of a kept document from which a passage was removed"),
+        Column("start", pa.uint32(), "where the passage starts: byte of the text in UTF-8"),
+        Column("end", pa.uint32(), "where it ends"),
+        Column("kept", pa.string(), "id of the document that keeps the passage, or most of it"),
+    ),
+)
+
+
+def _place(kind: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{kind}_path", pa.string(), f"file of kind {kind} that has the part's rows"),
+        Column(f"{kind}_batch", pa.uint32(), "record batch in which they start"),
+        Column(f"{kind}_row", pa.uint32(), "row of that batch in which they start"),
+        Column(f"{kind}_rows", pa.uint32(), "how many there are"),
+    )
+
+
+REMOVAL_INDEX = Kind(
+    "removal_index",
+    2,
+    (
+        Column("part", pa.string(), "fingerprint of the part"),
+        Column(
+            "digest",
+            pa.string(),
+            "XXH3-128 of the rows removed, those kept for others, their copies, and spans",
+        ),
+        *_place("removed"),
+        *_place("survivors"),
+        *_place("spans"),
+    ),
+)
