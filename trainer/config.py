@@ -135,6 +135,13 @@ class Objective(Section):
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         0.15, description="Share of documents cut for filling in, or of tokens that are masked."
     )
+    words: bool = Field(False, description="masked: choose whole words, by the tokenizer's marks of blanks.")
+
+    @model_validator(mode="after")
+    def _words_are_masked(self) -> Objective:
+        if self.words and self.name != "masked":
+            raise ValueError(f'objective.words = true: only for "masked", found "{self.name}"')
+        return self
 
 
 class Optimizer(Section):

@@ -1,13 +1,14 @@
 """The score of an encoder: nats for each token of a fixed choice that is masked; never bits per byte.
 
 Bits per byte need the probability of a whole text, which a masked language model does not give. The choice
-depends on documents, window and share alone, so encoders of one tokenizer can be compared.
+is of single tokens, also for a model that learned whole words, and depends on documents, window and share
+alone, so encoders of one tokenizer can be compared.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ def score(
         for document in sample.documents
         for start in range(0, document.tokens.size, length)
     ]
+    learned = replace(learned, words=None)
     rows = max(1, min(FORWARD_TOKENS // length, -(-len(cut) // world.size)))
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, masked tokens
     training = model.training

@@ -7,7 +7,7 @@ window, so a run resumes exactly and any number of ranks sees the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.reserved import MASK, MIDDLE, PREFIX, SUFFIX
-from trainer import config
+from trainer import config, words
 from trainer.attention import Documents
 from trainer.loss import IGNORED
 
@@ -32,7 +32,8 @@ class Objective:
     """What is learned, with the ids of the control pieces that it writes.
 
     `share`: of documents that are cut for filling in, or of tokens that are masked. `bos` and `eos` keep
-    their places (-1: the tokenizer has none); `vocabulary` is the range of random tokens.
+    their places (-1: the tokenizer has none); `vocabulary` is the range of random tokens. With `words`, the
+    kinds of pieces (`words.kinds`), whole words are masked.
     """
 
     name: Literal["causal", "fill-in-the-middle", "masked"] = "causal"
@@ -41,6 +42,7 @@ class Objective:
     bos: int = -1
     eos: int = -1
     vocabulary: int = 0
+    words: Tensor | None = field(default=None, compare=False)
 
     @property
     def causal(self) -> bool:
@@ -49,7 +51,13 @@ class Objective:
 
     def targets(self, batch: Batch) -> int:
         """Return the number of targets of a batch, from what is known on the host."""
-        return batch.targets if self.causal else int(_masked_counts(batch.lengths, self.share).sum())
+        if self.causal:
+            return batch.targets
+        if self.words is None:
+            return int(_masked_counts(batch.lengths, self.share).sum())
+        rows, width = batch.tokens.shape
+        tokens, documents = batch.tokens[:, :-1].long(), Documents.of(batch.cu_seqlens, rows, width - 1)
+        return int(_chosen(tokens, documents, batch.lengths, batch.keys, self).sum())
 
     def attended(self, batch: Batch) -> int:
         """Return the pairs of query and key: Σ n (n + 1) / 2 over documents, or Σ n² in both directions."""
@@ -78,6 +86,7 @@ def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
         tokenizer.bos,
         tokenizer.eos,
         tokenizer.vocabulary,
+        words.kinds(tokenizer) if settings.words else None,
     )
 
 
@@ -98,7 +107,7 @@ def unpack(
     rows, length = tokens.shape[0], tokens.shape[1] - 1
     documents = Documents.of(starts, rows, length, causal=learned.causal)
     if learned.name == "masked":
-        return *_masked(tokens[:, :-1], lengths, keys, learned), documents
+        return *_masked(tokens[:, :-1], documents, lengths, keys, learned), documents
     if learned.name == "fill-in-the-middle":
         tokens = _filled_in(tokens, documents, lengths, ends, keys, learned)
     starting = torch.zeros(rows * length + 1, dtype=torch.bool, device=starts.device)
@@ -148,20 +157,41 @@ def _filled_in(
     return torch.where(chosen, moved, tokens)
 
 
-def _masked(tokens: Tensor, lengths: Tensor, keys: Tensor, learned: Objective) -> tuple[Tensor, Tensor]:
+def _masked(
+    tokens: Tensor, documents: Documents, lengths: Tensor, keys: Tensor, learned: Objective
+) -> tuple[Tensor, Tensor]:
     """Choose a share of each row's tokens; return the inputs, changed there, and the chosen as targets.
 
-    Of the chosen, 80 % become the mask, 10 % a random token, 10 % stay (1810.04805). Each row has a fixed
-    number of targets, so that the host knows it: BOS and EOS are chosen only where nothing else is left.
+    Of the chosen, 80 % become the mask, 10 % a random token, 10 % stay (1810.04805).
     """
     column = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    order, kind, other = (_uniform(keys[:, None], 4 * column + number) for number in range(3))
-    order = order + ((tokens == learned.bos) | (tokens == learned.eos)) + 2 * (column >= lengths[:, None])
-    chosen = order.argsort(1).argsort(1) < _masked_counts(lengths, learned.share)[:, None]
+    chosen = _chosen(tokens, documents, lengths, keys, learned)
+    kind, other = (_uniform(keys[:, None], 4 * column + number) for number in (1, 2))
     inputs = torch.where(chosen & (kind < _MASKED), learned.pieces[0], tokens)
     drawn = (other * learned.vocabulary).long()
     inputs = torch.where(chosen & (kind >= _MASKED) & (kind < _MASKED + _RANDOM), drawn, inputs)
     return inputs, tokens.masked_fill(~chosen, IGNORED)
+
+
+def _chosen(
+    tokens: Tensor, documents: Documents, lengths: Tensor, keys: Tensor, learned: Objective
+) -> Tensor:
+    """Return which tokens of each row are chosen, bool [rows, length]: words in random order, to the share.
+
+    Without `words` every token is a word, and each row has a fixed number of targets. Whole words miss it by
+    at most half of the last word, to either side. BOS and EOS are chosen only where nothing else is left.
+    """
+    column = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    first = column
+    if learned.words is not None:
+        heads = words.starts(tokens, documents.positions == 0, learned.words)
+        first = torch.where(heads, column, 0).cummax(1).values
+    size = torch.zeros_like(tokens).scatter_add_(1, first, torch.ones_like(tokens)).gather(1, first)
+    order = _uniform(keys[:, None], 4 * first)
+    order = order + ((tokens == learned.bos) | (tokens == learned.eos)) + 2 * (column >= lengths[:, None])
+    before = order.argsort(dim=1, stable=True).argsort(1).gather(1, first)  # tokens of the words before it
+    enough = 2 * before + size > 2 * _masked_counts(lengths, learned.share)[:, None]
+    return (column < lengths[:, None]) & (~enough | (before == 0))
 
 
 def _masked_counts(lengths: Tensor, share: float) -> Tensor:

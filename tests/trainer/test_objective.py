@@ -15,7 +15,7 @@ from torch import Tensor
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.reserved import RESERVED
-from trainer import config, tokens
+from trainer import config, tokens, words
 from trainer.loader import Batch, Loader
 from trainer.loss import IGNORED
 from trainer.objective import CAUSAL, Objective, objective, unpack
@@ -141,6 +141,62 @@ def test_of_the_masked_most_are_hidden_some_are_other_tokens_and_some_stay() -> 
     assert total == 300 * 14
     assert kinds["mask"] / total == pytest.approx(0.8, abs=0.03)
     assert kinds["other"] / total == pytest.approx(0.1, abs=0.03)
+
+
+@given(rows, st.integers(0, 3), st.floats(0.05, 1.0))
+@settings(max_examples=80)
+def test_whole_words_are_masked_and_the_share_is_kept_to_half_a_word(
+    made: Batch, seed: int, share: float
+) -> None:
+    kinds = torch.randint(0, 3, (1005,), generator=torch.Generator().manual_seed(seed), dtype=torch.int8)
+    kinds[[BOS, EOS]] = words.ALONE
+    learned = Objective("masked", share, (MASK,), BOS, EOS, 1000, words=kinds)
+    inputs, targets = example(learned, made)
+    assert example(learned, made) == (inputs, targets)
+    count, starts = int(made.lengths), set(made.cu_seqlens.tolist())
+    original = made.tokens[0, :count].tolist()
+    kind = [int(kinds[token]) for token in original]
+    heads = [
+        place for place in range(count) if place in starts or kind[place] or kind[place - 1] == words.ALONE
+    ]
+    chosen = [target != IGNORED for target in targets]
+    assert not any(chosen[count:])
+    sizes = []
+    for begin, end in pairwise([*heads, count]):
+        assert len(set(chosen[begin:end])) == 1
+        sizes.append(end - begin)
+    wanted = max(1, round(count * share))
+    first_alone = any(chosen[begin] and size == sum(chosen) for begin, size in zip(heads, sizes, strict=True))
+    assert 2 * abs(sum(chosen) - wanted) <= max(sizes) or first_alone
+
+
+def test_words_are_masked_as_often_as_tokens() -> None:
+    made = Tokenizer(tokenizer())
+    learned = objective(config.Objective(name="masked", words=True, share=0.2), made)
+    ids = made.encode("Türkiye'nin en kalabalık kenti İstanbul'dur. Başkenti Ankara, üçüncüsü İzmir.\n")
+    total = 0
+    for key in range(300):
+        batch = batch_of([480], 480, 479, key, bos=False)
+        batch.tokens[0] = torch.tensor((ids * 9)[:481], dtype=torch.int32)
+        total += learned.targets(batch)
+    assert total / 300 / 479 == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_word_starts_at_the_mark_of_a_blank_and_signs_are_alone() -> None:
+    made = Tokenizer(tokenizer())
+    kinds = words.kinds(made)
+    assert len(kinds) == made.vocabulary
+    ids = [made.bos, *made.encode("Bir ev: 2 bin lira\nama sonra (belki) bir başka")]
+    first = torch.zeros(1, len(ids), dtype=torch.bool)
+    first[0, 0] = True
+    begins = words.starts(torch.tensor([ids]), first, kinds)[0].tolist()
+    cut: list[list[int]] = []
+    for id, start in zip(ids, begins, strict=True):
+        cut = [*cut, [id]] if start else [*cut[:-1], [*cut[-1], id]]
+    found = [made.decode(word) for word in cut]
+    assert found[:2] == ["", "Bir"]
+    assert "".join(found) == "Bir ev: 2 bin lira\nama sonra (belki) bir başka"
+    assert {" ev", ":", " 2", " bin", " lira", "\n", "ama", " sonra", " başka"} <= set(found)
 
 
 def test_an_encoder_sees_its_document_in_both_directions() -> None:

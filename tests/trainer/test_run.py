@@ -557,9 +557,14 @@ def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("name", ["fill-in-the-middle", "masked"])
-def test_other_objectives_learn_and_resume_bit_for_bit(name: str, reserved: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"), [("fill-in-the-middle", False), ("masked", False), ("masked", True)]
+)
+def test_other_objectives_learn_and_resume_bit_for_bit(
+    name: str, words: bool, reserved: str, tmp_path: Path
+) -> None:
     settings = {"objective.name": name, "objective.share": 0.5, "model.qk_norm": "false"}
+    settings |= {"objective.words": "true"} if words else {}
     whole, folder = tmp_path / "whole", tmp_path / "run"
     result = train(reserved, whole, made(**settings))
     assert losses(whole)[-1] < losses(whole)[0] - 0.5
