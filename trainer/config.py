@@ -42,6 +42,12 @@ class Model(Section):
     tied: bool = Field(False, description="Tie the output layer to the embedding.")
     qk_norm: bool = Field(True, description="Normalise queries and keys.")
     rope_base: Positive = Field(10_000.0, description="Base of the rotary position embedding (theta).")
+    yarn: int = Field(
+        0,
+        ge=0,
+        description="Window (tokens) from which YaRN stretches rotary positions to those of phases with "
+        "longer ones; 0: none.",
+    )
     soft_cap: float = Field(0.0, ge=0.0, description="Cap logits smoothly at ± this value; 0: no cap.")
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="Share of activations set to zero in training; for scarce data."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +19,8 @@ from trainer import fast_tokenizer
 from trainer.generate import controls
 from trainer.layers import EPSILON
 from trainer.model import Transformer
+from trainer.rope import Rope
 from trainer.sentencepiece_file import UNKNOWN, read
-from trainer.shape import Shape
 
 FILES = (
     "README.md",
@@ -71,8 +70,7 @@ def export(
     Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
     """
-    shape = replace(model.shape, rope_base=model.rope_base)  # of the phase that trained it last
-    config = _config(shape, tokenizer, length, dtype, bos, encoder)
+    config = _config(model, tokenizer, length, dtype, bos, encoder)
     pieces = fast_tokenizer.convert(tokenizer, bos)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +126,9 @@ _NAMES = {
 
 
 def _config(
-    shape: Shape, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool, encoder: bool
+    model: Transformer, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool, encoder: bool
 ) -> dict[str, Any]:
+    shape = model.shape
     if shape.activation != "swiglu":
         raise ConfigError(
             f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have only swiglu'
@@ -164,8 +163,7 @@ def _config(
         "hidden_act": "silu",
         "max_position_embeddings": length,
         "rms_norm_eps": EPSILON,
-        "rope_theta": shape.rope_base,  # read by transformers 4, the next line by 5
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_base},
+        **_positions(model.rope),
         "tie_word_embeddings": shape.tied,
         "attention_bias": False,
         "attention_dropout": 0.0,
@@ -178,6 +176,26 @@ def _config(
         **({"mask_token_id": tokenizer.control(MASK)} if encoder else {}),
         "torch_dtype": dtype,  # read by transformers 4, the next line by 5
         "dtype": dtype,
+    }
+
+
+def _positions(rope: Rope) -> dict[str, Any]:
+    """Return the positions of the phase that trained the model last, for transformers 4 and, last, for 5."""
+    if rope.factor == 1:
+        return {
+            "rope_theta": rope.base,
+            "rope_parameters": {"rope_type": "default", "rope_theta": rope.base},
+        }
+    stretched = {
+        "rope_type": "yarn",
+        "factor": rope.factor,
+        "original_max_position_embeddings": rope.window,
+        "attention_factor": rope.temperature,
+    }
+    return {
+        "rope_theta": rope.base,
+        "rope_scaling": stretched,
+        "rope_parameters": {**stretched, "rope_theta": rope.base},
     }
 
 

@@ -22,7 +22,7 @@ from trainer.device import dtype as resolve
 from trainer.identity import CHECKPOINTS, RUN
 from trainer.model import Transformer, build
 from trainer.optim.build import LEARNING_RATES
-from trainer.schedule import rope_base
+from trainer.schedule import rope
 from trainer.shape import shape
 
 
@@ -126,7 +126,7 @@ def load_run(
     check(made, on, computed)
     model = build(made, config.seed, on, computed, config.z_loss, draw=False)
     _fill(model, weights, checkpoints.path(chosen[-1]))
-    model.rope_base = rope_base(config, chosen[-1])
+    model.rope = rope(config, chosen[-1])
     model.eval()
     return LoadedRun(
         folder=folder,

@@ -16,9 +16,8 @@ from torch.nn import functional
 from trainer.attention import Documents, Mask, attend, mask
 from trainer.layers import Linear, Norm
 from trainer.loss import linear_cross_entropy
+from trainer.rope import Rope, Rotation, rotate
 from trainer.shape import Shape
-
-Rotation = tuple[Tensor, Tensor]
 
 
 class Transformer(nn.Module):
@@ -29,7 +28,7 @@ class Transformer(nn.Module):
         self.shape = shape
         self.z_loss = z_loss
         self.compute_dtype = torch.float32
-        self.rope_base = shape.rope_base  # a phase of training may have its own
+        self.rope = Rope(shape.rope_base)  # a phase of training may have its own
         self.compile_loss = False
         # `build` draws all weights; torch's own draws would be overwritten.
         empty = torch.empty(shape.rows, shape.width)
@@ -74,7 +73,7 @@ class Transformer(nn.Module):
             positions, keys = cache.reserve(tokens.shape[1])
         elif documents is not None:
             positions, keys = documents.positions, mask(documents, self.compute_dtype)
-        rotation = _rotation(positions, self.shape.head, self.rope_base)
+        rotation = self.rope.rotation(positions, self.shape.head)
         x = self.drop(functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype))
         for number, block in enumerate(self.blocks):
             x = block(x, rotation, keys, None if cache is None else cache.layer(number))
@@ -131,7 +130,7 @@ class Attention(nn.Module):
         query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=2)
         if self.shape.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
-        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         if past is not None:
             key, value = past.extend(key, value)
         out: Tensor = self.out(attend(query, key, value, keys).flatten(2))
@@ -165,24 +164,6 @@ class FeedForward(nn.Module):
 def _dropout(share: float) -> nn.Module:
     """Return dropout (1207.0580); without a share nothing, so that no random number is drawn."""
     return nn.Dropout(share) if share else nn.Identity()
-
-
-def _rotation(positions: Tensor, head: int, base: float) -> Rotation:
-    """Return cosines and sines float32 [B, T, 1, head / 2] of rotary positions (2104.09864).
-
-    They are computed for each micro-batch, which costs almost nothing. A stored table could be too short, be
-    lost when a model is built on the meta device, or be rounded by a cast.
-    """
-    pairs = torch.arange(0, head, 2, dtype=torch.float32, device=positions.device)
-    angles = positions[..., None, None] * base ** (-pairs / head)
-    return angles.cos(), angles.sin()
-
-
-def _rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Rotate the pairs (i, i + head / 2) of every head, the pairing of Hugging Face's Llama."""
-    cos, sin = rotation
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
 
 
 class LayerCache:

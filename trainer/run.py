@@ -203,7 +203,7 @@ class Run:
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
         if self.config.model.dropout:  # a resumed run draws what the run without a stop would have drawn
             torch.manual_seed(derive(self.config.seed, "dropout", self.step, self.world.rank) >> 1)
-        self.bare.rope_base = schedule.rope_base(self.config, self.step + 1)
+        self.bare.rope = schedule.rope(self.config, self.step + 1)
         try:
             done = self.loop.step(batches, rate)
         except RuntimeError as error:  # also torch's OutOfMemoryError

@@ -1,4 +1,4 @@
-"""What follows a plan: the learning rate, and the base of rotary positions.
+"""What follows a plan: the learning rate, and the rotary positions.
 
 The learning rate is a share of its peak: a pure function of tokens, independent of steps and state.
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from corpus.errors import ConfigError
 from trainer import config
+from trainer.rope import Rope
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,22 @@ def _fall(shape: str, share: float) -> float:
     return 1.0 - share
 
 
-def rope_base(settings: config.Config, steps: int) -> float:
-    """Return the base of the rotary positions after this many steps: of the phase that the last belongs to.
+def rope(settings: config.Config, steps: int) -> Rope:
+    """Return the rotary positions after this many steps: of the phase that the last of them belongs to.
 
-    Longer windows need a larger base: with the old one, no query was ever trained on such distances
-    (2309.16039).
+    Longer windows need a larger base, or stretched positions: no query was ever trained on such distances
+    (2309.16039, 2309.00071).
     """
     data, end = settings.data, 0
     for phase in data.phases:
-        end += -(-phase.tokens // ((phase.length or data.length) * (phase.batch or data.batch)))
+        length = phase.length or data.length
+        end += -(-phase.tokens // (length * (phase.batch or data.batch)))
         if steps <= end:
-            return phase.rope_base or settings.model.rope_base
-    return settings.model.rope_base
+            return _rope(settings.model, phase.rope_base, length)
+    return _rope(settings.model, None, data.length)
+
+
+def _rope(model: config.Model, base: float | None, length: int) -> Rope:
+    if not 0 < model.yarn < length:
+        return Rope(base or model.rope_base)
+    return Rope(base or model.rope_base, length / model.yarn, model.yarn)

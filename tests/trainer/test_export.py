@@ -26,6 +26,7 @@ from trainer.export import FILES, export
 from trainer.fast_tokenizer import convert, merges
 from trainer.generate import controls, generate
 from trainer.model import Transformer, build
+from trainer.rope import Rope
 from trainer.sampling import Sampling
 from trainer.shape import shape
 
@@ -115,9 +116,25 @@ def test_the_base_of_the_phase_that_trained_it_last_is_exported(unigram: Tokeniz
     ids = torch.randint(unigram.vocabulary, (2, 64), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         before = made.logits(made.hidden(ids, Documents.whole(2, 64)))[..., : unigram.vocabulary]
-        made.rope_base = 500_000.0
+        made.rope = Rope(500_000.0)
         expected = made.logits(made.hidden(ids, Documents.whole(2, 64)))[..., : unigram.vocabulary]
         found = AutoModelForCausalLM.from_pretrained(write(made, unigram, tmp_path))(ids).logits
+    assert (found - expected).abs().max() < 1e-4
+    assert (before - expected).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_positions_stretched_by_yarn_are_exported(unigram: Tokenizer, tmp_path: Path, qk_norm: bool) -> None:
+    made = model(unigram, qk_norm=qk_norm)
+    ids = torch.randint(unigram.vocabulary, (2, 256), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        made.rope = Rope(50.0)
+        before = made.logits(made.hidden(ids, Documents.whole(2, 256)))[..., : unigram.vocabulary]
+        made.rope = Rope(50.0, 4.0, 64)
+        expected = made.logits(made.hidden(ids, Documents.whole(2, 256)))[..., : unigram.vocabulary]
+        loaded = AutoModelForCausalLM.from_pretrained(write(made, unigram, tmp_path, length=256))
+        found = loaded(ids).logits
+    assert loaded.config.rope_parameters["rope_type"] == "yarn"
     assert (found - expected).abs().max() < 1e-4
     assert (before - expected).abs().max() > 0.1
 

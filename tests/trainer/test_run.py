@@ -34,6 +34,7 @@ from trainer.guard import Decision, Guard
 from trainer.identity import Branch
 from trainer.load_run import described, load_run
 from trainer.loop import Loop
+from trainer.rope import Rope
 from trainer.world import World
 
 STEPS = 12
@@ -590,13 +591,24 @@ def test_a_phase_has_its_own_base_of_rotary_positions_and_resumes_bit_for_bit(
     settings = {"data.phases": f"[{phase}]", "model.rope_base": "40_000.0"}
     whole, folder, other = tmp_path / "whole", tmp_path / "run", tmp_path / "other"
     train(reserved, whole, made(**settings))
-    assert [load_run(whole, step).model.rope_base for step in (8, 12)] == [500.0, 40_000.0]
+    assert [load_run(whole, step).model.rope for step in (8, 12)] == [Rope(500.0), Rope(40_000.0)]
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "checkpoints" / "0000000012")
     (folder / "result.json").unlink()
     train(reserved, folder, made(**settings))
     assert losses(folder) == losses(whole)
     train(reserved, other, made(**settings | {"model.rope_base": "500.0"}))
+    assert losses(other)[:8] == losses(whole)[:8]
+    assert losses(other)[8] != losses(whole)[8]
+
+
+def test_yarn_stretches_the_positions_of_longer_windows_alone(reserved: str, tmp_path: Path) -> None:
+    phase = "{tokens=1024, length=8, batch=16}"
+    settings = {"data.phases": f"[{phase}]", "model.yarn": 8, "model.rope_base": "100.0"}
+    whole, other = tmp_path / "whole", tmp_path / "other"
+    train(reserved, whole, made(**settings))
+    assert [load_run(whole, step).model.rope for step in (8, 12)] == [Rope(100.0), Rope(100.0, 2.0, 8)]
+    train(reserved, other, made(**settings | {"model.yarn": 0}))
     assert losses(other)[:8] == losses(whole)[:8]
     assert losses(other)[8] != losses(whole)[8]
 
