@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
@@ -24,12 +25,16 @@ _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"
 
 
 class DamageError(Signal):
-    """Compressed bytes that cannot be decoded: a stable cause, and what was found where."""
+    """Compressed bytes that cannot be decoded: a stable cause, and what was found where.
 
-    def __init__(self, cause: str, detail: str) -> None:
+    `before` is what the first bytes of a member decode to, where the damage is among them.
+    """
+
+    def __init__(self, cause: str, detail: str, before: bytes = b"") -> None:
         super().__init__(f"{cause}: {detail}")
         self.cause = cause
         self.detail = detail
+        self.before = before
 
 
 class Window:
@@ -42,16 +47,17 @@ class Window:
         self.offset = 0
 
     def view(self, size: int) -> memoryview:
-        """Return up to `size` of the next bytes without moving; empty only at the end of the file."""
-        if self._at == len(self._buffer):
-            self._buffer, self._at = self._file.read(PIECE), 0
+        """Return the next `size` bytes without moving, fewer only at the end of the file.
+
+        So what is read of a member depends on its bytes alone, not on where reading started.
+        """
+        while len(self._buffer) - self._at < size and (more := self._file.read(max(PIECE, size))):
+            self._buffer, self._at = self._buffer[self._at :] + more, 0
         return memoryview(self._buffer)[self._at : self._at + size]
 
     def peek(self, size: int) -> bytes:
-        """Return the next `size` bytes without moving, fewer at the end of the file."""
-        while len(self._buffer) - self._at < size and (more := self._file.read(max(PIECE, size))):
-            self._buffer, self._at = self._buffer[self._at :] + more, 0
-        return self._buffer[self._at : self._at + size]
+        """Return what `view` does, as bytes."""
+        return self.view(size).tobytes()
 
     def move(self, size: int) -> None:
         """Move forwards by `size` bytes of the buffer, or backwards if it is negative."""
@@ -186,7 +192,8 @@ def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
         try:
             out, taken = inflater.feed(data)
         except codec.errors as error:
-            raise DamageError(codec.cause, f"{codec.name} at byte {start}: {error}") from error
+            before = _before_damage(codec, data) if window.offset == start else b""
+            raise DamageError(codec.cause, f"{codec.name} at byte {start}: {error}", before) from error
         window.move(taken)
         size = min(2 * size, PIECE)
         if out:
@@ -195,6 +202,22 @@ def inflate(window: Window, codec: Codec) -> Iterator[bytes]:
             raise DamageError(
                 "truncated", f"the file ends at byte {window.offset} inside the {codec.name} at {start}"
             )
+
+
+def _before_damage(codec: Codec, data: memoryview) -> bytes:
+    """Return what a member's first bytes decode to, up to the damage in them; at most about `PIECE` bytes.
+
+    A decoder that meets damage returns nothing of what it was fed, so it is fed byte by byte.
+    """
+    inflater, found, at = codec.open(), bytearray(), 0
+    with contextlib.suppress(*codec.errors):
+        while at < len(data) and len(found) < PIECE and not inflater.eof:
+            out, taken = inflater.feed(data[at : at + 1])
+            found += out
+            at += taken
+            if not out and not taken:
+                break
+    return bytes(found)
 
 
 def find_member(window: Window, offset: int, codec: Codec, begins: Callable[[bytes], bool]) -> bool:

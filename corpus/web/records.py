@@ -141,7 +141,7 @@ class _Members:
         """Yield (start of the member, bytes) up to the next section; raises DamageError."""
         while self.ahead:
             if isinstance(self._first, DamageError):
-                yield self.start, b""
+                yield self.start, self._header(self._first.before)
                 raise self._first
             yield self.start, self._first
             for piece in self._pieces:
@@ -152,6 +152,11 @@ class _Members:
 
     def _begins_record(self, content: bytes) -> bool:
         return self.framing.begins(content.lstrip(b"\r\n"))
+
+    def _header(self, before: bytes) -> bytes:
+        """Return the header of a damaged record, which names its address; what follows cannot be trusted."""
+        end = self.framing.header_end(before)[1]
+        return before[:end] if end > 0 and self._begins_record(before) else b""
 
     def return_to(self, start: int, codec: Codec) -> None:
         """Open the member that starts at byte `start` of the file again, with the codec that it had."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import random
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,59 @@ def test_a_damaged_archive_in_pieces_is_the_whole_or_not_proven(
     pieces = cut(WARC, str(path), size)
     found = in_pieces(path, pieces)
     assert not pieces or found is None or found == whole(path)
+
+
+def large_pages(seed: int) -> list[bytes]:
+    """Records of up to 60 KB that hardly compress, so that a member is decoded in several steps."""
+    draw = random.Random(seed)
+    bodies = [b"<html>" + draw.randbytes(int(10 ** draw.uniform(1, 4.8))) for _ in range(12)]
+    return [
+        record(response(body), WARC_Target_URI=f"http://a.example/{number}")
+        for number, body in enumerate(bodies)
+    ]
+
+
+@given(
+    seed=st.integers(0, 1000),
+    hits=st.dictionaries(st.integers(1, 11), st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=4),
+    cuts=st.sets(st.integers(1, 11), min_size=1, max_size=6),
+    pack=st.sampled_from([gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+def test_every_field_of_damaged_records_is_the_same_wherever_reading_began(
+    seed: int,
+    hits: dict[int, tuple[float, int]],
+    cuts: set[int],
+    pack: Callable[[bytes], bytes],
+    tmp_path: Path,
+) -> None:
+    members = [bytearray(pack(each)) for each in large_pages(seed)]
+    for number, (where, change) in hits.items():
+        members[number][int(where * (len(members[number]) - 1))] ^= change
+    path = tmp_path / "x.warc"
+    path.write_bytes(b"".join(members))
+    ends = [sum(map(len, members[:number])) for number in sorted(cuts - hits.keys())]
+    ends.append(path.stat().st_size)
+    pieces = tuple(
+        Piece(start, end, 0, end - start) for start, end in itertools.pairwise([0, *ends]) if end > start
+    )
+    assert in_pieces(path, pieces) == whole(path)
+
+
+@pytest.mark.parametrize("size", [40, 3000, 40_000])
+def test_a_damaged_record_tells_its_address_where_its_header_is_intact(size: int, tmp_path: Path) -> None:
+    draw = random.Random(size)
+    members = [
+        bytearray(gzip.compress(record(response(b"<html>" + draw.randbytes(size)), WARC_Target_URI=url)))
+        for url in ("http://a.example/0", "http://a.example/1", "http://a.example/2")
+    ]
+    members[1][-5] ^= 1  # of the checksum
+    path = tmp_path / "x.warc.gz"
+    path.write_bytes(b"".join(members))
+    rejected = [item for item in whole(path) if isinstance(item, Rejected)]
+    assert [(item.url, item.offset, item.cause) for item in rejected] == [
+        ("http://a.example/1", len(members[0]), "bad-gzip-member")
+    ]
 
 
 def test_padding_and_line_ends_between_members_belong_to_no_piece(tmp_path: Path) -> None:
