@@ -92,6 +92,11 @@ class Data(Section):
         ge=2,
         description="Train on only this many tokens, the first of each stream, repeated as often as needed.",
     )
+    permute: Literal["windows", "documents"] = Field(
+        "windows",
+        description="What each epoch reads in a new order: windows of the text as it is stored, or "
+        "documents, which windows then cut.",
+    )
     phases: tuple[Phase, ...] = Field((), description="Phases before the last, which uses the values above.")
     cache: str = Field(
         "", description="Folder of the cache for remote token shards; empty: the user's cache folder."

@@ -10,7 +10,8 @@ length has changed in the middle of a longer window.
 A stream's order does not depend on the curriculum: chunks of `chunk` tokens are permuted, with another
 permutation for each epoch, and phases only cut the chunks into windows. (Windows shorter than a chunk
 follow each other in their stream; blocks of the mixture spread them.) So a phase continues where the phase
-before it stopped, and phases added later do not change the order of what came before.
+before it stopped, and phases added later do not change the order of what came before. A stream that knows its
+documents' lengths has these permuted instead: windows cut each epoch's documents, joined in their new order.
 
 The state of a run is one integer, the step. Ranks read slices of a step's batch, whatever their number.
 """
@@ -31,7 +32,12 @@ VERSION = 1
 """Part of the fingerprint: raise it when the same numbers give another order."""
 
 WINDOW = np.dtype([("stream", np.int32), ("epoch", np.int64), ("start", np.int64), ("length", np.int64)])
-"""A window reads the tokens start … start + length of its stream; its targets are all but the first."""
+"""A window reads the tokens start … start + length of its epoch; its targets are all but the first.
+
+They are counted in the stream itself, or in the epoch's order of a stream whose documents are permuted."""
+
+SPAN = np.dtype([("row", np.int64), ("stream", np.int32), ("start", np.int64), ("length", np.int64)])
+"""The tokens start … start + length - 1 of a stream, read by a row; a row joins its spans."""
 
 SEGMENT = np.dtype(
     [
@@ -47,15 +53,26 @@ SEGMENT = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The tokens of one source and language: the number of tokens in each of its batches."""
+    """The tokens of one source and language: the number of tokens in each of its batches.
+
+    With `documents`, the number of tokens of each, documents are permuted; else chunks of tokens.
+    """
 
     name: str
     tokens: NDArray[np.int64]
+    documents: NDArray[np.int64] | None = None
 
     def first(self, count: int) -> Stream:
         """Return its first `count` tokens: the same batches, cut short or empty after those."""
-        ends = np.minimum(np.cumsum(self.tokens), count)
-        return Stream(self.name, np.diff(ends, prepend=0))
+        return Stream(
+            self.name,
+            _first(self.tokens, count),
+            None if self.documents is None else _first(self.documents, count),
+        )
+
+
+def _first(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.diff(np.minimum(np.cumsum(lengths), count), prepend=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,9 @@ def fingerprint(streams: Sequence[Stream]) -> str:
     for stream in streams:
         digest.update(f"\n{len(stream.name)} {stream.name} {len(stream.tokens)}\n".encode())
         digest.update(np.ascontiguousarray(stream.tokens, "<i8").data)
+        if stream.documents is not None:
+            digest.update(b"\ndocuments\n")
+            digest.update(np.ascontiguousarray(stream.documents, "<i8").data)
     return digest.hexdigest()
 
 
@@ -128,7 +148,11 @@ class Order:
         self._first_batch = np.cumsum([0, *(count.size for count in counts)])
         self._first_token = self._bounds[self._first_batch]
         self._targets = np.diff(self._first_token) - 1
-        self._chunks = self._targets // self.chunk
+        # Of a stream whose documents are permuted no chunk is.
+        whole = np.array([stream.documents is None for stream in streams])
+        self._chunks = np.where(whole, self._targets // self.chunk, 0)
+        self._by_document = not whole.all()
+        self._layouts: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._keys = np.array([derive(seed, "stream", stream.name) for stream in streams], np.uint64)
         self._first_step = np.cumsum([0, *(phase.steps for phase in phases[:-1])])
         self._mixtures = [
@@ -214,21 +238,71 @@ class Order:
         streams = mixed(self._keys[windows["stream"]], windows["epoch"])
         return mixed(streams, windows["start"]).view(np.int64)
 
+    def spans(self, windows: NDArray[np.void]) -> NDArray[np.void]:
+        """Return the tokens of streams that windows read (SPAN[spans]), in order of rows and tokens.
+
+        A window reads one span, or one of each of its documents in a stream whose documents are permuted.
+        """
+        made = np.empty(windows.size, SPAN)
+        made["row"] = np.arange(windows.size)
+        made["stream"], made["start"] = windows["stream"], windows["start"]
+        made["length"] = windows["length"] + 1
+        if not self._by_document:
+            return made
+        parts = []
+        for stream, epoch in np.unique(windows[["stream", "epoch"]]).tolist():
+            mine = made[(windows["stream"] == stream) & (windows["epoch"] == epoch)]
+            parts.append(mine if self.streams[stream].documents is None else self._cut(mine, stream, epoch))
+        joined = np.concatenate([made[:0], *parts])
+        return joined[np.argsort(joined["row"], kind="stable")]
+
+    def _cut(self, spans: NDArray[np.void], stream: int, epoch: int) -> NDArray[np.void]:
+        """Return the spans of the stream whose tokens are those of spans of an epoch's order."""
+        starts, places = self._permuted(stream, epoch)
+        first = np.searchsorted(starts, spans["start"], side="right") - 1
+        end = spans["start"] + spans["length"]
+        counts = np.searchsorted(starts, end, side="left") - first
+        span = np.repeat(np.arange(spans.size), counts)
+        document = first[span] + np.arange(span.size) - (np.cumsum(counts) - counts)[span]
+        start = np.maximum(spans["start"][span], starts[document])
+        made = spans[span]
+        made["length"] = np.minimum(end[span], starts[document + 1]) - start
+        made["start"] = places[document] + start - starts[document]
+        return made[made["length"] > 0]  # a document may be cut to nothing
+
+    def _permuted(self, stream: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where an epoch's documents start in its order, int64[documents + 1], and in the stream."""
+        held = self._layouts.get((stream, epoch))
+        if held is not None:
+            return held
+        lengths = self.streams[stream].documents
+        assert lengths is not None
+        key = derive(self.seed, "documents", self.streams[stream].name)
+        drawn = permute(np.arange(lengths.size), lengths.size, key, epoch)
+        places = np.cumsum(lengths) - lengths
+        found = np.concatenate([[0], np.cumsum(lengths[drawn])]), places[drawn]
+        # Replaced, not changed: threads share it. A loader reads in two epochs of a stream at most.
+        recent = list(self._layouts.items())[-2 * len(self.streams) + 1 :]
+        self._layouts = dict([*recent, ((stream, epoch), found)])
+        return found
+
     def segments(self, windows: NDArray[np.void]) -> NDArray[np.void]:
         """Return the tokens of batches that windows read (SEGMENT[segments]), in order of rows and tokens."""
-        base = self._first_token[windows["stream"]] + windows["start"]
-        last = base + windows["length"]
+        spans = self.spans(windows)
+        base = self._first_token[spans["stream"]] + spans["start"]
+        end = base + spans["length"]
         first_batch = np.searchsorted(self._bounds, base, side="right") - 1
-        spans = np.ones(windows.size, np.int64)
-        crossing = np.flatnonzero(last >= self._bounds[first_batch + 1])
-        spans[crossing] = np.searchsorted(self._bounds, last[crossing], side="right") - first_batch[crossing]
-        row = np.repeat(np.arange(windows.size), spans)
-        batch = first_batch[row] + np.arange(row.size) - (np.cumsum(spans) - spans)[row]
-        start = np.maximum(base[row], self._bounds[batch])
-        end = np.minimum(last[row] + 1, self._bounds[batch + 1])
-        made = np.empty(row.size, SEGMENT)
-        made["row"] = row
-        made["stream"] = windows["stream"][row]
+        batches = np.ones(spans.size, np.int64)
+        crossing = np.flatnonzero(end > self._bounds[first_batch + 1])
+        ends = np.searchsorted(self._bounds, end[crossing] - 1, side="right")
+        batches[crossing] = ends - first_batch[crossing]
+        span = np.repeat(np.arange(spans.size), batches)
+        batch = first_batch[span] + np.arange(span.size) - (np.cumsum(batches) - batches)[span]
+        start = np.maximum(base[span], self._bounds[batch])
+        end = np.minimum(end[span], self._bounds[batch + 1])
+        made = np.empty(span.size, SEGMENT)
+        made["row"] = spans["row"][span]
+        made["stream"] = spans["stream"][span]
         made["batch"] = batch - self._first_batch[made["stream"]]
         made["offset"] = start - self._bounds[batch]
         made["length"] = end - start
@@ -257,6 +331,11 @@ def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> No
         if np.min(stream.tokens, initial=0) < 0:
             raise ValueError(f"stream {stream.name!r} has a batch of {np.min(stream.tokens)} tokens")
         total[stream.name] = int(np.sum(stream.tokens))
+        if stream.documents is not None and int(np.sum(stream.documents)) != total[stream.name]:
+            raise ValueError(
+                f"stream {stream.name!r} has {total[stream.name]} tokens and documents of "
+                f"{int(np.sum(stream.documents))}"
+            )
     for number, phase in enumerate(phases):
         if min(phase.tokens, phase.length, phase.batch) < 1:
             raise ValueError(f"phase {number}: tokens, length and batch must be at least 1, got {phase}")

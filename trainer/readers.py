@@ -105,15 +105,15 @@ def _read(order: Order, spans: list[NDArray[np.int64]], steps: int) -> tuple[int
     for start, count in _runs_of_steps(order, steps):
         windows = order.windows(start, steps=count)
         rows = len(windows) // count
+        read = order.spans(windows)
         for stream in np.flatnonzero([len(each) for each in spans]).tolist():
-            mine = np.flatnonzero(windows["stream"] == stream)
-            begins = windows["start"][mine]
-            ends = begins + windows["length"][mine] + 1
+            mine = read[read["stream"] == stream]
+            begins, ends = mine["start"], mine["start"] + mine["length"]
             low = np.searchsorted(spans[stream][:, 1], begins, side="right")
             high = np.searchsorted(spans[stream][:, 0], ends, side="left")
             for at in np.flatnonzero(high > low).tolist():
                 seen |= {(stream, document) for document in range(int(low[at]), int(high[at]))}
-                step = start + int(mine[at]) // rows
+                step = start + int(mine["row"][at]) // rows
                 first = step if first is None else min(first, step)
     return len(seen), first
 

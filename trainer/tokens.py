@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corpus import batches, dataset, files
 from corpus.assignment import VALIDATION
@@ -35,6 +36,7 @@ _MEANINGS = {
     "content": "the tokens themselves",
     "seed": "the seed",
     "chunk": "the longest window of all phases",
+    "permute": "what is permuted for each epoch (data.permute)",
     "phases": "weights, window length or batch of a phase that has already been read",
 }
 
@@ -115,6 +117,19 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
         Stream(name, np.concatenate([_EMPTY, *(_batches(file).tokens.array() for file in held)]))
         for name, held in by_stream(tokens, split).items()
     ]
+
+
+def documents(tokens: Tokens, split: str = "train") -> list[NDArray[np.int64]]:
+    """Return the number of tokens of each document, stream by stream, read from all shards of a split."""
+    found = []
+    for held in by_stream(tokens, split).values():
+        lengths = [
+            np.diff(batch["tokens"].offsets.to_numpy()).astype(np.int64)
+            for file in held
+            for batch in dataset.batches(tokens.folder, file.path, ["tokens"], file.bytes)
+        ]
+        found.append(np.concatenate([_EMPTY, *lengths]))
+    return found
 
 
 def places(tokens: Tokens, split: str = "train") -> list[list[Place]]:
@@ -199,6 +214,9 @@ def order(config: Config, tokens: Tokens, split: str = "train") -> Order:
         for phase in data.phases
     ]
     rest = data.tokens - sum(phase.tokens for phase in phases)
+    if data.permute == "documents":
+        lengths = documents(tokens, split)
+        found = [replace(one, documents=each) for one, each in zip(found, lengths, strict=True)]
     if data.unique is not None:
         found = subset(found, {name for name, weight in base.items() if weight > 0}, data.unique)
     return Order(found, [*phases, Phase(rest, base, data.length, data.batch)], config.seed)
@@ -265,6 +283,8 @@ def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -
         "chunk": str(order.chunk),
         "phases": hashlib.blake2b(json.dumps(read).encode(), digest_size=16).hexdigest(),
     }
+    if any(stream.documents is not None for stream in order.streams):
+        parts["permute"] = "documents"
     return " ".join(f"{name}={value}" for name, value in parts.items())
 
 

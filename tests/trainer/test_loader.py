@@ -21,6 +21,7 @@ from token_shards import Batches, write
 from corpus.errors import DatasetError
 from corpus.schema import TOKENS32
 from trainer import maps, tokens
+from trainer.config import Config, Data
 from trainer.loader import Batch, Loader
 from trainer.loss import IGNORED
 from trainer.objective import unpack
@@ -145,6 +146,29 @@ def test_every_token_is_a_target_once_an_epoch_but_for_those_that_begin_document
             _, targets, _ = unpack(made, "cpu")
             seen.update(targets[targets != IGNORED].tolist())
     assert seen == {token: epochs for document in every for token in document[1:]}
+
+
+def test_permuted_documents_are_read_whole_from_any_step_and_by_any_number_of_ranks(
+    opened: tokens.Tokens,
+) -> None:
+    data = Data(length=16, batch=4, tokens=10_000, permute="documents", weights={"tur_Latn/web": 1.0})
+    order = tokens.order(Config(data=data), opened)
+    every = [document for held in SHARDS["tur_Latn/web"] for document in held]
+    windows = -(-(sum(map(len, every)) - 1) // 16)
+    with Loader(opened, order) as loader:
+        through = [rows(batches) for batches in loader.steps(0, windows)]  # four epochs
+    first: list[int] = []
+    for inputs, _, _ in [row for step in through for row in step][:windows]:
+        first += inputs  # type: ignore[arg-type]
+    text = ",".join(map(str, first[: sum(map(len, every)) - 1]))  # the last target is not read as an input
+    assert sum(",".join(map(str, document)) in text for document in every) >= len(every) - 1
+    with Loader(opened, tokens.order(Config(data=data), opened)) as loader:
+        assert [rows(batches) for batches in loader.steps(7, windows)] == through[7:]
+    ranks = []
+    for rank in range(2):
+        with Loader(opened, order, rank=rank, world=2) as loader:
+            ranks.append([rows(batches) for batches in loader.steps(0, windows)])
+    assert [a + b for a, b in zip(*ranks, strict=True)] == through
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])

@@ -27,6 +27,17 @@ def stream(name: str, *tokens: int) -> Stream:
     return Stream(name, np.array(tokens, np.int64))
 
 
+def in_documents(made: Stream, longest: int = 7) -> Stream:
+    """Return a stream whose documents, of up to this many tokens, are known; none crosses a batch."""
+    chance = np.random.default_rng(int(made.tokens.sum()))
+    lengths: list[int] = []
+    for left in made.tokens.tolist():
+        while left > 0:
+            lengths.append(min(left, int(chance.integers(1, longest + 1))))
+            left -= lengths[-1]
+    return Stream(made.name, made.tokens, np.array(lengths, np.int64))
+
+
 def one(tokens: Sequence[int], length: int, seed: int = 0, chunk: int | None = None) -> Order:
     """The order of a single stream in steps of one window."""
     return Order([stream("tr", *tokens)], [Phase(1, {"tr": 1.0}, length, 1)], seed, chunk)
@@ -47,8 +58,9 @@ seeds = st.integers(0, 2**31)
 
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[list[Stream], list[Phase], int]:
-    """Draw streams, phases over them and a seed."""
+    """Draw streams, of which some know their documents, phases over them and a seed."""
     streams = [stream(name, *draw(batches)) for name in "abc"[: draw(st.integers(1, 3))]]
+    streams = [in_documents(each) if draw(st.booleans()) else each for each in streams]
     weights = st.fixed_dictionaries({s.name: st.just(0.0) | st.floats(0.05, 1) for s in streams})
     phases = draw(
         st.lists(
@@ -187,6 +199,55 @@ def test_segments_are_the_tokens_of_the_window(counts: list[list[int]], length: 
         assert len(expected) == window["length"] + 1
 
 
+@settings(deadline=None)
+@given(batches, st.integers(1, 70), seeds, st.integers(1, 30))
+def test_each_epoch_joins_whole_documents_in_an_order_of_its_own(
+    tokens: list[int], length: int, seed: int, longest: int
+) -> None:
+    made = in_documents(stream("tr", *tokens), longest)
+    assert made.documents is not None
+    order, total = Order([made], [Phase(1, {"tr": 1.0}, length, 1)], seed), sum(tokens)
+    per_epoch = -(-(total - 1) // length)
+    places = np.cumsum(made.documents) - made.documents
+    documents = {tuple(range(at, at + size)) for at, size in zip(places, made.documents, strict=True)}
+    for epoch in range(3):
+        windows = order.samples(0, epoch * per_epoch, per_epoch)
+        read: list[int] = []
+        for number, window in enumerate(windows):
+            spans = order.spans(windows)
+            parts = [range(s["start"], s["start"] + s["length"]) for s in spans[spans["row"] == number]]
+            found = [place for part in parts for place in part]
+            assert len(found) == window["length"] + 1
+            assert not read or found[0] == read[-1]  # the last target of one is the first input of the next
+            read += found[1:] if read else found
+        cuts = np.flatnonzero(np.isin(read, places)).tolist()
+        assert {tuple(read[a:b]) for a, b in itertools.pairwise([*cuts, total])} == documents
+        assert sorted(read) == list(range(total))
+
+
+def test_epochs_and_seeds_permute_documents_anew_and_ranks_share_them() -> None:
+    made = in_documents(stream("tr", 4_000, 6_001))
+    orders = [Order([made], [Phase(1, {"tr": 1.0}, 16, 25)], seed) for seed in (0, 0, 1)]
+    first, same, other = (order.spans(order.windows(0))["start"].tolist() for order in orders)
+    assert first == same != other
+    assert first != orders[0].spans(orders[0].windows(25))["start"].tolist()  # the next epoch's first step
+    windows = [orders[1].windows(24, rank, 5) for rank in range(5)]
+    shared = np.concatenate([orders[1].segments(each)[["batch", "offset", "length"]] for each in windows])
+    whole = orders[0].segments(orders[0].windows(24))[["batch", "offset", "length"]]
+    assert np.array_equal(shared, whole)
+
+
+def test_a_part_of_a_stream_cuts_its_documents_too() -> None:
+    part = Stream("tr", np.array([10, 10]), np.array([4, 6, 7, 3])).first(13)
+    assert part.documents is not None
+    assert (part.tokens.tolist(), part.documents.tolist()) == ([10, 3], [4, 6, 3, 0])
+    order = Order([part], [Phase(1, {"tr": 1.0}, 4, 3)], 0)
+    spans = order.spans(order.windows(0))
+    assert set().union(*(range(s["start"], s["start"] + s["length"]) for s in spans)) == set(range(13))
+    with pytest.raises(ValueError, match="'tr' has 10 tokens and documents of 9"):
+        Order([Stream("tr", np.array([10]), np.array([9]))], [Phase(1, {"tr": 1.0}, 4, 1)], 0)
+
+
 def test_a_window_ends_with_the_token_that_the_next_begins_with() -> None:
     windows = np.sort(one([10, 15], 6).samples(0, 0, 4), order="start")
     assert windows["start"].tolist() == [0, 6, 12, 18]
@@ -272,7 +333,8 @@ def test_changed_numbers_change_the_fingerprint() -> None:
     ]
     assert fingerprint(base) == fingerprint([stream("tr", 10, 20), stream("az", 5)])
     assert fingerprint(base) == FINGERPRINT
-    assert len({fingerprint(streams) for streams in [base, *others]}) == 7
+    others += [[in_documents(each, longest) for each in base] for longest in (1, 3)]
+    assert len({fingerprint(streams) for streams in [base, *others]}) == 9
 
 
 def test_a_slice_for_a_rank_that_is_none_is_refused() -> None:

@@ -167,6 +167,7 @@ def test_the_same_data_and_configuration_have_the_same_fingerprint(tmp_path: Pat
         (SHARDS, {"tokenizer": "cd" * 32}, {}, 3, "the tokenizer"),
         (SHARDS, {}, {}, 4, "the seed"),
         (SHARDS, {}, {"length": 8}, 3, "the longest window"),
+        (SHARDS, {}, {"permute": "documents"}, 3, "what is permuted for each epoch"),
         (SHARDS, {}, {"batch": 4}, 3, "batch of a phase that has already been read"),
         (SHARDS, {}, {"weights": {"tur_Latn/web": 1}}, 3, "weights, window length or batch of a phase"),
     ],

@@ -25,6 +25,8 @@ from trainer.trace import trace
 EOS = 2
 SHORT = Phase(tokens=1_000, length=8, weights={"tur_Latn/web": 1.0})
 CONFIG = Config(data=Data(length=32, batch=6, tokens=4_000, phases=(SHORT,)))
+PERMUTED = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"permute": "documents"})})
+BOTH = pytest.mark.parametrize("config", [CONFIG, PERMUTED], ids=["windows", "documents"])
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +87,12 @@ def windows(opened: Tokens, order: Order, step: int) -> list[list[int]]:
     return read
 
 
+@BOTH
 @pytest.mark.parametrize("step", [0, 7, 21, 22, 60, 4_321])
 def test_passages_put_together_are_the_tokens_of_the_window(
-    opened: Tokens, documents: dict[str, dict[str, object]], step: int
+    opened: Tokens, documents: dict[str, dict[str, object]], step: int, config: Config
 ) -> None:
-    order = shards.order(CONFIG, opened)
+    order = shards.order(config, opened)
     rows = trace(opened, order, step)
     assert [row.row for row in rows] == list(range(6))
     for row, expected in zip(rows, windows(opened, order, step), strict=True):
@@ -164,17 +167,18 @@ def run_on(folder: Path, opened: Tokens, config: Config, steps: int) -> Path:
     return folder
 
 
+@BOTH
 @pytest.mark.parametrize("steps", [0, 1, 25, 40, 90])
 def test_the_documents_that_a_run_has_read_are_those_of_its_steps(
-    opened: Tokens, tmp_path: Path, steps: int
+    opened: Tokens, tmp_path: Path, steps: int, config: Config
 ) -> None:
-    order = shards.order(CONFIG, opened)
+    order = shards.order(config, opened)
     read = [
         {passage.id for row in trace(opened, order, step) for passage in row.passages}
         for step in range(steps)
     ]
     ids = {f"{1000 * number + row:032x}" for number, row in [(0, 3), (1, 29), (2, 11), (3, 0), (3, 17)]}
-    run = run_on(tmp_path / "run", opened, CONFIG, steps)
+    run = run_on(tmp_path / "run", opened, config, steps)
     first = next((step for step, found in enumerate(read) if ids & found), None)
     expected = Reader(str(run), steps, len(ids & set().union(*read)), first)
     assert readers([run, tmp_path], opened.folder, ids) == [expected]
