@@ -241,7 +241,10 @@ def generate(
     dtype: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search."""
+    """Continue prompts with a run's model: by sampling, greedily, by beam or contrastive search.
+
+    A model of span corruption writes the spans that a prompt marks <|reserved_0|>, <|reserved_1|> …
+    """
     from corpus import places
 
     with reported():
@@ -249,22 +252,25 @@ def generate(
         from corpus import settings
         from trainer.generate import complete, stream
         from trainer.load_run import load_run
+        from trainer.marked import Marked
         from trainer.sampling import Sampling
 
         sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
         model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
-        decoder = model.decoder()
+        decoder, pieces = model.model if model.spans else model.decoder(), model.tokenizer
+        if model.spans:
+            pieces = Marked(pieces.model)
         given = prompts or [""]
         if len(given) == 1 and not as_json:
             print(given[0], end="", flush=True)
             made = ""
-            for piece in stream(decoder, model.tokenizer, given[0], sampling, model.bos):
+            for piece in stream(decoder, pieces, given[0], sampling, model.bos):
                 print(piece, end="", flush=True)
                 made += piece
             print()
             texts = [made]
         else:
-            texts = complete(decoder, model.tokenizer, given, sampling, model.bos)
+            texts = complete(decoder, pieces, given, sampling, model.bos)
             for prompt, text in zip(given, texts, strict=True):
                 as_line = json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False)
                 print(as_line if as_json else f"{prompt}{text}\n")
@@ -303,7 +309,7 @@ def export(
 
         model = load_run(folder, step, ema=ema, last=last, device="cpu", dtype="float32")
         write(
-            model.model,
+            model.exported(),
             model.tokenizer,
             output,
             length=model.window,

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The tokens that their whole document sees: `inside` bool [rows, length].
+
+    cu_seqlens int32 [2n + 1]: where each of n documents starts, and where its prefix ends.
+    """
+
+    inside: Tensor
+    cu_seqlens: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +28,8 @@ class Documents:
     cu_seqlens int32 [n + 1]: the starts of documents in the flattened windows, then rows·length; every window
     starts a document; empty documents, such as the padding at the end, do not count. ids [rows, length]: the
     number of each token's document. positions int64 [rows, length]: each token's position in its document.
-    `causal`: a token sees its document up to itself, else all of its document.
+    `causal`: a token sees its document up to itself, else all of its document. With `prefix` it also sees the
+    start of its document that is given as input.
     """
 
     cu_seqlens: Tensor
@@ -25,6 +37,7 @@ class Documents:
     positions: Tensor
     length: int
     causal: bool = True
+    prefix: Prefix | None = None
 
     @staticmethod
     def of(cu_seqlens: Tensor, rows: int, length: int, causal: bool = True) -> Documents:
@@ -33,6 +46,13 @@ class Documents:
         ids = torch.searchsorted(cu_seqlens, tokens, right=True) - 1
         positions = tokens.long() - cu_seqlens[ids]
         return Documents(cu_seqlens, ids.view(rows, length), positions.view(rows, length), length, causal)
+
+    def with_prefix(self, inside: Tensor) -> Documents:
+        """Return them with prefixes: `inside` bool [rows, length], for the first tokens of documents."""
+        counted = functional.pad(inside.flatten().cumsum(0), (1, 0))[self.cu_seqlens]
+        ends = self.cu_seqlens[:-1] + counted.diff().int()
+        bounds = torch.stack([self.cu_seqlens[:-1], ends], dim=1).flatten()
+        return replace(self, prefix=Prefix(inside, torch.cat([bounds, self.cu_seqlens[-1:]])))
 
     @staticmethod
     def whole(rows: int, length: int, device: torch.device | str = "cpu") -> Documents:
@@ -55,34 +75,51 @@ def mask(documents: Documents, dtype: torch.dtype) -> Mask:
         return documents
     ids = documents.ids
     seen = torch.ones(documents.length, documents.length, dtype=torch.bool, device=ids.device)
-    return ((ids[:, :, None] == ids[:, None, :]) & (seen.tril() if documents.causal else seen))[:, None]
+    if documents.causal:
+        seen = seen.tril()
+    if documents.prefix is not None:
+        seen = seen | documents.prefix.inside[:, None, :]
+    return ((ids[:, :, None] == ids[:, None, :]) & seen)[:, None]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
     """Return attention [B, T, H, Q] of queries [B, T, H, Q] to keys and values [B, S, K, Q]; K divides H."""
-    grouped = query.shape[2] != key.shape[2]
     if isinstance(allowed, Tensor):
         out = functional.scaled_dot_product_attention(
             query.transpose(1, 2),
             key.transpose(1, 2),
             value.transpose(1, 2),
             attn_mask=allowed,
-            enable_gqa=grouped,
+            enable_gqa=query.shape[2] != key.shape[2],
         )
         return out.transpose(1, 2)
+    out = _packed(query, key, value, allowed.cu_seqlens, allowed.length, causal=allowed.causal)
+    if allowed.prefix is None:
+        return out
+    # The kernel knows no prefixes, but each query is right in one of two calls: those of prefixes where
+    # prefixes and the rest are documents of their own, all others in the causal one.
+    both = _packed(query, key, value, allowed.prefix.cu_seqlens, allowed.length, causal=False)
+    return torch.where(allowed.prefix.inside[..., None, None], both, out)
+
+
+def _packed(
+    query: Tensor, key: Tensor, value: Tensor, starts: Tensor, longest: int, *, causal: bool
+) -> Tensor:
+    """Return attention inside the documents that start at `starts`, by flash attention."""
     # Imported here: it takes dynamo along, a third of what `import trainer.run` cost, for a path of GPUs.
     from torch.nn.attention.varlen import varlen_attn
 
-    option: Any = {"enable_gqa": True} if grouped else {}  # torch 2.11 may not know this argument
+    # torch 2.11 may not know this argument
+    option: Any = {"enable_gqa": True} if query.shape[2] != key.shape[2] else {}
     packed = varlen_attn(
         query.flatten(0, 1),
         key.flatten(0, 1),
         value.flatten(0, 1),
-        allowed.cu_seqlens,
-        allowed.cu_seqlens,
-        allowed.length,
-        allowed.length,
-        window_size=(-1, 0) if allowed.causal else (-1, -1),
+        starts,
+        starts,
+        longest,
+        longest,
+        window_size=(-1, 0) if causal else (-1, -1),
         **option,
     )
     assert isinstance(packed, Tensor)

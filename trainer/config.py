@@ -136,15 +136,22 @@ class Data(Section):
 
 
 class Objective(Section):
-    """What the model learns; the last two need a tokenizer with reserved pieces."""
+    """What the model learns; all but causal need a tokenizer with reserved pieces."""
 
-    name: Literal["causal", "fill-in-the-middle", "masked"] = Field(
+    name: Literal["causal", "fill-in-the-middle", "masked", "span-corruption"] = Field(
         "causal",
         description="causal: the next token; fill-in-the-middle: also parts of texts from what surrounds "
-        "them; masked: an encoder (attention in both directions), never scored in bits per byte.",
+        "them; masked: an encoder (attention in both directions); span-corruption: the spans that were taken "
+        "out of a text that is seen in both directions. The last two are never scored in bits per byte.",
     )
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.15, description="Share of documents cut for filling in, or of tokens that are masked."
+        0.15, description="Share of documents cut for filling in, or of tokens masked or taken out."
+    )
+    span: float = Field(
+        3.0,
+        ge=2.0,
+        description="span-corruption: mean length of a span (tokens); longer in texts that would have more "
+        "spans than the tokenizer has pieces for.",
     )
     words: bool = Field(False, description="masked: choose whole words, by the tokenizer's marks of blanks.")
 

@@ -87,9 +87,10 @@ def stream(
 
 
 def controls(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Return the ids that are not text: unknown and control pieces, all but EOS."""
+    """Return the ids that no text of the tokenizer has: unknown and control pieces, all but EOS."""
     kinds = enumerate(piece.kind for piece in read(tokenizer.model).pieces)
-    return tuple(id for id, kind in kinds if kind in (UNKNOWN, CONTROL) and id != tokenizer.eos)
+    written = {tokenizer.eos, *tokenizer.written}
+    return tuple(id for id, kind in kinds if kind in (UNKNOWN, CONTROL) and id not in written)
 
 
 @torch.inference_mode()
@@ -161,6 +162,8 @@ class Reader:
         self.seen, self.bias = seen.to(self.device), bias.to(self.device)
         room = longest + sampling.tokens
         self.cache = KVCache(model.shape, len(prompts), room, self.device, model.compute_dtype)
+        if model.whole_prompts:
+            self.cache.prefix = lengths
         self.states = model.hidden(tokens.to(self.device), cache=self.cache)
         self.cache.trim(lengths)
         self.last = self.states[torch.arange(len(prompts), device=self.device), lengths - 1]

@@ -51,13 +51,33 @@ class LoadedRun:
         return self.config.objective.name == "masked"
 
     def decoder(self) -> Transformer:
-        """Return the model; ConfigError if it is an encoder."""
+        """Return the model; ConfigError if it did not learn to continue texts from their start."""
         if self.encoder:
             raise ConfigError(
                 f"{self.folder}: an encoder, which learned masked tokens: it cannot continue texts or have "
                 "bits per byte; its score is evaluation_masked in result.json, and `derlem export` writes it"
             )
+        if self.spans:
+            raise ConfigError(
+                f"{self.folder}: it learned to write the spans taken out of texts, not whole texts, and has "
+                "no bits per byte; its score is evaluation_spans in result.json, and `derlem generate` fills "
+                "the places of a prompt that are marked <|reserved_0|>, <|reserved_1|> …"
+            )
         return self.model
+
+    def exported(self) -> Transformer:
+        """Return the model; ConfigError if no class of transformers computes it."""
+        if self.spans:
+            raise ConfigError(
+                f"{self.folder}: a decoder that sees its input in both directions, which no class of "
+                "transformers does: it cannot be exported"
+            )
+        return self.model
+
+    @property
+    def spans(self) -> bool:
+        """Return whether it learned to write the spans that were taken out of texts."""
+        return self.config.objective.name == "span-corruption"
 
     def facts(self) -> dict[str, str]:
         """Return what it was trained on and its scores, for people."""
@@ -81,6 +101,8 @@ class LoadedRun:
                     found[f"bits per byte, {name}"] = described(score)
             if masked := self.result.get("evaluation_masked"):
                 found["nats for each masked held-out token"] = f"{masked['nats']:.4f}"
+            if spans := self.result.get("evaluation_spans"):
+                found["nats for each held-out token of spans"] = f"{spans['nats']:.4f}"
         return found
 
 
@@ -127,6 +149,7 @@ def load_run(
     model = build(made, config.seed, on, computed, config.z_loss, draw=False)
     _fill(model, weights, checkpoints.path(chosen[-1]))
     model.rope = rope(config, chosen[-1])
+    model.whole_prompts = config.objective.name == "span-corruption"
     model.eval()
     return LoadedRun(
         folder=folder,

@@ -18,9 +18,10 @@ from trainer.world import World
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The result of a step: the guard's decision and, over all ranks, the targets and attended keys."""
+    """The guard's decision and, over all ranks, the tokens that were read, the targets and attended keys."""
 
     decision: Decision
+    tokens: int
     targets: int
     attended: int
 
@@ -48,9 +49,10 @@ class Loop:
         """
         learned = self._objective
         counts = torch.tensor(
-            [[learned.targets(batch), learned.attended(batch)] for batch in batches], dtype=torch.float64
+            [[each.tokens, each.targets, each.attended] for each in map(learned.count, batches)],
+            dtype=torch.float64,
         )
-        targets, attended = self._world.total(counts.sum(0)).tolist()
+        tokens, targets, attended = self._world.total(counts.sum(0)).tolist()
         nll = torch.zeros((), dtype=torch.float64, device=self._world.device)
         for number, batch in enumerate(batches):
             inputs, wanted, documents = unpack(batch, self._world.device, learned)
@@ -68,4 +70,4 @@ class Loop:
                 self.ema.update()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return Step(decision, int(targets), int(attended))
+        return Step(decision, int(tokens), int(targets), int(attended))

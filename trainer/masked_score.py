@@ -1,8 +1,8 @@
-"""The score of an encoder: nats for each token of a fixed choice that is masked; never bits per byte.
+"""The score of masked tokens and of spans: nats for each token of a fixed choice; never bits per byte.
 
-Bits per byte need the probability of a whole text, which a masked language model does not give. The choice
-is of single tokens, also for a model that learned whole words, and depends on documents, window and share
-alone, so encoders of one tokenizer can be compared.
+Bits per byte need the probability of a whole text, which such models do not give. The masked tokens are
+chosen one by one, also for a model that learned whole words. The choice depends on documents, window and
+share alone, so models of one tokenizer and objective can be compared.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from trainer.world import World
 
 @dataclass(frozen=True, slots=True)
 class MaskedScore:
-    """The mean nll (nats) of `masked` tokens of `documents` documents, and its exponential."""
+    """The mean nll (nats) of `tokens` that were masked or taken out of `documents`, and its exponential."""
 
     documents: int
-    masked: int
+    tokens: int
     nats: float
     perplexity: float
 
@@ -47,7 +47,7 @@ def score(
     ]
     learned = replace(learned, words=None)
     rows = max(1, min(FORWARD_TOKENS // length, -(-len(cut) // world.size)))
-    sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, masked tokens
+    sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, tokens
     training = model.training
     model.eval()
     try:
@@ -56,12 +56,15 @@ def score(
                 batch = _batch(cut[first + world.rank * rows :][:rows], rows, length)
                 inputs, targets, documents = unpack(batch, device, learned)
                 _, nll = model(inputs, documents, targets)
-                sums += torch.stack([nll.sum(dtype=torch.float64), (targets != IGNORED).sum()])
+                scored = targets != IGNORED
+                if documents.prefix is not None:  # windows too short for spans stay whole
+                    scored &= documents.prefix.inside.any(1, keepdim=True)
+                sums += torch.stack([nll[scored].sum(dtype=torch.float64), scored.sum()])
     finally:
         model.train(training)
-    nats, masked = world.total(sums).tolist()
-    mean = nats / masked if masked else math.nan
-    return MaskedScore(len(sample.documents), int(masked), mean, math.exp(mean) if mean < 700 else math.inf)
+    nats, tokens = world.total(sums).tolist()
+    mean = nats / tokens if tokens else math.nan
+    return MaskedScore(len(sample.documents), int(tokens), mean, math.exp(mean) if mean < 700 else math.inf)
 
 
 def _batch(cut: list[tuple[NDArray[np.int64], int]], rows: int, length: int) -> Batch:
@@ -75,7 +78,7 @@ def _batch(cut: list[tuple[NDArray[np.int64], int]], rows: int, length: int) -> 
         torch.from_numpy(tokens),
         torch.from_numpy(starts.astype(np.int32)),
         torch.from_numpy(lengths),
-        torch.zeros(rows, dtype=torch.bool),
+        torch.ones(rows, dtype=torch.bool),  # no token follows a window's last
         torch.from_numpy(np.array(keys, np.uint64).view(np.int64)),
         targets=0,
         attended=0,

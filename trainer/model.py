@@ -29,6 +29,7 @@ class Transformer(nn.Module):
         self.z_loss = z_loss
         self.compute_dtype = torch.float32
         self.rope = Rope(shape.rope_base)  # a phase of training may have its own
+        self.whole_prompts = False  # whether prompts are seen in both directions
         self.compile_loss = False
         # `build` draws all weights; torch's own draws would be overwritten.
         empty = torch.empty(shape.rows, shape.width)
@@ -195,6 +196,7 @@ class KVCache:
         self.keys = torch.zeros(size, device=device, dtype=dtype)
         self.values = torch.zeros(size, device=device, dtype=dtype)
         self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.prefix = torch.zeros_like(self.lengths)  # tokens of each row that all its tokens see
         self._end = 0  # upper bound of all lengths, kept on the host to avoid a device sync
         self._positions = self.lengths[:, None]
 
@@ -207,7 +209,7 @@ class KVCache:
         """Copy rows `index` int64 [n] into a new cache, for beams and candidates; rows may be repeated."""
         chosen = object.__new__(KVCache)
         chosen.keys, chosen.values = self.keys[:, index], self.values[:, index]
-        chosen.lengths = self.lengths[index]
+        chosen.lengths, chosen.prefix = self.lengths[index], self.prefix[index]
         chosen._end, chosen._positions = self._end, self._positions[index]
         return chosen
 
@@ -220,7 +222,8 @@ class KVCache:
             )
         self._end += tokens
         self._positions = self.lengths[:, None] + torch.arange(tokens, device=self.lengths.device)
-        seen = torch.arange(self._end, device=self.lengths.device) <= self._positions[..., None]
+        places = torch.arange(self._end, device=self.lengths.device)
+        seen = (places <= self._positions[..., None]) | (places < self.prefix[:, None, None])
         return self._positions, seen[:, None]
 
     def layer(self, number: int) -> LayerCache:

@@ -1,4 +1,4 @@
-"""What a model learns from a batch: the next token, parts of texts that are filled in, or masked tokens.
+"""What a model learns from a batch: the next token, parts that are filled in, masked tokens, or spans.
 
 An objective is a pure function: tokens, starts of documents and a key per row become inputs, targets and the
 kind of attention. Everything drawn comes from the row's key, which the order makes from the seed and the
@@ -15,14 +15,21 @@ from torch import Tensor
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
-from corpus.tokenizer.reserved import MASK, MIDDLE, PREFIX, SUFFIX
-from trainer import config, words
+from corpus.tokenizer.reserved import MASK, MIDDLE, PREFIX, SENTINELS, SUFFIX
+from trainer import config, spans, stretches, words
 from trainer.attention import Documents
 from trainer.loss import IGNORED
+from trainer.stretches import Stretches
+from trainer.uniform import uniform
 
 if TYPE_CHECKING:
     from trainer.loader import Batch
 
+_PIECES = {
+    "fill-in-the-middle": (PREFIX, SUFFIX, MIDDLE),
+    "masked": (MASK,),
+    "span-corruption": SENTINELS,
+}
 _SHORTEST = 8  # tokens of a text that is worth cutting into three parts
 _MASKED, _RANDOM = 0.8, 0.1  # shares of the chosen tokens: replaced by the mask, by any token (1810.04805)
 
@@ -31,37 +38,57 @@ _MASKED, _RANDOM = 0.8, 0.1  # shares of the chosen tokens: replaced by the mask
 class Objective:
     """What is learned, with the ids of the control pieces that it writes.
 
-    `share`: of documents that are cut for filling in, or of tokens that are masked. `bos` and `eos` keep
-    their places (-1: the tokenizer has none); `vocabulary` is the range of random tokens. With `words`, the
-    kinds of pieces (`words.kinds`), whole words are masked.
+    `share`: of documents that are cut for filling in, or of tokens that are masked or taken out, in spans of
+    `span` tokens on average. `bos` and `eos` keep their places (-1: the tokenizer has none); `vocabulary` is
+    the range of random tokens. With `words`, the kinds of pieces (`words.kinds`), whole words are masked.
     """
 
-    name: Literal["causal", "fill-in-the-middle", "masked"] = "causal"
+    name: Literal["causal", "fill-in-the-middle", "masked", "span-corruption"] = "causal"
     share: float = 0.0
     pieces: tuple[int, ...] = ()
     bos: int = -1
     eos: int = -1
     vocabulary: int = 0
+    span: float = 3.0
     words: Tensor | None = field(default=None, compare=False)
 
     @property
-    def causal(self) -> bool:
-        """Return whether a token sees only those before it, so that the loss can be bits per byte."""
-        return self.name != "masked"
+    def scored_in_bits(self) -> bool:
+        """Return whether each token is predicted from those before it, so that the loss can be bits."""
+        return self.name in ("causal", "fill-in-the-middle")
 
-    def targets(self, batch: Batch) -> int:
-        """Return the number of targets of a batch, from what is known on the host."""
-        if self.causal:
-            return batch.targets
-        if self.words is None:
-            return int(_masked_counts(batch.lengths, self.share).sum())
-        rows, width = batch.tokens.shape
-        tokens, documents = batch.tokens[:, :-1].long(), Documents.of(batch.cu_seqlens, rows, width - 1)
-        return int(_chosen(tokens, documents, batch.lengths, batch.keys, self).sum())
+    @property
+    def rule(self) -> spans.Rule:
+        """Return how spans are taken out."""
+        return spans.Rule(self.share, self.span, self.pieces)
 
-    def attended(self, batch: Batch) -> int:
-        """Return the pairs of query and key: Σ n (n + 1) / 2 over documents, or Σ n² in both directions."""
-        return batch.attended if self.causal else 2 * batch.attended - int(batch.lengths.sum())
+    def count(self, batch: Batch) -> Count:
+        """Count what a batch gives to learn, on the host."""
+        if self.name == "masked":
+            return Count(
+                tokens=int(batch.lengths.sum()),
+                targets=_masked_targets(batch, self),
+                attended=2 * batch.attended - int(batch.lengths.sum()),
+            )
+        if self.name != "span-corruption":
+            return Count(batch.targets, batch.targets, batch.attended)
+        held = _stretches(batch, self)
+        inputs, _ = spans.lengths(self.rule, held.size, room=True)
+        seen = torch.where(held.heads & (inputs > 0), inputs + held.head, 0)  # in both directions
+        targets = batch.targets - int((seen - 1).clamp(min=0).sum())
+        return Count(batch.targets, targets, batch.attended + int((seen * (seen - 1) // 2).sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The tokens that a model reads of a batch, the targets among them, and the pairs of query and key.
+
+    Pairs are Σ n (n + 1) / 2 over documents, or Σ n² where they are seen in both directions.
+    """
+
+    tokens: int
+    targets: int
+    attended: int
 
 
 CAUSAL = Objective()
@@ -72,7 +99,7 @@ def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
     """Return the configured objective; ConfigError if the tokenizer has no pieces for it."""
     if settings.name == "causal":
         return CAUSAL
-    names = (MASK,) if settings.name == "masked" else (PREFIX, SUFFIX, MIDDLE)
+    names = _PIECES[settings.name]
     pieces = [tokenizer.control(name) for name in names]
     if None in pieces:
         raise ConfigError(
@@ -86,6 +113,7 @@ def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
         tokenizer.bos,
         tokenizer.eos,
         tokenizer.vocabulary,
+        settings.span,
         words.kinds(tokenizer) if settings.words else None,
     )
 
@@ -105,56 +133,62 @@ def unpack(
     )
     tokens = tokens.long()
     rows, length = tokens.shape[0], tokens.shape[1] - 1
-    documents = Documents.of(starts, rows, length, causal=learned.causal)
+    documents = Documents.of(starts, rows, length, causal=learned.name != "masked")
     if learned.name == "masked":
         return *_masked(tokens[:, :-1], documents, lengths, keys, learned), documents
-    if learned.name == "fill-in-the-middle":
-        tokens = _filled_in(tokens, documents, lengths, ends, keys, learned)
+    given = torch.zeros_like(tokens, dtype=torch.bool)
+    if learned.name in ("fill-in-the-middle", "span-corruption"):
+        held = stretches.of(tokens, documents, lengths, ends, bos=learned.bos, eos=learned.eos)
+        if learned.name == "fill-in-the-middle":
+            tokens = _filled_in(tokens, held, keys, learned)
+        else:
+            tokens, given = _corrupted(tokens, held, keys, learned)
+            documents = documents.with_prefix(given[:, :-1])
     starting = torch.zeros(rows * length + 1, dtype=torch.bool, device=starts.device)
     starting[starts.long()] = True
     last = (lengths - 1)[:, None]
     column = torch.arange(length, device=starts.device)
     # Padding counts as a start: a row's last target is the first token of a document only if `ends`.
     heads = torch.where(column == last, ends[:, None], starting[1:].view(rows, length))
-    targets = tokens[:, 1:].masked_fill(heads | (column > last), IGNORED)
+    targets = tokens[:, 1:].masked_fill(heads | (column > last) | given[:, 1:], IGNORED)
     return tokens[:, :-1].contiguous(), targets, documents
 
 
-def _filled_in(
-    tokens: Tensor, documents: Documents, lengths: Tensor, ends: Tensor, keys: Tensor, learned: Objective
-) -> Tensor:
+def _filled_in(tokens: Tensor, held: Stretches, keys: Tensor, learned: Objective) -> Tensor:
     """Cut a share of the documents' stretches into prefix, suffix and middle, in this order (2207.14255).
 
-    A stretch is what a window [rows, length + 1] holds of a document, its last target included. BOS and EOS
-    stay where they are; three tokens at the end of the stretch's text make room for the three pieces, so no
-    number of tokens or targets changes.
+    BOS and EOS stay where they are; three tokens at the end of the stretch's text make room for the three
+    pieces, so no number of tokens or targets changes.
     """
-    rows, width = tokens.shape
-    column = torch.arange(width, device=tokens.device).expand(rows, width)
-    first = column[:, :-1] - documents.positions
-    first = torch.cat([first, first[:, -1:]], dim=1)
-    last = lengths.long()[:, None]
-    # The last target is where padding starts, or after the inputs; it belongs to the stretch before it.
-    first = torch.where(column == last, first.gather(1, (last - 1).clamp(min=0)), first)
-    text = (column < last) | ((column == last) & ~ends[:, None])
-    count = torch.zeros_like(tokens).scatter_add_(1, first, text.long()).gather(1, first)
-    head = (tokens.gather(1, first) == learned.bos).long()
-    tail = (tokens.gather(1, (first + count - 1).clamp(min=0)) == learned.eos).long()
-    begin = first + head
-    size = count - head - tail
-    place = column - begin
+    size, place = held.size, held.place
     room = size - 3
-    chance = [_uniform(keys[:, None], 4 * first + number) for number in range(3)]
+    chance = [uniform(keys[:, None], 4 * held.first + number) for number in range(3)]
     one, other = (((room + 1) * each).long().clamp(min=0) for each in chance[1:])
     cut, end = torch.minimum(one, other), torch.maximum(one, other)  # the middle is [cut, end)
     after = cut + 2 + room - end  # the place of the last of the three pieces
     source = torch.where(place <= cut, place - 1, end + place - cut - 2)
     source = torch.where(place > after, cut + place - after - 1, source)
-    moved = tokens.gather(1, (begin + source).clamp(0, width - 1))
+    moved = tokens.gather(1, (held.begin + source).clamp(0, tokens.shape[1] - 1))
     for at, piece in zip((torch.zeros_like(cut), cut + 1, after), learned.pieces, strict=True):
         moved = torch.where(place == at, piece, moved)
-    chosen = text & (size >= _SHORTEST) & (chance[0] < learned.share) & (place >= 0) & (place < size)
+    chosen = held.inside & (size >= _SHORTEST) & (chance[0] < learned.share) & (place >= 0) & (place < size)
     return torch.where(chosen, moved, tokens)
+
+
+def _corrupted(tokens: Tensor, held: Stretches, keys: Tensor, learned: Objective) -> tuple[Tensor, Tensor]:
+    """Write the spans of each stretch after its text; return the tokens, and which of them are input.
+
+    As a prefix language model learns it (2205.05131): BOS, the text with sentinels, sentinels with their
+    spans, EOS. The last tokens of a text make room for the sentinels.
+    """
+    made = spans.corrupt(learned.rule, held, keys, room=True)
+    moved = tokens.gather(1, made.source.clamp(0, tokens.shape[1] - 1))
+    after = held.begin + made.inputs + made.target
+    out = spans.put(tokens, held.begin + made.target, moved, made.kept)
+    out = spans.put(out, after, moved, made.taken)
+    out = spans.put(out, held.begin + made.gap, made.piece, made.starts)
+    out = spans.put(out, after - 1, made.piece, made.starts)
+    return out, held.inside & (made.inputs > 0) & (held.place < made.inputs)
 
 
 def _masked(
@@ -166,7 +200,7 @@ def _masked(
     """
     column = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
     chosen = _chosen(tokens, documents, lengths, keys, learned)
-    kind, other = (_uniform(keys[:, None], 4 * column + number) for number in (1, 2))
+    kind, other = (uniform(keys[:, None], 4 * column + number) for number in (1, 2))
     inputs = torch.where(chosen & (kind < _MASKED), learned.pieces[0], tokens)
     drawn = (other * learned.vocabulary).long()
     inputs = torch.where(chosen & (kind >= _MASKED) & (kind < _MASKED + _RANDOM), drawn, inputs)
@@ -187,27 +221,30 @@ def _chosen(
         heads = words.starts(tokens, documents.positions == 0, learned.words)
         first = torch.where(heads, column, 0).cummax(1).values
     size = torch.zeros_like(tokens).scatter_add_(1, first, torch.ones_like(tokens)).gather(1, first)
-    order = _uniform(keys[:, None], 4 * first)
+    order = uniform(keys[:, None], 4 * first)
     order = order + ((tokens == learned.bos) | (tokens == learned.eos)) + 2 * (column >= lengths[:, None])
     before = order.argsort(dim=1, stable=True).argsort(1).gather(1, first)  # tokens of the words before it
     enough = 2 * before + size > 2 * _masked_counts(lengths, learned.share)[:, None]
     return (column < lengths[:, None]) & (~enough | (before == 0))
 
 
+def _stretches(batch: Batch, learned: Objective) -> Stretches:
+    """Find the stretches of a batch on the host."""
+    rows, width = batch.tokens.shape
+    documents = Documents.of(batch.cu_seqlens, rows, width - 1)
+    bos, eos = learned.bos, learned.eos
+    return stretches.of(batch.tokens.long(), documents, batch.lengths, batch.ends, bos=bos, eos=eos)
+
+
+def _masked_targets(batch: Batch, learned: Objective) -> int:
+    """Count the tokens that will be chosen; of whole words only their choice tells."""
+    if learned.words is None:
+        return int(_masked_counts(batch.lengths, learned.share).sum())
+    rows, width = batch.tokens.shape
+    tokens, documents = batch.tokens[:, :-1].long(), Documents.of(batch.cu_seqlens, rows, width - 1)
+    return int(_chosen(tokens, documents, batch.lengths, batch.keys, learned).sum())
+
+
 def _masked_counts(lengths: Tensor, share: float) -> Tensor:
     """Return how many tokens of rows of these lengths are chosen: at least one of each."""
     return torch.minimum((lengths.double() * share).round().long().clamp(min=1), lengths.long())
-
-
-def _uniform(keys: Tensor, numbers: Tensor) -> Tensor:
-    """Return float64 in [0, 1) for keys and numbers, the same on every device: SplitMix64's mixing."""
-    x = keys + (numbers + 1) * _signed(0x9E3779B97F4A7C15)
-    x = (x ^ ((x >> 30) & ((1 << 34) - 1))) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ ((x >> 27) & ((1 << 37) - 1))) * _signed(0x94D049BB133111EB)
-    x = x ^ ((x >> 31) & ((1 << 33) - 1))
-    return ((x >> 11) & ((1 << 53) - 1)).double() * 2.0**-53
-
-
-def _signed(number: int) -> int:
-    """Return a 64-bit number as torch stores it: its products wrap around as unsigned ones do."""
-    return number - (1 << 64) if number >> 63 else number

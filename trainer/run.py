@@ -160,7 +160,7 @@ class Run:
     def go(self, resumed: int | None) -> dict[str, Any]:
         """Train from the present state to the end of the run; `resumed` is what `begin` returned."""
         # Of a tokenizer that loses text, bits per byte would be too low.
-        exact = self.opened.lost.nothing and self.objective.causal
+        exact = self.opened.lost.nothing and self.objective.scored_in_bits
         bytes_per_token = metrics.bytes_per_token(self.opened.manifest) if exact else None
         steps, config = self.order.steps, self.config
         with ExitStack() as stack:
@@ -284,7 +284,7 @@ class Run:
 
     def _report(self, done: Step, rate: float, loader: Loader) -> None:
         length = self.order.phases[self.order.locate(self.step - 1)[0]].length
-        self.throughput.step(done.targets, done.attended, length, loader.waited - self.waited)
+        self.throughput.step(done.tokens, done.attended, length, loader.waited - self.waited)
         self.waited = loader.waited
         speed, decision = self.throughput.recent(), done.decision
         self.metrics.write(
@@ -316,12 +316,16 @@ class Run:
 
     def _score(self, sample: evaluate.Sample, kind: str) -> None:
         length = self.config.data.length
-        if not self.objective.causal:
+        if not self.objective.scored_in_bits:
             masked = masked_score.score(
                 self.loop.model, sample, length, self.objective, self.world.device, self.world
             )
-            self.metrics.write(f"{kind}_masked", self.step, {"scores": asdict(masked)})
-            self.teller.say(f"step {self.step:,}: {masked.nats:.4f} nats for each masked held-out token")
+            spans = self.config.objective.name == "span-corruption"
+            self.metrics.write(
+                f"{kind}_{'spans' if spans else 'masked'}", self.step, {"scores": asdict(masked)}
+            )
+            told = "held-out token of spans" if spans else "masked held-out token"
+            self.teller.say(f"step {self.step:,}: {masked.nats:.4f} nats for each {told}")
             return
         found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
         scores = {score.name: asdict(score) for score in found.scores}
@@ -336,7 +340,7 @@ class Run:
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""
         prompt = self.config.evaluate.prompt
-        if not prompt or self.world.size > 1 or not self.objective.causal:
+        if not prompt or self.world.size > 1 or not self.objective.scored_in_bits:
             return
         pieces = Tokenizer(identity.model(self.opened))
         sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)

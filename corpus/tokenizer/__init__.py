@@ -25,8 +25,11 @@ class Tokenizer:
     """A SentencePiece model ready to use; `sha256` names its content, `vocabulary` counts its pieces.
 
     For a model of `corpus.tokenizer.train`, decode(encode(text)) == text for every text. A text that holds
-    the name of a control piece, such as `<|endoftext|>`, gets no control id for it.
+    the name of a control piece, such as `<|endoftext|>`, gets no control id for it. `written`: the
+    control ids that texts have nevertheless, none here.
     """
+
+    written: tuple[int, ...] = ()
 
     def __init__(self, model: bytes, where: str = "the model") -> None:
         """Take a model's bytes; `where` names it in the DatasetError that a damaged one raises."""

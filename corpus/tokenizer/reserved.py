@@ -19,5 +19,8 @@ MASK = "<|mask|>"
 
 _NAMED = (*ROLES, END, PREFIX, SUFFIX, MIDDLE, MASK)
 
-RESERVED = (*_NAMED, *(f"<|reserved_{number}|>" for number in range(32 - len(_NAMED))))
+SENTINELS = tuple(f"<|reserved_{number}|>" for number in range(32 - len(_NAMED)))
+"""In place of spans of a text that are taken out of it, and before each of them in what is predicted."""
+
+RESERVED = (*_NAMED, *SENTINELS)
 """All 32, in the order of their ids."""

@@ -74,10 +74,32 @@ def test_attention_is_causal_and_stays_inside_documents(inner: set[int], sizes: 
     torch.testing.assert_close(out, plainly(query, key, value, documents.ids), atol=2e-6, rtol=1e-5)
 
 
-def packed_and_masked(sizes: tuple[int, int], dtype: torch.dtype, run: Any = attend) -> list[list[Tensor]]:
+@given(st.sets(st.integers(0, ROWS * LENGTH - 1)), st.lists(st.integers(0, LENGTH), min_size=26, max_size=26))
+@settings(deadline=None, max_examples=25)
+def test_all_of_a_document_sees_its_prefix(inner: set[int], prefixes: list[int]) -> None:
+    documents = documents_of(inner)
+    inside = documents.positions < torch.tensor(prefixes)[documents.ids]
+    given_ = documents.with_prefix(inside)
+    seen = mask(given_, torch.float32)
+    assert isinstance(seen, Tensor)
+    for row, time, other in torch.cartesian_prod(
+        torch.arange(ROWS), torch.arange(LENGTH), torch.arange(LENGTH)
+    ).tolist():
+        same = bool(documents.ids[row, time] == documents.ids[row, other])
+        assert seen[row, 0, time, other] == (same and (other <= time or bool(inside[row, other])))
+    packed_attention.install()
+    query, key, value = heads(4, 2)
+    torch.testing.assert_close(attend(query, key, value, given_), attend(query, key, value, seen))
+
+
+def packed_and_masked(
+    sizes: tuple[int, int], dtype: torch.dtype, run: Any = attend, *, prefix: bool = False
+) -> list[list[Tensor]]:
     """Return attention and its gradients, by the packed path of GPUs and by the masked path of the CPU."""
     packed_attention.install()
     documents = documents_of({3, 4, 20})
+    if prefix:
+        documents = documents.with_prefix(documents.positions < 3)
     found = []
     for allowed in (documents, mask(documents, torch.float32)):
         inputs = [tensor.to(dtype).requires_grad_() for tensor in heads(*sizes)]
@@ -87,20 +109,22 @@ def packed_and_masked(sizes: tuple[int, int], dtype: torch.dtype, run: Any = att
     return found
 
 
+@pytest.mark.parametrize("prefix", [False, True])
 @pytest.mark.parametrize("sizes", [(2, 2), (4, 2)])
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
 def test_the_packed_path_of_gpus_gives_what_the_masked_path_gives(
-    sizes: tuple[int, int], dtype: torch.dtype, near: float
+    sizes: tuple[int, int], dtype: torch.dtype, near: float, prefix: bool
 ) -> None:
-    packed, masked = packed_and_masked(sizes, dtype)
+    packed, masked = packed_and_masked(sizes, dtype, prefix=prefix)
     for ours, expected in zip(packed, masked, strict=True):
         assert ours.shape == expected.shape
         torch.testing.assert_close(ours, expected, atol=near, rtol=near)
 
 
-def test_the_packed_path_compiles_whole_forward_and_backward() -> None:
+@pytest.mark.parametrize("prefix", [False, True])
+def test_the_packed_path_compiles_whole_forward_and_backward(prefix: bool) -> None:
     compiled = torch.compile(attend, backend="aot_eager", fullgraph=True, dynamic=False)
-    packed, masked = packed_and_masked((4, 2), torch.float32, compiled)
+    packed, masked = packed_and_masked((4, 2), torch.float32, compiled, prefix=prefix)
     for ours, expected in zip(packed, masked, strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 

@@ -71,4 +71,4 @@ def test_a_step_reads_loss_and_norm_together_and_nothing_else(
         assert (done.targets, done.decision.skip) == (32, "")
         assert done.decision.norm > settings.clip
         assert reads.found == []
-        assert lists == [(2,), (2,)]  # the counts of targets and keys, on the host; loss and norm
+        assert lists == [(3,), (2,)]  # the counts of tokens, targets and keys, on the host; loss and norm

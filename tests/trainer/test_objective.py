@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def batch_of(documents: list[int], length: int, lengths: int, key: int, bos: boo
 
 def example(learned: Objective, made: Batch) -> tuple[list[int], list[int]]:
     inputs, targets, _ = unpack(made, CPU, learned)
-    assert int((targets != IGNORED).sum()) == learned.targets(made)
+    assert int((targets != IGNORED).sum()) == learned.count(made).targets
     return inputs[0].tolist(), targets[0].tolist()
 
 
@@ -178,7 +179,7 @@ def test_words_are_masked_as_often_as_tokens() -> None:
     for key in range(300):
         batch = batch_of([480], 480, 479, key, bos=False)
         batch.tokens[0] = torch.tensor((ids * 9)[:481], dtype=torch.int32)
-        total += learned.targets(batch)
+        total += learned.count(batch).targets
     assert total / 300 / 479 == pytest.approx(0.2, abs=0.01)
 
 
@@ -199,12 +200,76 @@ def test_a_word_starts_at_the_mark_of_a_blank_and_signs_are_alone() -> None:
     assert {" ev", ":", " 2", " bin", " lira", "\n", "ama", " sonra", " başka"} <= set(found)
 
 
+SPANS = Objective("span-corruption", 0.3, tuple(range(1010, 1014)), BOS, EOS, 1000, span=2.0)
+
+
+@given(rows)
+@settings(max_examples=150)
+def test_every_token_of_a_text_is_input_or_target_once_but_those_that_make_room(made: Batch) -> None:
+    before, expected = example(CAUSAL, made)
+    inputs, targets = example(SPANS, made)
+    assert example(SPANS, made) == (inputs, targets)
+    _, _, documents = unpack(made, CPU, SPANS)
+    assert documents.prefix is not None
+    given_ = documents.prefix.inside[0].tolist()
+    places = [place for place, start in enumerate(made.cu_seqlens.tolist()) if start < 48][: made.documents]
+    bounds = [int(made.cu_seqlens[place]) for place in places] + [int(made.lengths)]
+    pairs = 0
+    for begin, end in pairwise(bounds):
+        last = [expected[end - 1]] if expected[end - 1] != IGNORED else []
+        whole, found = before[begin:end] + last, inputs[begin:end] + ([targets[end - 1]] if last else [])
+        text = [token for token in whole if token not in (BOS, EOS)]
+        prefix = sum(given_[begin:end])
+        assert given_[begin:end] == [True] * prefix + [False] * (end - begin - prefix)
+        pairs += sum(max(prefix, place + 1) for place in range(end - begin))
+        wanted = [*found[1:], IGNORED][: end - begin] if not last else found[1:]
+        if not prefix:
+            assert len(text) < 16
+            assert found == whole
+            assert targets[begin:end] == wanted
+            continue
+        assert targets[begin:end] == [IGNORED] * (prefix - 1) + wanted[prefix - 1 :]
+        assert (found[0] == BOS) == (whole[0] == BOS)
+        assert (found[-1] == EOS) == (whole[-1] == EOS)
+        source, rest = ([t for t in part if t not in (BOS, EOS)] for part in (found[:prefix], found[prefix:]))
+        spans_: dict[int, list[int]] = {}
+        for token in rest:
+            if token in SPANS.pieces:
+                spans_[token] = []
+            else:
+                spans_[list(spans_)[-1]].append(token)
+        count = len(spans_)
+        assert tuple(spans_) == SPANS.pieces[:count] == tuple(t for t in source if t in SPANS.pieces)
+        assert all(spans_.values())
+        filled = [each for token in source for each in spans_.get(token, [token])]
+        assert filled == text[: len(text) - 2 * count]  # in order, and each of them once
+        assert source[0] not in SPANS.pieces
+        assert not any(one in SPANS.pieces and two in SPANS.pieces for one, two in pairwise(source))
+    assert SPANS.count(made).attended == pairs
+
+
+def test_spans_are_of_the_stated_share_and_length_and_anywhere() -> None:
+    learned = replace(SPANS, share=0.15, span=3.0, pieces=tuple(range(1010, 1033)))
+    taken, places, sizes = 0, set(), set()
+    for key in range(200):
+        inputs, targets = example(learned, batch_of([402], 400, 400, key, bos=False))
+        wanted = [target for target in targets if target != IGNORED]
+        starts = [place for place, token in enumerate(wanted) if token >= 1010]
+        assert len(starts) == 20
+        sizes |= {end - begin - 1 for begin, end in pairwise([*starts, len(wanted)])}
+        taken += len(wanted) - 20
+        places |= {place for place, token in enumerate(inputs[:300]) if token >= 1010}
+    assert taken / 200 / 361 == pytest.approx(0.15, abs=0.001)
+    assert {1, 2, 3, 4, 5, 6, 7, 8} <= sizes
+    assert len(places) > 280
+
+
 def test_an_encoder_sees_its_document_in_both_directions() -> None:
     made = batch_of([10, 30], 48, 30, 0, bos=False)
     _, _, documents = unpack(made, CPU, MASKED)
     assert not documents.causal
-    assert MASKED.attended(made) == 10 * 10 + 20 * 20
-    assert CAUSAL.attended(made) == 55 + 210
+    assert MASKED.count(made).attended == 10 * 10 + 20 * 20
+    assert CAUSAL.count(made).attended == 55 + 210
 
 
 def keys_of(corpus: tokens.Tokens, micro_batch: int, world: int) -> Tensor:

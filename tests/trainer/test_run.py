@@ -559,7 +559,8 @@ def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("fill-in-the-middle", False), ("masked", False), ("masked", True)]
+    ("name", "words"),
+    [("fill-in-the-middle", False), ("masked", False), ("masked", True), ("span-corruption", False)],
 )
 def test_other_objectives_learn_and_resume_bit_for_bit(
     name: str, words: bool, reserved: str, tmp_path: Path
@@ -569,7 +570,7 @@ def test_other_objectives_learn_and_resume_bit_for_bit(
     whole, folder = tmp_path / "whole", tmp_path / "run"
     result = train(reserved, whole, made(**settings))
     assert losses(whole)[-1] < losses(whole)[0] - 0.5
-    assert ("evaluation" in result) == (name != "masked")
+    assert ("evaluation" in result) == (name == "fill-in-the-middle")
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "checkpoints" / "0000000012")
     (folder / "result.json").unlink()
@@ -578,9 +579,15 @@ def test_other_objectives_learn_and_resume_bit_for_bit(
     opened = load_run(folder)
     assert opened.encoder == (name == "masked")
     if opened.encoder:
-        assert again["evaluation_masked"]["masked"] == result["evaluation_masked"]["masked"] > 20
+        assert again["evaluation_masked"]["tokens"] == result["evaluation_masked"]["tokens"] > 20
         assert "masked held-out token" in str(opened.facts())
         with pytest.raises(ConfigError, match="an encoder, which learned masked tokens"):
+            opened.decoder()
+    if name == "span-corruption":
+        assert again["evaluation_spans"] == result["evaluation_spans"]
+        assert again["evaluation_spans"]["tokens"] > 20
+        assert "held-out token of spans" in str(opened.facts())
+        with pytest.raises(ConfigError, match="it learned to write the spans"):
             opened.decoder()
 
 

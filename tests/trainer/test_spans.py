@@ -1,0 +1,95 @@
+"""Spans: how many, and a model that learns them writes what was taken out."""
+
+from __future__ import annotations
+
+import torch
+
+from trainer import spans
+from trainer.attention import Documents
+from trainer.config import Model
+from trainer.generate import generate
+from trainer.loader import Batch
+from trainer.loss import IGNORED
+from trainer.model import build
+from trainer.objective import Objective, unpack
+from trainer.sampling import Sampling
+from trainer.shape import shape
+
+EOS, SENTINELS = 2, (90, 91, 92)
+
+
+def test_a_text_has_no_more_spans_than_there_are_sentinels() -> None:
+    rule = spans.Rule(0.15, 3.0, tuple(range(23)))
+    size = torch.arange(0, 5000)
+    count = rule.spans(size)
+    inputs, targets = spans.lengths(rule, size, room=True)
+    whole = count == 0
+    assert torch.equal(whole, size < 16)
+    assert count.max() == 23
+    assert torch.equal((inputs + targets)[~whole], size[~whole])
+    assert ((targets - 3 * count)[~whole] >= 0).all()  # each a sentinel and two tokens or more
+    inputs, targets = spans.lengths(rule, size, room=False)
+    assert torch.equal((inputs + targets)[~whole], (size + 2 * count)[~whole])
+
+
+def batch_of(texts: list[list[int]], length: int) -> Batch:
+    """Make rows of one whole text each, which end with EOS."""
+    tokens = torch.zeros(len(texts), length + 1, dtype=torch.int32)
+    lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = torch.tensor(text)
+    begins = torch.arange(len(texts)) * length
+    starts = torch.stack([begins, begins + lengths], 1).flatten()
+    return Batch(
+        tokens,
+        torch.cat([starts, torch.tensor([len(texts) * length])]).int(),
+        lengths,
+        ends=torch.ones(len(texts), dtype=torch.bool),
+        keys=torch.arange(len(texts)),
+        targets=int((lengths - 1).sum()),
+        attended=int((lengths * (lengths + 1) // 2).sum()),
+        documents=len(texts),
+    )
+
+
+def test_a_decoder_that_has_learned_a_text_writes_the_spans_taken_out_of_it() -> None:
+    torch.manual_seed(0)
+    text = [*torch.randint(3, 80, (29,)).tolist(), EOS]
+    learned = Objective("span-corruption", 0.3, SENTINELS, eos=EOS, vocabulary=93)
+    made = batch_of([text] * 8, 32)
+    model = build(shape(Model(depth=2, width=32, head=8, kv_heads=2), 93), 0, "cpu", torch.float32)
+    inputs, targets, documents = unpack(made, "cpu", learned)
+    count = learned.count(made).targets
+    assert int((targets != IGNORED).sum()) == count
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(150):
+        loss, _ = model(inputs, documents, targets)
+        (loss / count).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert float(loss.detach()) / count < 0.05
+    model.whole_prompts = True
+    assert documents.prefix is not None
+    prompts, wanted = [], []
+    for row in range(8):
+        prefix = int(documents.prefix.inside[row].sum())
+        prompts.append(inputs[row, :prefix].tolist())
+        wanted.append([each for each in targets[row].tolist() if each != IGNORED])
+    found = generate(model, prompts, Sampling(method="greedy", tokens=24), eos=EOS)
+    assert [[*each.ids, EOS] for each in found] == wanted
+
+
+def test_a_prompt_is_seen_in_both_directions_where_a_model_learned_it_so() -> None:
+    model = build(shape(Model(depth=2, width=32, head=8), 93), 0, "cpu", torch.float32)
+    model.whole_prompts = True
+    ids = torch.randint(3, 93, (1, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+        made = generate(model, [ids[0].tolist()], Sampling(method="greedy", tokens=8), eos=92)[0].ids
+        for place in range(8):
+            whole = torch.cat([ids, torch.tensor([made[:place]], dtype=torch.int64)], dim=1)
+            inside = (torch.arange(whole.shape[1]) < 20)[None]
+            documents = Documents.whole(1, whole.shape[1]).with_prefix(inside)
+            assert int(model.logits(model.hidden(whole, documents))[0, -1].argmax()) == made[place]
