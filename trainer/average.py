@@ -23,7 +23,7 @@ class Ema:
         if not 0.0 < decay < 1.0:
             raise ValueError(f"decay of the average: expected a number between 0 and 1, found {decay}")
         self._decay = decay
-        self._parameters = dict(model.named_parameters())
+        self._parameters = dict(model.named_parameters()) | dict(model.named_buffers())
         self._count = 0
         self.weights = {name: p.detach().clone() for name, p in self._parameters.items()}
 

@@ -22,6 +22,28 @@ Weights = dict[str, Annotated[float, Field(ge=0.0)]]
 _PRESETS = resources("trainer") / "presets"
 
 
+class Experts(Section):
+    """A mixture of experts in place of the feed-forward network of every layer."""
+
+    count: int = Field(0, ge=0, description="Experts in a layer; 0: no experts, one feed-forward network.")
+    active: int = Field(2, ge=1, description="Experts that the router chooses for a token.")
+    shared: int = Field(1, ge=0, description="Experts that every token passes besides; they have no router.")
+    hidden: int | None = Field(
+        None,
+        ge=8,
+        description="Width of an expert, a multiple of 8; unset: the width of the feed-forward layer divided "
+        "by the experts that a token passes, so that it costs what it costs without experts.",
+    )
+    scores: Literal["sigmoid", "softmax"] = Field(
+        "sigmoid",
+        description="Scores of the router: sigmoid, exported as GLM-4-MoE, or softmax, exported as "
+        "Qwen3-MoE, which has neither shared experts nor balance.",
+    )
+    balance: float = Field(
+        0.001, ge=0.0, description="What a step adds to or takes from the bias of an expert; 0: no balance."
+    )
+
+
 class Model(Section):
     """A decoder-only transformer; sizes that are not set follow from `depth`."""
 
@@ -52,6 +74,30 @@ class Model(Section):
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="Share of activations set to zero in training; for scarce data."
     )
+    experts: Experts = Experts()
+
+    @model_validator(mode="after")
+    def _experts_fit(self) -> Model:
+        experts = self.experts
+        if not experts.count:
+            if experts != Experts():
+                raise ValueError("model.experts needs model.experts.count, the number of experts")
+            return self
+        if experts.active >= experts.count:
+            raise ValueError(
+                f"model.experts.active = {experts.active}: expected less than model.experts.count = "
+                f"{experts.count}; a layer in which every token passes every expert is model.hidden"
+            )
+        if experts.hidden and self.hidden:
+            raise ValueError("model.hidden and model.experts.hidden: set only one of them")
+        if self.activation != "swiglu":
+            raise ValueError(f'model.activation = "{self.activation}": experts are swiglu; set it so')
+        if experts.scores == "softmax" and (experts.shared or experts.balance):
+            raise ValueError(
+                'model.experts.scores = "softmax": set model.experts.shared = 0 and model.experts.balance = '
+                "0, as Qwen3-MoE has neither; or choose sigmoid"
+            )
+        return self
 
 
 class Phase(Section):
@@ -266,6 +312,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _encoders_can_be_exported(self) -> Config:
+        if self.objective.name == "masked" and self.model.experts.count:
+            raise ValueError(
+                'objective.name = "masked": set model.experts.count = 0, because EuroBERT, the format in '
+                "which encoders are exported, has no experts"
+            )
         if self.objective.name == "masked" and (self.model.qk_norm or self.model.activation != "swiglu"):
             raise ValueError(
                 'objective.name = "masked": set model.qk_norm = false and model.activation = "swiglu", as '

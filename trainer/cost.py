@@ -15,6 +15,7 @@ class Training:
     """A planned run: `hours` are those of all GPUs together, `wall_hours` its duration."""
 
     parameters: int
+    active_parameters: int
     tokens: int
     flops: float
     gpu: str
@@ -43,7 +44,8 @@ def plan(config: Config, vocabulary: int, gpu: str, gpus: int, mfu: float) -> Tr
         rounded = -(-count // (batch * length)) * batch * length
         tokens += rounded
         operations += rounded * flops(sizes, (length + 1) / 2)
-    return Training(sizes.parameters, tokens, operations, gpu, gpus, mfu, operations / (top * mfu) / 3600)
+    hours = operations / (top * mfu) / 3600
+    return Training(sizes.parameters, sizes.active_parameters, tokens, operations, gpu, gpus, mfu, hours)
 
 
 def _phases(config: Config) -> list[tuple[int, int, int]]:

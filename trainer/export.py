@@ -137,6 +137,8 @@ def _config(
         raise ConfigError(
             f"model.soft_cap = {shape.soft_cap:g}: cannot be exported, Llama and Qwen3 do not cap logits"
         )
+    if shape.experts:
+        raise ConfigError(f"model.experts.count = {shape.experts}: cannot be exported yet")
     if tokenizer.vocabulary != shape.vocabulary:
         raise ConfigError(
             f"the model has a vocabulary of {shape.vocabulary} and the tokenizer one of "

@@ -14,6 +14,7 @@ from corpus.errors import ConfigError, DatasetError
 from trainer import records, tokens
 from trainer.config import Config
 from trainer.order import Order
+from trainer.shape import Shape
 from trainer.tokens import Tokens
 
 RUN = "run.json"
@@ -121,11 +122,15 @@ class _Result(BaseModel):
     evaluation: dict[str, _Score] = {}
 
 
-def write(folder: Path, found: dict[str, Any], opened: Tokens) -> None:
-    """Write the record of a run to its folder, unless it exists; raise ConfigError if that fails."""
+def write(folder: Path, found: dict[str, Any], opened: Tokens, shape: Shape) -> None:
+    """Write the record of a run to its folder, with the parameters of its model, unless it exists.
+
+    Raises ConfigError if that fails.
+    """
+    counts = {"parameters": shape.parameters, "active_parameters": shape.active_parameters}
     try:
         if files.size(str(folder), RUN) is None:
-            files.write_json(str(folder), RUN, found)
+            files.write_json(str(folder), RUN, found | counts)
         if files.size(str(folder), tokenizer.MODEL) is None:
             files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
         files.sweep(str(folder), lambda name: name in (RUN, RESULT, tokenizer.MODEL))

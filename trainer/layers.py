@@ -1,4 +1,4 @@
-"""The layers that all models are built of: a norm in full precision, and a matrix product without bias."""
+"""The layers that models are built of: a norm in full precision, a product without bias, SwiGLU."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight.to(x.dtype))
+
+
+def swiglu(x: Tensor) -> Tensor:
+    """Return silu(gate) · up [..., hidden] of gate and up, which `x` [..., 2·hidden] holds (2002.05202)."""
+    gate, up = x.chunk(2, dim=-1)
+    return functional.silu(gate) * up

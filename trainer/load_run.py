@@ -23,7 +23,7 @@ from trainer.identity import CHECKPOINTS, RUN
 from trainer.model import Transformer, build
 from trainer.optim.build import LEARNING_RATES
 from trainer.schedule import rope
-from trainer.shape import shape
+from trainer.shape import counted, shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class LoadedRun:
         config = self.config
         rate = config.optimizer.lr or LEARNING_RATES[config.optimizer.name]
         found = {
-            "parameters": f"{self.model.shape.parameters:,}",
+            "parameters": counted(self.model.shape.parameters, self.model.shape.active_parameters),
             "corpus": Path(self.corpus.removesuffix("/tokens")).name,
             "objective": config.objective.name,
             "steps": f"{self.step:,}",
@@ -166,7 +166,7 @@ def load_run(
 @torch.no_grad()
 def _fill(model: Transformer, weights: Mapping[str, Tensor], path: Path) -> None:
     """Copy weights into a model, tensor by tensor; CheckpointError if names or shapes differ."""
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters()) | dict(model.named_buffers())
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
     for name in sorted(found.keys() | expected.keys()):

@@ -10,6 +10,7 @@ from torch import nn
 
 from trainer import optim, parallel
 from trainer.average import Ema
+from trainer.experts import Balance
 from trainer.guard import Decision, Guard
 from trainer.loader import Batch
 from trainer.objective import CAUSAL, Objective, unpack
@@ -27,7 +28,7 @@ class Step:
 
 
 class Loop:
-    """Everything that a step changes: weights, moments, averages, the guard's memory."""
+    """Everything that a step changes: weights, moments, averages, biases of experts, the guard's memory."""
 
     def __init__(
         self,
@@ -37,9 +38,10 @@ class Loop:
         ema: Ema | None,
         world: World,
         objective: Objective = CAUSAL,
+        balance: Balance | None = None,
     ) -> None:
         self.model, self.optimizers, self.guard, self.ema = model, list(optimizers), guard, ema
-        self._world, self._objective = world, objective
+        self._world, self._objective, self.balance = world, objective, balance
 
     def step(self, batches: Sequence[Batch], rate: float) -> Step:
         """Train on this rank's micro-batches of one step, at a share `rate` of the peak learning rates.
@@ -60,12 +62,18 @@ class Loop:
                 loss, each = self.model(inputs, documents, wanted)
                 (loss / targets).backward()
             nll += each.sum(dtype=torch.float64)
+            if self.balance is not None:
+                self.balance.add()
+        if self.balance is not None:
+            self.balance.end(self._world)
         mean = self._world.total(nll) / targets
         decision = self.guard.check(mean, self.model.parameters())
         if not decision.skip:
             optim.set_rate(self.optimizers, rate)
             for optimizer in self.optimizers:
                 optimizer.step()
+            if self.balance is not None:
+                self.balance.update()
             if self.ema is not None:
                 self.ema.update()
         for optimizer in self.optimizers:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.attention import Documents, Mask, attend, mask
-from trainer.layers import Linear, Norm
+from trainer.experts import Experts
+from trainer.layers import Linear, Norm, swiglu
 from trainer.loss import linear_cross_entropy
 from trainer.rope import Rope, Rotation, rotate
 from trainer.shape import Shape
@@ -98,12 +99,12 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network; each is added, with dropout, to the residual stream."""
+    """Attention, then the feed-forward network or experts; both are added, with dropout, to the stream."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.attention = Attention(shape)
-        self.feed = FeedForward(shape)
+        self.feed = Experts(shape) if shape.experts else FeedForward(shape)
         self.drop = _dropout(dropout)
 
     def forward(self, x: Tensor, rotation: Rotation, keys: Mask, past: LayerCache | None) -> Tensor:
@@ -153,11 +154,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
-        if self.swiglu:
-            gate, up = self.gate_up(x).chunk(2, dim=2)
-            inner = functional.silu(gate) * up
-        else:
-            inner = functional.relu(self.up(x)).square()
+        inner = swiglu(self.gate_up(x)) if self.swiglu else functional.relu(self.up(x)).square()
         out: Tensor = self.down(inner)
         return out
 
@@ -272,6 +269,7 @@ def _beginning(name: str, size: torch.Size, shape: Shape, seed: int) -> Tensor:
     deviations = {
         "embedding": 0.02 if shape.tied else 1.0,
         "head": 0.001,
+        "router": 0.02,
         "qkv": 0.02,
         "gate_up": 0.02,
         "up": 0.02,

@@ -92,7 +92,8 @@ def _blocks(model: nn.Module) -> list[nn.Module]:
 
 def _ddp(model: nn.Module) -> DistributedDataParallel:
     """Keep all weights on every rank; sum gradients."""
-    wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    # Buffers are the same on every rank: the biases of routers, which all change alike.
+    wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
     wrapped.register_comm_hook(None, lambda _, bucket: _sum(bucket.buffer()))
     return wrapped
 

@@ -35,6 +35,7 @@ def finished(
         "streams": streams,
         "shape": asdict(shape),
         "parameters": shape.parameters,
+        "active_parameters": shape.active_parameters,
         "matmul_parameters": shape.matmul_parameters,
         "non_embedding_parameters": shape.non_embedding_parameters,
         "skipped": sum(bool(line.get("skipped")) for line in logged if line["kind"] == "train"),

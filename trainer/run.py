@@ -35,6 +35,7 @@ from trainer import (
 from trainer.average import Ema
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
+from trainer.experts import Balance
 from trainer.generate import complete
 from trainer.guard import Guard
 from trainer.identity import CHECKPOINTS, RESULT, Branch
@@ -46,6 +47,7 @@ from trainer.order import Order
 from trainer.permutation import derive
 from trainer.result import finished
 from trainer.sampling import Sampling
+from trainer.shape import Shape, counted
 from trainer.throughput import Throughput
 from trainer.tokens import Tokens
 from trainer.world import Stop, World, joined
@@ -78,7 +80,7 @@ def train(
         run = Run(folder, config, opened, order, world, teller, mirror)
         resumed = run.begin(branch)
         # Only after all could be made: the user may correct an error and use the same folder.
-        world.decide(lambda: identity.write(folder, recorded, opened))
+        world.decide(lambda: identity.write(folder, recorded, opened, run.shape))
         result = run.go(resumed)
         if world.first:
             files.write_json(str(folder), RESULT, result)
@@ -110,7 +112,7 @@ class Run:
         self.bare = model.build(
             self.shape, config.seed, world.device, self.dtype, config.z_loss, config.model.dropout
         )
-        kind, compiled = parallel.kind(config.run, world), _compiled(config, world)
+        kind, compiled = parallel.kind(config.run, world), _compiled(config, world, self.shape, self.dtype)
         self.bare.compile_loss = compiled
         wrapped = parallel.wrap(self.bare, world, kind, compiled=compiled, recompute=config.run.recompute)
         settings = config.optimizer
@@ -129,6 +131,7 @@ class Run:
             Ema(self.bare, settings.ema) if settings.ema else None,
             world,
             self.objective,
+            Balance(self.bare, config.model.experts.balance) if self.shape.experts else None,
         )
         self.mirror = mirror
         self.checkpoints = _checkpoints(folder, config, world, mirror)
@@ -150,7 +153,8 @@ class Run:
             settle=torch.cuda.synchronize if on_gpu else lambda: None,
         )
         self._say(
-            f"{self.shape.parameters:,} parameters, {self.shape.matmul_parameters:,} of them in products; "
+            f"{counted(self.shape.parameters, self.shape.active_parameters)} parameters, "
+            f"{self.shape.matmul_parameters:,} of them in products; "
             f"{world.size} × {name}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
             f"{order.tokens(order.steps):,} tokens"
         )
@@ -313,6 +317,8 @@ class Run:
             if self.loop.ema is not None:
                 with self.loop.ema.swapped():
                     self._score(sample, "evaluation_ema")
+            if self.loop.balance is not None:
+                self.metrics.write("experts", self.step, self.loop.balance.numbers())
 
     def _score(self, sample: evaluate.Sample, kind: str) -> None:
         length = self.config.data.length
@@ -333,7 +339,7 @@ class Run:
         self.line.evaluated(found.total.bits_per_byte, found.total.exact)
         if kind == "evaluation" and self.world.first:
             logged = metrics.read(self.folder / metrics.FILE, kind)
-            if ahead := limits.of_run(logged, self.order, self.rates, self.shape.parameters):
+            if ahead := limits.of_run(logged, self.order, self.rates, self.shape.active_parameters):
                 self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
                 self._say(f"step {self.step:,}: {ahead}")
 
@@ -391,9 +397,15 @@ def _checked(folder: Path, recorded: dict[str, Any], mirror: Mirror | None) -> d
     return identity.result(folder)
 
 
-def _compiled(config: Config, world: World) -> bool:
-    wanted = config.run.compile
-    return wanted == "always" or (wanted == "auto" and world.device.type == "cuda")
+def _compiled(config: Config, world: World, shape: Shape, dtype: torch.dtype) -> bool:
+    """Return whether to compile; torch compiles products of experts in bfloat16 only."""
+    wanted, able = config.run.compile, not shape.experts or dtype == torch.bfloat16
+    if wanted == "always" and not able:
+        raise ConfigError(
+            'run.compile = "always": a model with experts is compiled in bfloat16 only; set run.dtype = '
+            '"bfloat16", or run.compile = "auto"'
+        )
+    return able and (wanted == "always" or (wanted == "auto" and world.device.type == "cuda"))
 
 
 def _due(step: int, every: int) -> bool:

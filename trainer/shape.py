@@ -10,11 +10,17 @@ from trainer.config import Model
 
 ROWS = 128
 """The rows of embedding and output layer are a multiple of this, the fastest for matrix products."""
+ALIGNED = 8
+"""Width and experts' width are multiples of this: rows of 16 bytes in bfloat16, for grouped products."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All sizes and settings that decide the parameters of a model and its computation."""
+    """All sizes and settings that decide the parameters of a model and its computation.
+
+    With `experts`, each of them is `hidden` wide; a token passes `active` that the router chooses, and
+    `shared` ones.
+    """
 
     layers: int
     width: int
@@ -29,13 +35,20 @@ class Shape:
     qk_norm: bool
     rope_base: float
     soft_cap: float
+    experts: int = 0  # defaults: results of older versions do not state them
+    active: int = 0
+    shared: int = 0
+    scores: Literal["sigmoid", "softmax"] = "sigmoid"
 
     @property
     def non_embedding_parameters(self) -> int:
-        """Return the number of weights in the matrices of blocks: N of Kaplan et al. (2001.08361)."""
+        """Return the number of weights in the matrices of blocks: N of Kaplan et al. (2001.08361).
+
+        Of experts, those count that a token passes.
+        """
         attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
-        feed = self.width * self.hidden * (3 if self.activation == "swiglu" else 2)
-        return self.layers * (attention + feed)
+        passed = self.active + self.shared if self.experts else 1
+        return self.layers * (attention + passed * self._feed + self.experts * self.width)
 
     @property
     def matmul_parameters(self) -> int:
@@ -46,11 +59,23 @@ class Shape:
         return self.non_embedding_parameters + self.rows * self.width
 
     @property
-    def parameters(self) -> int:
-        """Return the number of parameters, with embedding and norms: N of Hoffmann et al. (2203.15556)."""
+    def active_parameters(self) -> int:
+        """Return the number of parameters, with embedding and norms, but without the experts that a token
+        does not pass: N of Hoffmann et al. (2203.15556).
+        """
         norms = self.layers * (2 * self.width + 2 * self.head * self.qk_norm) + self.width
         tables = (1 if self.tied else 2) * self.rows * self.width
         return self.non_embedding_parameters + tables + norms
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of all parameters, with all experts: what memory and files hold."""
+        return self.active_parameters + self.layers * (self.experts - self.active) * self._feed
+
+    @property
+    def _feed(self) -> int:
+        """Return the number of weights of one feed-forward network or expert."""
+        return self.width * self.hidden * (3 if self.activation == "swiglu" else 2)
 
 
 def shape(model: Model, vocabulary: int) -> Shape:
@@ -71,13 +96,21 @@ def shape(model: Model, vocabulary: int) -> Shape:
         )
     if vocabulary < 2:
         raise ConfigError(f"vocabulary of {vocabulary} pieces: expected at least 2")
+    experts, hidden = model.experts, model.hidden or _hidden(model.activation, width)
+    if experts.count:
+        hidden = experts.hidden or _up(-(-hidden // (experts.active + experts.shared)), ALIGNED)
+        for name, size in (("experts.hidden", hidden), ("width", width)):
+            if size % ALIGNED:
+                raise ConfigError(
+                    f"model.{name} = {size}: expected a multiple of {ALIGNED}, as products of experts need it"
+                )
     return Shape(
         layers=model.depth,
         width=width,
         heads=heads,
         kv_heads=kv_heads,
         head=model.head,
-        hidden=model.hidden or _hidden(model.activation, width),
+        hidden=hidden,
         vocabulary=vocabulary,
         rows=_up(vocabulary, ROWS),
         activation=model.activation,
@@ -85,6 +118,10 @@ def shape(model: Model, vocabulary: int) -> Shape:
         qk_norm=model.qk_norm,
         rope_base=model.rope_base,
         soft_cap=model.soft_cap,
+        experts=experts.count,
+        active=experts.active if experts.count else 0,
+        shared=experts.shared if experts.count else 0,
+        scores=experts.scores,
     )
 
 
@@ -96,6 +133,11 @@ def flops(shape: Shape, keys: float) -> float:
     windows and fewer if a window has several documents, it counts the work done. Recomputation never counts.
     """
     return 6.0 * shape.matmul_parameters + 12.0 * shape.layers * shape.heads * shape.head * keys
+
+
+def counted(parameters: int, active: int) -> str:
+    """Return the number of parameters in words, with those that a token passes where they are fewer."""
+    return f"{parameters:,}" if active == parameters else f"{parameters:,} ({active:,} active)"
 
 
 def _hidden(activation: str, width: int) -> int:

@@ -20,11 +20,14 @@ class RunStatus:
 
     `loss` is the mean of that step (nats), `waited` the share of the recent time spent waiting for data,
     `left_s` the seconds to its last token at the recent speed, `last` the time of the report in seconds
-    since 1970. `held_out` is the bits per byte of the last evaluation. Values that nothing has reported are
-    None.
+    since 1970. `held_out` is the bits per byte of the last evaluation, `busiest` the largest share of a
+    layer's choices that one expert had then, `even` the share that each would have. Values that nothing has
+    reported are None.
     """
 
     is_finished: bool
+    parameters: int | None = None
+    active_parameters: int | None = None
     step: int = 0
     tokens: int = 0
     planned_tokens: int | None = None
@@ -32,6 +35,8 @@ class RunStatus:
     tokens_per_second: float | None = None
     waited: float | None = None
     held_out: float | None = None
+    busiest: float | None = None
+    even: float | None = None
     outlook: Outlook | None = None
     left_s: float | None = None
     last: float | None = None
@@ -57,16 +62,19 @@ def status(folder: str) -> RunStatus | None:
     planned = record["config"].get("data", {}).get("tokens")
     lines = _tail(folder)
     is_finished = files.size(folder, RESULT) is not None
+    counts = record.get("parameters"), record.get("active_parameters")  # older records do not have them
     trained = [line for line in lines if line["kind"] == "train"]
     if not trained:
-        return RunStatus(is_finished, planned_tokens=planned)
+        return RunStatus(is_finished, *counts, planned_tokens=planned)
     now = trained[-1]
     scored = [line["scores"] for line in lines if line["kind"] == "evaluation" and "scores" in line]
     ahead = [line["outlook"] for line in lines if line["kind"] == "outlook"]
     speed, tokens = now.get("tokens_per_second"), int(now.get("tokens", 0))
     left = max(0, planned - tokens) / speed if planned and speed and not is_finished else None
+    load: dict[str, Any] = next((line for line in reversed(lines) if line["kind"] == "experts"), {})
     return RunStatus(
-        is_finished=is_finished,
+        is_finished,
+        *counts,
         step=now["step"],
         tokens=tokens,
         planned_tokens=planned,
@@ -74,6 +82,8 @@ def status(folder: str) -> RunStatus | None:
         tokens_per_second=speed,
         waited=now.get("waited"),
         held_out=_total(scored[-1]) if scored else None,
+        busiest=load.get("busiest"),
+        even=load.get("even"),
         outlook=Outlook(**ahead[-1]) if ahead else None,
         left_s=left,
         last=now.get("time"),

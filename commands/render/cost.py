@@ -8,6 +8,7 @@ from commands.render.formats import count, row, say, table
 from corpus.prices import Gpu, Prices, Worker
 from pipelines.cost import FEW_SECONDS, Estimate
 from trainer.cost import Training
+from trainer.shape import counted
 
 
 def render_build(found: Estimate, worker: Worker, prices: Prices, console: Console) -> None:
@@ -44,7 +45,8 @@ def render_training(plan: Training, gpu: Gpu, currency: str, console: Console) -
     console.print()
     say(
         console,
-        f"training: {plan.parameters:,} parameters, {plan.tokens:,} tokens, {plan.flops:.3g} FLOPs; "
+        f"training: {counted(plan.parameters, plan.active_parameters)} parameters, {plan.tokens:,} tokens, "
+        f"{plan.flops:.3g} FLOPs; "
         f"{_short(plan.hours)} hours of {plan.gpu} at {plan.mfu:.0%} of its peak, "
         f"{_short(plan.wall_hours)} hours on {plan.gpus}",
     )

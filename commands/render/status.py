@@ -12,6 +12,7 @@ from rich.text import Text
 from commands.render.formats import count, row, safe, table
 from corpus.crawl.state.status import Status
 from pipelines.status import UNFINISHED, BuildStatus, StageStatus
+from trainer.shape import counted
 from trainer.status import RunStatus
 
 
@@ -52,6 +53,8 @@ def run_status(found: RunStatus) -> RenderableType:
     """Return a training run at its last reported step as a table."""
     now = time.time()
     shown = table("run", "finished" if found.is_finished else "unfinished")
+    if found.parameters is not None and found.active_parameters is not None:
+        row(shown, "parameters", counted(found.parameters, found.active_parameters))
     row(shown, "step", f"{found.step:,}")
     planned = f" of {count(found.planned_tokens)}" if found.planned_tokens else ""
     row(shown, "tokens", f"{count(found.tokens)}{planned}")
@@ -59,6 +62,8 @@ def run_status(found: RunStatus) -> RenderableType:
         row(shown, "loss (nats a token)", f"{found.loss:.4f}")
     if found.held_out is not None:
         row(shown, "held out (bits/byte)", f"{found.held_out:.4f}")
+    if found.busiest is not None and found.even is not None:
+        row(shown, "busiest expert", f"{found.busiest:.1%} of a layer's choices (even: {found.even:.1%})")
     if found.outlook is not None:
         ahead = {"after another epoch": found.outlook.epoch, "after as much fresh text": found.outlook.fresh}
         for name, value in ahead.items():

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer import config, optim
 from trainer.average import Ema
+from trainer.experts import Balance
 from trainer.guard import Guard
 from trainer.loader import Batch
 from trainer.loop import Loop
@@ -48,14 +49,22 @@ def batch(seed: int) -> Batch:
     return Batch(drawn, starts, whole, torch.zeros(2, dtype=torch.bool), torch.arange(2), 16, 72, 2)
 
 
+def looped(settings: config.Optimizer, experts: int) -> Loop:
+    sizes = config.Model(depth=2, width=32, head=16, experts=config.Experts(count=experts))
+    model = build(shape(sizes, 64), 0, CPU, torch.float32)
+    guard = Guard(settings.clip, settings.outlier, settings.patience)
+    balance = Balance(model, 0.001) if experts else None
+    optimizers = optim.build(model, settings, CPU)
+    return Loop(model, optimizers, guard, Ema(model, 0.9), ALONE, balance=balance)
+
+
+@pytest.mark.parametrize("experts", [0, 4])
 @pytest.mark.parametrize("name", sorted(optim.LEARNING_RATES))
 def test_a_step_reads_loss_and_norm_together_and_nothing_else(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, experts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = config.Optimizer.model_validate({"name": name, "clip": 1e-3})
-    model = build(shape(config.Model(depth=2, width=32, head=16), 64), 0, CPU, torch.float32)
-    guard = Guard(settings.clip, settings.outlier, settings.patience)
-    loop = Loop(model, optim.build(model, settings, CPU), guard, Ema(model, 0.9), ALONE)
+    loop = looped(settings, experts)
     lists: list[tuple[int, ...]] = []
     tolist = Tensor.tolist
 
@@ -72,3 +81,20 @@ def test_a_step_reads_loss_and_norm_together_and_nothing_else(
         assert done.decision.norm > settings.clip
         assert reads.found == []
         assert lists == [(3,), (2,)]  # the counts of tokens, targets and keys, on the host; loss and norm
+
+
+def test_biases_change_once_a_step_by_all_of_its_tokens_and_not_if_it_is_skipped() -> None:
+    loop = looped(config.Optimizer(), 4)
+    biases = {name: value for name, value in loop.model.named_buffers() if name.endswith("bias")}
+    assert len(biases) == 2
+    assert loop.balance is not None
+    loop.step([batch(0), batch(1)], 1.0)
+    assert loop.balance.load.sum(1).tolist() == [64, 64]  # 2 · 2 windows of 8 tokens, 2 experts each
+    expected = (loop.balance.load.mean(1, keepdim=True) - loop.balance.load).sign() * 0.001
+    torch.testing.assert_close(torch.stack(list(biases.values())), expected.float())
+    held = {name: value.clone() for name, value in biases.items()}
+    with torch.no_grad():
+        next(loop.model.parameters()).fill_(torch.nan)
+    assert loop.step([batch(2)], 1.0).decision.skip == "not finite"
+    assert all(torch.equal(value, held[name]) for name, value in biases.items())
+    assert loop.balance.load.sum(1).tolist() == [32, 32]

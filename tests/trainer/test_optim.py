@@ -67,6 +67,11 @@ def names(found: list[optim.Group]) -> dict[str, set[str]]:
     return {each.name: set(each.parameters) for each in found}
 
 
+def mixed() -> Transformer:
+    """A model with experts: beside matrices it has stacks of them, three on two ranks."""
+    return transformer(hidden=None, experts={"count": 3})
+
+
 # Groups
 
 
@@ -107,6 +112,18 @@ def test_fused_matrices_name_their_parts() -> None:
     assert found["attention.qkv"] == (32, 16, 16)
     assert found["feed.gate_up"] == (40, 40)
     assert found["attention.out"] == found["feed.down"] == ()
+
+
+def test_experts_are_in_groups_of_their_own_and_decay() -> None:
+    found = {each.name: each for each in optim.groups(mixed(), settings("muon"))}
+    assert found["feed.gate_up"].rows == (48, 48)
+    assert found["feed.shared.gate_up"].rows == (48, 48)
+    for name in ("feed.router", "feed.down", "feed.shared.down"):
+        assert found[name].rows == ()
+    experts = [each for name, each in found.items() if name.startswith("feed.")]
+    assert {(each.rule, each.weight_decay) for each in experts} == {("muon", 0.1)}
+    listed = [name for each in found.values() for name in each.parameters]
+    assert sorted(listed) == sorted(name for name, _ in mixed().named_parameters())
 
 
 def test_a_parameter_of_unknown_part_is_refused() -> None:
@@ -314,6 +331,35 @@ def test_the_parts_of_fused_matrices_are_orthogonalized_each_on_its_own() -> Non
         )
 
 
+@pytest.mark.parametrize("rows", [(), (12, 8)])
+def test_the_matrices_of_a_stack_are_orthogonalized_each_on_its_own(rows: tuple[int, ...]) -> None:
+    stack = nn.Parameter(torch.zeros(3, 20, 8))
+    stack.grad = torch.randn(3, 20, 8, generator=torch.Generator().manual_seed(0))
+    apart = [nn.Parameter(torch.zeros(20, 8)) for _ in range(3)]
+    for matrix, gradient in zip(apart, stack.grad, strict=True):
+        matrix.grad = gradient.clone()
+    Muon([{"params": [stack], "rows": rows}], lr=0.1).step()
+    Muon([{"params": apart, "rows": rows}], lr=0.1).step()
+    assert torch.allclose(stack, torch.stack(list(apart)), atol=1e-6)
+
+
+def test_adafactor_has_means_of_each_matrix_of_a_stack() -> None:
+    """With equal sizes of weights and gradients, on which its scale and its clipping depend."""
+    generator = torch.Generator().manual_seed(0)
+    weights, gradient = torch.randn(2, 3, 6, 5, generator=generator)
+    weights /= weights.square().mean((1, 2), keepdim=True).sqrt()
+    stack = nn.Parameter(weights.clone())
+    apart = [nn.Parameter(matrix.clone()) for matrix in weights]
+    stack.grad = gradient
+    for matrix, part in zip(apart, gradient, strict=True):
+        matrix.grad = part.clone()
+    Adafactor([stack], lr=1.0).step()
+    Adafactor(apart, lr=1.0).step()
+    for found, expected, before in zip(stack, apart, weights, strict=True):
+        moved, wanted = found - before, expected - before
+        assert torch.allclose(moved / moved.norm(), wanted / wanted.norm(), atol=1e-6)
+
+
 def test_muon_refuses_what_is_no_matrix_or_does_not_split() -> None:
     with pytest.raises(ValueError, match="changes matrices"):
         Muon([nn.Parameter(torch.zeros(4))])
@@ -334,7 +380,7 @@ def run(model: nn.Module, optimizers: list[torch.optim.Optimizer], first: int, e
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_optimizer_goes_on_bitwise_from_its_state(name: str, tmp_path: Path) -> None:
-    through, resumed = transformer(), transformer()
+    through, resumed = mixed(), mixed()
     optimizers = optim.build(through, settings(name), CPU)
     run(through, optimizers, 0, 5)
     torch.save(
@@ -353,7 +399,7 @@ def test_an_optimizer_goes_on_bitwise_from_its_state(name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_travel_by_parameter_names_through_distributed_checkpoints(name: str) -> None:
-    through, resumed = transformer(), transformer()
+    through, resumed = mixed(), mixed()
     optimizers = optim.build(through, settings(name), CPU)
     run(through, optimizers, 0, 3)
     state = deepcopy(get_optimizer_state_dict(through, optimizers))
@@ -372,7 +418,7 @@ def test_states_travel_by_parameter_names_through_distributed_checkpoints(name: 
 
 
 def test_a_loaded_state_leaves_rates_and_decay_as_they_are_configured() -> None:
-    model = transformer()
+    model = mixed()
     old = optim.build(model, settings("muon", lr=0.5, matrix_lr=0.5, weight_decay=0.5), CPU)
     run(model, old, 0, 1)
     new = optim.build(model, settings("muon", lr=0.1, matrix_lr=0.2, weight_decay=0.3), CPU)
@@ -385,7 +431,7 @@ def test_a_loaded_state_leaves_rates_and_decay_as_they_are_configured() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
-    model = transformer()
+    model = mixed()
     optimizers = optim.build(model, settings(name), CPU)
     run(model, optimizers, 0, 1)
     for optimizer in optimizers:
@@ -397,7 +443,7 @@ def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_learns(name: str) -> None:
-    model = transformer()
+    model = mixed()
     optimizers = optim.build(model, settings(name), CPU)
     tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
     documents = Documents.whole(4, 16, CPU)
@@ -419,7 +465,7 @@ def _on_rank(world: World, folder: str) -> None:
     mesh = dist.init_device_mesh("cpu", (world.size,))
     for name in NAMES:
         for kind in ("fsdp", "ddp"):
-            model = transformer()
+            model = mixed()
             if kind == "fsdp":
                 for block in model.blocks:
                     fully_shard(block, mesh=mesh)
@@ -444,7 +490,8 @@ def _on_rank(world: World, folder: str) -> None:
                 ema.update()
             states = []
             with ema.swapped():
-                states.append({n: p.detach().clone() for n, p in model.named_parameters()})
+                every = [*model.named_parameters(), *model.named_buffers()]
+                states.append({n: p.detach().clone() for n, p in every})
             states.append(dict(model.named_parameters()))
             whole = [
                 {n: p.full_tensor() if isinstance(p, DTensor) else p for n, p in state.items()}
@@ -464,7 +511,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["fsdp", "ddp"])
 @pytest.mark.parametrize("name", NAMES)
 def test_two_ranks_make_the_update_of_one(name: str, kind: str, two_ranks: Path) -> None:
-    model = transformer()
+    model = mixed()
     optimizers = optim.build(model, settings(name), CPU)
     guard = Guard(clip=1.0, outlier=6.0, patience=5)
     ema = Ema(model, 0.5)

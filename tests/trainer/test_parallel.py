@@ -34,8 +34,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def model(dtype: torch.dtype = torch.float32, *, tied: bool = False, dropout: float = 0.0) -> Transformer:
-    made = shape(config.Model(depth=2, width=32, head=16, tied=tied), VOCABULARY)
+def model(
+    dtype: torch.dtype = torch.float32, *, tied: bool = False, dropout: float = 0.0, experts: int = 0
+) -> Transformer:
+    mixture = config.Experts(count=experts)
+    made = shape(config.Model(depth=2, width=32, head=16, tied=tied, experts=mixture), VOCABULARY)
     return build(made, 0, CPU, dtype, dropout=dropout)
 
 
@@ -64,11 +67,12 @@ def gradients(
     compiled: bool = False,
     recompute: bool = False,
     dropout: float = 0.0,
+    experts: int = 0,
     steps: int = 1,
 ) -> Arrays:
     """Return the gradients of a step's batch by name, of the last of some steps of gradient descent."""
     torch.manual_seed(0)
-    bare = model(dtype, tied=tied, dropout=dropout)
+    bare = model(dtype, tied=tied, dropout=dropout, experts=experts)
     wrapped = parallel.wrap(bare, world, how, compiled=compiled, recompute=recompute)
     inputs, targets = (each.chunk(world.size)[world.rank] for each in batch())
     valid = world.total((targets != -100).sum())
@@ -99,6 +103,8 @@ WAYS: list[dict[str, Any]] = [
     {"how": "fsdp"},
     {"how": "fsdp", "micro_batches": 2, "recompute": True},
     {"how": "fsdp", "micro_batches": 4, "tied": True, "steps": 2},
+    {"how": "ddp", "micro_batches": 2, "recompute": True, "experts": 3},
+    {"how": "fsdp", "micro_batches": 2, "recompute": True, "experts": 3},  # two of them on one rank
 ]
 
 
@@ -110,7 +116,7 @@ def test_two_ranks_and_accumulation_give_the_gradients_of_one_rank_and_one_batch
     ranks = on_ranks(_all_ways)
     for found in ranks:
         for way, each in zip(WAYS, found, strict=True):
-            rest = {name: way[name] for name in way if name in ("tied", "steps")}
+            rest = {name: way[name] for name in way if name in ("tied", "steps", "experts")}
             expected = gradients(ALONE, **rest)
             assert largest_difference(each, expected) < 1e-6, way
             assert max(np.abs(each[name]).max() for name in each) > 0.01
@@ -122,10 +128,10 @@ def test_one_rank_accumulates_the_gradients_of_one_batch(micro_batches: int) -> 
     assert largest_difference(gradients(ALONE, "alone", micro_batches), gradients(ALONE)) < 1e-6
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_recomputed_activations_change_no_bit(dropout: float) -> None:
-    again = gradients(ALONE, recompute=True, dropout=dropout)
-    assert largest_difference(again, gradients(ALONE, dropout=dropout)) == 0.0
+@pytest.mark.parametrize(("dropout", "experts"), [(0.0, 0), (0.1, 0), (0.1, 4)])
+def test_recomputed_activations_change_no_bit(dropout: float, experts: int) -> None:
+    again = gradients(ALONE, recompute=True, dropout=dropout, experts=experts)
+    assert largest_difference(again, gradients(ALONE, dropout=dropout, experts=experts)) == 0.0
 
 
 def _between_micro_batches(world: World) -> tuple[float, bool]:
@@ -203,6 +209,17 @@ def test_compiled_blocks_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch
     found = gradients(ALONE, compiled=True, recompute=True)
     assert largest_difference(found, gradients(ALONE)) < 1e-6
     assert len(compiled) == 2  # one function a block
+
+
+def test_compiled_experts_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In half precision, in which alone torch compiles their products."""
+    original = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **settings: original(function, backend="aot_eager", **settings)
+    )
+    found = gradients(ALONE, compiled=True, recompute=True, dtype=torch.bfloat16, experts=4)
+    for name, each in gradients(ALONE, dtype=torch.bfloat16, experts=4).items():
+        assert np.linalg.norm(found[name] - each) < 0.02 * np.linalg.norm(each), name
 
 
 def test_names_of_parameters_stay_when_blocks_are_compiled_and_recomputed() -> None:

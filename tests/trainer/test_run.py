@@ -29,12 +29,14 @@ from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedErr
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
 from trainer import fast_tokenizer, identity, metrics, preflight, run, selfcheck, tokens
+from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.guard import Decision, Guard
 from trainer.identity import Branch
 from trainer.load_run import described, load_run
 from trainer.loop import Loop
 from trainer.rope import Rope
+from trainer.shape import shape
 from trainer.world import World
 
 STEPS = 12
@@ -282,9 +284,11 @@ def test_micro_batches_change_nothing_but_rounding(whole: Path, corpus: str, tmp
         assert losses(folder) == pytest.approx(losses(whole), abs=1e-4)
 
 
-def _on_rank(world: World, corpus: str, folder: str, parallel: str) -> None:
+def _on_rank(
+    world: World, corpus: str, folder: str, parallel: str, changes: dict[str, Any] | None = None
+) -> None:
     torch.set_num_threads(1)
-    config = made(**{"run.parallel": parallel})
+    config = made(**{"run.parallel": parallel}, **(changes or {}))
     opened = tokens.open(corpus)
     order = preflight.open_order(config, opened, world.size)
     run.Run(Path(folder), config, opened, order, world, SILENT).go(None)
@@ -370,13 +374,14 @@ def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp
 def test_a_record_is_written_whole_after_a_kill_in_the_middle(corpus: str, tmp_path: Path) -> None:
     config, opened = made(), tokens.open(corpus)
     order = preflight.open_order(config, opened, 1)
-    found = identity.record(config, opened, order, None)
+    found, sizes = identity.record(config, opened, order, None), shape(config.model, opened.vocabulary)
     (tmp_path / "run.json.tmp-0123abcd").touch()
     for missing in ("run.json", MODEL):
         (tmp_path / missing).unlink(missing_ok=True)
         identity.check(tmp_path, found)
-        identity.write(tmp_path, found, opened)
-        assert files.read_json(str(tmp_path), "run.json") == found
+        identity.write(tmp_path, found, opened, sizes)
+        counts = {"parameters": sizes.parameters, "active_parameters": sizes.parameters}
+        assert files.read_json(str(tmp_path), "run.json") == found | counts
         assert (tmp_path / MODEL).exists()
 
 
@@ -589,6 +594,82 @@ def test_other_objectives_learn_and_resume_bit_for_bit(
         assert "held-out token of spans" in str(opened.facts())
         with pytest.raises(ConfigError, match="it learned to write the spans"):
             opened.decoder()
+
+
+@pytest.fixture(scope="module")
+def mixed(reserved: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with experts."""
+    folder = tmp_path_factory.mktemp("mixed") / "run"
+    train(reserved, folder, made(**EXPERTS))
+    return folder
+
+
+EXPERTS = {"model.experts.count": 4, "model.experts.balance": 0.02, "checkpoint.keep": 3}
+
+
+def biases(folder: Path, step: int | None = None, *, ema: bool = False) -> torch.Tensor:
+    return load_run(folder, step, ema=ema).model.get_buffer("blocks.0.feed.router.bias")
+
+
+def test_a_run_with_experts_learns_and_says_how_even_their_load_is(mixed: Path) -> None:
+    assert losses(mixed)[-1] < losses(mixed)[0] - 0.3
+    result, opened = json.loads((mixed / "result.json").read_text()), load_run(mixed)
+    sizes = opened.model.shape
+    assert result["parameters"] == sizes.parameters > result["active_parameters"] == sizes.active_parameters
+    held = identity.read(mixed)
+    assert held is not None
+    assert (held["parameters"], held["active_parameters"]) == (sizes.parameters, sizes.active_parameters)
+    assert opened.facts()["parameters"] == f"{sizes.parameters:,} ({sizes.active_parameters:,} active)"
+    load = metrics.read(mixed / metrics.FILE, "experts")
+    assert [line["step"] for line in load] == [6, 12]
+    assert all(0.25 <= line["busiest"] <= 0.5 and line["even"] == 0.25 for line in load)
+    found = biases(mixed)
+    assert torch.equal((found / 0.02).round() * 0.02, found.round(decimals=6))  # twelve steps, up or down
+    assert 0 < found.abs().max() <= 12 * 0.02 + 1e-6
+
+
+def test_biases_of_experts_resume_bit_for_bit_and_are_averaged(
+    mixed: Path, reserved: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(mixed, folder)
+    shutil.rmtree(folder / "checkpoints" / "0000000012")
+    (folder / "result.json").unlink()
+    assert not torch.equal(biases(mixed, 8), biases(mixed))
+    train(reserved, folder, made(**EXPERTS))
+    assert losses(folder) == losses(mixed)
+    assert torch.equal(biases(folder), biases(mixed))
+    averaged = biases(mixed, ema=True)
+    assert torch.equal(averaged, biases(folder, ema=True))
+    assert not torch.equal(averaged, biases(mixed))
+    both = load_run(mixed, last=2).model.get_buffer("blocks.0.feed.router.bias")
+    torch.testing.assert_close(both, (biases(mixed, 8) + biases(mixed)) / 2)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_ranks_train_experts_as_one(parallel: str, mixed: Path, reserved: str, tmp_path: Path) -> None:
+    on_ranks(_on_rank, reserved, str(tmp_path), parallel, EXPERTS)
+    assert losses(tmp_path) == pytest.approx(losses(mixed), abs=1e-4)
+    counts = [metrics.read(each / metrics.FILE, "experts") for each in (tmp_path, mixed)]
+    for found, expected in zip(*counts, strict=True):
+        assert found["busiest"] == pytest.approx(expected["busiest"], abs=0.01)
+    state = Checkpoints(tmp_path / "checkpoints").tensors(12, "model")
+    torch.testing.assert_close(state["blocks.0.feed.router.bias"], biases(mixed))
+
+
+def test_micro_batches_of_experts_change_nothing_but_rounding(
+    mixed: Path, reserved: str, tmp_path: Path
+) -> None:
+    train(reserved, tmp_path / "run", made(**EXPERTS, **{"run.micro_batch": 50}))
+    assert losses(tmp_path / "run") == pytest.approx(losses(mixed), abs=1e-4)
+    torch.testing.assert_close(biases(tmp_path / "run"), biases(mixed))
+
+
+def test_experts_in_single_precision_are_not_compiled(corpus: str, tmp_path: Path) -> None:
+    changes = EXPERTS | {"run.compile": "always"}
+    with pytest.raises(ConfigError, match=r'set run\.dtype = "bfloat16", or run\.compile = "auto"'):
+        train(corpus, tmp_path / "run", made(**changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_phase_has_its_own_base_of_rotary_positions_and_resumes_bit_for_bit(

@@ -45,6 +45,22 @@ def test_the_last_outlook_is_told(tmp_path: Path) -> None:
     assert [name in shown for name in ("1.4000", "fresh text", "limited by")] == [True, False, True]
 
 
+def test_parameters_and_the_load_of_experts_are_told_where_they_are_known(tmp_path: Path) -> None:
+    folder = started(tmp_path, step(1), {"kind": "experts", "step": 1, "busiest": 0.25, "even": 0.125})
+    assert status(str(folder)).parameters is None  # type: ignore[union-attr]
+    record = {"config": {"data": {}}, "parameters": 9000, "active_parameters": 3000}
+    (folder / "run.json").write_text(json.dumps(record))
+    found = status(str(folder))
+    assert found is not None
+    assert (found.parameters, found.active_parameters) == (9000, 3000)
+    assert (found.busiest, found.even) == (0.25, 0.125)
+    console = Console(width=80, record=True)
+    console.print(run_status(found))
+    shown = console.export_text()
+    assert "9,000 (3,000 active)" in shown
+    assert "25.0% of a layer's choices (even: 12.5%)" in shown
+
+
 def test_a_finished_run_has_no_time_left(tmp_path: Path) -> None:
     folder = started(tmp_path, step(10))
     (folder / "result.json").write_text("{}")

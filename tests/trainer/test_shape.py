@@ -69,6 +69,35 @@ def test_the_model_has_the_parameters_that_are_counted(activation: Any, tied: bo
     assert sizes.matmul_parameters == matrices + model.output.numel()
 
 
+@pytest.mark.parametrize(("count", "active", "shared"), [(2, 1, 0), (6, 2, 1), (8, 3, 2)])
+def test_of_experts_all_are_counted_and_those_that_a_token_passes(
+    count: int, active: int, shared: int
+) -> None:
+    experts = {"count": count, "active": active, "shared": shared, "hidden": 24}
+    sizes = shape(Model.model_validate({**SMALL, "experts": experts}), 300)
+    with torch.device("meta"):
+        model = Transformer(sizes)
+    assert sizes.parameters == sum(parameter.numel() for parameter in model.parameters())
+    idle = sum(
+        (count - active) * parameter[0].numel() for parameter in model.parameters() if parameter.ndim == 3
+    )
+    assert sizes.active_parameters == sizes.parameters - idle
+    matrices = sum(parameter.numel() for parameter in model.blocks.parameters() if parameter.ndim > 1)
+    assert sizes.non_embedding_parameters == matrices - idle
+    assert sizes.matmul_parameters == matrices - idle + model.output.numel()
+    assert flops(sizes, 0) == 6 * sizes.matmul_parameters
+
+
+@pytest.mark.parametrize(("active", "shared"), [(1, 0), (2, 0), (3, 1)])
+def test_a_token_costs_with_experts_what_it_costs_without(active: int, shared: int) -> None:
+    """But for the router."""
+    dense = shape(Model(depth=4), 300)
+    experts = {"count": 8, "active": active, "shared": shared}
+    sizes = shape(Model.model_validate({"depth": 4, "experts": experts}), 300)
+    assert sizes.active_parameters == dense.active_parameters + 4 * 8 * 256 == dense.parameters + 4 * 8 * 256
+    assert sizes.parameters > 2 * dense.parameters - 4 * 8 * 256 - 2 * 384 * 256 or active > 2
+
+
 @pytest.mark.parametrize(
     ("layers", "width", "millions", "full", "real"),
     [(12, 768, 110, 887, 774), (24, 1024, 336, 2617, 2315), (24, 2048, 1275, 8858, 8254)],

@@ -24,7 +24,8 @@ class Adafactor(Optimizer):
     """A parameter moves by lr × its root mean square, at least lr × 1e-3; no momentum (the paper's §9).
 
     β2 = 1 - step^-0.8; an update is scaled down to a root mean square of 1 (d = 1); weight decay is
-    decoupled. Vectors keep their whole second moment. Matrices may be sharded by rows.
+    decoupled. Vectors keep their whole second moment. Matrices may be sharded by rows; of a stack of them,
+    which may be sharded by matrices, each has means of its own.
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 1e-2, weight_decay: float = 0.0) -> None:
@@ -57,13 +58,23 @@ class Adafactor(Optimizer):
                 state["variance"] = torch.zeros_like(p)
             else:
                 state["row_var"] = p.mean(-1, keepdim=True).zero_()  # sharded as p is
-                state["col_var"] = squares.new_zeros(1, p.shape[1])  # the same on every rank
+                stacked = p.ndim == 3
+                columns = p.mean(-2, keepdim=True).zero_() if stacked else squares.new_zeros(1, p.shape[1])
+                state["col_var"] = columns  # of a stack sharded as p is, of a matrix the same on every rank
         state["step"] += 1
         fresh = float(state["step"].item()) ** -0.8
         if p.ndim == 1:
             return local(state["variance"]).lerp_(squares, fresh).rsqrt()
         rows = local(state["row_var"]).lerp_(squares.mean(-1, keepdim=True), fresh)
-        columns = state["col_var"].lerp_(sum_over_ranks(squares.sum(0, keepdim=True), p) / p.shape[0], fresh)
-        mean = sum_over_ranks(rows.sum(), p) / p.shape[0]
-        inverse: Tensor = (rows / mean).rsqrt_() * columns.rsqrt()
+        columns = local(state["col_var"]).lerp_(_column_means(squares, p), fresh)
+        inverse: Tensor = (rows / _column_means(rows, p)).rsqrt_() * columns.rsqrt()
         return inverse
+
+
+def _column_means(part: Tensor, like: Tensor) -> Tensor:
+    """Return the means [..., 1, cols] over the rows of a matrix, or of each of a stack; the same on every
+    rank for a matrix, of which each rank has some rows, and of this rank's matrices for a stack.
+    """
+    if like.ndim == 2:
+        return sum_over_ranks(part.sum(0, keepdim=True), like) / like.shape[0]
+    return part.mean(-2, keepdim=True)

@@ -23,6 +23,7 @@ A starting point, not a tuned value: except for muon, the best of three to four 
 about 3, for 3.3 M parameters (depth 4, width 192) after 120 steps of 512 tokens of Turkish text. Muon was
 still better at 0.03 and 0.1; wider models need lower rates."""
 
+_MATRIX = r"blocks\.\d+\.(attention\.(?:qkv|out)|feed\.(?:router|(?:shared\.)?(?:gate_up|up|down)))"
 _WRAPPERS = re.compile(r"(_orig_mod|_checkpoint_wrapped_module)\.")
 
 
@@ -154,11 +155,12 @@ def _part(name: str) -> str:
         return plain
     if plain == "norm" or plain.endswith(("norm", "_norm")):
         return "norms"
-    if matrix := re.fullmatch(r"blocks\.\d+\.(attention\.(?:qkv|out)|feed\.(?:gate_up|up|down))", plain):
+    if matrix := re.fullmatch(_MATRIX, plain):
         return matrix[1]
     raise ValueError(
         f"{name}: no optimizer group for this parameter; expected an embedding, a head, a norm, or "
-        "attention.{qkv,out}, feed.{gate_up,up,down} of a block; add its name to trainer/optim/build.py"
+        "attention.{qkv,out}, feed.{router,gate_up,up,down} of a block; add its name to "
+        "trainer/optim/build.py"
     )
 
 
@@ -169,6 +171,8 @@ def _rows(model: nn.Module, part: str) -> tuple[int, ...]:
         return (shape.heads * shape.head, shape.kv_heads * shape.head, shape.kv_heads * shape.head)
     if part == "feed.gate_up":
         return (shape.hidden, shape.hidden)
+    if part == "feed.shared.gate_up":
+        return (shape.shared * shape.hidden, shape.shared * shape.hidden)
     return ()
 
 

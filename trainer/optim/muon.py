@@ -52,10 +52,11 @@ def orthogonalize(matrices: Tensor, coefficients: Coefficients = POLAR_EXPRESS) 
 class Muon(Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay.
 
-    A param group's `rows` are the rows of the matrices fused in each of its parameters (query, key and value;
-    gate and up), which are orthogonalised one by one. `dtype` is the dtype of the iteration: bfloat16 on
-    CUDA. Parameters sharded by FSDP2 are gathered as updates, in that dtype. Ranks with the same gradients
-    (the parameters' mesh, or `group` under DDP) share the matrices of a shape among themselves.
+    A parameter is a matrix or, of experts, a stack [experts, rows, cols] of matrices, each orthogonalised on
+    its own. A param group's `rows` are the rows of the matrices fused in each of its parameters (query, key
+    and value; gate and up), which are orthogonalised one by one too. `dtype` is the dtype of the iteration:
+    bfloat16 on CUDA. Parameters sharded by FSDP2 are gathered as updates, in that dtype. Ranks with the same
+    gradients (the parameters' mesh, or `group` under DDP) share the matrices of a shape among themselves.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Muon(Optimizer):
         self._dtype, self._coefficients, self._group = dtype, coefficients, group
         for members in self.param_groups:
             for p in members["params"]:
-                if p.ndim != 2 or (members["rows"] and sum(members["rows"]) != p.shape[0]):
+                if p.ndim not in (2, 3) or (members["rows"] and sum(members["rows"]) != p.shape[-2]):
                     raise ValueError(
                         f"Muon changes matrices; found {list(p.shape)} with parts of {members['rows']} rows"
                     )
@@ -101,9 +102,10 @@ class Muon(Optimizer):
         ahead = torch._foreach_lerp(gradients, moments, members["momentum"])
         like = parameters[0]
         updates = gather(torch.stack(ahead).to(self._dtype), like)
-        rows = list(members["rows"]) or [like.shape[0]]
-        directions = [self._direction(part, like) for part in torch.split(updates, rows, dim=1)]
-        mine = my_shard(torch.cat(directions, dim=1), like).to(like.dtype)
+        rows = list(members["rows"]) or [like.shape[-2]]
+        parts = torch.split(updates.flatten(0, -3), rows, dim=1)
+        directions = torch.cat([self._direction(part, like) for part in parts], dim=1)
+        mine = my_shard(directions.view_as(updates), like).to(like.dtype)
         torch._foreach_mul_(weights, 1 - members["lr"] * members["weight_decay"])
         torch._foreach_add_(weights, mine.unbind(), alpha=-members["lr"])
 

@@ -37,7 +37,7 @@ def sum_over_ranks(part: Tensor, like: Tensor) -> Tensor:
 
 
 def gather(stack: Tensor, like: Tensor) -> Tensor:
-    """Gather whole matrices [n, rows, cols]; each rank passes the parts that it has of `like`."""
+    """Gather whole parameters [n, *shape]; each rank passes the parts that it has of `like`."""
     if not sharded(like):
         return stack
     from torch.distributed.tensor import DTensor
@@ -48,13 +48,13 @@ def gather(stack: Tensor, like: Tensor) -> Tensor:
         _behind(like),
         run_check=False,
         shape=torch.Size((len(stack), *like.shape)),
-        stride=(like.numel(), like.shape[1], 1),
+        stride=(like.numel(), *like.stride()),
     )
     return placed.full_tensor()
 
 
 def my_shard(stack: Tensor, like: Tensor) -> Tensor:
-    """Return this rank's parts of whole matrices [n, rows, cols], sharded as `like` is; no communication."""
+    """Return this rank's parts of whole parameters [n, *shape], sharded as `like` is; no communication."""
     if not sharded(like):
         return stack
     from torch.distributed.tensor import DTensor, Replicate

@@ -207,7 +207,7 @@ class Sizes(Protocol):
     @property
     def matmul_parameters(self) -> int: ...
     @property
-    def parameters(self) -> int: ...
+    def active_parameters(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             "chinchilla",
             "Hoffmann et al. 2022, appendix F: all parameters; embeddings and softmax counted",
-            lambda s: s.parameters,
+            lambda s: s.active_parameters,
             _chinchilla_flops,
         ),
         Convention(

@@ -1,9 +1,9 @@
 """The grid of a study: its sizes, their trunks and the cells that branch off them.
 
 N is the number of parameters that a token is multiplied by (`Shape.matmul_parameters`), for sizes and
-budgets. A trunk trains at a constant rate; for each number of tokens D a branch leaves it after 0.8·D and
-cools down. One trunk serves all D of its size, so batch, learning rate and weight decay depend on the size
-alone:
+budgets: of experts those that it passes. A trunk trains at a constant rate; for each number of tokens D a
+branch leaves it after 0.8·D and cools down. One trunk serves all D of its size, so batch, learning rate and
+weight decay depend on the size alone:
 
 - muon, as in nanochat: batch ~ D^0.383 (Power Lines, arXiv 2505.13738) for D = the budget at multiple 1,
   both rates ~ √batch, the rate of embeddings and head also ~ 1/√width, weight decay ~ √batch / D;
@@ -126,10 +126,11 @@ def _model(study: Study, vocabulary: int, target: float) -> config.Model:
         slim = math.log(found.width / found.layers / study.sizes.aspect)
         return (math.log(found.matmul_parameters / target)) ** 2 + (ASPECT / math.log(2) * slim) ** 2
 
+    experts = base.experts.model_copy(update={"hidden": None})
     group = base.head * (base.kv_heads or 1)
     most = max(1, round(2 * (target / 12) ** 0.5 / group))
     tried = [
-        base.model_copy(update={"depth": depth, "width": group * heads, "hidden": None})
+        base.model_copy(update={"depth": depth, "width": group * heads, "hidden": None, "experts": experts})
         for heads in range(1, most + 1)
         for depth in {max(1, round(group * heads / study.sizes.aspect) + more) for more in range(-4, 5)}
     ]
