@@ -139,7 +139,7 @@ class Balance:
         self._sum += self._loads()
 
     def end(self, world: World) -> None:
-        """Sum the step's counts over ranks, without waiting for a device; begin the next step's."""
+        """Sum the step's counts over ranks, without waiting for a device; start the next step's."""
         self.load = world.total(self._sum)
         self._sum.zero_()
 
