@@ -126,7 +126,7 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(0.5):
-            self.peak_mb = max(self.peak_mb, sum(map(_anonymous_mb, _family())))
+            self.peak_mb = max(self.peak_mb, sum(map(anonymous_mb, family())))
 
     def stop(self) -> float:
         self._over.set()
@@ -134,7 +134,7 @@ class PeakMemory(threading.Thread):
         return self.peak_mb
 
 
-def _family() -> list[int]:
+def family() -> list[int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -147,7 +147,7 @@ def _family() -> list[int]:
     return family
 
 
-def _anonymous_mb(pid: int) -> float:
+def anonymous_mb(pid: int) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

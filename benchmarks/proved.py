@@ -16,12 +16,15 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from corpus import dataset
 from corpus.config import parse
@@ -29,7 +32,7 @@ from corpus.counts import Counts
 from corpus.dedup.signature import signature
 from corpus.filtering import exact_hash
 from corpus.inspect.audit import audit
-from corpus.schema import DOCUMENTS, SIGNATURES
+from corpus.schema import DOCUMENTS, SIGNATURES, Kind
 from corpus.teller import SILENT
 from corpus.text.view import view
 from pipelines import dedupe, stage
@@ -47,39 +50,66 @@ def write_filter(
 
     Those from number `older` on are of source b, the others of source a.
     """
-    home, units = str(folder / "filter"), []
-    for number, some in enumerate(np.array_split(np.arange(first, len(texts)), parts), first):
-        fingerprint, written, size = f"{number:016x}", [], 0
-        for kind in (DOCUMENTS, SIGNATURES):
-            name = f"{kind.name}-{fingerprint}.arrow"
-            with dataset.create(home, name, kind, fingerprint, compression=None) as slot:
-                for at in range(0, len(some), _BATCH):
-                    rows = [_row(int(n), texts[int(n)], kind is SIGNATURES) for n in some[at : at + _BATCH]]
-                    for row, n in zip(rows, some[at : at + _BATCH], strict=True):
-                        row["source"] = "a" if older is None or n < older else "b"
-                    batch = pa.RecordBatch.from_pylist(rows, schema=kind.schema(fingerprint))
-                    slot.arrow.write(batch)
-                    size += batch.column("bytes").to_numpy().sum(dtype=int) if kind is DOCUMENTS else 0
-            assert slot.file is not None
-            written.append(slot.file)
-        counts = Counts(seen=len(some), kept=len(some))
-        counts.note("text", "bytes", size)
-        units.append(
-            dataset.Unit(
-                name=str(number), fingerprint=fingerprint, inputs=(), files=tuple(written), counts=counts
+    split = enumerate(np.array_split(np.arange(first, len(texts)), parts), first)
+    save_filter(folder, (part(folder, texts, number, some, older) for number, some in split))
+
+
+def save_filter(folder: Path, units: Iterable[dataset.Unit]) -> None:
+    """Write the manifest of a filter stage."""
+    manifest = dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units))
+    dataset.save(str(folder / "filter"), manifest)
+
+
+def part(
+    folder: Path, texts: Sequence[str], number: int, some: NDArray[np.int64], older: int | None = None
+) -> dataset.Unit:
+    """Write the files of one part, which has some of the texts, and return its unit."""
+    home, fingerprint, size = str(folder / "filter"), f"{number:016x}", 0
+    paths = [f"{kind.name}-{fingerprint}.arrow" for kind in (DOCUMENTS, SIGNATURES)]
+    with (
+        dataset.create(home, paths[0], DOCUMENTS, fingerprint) as documents,
+        dataset.create(home, paths[1], SIGNATURES, fingerprint, compression=None) as signatures,
+    ):
+        for at in range(0, len(some), _BATCH):
+            numbers = some[at : at + _BATCH].tolist()
+            made = [texts[n] for n in numbers]
+            views = [view(text) for text in made]
+            signed = [signature(seen.folded, seen.word_starts, seen.word_ends) for seen in views]
+            rows: dict[str, Any] = {
+                "id": [f"{n:032x}" for n in numbers],
+                "source": ["a" if older is None or n < older else "b" for n in numbers],
+                "bytes": pa.array([len(text.encode()) for text in made], pa.uint32()),
+                "words": [seen.words for seen in views],
+                "language": ["tur_Latn"] * len(made),
+            }
+            size += pc.sum(rows["bytes"]).as_py()
+            documents.arrow.write(_batch(DOCUMENTS, rows | {"text": made, "url": [""] * len(made)}))
+            rows |= {"exact": [exact_hash(text) for text in made], "url": [0] * len(made)}
+            flat = pa.array(np.concatenate(signed))
+            rows["signature"] = pa.FixedSizeListArray.from_arrays(
+                flat, type=SIGNATURES.schema().field("signature").type
             )
-        )
-    dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units)))
+            signatures.arrow.write(_batch(SIGNATURES, rows))
+    counts = Counts(seen=len(some), kept=len(some))
+    counts.note("text", "bytes", size)
+    assert documents.file is not None
+    assert signatures.file is not None
+    return dataset.Unit(
+        name=str(number),
+        fingerprint=fingerprint,
+        inputs=(),
+        files=(documents.file, signatures.file),
+        counts=counts,
+    )
 
 
-def _row(number: int, text: str, signed: bool) -> dict[str, object]:
-    row: dict[str, object] = {"id": f"{number:032x}", "text": text, "language": "tur_Latn"}
-    row |= {"bytes": len(text.encode()), "words": len(text.split()), "url": 0 if signed else ""}
-    if signed:
-        seen = view(text)
-        row["exact"] = exact_hash(text)
-        row["signature"] = signature(seen.folded, seen.word_starts, seen.word_ends)
-    return row
+def _batch(kind: Kind, rows: dict[str, Any]) -> pa.RecordBatch:
+    """Return rows of a kind; columns that are not given are empty."""
+    size = len(rows["id"])
+    columns = {
+        name: rows.get(name, pa.nulls(size, kind.schema().field(name).type)) for name in kind.schema().names
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=kind.schema())
 
 
 def template(pages: int) -> list[str]:

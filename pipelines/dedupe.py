@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from corpus import dataset, files
@@ -15,14 +15,15 @@ from corpus.dedup.bands import GRID
 from corpus.dedup.removals import KINDS
 from corpus.errors import PercolationError
 from corpus.settings import changed
-from pipelines import handover, linking, losses, older, settling, substrings
+from pipelines import cutting, handover, linking, losses, older, paragraphs, settling, substrings
+from pipelines.cutting import Cut
 from pipelines.options import Runner
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 6
+VERSION = 7
 
 # In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
@@ -97,12 +98,12 @@ def dedupe_unit(
     copies = linking.find_copies(
         parts, scratch, settings.threshold, settings.urls, settings.max_links_in_memory, runner, sources
     )
-    decided, cut = copies.settled, list[substrings.Cut]()
-    if settings.substrings.length:
-        cut = substrings.remove(scratch, decided, settings.substrings, task.text_bytes, runner, sources)
+    decided, cut = copies.settled, None
+    if settings.substrings.length or settings.paragraphs.most:
+        cut = _cut(settings, sources, runner, scratch, decided, task.text_bytes)
         decided += 1
     decides = linking.decides(parts, runner)
-    listed = settling.write_list(scratch, decided, folder, unit.fingerprint, decides, bool(cut))
+    listed = settling.write_list(scratch, decided, folder, unit.fingerprint, decides, cut is not None)
     written = [dataset.File.model_validate(file) for run in listed for file in run.files]
     index = [row for run in listed for row in run.index]
     written.append(removal_list.write_index(folder, unit.fingerprint, index))
@@ -111,18 +112,60 @@ def dedupe_unit(
         if number := sum(run.kinds.get(kind, 0) for run in listed):
             counts.drop(f"{NAME}.{kind}", number)
     counts.kept = total - sum(counts.dropped.values())
-    lost = losses.losses(scratch, [row for run in listed for row in run.losses])
+    lost = losses.losses(scratch, [losses.Taken(**row) for run in listed for row in run.taken])
     facts = _facts(copies, listed, lost, cut)
     losses.check(lost, settings.max_source_loss)
     _check_percolation(max(run.largest for run in listed), total, settings, facts)
     return Outcome(written, counts, facts=facts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What was cut from documents that stay, by kind, and what other numbers of places would cut."""
+
+    cut: list[Cut]
+    along: dict[int, int]  # bytes of paragraphs, about, by the number of places that keep them
+
+    def facts(self) -> dict[str, object]:
+        spans, bytes_ = (sum(getattr(each, name) for each in self.cut) for name in ("spans", "bytes"))
+        along = [{"most": most, "bytes": number} for most, number in self.along.items()]
+        return {
+            "spans": spans,
+            "span_bytes": bytes_,
+            "spans_by_kind": [asdict(each) for each in self.cut if each.spans],
+            **({"paragraph_bytes": along} if along else {}),
+        }
+
+    def remarks(self) -> Iterator[str]:
+        for each in self.cut:
+            if each.spans:
+                yield (
+                    f"{each.spans:,} spans of {each.bytes:,} bytes were removed from {each.documents:,} "
+                    f"documents by {each.kind}"
+                )
+        if self.along:
+            along = ", ".join(f"{number:,} at {most:,}" for most, number in self.along.items())
+            yield f"bytes of paragraphs that dedupe.paragraphs.most would remove: {along}"
+
+
+def _cut(
+    settings: Settings, sources: Sequence[str], runner: Runner, scratch: str, decided: int, text_bytes: int
+) -> _Text:
+    """Cut what stands elsewhere from the documents that pass `decided` kept."""
+    matched, along = list[str](), dict[int, int]()
+    if settings.substrings.length:
+        matched += substrings.match(scratch, decided, settings.substrings, text_bytes, runner, sources)
+    if settings.paragraphs.most:
+        paths, along = paragraphs.match(scratch, decided, settings.paragraphs, text_bytes, runner, sources)
+        matched += paths
+    return _Text(cutting.cut(scratch, decided, settings, matched, runner), along)
+
+
 def _facts(
     copies: linking.Copies,
     listed: Sequence[settling.Listed],
     lost: Sequence[losses.Loss],
-    cut: Sequence[substrings.Cut],
+    cut: _Text | None,
 ) -> dict[str, object]:
     """The facts about clusters in the report: sizes, the largest by threshold, crowded buckets, spans."""
     grid = dict.fromkeys(GRID, 0)
@@ -135,9 +178,6 @@ def _facts(
     clusters, largest = sum(sizes.values()), max(run.largest for run in listed)
     for_older = sum(run.for_older for run in listed)
     not_compared = sum(linked.unlinked for linked in copies.linked)
-    documents, spans, bytes_ = (
-        sum(getattr(run, name) for run in cut) for name in ("documents", "spans", "bytes")
-    )
     along = ", ".join(f"{size:,} at {threshold:.2f}" for threshold, size in grid.items())
     return {
         "clusters": clusters,
@@ -156,17 +196,13 @@ def _facts(
         "passes": copies.passes,
         "documents_not_settled": copies.open,
         "removed_for_older": for_older,
-        **({"spans": spans, "span_bytes": bytes_, "documents_with_spans": documents} if cut else {}),
+        **(cut.facts() if cut is not None else {}),
         "remarks": [
             f"{clusters:,} clusters of copies, the largest of {largest:,} documents",
             f"largest component by threshold: {along}",
             *losses.remarks(lost),
             *([f"{copies.refuted:,} pairs were refuted by their texts"] if copies.refuted else []),
-            *(
-                [f"{spans:,} passages of {bytes_:,} bytes were removed from {documents:,} documents"]
-                if cut
-                else []
-            ),
+            *(cut.remarks() if cut is not None else ()),
             *([f"{for_older:,} documents are copies of older corpora's"] if for_older else []),
             *([f"{not_compared:,} documents of crowded buckets were not compared"] if not_compared else []),
             *(

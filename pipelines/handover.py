@@ -137,6 +137,16 @@ def by_run(folder: str, docs: NDArray[np.uint64]) -> Iterator[tuple[int, slice]]
             yield run, slice(low, high)
 
 
+def by_partition(rows: NDArray[Any], partitions: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the rows with a `hash` by the partition that it is of, where there are some."""
+    keys = rows["hash"] % np.uint64(partitions)
+    order = np.argsort(keys, kind="stable")
+    cuts = np.searchsorted(keys[order], np.arange(partitions + 1, dtype=np.uint64))
+    for key, (low, high) in enumerate(pairwise(cuts.tolist())):
+        if low < high:
+            yield key, rows[order[low:high]]
+
+
 def first_documents(parts: Sequence[int]) -> NDArray[np.uint64]:
     """Return the number of the first document of each part."""
     return np.array(parts, np.uint64) << np.uint64(ROW_BITS)

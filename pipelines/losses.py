@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpus.dedup.store import SignatureStore
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.dedup.store import Rows, SignatureStore
 from corpus.errors import SourceLossError
 from pipelines import handover
 
@@ -18,47 +21,109 @@ _NOTABLE = 0.5  # share of a source whose loss is remarked on
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What was removed of documents of one source for those of another: documents, and bytes of text.
+
+    The bytes are those of the documents, and of what was cut from documents that stay.
+    """
+
+    source: str
+    kept: str
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
-    """The documents of a source, how many were removed, and the source that most of them were removed for."""
+    """The documents of a source and their bytes, and how many were removed for each source."""
 
     source: str
     documents: int
     removed: int
     removed_for: dict[str, int]
+    bytes: int
+    bytes_removed: int
+    bytes_removed_for: dict[str, int]
 
     @property
-    def to_others(self) -> int:
-        """How many were removed for documents of other sources."""
-        return self.removed - self.removed_for.get(self.source, 0)
+    def share(self) -> float:
+        """The share of its documents or, where that is more, of its text that it lost."""
+        return max(_share(self.removed, self.documents), _share(self.bytes_removed, self.bytes))
+
+    @property
+    def share_to_others(self) -> float:
+        """The share that it lost to other sources."""
+        documents, text = (found.get(self.source, 0) for found in (self.removed_for, self.bytes_removed_for))
+        return max(
+            _share(self.removed - documents, self.documents), _share(self.bytes_removed - text, self.bytes)
+        )
 
     def __str__(self) -> str:
-        most = max(self.removed_for, key=lambda name: (self.removed_for[name], name))
+        most = max(self.bytes_removed_for, key=lambda name: (self.bytes_removed_for[name], name))
         return (
-            f"source {self.source} lost {self.removed:,} of {self.documents:,} documents, "
-            f"{self.removed_for[most]:,} of them to {most}"
+            f"source {self.source} lost {self.removed:,} of {self.documents:,} documents and "
+            f"{_share(self.bytes_removed, self.bytes):.1%} of its text, most of it to {most}"
         )
 
 
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
 def save_sizes(folder: str, run: int, parts: Iterable[int], store: SignatureStore) -> None:
-    """Write how many documents of each source a run has."""
+    """Write how many documents of each source a run has, and their bytes."""
     sizes: Counter[str] = Counter()
+    texts: Counter[str] = Counter()
     for part in parts:
-        for row in store.part(part)["source"].value_counts().to_pylist():
-            sizes[row["values"]] += row["counts"]
-    handover.write_list(folder, _path(run), [{"source": name, "documents": n} for name, n in sizes.items()])
+        table = store.part(part).select(["source", "bytes"])
+        for row in table.group_by("source").aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist():
+            sizes[row["source"]] += row["bytes_count"]
+            texts[row["source"]] += row["bytes_sum"]
+    rows = [{"source": name, "documents": n, "bytes": texts[name]} for name, n in sizes.items()]
+    handover.write_list(folder, _path(run), rows)
 
 
-def losses(folder: str, removed: Iterable[tuple[str, str, int]]) -> list[Loss]:
-    """Return the loss of each source, from `save_sizes` and (source, source kept, documents) rows."""
+def taken(rows: Rows, gone: NDArray[np.void], spans: NDArray[np.void]) -> list[Taken]:
+    """Return what removals (REMOVAL) and spans (SPAN) take, by the sources of the documents."""
+    documents: Counter[tuple[str, str]] = Counter()
+    texts: Counter[tuple[str, str]] = Counter()
+    own = rows.columns(gone["document"], ["bytes"])["bytes"].to_pylist()
+    for pair, size in zip(_pairs(rows, gone["document"], gone["survivor"]), own, strict=True):
+        documents[pair] += 1
+        texts[pair] += size
+    cut = (spans["end"].astype(np.int64) - spans["start"]).tolist()
+    for pair, size in zip(_pairs(rows, spans["document"], spans["kept"]), cut, strict=True):
+        texts[pair] += size
+    return [Taken(*pair, documents[pair], number) for pair, number in sorted(texts.items())]
+
+
+def _pairs(rows: Rows, *ends: NDArray[np.uint64]) -> Iterator[tuple[str, str]]:
+    return zip(*(rows.columns(docs, ["source"])["source"].to_pylist() for docs in ends), strict=True)
+
+
+def losses(folder: str, taken: Iterable[Taken]) -> list[Loss]:
+    """Return the loss of each source, from `save_sizes` and what was taken."""
     sizes: Counter[str] = Counter()
+    texts: Counter[str] = Counter()
     for run in range(len(handover.runs_of(folder))):
         for row in handover.read_list(folder, _path(run)) or []:
             sizes[row["source"]] += row["documents"]
-    taken: dict[str, Counter[str]] = {name: Counter() for name in sizes}
-    for source, kept, number in removed:
-        taken[source][kept] += number
+            texts[row["source"]] += row["bytes"]
+    of_documents: dict[str, Counter[str]] = {name: Counter() for name in sizes}
+    of_texts: dict[str, Counter[str]] = {name: Counter() for name in sizes}
+    for each in taken:
+        of_documents[each.source][each.kept] += each.documents
+        of_texts[each.source][each.kept] += each.bytes
     return [
-        Loss(name, sizes[name], taken[name].total(), dict(sorted(taken[name].items())))
+        Loss(
+            name,
+            sizes[name],
+            of_documents[name].total(),
+            dict(sorted((+of_documents[name]).items())),
+            texts[name],
+            of_texts[name].total(),
+            dict(sorted(of_texts[name].items())),
+        )
         for name in sorted(sizes)
     ]
 
@@ -69,17 +134,17 @@ def facts(found: Iterable[Loss]) -> list[dict[str, Any]]:
 
 
 def remarks(found: Iterable[Loss]) -> Iterator[str]:
-    """Yield a line for each source that lost most of its documents."""
-    return (str(each) for each in found if each.removed > _NOTABLE * each.documents)
+    """Yield a line for each source that lost most of its documents, or of its text."""
+    return (str(each) for each in found if each.share > _NOTABLE)
 
 
 def check(found: Iterable[Loss], most: float) -> None:
     """Raise SourceLossError where a source of `MANY` documents lost a larger share than `most` to others."""
     for each in found:
-        if each.documents >= MANY and each.to_others > most * each.documents:
+        if each.documents >= MANY and each.share_to_others > most:
             raise SourceLossError(
                 f"{each}; dedupe.max_source_loss allows {most:.1%} to other sources. Look at some with "
-                f"`derlem show DIR --dropped dedupe`; raise dedupe.threshold, or allow the share"
+                f"`derlem show DIR --dropped dedupe`, and `--spans`; change [dedupe], or allow the share"
             )
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpus import dataset
 from corpus.dedup import removals as removal_list
 from corpus.dedup.bands import ALL_BANDS, buckets_of, verified
 from corpus.dedup.clusters import REMOVAL, SURVIVOR, size_histogram
-from corpus.dedup.store import Rows
-from corpus.dedup.substrings import SPAN
-from pipelines import handover, options, sending, shuffle
+from corpus.dedup.spans import SPAN
+from corpus.dedup.store import Rows, document_numbers
+from pipelines import handover, losses, options, sending, shuffle
 from pipelines.proving import Proved
 from pipelines.resolving import Resolved
 from pipelines.shuffle import Grouped, Keyed
@@ -52,7 +53,7 @@ class Listed:
     kinds: dict[str, int]  # removed documents
     sizes: list[tuple[int, int, int]]  # smallest, largest, clusters
     largest: int  # documents of a cluster
-    losses: list[tuple[str, str, int]]  # source, source of the kept documents, removed documents
+    taken: list[dict[str, Any]]  # losses.Taken
     for_older: int  # removed documents that are copies of older corpora's
 
 
@@ -129,6 +130,21 @@ def save_older(folder: str, run: int, docs: NDArray[np.uint64]) -> None:
     handover.save(folder, _older_path(run), docs)
 
 
+def kept(
+    folder: str, number: int, run: int, columns: list[str]
+) -> Iterator[tuple[NDArray[np.uint64], pa.RecordBatch]]:
+    """Yield the documents of a run that stay after a pass: their numbers, and columns of their files."""
+    removed, paths = gone(folder, number, run), handover.parts_of(folder).texts
+    for part in handover.runs_of(folder)[run]:
+        home, _, name = paths[part].rpartition("/")
+        first = 0
+        for batch in dataset.batches(home, name, columns):
+            docs = document_numbers(part, np.arange(first, first + batch.num_rows))
+            stays = ~np.isin(docs, removed)
+            yield docs[stays], batch.filter(pa.array(stays))
+            first += batch.num_rows
+
+
 @lru_cache(maxsize=ALL_BANDS)
 def buckets(folder: str, number: int, band: int) -> NDArray[np.uint64]:
     """Return the hashes of the buckets of a band, sorted, that are to be compared again after a pass."""
@@ -157,7 +173,7 @@ def write_list(
     """
     made = List(folder, number, home, fingerprint, are_cut)
     last = partial(_list, made=made)
-    steps: list[shuffle.Step] = [("Runs", _itself)]
+    steps: list[shuffle.Step] = [("Runs", shuffle.itself)]
     if handover.is_sent(folder, runner):
         steps = [
             ("Ask for names", partial(_ask, made=made)),
@@ -242,7 +258,7 @@ def _buckets(docs: NDArray[np.uint64], rows: Rows, urls: bool) -> NDArray[Any]:
 
 
 def _named(key: int) -> list[str]:
-    return ["id", "source"]
+    return ["id", "source", "bytes"]
 
 
 def _ask(run: int, made: List) -> Iterator[Keyed]:
@@ -252,10 +268,6 @@ def _ask(run: int, made: List) -> Iterator[Keyed]:
     docs = [removals["document"], removals["survivor"], survivors["document"]]
     docs += [spans["document"], spans["kept"]]
     yield from sending.ask(made.folder, run, np.unique(np.concatenate(docs)))
-
-
-def _itself(run: int) -> Iterator[Keyed]:
-    yield run, b""
 
 
 def _list(run: Grouped, made: List) -> dict[str, Any]:
@@ -282,12 +294,7 @@ def _write(run: int, rows: Rows, made: List) -> dict[str, Any]:
             {removal_list.KINDS[kind]: int(count) for kind, count in kinds},
             size_histogram(stay),
             int(stay["copies"].max(initial=0)),
-            _losses(rows, gone),
+            [asdict(each) for each in losses.taken(rows, gone, spans)],
             int(np.count_nonzero(gone["survivor"] < handover.first_new(made.folder))),
         )
     )
-
-
-def _losses(rows: Rows, gone: NDArray[Any]) -> list[tuple[str, str, int]]:
-    ends = [rows.columns(gone[end], ["source"])["source"].to_pylist() for end in ("document", "survivor")]
-    return [(*pair, number) for pair, number in sorted(Counter(zip(*ends, strict=True)).items())]

@@ -15,8 +15,9 @@ from corpus import dataset, files, spill, temporary
 from corpus.assignment import Assignment, Target, assign, groups
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
-from corpus.dedup import removals, substrings
+from corpus.dedup import removals
 from corpus.dedup.removals import Fate
+from corpus.dedup.spans import without
 from corpus.errors import DatasetError
 from corpus.schema import DOCUMENTS, Kind, shard_with
 from corpus.settings import changed
@@ -210,7 +211,7 @@ def _without(batch: pa.RecordBatch, rows: NDArray[np.int64], spans: Spans) -> pa
     columns = {name: batch.column(name).to_pylist() for name in ("text", "bytes", "words")}
     for at in np.flatnonzero(first < last).tolist():
         inside = slice(first[at], last[at])
-        text = substrings.without(
+        text = without(
             columns["text"][at].encode(), spans["start"][inside].tolist(), spans["end"][inside].tolist()
         )
         columns["text"][at], columns["bytes"][at] = text.decode(), len(text)

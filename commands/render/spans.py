@@ -21,5 +21,6 @@ def render_spans(found: Sequence[Removed], console: Console, characters: int | N
         console.print(Text(f"from   {each.id} {safe(each.url)}".rstrip(), style="dim"))
         console.print(Text(f"bytes  {each.start:,} to {each.end:,}", style="dim"))
         console.print(Text(f"kept   in {each.kept}", style="dim"))
+        console.print(Text(f"rule   {each.rule}", style="dim"))
         text = each.text if characters is None else each.text[:characters]
         console.print(Text(safe(text) + (" …" if len(text) < len(each.text) else "")))

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from corpus import files, settings
 from corpus.config.filters import EvaluationSet, Filter, HarmList, Model
 from corpus.config.sources import FORMATS, Extract, Source
-from corpus.config.stages import Dedupe, Run, Shard, Substrings, Tokenizer
+from corpus.config.stages import Dedupe, Paragraphs, Run, Shard, Substrings, Tokenizer
 from corpus.errors import ConfigError
 from corpus.places import Place
 from corpus.settings import Section
@@ -25,6 +25,7 @@ __all__ = [
     "Filter",
     "HarmList",
     "Model",
+    "Paragraphs",
     "Run",
     "Shard",
     "Source",

@@ -35,6 +35,24 @@ class Substrings(Section):
         return length
 
 
+class Paragraphs(Section):
+    """Paragraphs of the kept documents that many have; some keep theirs (as in CCNet)."""
+
+    most: int = Field(
+        0,
+        ge=0,
+        description="A paragraph stays in this many documents, the preferred ones, and is removed from all "
+        "others; 0 leaves all. A paragraph is a line; case and digits do not count.",
+    )
+    count: Literal["documents", "hosts"] = Field(
+        "documents", description="What `most` counts; all pages of a host that is counted keep theirs."
+    )
+    length: int = Field(100, ge=1, description="Shorter paragraphs, in bytes, stay.")
+    least_bytes: int = Field(
+        200, ge=0, description="A document that lost paragraphs is dropped when fewer bytes of it are left."
+    )
+
+
 class Dedupe(Section):
     """Which documents count as copies of each other, and which copy is kept."""
 
@@ -57,6 +75,7 @@ class Dedupe(Section):
         description="The most links between copies for which one worker finds the clusters.",
     )
     substrings: Substrings = Substrings()
+    paragraphs: Paragraphs = Paragraphs()
     against: tuple[Place, ...] = Field(
         (),
         description="Output folders of finished builds: copies of documents that they keep are removed here. "

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from corpus import dataset
 from corpus.dedup.bands import EXACT, NEAR, URL
 from corpus.dedup.store import ROW_BITS, Rows
-from corpus.schema import REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS, Kind
+from corpus.schema import COPIES, CUT, REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS, Kind
 
-SUBSTRINGS = 3
-"""The kind of a document of whose text too little is left without the passages that others keep."""
+SUBSTRINGS, PARAGRAPHS = NEAR + 1, NEAR + 2
+"""Kinds of spans, and of documents of whose text too little is left without them."""
 
-KINDS = {EXACT: "exact", URL: "url", NEAR: "near", SUBSTRINGS: "substrings"}
+KINDS = dict(zip((EXACT, URL, NEAR, SUBSTRINGS, PARAGRAPHS), (*COPIES, *CUT), strict=True))
 
 _BATCH = 64_000  # rows of a record batch
 _INDEXED = ("path", "batch", "row", "rows")
@@ -217,5 +217,6 @@ def _spans(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.Record
             "start": piece["start"],
             "end": piece["end"],
             "kept": _ids(piece["kept"], rows),
+            "kind": [KINDS[kind] for kind in piece["kind"]],
         }
         yield pa.RecordBatch.from_pydict(columns, schema=SPANS.schema())

@@ -14,6 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus.dedup import passages
+from corpus.dedup.removals import SUBSTRINGS
+from corpus.dedup.spans import COPIED
 
 FINGERPRINT = np.dtype(
     [("hash", "<u8"), ("document", "<u8"), ("at", "<u4"), ("before", "<u2"), ("after", "<u2")]
@@ -22,14 +24,6 @@ FINGERPRINT = np.dtype(
 
 It was taken of the passages of `length` bytes that start from `before` bytes before it to `after` before it.
 """
-
-COPIED = np.dtype(
-    [("document", "<u8"), ("start", "<u4"), ("end", "<u4"), ("kept", "<u8"), ("kept_start", "<u4")]
-)
-"""Bytes of a document, all in passages of `length` bytes whose kept place is in document `kept`."""
-
-SPAN = np.dtype([("document", "<u8"), ("start", "<u4"), ("end", "<u4"), ("kept", "<u8")])
-"""Bytes that are removed from a document, and the document that keeps most of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,52 +150,6 @@ def copied(segments: Segments, rank: NDArray[np.int64], length: int) -> NDArray[
     begin = found["at"].astype(np.int64) - found["before"]
     rows["document"], rows["kept"] = found["document"][of], found["document"][kept]
     rows["start"], rows["kept_start"] = begin[of] + offset, begin[kept] + kept_offset
-    rows["end"] = rows["start"] + number + (length - 1)
+    rows["end"], rows["kept_end"] = (rows[name] + number + (length - 1) for name in ("start", "kept_start"))
+    rows["kind"] = SUBSTRINGS
     return rows
-
-
-def spans(
-    text: NDArray[np.uint8], rows: NDArray[np.void], needed: NDArray[np.void], fill: float, length: int
-) -> NDArray[np.void]:
-    """Return what is removed from a document, SPAN: from border to border of words, in order.
-
-    `rows` are its own COPIED; `needed` those whose kept place it is. A gap between two spans goes with them
-    where they are at least `fill` of the whole, and nothing in it is kept for others.
-    """
-    rows = np.sort(rows, order=["start", "end", "kept", "kept_start"])
-    bounds = passages.united(rows["start"], rows["end"])
-    bounds = passages.at_borders(text, bounds)
-    kept_starts = np.sort(needed["kept_start"].astype(np.int64))
-    kept_ends = np.sort((needed["kept_start"] + (needed["end"] - needed["start"])).astype(np.int64))
-    bounds = passages.filled(bounds, kept_starts, kept_ends, fill)
-    found = np.empty(len(bounds), SPAN)
-    found["document"] = rows["document"][0]
-    found["start"], found["end"] = bounds[:, 0], bounds[:, 1]
-    number = rows["end"].astype(np.int64) - rows["start"] - (length - 1)
-    for span in found:
-        inside = (rows["start"] < span["end"]) & (rows["end"] > span["start"])
-        kept, which = np.unique(rows["kept"][inside], return_inverse=True)
-        span["kept"] = kept[np.argmax(np.bincount(which, number[inside]))]
-    return found
-
-
-def is_needed(found: NDArray[np.void], needed: NDArray[np.void]) -> bool:
-    """Return whether a document keeps for others any byte outside its own spans."""
-    for row in needed:
-        start, end = int(row["kept_start"]), int(row["kept_start"]) + int(row["end"] - row["start"])
-        for span in found:
-            if span["start"] <= start < span["end"]:
-                start = int(span["end"])
-        if start < end:
-            return True
-    return False
-
-
-def without(text: bytes, starts: Iterable[int], ends: Iterable[int]) -> bytes:
-    """Return a text without spans, sorted: the pieces that are left, with a line end between them."""
-    pieces, at = [], 0
-    for start, end in zip(starts, ends, strict=True):
-        pieces.append(text[at:start])
-        at = end
-    pieces.append(text[at:])
-    return b"\n".join(piece for piece in map(bytes.strip, pieces) if piece)

@@ -16,6 +16,8 @@ TABLES = {
 STAGES = {
     "dedupe.exact": "the same text as a document that is kept",
     "dedupe.near": "almost the same text as a document that is kept",
+    "dedupe.paragraphs": "too little is left of it without paragraphs that enough other documents keep",
+    "dedupe.substrings": "too little is left of it without passages that other documents keep",
     "dedupe.url": "another text from the same address as a document that is kept",
     "language.not_kept": "its language is not kept",
     "language.score": "how sure its language is, from 0 to 1",

@@ -138,6 +138,12 @@ def _limits(build: Build) -> tuple[list[Limits], dict[str, str]]:
         "filter.harm": ", ".join(section.harm) or "no list of words",
         "dedupe.threshold": f"{dedupe.threshold:g}",
         "dedupe.urls": "texts of one URL compared" if dedupe.urls else "off",
+        "dedupe.substrings.length": f"{dedupe.substrings.length:,} bytes"
+        if dedupe.substrings.length
+        else "off",
+        "dedupe.paragraphs.most": f"{dedupe.paragraphs.most:,} {dedupe.paragraphs.count}"
+        if dedupe.paragraphs.most
+        else "off",
     }
     return found, settings
 

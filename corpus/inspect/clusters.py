@@ -19,6 +19,7 @@ from corpus.inspect.differ import Comparison, compare
 from corpus.inspect.documents import part_file
 from corpus.inspect.overview import hosts_of
 from corpus.inspect.rows import Place
+from corpus.schema import COPIES
 
 MEMBERS = 2_000  # members of a cluster whose host is looked up
 
@@ -193,7 +194,7 @@ def _gather(dedupe: Stage, found: list[_Members]) -> list[_Members]:
     wanted = np.array(list(by_key), dtype=np.int64)
     for file in dedupe.manifest.files("removed") if found else []:
         for batch in dataset.batches(dedupe.folder, file.path):
-            batch = batch.filter(pc.not_equal(batch.column("kind"), "substrings"))  # of which none is a copy
+            batch = batch.filter(pc.is_in(batch.column("kind"), value_set=pa.array(COPIES, pa.string())))
             number = pc.index_in(batch.column("survivor_part"), value_set=pa.array(parts, pa.string()))
             part = pc.fill_null(number, -1).to_numpy(zero_copy_only=False).astype(np.int64)
             keys = part << 32 | batch.column("survivor_row").to_numpy().astype(np.int64)

@@ -18,9 +18,9 @@ from corpus.inspect import rows
 from corpus.inspect import tokens as token_shards
 from corpus.inspect.build import Build, Stage, open_build
 from corpus.inspect.rows import Condition, Place, Pool
+from corpus.schema import COPIES, CUT
 
 DEDUPE = "dedupe."  # before the kind of a removed document: dedupe.near is a rule like any other
-_KINDS = ("exact", "url", "near", "substrings")
 
 Where = Literal["shards", "parts", "tokens"]
 
@@ -66,7 +66,7 @@ def documents(
     `stage` is where kept documents are looked for: shards, parts (of filter) or token shards; None takes the
     shards, the parts where there are none, and token shards where there is nothing else. `ids` adds the ids
     and pieces of token shards. `rule` asks instead for what was dropped by the rules that start with it;
-    `dedupe.` and a kind of removal (exact, url, near, substrings) is a rule too. `id` is an id or its first
+    `dedupe.` and a kind of removal (`schema.COPIES`, `schema.CUT`) is a rule too. `id` is an id or its first
     digits, looked for among the kept, the removed and the dropped, or in the `stage` that is named. `find`
     asks for words in the text, whatever their case (i, ı, I and İ are one letter). The draw is uniform over
     all rows that fulfil the rest; texts are read only of what is shown, and where `find` must.
@@ -171,7 +171,7 @@ def _dropped_pools(build: Build, rule: str, conditions: Sequence[Condition]) -> 
     if not rule.startswith(DEDUPE):
         for home in build.holding("dropped"):
             yield from _pools(home, "dropped", [by_rule, *conditions])
-    kinds = pa.array([kind for kind in _KINDS if (DEDUPE + kind).startswith(rule)], pa.string())
+    kinds = pa.array([kind for kind in (*COPIES, *CUT) if (DEDUPE + kind).startswith(rule)], pa.string())
     dedupe = build.get("dedupe")
     if dedupe is not None and len(kinds):
         parts = build.need_last("documents", "show what dedupe removed")

@@ -16,13 +16,17 @@ from corpus.inspect.rows import Place
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A passage of the document `id`, its place there in bytes, and the document that keeps most of it."""
+    """A passage of the document `id`, its place there in bytes, and the document that keeps most of it.
+
+    The rule is `dedupe.substrings` or `dedupe.paragraphs`.
+    """
 
     id: str
     url: str
     start: int
     end: int
     kept: str
+    rule: str
     text: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -41,7 +45,10 @@ def spans(root: str, limit: int = 5, id: str = "") -> list[Removed]:
     files = home.manifest.by_unit("documents")
     stored = dedupe.manifest.files("spans")
     if "spans" not in dedupe.manifest.facts:
-        raise NotThereError(f"{root}: no passages were looked for; dedupe.substrings.length = 500 does")
+        raise NotThereError(
+            f"{root}: no passages were looked for; dedupe.substrings.length = 500 does, "
+            f"dedupe.paragraphs.most = 10 looks for paragraphs"
+        )
     found: list[dict[str, Any]] = []
     for batch in (batch for file in stored for batch in dataset.batches(dedupe.folder, file.path)):
         found += (row for row in batch.to_pylist() if row["id"].startswith(id.lower()))
@@ -57,4 +64,5 @@ def spans(root: str, limit: int = 5, id: str = "") -> list[Removed]:
 def _removed(found: list[dict[str, Any]], documents: list[dict[str, Any]]) -> Iterator[Removed]:
     for row, document in zip(found, documents, strict=True):
         text = document["text"].encode()[row["start"] : row["end"]].decode()
-        yield Removed(row["id"], document["url"], row["start"], row["end"], row["kept"], text)
+        rule = f"dedupe.{row['kind']}"
+        yield Removed(row["id"], document["url"], row["start"], row["end"], row["kept"], rule, text)

@@ -22,7 +22,7 @@ from corpus.schema.documents import (
 from corpus.schema.furniture import FURNITURE, HOSTS, LINES
 from corpus.schema.kind import Column, Kind
 from corpus.schema.pages import FETCHES, FRONTIER, HITS, ORIGINS, OUTLINKS
-from corpus.schema.removals import REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS
+from corpus.schema.removals import COPIES, CUT, REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS
 from corpus.schema.tokens import TOKENS16, TOKENS32, token_dtype
 
 KINDS = {
@@ -37,6 +37,8 @@ KINDS = {
 }
 
 __all__ = [
+    "COPIES",
+    "CUT",
     "DOCUMENTS",
     "DROPPED",
     "EXTRACTED",

@@ -1,10 +1,13 @@
-"""The files of what dedupe removes: copies, their survivors, passages."""
+"""The files of what dedupe removes: copies, their survivors, spans of text."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 from corpus.schema.kind import Column, Kind
+
+COPIES, CUT = ("exact", "url", "near"), ("substrings", "paragraphs")
+"""Kinds of removal: of copies of whole documents, and of text that stands elsewhere."""
 
 REMOVED = Kind(
     "removed",
@@ -13,18 +16,20 @@ REMOVED = Kind(
         Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
         Column("id", pa.string(), "id of the removed document"),
-        Column("kind", pa.string(), "exact, url, near, or substrings where too little text was left"),
+        Column(
+            "kind", pa.string(), "exact, url, near; substrings or paragraphs where too little text was left"
+        ),
         Column(
             "survivor",
             pa.string(),
-            "id of the kept document that it is a copy of; for substrings, that keeps most of its text",
+            "id of the kept document that it is a copy of, or that keeps most of what was removed",
         ),
         Column("survivor_part", pa.string(), "fingerprint of the survivor's part"),
         Column("survivor_row", pa.uint32(), "the survivor's row"),
         Column(
             "jaccard",
             pa.float32(),
-            "similarity to the survivor: Jaccard of the shingles of the two texts; null for substrings",
+            "similarity to the survivor: Jaccard of the texts' shingles; null for substrings and paragraphs",
         ),
     ),
 )
@@ -42,7 +47,7 @@ SURVIVORS = Kind(
 
 SPANS = Kind(
     "spans",
-    1,
+    2,
     (
         Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
@@ -50,6 +55,7 @@ SPANS = Kind(
         Column("start", pa.uint32(), "where the passage starts: byte of the text in UTF-8"),
         Column("end", pa.uint32(), "where it ends"),
         Column("kept", pa.string(), "id of the document that keeps the passage, or most of it"),
+        Column("kind", pa.string(), "substrings or paragraphs: which of them removed most of it"),
     ),
 )
 

@@ -228,9 +228,8 @@ def _fate(found: documents.Document) -> str:
     if not found.rule:
         return "Kept."
     if found.rule.startswith("dedupe."):
-        return (
-            f"Removed by {found.rule}: another document was kept instead (similarity {found.value or 0:.2f})."
-        )
+        alike = f" (similarity {found.value:.2f})" if found.value is not None else ""
+        return f"Removed by {found.rule}: {meaning(found.rule)}{alike}."
     if found.value is None or found.limit is None:
         return f"Dropped by {found.rule}{': ' + found.reason if found.reason else ''}"
     side = "below" if found.value < found.limit else "above"

@@ -63,7 +63,7 @@ def write_parts(folder: Path, *parts: list[dict[str, Any]], names: str = "f") ->
                 for at in range(0, len(documents), 100):
                     some = documents[at : at + 100]
                     if kind is DOCUMENTS:
-                        some = [row | {"url": ""} for row in some]
+                        some = [row | {"url": row.get("address", "")} for row in some]
                     slot.arrow.write(pa.RecordBatch.from_pylist(some, schema=kind.schema()))
             assert slot.file is not None
             written.append(slot.file)
@@ -225,12 +225,14 @@ def test_each_sources_loss_is_told_and_too_large_a_one_stops_the_stage(
     allowed = parse({"output": str(tmp_path), "source": source}, "test")
     manifest = run(allowed)
     assert manifest.facts["sources"] == [
-        {"source": "a", "documents": 10, "removed": 0, "removed_for": {}},
-        {"source": "b", "documents": 13, "removed": 9, "removed_for": {"a": 8, "b": 1}},
+        {"source": "a", "documents": 10, "removed": 0, "removed_for": {}}
+        | {"bytes": 999_955, "bytes_removed": 0, "bytes_removed_for": {}},
+        {"source": "b", "documents": 13, "removed": 9, "removed_for": {"a": 8, "b": 1}}
+        | {"bytes": 1_299_792, "bytes_removed": 899_870, "bytes_removed_for": {"a": 799_892, "b": 99_978}},
     ]
     remarks = manifest.facts["remarks"]
     assert isinstance(remarks, list)
-    assert "source b lost 9 of 13 documents, 8 of them to a" in remarks
+    assert "source b lost 9 of 13 documents and 69.2% of its text, most of it to a" in remarks
     strict = parse({"output": str(tmp_path), "source": source, "dedupe": {"max_source_loss": 0.6}}, "test")
     with pytest.raises(StageError, match=r"source b lost 9 of 13 .*dedupe\.max_source_loss allows 60\.0%"):
         run(strict)

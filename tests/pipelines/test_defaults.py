@@ -59,7 +59,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        6,
+        7,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
@@ -68,6 +68,9 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
             "dedupe.max_links_in_memory": 50_000_000,
             "dedupe.substrings.fill": 0.95,
             "dedupe.substrings.least_bytes": 200,
+            "dedupe.paragraphs.count": "documents",
+            "dedupe.paragraphs.length": 100,
+            "dedupe.paragraphs.least_bytes": 200,
         },
     ),
     "shard": (

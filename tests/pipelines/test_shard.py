@@ -17,8 +17,9 @@ from corpus.config import Config, parse
 from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.clusters import REMOVAL, SURVIVOR
+from corpus.dedup.removals import SUBSTRINGS
+from corpus.dedup.spans import SPAN
 from corpus.dedup.store import SignatureStore
-from corpus.dedup.substrings import SPAN
 from corpus.errors import DatasetError
 from corpus.schema import DOCUMENTS, SIGNATURES, Kind
 from pipelines import shard
@@ -78,7 +79,7 @@ def write_stages(
     dataset.save(home, dataset.Manifest(stage="filter", version=1, settings={}, units=tuple(units)))
     gone = np.array([(part << 32 | place, 0, 0, 1.0) for part, place in sorted(removed)], REMOVAL)
     stays = np.array([(0, len(removed) + 1)] if removed else [], SURVIVOR)
-    cut = np.array([(part << 32 | place, *ends, 0) for part, place, *ends in spans], SPAN)
+    cut = np.array([(part << 32 | place, *ends, 0, SUBSTRINGS) for part, place, *ends in spans], SPAN)
     store = SignatureStore([f"{home}/{unit.files[1].path}" for unit in units])
     names = [unit.fingerprint for unit in units]
     found, index = [], []

@@ -11,7 +11,7 @@ import pytest
 
 from corpus import dataset
 from corpus.config import Config, parse
-from corpus.dedup import substrings as substring
+from corpus.dedup.spans import without
 from corpus.teller import SILENT
 from pipelines import dedupe, handover, shuffle, stage, substrings
 from pipelines.options import Runner
@@ -61,7 +61,7 @@ def test_every_planted_passage_stays_once(tmp_path: Path) -> None:
     for number, text in enumerate(texts):
         mine = [span for span in spans if int(span["id"], 16) == number]
         ends = ([span[name] for span in mine] for name in ("start", "end"))
-        left.append(substring.without(text.encode(), *ends).decode())
+        left.append(without(text.encode(), *ends).decode())
         # The earlier document is the longer one here, and the preferred one.
         assert all(int(span["kept"], 16) < number for span in mine)
     assert {word for text in left for word in text.split()} <= set(WORDS.tolist())

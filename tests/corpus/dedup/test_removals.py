@@ -17,8 +17,9 @@ from corpus import dataset
 from corpus.counts import Counts
 from corpus.dedup import removals
 from corpus.dedup.clusters import REMOVAL, SURVIVOR
+from corpus.dedup.removals import SUBSTRINGS
+from corpus.dedup.spans import SPAN
 from corpus.dedup.store import SignatureStore
-from corpus.dedup.substrings import SPAN
 
 PARTS = 6
 ROWS = 12
@@ -52,7 +53,7 @@ def write(
     for number, parts in enumerate(ranges):
         removed = np.array([(p << 32 | r, 0, 2, 0.9) for p, r in sorted(gone) if p in parts], REMOVAL)
         kept = np.array([(p << 32 | r, 2 + r) for p, r in sorted(stay) if p in parts], SURVIVOR)
-        cut = [(p << 32 | r, 3, 5 + r, 1) for p, r in sorted(spans) if p in parts]
+        cut = [(p << 32 | r, 3, 5 + r, 1, SUBSTRINGS) for p, r in sorted(spans) if p in parts]
         of_range = removals.write(
             str(folder), "f", number, parts, names, store, removed, kept, np.array(cut, SPAN)
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from corpus.dedup import substrings
-from corpus.dedup.substrings import COPIED, FINGERPRINT, Segments, Texts
+from corpus.dedup.substrings import FINGERPRINT, Segments, Texts
 
 LENGTH = 100
 
@@ -99,49 +99,3 @@ def test_groups_are_of_whole_hashes() -> None:
     assert [set(group["hash"].tolist()) for group in groups] == [{1}, {3}, {4}, {9}]
     assert sum(group.size for group in groups) == 20
     assert not list(substrings.groups(found[:0], 4))
-
-
-def ranges(text: str, pieces: Sequence[str], start: str, document: str) -> NDArray[np.void]:
-    """Return COPIED rows of the first place of each piece in a text, whose number is 5."""
-    found = np.zeros(len(pieces), COPIED)
-    for row, piece in zip(found, pieces, strict=True):
-        row[document], row[start] = 5, text.encode().index(piece.encode())
-        row["end"] = (row["start"] if start == "start" else 0) + len(piece.encode())
-    return found
-
-
-def cut(text: str, *pieces: str, kept: Sequence[str] = (), fill: float = 0.95) -> tuple[str, bool]:
-    """Return what is left of a text of which pieces stand elsewhere, and whether others need any of it."""
-    content = text.encode()
-    needed = ranges(text, kept, "kept_start", "kept")
-    own = ranges(text, pieces, "start", "document")
-    found = substrings.spans(np.frombuffer(content, np.uint8), own, needed, fill, 3)
-    left = substrings.without(content, found["start"].tolist(), found["end"].tolist()).decode()
-    return left, substrings.is_needed(found, needed)
-
-
-def test_spans_go_from_word_to_word() -> None:
-    assert cut("bir iki üç dört beş", "ki üç dö") == ("bir iki\ndört beş", False)
-    assert cut("bir iki üç dört beş", "bir iki") == ("üç dört beş", False)
-    assert cut("bir iki üç dört beş", "bir iki üç dört beş") == ("", False)
-    assert cut("bir iki üç", "ki") == ("bir iki üç", False)
-    assert cut("bir\niki üç\ndört", " üç\n") == ("bir\niki\ndört", False)
-
-
-def test_a_word_without_end_is_cut_between_characters() -> None:
-    text = "ç" * 300 + "ğ" * 300
-    content = text.encode()
-    rows = np.zeros(1, COPIED)
-    rows["start"], rows["end"] = 201, 1001
-    (span,) = substrings.spans(np.frombuffer(content, np.uint8), rows, rows[:0], 0.95, 3)
-    assert (span["start"], span["end"]) == (202, 1000)
-    assert substrings.without(content, [202], [1000]).decode() == "ç" * 101 + "\n" + "ğ" * 100
-
-
-def test_small_gaps_go_unless_others_need_them() -> None:
-    text = "x aaaa aaaa aaaa aaaa b aaab aaab aaab aaab y"
-    pieces = ("aaaa aaaa aaaa aaaa", "aaab aaab aaab aaab")
-    assert cut(text, *pieces, fill=0.9) == ("x\ny", False)
-    assert cut(text, *pieces, fill=0.95) == ("x\nb\ny", False)
-    assert cut(text, *pieces, kept=["aaaa b aaab"], fill=0.9) == ("x\nb\ny", True)
-    assert cut(text, *pieces, kept=["aaaa aaaa"], fill=0.9) == ("x\ny", False)

@@ -21,6 +21,7 @@ def test_passages_are_shown_with_the_document_that_keeps_them(tmp_path: Path) ->
     assert [(int(each.id, 16), int(each.kept, 16)) for each in found] == [(n, n - 1) for n in range(1, 6)] + [
         (5, 0)
     ]
+    assert {each.rule for each in found} == {"dedupe.substrings"}
     assert len(spans(str(tmp_path), limit=2)) == 2
     assert [int(each.id, 16) for each in spans(str(tmp_path), id=f"{3:032X}")] == [3]
     with pytest.raises(NotThereError, match="no passage of a document whose id starts with 'f' was removed"):

@@ -1,0 +1,149 @@
+"""Paragraphs that many kept documents have: hashes by partition, and the places that keep each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.config import Paragraphs
+from corpus.dedup import paragraphs
+from corpus.dedup.paragraphs import GRID, PARAGRAPH
+from corpus.dedup.store import Rows
+from pipelines import handover, options, sending, settling, shuffle
+from pipelines.shuffle import Grouped, Keyed
+
+PARAGRAPHS_A_PARTITION = 4_000_000
+"""Paragraphs that one step sorts: about 130 MB, and twice as much at work."""
+
+_HELD = 128 << 20  # bytes that a step collects for others before it passes them on
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the steps need to know."""
+
+    folder: str
+    number: int  # of the pass whose decisions count
+    settings: Paragraphs
+    sources: tuple[str, ...]
+    partitions: int
+    is_sent: bool
+
+    @property
+    def by_host(self) -> bool:
+        """Whether hosts are counted."""
+        return self.settings.count == "hosts"
+
+    def columns(self, key: int) -> list[str]:
+        """Return the columns that the order of preference is made from."""
+        return ["id", "source", "bytes", "fetched"]
+
+
+def match(
+    folder: str,
+    number: int,
+    settings: Paragraphs,
+    text_bytes: int,
+    runner: options.Runner,
+    sources: Sequence[str] = (),
+) -> tuple[list[str], dict[int, int]]:
+    """Find the paragraphs with too many places among the documents that pass `number` kept.
+
+    Return the files of COPIED, and the bytes that each number of places in `GRID` would cut, about.
+    `text_bytes` is about the size of all texts. The result is the same on any number of workers.
+    """
+    partitions = 1 + text_bytes // (settings.length + 1) // PARAGRAPHS_A_PARTITION
+    place = Place(folder, number, settings, tuple(sources), partitions, handover.is_sent(folder, runner))
+    counted = shuffle.run(
+        runner,
+        folder,
+        "dedupe-paragraphs",
+        handover.new_runs(folder),
+        [("Paragraphs", partial(_paragraphs, place=place))],
+        ("Count", partial(_count, place=place)),
+        "paragraphs/counted.json",
+    )
+    cut = {limit: sum(record["cut"][str(limit)] for record in counted) for limit in GRID}
+    steps: list[shuffle.Step] = [("Partitions", shuffle.itself)]
+    last = partial(_match, place=place)
+    if place.is_sent:
+        steps = [
+            ("Ask for rows", partial(_ask, place=place)),
+            ("Send rows", partial(sending.send, folder=folder, columns=place.columns)),
+        ]
+        last = partial(_match_sent, place=place)
+    matched = shuffle.run(
+        runner,
+        folder,
+        "dedupe-places",
+        sorted(record["key"] for record in counted if record["rows"]),
+        steps,
+        ("Match", last),
+        "paragraphs/matched.json",
+    )
+    return [record["path"] for record in matched], cut
+
+
+def _paragraphs(run: int, place: Place) -> Iterator[Keyed]:
+    """Yield the paragraphs of a run's kept documents by partition."""
+    held, size, piece = [np.empty(0, PARAGRAPH)], 0, 0
+    for docs, batch in settling.kept(place.folder, place.number, run, ["text", "url"]):
+        texts, urls = (batch.column(name).to_pylist() for name in ("text", "url"))
+        held.append(paragraphs.paragraphs(docs, texts, urls, place.settings.length))
+        size += held[-1].nbytes
+        if size > _HELD:
+            yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+            held, size, piece = [], 0, piece + 1
+    if size:
+        yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+
+
+def _by_partition(found: NDArray[np.void], place: Place, name: str) -> Iterator[Keyed]:
+    for key, rows in handover.by_partition(found, place.partitions):
+        path = f"paragraphs/found/{key:05d}-{name}.npy"
+        yield key, handover.parcel(place.folder, path, rows.tobytes(), place.is_sent)
+
+
+def _count(found: Grouped, place: Place) -> dict[str, Any]:
+    """Save those of a partition's paragraphs that have too many places."""
+    key, packed = found
+    blocks = handover.contents(place.folder, packed, place.is_sent)
+    rows = np.concatenate([np.frombuffer(block, PARAGRAPH) for block in blocks])
+    common, cut = paragraphs.common(rows, place.settings.most, place.by_host)
+    handover.save(place.folder, _common(key), common)
+    return {"key": key, "rows": common.size, "cut": {str(limit): number for limit, number in cut.items()}}
+
+
+def _common(key: int) -> str:
+    return f"paragraphs/common/{key:05d}.npy"
+
+
+def _ask(key: int, place: Place) -> Iterator[Keyed]:
+    docs = np.unique(handover.load(place.folder, _common(key))["document"])
+    yield from sending.ask(place.folder, key, docs)
+
+
+def _match_sent(partition: Grouped, place: Place) -> dict[str, Any]:
+    key, packed = partition
+    with sending.received(packed) as rows:
+        return _save(key, rows, place)
+
+
+def _match(partition: Grouped, place: Place) -> dict[str, Any]:
+    return _save(partition[0], handover.store_of(place.folder), place)
+
+
+def _save(key: int, rows: Rows, place: Place) -> dict[str, Any]:
+    """Save which bytes of documents are paragraphs that better places keep."""
+    common = handover.load(place.folder, _common(key))
+    docs, which = np.unique(common["document"], return_inverse=True)
+    ranks = rows.ranks(docs, place.sources, handover.first_new(place.folder))
+    found = paragraphs.copied(common, ranks[which], place.settings.most, place.by_host)
+    path = f"paragraphs/matched/{key:05d}.npy"
+    handover.save(place.folder, path, found)
+    return {"path": path, "rows": found.size}
