@@ -269,24 +269,28 @@ class Line:
         self._teller = teller
         self._every, self._clock, self._last = every, clock, -math.inf
         self._held_out = ""
-        self._text = ""
+        self._shown: tuple[int, int, float, Rate] | None = None  # of the last step
+        self._noted = True
         self._drawing = ExitStack()
         self._bar: Bar | None = None
 
     def evaluated(self, bits_per_byte: float, exact: bool = True) -> None:
         """Show this bits-per-byte of held-out documents from now on; unless `exact`, as a lower limit."""
         self._held_out = f"held out {'' if exact else '>'}{bits_per_byte:.4f} bits/byte"
+        self._draw()
 
     def update(self, step: int, tokens: int, loss: float, rate: Rate) -> None:
         """Show the position of the run: steps and tokens done, the last step's mean loss (nats), the rate."""
-        self._text = self.text(step, tokens, loss, rate)
-        if self._bar is not None:
-            self._bar.update(tokens, self._text)
+        self._shown, self._noted = (step, tokens, loss, rate), False
+        self._draw()
         now = self._clock()
         if self._bar is None and now - self._last >= self._every:
-            self._last = now
-            self.note(self._text)
-            self._text = ""
+            self._last, self._noted = now, True
+            self.note(self.text(*self._shown))
+
+    def _draw(self) -> None:
+        if self._bar is not None and self._shown is not None:
+            self._bar.update(self._shown[1], self.text(*self._shown))
 
     def note(self, text: str) -> None:
         """Print a separate line."""
@@ -319,8 +323,8 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._drawing.close()
-        if self._text and self._bar is None:
-            self.note(self._text)  # the last step, whatever the time
+        if self._bar is None and self._shown is not None and not self._noted:
+            self.note(self.text(*self._shown))  # the last step, whatever the time, with its evaluation
 
 
 def _short(number: float) -> str:

@@ -268,6 +268,18 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then() -> None:
     assert all("\x1b" not in text for text in lines)
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_last_line_holds_the_last_evaluation(drawn: bool) -> None:
+    out = io.StringIO()
+    console = Terminal(Console(file=out, force_terminal=drawn, width=160, _environ={}))
+    with Line(2, 2, None, console, every=10.0, clock=lambda: 0.0) as line:
+        for step, found in (1, 3.0), (2, 2.5):
+            line.update(step, step, 2.0, UNKNOWN)
+            line.evaluated(found)
+    last = out.getvalue()[out.getvalue().rindex("step 2/2") :]
+    assert "held out 2.5000 bits/byte" in last
+
+
 def test_on_a_terminal_the_line_is_drawn_over_itself_and_notes_stay() -> None:
     out = io.StringIO()
     console = Terminal(Console(file=out, force_terminal=True, width=160, _environ={}))
