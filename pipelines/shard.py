@@ -27,7 +27,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "shard"
-VERSION = 6
+VERSION = 7
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes
@@ -194,20 +194,24 @@ def _spill(
             first = 0  # row of the part at which the batch starts
             for batch in dataset.batches(task.parts_folder, part.documents.path, size=part.documents.bytes):
                 low, high = np.searchsorted(stays, [first, first + batch.num_rows])
-                chosen = _without(batch.take(pa.array(stays[low:high] - first)), stays[low:high], removed)
-                size = pa.array(sizes[low:high], pa.uint32())
-                columns = [*chosen.columns[:own], size, *chosen.columns[own:]]
+                chosen, cut = _without(
+                    batch.take(pa.array(stays[low:high] - first)), stays[low:high], removed
+                )
+                added = [pa.array(each, pa.uint32()) for each in (sizes[low:high], cut)]
+                columns = [*chosen.columns[:own], *added, *chosen.columns[own:]]
                 survivors = pa.RecordBatch.from_arrays(columns, schema=schema)
                 writer.write(survivors, numbers[at : at + survivors.num_rows])
                 at += survivors.num_rows
                 first += batch.num_rows
 
 
-def _without(batch: pa.RecordBatch, rows: NDArray[np.int64], spans: Spans) -> pa.RecordBatch:
-    """Return documents, whose rows are `rows`, without the passages that are removed from them."""
+def _without(
+    batch: pa.RecordBatch, rows: NDArray[np.int64], spans: Spans
+) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """Return documents, whose rows are `rows`, without their spans, and the number of spans of each."""
     first, last = np.searchsorted(spans["row"], rows), np.searchsorted(spans["row"], rows, side="right")
     if not np.any(first < last):
-        return batch
+        return batch, last - first
     columns = {name: batch.column(name).to_pylist() for name in ("text", "bytes", "words")}
     for at in np.flatnonzero(first < last).tolist():
         inside = slice(first[at], last[at])
@@ -221,7 +225,7 @@ def _without(batch: pa.RecordBatch, rows: NDArray[np.int64], spans: Spans) -> pa
         batch = batch.set_column(
             number, batch.schema.field(name), pa.array(values, batch.schema.field(name).type)
         )
-    return batch
+    return batch, last - first
 
 
 def _shards(

@@ -263,6 +263,7 @@ def _origin(entry: Entry) -> RenderableType:
         extra = [f", {many(values['redactions'], 'redaction')}"] if values.get("redactions") else []
         extra += [f", cut short ({values['truncated']})"] if values.get("truncated") else []
         extra += [f", stands for {values['copies']:,} documents"] if values.get("copies", 1) > 1 else []
+        extra += [f", {many(values['spans_removed'], 'span')} removed"] if values.get("spans_removed") else []
         lines.append(("size", f"{length}, {many(values['bytes'], 'byte')}{''.join(extra)}"))
     return labelled(lines)
 

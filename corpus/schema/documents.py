@@ -150,10 +150,13 @@ REJECTED = Kind(
     ),
 )
 
-OF_SHARD = (Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),)
+OF_SHARD = (
+    Column("copies", pa.uint32(), "how many documents this one stands for, itself included"),
+    Column("spans_removed", pa.uint32(), "passages and paragraphs taken out since other documents keep them"),
+)
 """What shard adds to a document."""
 
-SHARD = Kind("shard", 5, (*_DOCUMENT, *OF_SHARD), is_open=True)  # further columns: `shard_with`
+SHARD = Kind("shard", 6, (*_DOCUMENT, *OF_SHARD), is_open=True)  # further columns: `shard_with`
 
 
 def shard_with(part: pa.Schema) -> Kind:

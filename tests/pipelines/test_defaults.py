@@ -74,7 +74,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "shard": (
-        6,
+        7,
         {
             "shard.target_mb": 256.0,
             "shard.group_mb": 8192.0,

@@ -139,6 +139,8 @@ def test_passages_that_are_kept_elsewhere_are_cut_out(tmp_path: Path) -> None:
     rows = [row for rows in shards(tmp_path, config(tmp_path)).values() for row in rows]
     (cut,) = (row for row in rows if row["id"] == parts[1][4]["id"])
     assert (cut["text"], cut["bytes"], cut["words"]) == ("bir\nüç\nbeş altı", 19, 4)
+    assert cut["spans_removed"] == 2
+    assert {row["spans_removed"] for row in rows if row is not cut} == {0}
     expected = {row["text"] for part in parts for row in part} - {parts[0][3]["text"], parts[1][4]["text"]}
     assert {row["text"] for row in rows} - {cut["text"]} == expected
 
