@@ -83,15 +83,6 @@ def fit(
     compute: Annotated[
         str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
     ] = "",
-    steps: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of steps, to check the tokens against.")
-    ] = "",
-    batch: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of sequences per step, for the same check.")
-    ] = "",
-    length: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of tokens per sequence, for the same check.")
-    ] = "",
     tokenizer: Annotated[
         str, typer.Option(metavar="COLUMN", help="The column of tokenizers; a fit takes only one.")
     ] = "",
@@ -113,9 +104,7 @@ def fit(
         from trainer.scaling.analysis import fit_table
         from trainer.scaling.runs import Columns
 
-        columns = Columns(
-            tuple(loss), params, tokens, unique, run, compute, steps, batch, length, tokenizer, planned
-        )
+        columns = Columns(tuple(loss), params, tokens, unique, run, compute, tokenizer, planned)
         found = fit_table(table, columns, law, resamples=resamples)
         if as_json:
             print(json.dumps(plain(found), ensure_ascii=False))
@@ -236,8 +225,8 @@ def report(
 
     with reported():
         from trainer.scaling.report import build
-        from trainer.scaling.report.source import STUDY, Asked
         from trainer.scaling.runs import Columns
+        from trainer.scaling.source import STUDY, Asked
 
         places.usable_as(str(runs), "RUNS")
         places.usable_as(str(page), "--output")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from trainer.compare.results import Measure, Results
 from trainer.held_out import Floats
@@ -47,13 +47,13 @@ class Difference:
             return 1.0
         if self.error == 0:
             return 0.0 if self.value else 1.0
-        return float(2 * stats.t.sf(abs(self.value) / self.error, self.effective_freedom))
+        return float(2 * special.stdtr(self.effective_freedom, -abs(self.value) / self.error))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the interval that a test of this level does not reject; infinite if errors are not known."""
         if not math.isfinite(self.error):
             return -math.inf, math.inf
-        reach = float(stats.t.isf(level / 2, self.effective_freedom)) * self.error
+        reach = -float(special.stdtrit(self.effective_freedom, level / 2)) * self.error
         return self.value - reach, self.value + reach
 
 

@@ -13,11 +13,12 @@ from corpus.errors import RunsError
 from trainer.scaling.approaches import Frontier, side_by_side
 from trainer.scaling.choice import Candidate, candidates, choose, repeated
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, REPETITION_TIED, TIED, Floats, Law
+from trainer.scaling.laws import CHINCHILLA, REPETITION, REPETITION_TIED, TIED, Floats, Law
 from trainer.scaling.minimise import HUBER, Objective
 from trainer.scaling.prediction import Predictions, order, predict
-from trainer.scaling.runs import Columns, Finding, Runs, load
-from trainer.scaling.uncertainty import RESAMPLES, Bootstrap, Profile, around, bootstrap, profile
+from trainer.scaling.runs import Columns, Finding, Runs
+from trainer.scaling.source import Asked, Source, load
+from trainer.scaling.uncertainty import RESAMPLES, Bootstrap, bootstrap
 
 HELD_OUT = 0.2
 """The share of runs, the largest ones, that the check holds out and predicts."""
@@ -95,7 +96,6 @@ class Analysis:
     compared: tuple[Candidate, ...]
     fits: dict[str, Fit]
     bootstrap: Bootstrap
-    profiles: tuple[Profile, ...]
     approaches: tuple[Frontier, ...]
     held_out: tuple[HeldOut, ...]
     remarks: tuple[str, ...]
@@ -127,16 +127,27 @@ def fit_table(
 
     RunsError if the table is refused.
     """
-    table = load(path, columns)
-    findings, analyses = list(table.findings), []
-    for name, runs in table.runs.items():
-        absurd, why = diverged(name, candidates(law, runs)[0], runs)
-        findings += [
-            Finding("warn", "diverged", f"row {row + 1} is excluded from the fit: {said}")
-            for row, said in zip(np.flatnonzero(absurd), why, strict=True)
+    source = load(path, Asked(columns, law=law))
+    told = [*source.findings, *(Finding("warn", "remark", each) for each in source.remarks)]
+    analyses = []
+    for name in columns.loss:
+        kept = without_diverged(source, name)
+        told += [
+            Finding("warn", "excluded", f"{row.run} is excluded from the fit: {row.left_out}")
+            for row in kept.rows
+            if row.left_out
         ]
-        analyses.append(analyse(name, runs.take(~absurd), law, objective, resamples, seed))
-    return TableFit(str(path), tuple(findings), tuple(analyses))
+        analyses.append(analyse(name, kept.runs(name), law, objective, resamples, seed))
+    return TableFit(str(path), tuple(dict.fromkeys(told)), tuple(analyses))
+
+
+def without_diverged(source: Source, loss: str) -> Source:
+    """Return a source without the runs whose losses are absurd, each with its reason."""
+    made = source.runs(loss)
+    absurd, why = diverged(loss, candidates(source.asked.law, made)[0], made)
+    names = [row.run for row in source.fitted(loss)]
+    excluded = zip(np.flatnonzero(absurd), why, strict=True)
+    return source.without({names[row]: said for row, said in excluded})
 
 
 def diverged(loss: str, law: Law, runs: Runs) -> tuple[NDArray[np.bool_], list[str]]:
@@ -184,7 +195,6 @@ def analyse(name: str, runs: Runs, law: str, objective: Objective, resamples: in
         compared=compared,
         fits=fits,
         bootstrap=draws,
-        profiles=tuple(profile(first, runs, p, around(first, draws, p)) for p in chosen.parameters),
         approaches=approaches,
         held_out=tuple(one for by in ways if (one := held_out(fits, runs, by)) is not None),
         remarks=tuple(_remarks(first, draws, runs)),
@@ -202,7 +212,7 @@ def _fits(law: Law, runs: Runs, objective: Objective) -> dict[str, Fit]:
             base = fits[BASE] = fit(_base(law), single, objective)
             fits[f"{law.name}, two-step"] = fit(law, runs, objective, base.parameters)
     rivals = (REPETITION, REPETITION_TIED) if "unique" in law.columns else ()
-    for rival in (*rivals, CHINCHILLA, TIED, LAWS["kaplan"]):
+    for rival in (*rivals, CHINCHILLA, TIED):
         if rival.name not in fits and len(runs) > len(rival.parameters):
             fits[rival.name] = fit(rival, runs, objective)
     return fits

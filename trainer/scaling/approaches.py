@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from trainer.scaling.fit import Fit
 from trainer.scaling.laws import Floats
 from trainer.scaling.runs import Runs
+from trainer.shape import Shape
 
 SIZES = 4
 """The fewest sizes of one budget to which a parabola is fitted."""
@@ -189,38 +189,17 @@ def parabola_bias(alpha: float, beta: float, half_width: float, sizes: int, off_
     return float(-first / (2 * second) + off_centre)
 
 
-class Sizes(Protocol):
-    """The sizes of a transformer, as `trainer.shape.Shape` has them."""
-
-    @property
-    def layers(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def heads(self) -> int: ...
-    @property
-    def head(self) -> int: ...
-    @property
-    def vocabulary(self) -> int: ...
-    @property
-    def non_embedding_parameters(self) -> int: ...
-    @property
-    def matmul_parameters(self) -> int: ...
-    @property
-    def active_parameters(self) -> int: ...
-
-
 @dataclass(frozen=True)
 class Convention:
     """A paper's way to count: parameters of a shape, and training FLOPs per token at a window length."""
 
     name: str
     source: str
-    params: Callable[[Sizes], int]
-    flops: Callable[[Sizes, int], float]
+    params: Callable[[Shape], int]
+    flops: Callable[[Shape, int], float]
 
 
-def _chinchilla_flops(s: Sizes, length: int) -> float:
+def _chinchilla_flops(s: Shape, length: int) -> float:
     # forward, per token of a sequence of `length`: matrices, lookups as products with one-hot rows,
     # attention's scores and values, three FLOPs per score for its softmax; backward costs twice as much
     matrices = 2 * s.non_embedding_parameters + 4 * s.vocabulary * s.width

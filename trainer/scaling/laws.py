@@ -34,7 +34,7 @@ class Law:
     """A scaling law: its name, the columns it needs, its evaluation and its starts.
 
     `scales` lists (coefficient, exponent, column): ln column − s turns coefficient into coefficient −
-    exponent·s (an empty exponent counts as 1, with the other sign: a constant in the column's own unit).
+    exponent·s.
     `bounds` are for centred parameters; an estimate at a bound means that the data do not determine it.
     """
 
@@ -75,10 +75,7 @@ class Law:
         """Convert parameters [..., p] to columns whose logarithms had `shift` subtracted."""
         out = np.array(theta, dtype=float)
         for coefficient, exponent, column in self.scales:
-            if exponent:
-                out[..., self.index(coefficient)] -= out[..., self.index(exponent)] * shift[column]
-            else:
-                out[..., self.index(coefficient)] -= shift[column]
+            out[..., self.index(coefficient)] -= out[..., self.index(exponent)] * shift[column]
         return out
 
     def starts(self) -> Floats:
@@ -107,20 +104,6 @@ def additive(parameters: tuple[str, ...], powers: tuple[tuple[str, str, str], ..
         return top + np.log(total), slopes
 
     return evaluate
-
-
-def _kaplan(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
-    """Evaluate [(N_c/N)^(aN/aD) + D_c/D]^aD over (log_nc, log_dc, alpha_n, alpha_d)."""
-    nc, dc, an, ad = (theta[:, [k]] for k in range(4))
-    first, second = an / ad * (nc - logs["params"]), dc - logs["tokens"]
-    inside = np.logaddexp(first, second)
-    share = np.exp(first - inside)
-    slopes = np.empty((len(theta), 4, inside.shape[1]))
-    slopes[:, 0] = share * an
-    slopes[:, 1] = (1 - share) * ad
-    slopes[:, 2] = share * (nc - logs["params"])
-    slopes[:, 3] = inside - share * first
-    return ad * inside, slopes
 
 
 def _repetition(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
@@ -239,23 +222,6 @@ SIZE = _sum_law(
     (_N,),
     {"E": "e", "A": "a"},
 )
-KAPLAN = Law(
-    name="kaplan",
-    formula="L = [(N_c/N)^(aN/aD) + D_c/D]^aD",
-    source="Kaplan et al. 2020, arXiv 2001.08361, equation 1.5; N without embeddings; no irreducible loss",
-    parameters=("log_nc", "log_dc", "alpha_n", "alpha_d"),
-    columns=("params", "tokens"),
-    bounds=((-60.0, 200.0), (-60.0, 200.0), (1e-3, 10.0), (1e-3, 10.0)),
-    scales=(("log_nc", "", "params"), ("log_dc", "", "tokens")),
-    grid={
-        "log_nc": (20.0, 25.0, 30.0, 35.0, 40.0),
-        "log_dc": (20.0, 25.0, 30.0, 35.0, 40.0),
-        "alpha_n": (0.03, 0.07, 0.15, 0.3, 0.6, 1.0),
-        "alpha_d": (0.03, 0.07, 0.15, 0.3, 0.6, 1.0),
-    },
-    evaluate=_kaplan,
-    exponentials={"N_c": "log_nc", "D_c": "log_dc"},
-)
 REPETITION = Law(
     name="repetition",
     formula="L = E + A/N'^alpha + B/D'^beta, D' = U + U R_D*(1 − exp(−(D/U − 1)/R_D*)), same for N'",
@@ -292,7 +258,5 @@ REPETITION_TIED = Law(
     more=_frontier,
 )
 
-LAWS: dict[str, Law] = {
-    law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, KAPLAN, REPETITION, REPETITION_TIED)
-}
+LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, REPETITION, REPETITION_TIED)}
 """Every law by name, as for `derlem fit --law`."""

@@ -16,11 +16,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from corpus.errors import RunsError
-from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling.laws import Floats, Logs
-
-EXACT = "exact"
-"""The column that says whether a study's tokenizer keeps all text."""
 
 SHOWN = 3
 """Number of rows that a message names."""
@@ -92,10 +88,9 @@ def runs(
 class Columns:
     """The column names of a table; an empty name means that there is none.
 
-    `loss` may name several columns, one per language: each is fitted separately on the same runs. `steps`,
-    `batch` (sequences) and `length` (tokens per sequence) are only compared with `tokens`. `compute` is in
-    FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would have
-    ended.
+    `loss` may name several columns, one per language: each is fitted separately on the same runs. `compute`
+    is in FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would
+    have ended.
     """
 
     loss: tuple[str, ...]
@@ -104,9 +99,6 @@ class Columns:
     unique: str = ""
     run: str = ""
     compute: str = ""
-    steps: str = ""
-    batch: str = ""
-    length: str = ""
     tokenizer: str = ""
     planned: str = ""
 
@@ -118,40 +110,6 @@ class Finding:
     severity: Literal["refuse", "warn"]
     check: str
     message: str
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Runs per loss column, and the findings about them."""
-
-    runs: Mapping[str, Runs]
-    findings: tuple[Finding, ...]
-
-
-def load(path: Path, columns: Columns) -> Table:
-    """Read a table and check it; RunsError with every reason if it is refused or cannot be read."""
-    table = read(path)
-    wanted = {name: getattr(columns, name) for name in _NUMBERS if getattr(columns, name)}
-    named = [*wanted.values(), *columns.loss, *filter(None, (columns.run, columns.tokenizer))]
-    missing = [name for name in named if name not in table.column_names]
-    if missing:
-        raise RunsError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}: name those"
-        )
-    if not columns.loss:
-        raise RunsError(f"{path}: no loss column named: expected one or more")
-    values = {name: _numbers(path, table, column) for name, column in wanted.items()}
-    losses = {name: _numbers(path, table, name) for name in columns.loss}
-    group = np.array([str(v) for v in table[columns.run].to_pylist()]) if columns.run else None
-    tokenizers = {str(v) for v in table[columns.tokenizer].to_pylist()} if columns.tokenizer else set()
-    findings = tuple(check(values, losses, group, tokenizers))
-    refused = [f.message for f in findings if f.severity == "refuse"]
-    if refused:
-        raise RunsError(f"{path}: " + "; ".join(refused))
-    if EXACT in table.column_names and False in table[EXACT].to_pylist():
-        findings = (*findings, Finding("warn", EXACT, f"bits per byte are {TOO_LOW}"))
-    known = {name: values.get(name) for name in ("params", "tokens", "unique", "compute")}
-    return Table({name: runs(loss, group=group, **known) for name, loss in losses.items()}, findings)
 
 
 def read(path: Path) -> pa.Table:
@@ -205,31 +163,12 @@ def check(
     yield from _duplicates(values, losses, group)
 
 
-_NUMBERS = ("params", "tokens", "unique", "compute", "steps", "batch", "length", "planned")
-
-
-def _numbers(path: Path, table: pa.Table, column: str) -> Floats:
-    out = np.empty(len(table))
-    for row, value in enumerate(table[column].to_pylist()):
-        try:
-            out[row] = float("nan") if value is None else float(value)
-        except (TypeError, ValueError):
-            raise RunsError(f"{path}: row {row + 1}, column {column}: {value!r} is not a number") from None
-    return out
-
-
 def _tokens(values: Mapping[str, Floats], tokens: Floats) -> Iterator[Finding]:
     if "unique" in values:
         wrong = values["unique"] > tokens * (1 + 1e-6)
         if wrong.any():
             where = _rows(wrong, values["unique"])
             yield Finding("refuse", "unique", f"more unique tokens than tokens seen in {where}")
-    if {"steps", "batch", "length"} <= values.keys():
-        product = values["steps"] * values["batch"] * values["length"]
-        wrong = np.abs(product / tokens - 1) > 0.01
-        if wrong.any():
-            where = _rows(wrong, product / tokens)
-            yield Finding("warn", "steps", f"steps × batch × length is another multiple of tokens in {where}")
     if "planned" in values:
         wrong = tokens < 0.99 * values["planned"]
         if wrong.any():

@@ -1,4 +1,4 @@
-"""How well runs determine a law: bootstrap over whole runs, profiles, and open intervals."""
+"""How well runs determine a law: a bootstrap over whole runs, and open intervals."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from trainer.scaling.fit import Fit, problem
 from trainer.scaling.laws import Floats
-from trainer.scaling.minimise import Problem, descend
+from trainer.scaling.minimise import descend
 from trainer.scaling.runs import Runs
 
 RESAMPLES = 400
@@ -83,12 +82,6 @@ class Bootstrap:
         low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
         return low, high
 
-    def correlation(self) -> Floats:
-        """Return the correlations [p, p] of the parameters; zero for a fixed one."""
-        spread = self.samples.std(axis=0)
-        centred = (self.samples - self.samples.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        return np.asarray(centred.T @ centred / len(centred))
-
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         free = [name for name in self.fit.law.parameters if name not in self.fit.held]
@@ -98,29 +91,7 @@ class Bootstrap:
             "clusters": self.clusters,
             "parameters": {name: self.interval(name).as_dict() for name in free},
             "derived": {name: value.as_dict() for name, value in self.derived().items()},
-            "correlation": self.correlation().tolist(),
         }
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """The lowest objective for each value of one parameter, with the others fitted again.
-
-    `rise` [k] is the objective's rise in units in which 3.84 is the edge of a 95 % interval (a
-    quasi-likelihood ratio, scaled by the residuals' own noise; rows are treated as independent, so the
-    bootstrap's interval is the one to quote).
-    """
-
-    name: str
-    values: Floats
-    objective: Floats
-    rise: Floats
-    interval: Interval
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        out = {"name": self.name, "interval": self.interval.as_dict()}
-        return out | {k: getattr(self, k).tolist() for k in ("values", "objective", "rise")}
 
 
 def bootstrap(fitted: Fit, runs: Runs, count: int = RESAMPLES, seed: int = 0) -> Bootstrap:
@@ -146,56 +117,6 @@ def bootstrap(fitted: Fit, runs: Runs, count: int = RESAMPLES, seed: int = 0) ->
     return Bootstrap(fitted, task.raw(theta), above.astype(float) - below, number)
 
 
-def profile(fitted: Fit, runs: Runs, name: str, values: Floats, level: float = LEVEL) -> Profile:
-    """Fix one parameter at each of `values` [k], and fit the others from every basin."""
-    law = fitted.law
-    task = problem(law, runs, fitted.objective, {**fitted.held, name: fitted.parameters[name]})
-    index = law.index(name)
-    basins = np.array([[b.parameters[p] for p in law.parameters] for b in fitted.certificate.basins])
-    starts = np.repeat(basins, len(values), axis=0)
-    starts[:, index] = np.tile(values, len(basins))
-    weights = np.ones((1, len(runs)))
-    ended = descend(task, law.rescale(starts, task.centres), weights)
-    lowest = ended.value.reshape(len(basins), len(values)).min(axis=0)
-    least = min(fitted.value / fitted.objective.scale, float(lowest.min()))
-    rise = 2 * (lowest - least) / noise_factor(fitted, task)
-    inside = rise <= 2 * special.gammaincinv(0.5, level)  # of chi-squared with one degree of freedom
-    interval = _between(fitted.parameters[name], values, inside, level)
-    return Profile(name, values, lowest * fitted.objective.scale, rise, interval)
-
-
-def around(fitted: Fit, draws: Bootstrap, name: str, points: int = 25) -> Floats:
-    """Return values for a profile of a parameter: its interval, three times as wide."""
-    k = fitted.law.index(name)
-    low, high = np.quantile(draws.samples[:, k], [0.025, 0.975])
-    centre = fitted.parameters[name]
-    width = max(high - low, 1e-6)
-    bottom, top = fitted.law.bounds[k]
-    grid = np.linspace(min(low, centre) - width, max(high, centre) + width, points - 1)
-    if fitted.law.scales and name in {c for c, _, _ in fitted.law.scales}:
-        return np.sort(np.append(grid, centre))
-    return np.sort(np.append(np.clip(grid, bottom, top), centre))
-
-
-def noise_factor(fitted: Fit, task: Problem) -> float:
-    """Return E ψ² / E ψ′ of the scaled objective: how its rise compares with half a chi-square.
-
-    ψ is the penalty's derivative. E ψ′ of Huber's penalty counts residuals below delta, too few to count, so
-    it is estimated from the residuals' density at zero, in a window that shrinks with their number.
-    """
-    residual = task.law.log_loss(task.centred(fitted.theta[None])[0], task.logs) - task.log_loss
-    if task.objective.space == "loss":
-        residual = np.exp(residual + task.log_loss) - np.exp(task.log_loss)
-    size, delta, scale = np.abs(residual), task.objective.delta, task.objective.scale
-    freedom = max(len(size) - task.free.sum() - 1, 1) / len(size)
-    push = float((np.minimum(size, delta) ** 2).mean()) / scale**2 / freedom
-    if not np.isfinite(delta):
-        return float(push * scale)
-    window = max(delta, 0.8 * float(np.median(size)) * 1.4826 * len(size) ** -0.2)
-    give = float((size < window).mean()) * (delta / window) / scale
-    return float(push / max(give, 1e-300))
-
-
 def percentiles(estimate: float, drawn: Floats, level: float = LEVEL) -> Interval:
     """Return the percentile interval of a number from each refit [b]; open where refits have none."""
     tail = (1 - level) / 2
@@ -209,15 +130,4 @@ def _percentile(estimate: float, values: Floats, runaway: Floats, level: float) 
     low, high = np.quantile(values, [tail, 1 - tail])
     lower = None if (runaway < 0).mean() >= tail else float(low)
     upper = None if (runaway > 0).mean() >= tail else float(high)
-    return Interval(estimate, lower, upper, level)
-
-
-def _between(estimate: float, values: Floats, inside: Floats, level: float) -> Interval:
-    """Return the hull of the values inside, open where it reaches the first or last value."""
-    where = np.flatnonzero(inside)
-    if not len(where):
-        return Interval(estimate, estimate, estimate, level)
-    first, last = where[0], where[-1]
-    lower = None if first == 0 else float(values[first])
-    upper = None if last == len(values) - 1 else float(values[last])
     return Interval(estimate, lower, upper, level)

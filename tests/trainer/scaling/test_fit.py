@@ -18,7 +18,6 @@ TRUTH = {
     "tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34},
     "data": {"b": 7.2, "e": 0.8, "beta": 0.37},
     "size": {"a": 6.0, "e": 0.7, "alpha": 0.34},
-    "kaplan": {"log_nc": 31.8, "log_dc": 30.5, "alpha_n": 0.076, "alpha_d": 0.103},
     "repetition, tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "log_rd": 2.0, "log_rn": 1.5},
     "repetition": {
         "a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37,

@@ -13,8 +13,8 @@ import pytest
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build
 from trainer.scaling.report.report_model import Report
-from trainer.scaling.report.source import Asked
 from trainer.scaling.runs import Columns
+from trainer.scaling.source import Asked
 
 THETA = np.array([4.0, 6.5, -0.1, 0.3, 0.35, np.log(8.0), np.log(20.0)])
 ASKED = Asked(Columns(("loss",), "n", "d", "u", "run"))

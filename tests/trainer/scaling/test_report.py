@@ -27,8 +27,8 @@ from trainer.scaling.report.compare import compare_all
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.report_model import Answer, Report
-from trainer.scaling.report.source import STUDY, Asked, load
 from trainer.scaling.runs import Columns
+from trainer.scaling.source import STUDY, Asked, load
 from trainer.scaling.uncertainty import Interval
 from trainer.shape import shape
 

@@ -17,8 +17,8 @@ import pytest
 
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build
-from trainer.scaling.report.source import Asked
 from trainer.scaling.runs import Columns
+from trainer.scaling.source import Asked
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

@@ -12,7 +12,7 @@ from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, DATA, REPETITION
 from trainer.scaling.prediction import conformal, order, predict
 from trainer.scaling.runs import Runs, runs
-from trainer.scaling.uncertainty import around, bootstrap, profile
+from trainer.scaling.uncertainty import bootstrap
 
 TRUTH = np.array([7.0, 0.6, 0.35])
 
@@ -81,8 +81,6 @@ def test_a_decay_that_was_never_seen_has_no_upper_limit() -> None:
     assert span.upper is None
     assert not span.determined
     assert span.holds(np.log(15.0))
-    values = np.log([0.01, 1.0, 15.0, 1e3, 1e6])
-    assert profile(found, data, "log_rd", values).interval.upper is None
 
 
 def test_a_decay_that_was_seen_is_limited_on_both_sides() -> None:
@@ -90,19 +88,6 @@ def test_a_decay_that_was_seen_is_limited_on_both_sides() -> None:
     drawn = bootstrap(found, data, 100)
     assert drawn.interval("log_rd").determined
     assert drawn.derived()["R_D*"].holds(15.0)
-
-
-def test_a_profile_is_lowest_at_the_estimate_and_rises_to_both_sides() -> None:
-    data = surface(0.01)
-    found = fit(CHINCHILLA, data)
-    drawn = bootstrap(found, data, 100)
-    seen = profile(found, data, "beta", around(found, drawn, "beta"))
-    best = seen.objective.argmin()
-    assert seen.objective[best] == pytest.approx(found.value, rel=1e-6)
-    assert seen.values[best] == pytest.approx(found.parameters["beta"])
-    assert seen.rise[0] > 3.84
-    assert seen.rise[-1] > 3.84
-    assert seen.interval.holds(found.parameters["beta"])
 
 
 def test_the_conformal_rank_is_that_of_one_more_miss() -> None:

@@ -18,7 +18,7 @@ from trainer.scaling.report.measured import Measured, measure, point
 from trainer.scaling.report.page import render
 from trainer.scaling.report.report_model import Report
 from trainer.scaling.report.sections import sections
-from trainer.scaling.report.source import Asked, load
+from trainer.scaling.source import Asked, load
 from trainer.scaling.uncertainty import RESAMPLES
 
 

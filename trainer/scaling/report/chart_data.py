@@ -12,7 +12,7 @@ from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
 from trainer.scaling.prediction import order
 from trainer.scaling.report.measured import Measured
-from trainer.scaling.report.source import Accuracy
+from trainer.scaling.source import Accuracy
 from trainer.scaling.uncertainty import LEVEL
 
 SHOWN = 5

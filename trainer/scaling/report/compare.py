@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from trainer.compare.estimate import contrast
+from trainer.compare.results import measure
 from trainer.page.formatting import count
 from trainer.scaling.laws import Floats
-from trainer.scaling.report.source import Run, Source
+from trainer.scaling.source import Run, Source
 from trainer.scaling.uncertainty import LEVEL, Interval
 
 DOCUMENTS = "documents.jsonl"
 """In a run's folder: the validation documents and their bits, written from `Evaluation.records`."""
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,40 @@ class Comparison:
     documents: int
 
 
-def compare_all(source: Source, loss: str, seed: int = 0) -> tuple[Comparison, ...]:
+def compare_all(source: Source, loss: str) -> tuple[Comparison, ...]:
     """Compare every two corpora that share cells."""
     pairs = itertools.combinations(source.corpora, 2)
-    found = (compare(source, loss, first, second, seed) for first, second in pairs)
+    found = (compare(source, loss, first, second) for first, second in pairs)
     return tuple(one for one in found if one is not None)
 
 
-def compare(source: Source, loss: str, first: str, second: str, seed: int = 0) -> Comparison | None:
+def compare(source: Source, loss: str, first: str, second: str) -> Comparison | None:
     """Compare two corpora; None if no cell was trained on both."""
     cells = _paired(source.kept(first), source.kept(second))
     if not cells:
         return None
-    drop = np.array([1 - b.losses[loss] / a.losses[loss] for a, b in cells])
+    losses = np.array([[row.losses[loss] for row in side] for side in zip(*cells, strict=True)])
     named = tuple(
-        (f"{count(a.params)} parameters, {count(a.tokens)} tokens", _compute(a), float(d))
-        for (a, b), d in zip(cells, drop, strict=True)
+        (f"{count(a.params)} parameters, {count(a.tokens)} tokens", _compute(a), float(1 - theirs / own))
+        for (a, _), own, theirs in zip(cells, *losses, strict=True)
     )
-    bits = _records(source.path, cells) if source.study else None
-    if bits is None:
-        return Comparison(first, second, _by_cells(drop), named, 0)
-    return Comparison(first, second, _by_documents(*bits, seed=seed), named, bits[0].shape[1])
+    read = _records(source.path, cells) if source.study else None
+    bits, bytes = read or (losses[:, :, None], np.ones(1, np.int64))
+    return Comparison(first, second, _lower(bits, bytes), named, len(bytes) if read else 0)
+
+
+def _lower(bits: Floats, bytes: NDArray[np.int64]) -> Interval:
+    """Return by which share the second has fewer of bits[2, cells, documents], with its interval.
+
+    Cells are compared as `derlem compare` compares seeds: in pairs, each as a share of its first corpus.
+    """
+    documents = measure("all", "", np.zeros(len(bytes), np.int64), bytes)
+    found = contrast(bits / documents.of(bits[0])[:, None], bytes, documents, 0, 1)
+    if len(bytes) == 1:  # without records nothing is known of documents
+        found = replace(found, document_error=0.0)
+    low, high = found.interval(1 - LEVEL)
+    lower, upper = (None if np.isinf(end) else -end for end in (high, low))
+    return Interval(-found.value, lower, upper)
 
 
 def _paired(first: list[Run], second: list[Run]) -> list[tuple[Run, Run]]:
@@ -74,40 +87,9 @@ def _compute(row: Run) -> float:
     return row.compute if np.isfinite(row.compute) else 6 * row.params * row.tokens
 
 
-def _by_cells(drop: Floats) -> Interval:
-    """Return Student's interval of the mean over cells; open for one cell."""
-    mean = float(drop.mean())
-    if len(drop) < 2:
-        return Interval(mean, None, None)
-    half = float(special.stdtrit(len(drop) - 1, (1 + LEVEL) / 2) * drop.std(ddof=1) / np.sqrt(len(drop)))
-    return Interval(mean, mean - half, mean + half)
-
-
-def _by_documents(first: Floats, second: Floats, seed: int) -> Interval:
-    """Resample documents and cells together, paired: bits [cells, documents] of both."""
-
-    def mean(cells: NDArray[np.int64], documents: Floats) -> float:
-        return float((1 - (second[cells] @ documents) / (first[cells] @ documents)).mean())
-
-    rng = np.random.default_rng(seed)
-    many, size = first.shape
-    everything = mean(np.arange(many), np.ones(size))
-    drawn = np.array(
-        [
-            mean(
-                rng.integers(many, size=(many,)), rng.multinomial(size, np.full(size, 1 / size)).astype(float)
-            )
-            for _ in range(RESAMPLES)
-        ]
-    )
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(everything, float(low), float(high))
-
-
-def _records(study: Path, cells: list[tuple[Run, Run]]) -> tuple[Floats, Floats] | None:
-    """Read the bits [cells, documents] of both runs of each pair; None if any record is missing."""
-    read: list[list[dict[tuple[str, str, str], float]]] = [[], []]
+def _records(study: Path, cells: list[tuple[Run, Run]]) -> tuple[Floats, NDArray[np.int64]] | None:
+    """Read bits[2, cells, documents] of the pairs and the documents' bytes; None if any record is missing."""
+    read: list[list[dict[tuple[str, str, str], tuple[float, int]]]] = [[], []]
     for pair in cells:
         for side, row in zip(read, pair, strict=True):
             path = study / row.folder / DOCUMENTS
@@ -115,9 +97,14 @@ def _records(study: Path, cells: list[tuple[Run, Run]]) -> tuple[Floats, Floats]
                 return None
             with path.open(encoding="utf-8") as lines:
                 held = [json.loads(line) for line in lines]
-            side.append({(one["language"], one["source"], one["id"]): float(one["bits"]) for one in held})
+            side.append(
+                {
+                    (one["language"], one["source"], one["id"]): (float(one["bits"]), int(one["bytes"]))
+                    for one in held
+                }
+            )
     names = sorted(read[0][0])
     if any(sorted(one) != names for side in read for one in side):
         return None
-    first, second = (np.array([[one[name] for name in names] for one in side]) for side in read)
-    return first, second
+    found = np.array([[[one[name] for name in names] for one in side] for side in read])
+    return found[..., 0], found[0, 0, :, 1].astype(np.int64)

@@ -10,20 +10,18 @@ import numpy as np
 
 from corpus.errors import RunsError
 from trainer.page.formatting import count
-from trainer.scaling.analysis import BASE, DESCENTS, Analysis, HeldOut, analyse, diverged
+from trainer.scaling.analysis import BASE, DESCENTS, Analysis, HeldOut, analyse, without_diverged
 from trainer.scaling.approaches import CONVENTIONS, Frontier, approach_1, approach_2, approach_3
 from trainer.scaling.choice import candidates, repeated
-from trainer.scaling.fit import Fit, fit, problem
+from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, Floats
-from trainer.scaling.minimise import HUBER, Objective, descend
+from trainer.scaling.minimise import HUBER, Objective
 from trainer.scaling.rates import seed_noise
 from trainer.scaling.report.compare import Comparison, compare_all
-from trainer.scaling.report.source import Source
 from trainer.scaling.runs import Runs, runs
+from trainer.scaling.source import Source
 from trainer.scaling.uncertainty import Bootstrap, Interval, bootstrap, percentiles
 
-BEYOND = (1.0, 10.0, 100.0)
-"""Multiples of the largest run's compute for which compute-optimal sizes are given."""
 EPOCHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -72,8 +70,8 @@ class Measured:
     """All numbers from which a report is written.
 
     `fresh` is the law of N and D on fresh data, of which the best sizes are; `others` the other losses, such
-    as those of languages; `variants` the law fitted in other ways; `leave_one_out` the range of each
-    parameter over all fits without one run; `conventions` the exponents by what counts as N.
+    as those of languages; `variants` the law fitted in other ways; `conventions` the exponents by what counts
+    as N.
     """
 
     source: Source
@@ -85,7 +83,6 @@ class Measured:
     replicates: int
     others: Mapping[str, Surface]
     variants: Mapping[str, Fit]
-    leave_one_out: Mapping[str, tuple[float, float]]
     conventions: Mapping[str, Counted]
     comparisons: tuple[Comparison, ...]
 
@@ -116,16 +113,8 @@ class Measured:
         found: dict[str, Any] = {
             "seed_noise": {"of_ln_loss": self.noise, "runs": self.replicates},
             "predicted": self.analysis.fit.predict(self.runs).tolist(),
-            "leave_one_out": {name: list(ends) for name, ends in self.leave_one_out.items()},
             "variants": {name: self._variant(one, here) for name, one in self.variants.items()},
             "conventions": self.conventions,
-            "best_sizes": [
-                {"approach": one.approach, "compute": c, "params": n, "tokens": d}
-                for one in self.analysis.approaches
-                if not one.why
-                for c in float(self.runs.compute().max()) * np.array(BEYOND)
-                for n, d in (one.optimum(c),)
-            ],
             "losses": {
                 name: {
                     **one.fit.as_dict(),
@@ -190,13 +179,8 @@ def point(m: Measured) -> Point:
 def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
     """Fit the runs in every way that the report shows."""
     loss = source.asked.columns.loss[0]
+    source = without_diverged(source, loss)
     made = source.runs(loss)
-    absurd, why = diverged(loss, candidates(source.asked.law, made)[0], made)
-    if absurd.any():
-        names = [row.run for row in source.fitted(loss)]
-        excluded = zip(np.flatnonzero(absurd), why, strict=True)
-        source = source.without({names[row]: said for row, said in excluded})
-        made = source.runs(loss)
     analysis = _on_trunks(analyse(loss, made, source.asked.law, HUBER, resamples, seed), source, made)
     law = analysis.fit.law.name
     rows = source.kept(source.about)
@@ -213,9 +197,8 @@ def measure(source: Source, resamples: int, seed: int = 0) -> Measured:
         replicates=replicates,
         others=_others(source, law, resamples, seed),
         variants=_variants(source, analysis.fit, made),
-        leave_one_out=_leave_one_out(analysis.fit, made),
         conventions=_conventions(source, made, loss, resamples, seed),
-        comparisons=compare_all(source, loss, seed),
+        comparisons=compare_all(source, loss),
     )
 
 
@@ -277,17 +260,6 @@ def _variants(source: Source, main: Fit, made: Runs) -> dict[str, Fit]:
         except RunsError:  # too few runs remain for this variant
             continue
     return out
-
-
-def _leave_one_out(found: Fit, made: Runs) -> dict[str, tuple[float, float]]:
-    clusters = made.clusters()
-    task = problem(found.law, made, found.objective, found.held)
-    weights = (clusters[None, :] != np.arange(clusters.max() + 1)[:, None]).astype(float)
-    start = np.repeat(task.centred(found.theta[None]), len(weights), axis=0)
-    ended = task.raw(descend(task, start, weights, steps=100, rest=1e-7).theta)
-    rows = [dict(zip(found.law.parameters, row, strict=True)) for row in ended.tolist()]
-    rows = [row | found.law.derived(row) for row in rows]
-    return {name: (min(row[name] for row in rows), max(row[name] for row in rows)) for name in rows[0]}
 
 
 def _conventions(source: Source, made: Runs, loss: str, resamples: int, seed: int) -> dict[str, Counted]:

@@ -9,10 +9,13 @@ import numpy as np
 from trainer.page.formatting import GAP, Kind, count, named, number, percent, plural, power, unit
 from trainer.page.html import Cell, Column, Table
 from trainer.scaling.report import chart_data
-from trainer.scaling.report.measured import BEYOND, Measured, point
+from trainer.scaling.report.measured import Measured, point
 from trainer.scaling.report.report_model import Section
-from trainer.scaling.report.source import Run
+from trainer.scaling.source import Run
 from trainer.scaling.uncertainty import Interval
+
+BEYOND = (1.0, 10.0, 100.0)
+"""Multiples of the largest run's compute for which compute-optimal sizes are given."""
 
 
 def sections(m: Measured) -> tuple[Section, ...]:

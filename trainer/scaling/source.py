@@ -1,4 +1,4 @@
-"""The runs of a report, from a study or any table, with the reasons for excluding some."""
+"""Runs read from a study or any table, with what was found and the reasons for excluding some."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling import started
 from trainer.scaling.approaches import CONVENTIONS
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import EXACT, Columns, Finding, Runs, check, read, runs
+from trainer.scaling.runs import Columns, Finding, Runs, check, read, runs
 from trainer.shape import Shape
 
 FILE = "runs.jsonl"
 BITS = "bits_per_byte"
 UNITS = 10
+"""The fewest independent trunks whose branches are resampled together."""
 FAR = 2.0
 """Answers are for the whole corpus of a study up to this many times the most that a run read of it."""
-"""The fewest independent trunks whose branches are resampled together."""
 STUDY = Columns(
     loss=(BITS,),
     params="matmul_parameters",
@@ -41,7 +41,7 @@ _SHAPE = TypeAdapter(Shape)
 
 @dataclass(frozen=True)
 class Asked:
-    """What a report is made of: a table's columns, and the sizes that its answers are for.
+    """What is read of a table: its columns, and the sizes that its answers are for.
 
     `corpus` and `seed` are columns too. `about` is the corpus that is fitted, by default the one with most
     runs; `params` and `unique` are the model's parameters and the corpus's unique tokens: if 0 the most of
@@ -284,7 +284,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         unique=number(columns.unique) if columns.unique else tokens,
         compute=number(columns.compute) if columns.compute else 6.0 * params * tokens,
         lr=number("lr"),
-        batch=number(columns.batch or "batch"),
+        batch=number("batch"),
         nats=number("loss") if study else float("nan"),
         prediction=word("prediction") if study else "",
         losses={name: number(name) for name in columns.loss if record.get(name) is not None},
@@ -301,7 +301,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         folder=word("folder") if study else "",
         group=unit,
         curve=unit,
-        exact=record.get(EXACT) is not False,
+        exact=record.get("exact") is not False,
     )
 
 
