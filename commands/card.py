@@ -30,17 +30,16 @@ def card(
     It has sources with licences, languages, every limit in force, what was taken out, personal data, and
     known gaps. The licence of a source is the key licence of its table in the configuration.
     """
-    from corpus import files, places
+    from corpus import files, made, places
     from corpus.inspect.card import card as describe
     from corpus.inspect.card import readme
     from corpus.inspect.croissant import croissant
-    from pipelines.build import remembered
 
     with reported():
         places.folder(folder, "DIR")
-        known = remembered(folder)
+        known = made.read(folder)
         title = name or files.real(folder).rstrip("/").rpartition("/")[2]
-        found = describe(folder, title, known[0] if known else None)
+        found = describe(folder, title, known.config if known else None)
         for path, text in (("README.md", readme(found)), ("croissant.json", croissant(found))):
             files.write_bytes(output or folder, path, text.encode())
             say(f"wrote {files.join(output or folder, path)}")

@@ -62,11 +62,11 @@ def forget(
         from pipelines import progress
 
         progress.take_terminal()
-        from corpus import forgotten
-        from corpus.config import load, located
+        from corpus import forgotten, made
+        from corpus.config import load
         from corpus.crawl.state import catalogue
-        from pipelines import build, options
         from pipelines import forget as pipeline
+        from pipelines import options
 
         keys = _keys(folder, url or [], host or [], document or [], listed)
         if not keys and not forgotten.read(folder).requests:
@@ -74,10 +74,10 @@ def forget(
         if catalogue.is_crawl(folder):
             _of_crawl(folder, keys, reason, archives)
             return
-        known = build.remembered(folder)
+        found = made.read(folder)
+        known = (found.config, found.base(found.config.places())) if found else None
         if config is not None:
-            base = config.resolve().parent
-            known = located(load(config), base).model_copy(update={"output": folder}), base
+            known = load(config).model_copy(update={"output": folder}), config.resolve().parent
         if known is None:
             fail(f"{folder} does not say what it is made from: add --config FILE, the build's TOML file", 2)
 

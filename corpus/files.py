@@ -119,6 +119,23 @@ def located(url: str, base: str | Path = "") -> str:
     return plain(os.path.join(base, bare(url)))
 
 
+def seen_from(place: str, folder: str) -> str:
+    """Return the path of a local place as seen from a local folder; empty where one of them is in a store.
+
+    A record in the folder keeps it beside the place's own path, for `places_of`.
+    """
+    return os.path.relpath(real(place), real(folder)) if is_local(place) and is_local(folder) else ""
+
+
+def places_of(place: str, seen: str, folder: str) -> list[str]:
+    """Return where a place may be that a record in `folder` keeps: moved together with it, or where it was.
+
+    `seen` is what `seen_from` returned when the record was written, empty in one of an earlier version.
+    """
+    beside = [os.path.normpath(os.path.join(real(folder), seen))] if seen and is_local(folder) else []
+    return list(dict.fromkeys([*beside, place]))
+
+
 def plain(path: str) -> str:
     """Return a local path without `.`, `..` and doubled slashes."""
     short = os.path.normpath(path)

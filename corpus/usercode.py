@@ -55,7 +55,13 @@ class UserFunction:
 
 def is_spec(text: str) -> bool:
     """Return whether a text names a function of a file."""
-    return _SPEC.fullmatch(text) is not None
+    return path_of(text) != ""
+
+
+def path_of(spec: str) -> str:
+    """Return FILE.py of FILE.py:FUNCTION, empty where a text names no function of a file."""
+    named = _SPEC.fullmatch(spec)
+    return named[1] if named else ""
 
 
 def find(spec: str, base: str | Path) -> UserFunction:

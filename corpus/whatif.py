@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 from corpus import dataset, filters, furniture, settings
 from corpus.config import Filter
-from corpus.errors import ConfigError, DatasetError
-from corpus.filtering import Filtering, check_language
-from corpus.filters import InForce
+from corpus.errors import ConfigError
+from corpus.filtering import Filtering
 from corpus.inspect import rows
 from corpus.inspect.build import Stage, open_build
+from corpus.inspect.filters import Filters, of_build, own_of
 from corpus.schema import EXTRACTED, MEASURED
 
 _TEXTS = 64  # texts that are judged again at a time
@@ -57,7 +56,7 @@ class WhatIf:
 
     `given_back` counts documents by the rule that dropped them and no longer would, `taken` those that are
     kept by the rule that would drop them. `judged_again` is how many texts had to be read for it.
-    `extracted_again` is how many texts in several languages a build would extract again, since other
+    `extracted_again` is how many texts in several languages a build would cut to another part, since other
     languages are kept: they are counted with the part that is stored.
     """
 
@@ -80,60 +79,21 @@ class WhatIf:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """A configuration of the filters, and the filters in force."""
-
-    section: Filter
-    in_force: InForce
-    base: Path
-
-    def with_code(self) -> InForce:
-        """Return what is in force with plugins that can be called, which stored values do not need."""
-        if not _own(self.section):
-            return self.in_force
-        return filters.in_force(self.section, self.base, self.in_force.named)
-
-    @property
-    def plugins(self) -> list[tuple[str, str]]:
-        return [(plugin.rule, plugin.version) for plugin in self.in_force.plugins]
-
-    @property
-    def urls(self) -> tuple[object, ...]:
-        return self.section.blocked_hosts, self.section.blocked_url_words
-
-    def fates(self, language: str, scores: NDArray[np.float64]) -> NDArray[np.object_]:
-        """Return the rules that drop documents of a language by their scores, empty for none."""
-        sure, unsure = (check_language(language, score, self.section) for score in (math.inf, -math.inf))
-        found = np.full(scores.size, sure.rule if sure else "", dtype=object)
-        if unsure is not None and unsure.limit is not None:
-            found[scores < unsure.limit] = unsure.rule
-        return found
-
-    def same_fates(self, other: Filters, language: str) -> bool:
-        """Return whether the texts of a language have the same fates by another configuration."""
-        mine, theirs = self.section, other.section
-        return (
-            (mine.language, mine.privacy, self.urls) == (theirs.language, theirs.privacy, other.urls)
-            and self.plugins == other.plugins
-            and self.in_force.preset(language) == other.in_force.preset(language)
-        )
-
-
 def what_if(
     folder: str,
     overrides: Sequence[str] = (),
     *,
     section: Filter | None = None,
-    base: Path = Path(),
+    base: Path | None = None,
     examples: int = 0,
     seed: int = 0,
 ) -> WhatIf:
     """Return what a build's filter stage would keep with another configuration.
 
     It is `section`, from a configuration in the folder `base`, or that of the build with `overrides`
-    (`filter.KEY=VALUE`) over it. Stored values decide; texts are judged again only if what is measured, or
-    what is removed from the texts, would change. `examples` documents whose fate changes are drawn.
+    (`filter.KEY=VALUE`) over it, whose paths start from where the build's configuration is. Stored values
+    decide; texts are judged again only if what is measured, or what is removed from the texts, would change.
+    `examples` documents whose fate changes are drawn.
 
     Raises NotThereError where there is no finished filter stage, DatasetError where it is of an earlier
     version, ConfigError for a configuration that cannot be used.
@@ -144,12 +104,13 @@ def what_if(
     repeated = build.get("furniture")
     removed = furniture.of_units(repeated.manifest) if repeated is not None else {}
     units = {file.path: unit.fingerprint for unit in home.manifest.units for file in unit.files}
-    now = of_build(stage)
+    now = of_build(stage, build.root)
+    own = None
     if section is None:
-        section = _overlaid(now.section, overrides)
-    # Where the plugins are those of the build, their values are stored, and their code is not needed.
-    same = _own(section) == _own(now.section)
-    own = now.in_force.plugins if same and base == Path() else None
+        section, base = _overlaid(now.section, overrides), now.base
+        # Where the plugins are those of the build, their values are stored, and their code is not needed.
+        own = now.in_force.plugins if own_of(section) == own_of(now.section) else None
+    base = base or Path()
     then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(extracted_again=_extracted_again(home, now, then)), _Draw(examples, seed)
     for unit in stage.manifest.units:
@@ -167,7 +128,7 @@ def what_if(
 
 
 def _extracted_again(home: Stage, now: Filters, then: Filters) -> int:
-    """Return how many texts have parts in several languages of which other ones would be kept."""
+    """Return how many texts in several languages would be cut to another one's part."""
     before, after = (set(each.section.language.keep) - {"*"} for each in (now, then))
     followed = home.manifest.settings.get("languages") or ()  # extract.languages may name others
     if before == after or set(followed) != before:  # type: ignore[call-overload]
@@ -178,40 +139,12 @@ def _extracted_again(home: Stage, now: Filters, then: Filters) -> int:
     return sum(table.num_rows - table["languages"].null_count for table in tables)
 
 
-def _own(section: Filter) -> list[object]:
-    """Return what a configuration adds to the presets' rules."""
-    return [each for each in (section.plugins, section.quality, section.contamination, section.harm) if each]
-
-
 def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
     for override in overrides:
         if not override.startswith("filter."):
             raise ConfigError(f"--set {override}: expected a key of [filter]: filter.language.min_score=0.8")
     data = {"filter": section.model_dump(mode="json", exclude_defaults=True)}
     return settings.parse(Filter, settings.overlay(data, overrides)["filter"], "--set filter")
-
-
-def of_build(stage: Stage) -> Filters:
-    """Return the configuration that a filter stage was made with; DatasetError where it does not say."""
-    kept = stage.manifest.settings
-    try:
-        given, named, in_force = (kept[key] for key in (filters.GIVEN, filters.NAMED, "in_force"))
-        section = settings.parse(Filter, given, f"{stage.folder}/{dataset.MANIFEST}")  # type: ignore[arg-type]
-        presets = {name: filters.Preset.of_content(content) for name, content in named.items()}  # type: ignore[attr-defined]
-        specs = [(spec, filters.PLUGIN) for spec in section.plugins]
-        specs += [(name, filters.QUALITY) for name in section.quality]
-        specs += [(name, filters.CONTAMINATION) for name in section.contamination]
-        specs += [(name, filters.HARM) for name in section.harm]
-        plugins = tuple(
-            filters.Plugin(name, spec, version, table=table)
-            for (name, version), (spec, table) in zip(in_force["plugins"], specs, strict=True)  # type: ignore[index]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(
-            f"{stage.folder}: its manifest does not hold the filters that it was made with ({error!r}): "
-            f"run the build again"
-        ) from None
-    return Filters(section, filters.in_force(section, Path(), presets, plugins), Path())
 
 
 @dataclass(frozen=True, slots=True)

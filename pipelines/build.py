@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from corpus import chain, files, filters, language, language_codes, places
-from corpus.config import Config, located, parse
+from corpus import chain, files, filters, language, language_codes, made, places
+from corpus.config import Config, located
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import train
@@ -18,9 +16,6 @@ from pipelines import dataflow, stage, tokenize
 from pipelines.dataflow import GraphOnly
 from pipelines.lock import alone
 from pipelines.options import Runner
-from pipelines.sweep import UNITS
-
-_RECORD = f"{UNITS}/build.json"
 
 
 def check(config: Config, base: Path) -> None:
@@ -68,7 +63,7 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
     Before tokenize the tokenizer is trained, unless the configuration names one or the existing one was made
     from these shards and settings. Return the output folder; "" where only the graph of a job was made.
     """
-    config = located(config, base)
+    given, config = config, located(config, base)
     output = config.output
     check(config, base)
     runner = replace(runner, teller=teller)
@@ -84,37 +79,17 @@ def run(config: Config, base: Path, runner: Runner, teller: Teller, until: str) 
             with teller.waiting(f"{row.name}: reading the list of inputs"):
                 planned = plan(row)(context)
             if number == 1:  # not earlier: for wrong inputs nothing is written
-                _remember(config, base)
+                made.write(given, base)
             try:
                 stage.run(planned, runner, teller, folders[number:])
-            except GraphOnly as made:
-                teller.say(str(made))
+            except GraphOnly as graph:
+                teller.say(str(graph))
                 return ""
             if row.name == until:
                 break
     if until == tokenize.NAME:
         _warn(context.folder(tokenize.NAME), teller)
     return output
-
-
-def _remember(config: Config, base: Path) -> None:
-    """Write what this build is made from beside its stages, for commands that name its folder alone."""
-    # As a text: the order of its keys is in the manifests.
-    made = {"config": config.model_dump_json(exclude_unset=True), "base": str(base)}
-    with suppress(ValueError):  # damaged
-        if files.read_json(config.output, _RECORD) == made:
-            return
-    files.write_json(config.output, _RECORD, made)
-
-
-def remembered(output: str) -> tuple[Config, Path] | None:
-    """Return the configuration that a build was last made with, and its folder; None if it is not known."""
-    with suppress(ValueError, KeyError, TypeError):
-        made = files.read_json(output, _RECORD)
-        if made is not None:
-            config = parse(json.loads(made["config"]), files.join(output, _RECORD))
-            return config.model_copy(update={"output": output}), Path(made["base"])
-    return None
 
 
 def _check_reach(config: Config, runner: Runner) -> None:
@@ -140,9 +115,9 @@ def plan(row: chain.Stage) -> Callable[[stage.Context], stage.Stage]:
 
 def _train(config: Config, base: Path, teller: Teller) -> None:
     with teller.waiting("tokenizer: training"):
-        made = train.ensure(config.output, config.tokenizer)
-    if made is not None:
-        said = made.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
+        trained = train.ensure(config.output, config.tokenizer)
+    if trained is not None:
+        said = trained.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
         teller.say(said)
 
 
@@ -155,8 +130,8 @@ def run_tokenize(config: Config, base: Path, runner: Runner, teller: Teller) -> 
         planned = tokenize.plan(stage.Context(config, base, runner))
         try:
             stage.run(planned, runner, teller)
-        except GraphOnly as made:
-            teller.say(str(made))
+        except GraphOnly as graph:
+            teller.say(str(graph))
             return ""
     _warn(planned.folder, teller)
     return planned.folder

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from corpus import files, settings
+from corpus import files, settings, usercode
 from corpus.config.filters import EvaluationSet, Filter, HarmList, Model
 from corpus.config.sources import FORMATS, Extract, Source
 from corpus.config.stages import Dedupe, Paragraphs, Run, Shard, Substrings, Tokenizer
@@ -61,6 +61,15 @@ class Config(Section):
         if twice:
             raise ValueError(f"source name {twice[0]!r} is used twice; every source needs its own name")
         return self
+
+    def places(self) -> Iterator[str]:
+        """Yield all paths, globs and URLs that a build reads, as they are written."""
+        for source in self.source:
+            yield from source.paths
+            yield from filter(None, [usercode.path_of(source.format)])
+        yield from filter(None, (self.extract.language_model, self.tokenizer.model))
+        yield from self.filter.places()
+        yield from self.dedupe.against
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

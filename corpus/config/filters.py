@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from corpus import usercode
 from corpus.places import OptionalPlace, Place
 from corpus.settings import Section, Share
 
@@ -157,3 +159,14 @@ class Filter(Section):
     )
     language: Language = Language()
     privacy: Privacy = Privacy()
+
+    def places(self) -> Iterator[str]:
+        """Yield the paths and URLs of presets, plugins, models, tables and lists, as they are written."""
+        yield from (name for name in (*self.presets.values(), self.default) if name.endswith(".toml"))
+        yield from filter(None, map(usercode.path_of, self.plugins))
+        for model in self.quality.values():
+            yield model.model or model.scores
+        for texts in self.contamination.values():
+            yield from texts.paths
+        for listed in self.harm.values():
+            yield from filter(None, (listed.words, listed.hosts, listed.weak))

@@ -11,10 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpus import dataset, whatif
+from corpus import dataset
 from corpus.config import Config, Dedupe
 from corpus.errors import NotThereError
 from corpus.inspect.build import Build, open_build
+from corpus.inspect.filters import of_build
 from corpus.inspect.funnel import Funnel, funnel
 from corpus.inspect.overview import LanguageTotals, overview
 
@@ -113,7 +114,7 @@ def _sources(build: Build, config: Config | None) -> tuple[list[SourceFacts], li
 def _limits(build: Build) -> tuple[list[Limits], dict[str, str]]:
     """Return the limits of each language, and the other settings that decide what is kept."""
     stage = build.need("filter", "tell the limits in force")
-    filters = whatif.of_build(stage)
+    filters = of_build(stage, build.root)
     section, in_force = filters.section, filters.in_force
     presets = {**in_force.presets, "any other language": in_force.default}
     found = []

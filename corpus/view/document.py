@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from corpus import dataset, files, furniture, privacy
+from corpus import dataset, files, furniture, made, privacy
 from corpus.errors import DatasetError, NotThereError
 from corpus.filters import InForce, c4, rule_names
 from corpus.inspect import rows
 from corpus.inspect.differ import compare
+from corpus.inspect.filters import Filters, of_build
 from corpus.inspect.texts import Place, Texts
 from corpus.items import Piece, RawDocument
 from corpus.library import RuleValue, rule_values
@@ -25,7 +26,6 @@ from corpus.text import charset
 from corpus.text.view import view
 from corpus.web.records import read_records
 from corpus.web.section import HEADER_LIMIT, Record
-from corpus.whatif import Filters, of_build
 
 PAGE_MIB = 8  # of a crawled page that is shown
 COPIES = 20  # of a cluster that are listed
@@ -105,7 +105,7 @@ def read(texts: Texts, number: int) -> Document:
 @lru_cache(maxsize=2)
 def filters_of(texts: Texts) -> Filters:
     """Return the filters that a build was made with; to read them from its manifest takes some time."""
-    return of_build(texts.filter)
+    return of_build(texts.filter, texts.build.root)
 
 
 def _row(texts: Texts, place: Place, kind: str, number: int) -> dict[str, Any]:
@@ -242,10 +242,11 @@ def crawled(texts: Texts, number: int) -> str:
 
 
 def _archive(texts: Texts, name: str) -> str:
-    """Return where an input file is; a relative name starts at the configuration, whose place is not kept."""
-    root = texts.build.root.rstrip("/")
-    bases = [Path(root).parent, Path(root), Path()] if files.is_local(root) else [Path()]
-    found = [url for base in bases if files.size("", url := files.located(name, base)) is not None]
-    if not found:
-        raise NotThereError(f"{name}: not found from {' or '.join(str(base.resolve()) for base in bases)}")
-    return found[0]
+    """Return where an input file is; a relative name starts at the folder of the configuration."""
+    root = texts.build.root
+    known = made.read(root)
+    url = files.located(name, known.base([name]) if known else Path(root).parent)
+    if files.size("", url) is None:
+        looked = f", nor from {known.bases[-1]}" if known and len(known.bases) > 1 else ""
+        raise NotThereError(f"{name}: there is no {url}{looked}")
+    return url

@@ -100,6 +100,16 @@ def test_the_bytes_are_those_of_a_build_with_the_list_from_the_start(held: Path,
     assert products(held) == products(again.parent)
 
 
+def test_a_build_moved_with_its_inputs_needs_no_configuration(held: Path, tmp_path: Path) -> None:
+    expected = shutil.copytree(held, tmp_path / "expected", copy_function=shutil.copy2)
+    forget(expected, "--url", ORIGINAL)
+    moved = held.rename(tmp_path / "moved")
+    command("forget", moved / "corpus", "--url", ORIGINAL)
+    assert products(moved) == products(expected)
+    command("build", moved / "corpus.toml")
+    assert products(moved) == products(expected)
+
+
 def test_the_rows_are_those_of_a_build_that_never_saw_the_page(held: Path, tmp_path: Path) -> None:
     """The copy comes back, and the line that ten pages had is none of nine."""
     before = documents(held / "corpus", "documents", ["url", "text"])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pack
 import pytest
 import zstandard
-from support import ROOT, command
+from support import ROOT, command, write_input
 
 from corpus.inspect.build import open_build
 from corpus.whatif import WhatIf, what_if
@@ -89,12 +89,6 @@ def turkish(tmp_path_factory: pytest.TempPathFactory, shared_data: Callable[[str
     return built(path)
 
 
-@pytest.fixture(autouse=True)
-def beside_the_lists(demo: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand where the lists are: their paths are relative, and a build's folder alone has no base."""
-    monkeypatch.chdir(demo.path.parent)
-
-
 def check(before: Built, override: str, folder: Path) -> WhatIf:
     """Compare what `what-if` tells with a rebuild in a copy; return the prediction."""
     shutil.copytree(before.path.parent, folder / "copy")
@@ -163,3 +157,52 @@ def test_the_command_tells_what_the_function_tells(demo: Built) -> None:
     corpus = demo.path.parent / "corpus"
     said = json.loads(command("what-if", corpus, "--set", OVERRIDES[0], "--json").stdout)
     assert said == what_if(str(corpus), OVERRIDES[:1]).as_dict()
+
+
+MEASURES_AGAIN = 'filter.privacy.redact=["ip"]'
+
+
+def own_lists(folder: Path) -> Path:
+    """Build a corpus whose filters read a list and a plugin beside the configuration; return its folder."""
+    (folder / "project").mkdir()
+    path = write_input(folder / "project")
+    (path.parent / "words.txt").write_text("kütüphane\n", encoding="utf-8")
+    (path.parent / "my.py").write_text("def short(document):\n    return len(document.text) < 40\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[filter]\nplugins = ["my.py:short"]\n[filter.harm]\nown = { words = "words.txt" }\n')
+    command("build", path, "--until", "filter", "--workers", "1")
+    return path.parent
+
+
+def test_relative_lists_are_found_from_anywhere_and_after_a_move(tmp_path: Path) -> None:
+    project = own_lists(tmp_path)
+    told = what_if(str(project / "corpus"), [MEASURES_AGAIN])
+    assert told.judged_again > 0
+    said = json.loads(command("what-if", project / "corpus", "--set", MEASURES_AGAIN, "--json").stdout)
+    assert said == told.as_dict()
+    moved = project.rename(tmp_path / "moved")
+    assert what_if(str(moved / "corpus"), [MEASURES_AGAIN]) == told
+    alone = tmp_path / "far" / "corpus"
+    shutil.copytree(moved / "corpus", alone)
+    moved.rename(project)
+    assert what_if(str(alone), [MEASURES_AGAIN]) == told
+
+
+@pytest.mark.parametrize("name", ["words.txt", "my.py"])
+def test_a_list_that_is_gone_or_changed_is_named(tmp_path: Path, name: str) -> None:
+    project = own_lists(tmp_path)
+    file = project / name
+    with file.open("a", encoding="utf-8") as end:
+        end.write("\n\n")
+    answer = command("what-if", project / "corpus", "--set", MEASURES_AGAIN, check=False)
+    said = " ".join(answer.stderr.split())
+    assert answer.returncode == 2
+    assert ("plugin.short" if name == "my.py" else "harm.own") in said
+    assert "name the configuration instead: derlem what-if CONFIG.toml" in said
+    command("what-if", project / "corpus.toml", "--set", MEASURES_AGAIN)
+    file.unlink()
+    answer = command("what-if", project / "corpus", "--set", MEASURES_AGAIN, check=False, columns=1000)
+    assert answer.returncode == 2
+    assert f"{file} cannot be read: No such file" in answer.stderr
+    # Stored values need no list.
+    command("what-if", project / "corpus", "--set", "filter.language.min_score=0.9")
