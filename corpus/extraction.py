@@ -36,7 +36,8 @@ class Extracted:
 
     `repaired` counts by rule what was repaired; `drop` is the rule that dropped it, `failure` why no text
     could be extracted from it. `languages` has the shares of a text in several ones, whose score is
-    `most_score` at most. `processor_s` is what its steps took of this thread's processor time.
+    `most_score` at most; `large` are those whose part could be kept, of a text that was cut. `processor_s` is
+    what its steps took of this thread's processor time.
     """
 
     raw: RawDocument
@@ -46,6 +47,7 @@ class Extracted:
     language: str = ""
     language_score: float = 0.0
     languages: str = ""
+    large: tuple[str, ...] = ()
     most_score: float = 1.0
     repaired: dict[str, int] = field(default_factory=dict)
     drop: Drop | None = None
@@ -143,6 +145,6 @@ class Extractor:
     def _separate(self, record: Extracted) -> None:
         settings = self._settings
         found = parts.separate(record.text, settings.language_model, settings.languages or ())
-        record.text, record.languages = found.text, parts.written(found.shares)
+        record.text, record.languages, record.large = found.text, parts.written(found.shares), found.large
         if not found.separable:
             record.most_score = found.shares[0][1]

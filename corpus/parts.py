@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from corpus import language
 
+NOTED = "cut to"
+"""The topic of a unit's counts of the texts that were cut, by `noted`."""
+
 LEAST = 0.1  # share of a text's letters from which on a second language counts
 SURE = 0.7  # share of the votes in a language's part that must be for that language
 _LETTERS = 200  # below which a text is in one language
@@ -37,12 +40,14 @@ class Parts:
     """What is left of a text: the part in one language; and each language's share of the letters.
 
     `shares` is empty for a text in one language. `separable` says whether the parts can be set apart: where
-    they cannot, the text is whole.
+    they cannot, the text is whole. `large` are the languages whose part could be kept, the largest first;
+    empty where nothing was cut.
     """
 
     text: str
     shares: tuple[tuple[str, float], ...] = ()
     separable: bool = True
+    large: tuple[str, ...] = ()
 
 
 def separate(text: str, model: str = "", wanted: Collection[str] = ()) -> Parts:
@@ -73,9 +78,33 @@ def separate(text: str, model: str = "", wanted: Collection[str] = ()) -> Parts:
         return Parts(text)
     if any(agreed[label] < SURE * cast[label] for label, _ in large):
         return Parts(text, tuple(found), separable=False)
-    of = next((label for label, _ in large if label in wanted), large[0][0])
+    languages = tuple(label for label, _ in large)
+    of = chosen(languages, wanted)
     kept = "".join(piece for piece, label in zip(pieces, labels, strict=True) if label == of)
-    return Parts(kept.strip(), tuple(found))
+    return Parts(kept.strip(), tuple(found), large=languages)
+
+
+def chosen(large: Sequence[str], wanted: Collection[str]) -> str:
+    """Return the language whose part is kept: the largest of those in `wanted`, else of all."""
+    return next((code for code in large if code in wanted), large[0])
+
+
+def noted(large: Sequence[str], wanted: Collection[str]) -> str:
+    """Return which part of a text was kept, for the counts of a unit.
+
+    >>> noted(["eng_Latn", "tur_Latn"], ["tur_Latn"])
+    'tur_Latn of eng_Latn, tur_Latn'
+    """
+    return f"{chosen(large, wanted)} of {', '.join(large)}"
+
+
+def is_same(note: str, wanted: Collection[str]) -> bool:
+    """Return whether the texts of a note (`noted`) would be cut to the same part for other languages.
+
+    >>> is_same("tur_Latn of eng_Latn, tur_Latn", ["eng_Latn"])
+    False
+    """
+    return noted(note.partition(" of ")[2].split(", "), wanted) == note
 
 
 def written(shares: Sequence[tuple[str, float]]) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus import dataset, filters, furniture, settings
+from corpus import dataset, filters, furniture, parts, settings
 from corpus.config import Filter
 from corpus.errors import ConfigError
 from corpus.filtering import Filtering
@@ -133,10 +133,8 @@ def _extracted_again(home: Stage, now: Filters, then: Filters) -> int:
     followed = home.manifest.settings.get("languages") or ()  # extract.languages may name others
     if before == after or set(followed) != before:  # type: ignore[call-overload]
         return 0
-    tables = (
-        dataset.table(home.folder, file.path, ["languages"]) for file in home.manifest.files(EXTRACTED.name)
-    )
-    return sum(table.num_rows - table["languages"].null_count for table in tables)
+    cut = home.manifest.counts().noted.get(parts.NOTED, {})
+    return sum(number for note, number in cut.items() if not parts.is_same(note, after))
 
 
 def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus import dataset, files, forgotten, furniture, language, versions
+from corpus import dataset, files, forgotten, furniture, language, parts, versions
 from corpus.config import FORMATS, Config, Extract, Source
 from corpus.counts import Counts
 from corpus.errors import StageError, TooManyRejectedError
@@ -55,13 +55,15 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
     config, base = context.config, context.base
     extract = _with_languages(config)
     settings = _settings(extract)
+    # Of most units no text is cut: other languages make only those again where it is (`_is_stale`).
+    named = {key: value for key, value in settings.items() if key != "languages"}
     folder = context.folder(NAME)
     known = Checksums(folder)
     unit_bytes = int(config.extract.unit_mb * _MIB)
     units: list[Planned] = []
     for source in config.source:
         for found in readings.find(source, base, config.output, known, unit_bytes, uncut):
-            own: dict[str, object] = {"extract": settings, "source": found.reading.identity}
+            own: dict[str, object] = {"extract": named, "source": found.reading.identity}
             if source.format in _READERS:
                 own["reader"] = versions.of(*_READERS[source.format])
             label = found.reading.label
@@ -77,10 +79,18 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
         settings=settings,
         units=tuple(units),
         work=partial(extract_unit, extract, forgotten.forgotten(requests)),
-        is_stale=partial(asked.is_held, folder) if asked else None,
+        is_stale=partial(_is_stale, folder, asked, extract.languages or ()),
         rules=_rules(config.extract),
         check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
         again=partial(_with_whole_files, context, uncut),
+    )
+
+
+def _is_stale(folder: str, asked: Forgotten, languages: Collection[str], unit: dataset.Unit) -> bool:
+    """Return whether a unit holds a page that is to be forgotten, or a text that is cut otherwise now."""
+    notes = unit.counts.noted.get(parts.NOTED, ())
+    return not all(parts.is_same(note, languages) for note in notes) or (
+        bool(asked) and asked.is_held(folder, unit)
     )
 
 
@@ -147,6 +157,8 @@ def extract_unit(settings: Extract, gone: Forgotten, unit: Planned, folder: str,
                         sinks.reject(counts, item, item.cause, item.detail, origin)
                         continue
                     record, row = next(extracted), counts.kept
+                    if record.large:  # of a text that is forgotten, too: cut otherwise it is another text
+                        counts.note(parts.NOTED, parts.noted(record.large, settings.languages or ()))
                     if gone.has_text(record.raw.url, record.text):
                         counts.seen -= 1
                         counts.skip(forgotten.SKIPPED)

@@ -89,7 +89,8 @@ class Extract(Section):
     languages: tuple[str, ...] | None = Field(
         None,
         description="Which one: the largest of these, else the main one. Where it is not set those of "
-        "filter.language.keep, so that a change there extracts again; [] keeps the main one always.",
+        "filter.language.keep, and a change there extracts files again in which it cuts texts otherwise; [] "
+        "keeps the main one always.",
     )
     blocked_hosts: tuple[str, ...] = Field(
         (), description="Hosts, with all their subdomains, whose pages are dropped before anything is read."

@@ -49,6 +49,18 @@ def test_the_largest_part_in_a_wanted_language_is_kept(wanted: list[str], kept: 
     found = parts.separate("\n".join(TURKISH + ENGLISH), wanted=wanted)
     assert found.text == "\n".join(kept)
     assert [code for code, _ in found.shares] == ["tur_Latn", "eng_Latn"]
+    assert found.large == ("tur_Latn", "eng_Latn")
+
+
+@pytest.mark.parametrize("wanted", [["tur_Latn"], ["eng_Latn"], ["deu_Latn"], [], ["eng_Latn", "tur_Latn"]])
+@pytest.mark.parametrize("other", [["tur_Latn"], ["eng_Latn"], ["azj_Latn", "eng_Latn"], []])
+def test_a_note_tells_whether_other_languages_cut_the_text_otherwise(
+    wanted: list[str], other: list[str]
+) -> None:
+    text = "\n".join(TURKISH + ENGLISH)
+    found = parts.separate(text, wanted=wanted)
+    note = parts.noted(found.large, wanted)
+    assert parts.is_same(note, other) == (parts.separate(text, wanted=other) == found)
 
 
 def test_less_than_a_tenth_of_a_text_is_no_part_though_it_is_wanted() -> None:

@@ -11,15 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archives import page
-from support import texts
+from support import final_files, texts
 
 from corpus import dataset
 from corpus.config import parse
 from corpus.errors import StageError
 from corpus.teller import SILENT
-from pipelines import build, extract
+from pipelines import build
 from pipelines.options import Runner
-from pipelines.stage import Context
 
 QUIET = SILENT
 
@@ -110,22 +109,43 @@ def test_of_a_text_in_two_languages_the_part_that_the_filter_keeps_is_extracted(
     assert row["text"].split("\n") == (MIXED.split("\n")[:2] if lines == 2 else MIXED.split("\n")[2:])
 
 
-def test_the_languages_that_are_kept_name_units_where_they_decide(tmp_path: Path) -> None:
-    write_good(tmp_path)
+@pytest.mark.parametrize(
+    "settings", [{}, {"separate_languages": False}, {"languages": ["eng_Latn"]}], ids=["", "whole", "named"]
+)
+def test_other_kept_languages_extract_what_they_cut_otherwise_and_the_bytes_are_those_of_a_new_build(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of two units one has a text in two languages; keep changes step by step, there and back."""
+    pure = MIXED.rpartition("The lime")[0] * 2
+    lines = {"mixed": [MIXED, pure], "pure": [pure]}
+    for name, held in lines.items():
+        written = "".join(json.dumps({"text": text}) + "\n" for text in held)
+        (tmp_path / f"{name}.jsonl").write_text(written, encoding="utf-8")
+    sources = [{**source("jsonl", f"{name}.jsonl"), "name": name} for name in lines]
 
-    def name(keep: list[str], **settings: Any) -> str:
-        data = {"output": str(tmp_path / "out"), "source": [source("jsonl", "good.jsonl")]}
-        config = parse({**data, "filter": {"language": {"keep": keep}}, "extract": settings}, "test")
-        (unit,) = extract.plan(Context(config, tmp_path)).units
-        return unit.fingerprint
+    def built(output: str, keep: list[str]) -> dict[str, tuple[int, str]]:
+        """Return the file of each unit: when it was written, and its checksum."""
+        kept = {"language": {"keep": keep}, "presets": {}, "default": "none"}
+        config = parse({"output": output, "source": sources, "extract": settings, "filter": kept}, "test")
+        build.run(config, tmp_path, Runner(), QUIET, "shard")
+        home = tmp_path / output / "extract"
+        return {
+            unit.inputs[0].name: ((home / file.path).stat().st_mtime_ns, file.sha256)
+            for unit in dataset.load(str(home)).units
+            for file in unit.files
+            if file.kind == "extracted"
+        }
 
-    one, two = ["tur_Latn"], ["eng_Latn", "tur_Latn"]
-    assert name(one) != name(two) != name(["*"])
-    assert name(two) == name(two[::-1])
-    assert name(one) == name(two, languages=one)
-    assert name(["*"]) == name(one, languages=[])
-    whole = {"separate_languages": False}
-    assert name(one, **whole) == name(two, **whole) == name(one, **whole, languages=two)
+    before: dict[str, tuple[int, str]] = {}
+    again = []
+    for number, keep in enumerate((["tur_Latn"], ["eng_Latn", "tur_Latn"], ["*"], ["tur_Latn"])):
+        found = built("out", keep)
+        built(f"new{number}", keep)
+        assert final_files(tmp_path / "out") == final_files(tmp_path / f"new{number}")
+        again.append({name for name in found if found[name] != before.get(name)})
+        before = found
+    cut = {"mixed.jsonl"} if not settings else set()
+    assert again == [{"mixed.jsonl", "pure.jsonl"}, cut, set(), cut]
 
 
 def test_a_text_column_of_no_line_is_one_clear_message(tmp_path: Path) -> None:
