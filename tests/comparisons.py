@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from token_shards import tokenizer, write
+from token_shards import named, tokenizer, write
 
-from corpus.tokenizer import MODEL, Tokenizer, padded
+from corpus.tokenizer import Tokenizer
 from trainer.compare.results import Results
 from trainer.held_out import Documents
 
@@ -42,9 +42,7 @@ def results(
 
 def facts() -> dict[str, object]:
     """Return what the manifest of token shards says of the tokenizer."""
-    made = Tokenizer(tokenizer())
-    size = made.vocabulary
-    return {"vocabulary": size, "padded_vocabulary": padded(size), "tokenizer": made.sha256}
+    return named(tokenizer())
 
 
 def write_corpora(root: Path, held_from: int = 1_000) -> dict[str, str]:
@@ -62,10 +60,9 @@ def write_corpora(root: Path, held_from: int = 1_000) -> dict[str, str]:
         write(
             root / name / "corpus",
             {"tur_Latn/web": [made[:100]]},
-            facts=facts(),
             validation=held,
             held_from=held_from,
+            model=model,
         )
-        (root / name / "corpus" / MODEL).write_bytes(model)
         found[name] = str(root / name / "corpus")
     return found

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 
-from corpus import dataset
+from corpus import dataset, files
 from corpus.counts import Counts
 from corpus.schema import TOKENS16, Kind
+from corpus.tokenizer import MODEL, Tokenizer, padded
 from corpus.tokenizer.lost import note
 from corpus.tokenizer.train import fit
 
 Batches = Sequence[Sequence[Sequence[int]]]
 """The batches of a shard, each its documents, each its tokens."""
+
+
+NOBODYS = {"tokenizer": "ab" * 32, "vocabulary": 300, "padded_vocabulary": 384}
 
 
 def write(
@@ -27,11 +32,13 @@ def write(
     validation: Mapping[str, Batches] | None = None,
     lost: tuple[int, int] | None = None,
     held_from: int = 0,
+    model: bytes = b"",
 ) -> None:
     """Write finished token shards below a folder or URL, a unit each, by "LANGUAGE/SOURCE".
 
     `lost`: documents that do not come back and `<unk>` tokens, noted for the first unit. `held_from` is the
-    first id of validation documents; ids of a batch count up from 0.
+    first id of validation documents; ids of a batch count up from 0. `model` is written beside the shards as
+    their tokenizer; without one they name a tokenizer that nobody has.
     """
     units = []
     parts = [(split, *shard) for shard in shards.items()]
@@ -62,11 +69,30 @@ def write(
                 name=f"{name}-{split}", fingerprint=fingerprint, inputs=(), files=(slot.file,), counts=counts
             )
         )
-    known = {"tokenizer": "ab" * 32, "vocabulary": 300, "padded_vocabulary": 384, "eos": 2, "bos": None}
+    known: dict[str, object] = {
+        "tokenizer": "ab" * 32,
+        "vocabulary": 300,
+        "padded_vocabulary": 384,
+        "eos": 2,
+        "bos": None,
+    }
+    if model:
+        files.write_bytes(str(folder), MODEL, model)
+        known |= named(model)
     manifest = dataset.Manifest(
         stage="tokenize", version=1, settings={}, units=tuple(units), facts={**known, **(facts or {})}
     )
     dataset.save(str(folder), manifest)
+
+
+def named(model: bytes) -> dict[str, object]:
+    """Return what the manifest of token shards says of their tokenizer."""
+    size = Tokenizer(model).vocabulary
+    return {
+        "tokenizer": hashlib.sha256(model).hexdigest(),
+        "vocabulary": size,
+        "padded_vocabulary": padded(size),
+    }
 
 
 def record_batch(

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from corpus import files, settings, tokenizer
-from corpus.errors import ConfigError, DatasetError
+from corpus import dataset, files, settings, tokenizer
+from corpus.errors import ConfigError
+from corpus.tokenizer import Tokenizer
 from trainer import records, tokens
 from trainer.config import Config
 from trainer.order import Order
@@ -77,13 +78,34 @@ def check(folder: Path, found: dict[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """Return the record of a run, None if the folder holds none; raise ConfigError for a damaged one."""
-    return records.read(folder, RUN, _Record)
+    """Return the record of a run, None if the folder holds none; raise ConfigError for a damaged one.
+
+    Its corpus is where it is now: beside the run, as it was when the run started, or else where it then was.
+    """
+    held = records.read(folder, RUN, _Record)
+    if held is not None:
+        places = files.places_of(held["corpus"], held.get("beside", ""), str(folder))
+        beside = len(places) > 1 and files.size(places[0], dataset.MANIFEST) is not None
+        held["corpus"] = places[0] if beside else places[-1]
+    return held
 
 
 def config(folder: Path, record: dict[str, Any]) -> Config:
     """Return the configuration in a run's record; ConfigError if this version does not know it."""
     return settings.parse(Config, record["config"], f"{folder}/{RUN}")
+
+
+def tokenizer_of(folder: Path, record: dict[str, Any]) -> Tokenizer:
+    """Return the tokenizer in a run's folder; ConfigError if it is not the one that its record names."""
+    found = tokenizer.load(files.join(str(folder), tokenizer.MODEL))
+    named = record.get("tokenizer", found.sha256)
+    if found.sha256 != named:
+        raise ConfigError(
+            f"{folder}/{tokenizer.MODEL} has {found.vocabulary:,} pieces ({found.sha256[:12]}), and is not "
+            f"the tokenizer that the run was trained with ({named[:12]}): restore it from the token shards, "
+            f"{record['corpus']}"
+        )
+    return found
 
 
 def result(folder: Path) -> dict[str, Any] | None:
@@ -130,32 +152,20 @@ def write(folder: Path, found: dict[str, Any], opened: Tokens, shape: Shape) -> 
     counts = {"parameters": shape.parameters, "active_parameters": shape.active_parameters}
     try:
         if files.size(str(folder), RUN) is None:
-            files.write_json(str(folder), RUN, found | counts)
+            beside = files.seen_from(opened.folder, str(folder))
+            files.write_json(str(folder), RUN, {**found, **counts, "beside": beside})
         if files.size(str(folder), tokenizer.MODEL) is None:
-            files.write_bytes(str(folder), tokenizer.MODEL, model(opened))
+            files.write_bytes(str(folder), tokenizer.MODEL, tokens.model(opened).model)
         files.sweep(str(folder), lambda name: name in (RUN, RESULT, tokenizer.MODEL))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written to: {error.strerror}; name another folder") from None
-
-
-def model(opened: Tokens) -> bytes:
-    """Return the tokenizer that made the tokens; raise DatasetError if it cannot be read."""
-    path = files.join(opened.folder, tokenizer.MODEL)
-    try:
-        with files.open_bytes(path) as file:
-            return file.read()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise DatasetError(
-            f"{path}: {error.strerror or 'no such file'}: it belongs to the token shards; restore it, or "
-            "run `derlem tokenize` again"
-        ) from None
 
 
 def record(stated: Config, opened: Tokens, order: Order, branch: Branch | None) -> dict[str, Any]:
     """Return the record of a run: everything that its computation depends on."""
     return {
         "config": stated.model_dump(mode="json"),
-        "corpus": opened.folder,
+        "corpus": files.real(opened.folder),
         "data": tokens.fingerprint(opened, order, 0),
         "tokenizer": opened.tokenizer,
         "bos": opened.bos is not None,

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpus import files, tokenizer
 from corpus.errors import CheckpointError, ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
@@ -134,7 +133,7 @@ def load_run(
     if held is None:
         raise ConfigError(f"{folder} holds no run: it has no {RUN}; `derlem train` makes one")
     config = identity.config(folder, held)
-    pieces = tokenizer.load(files.join(str(folder), tokenizer.MODEL))
+    pieces = identity.tokenizer_of(folder, held)
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     chosen = _chosen(folder, checkpoints.steps(), step, last)
     if ema and not config.optimizer.ema:

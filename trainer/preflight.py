@@ -8,9 +8,8 @@ import torch
 
 from corpus.errors import ConfigError
 from corpus.teller import Teller
-from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import config, device, fast_tokenizer, identity, tokens
+from trainer import config, device, fast_tokenizer, tokens
 from trainer.loader import Batch
 from trainer.order import Order
 from trainer.shape import Shape, shape
@@ -52,12 +51,16 @@ def open_shape(settings: config.Config, opened: Tokens, on: torch.device, dtype:
     return made
 
 
-def say_of_tokenizer(opened: Tokens, teller: Teller) -> None:
-    """Report before the training what this tokenizer loses, and whether the model cannot be exported."""
+def check_tokenizer(opened: Tokens, teller: Teller) -> None:
+    """Report before the training what the tokenizer loses, and whether the model cannot be exported.
+
+    Raises DatasetError if it is not the one that the shards were made with.
+    """
+    pieces = tokens.model(opened)
     if not opened.lost.nothing:
         teller.say(f"{opened.lost}; bits per byte will be {TOO_LOW}", style="red")
     try:
-        fast_tokenizer.check(Tokenizer(identity.model(opened)), opened.bos is not None)
+        fast_tokenizer.check(pieces, opened.bos is not None)
     except ConfigError as error:
         teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
 

@@ -16,7 +16,6 @@ import torch.distributed as dist
 from corpus import files
 from corpus.errors import ConfigError, ElsewhereError, StoppedError
 from corpus.teller import SILENT, Teller
-from corpus.tokenizer import Tokenizer
 from trainer import (
     collector,
     device,
@@ -75,8 +74,7 @@ def train(
             if mirror is not None:
                 mirror.finish()
             return found if world.first else {}
-        if world.first:
-            preflight.say_of_tokenizer(opened, teller)
+        world.decide(lambda: preflight.check_tokenizer(opened, teller))
         run = Run(folder, config, opened, order, world, teller, mirror)
         resumed = run.begin(branch)
         # Only after all could be made: the user may correct an error and use the same folder.
@@ -118,7 +116,7 @@ class Run:
         settings = config.optimizer
         self.objective = world.decide(
             lambda: (
-                objective(config.objective, Tokenizer(identity.model(opened)))
+                objective(config.objective, tokens.model(opened))
                 if config.objective.name != "causal"
                 else CAUSAL
             )
@@ -348,7 +346,7 @@ class Run:
         prompt = self.config.evaluate.prompt
         if not prompt or self.world.size > 1 or not self.objective.scored_in_bits:
             return
-        pieces = Tokenizer(identity.model(self.opened))
+        pieces = tokens.model(self.opened)
         sampling = Sampling(tokens=64, temperature=0.8, top_p=0.95)
         bos = self.opened.bos is not None
         with torch.compiler.set_stance("force_eager"):  # each token has its own shapes

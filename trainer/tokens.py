@@ -15,7 +15,7 @@ from corpus.assignment import VALIDATION
 from corpus.batches import Batches
 from corpus.dataset import File, Manifest
 from corpus.errors import ConfigError, DatasetError, NotThereError
-from corpus.tokenizer import Tokenizer
+from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.lost import Lost, lost
 from trainer.config import Config
 from trainer.mixture import SMALLEST
@@ -234,12 +234,34 @@ def subset(found: Sequence[Stream], read: Set[str], unique: int) -> list[Stream]
     return [stream.first(max(2, round(int(stream.tokens.sum()) * unique / held))) for stream in found]
 
 
+def model(tokens: Tokens) -> Tokenizer:
+    """Return the tokenizer that made the tokens, which is beside them.
+
+    Raises DatasetError if it cannot be read, or is not the one that the manifest names.
+    """
+    path = files.join(tokens.folder, MODEL)
+    rest = "it belongs to the token shards; restore it, or run `derlem tokenize` again"
+    try:
+        with files.open_bytes(path) as file:
+            found = Tokenizer(file.read(), path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DatasetError(f"{path}: {error.strerror or 'no such file'}: {rest}") from None
+    if found.sha256 != tokens.tokenizer or found.vocabulary != tokens.vocabulary:
+        raise DatasetError(
+            f"{path} has {found.vocabulary:,} pieces ({found.sha256[:12]}), but by {dataset.MANIFEST} the "
+            f"shards were made with a tokenizer of {tokens.vocabulary:,} pieces ({tokens.tokenizer[:12]}): "
+            f"{rest}"
+        )
+    return found
+
+
 def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:
     """Raise DatasetError if tokens were made with another tokenizer than the model's."""
     if tokens.tokenizer != tokenizer.sha256:
         raise DatasetError(
-            f"{tokens.folder} was made with another tokenizer ({tokens.tokenizer[:12]}) than the model's "
-            f"({tokenizer.sha256[:12]}): name the model's under [tokenizer] and run `derlem tokenize` again"
+            f"{tokens.folder} was made with another tokenizer ({tokens.vocabulary:,} pieces, "
+            f"{tokens.tokenizer[:12]}) than the model's ({tokenizer.vocabulary:,} pieces, "
+            f"{tokenizer.sha256[:12]}): name the model's under [tokenizer] and run `derlem tokenize` again"
         )
 
 
@@ -249,8 +271,9 @@ def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
     for name in others:
         if opened[name].tokenizer != opened[first].tokenizer:
             raise ConfigError(
-                f"{name} was made with another tokenizer ({opened[name].tokenizer[:12]}) than {first} "
-                f"({opened[first].tokenizer[:12]}): models of two tokenizers differ in more than their text. "
+                f"{name} was made with another tokenizer ({opened[name].vocabulary:,} pieces, "
+                f"{opened[name].tokenizer[:12]}) than {first} ({opened[first].vocabulary:,} pieces, "
+                f"{opened[first].tokenizer[:12]}): models of two tokenizers differ in more than their text. "
                 f"Set tokenizer.model in the configuration of {name} to "
                 f"{opened[first].folder}/tokenizer.model and run `derlem tokenize` again"
             )

@@ -10,17 +10,14 @@ import torch
 from token_shards import tokenizer, write
 
 from benchmarks import gpu
-from corpus.tokenizer import MODEL
 
 TINY = ["model.depth=1", "model.width=32", "model.head=16", "data.length=32", "data.batch=4"]
 
 
 def test_it_prints_every_number_of_a_tiny_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(1)
-    facts = {"vocabulary": 320, "padded_vocabulary": 384}
     documents = [[(start + place) % 300 + 3 for place in range(40)] + [2] for start in range(40)]
-    write(tmp_path, {"tur_Latn/web": [documents]}, facts=facts)
-    (tmp_path / MODEL).write_bytes(tokenizer())
+    write(tmp_path, {"tur_Latn/web": [documents]}, model=tokenizer())
     words = ["--presets=124m", "--steps=3", "--warm=1", f"--corpus={tmp_path}"]
     gpu.main([*words, *(f"--set={each}" for each in [*TINY, "run.micro_batch=64", "run.device=cpu"])])
     said = capsys.readouterr().out

@@ -19,7 +19,6 @@ from token_shards import tokenizer, write
 from corpus import settings
 from corpus.errors import CheckpointError, ConfigError, StoppedError
 from corpus.teller import SILENT
-from corpus.tokenizer import MODEL
 from trainer import metrics, run
 from trainer.checkpoint import FACTS, Checkpoints
 from trainer.config import Config
@@ -46,9 +45,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
     documents = [random.integers(3, 43, random.integers(4, 59)).tolist() for _ in range(40)]
-    facts = {"vocabulary": 50, "padded_vocabulary": 128}
-    write(folder, {"tur_Latn/web": [documents]}, facts=facts, validation={"tur_Latn/web": [documents[:4]]})
-    (folder / MODEL).write_bytes(tokenizer())
+    held = {"tur_Latn/web": [documents[:4]]}
+    write(folder, {"tur_Latn/web": [documents]}, validation=held, model=tokenizer())
     return str(folder)
 
 

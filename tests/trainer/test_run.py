@@ -28,7 +28,9 @@ from corpus import files, settings
 from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedError
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer.train import fit
 from trainer import fast_tokenizer, identity, metrics, preflight, run, selfcheck, tokens
+from trainer.abilities import survey
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.guard import Decision, Guard
@@ -40,7 +42,7 @@ from trainer.shape import shape
 from trainer.world import World
 
 STEPS = 12
-VOCABULARY = 50
+VOCABULARY = Tokenizer(tokenizer()).vocabulary
 DEEP = "[" * 100_000
 COUNTED = '"steps": 12, "tokens": 1536, "unique_tokens": 1000, "streams": {}'
 
@@ -66,11 +68,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     documents = [
         [*((np.arange(random.integers(4, 59)) + random.integers(40)) % 40 + 3).tolist(), 2] for _ in range(44)
     ]
-    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
-    write(
-        folder, {"tur_Latn/web": [documents[:40]]}, facts=facts, validation={"tur_Latn/web": [documents[40:]]}
-    )
-    (folder / MODEL).write_bytes(tokenizer())
+    held = {"tur_Latn/web": [documents[40:]]}
+    write(folder, {"tur_Latn/web": [documents[:40]]}, validation=held, model=tokenizer())
     return str(folder)
 
 
@@ -119,7 +118,6 @@ def test_a_tokenizer_that_loses_text_is_told_before_the_training_and_marks_every
     documents = [[3, 4, 5, 6, 2]] * 40
     held = {"tur_Latn/web": [documents[:4]]}
     corpus, folder = tmp_path / "corpus", tmp_path / "run"
-    write(corpus, {"tur_Latn/web": [documents]}, validation=held, lost=(7, 9))
     lossy = io.BytesIO()
     spm.SentencePieceTrainer.Train(
         sentence_iterator=iter(["bir iki üç", "dört beş"]),
@@ -128,7 +126,8 @@ def test_a_tokenizer_that_loses_text_is_told_before_the_training_and_marks_every
         vocab_size=8,
         minloglevel=2,
     )
-    (corpus / MODEL).write_bytes(lossy.getvalue())
+    model = lossy.getvalue()
+    write(corpus, {"tur_Latn/web": [documents]}, validation=held, lost=(7, 9), model=model)
     torch.set_num_threads(1)
     result = run.train(str(corpus), folder, made(), Terminal(Console(stderr=True, width=500)))
     said = capsys.readouterr().err
@@ -187,9 +186,7 @@ def test_a_look_that_fails_loses_no_result(
 
 
 def test_a_run_without_evaluation_and_with_less_than_a_window_to_read_ends(tmp_path: Path) -> None:
-    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
-    write(tmp_path / "corpus", {"tur_Latn/web": [[[5, 6, 7, 2]]]}, facts=facts)
-    (tmp_path / "corpus" / MODEL).write_bytes(tokenizer())
+    write(tmp_path / "corpus", {"tur_Latn/web": [[[5, 6, 7, 2]]]}, model=tokenizer())
     with pytest.raises(DatasetError, match=r"split 'validation'.*shard\.validation.*evaluate\.documents = 0"):
         train(str(tmp_path / "corpus"), tmp_path / "run")
     result = train(str(tmp_path / "corpus"), tmp_path / "run", made(**{"evaluate.documents": 0}))
@@ -344,8 +341,7 @@ def test_more_tokens_for_a_finished_run_are_trained_in_a_branch(whole: Path, cor
 def test_another_corpus_or_branch_is_refused_also_where_there_is_no_checkpoint(
     whole: Path, corpus: str, tmp_path: Path
 ) -> None:
-    facts = {"vocabulary": VOCABULARY, "padded_vocabulary": 128}
-    write(tmp_path / "other", {"tur_Latn/web": [[[5, 6, 7, 2]] * 50]}, facts=facts)
+    write(tmp_path / "other", {"tur_Latn/web": [[[5, 6, 7, 2]] * 50]}, model=tokenizer())
     with pytest.raises(DatasetError, match=r"changed: the streams' names .*the tokens themselves"):
         train(str(tmp_path / "other"), whole)
     with pytest.raises(ConfigError, match="--branch was none, is trunk@4"):
@@ -360,6 +356,34 @@ def test_a_corpus_without_its_tokenizer_is_named(corpus: str, tmp_path: Path) ->
     (tmp_path / "corpus" / MODEL).mkdir()
     with pytest.raises(DatasetError, match=rf"{MODEL}: Is a directory"):
         train(str(tmp_path / "corpus"), tmp_path / "run")
+
+
+OTHER_WORDS = ["on bir on iki on üç on dört on beş on altı on yedi"] * 9
+
+
+@pytest.mark.parametrize("pieces", [330, VOCABULARY])
+def test_shards_beside_another_tokenizer_are_refused_before_anything_is_written(
+    corpus: str, tmp_path: Path, pieces: int
+) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    (tmp_path / "corpus" / MODEL).write_bytes(fit(OTHER_WORDS, "unigram", pieces))
+    other = Tokenizer((tmp_path / "corpus" / MODEL).read_bytes()).vocabulary
+    expected = rf"has {other} pieces .* made with a tokenizer of {VOCABULARY} pieces .*: .* `derlem tokenize`"
+    with pytest.raises(DatasetError, match=expected):
+        train(str(tmp_path / "corpus"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_beside_another_tokenizer_is_neither_evaluated_nor_continued_as_text(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Evaluation, generation, export, tasks and studies open a run in one way."""
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / MODEL).write_bytes(fit(OTHER_WORDS, "unigram", 330))
+    other = Tokenizer((tmp_path / "run" / MODEL).read_bytes()).vocabulary
+    for opens in (load_run, lambda folder: survey.size(folder, "parameters")):
+        with pytest.raises(ConfigError, match=rf"{MODEL} has {other} pieces .* restore it from the token sh"):
+            opens(tmp_path / "run")
 
 
 def test_what_could_not_begin_leaves_no_run_behind(whole: Path, corpus: str, tmp_path: Path) -> None:
@@ -380,9 +404,37 @@ def test_a_record_is_written_whole_after_a_kill_in_the_middle(corpus: str, tmp_p
         (tmp_path / missing).unlink(missing_ok=True)
         identity.check(tmp_path, found)
         identity.write(tmp_path, found, opened, sizes)
-        counts = {"parameters": sizes.parameters, "active_parameters": sizes.parameters}
-        assert files.read_json(str(tmp_path), "run.json") == found | counts
+        more = {
+            "parameters": sizes.parameters,
+            "active_parameters": sizes.parameters,
+            "beside": files.seen_from(corpus, str(tmp_path)),
+        }
+        assert files.read_json(str(tmp_path), "run.json") == found | more
         assert (tmp_path / MODEL).exists()
+
+
+def test_a_run_finds_its_corpus_from_anywhere_and_after_a_move(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(corpus, project / "corpus")
+    monkeypatch.chdir(project)
+    config, opened = made(), tokens.open("corpus")
+    found = identity.record(config, opened, preflight.open_order(config, opened, 1), None)
+    identity.write(Path("run"), found, opened, shape(config.model, opened.vocabulary))
+    monkeypatch.chdir("/")
+
+    def held(run: Path) -> str:
+        record = identity.read(run)
+        assert record is not None
+        return str(record["corpus"])
+
+    assert held(project / "run") == str(project / "corpus")
+    shutil.copytree(project / "run", tmp_path / "alone")
+    assert held(tmp_path / "alone") == str(project / "corpus")
+    moved = project.rename(tmp_path / "moved")
+    assert held(moved / "run") == str(moved / "corpus")
+    assert held(tmp_path / "alone") == str(project / "corpus")  # as it was: to be named where it is missed
 
 
 def test_a_folder_that_takes_no_files_is_named(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus import files, settings, tokenizer
+from corpus import settings
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer import Tokenizer
@@ -134,7 +134,9 @@ def _tokens(folder: Path) -> float:
 
 
 def _pieces(folder: Path) -> Tokenizer:
-    return tokenizer.load(files.join(str(folder), tokenizer.MODEL))
+    held = identity.read(folder)
+    assert held is not None, folder
+    return identity.tokenizer_of(folder, held)
 
 
 def _plan(task: str, smallest: LoadedRun, n: int | None, most: int, shots: int, seed: int) -> Planned:

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus import dataset, files, tokenizer
+from corpus import dataset, tokenizer
 from corpus.dedup.bands import band_hashes
 from corpus.dedup.signature import EMPTY, estimate_jaccard
 from corpus.dedup.store import signature_matrix
 from corpus.inspect.build import open_build
 from corpus.library import signature
 from corpus.schema import PERMUTATIONS, SIGNATURES
+from trainer import tokens
 from trainer.evaluate import Sample
 from trainer.tokens import Tokens, by_stream
 
@@ -45,7 +46,7 @@ def find(corpora: Mapping[str, tuple[str, Tokens]], samples: Mapping[str, Sample
     `corpus.dedup.signature.s_curve`. The signatures of a corpus are those that its filter stage stored, or
     where it stored none those of the decoded tokens, as for held-out documents.
     """
-    pieces = tokenizer.load(files.join(next(iter(corpora.values()))[1].folder, tokenizer.MODEL))
+    pieces = tokens.model(next(iter(corpora.values()))[1])
     documents = [document for sample in samples.values() for document in sample.documents]
     ids = np.array([document.id for document in documents])
     signed = _signed(pieces, [document.tokens for document in documents])

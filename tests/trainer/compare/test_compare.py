@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from corpus.errors import ConfigError
 from corpus.teller import SILENT
-from corpus.tokenizer import MODEL
 from derlem import app
 from trainer.compare import config, plan
 from trainer.compare.page import page
@@ -133,8 +132,8 @@ def test_held_the_mix_of_the_first_corpus_is_read_in_all(tmp_path: Path) -> None
         made = {
             f"tur_Latn/{n}": [[[*rng.integers(10, 99, 29), 2] for _ in range(k)]] for n, k in held.items()
         }
-        write(tmp_path / name, made, facts=facts(), validation={n: [d[0][:3]] for n, d in made.items()})
-        (tmp_path / name / MODEL).write_bytes(tokenizer())
+        held_out = {n: [d[0][:3]] for n, d in made.items()}
+        write(tmp_path / name, made, validation=held_out, model=tokenizer())
         folders.append(str(tmp_path / name))
     write(
         tmp_path / "held", {"tur_Latn/law": [[[9, 2]]]}, facts=facts(), held_from=500,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from comparisons import facts
 from small_build import save
 from small_build import write as write_file
 from token_shards import tokenizer, write
@@ -13,7 +12,7 @@ from token_shards import tokenizer, write
 from corpus.counts import Counts
 from corpus.library import signature
 from corpus.schema import SIGNATURES
-from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer import Tokenizer
 from trainer import held_out, tokens
 from trainer.compare import leaks
 
@@ -34,11 +33,10 @@ def corpus(folder: Path, train: list[str], held: list[str]) -> leaks.Leaks:
     write(
         shards,
         {"tur_Latn/web": [made[0]]},
-        facts=facts(),
         validation={"tur_Latn/web": [made[1]]},
         held_from=FIRST,
+        model=tokenizer(),
     )
-    (shards / MODEL).write_bytes(tokenizer())
     opened = tokens.open(str(folder))
     sample = held_out.choose({"held": opened}, len(held), 0).samples["held"]
     return leaks.find({"a": (str(folder), opened)}, {"held": sample})

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparisons import facts
 from token_shards import tokenizer, write
 from typer.testing import CliRunner
 
 from corpus.errors import ConfigError
-from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer import Tokenizer
 from derlem import app
 from trainer import config as training
 from trainer.mix import config
@@ -45,8 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = [[*rng.integers(10, size - 10, 30).tolist(), 2] for _ in range(110)]
     train = {"tur_Latn/counted": [counted[:100]], "tur_Latn/noise": [noise[:100]]}
     held = {"tur_Latn/counted": [counted[100:]], "tur_Latn/noise": [noise[100:]]}
-    write(folder / "corpus", train, facts=facts(), validation=held)
-    (folder / "corpus" / MODEL).write_bytes(tokenizer())
+    write(folder / "corpus", train, validation=held, model=tokenizer())
     (folder / "mix.toml").write_text(STUDY)
     return folder
 

@@ -26,7 +26,6 @@ from corpus import settings
 from corpus.cores import cores
 from corpus.errors import ConfigError, StoppedError, StudyError
 from corpus.teller import SILENT
-from corpus.tokenizer import MODEL, padded
 from corpus.tokenizer.train import fit
 from trainer import held_out, run, tokens
 from trainer.config import Run
@@ -68,11 +67,6 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefghıijklmnoöprsştuüvyz", k=draw.randint(2, 7))) for _ in range(400)]
     model = fit([" ".join(draw.choices(words, k=20)) for _ in range(200)], "unigram", 336)
-    facts = {
-        "vocabulary": 336,
-        "padded_vocabulary": padded(336),
-        "tokenizer": hashlib.sha256(model).hexdigest(),
-    }
     found = {}
     for name, noise in (("clean", 0.0), ("noisy", 0.5)):
         rng = np.random.default_rng(1)
@@ -83,8 +77,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             documents.append([*np.where(other, rng.integers(10, 290, counted.size), counted).tolist(), 2])
         folder = tmp_path_factory.mktemp(name)
         held = {"tur_Latn/web": [documents[100:110]], "aze_Latn/web": [documents[110:]]}
-        write(folder, {"tur_Latn/web": [documents[:100]]}, facts=facts, validation=held)
-        (folder / MODEL).write_bytes(model)
+        write(folder, {"tur_Latn/web": [documents[:100]]}, validation=held, model=model)
         found[name] = str(folder)
     return found
 
