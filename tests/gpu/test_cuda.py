@@ -10,7 +10,6 @@ from token_shards import tokenizer, write
 
 from corpus import settings
 from corpus.teller import SILENT
-from corpus.tokenizer import MODEL
 from trainer import config, metrics, run
 from trainer.attention import Documents, attend, mask
 from trainer.load_run import load_run
@@ -62,10 +61,8 @@ def test_a_compiled_model_in_bfloat16_has_the_loss_of_the_cpu() -> None:
 
 def test_a_run_learns_on_a_gpu_and_is_opened_on_it_and_on_a_cpu(tmp_path: Path) -> None:
     documents = [[(start + place) % 40 + 3 for place in range(30)] + [2] for start in range(64)]
-    facts = {"vocabulary": 320, "padded_vocabulary": 384}
     held = {"tur_Latn/web": [documents[:4]]}
-    write(tmp_path / "corpus", {"tur_Latn/web": [documents]}, facts=facts, validation=held)
-    (tmp_path / "corpus" / MODEL).write_bytes(tokenizer())
+    write(tmp_path / "corpus", {"tur_Latn/web": [documents]}, validation=held, model=tokenizer())
     data = {
         "model": {"depth": 1, "width": 64, "head": 64},
         "data": {"length": 64, "batch": 16, "tokens": 64 * 16 * 12},

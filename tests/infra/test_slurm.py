@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from token_shards import tokenizer, write
 
-from corpus.tokenizer import MODEL
-
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "infra" / "slurm" / "train.sbatch"
 
@@ -85,10 +83,7 @@ def start(cluster: dict[str, str]) -> subprocess.Popen[str]:
 
 def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path) -> None:
     documents = [[*range(3 + number % 5, 40), 2] for number in range(20)]
-    write(
-        tmp_path / "corpus", {"tur_Latn/web": [documents]}, facts={"vocabulary": 50, "padded_vocabulary": 128}
-    )
-    (tmp_path / "corpus" / MODEL).write_bytes(tokenizer())
+    write(tmp_path / "corpus", {"tur_Latn/web": [documents]}, model=tokenizer())
     (tmp_path / "small.toml").write_text(CONFIG, encoding="utf-8")
     program(tmp_path / "bin", "torchrun", f'#!/bin/sh\nexec {sys.executable} -m torch.distributed.run "$@"\n')
     job = start(cluster)
