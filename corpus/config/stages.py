@@ -78,8 +78,8 @@ class Dedupe(Section):
     paragraphs: Paragraphs = Paragraphs()
     against: tuple[Place, ...] = Field(
         (),
-        description="Output folders of finished builds: copies of documents that they keep are removed here. "
-        "Their signatures are read, and texts of likely copies only.",
+        description="Output folders of finished builds: copies of what they keep, whole documents, passages "
+        "and paragraphs, are removed here. Hashes that they store are read, and texts of likely copies only.",
     )
 
 

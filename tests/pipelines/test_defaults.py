@@ -59,7 +59,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        7,
+        8,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
