@@ -90,7 +90,11 @@ class Shard(Section):
         256.0, gt=0, le=1 << 20, description="Text in one shard before compression, MiB."
     )
     group_mb: float = Field(8192.0, gt=0, le=1 << 30, description="Text of one unit of work, MiB.")
-    validation: Share = Field(0.001, description="Share of clusters that go to the validation split.")
+    validation: Share | None = Field(
+        None,
+        description="Share of documents that go to the validation split. Where it is not set, the least of 0.001 "
+        "to 0.1 that gives 200 documents.",
+    )
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
 
