@@ -92,8 +92,8 @@ class Shard(Section):
     group_mb: float = Field(8192.0, gt=0, le=1 << 30, description="Text of one unit of work, MiB.")
     validation: Share | None = Field(
         None,
-        description="Share of documents that go to the validation split. Where it is not set, the least of 0.001 "
-        "to 0.1 that gives 200 documents.",
+        description="Share of documents that go to the validation split. Where it is not set, the least of "
+        "0.001 to 0.1 that gives 200 documents.",
     )
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
