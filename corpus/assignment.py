@@ -36,7 +36,7 @@ _HELD_OUT = 200  # documents: their bits per byte vary by a fifth or so, their m
 
 
 def validation_share(documents: int) -> float:
-    """Return the share to hold out of so many documents: the least that gives enough to measure with."""
+    """Return the share of a corpus of `documents` to hold out: the least that is enough to measure with."""
     return next((share for share in _SHARES if share * documents >= _HELD_OUT), _SHARES[-1])
 
 
