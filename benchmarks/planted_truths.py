@@ -73,10 +73,11 @@ def table(results: Results, of: int, plays: int) -> list[str]:
         found = contrast(bits[[0, number]], results.documents.bytes, measure, 0, 1)
         verdicts = [played(results, number, of, draw, name == "same") for _ in range(plays)]
         worse = int(np.sum(values[number] > values[0]))
+        said = f"{verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
         lines.append(
             f"{name:<11} {found.value:+.4f} ± {found.seed_error:.4f} over seeds ± {found.document_error:.4f} "
             f"over documents; worse in {worse} of {results.seeds} seeds; "
-            f"of {plays} comparisons of {of} seeds {verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
+            f"of {plays} comparisons of {of} seeds {said}"
         )
     return lines
 
