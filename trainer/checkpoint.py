@@ -33,7 +33,7 @@ import torch.distributed as dist
 import xxhash
 from torch import Tensor
 
-from corpus.errors import CheckpointError, DerlemError, ElsewhereError
+from corpus.errors import CheckpointError, DerlemError, ElsewhereError, PeerError
 from trainer import contents
 from trainer import state as states
 from trainer.contents import ContentsError
@@ -78,6 +78,7 @@ class Checkpoints:
             )
         self.folder = Path(folder)
         self._keep, self._keep_every, self._copy = keep, keep_every, copy
+        self._world = world
         self._rank, self._size = (world.rank, world.size) if world is not None else (0, 1)
         # A separate group: the training's messages must not mix with those of the writing thread.
         self._group = dist.new_group(backend="gloo", timeout=_SLOWEST_DISK) if self._size > 1 else None
@@ -94,7 +95,7 @@ class Checkpoints:
         """Finish the checkpoint being written before the ranks part, also if training has failed."""
         try:
             self.wait()
-        except (CheckpointError, ElsewhereError):
+        except (CheckpointError, ElsewhereError, PeerError):
             if error is None:
                 raise
 
@@ -151,7 +152,10 @@ class Checkpoints:
         self._writing = self._thread.submit(self._write, step, staged, json.loads(json.dumps(facts)))
 
     def wait(self) -> None:
-        """Wait until the checkpoint being written is on disk; raise CheckpointError if writing failed."""
+        """Wait until the checkpoint being written is on disk.
+
+        Raises CheckpointError if writing failed, PeerError if another rank ended meanwhile.
+        """
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -188,9 +192,12 @@ class Checkpoints:
         except Exception as error:  # any error: raised again where training waits
             if self._rank == 0:
                 shutil.rmtree(hidden, ignore_errors=True)
+            finished = ", ".join(map(str, self.steps())) or "none"
+            if self._world is not None and (lost := self._world.lost(error)):
+                raise PeerError(f"{lost} while step {step:,} was saved; checkpoints: {finished}") from error
             raise self._failed(
                 f"{self.path(step)}: not written: {_cause(error)}; {self._free()}, finished checkpoints "
-                f"are unchanged: {', '.join(map(str, self.steps())) or 'none'}"
+                f"are unchanged: {finished}"
             ) from error
 
     def _prepare(self, step: int, size: int) -> None:

@@ -7,10 +7,12 @@ import re
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -29,14 +31,53 @@ _LOST = re.compile(r"gloo|nccl|Connection (closed|reset|refused)|Broken pipe|pro
 """What the messages of a collective that has lost a rank say."""
 
 
+_ENDING = 2.0  # seconds that the system may take to end a process whose connections are closed
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process of a rank: its machine, its number, and what numbers the processes there (`space`)."""
+
+    machine: str
+    space: str
+    number: int
+
+    @classmethod
+    def mine(cls) -> Peer:
+        """Return this process."""
+        try:
+            space = os.readlink("/proc/self/ns/pid")  # containers on one machine number theirs separately
+        except OSError:
+            space = ""
+        return cls(socket.gethostname(), space, os.getpid())
+
+    def has_ended(self) -> bool:
+        """Return whether the process is gone, or dead and waits for its parent; it must be of this space."""
+        try:
+            os.kill(self.number, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        try:
+            state = Path(f"/proc/{self.number}/stat").read_text().rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            return False  # not Linux
+        return state in "ZX"
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ranks of a run, seen from one of them; with `size` 1 there is no process group."""
+    """The ranks of a run, seen from one of them; with `size` 1 there is no process group.
+
+    `peers` are the processes of all ranks, in their order.
+    """
 
     rank: int
     size: int
     local_rank: int
     device: torch.device
+    peers: tuple[Peer, ...] = ()
 
     @property
     def first(self) -> bool:
@@ -86,6 +127,38 @@ class World:
         """Wait until every rank is here."""
         self.agree(False)
 
+    def lost(self, error: BaseException) -> PeerError | None:
+        """Return what to raise for the error of a collective that has lost a rank; None for another error."""
+        # Torch has no class for them.
+        if self.size == 1 or not isinstance(error, RuntimeError) or isinstance(error, DerlemError):
+            return None
+        if not _LOST.search(str(error)):
+            return None
+        cause = str(error).strip().splitlines()[0]
+        return PeerError(
+            f"rank {self.rank}: {self._who_ended()}; its own message, if it left one, says why ({cause})"
+        )
+
+    def _who_ended(self) -> str:
+        """Name the ranks whose processes have ended, as far as they can be seen from here."""
+        mine = Peer.mine()
+        seen = {
+            rank: peer
+            for rank, peer in enumerate(self.peers)
+            if (peer.machine, peer.space) == (mine.machine, mine.space)
+        }
+        end = time.monotonic() + _ENDING
+        while True:
+            ended = [rank for rank, peer in seen.items() if peer.has_ended()]
+            if ended or len(seen) < 2 or time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        if ended:
+            return f"{' and '.join(f'rank {rank} (process {seen[rank].number})' for rank in ended)} ended"
+        machines = sorted({peer.machine for rank, peer in enumerate(self.peers) if rank not in seen})
+        where = f" on {' or '.join(machines)}" if machines else ""
+        return f"another rank{where} ended or does not answer"
+
 
 @contextmanager
 def joined(run: config.Run) -> Iterator[World]:
@@ -98,13 +171,10 @@ def joined(run: config.Run) -> Iterator[World]:
     world = start(run)
     try:
         yield world
-    except RuntimeError as error:  # torch has no class for them
-        if world.size == 1 or isinstance(error, DerlemError) or not _LOST.search(str(error)):
-            raise
-        cause = str(error).strip().splitlines()[0]
-        raise PeerError(
-            f"rank {world.rank}: another rank ended or does not answer; its own message says why ({cause})"
-        ) from None
+    except RuntimeError as error:
+        if lost := world.lost(error):
+            raise lost from None
+        raise
     finish(world)
 
 
@@ -126,7 +196,16 @@ def start(run: config.Run) -> World:
         # Numbers on the host (flags, checkpoints' plans) go through gloo, also with GPUs.
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
         dist.init_process_group(backend, device_id=mine if mine.type == "cuda" else None)
-    return World(rank, size, local_rank, mine)
+    return World(rank, size, local_rank, mine, _peers(size))
+
+
+def _peers(size: int) -> tuple[Peer, ...]:
+    """Return the processes of all ranks, none where this is the only one."""
+    if size == 1:
+        return ()
+    found: list[Any] = [None] * size
+    dist.all_gather_object(found, Peer.mine())
+    return tuple(found)
 
 
 def ranks() -> int:

@@ -206,11 +206,25 @@ def test_a_rank_that_fails_ends_the_others_and_is_named(tmp_path: Path) -> None:
         each.join(60)
     assert [each.exitcode for each in started] == [1, 1]
     said = [(tmp_path / str(rank)).read_text() for rank in range(2)]
-    assert re.fullmatch(
-        r"rank 0: another rank ended or does not answer; its own message says why .*\n", said[0]
-    )
+    ended = rf"rank 0: rank 1 \(process {started[1].pid}\) ended; its own message, if .*, says why \(.*\)\n"
+    assert re.fullmatch(ended, said[0])
     assert said[1].startswith("rank 1 of 2 failed:\nTraceback")
     assert said[1].endswith("ZeroDivisionError: in a step\n")
+
+
+def test_a_rank_that_cannot_be_seen_is_not_named() -> None:
+    """On another machine, or in another container of this one, where numbers of processes mean others."""
+    here = ranks.Peer.mine()
+    error = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.2]:26099")
+    peers = (here, ranks.Peer("node-b", here.space, 1), ranks.Peer("node-c", "another", here.number))
+    world = World(0, 3, 0, torch.device("cpu"), peers)
+    said = (
+        "rank 0: another rank on node-b or node-c ended or does not answer; its own message, if it left one"
+    )
+    assert str(world.lost(error)).startswith(said)
+    assert world.lost(RuntimeError("a matrix is singular")) is None
+    assert world.lost(ValueError(str(error))) is None
+    assert ALONE.lost(error) is None
 
 
 def test_torchrun_starts_two_ranks_and_a_refusal_is_one_message(tmp_path: Path) -> None:
