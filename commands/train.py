@@ -318,7 +318,8 @@ def export(
             bos=model.bos,
             encoder=model.encoder,
         )
-        loader = "AutoModelForMaskedLM" if model.encoder else "AutoModelForCausalLM"
+        decoder = "AutoModelForSeq2SeqLM" if model.spans else "AutoModelForCausalLM"
+        loader = "AutoModelForMaskedLM" if model.encoder else decoder
         say(f"wrote {output}: {loader}.from_pretrained({str(output)!r})")
 
 

@@ -41,11 +41,13 @@ def _forward(
     assert enable_gqa == (query.shape[1] != key.shape[1])
     assert starts.dtype == key_starts.dtype == torch.int32
     assert set(rest) <= {None}
-    lengths = starts.diff()
-    assert lengths.min() >= 0
-    assert lengths.max() <= min(most, key_most)
-    assert starts[-1] == len(query) == len(key)
-    _, _, values, _, probability = _softmax(query, key, value, starts, is_causal, scale)
+    for bounds, longest, tokens in ((starts, most, query), (key_starts, key_most, key)):
+        assert bounds.diff().min() >= 0
+        assert bounds.diff().max() <= longest
+        assert bounds[-1] == len(tokens)
+    assert len(starts) == len(key_starts)
+    assert not is_causal or torch.equal(starts, key_starts)
+    _, _, values, _, probability = _softmax(query, key, value, (starts, key_starts), is_causal, scale)
     out = torch.einsum("hts,shq->thq", probability, values).to(query.dtype)
     # The partition is what a kernel keeps for its backward pass; this one does not read it.
     return out, out.new_zeros(out.shape[1::-1], dtype=torch.float32), torch.zeros(2, dtype=torch.uint64)
@@ -67,7 +69,8 @@ def _backward(
     scale: float | None = None,
     window_size: list[int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    queries, keys, values, factor, probability = _softmax(query, key, value, starts, is_causal, scale)
+    bounds = (starts, key_starts)
+    queries, keys, values, factor, probability = _softmax(query, key, value, bounds, is_causal, scale)
     upward = grad_out.float()
     d_probability = torch.einsum("thq,shq->hts", upward, values)
     d_scores = probability * (d_probability - (d_probability * probability).sum(-1, keepdim=True)) * factor
@@ -80,16 +83,25 @@ def _backward(
 
 
 def _softmax(
-    query: Tensor, key: Tensor, value: Tensor, starts: Tensor, causal: bool, scale: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    causal: bool,
+    scale: float | None,
 ) -> tuple[Tensor, Tensor, Tensor, float, Tensor]:
-    """Return queries, keys and values of all heads in float32, the scale, and the probabilities [H, T, T]."""
-    places = torch.arange(len(query))
-    ids = torch.bucketize(places, starts, right=True)
-    seen = ids[:, None] == ids
+    """Return queries, keys and values of all heads in float32, the scale, and the probabilities [H, T, S]."""
+    places, others = torch.arange(len(query)), torch.arange(len(key))
+    ids, key_ids = (
+        torch.bucketize(each, starts, right=True)
+        for each, starts in zip((places, others), bounds, strict=True)
+    )
+    seen = ids[:, None] == key_ids
     if causal:
-        seen &= places[:, None] >= places
+        seen &= places[:, None] >= others
     groups = query.shape[1] // key.shape[1]
     keys, values = (each.float().repeat_interleave(groups, 1) for each in (key, value))
     factor = query.shape[2] ** -0.5 if scale is None else scale
     scores = torch.einsum("thq,shq->hts", query.float(), keys) * factor
-    return query.float(), keys, values, factor, scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    probability = scores.masked_fill(~seen, -torch.inf).softmax(-1).nan_to_num(0.0)  # 0 for one without keys
+    return query.float(), keys, values, factor, probability

@@ -61,19 +61,32 @@ class Documents:
         return Documents.of(starts, rows, length)
 
 
-Mask = Documents | Tensor
-"""The keys that each query sees: its document's, or those of a mask, bool [B, 1, T, S]."""
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The documents of an encoder's inputs and of a decoder's: those of one number belong together."""
+
+    inputs: Documents
+    outputs: Documents
 
 
-def mask(documents: Documents, dtype: torch.dtype) -> Mask:
+Mask = Documents | Pair | Tensor
+"""The keys that each query sees: its document's, those that its document has in the encoder, or those of a
+mask, bool [B, 1, T, S]."""
+
+
+def mask(documents: Documents | Pair, dtype: torch.dtype) -> Mask:
     """Return documents in the form that `attend` needs on their device, for activations of `dtype`.
 
     Flash attention over packed documents (CUDA and half precision only) takes them unchanged; otherwise a
-    mask is made, once for all layers.
+    mask is made, once for all layers. That of a pair is for queries of the decoder and keys of the encoder.
     """
-    if documents.ids.is_cuda and dtype in (torch.bfloat16, torch.float16):
+    ids = documents.ids if isinstance(documents, Documents) else documents.outputs.ids
+    if ids.is_cuda and dtype in (torch.bfloat16, torch.float16):
         return documents
-    ids = documents.ids
+    if isinstance(documents, Pair):
+        same = ids[:, :, None] == documents.inputs.ids[:, None, :]
+        # Padding may have no key: it sees all of them, as no softmax is defined over none.
+        return (same | ~same.any(2, keepdim=True))[:, None]
     seen = torch.ones(documents.length, documents.length, dtype=torch.bool, device=ids.device)
     if documents.causal:
         seen = seen.tril()
@@ -93,19 +106,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, allowed: Mask) -> Tensor:
             enable_gqa=query.shape[2] != key.shape[2],
         )
         return out.transpose(1, 2)
-    out = _packed(query, key, value, allowed.cu_seqlens, allowed.length, causal=allowed.causal)
+    if isinstance(allowed, Pair):
+        return _packed(query, key, value, allowed.outputs, allowed.inputs, causal=False)
+    out = _packed(query, key, value, allowed, allowed, causal=allowed.causal)
     if allowed.prefix is None:
         return out
     # The kernel knows no prefixes, but each query is right in one of two calls: those of prefixes where
     # prefixes and the rest are documents of their own, all others in the causal one.
-    both = _packed(query, key, value, allowed.prefix.cu_seqlens, allowed.length, causal=False)
+    parts = replace(allowed, cu_seqlens=allowed.prefix.cu_seqlens)
+    both = _packed(query, key, value, parts, parts, causal=False)
     return torch.where(allowed.prefix.inside[..., None, None], both, out)
 
 
 def _packed(
-    query: Tensor, key: Tensor, value: Tensor, starts: Tensor, longest: int, *, causal: bool
+    query: Tensor, key: Tensor, value: Tensor, queries: Documents, keys: Documents, *, causal: bool
 ) -> Tensor:
-    """Return attention inside the documents that start at `starts`, by flash attention."""
+    """Return attention from documents of queries to those of keys, by flash attention."""
     # Imported here: it takes dynamo along, a third of what `import trainer.run` cost, for a path of GPUs.
     from torch.nn.attention.varlen import varlen_attn
 
@@ -115,10 +131,10 @@ def _packed(
         query.flatten(0, 1),
         key.flatten(0, 1),
         value.flatten(0, 1),
-        starts,
-        starts,
-        longest,
-        longest,
+        queries.cu_seqlens,
+        keys.cu_seqlens,
+        queries.length,
+        keys.length,
         window_size=(-1, 0) if causal else (-1, -1),
         **option,
     )

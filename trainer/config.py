@@ -45,9 +45,14 @@ class Experts(Section):
 
 
 class Model(Section):
-    """A decoder-only transformer; sizes that are not set follow from `depth`."""
+    """A transformer; sizes that are not set follow from `depth`."""
 
-    depth: int = Field(4, ge=1, description="Number of layers.")
+    kind: Literal["decoder", "encoder", "encoder-decoder"] | None = Field(
+        None, description="encoder-decoder: for span-corruption; unset: encoder for masked, else decoder."
+    )
+    depth: int = Field(
+        4, ge=1, description="Number of layers; of an encoder-decoder, on each of its two sides."
+    )
     width: int | None = Field(None, ge=8, description="Width of the residual stream; 64 × depth unless set.")
     head: int = Field(64, ge=8, description="Head dimension; must divide model.width.")
     kv_heads: int | None = Field(
@@ -311,16 +316,31 @@ class Config(Section):
     run: Run = Run()
 
     @model_validator(mode="after")
-    def _encoders_can_be_exported(self) -> Config:
-        if self.objective.name == "masked" and self.model.experts.count:
+    def _kind_fits_objective(self) -> Config:
+        kind, name = self.model.kind, self.objective.name
+        fitting = {"masked": ["encoder"], "span-corruption": ["decoder", "encoder-decoder"]}
+        if kind is not None and kind not in fitting.get(name, ["decoder"]):
+            expected = " or ".join(f'"{each}"' for each in fitting.get(name, ["decoder"]))
+            raise ValueError(f'model.kind = "{kind}": expected {expected} for objective.name = "{name}"')
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_exported(self) -> Config:
+        if self.objective.name == "masked":
+            key, format = 'objective.name = "masked"', "EuroBERT"
+        elif self.model.kind == "encoder-decoder":
+            key, format = 'model.kind = "encoder-decoder"', "T5Gemma"
+        else:
+            return self
+        if self.model.experts.count:
             raise ValueError(
-                'objective.name = "masked": set model.experts.count = 0, because EuroBERT, the format in '
-                "which encoders are exported, has no experts"
+                f"{key}: set model.experts.count = 0, because {format}, the format in which such models are "
+                "exported, has no experts"
             )
-        if self.objective.name == "masked" and (self.model.qk_norm or self.model.activation != "swiglu"):
+        if self.model.qk_norm or self.model.activation != "swiglu":
             raise ValueError(
-                'objective.name = "masked": set model.qk_norm = false and model.activation = "swiglu", as '
-                "EuroBERT has them, the format in which encoders are exported"
+                f'{key}: set model.qk_norm = false and model.activation = "swiglu", as {format} has them, '
+                "the format in which such models are exported"
             )
         return self
 

@@ -43,9 +43,18 @@ def plan(config: Config, vocabulary: int, gpu: str, gpus: int, mfu: float) -> Tr
     for count, length, batch in _phases(config):
         rounded = -(-count // (batch * length)) * batch * length
         tokens += rounded
-        operations += rounded * flops(sizes, (length + 1) / 2)
+        read, encoded = _sides(config)
+        operations += read * rounded * flops(sizes, (length + 1) / 2, encoded)
     hours = operations / (top * mfu) / 3600
     return Training(sizes.parameters, sizes.active_parameters, tokens, operations, gpu, gpus, mfu, hours)
+
+
+def _sides(config: Config) -> tuple[float, float]:
+    """Return the tokens read for each of a text's, and the share of them that an encoder reads."""
+    if config.model.kind != "encoder-decoder":
+        return 1.0, 0.0
+    taken, spans = config.objective.share, config.objective.share / config.objective.span
+    return 1.0 + 2 * spans, (1.0 - taken + spans) / (1.0 + 2 * spans)
 
 
 def _phases(config: Config) -> list[tuple[int, int, int]]:

@@ -15,9 +15,11 @@ from corpus import temporary
 from corpus.errors import ConfigError, NotThereError
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.reserved import END, MASK, ROLES
-from trainer import fast_tokenizer
+from trainer import fast_tokenizer, t5gemma
+from trainer.encoder_decoder import EncoderDecoder
 from trainer.generate import controls
 from trainer.layers import EPSILON
+from trainer.marked import Marked
 from trainer.model import Transformer
 from trainer.rope import Rope
 from trainer.sentencepiece_file import UNKNOWN, read
@@ -63,9 +65,9 @@ def export(
     """Write a directory that `transformers`, vLLM and others load without code of ours.
 
     It is a LlamaForCausalLM, or a Qwen3ForCausalLM if queries and keys are normalised; an `encoder`, which
-    learned masked tokens, is a EuroBertForMaskedLM. `length` is the window
-    it was trained with, `card` are facts for README.md, `bos` says whether texts start with BOS. Padding rows
-    of the embedding are not written. A directory of an earlier export is replaced whole.
+    learned masked tokens, is a EuroBertForMaskedLM, and an encoder-decoder a T5GemmaForConditionalGeneration.
+    `length` is the window it was trained with, `card` are facts for README.md, `bos` says whether texts start
+    with BOS. Padding rows of the embedding are not written. An earlier export's directory is replaced whole.
 
     Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
@@ -78,11 +80,14 @@ def export(
         new = scratch / "new"
         new.mkdir()
         save_file(weights(model, _DTYPES[dtype]), new / "model.safetensors", metadata={"format": "pt"})
-        _write_json(new / "config.json", config)
+        pair = isinstance(model, EncoderDecoder)
+        _write_json(new / "config.json", t5gemma.config(config, tokenizer.bos) if pair else config)
         if not encoder:
-            _write_json(new / "generation_config.json", _generation(tokenizer, bos))
+            _write_json(new / "generation_config.json", _generation(tokenizer, bos, pair))
         _write_json(new / "tokenizer.json", pieces)
-        _write_json(new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos, encoder))
+        _write_json(
+            new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos, config["model_type"])
+        )
         (new / MODEL).write_bytes(tokenizer.model)
         (new / "README.md").write_text(_card(folder.name, config, tokenizer, length, card), "utf-8")
         if folder.exists():
@@ -91,7 +96,13 @@ def export(
 
 
 def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the weights under the names that Llama and Qwen3 have in `transformers`."""
+    """Return the weights under the names that their class has in `transformers`."""
+    named = t5gemma.weights(model) if isinstance(model, EncoderDecoder) else _weights(model)
+    return {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in named.items()}
+
+
+def _weights(model: Transformer) -> dict[str, Tensor]:
+    """Return the weights of a decoder or encoder: Llama, Qwen3 and EuroBERT name them alike."""
     shape, named = model.shape, {}
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     for name, weight in model.state_dict().items():
@@ -112,7 +123,7 @@ def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
                 named[f"model.layers.{layer}.{_NAMES[part, kind]}.weight"] = weight
             case _:
                 raise AssertionError(f"no name for {name} in transformers")
-    return {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in named.items()}
+    return named
 
 
 _NAMES = {
@@ -150,6 +161,8 @@ def _config(
         )
     if encoder:
         kind, architecture = "eurobert", "EuroBertForMaskedLM"
+    elif shape.kind == "encoder-decoder":
+        kind, architecture = "t5gemma", "T5GemmaForConditionalGeneration"
     else:
         kind, architecture = ("qwen3", "Qwen3ForCausalLM") if shape.qk_norm else ("llama", "LlamaForCausalLM")
     return {
@@ -201,7 +214,15 @@ def _positions(rope: Rope) -> dict[str, Any]:
     }
 
 
-def _generation(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
+def _generation(tokenizer: Tokenizer, bos: bool, pair: bool) -> dict[str, Any]:
+    if pair:
+        return {
+            "decoder_start_token_id": tokenizer.bos,
+            "eos_token_id": tokenizer.eos,
+            "pad_token_id": _unknown(tokenizer),
+            "suppress_tokens": list(controls(Marked(tokenizer.model))),  # it writes sentinels
+            "do_sample": True,
+        }
     chat = [id for name in (*ROLES, END) if (id := tokenizer.control(name)) is not None]
     return {
         "bos_token_id": tokenizer.bos if bos else None,
@@ -213,7 +234,8 @@ def _generation(tokenizer: Tokenizer, bos: bool) -> dict[str, Any]:
     }
 
 
-def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool, encoder: bool) -> dict[str, Any]:
+def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool, kind: str) -> dict[str, Any]:
+    chats = kind not in ("eurobert", "t5gemma") and tokenizer.control(END) is not None
     unknown = tokenizer.piece(_unknown(tokenizer))
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -224,8 +246,8 @@ def _tokenizer_config(tokenizer: Tokenizer, length: int, bos: bool, encoder: boo
         "pad_token": unknown,
         "model_max_length": length,
         "model_input_names": ["input_ids", "attention_mask"],
-        **({"mask_token": MASK} if encoder else {}),
-        **({"chat_template": CHAT} if not encoder and tokenizer.control(END) is not None else {}),
+        **({"mask_token": MASK} if kind == "eurobert" else {}),
+        **({"chat_template": CHAT} if chats else {}),
         "clean_up_tokenization_spaces": False,
     }
 
@@ -236,10 +258,13 @@ def _unknown(tokenizer: Tokenizer) -> int:
 
 _USES = {
     "eurobert": ("EuroBERT", "fill-mask", "AutoModelForMaskedLM"),
+    "t5gemma": ("T5Gemma", "text2text-generation", "AutoModelForSeq2SeqLM"),
     "qwen3": ("Qwen3", "text-generation", "AutoModelForCausalLM"),
     "llama": ("Llama", "text-generation", "AutoModelForCausalLM"),
 }
 _ABOUT = {
+    "text2text-generation": "An encoder-decoder, pretrained with derlem by span corruption, to be trained "
+    "further; it writes the spans of a text that are marked `<|reserved_0|>`, `<|reserved_1|>` …",
     "fill-mask": "An encoder, pretrained with derlem by masked language modelling, to be trained further.",
     "text-generation": "A base language model, pretrained with derlem; it continues texts and does not "
     "follow instructions.",

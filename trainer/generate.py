@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
-from trainer.model import KVCache, Transformer
+from trainer.model import Transformer
 from trainer.sampling import Sampling, draw, draws, penalise, truncate
 from trainer.sentencepiece_file import CONTROL, UNKNOWN, read
 
@@ -144,29 +144,25 @@ class Reader:
         eos: int,
         never: Collection[int],
     ) -> None:
-        """Read the prompts; `states` [rows, longest prompt, width] are the model's states of their tokens."""
+        """Read the prompts; `states` [rows, longest, width] are those of the tokens that a decoder reads."""
         _check(model, prompts, sampling, eos, never)
         self.model = model
         self.device = model.embedding.weight.device
         self.penalty = sampling.repetition_penalty
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
-        longest = max(map(len, prompts))
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
-        seen = torch.zeros(len(prompts), model.shape.rows, dtype=torch.bool)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt)] = torch.tensor(prompt)
-            seen[row, list(prompt)] = True
+        given, self.cache = model.begin(prompts, sampling.tokens)
+        lengths = torch.tensor([len(text) for text in given], device=self.device)
+        tokens = torch.zeros(len(given), max(map(len, given)), dtype=torch.int64)
+        seen = torch.zeros(len(given), model.shape.rows, dtype=torch.bool)
+        for row, text in enumerate(given):
+            tokens[row, : len(text)] = torch.tensor(text)
+            seen[row, list(text)] = True
         bias = torch.zeros(model.shape.rows)
         bias[list(sampling.bias)] = torch.tensor(list(sampling.bias.values()))
         bias[list(never)] = -torch.inf
         self.seen, self.bias = seen.to(self.device), bias.to(self.device)
-        room = longest + sampling.tokens
-        self.cache = KVCache(model.shape, len(prompts), room, self.device, model.compute_dtype)
-        if model.whole_prompts:
-            self.cache.prefix = lengths
         self.states = model.hidden(tokens.to(self.device), cache=self.cache)
         self.cache.trim(lengths)
-        self.last = self.states[torch.arange(len(prompts), device=self.device), lengths - 1]
+        self.last = self.states[torch.arange(len(given), device=self.device), lengths - 1]
 
     def logits(self) -> Tensor:
         """Return the logits float32 [rows, vocabulary] of the next token, penalised and biased."""

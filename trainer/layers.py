@@ -37,3 +37,8 @@ def swiglu(x: Tensor) -> Tensor:
     """Return silu(gate) · up [..., hidden] of gate and up, which `x` [..., 2·hidden] holds (2002.05202)."""
     gate, up = x.chunk(2, dim=-1)
     return functional.silu(gate) * up
+
+
+def drop(share: float) -> nn.Module:
+    """Return dropout (1207.0580); without a share nothing, so that no random number is drawn."""
+    return nn.Dropout(share) if share else nn.Identity()

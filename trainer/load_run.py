@@ -18,7 +18,9 @@ from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.device import Device, DType, check, choose
 from trainer.device import dtype as resolve
+from trainer.encoder_decoder import EncoderDecoder
 from trainer.identity import CHECKPOINTS, RUN
+from trainer.masked_score import NAMES
 from trainer.model import Transformer, build
 from trainer.optim.build import LEARNING_RATES
 from trainer.schedule import rope
@@ -66,10 +68,10 @@ class LoadedRun:
 
     def exported(self) -> Transformer:
         """Return the model; ConfigError if no class of transformers computes it."""
-        if self.spans:
+        if self.spans and not isinstance(self.model, EncoderDecoder):
             raise ConfigError(
                 f"{self.folder}: a decoder that sees its input in both directions, which no class of "
-                "transformers does: it cannot be exported"
+                "transformers does: it cannot be exported; an encoder-decoder can (model.kind)"
             )
         return self.model
 
@@ -98,10 +100,9 @@ class LoadedRun:
             for name, score in self.result.get("evaluation", {}).items():
                 if "/" not in name:
                     found[f"bits per byte, {name}"] = described(score)
-            if masked := self.result.get("evaluation_masked"):
-                found["nats for each masked held-out token"] = f"{masked['nats']:.4f}"
-            if spans := self.result.get("evaluation_spans"):
-                found["nats for each held-out token of spans"] = f"{spans['nats']:.4f}"
+            for part, told in NAMES.values():
+                if hidden := self.result.get(f"evaluation_{part}"):
+                    found[f"nats for each {told}"] = f"{hidden['nats']:.4f}"
         return found
 
 
@@ -148,6 +149,8 @@ def load_run(
     model = build(made, config.seed, on, computed, config.z_loss, draw=False)
     _fill(model, weights, checkpoints.path(chosen[-1]))
     model.rope = rope(config, chosen[-1])
+    if isinstance(model, EncoderDecoder):
+        model.start = pieces.bos
     model.whole_prompts = config.objective.name == "span-corruption"
     model.eval()
     return LoadedRun(

@@ -19,12 +19,16 @@ from trainer.world import World
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The guard's decision and, over all ranks, the tokens that were read, the targets and attended keys."""
+    """The guard's decision and, over all ranks, the tokens that were read, the targets and attended keys.
+
+    `encoded`: of the tokens, those that an encoder-decoder's encoder read.
+    """
 
     decision: Decision
     tokens: int
     targets: int
     attended: int
+    encoded: int = 0
 
 
 class Loop:
@@ -51,10 +55,13 @@ class Loop:
         """
         learned = self._objective
         counts = torch.tensor(
-            [[each.tokens, each.targets, each.attended] for each in map(learned.count, batches)],
+            [
+                [each.tokens, each.targets, each.attended, each.encoded]
+                for each in map(learned.count, batches)
+            ],
             dtype=torch.float64,
         )
-        tokens, targets, attended = self._world.total(counts.sum(0)).tolist()
+        tokens, targets, attended, encoded = self._world.total(counts.sum(0)).tolist()
         nll = torch.zeros((), dtype=torch.float64, device=self._world.device)
         for number, batch in enumerate(batches):
             inputs, wanted, documents = unpack(batch, self._world.device, learned)
@@ -78,4 +85,4 @@ class Loop:
                 self.ema.update()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return Step(decision, int(tokens), int(targets), int(attended))
+        return Step(decision, int(tokens), int(targets), int(attended), int(encoded))

@@ -16,11 +16,18 @@ import xxhash
 from numpy.typing import NDArray
 from torch import nn
 
+from trainer.attention import Documents
 from trainer.evaluate import FORWARD_TOKENS, Sample
 from trainer.loader import Batch
 from trainer.loss import IGNORED
 from trainer.objective import Objective, unpack
 from trainer.world import World
+
+NAMES = {
+    "masked": ("masked", "masked held-out token"),
+    "span-corruption": ("spans", "held-out token of spans"),
+}
+"""What is scored, by the name of the objective: its key in results, and in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,9 @@ def score(
                 inputs, targets, documents = unpack(batch, device, learned)
                 _, nll = model(inputs, documents, targets)
                 scored = targets != IGNORED
-                if documents.prefix is not None:  # windows too short for spans stay whole
+                if (
+                    isinstance(documents, Documents) and documents.prefix is not None
+                ):  # windows too short for spans stay whole
                     scored &= documents.prefix.inside.any(1, keepdim=True)
                 sums += torch.stack([nll[scored].sum(dtype=torch.float64), scored.sum()])
     finally:

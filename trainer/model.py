@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.attention import Documents, Mask, attend, mask
+from trainer.attention import Documents, Mask, Pair, attend, mask
 from trainer.experts import Experts
-from trainer.layers import Linear, Norm, swiglu
+from trainer.layers import Linear, Norm, drop, swiglu
 from trainer.loss import linear_cross_entropy
 from trainer.rope import Rope, Rotation, rotate
 from trainer.shape import Shape
+
+if TYPE_CHECKING:
+    from trainer.encoder_decoder import Memory
 
 
 class Transformer(nn.Module):
@@ -35,13 +40,17 @@ class Transformer(nn.Module):
         # `build` draws all weights; torch's own draws would be overwritten.
         empty = torch.empty(shape.rows, shape.width)
         self.embedding = nn.Embedding(shape.rows, shape.width, _weight=empty)
-        self.blocks = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
-        self.drop = _dropout(dropout)
+        self.blocks = nn.ModuleList(self.layers(dropout))
+        self.drop = drop(dropout)
         self.norm = Norm(shape.width)
         if not shape.tied:  # if tied, one parameter is used twice: no second one exists that could diverge
             self.head = Linear(shape.width, shape.rows)
 
-    def forward(self, tokens: Tensor, documents: Documents, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def layers(self, dropout: float) -> Sequence[nn.Module]:
+        """Return new blocks."""
+        return [Block(self.shape, dropout) for _ in range(self.shape.layers)]
+
+    def forward(self, tokens: Tensor, documents: Documents | Pair, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Predict `targets` int64 [B, T] (loss.IGNORED: none) from `tokens` int64 [B, T].
 
         Return the loss, summed over targets (nll + z_loss · log-partition²), so that the caller, who knows
@@ -61,7 +70,7 @@ class Transformer(nn.Module):
         return loss, nll.view_as(targets)
 
     def hidden(
-        self, tokens: Tensor, documents: Documents | None = None, cache: KVCache | None = None
+        self, tokens: Tensor, documents: Documents | Pair | None = None, cache: KVCache | None = None
     ) -> Tensor:
         """Return the states [B, T, width] after the last norm for `tokens` int64 [B, T].
 
@@ -73,16 +82,29 @@ class Transformer(nn.Module):
         keys: Mask
         if cache is not None:
             positions, keys = cache.reserve(tokens.shape[1])
-        elif documents is not None:
+        else:
+            assert isinstance(documents, Documents)
             positions, keys = documents.positions, mask(documents, self.compute_dtype)
-        rotation = self.rope.rotation(positions, self.shape.head)
-        x = self.drop(functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype))
+        rotation, x = self.rope.rotation(positions, self.shape.head), self.embed(tokens)
         for number, block in enumerate(self.blocks):
             x = block(x, rotation, keys, None if cache is None else cache.layer(number))
         if cache is not None:
             cache.lengths = cache.lengths + tokens.shape[1]
         out: Tensor = self.norm(x)
         return out
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return the embeddings [B, T, width] of tokens int64 [B, T]."""
+        x: Tensor = self.drop(functional.embedding(tokens, self.embedding.weight).to(self.compute_dtype))
+        return x
+
+    def begin(self, prompts: Sequence[Sequence[int]], more: int) -> tuple[Sequence[Sequence[int]], KVCache]:
+        """Return what is to be read before up to `more` tokens are written, and a cache for both."""
+        device, room = self.embedding.weight.device, max(map(len, prompts)) + more
+        cache = KVCache(self.shape, len(prompts), room, device, self.compute_dtype)
+        if self.whole_prompts:
+            cache.prefix = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        return prompts, cache
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits float32 [..., rows] of states, capped; padding rows are minus infinity."""
@@ -105,7 +127,7 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(shape)
         self.feed = Experts(shape) if shape.experts else FeedForward(shape)
-        self.drop = _dropout(dropout)
+        self.drop = drop(dropout)
 
     def forward(self, x: Tensor, rotation: Rotation, keys: Mask, past: LayerCache | None) -> Tensor:
         x = x + self.drop(self.attention(x, rotation, keys, past))
@@ -159,11 +181,6 @@ class FeedForward(nn.Module):
         return out
 
 
-def _dropout(share: float) -> nn.Module:
-    """Return dropout (1207.0580); without a share nothing, so that no random number is drawn."""
-    return nn.Dropout(share) if share else nn.Identity()
-
-
 class LayerCache:
     """The keys and values of a layer [B, capacity, K, Q], and the positions of this call's tokens [B, T]."""
 
@@ -194,6 +211,7 @@ class KVCache:
         self.values = torch.zeros(size, device=device, dtype=dtype)
         self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
         self.prefix = torch.zeros_like(self.lengths)  # tokens of each row that all its tokens see
+        self.memory: Memory | None = None  # what an encoder has read
         self._end = 0  # upper bound of all lengths, kept on the host to avoid a device sync
         self._positions = self.lengths[:, None]
 
@@ -207,6 +225,7 @@ class KVCache:
         chosen = object.__new__(KVCache)
         chosen.keys, chosen.values = self.keys[:, index], self.values[:, index]
         chosen.lengths, chosen.prefix = self.lengths[index], self.prefix[index]
+        chosen.memory = None if self.memory is None else self.memory.select(index)
         chosen._end, chosen._positions = self._end, self._positions[index]
         return chosen
 
@@ -244,7 +263,7 @@ def build(
     Without `draw` the weights are whatever the memory holds, for a caller that overwrites them all.
     """
     with torch.device(device):  # no module draws weights of its own
-        model = Transformer(shape, z_loss, dropout)
+        model = _class(shape)(shape, z_loss, dropout)
     model.compute_dtype = dtype
     if not draw:
         return model
@@ -254,16 +273,27 @@ def build(
     return model
 
 
+def _class(shape: Shape) -> type[Transformer]:
+    if shape.kind == "decoder":
+        return Transformer
+    from trainer.encoder_decoder import EncoderDecoder  # here, because it is made of what this module has
+
+    return EncoderDecoder
+
+
 def _beginning(name: str, size: torch.Size, shape: Shape, seed: int) -> Tensor:
     """Draw a parameter's initial values from its own seed.
 
     Norms are ones. Matrices are normal with standard deviation 0.02 (GPT-2). Those that write into the
-    residual stream, two per layer, are divided by √(2·layers), so that its variance does not grow with depth.
+    residual stream, two per layer, are divided by √(2·layers), so that its variance does not grow with depth;
+    so are an encoder-decoder's norms after its attentions and feed-forward networks, which write into it.
     The output layer is near zero, so the first loss is ln(vocabulary). An untied embedding has standard
     deviation 1, as in nanochat: in small trials with Muon and with AdamW it learned better than with 0.2 and
     0.02. A tied embedding is also the output layer and must be small.
     """
     kind = name.split(".")[-2]
+    if kind == "after_norm":
+        return torch.full(size, 1 / math.sqrt(2 * shape.layers))
     if kind.endswith("norm"):
         return torch.ones(size)
     deviations = {
@@ -271,6 +301,8 @@ def _beginning(name: str, size: torch.Size, shape: Shape, seed: int) -> Tensor:
         "head": 0.001,
         "router": 0.02,
         "qkv": 0.02,
+        "query": 0.02,
+        "kv": 0.02,
         "gate_up": 0.02,
         "up": 0.02,
         "out": 0.02 / math.sqrt(2 * shape.layers),

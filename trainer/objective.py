@@ -16,8 +16,8 @@ from torch import Tensor
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.reserved import MASK, MIDDLE, PREFIX, SENTINELS, SUFFIX
-from trainer import config, spans, stretches, words
-from trainer.attention import Documents
+from trainer import config, sides, spans, stretches, words
+from trainer.attention import Documents, Pair
 from trainer.loss import IGNORED
 from trainer.stretches import Stretches
 from trainer.uniform import uniform
@@ -41,6 +41,7 @@ class Objective:
     `share`: of documents that are cut for filling in, or of tokens that are masked or taken out, in spans of
     `span` tokens on average. `bos` and `eos` keep their places (-1: the tokenizer has none); `vocabulary` is
     the range of random tokens. With `words`, the kinds of pieces (`words.kinds`), whole words are masked.
+    `paired`: an encoder reads the texts, and a decoder writes the spans.
     """
 
     name: Literal["causal", "fill-in-the-middle", "masked", "span-corruption"] = "causal"
@@ -51,6 +52,7 @@ class Objective:
     vocabulary: int = 0
     span: float = 3.0
     words: Tensor | None = field(default=None, compare=False)
+    paired: bool = False
 
     @property
     def scored_in_bits(self) -> bool:
@@ -73,6 +75,11 @@ class Objective:
         if self.name != "span-corruption":
             return Count(batch.targets, batch.targets, batch.attended)
         held = _stretches(batch, self)
+        if self.paired:
+            read, written = sides.lengths(self.rule, held)
+            encoded, targets = int(read.sum()), int(written.sum())
+            pairs = read * read + read * written + written * (written + 1) // 2
+            return Count(encoded + targets, targets, int(pairs.sum()), encoded)
         inputs, _ = spans.lengths(self.rule, held.size, room=True)
         seen = torch.where(held.heads & (inputs > 0), inputs + held.head, 0)  # in both directions
         targets = batch.targets - int((seen - 1).clamp(min=0).sum())
@@ -83,20 +90,25 @@ class Objective:
 class Count:
     """The tokens that a model reads of a batch, the targets among them, and the pairs of query and key.
 
-    Pairs are Σ n (n + 1) / 2 over documents, or Σ n² where they are seen in both directions.
+    Pairs are Σ n (n + 1) / 2 over documents, or Σ n² where they are seen in both directions. `encoded`: the
+    tokens that an encoder-decoder's encoder reads.
     """
 
     tokens: int
     targets: int
     attended: int
+    encoded: int = 0
 
 
 CAUSAL = Objective()
 """Predict each token from those before it in its document."""
 
 
-def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
-    """Return the configured objective; ConfigError if the tokenizer has no pieces for it."""
+def objective(settings: config.Objective, tokenizer: Tokenizer, *, paired: bool = False) -> Objective:
+    """Return the configured objective, `paired` for an encoder-decoder.
+
+    ConfigError if the tokenizer has no pieces for it.
+    """
     if settings.name == "causal":
         return CAUSAL
     names = _PIECES[settings.name]
@@ -105,6 +117,11 @@ def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
         raise ConfigError(
             f'objective.name = "{settings.name}": the tokenizer has no {names[pieces.index(None)]}; '
             "`derlem tokenizer train` makes one with the pieces that this needs"
+        )
+    if paired and tokenizer.bos < 0:
+        raise ConfigError(
+            'model.kind = "encoder-decoder": the tokenizer has no BOS, which comes before what is written; '
+            "`derlem tokenizer train` makes one with it"
         )
     return Objective(
         settings.name,
@@ -115,13 +132,16 @@ def objective(settings: config.Objective, tokenizer: Tokenizer) -> Objective:
         tokenizer.vocabulary,
         settings.span,
         words.kinds(tokenizer) if settings.words else None,
+        paired,
     )
 
 
 def unpack(
     batch: Batch, device: torch.device | str, learned: Objective = CAUSAL
-) -> tuple[Tensor, Tensor, Documents]:
+) -> tuple[Tensor, Tensor, Documents | Pair]:
     """Copy a batch to a device: inputs and targets, int64 [rows, length], and the documents of the inputs.
+
+    Of an encoder-decoder both sides have lengths of their own (`sides.sides`).
 
     Tokens are transferred as they are stored. Targets are IGNORED if they are padding or the first token of
     a document, which has no token of its own document before it. Shapes are constant, there is no device
@@ -139,6 +159,9 @@ def unpack(
     given = torch.zeros_like(tokens, dtype=torch.bool)
     if learned.name in ("fill-in-the-middle", "span-corruption"):
         held = stretches.of(tokens, documents, lengths, ends, bos=learned.bos, eos=learned.eos)
+        if learned.paired:
+            bos, eos = learned.bos, learned.eos
+            return sides.sides(tokens, held, keys, starts, learned.rule, bos=bos, eos=eos)
         if learned.name == "fill-in-the-middle":
             tokens = _filled_in(tokens, held, keys, learned)
         else:

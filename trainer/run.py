@@ -114,9 +114,10 @@ class Run:
         self.bare.compile_loss = compiled
         wrapped = parallel.wrap(self.bare, world, kind, compiled=compiled, recompute=config.run.recompute)
         settings = config.optimizer
+        paired = self.shape.kind == "encoder-decoder"
         self.objective = world.decide(
             lambda: (
-                objective(config.objective, tokens.model(opened))
+                objective(config.objective, tokens.model(opened), paired=paired)
                 if config.objective.name != "causal"
                 else CAUSAL
             )
@@ -286,7 +287,8 @@ class Run:
 
     def _report(self, done: Step, rate: float, loader: Loader) -> None:
         length = self.order.phases[self.order.locate(self.step - 1)[0]].length
-        self.throughput.step(done.tokens, done.attended, length, loader.waited - self.waited)
+        waited = loader.waited - self.waited
+        self.throughput.step(done.tokens, done.attended, length, waited, done.encoded)
         self.waited = loader.waited
         speed, decision = self.throughput.recent(), done.decision
         self.metrics.write(
@@ -321,15 +323,12 @@ class Run:
     def _score(self, sample: evaluate.Sample, kind: str) -> None:
         length = self.config.data.length
         if not self.objective.scored_in_bits:
-            masked = masked_score.score(
+            hidden = masked_score.score(
                 self.loop.model, sample, length, self.objective, self.world.device, self.world
             )
-            spans = self.config.objective.name == "span-corruption"
-            self.metrics.write(
-                f"{kind}_{'spans' if spans else 'masked'}", self.step, {"scores": asdict(masked)}
-            )
-            told = "held-out token of spans" if spans else "masked held-out token"
-            self.teller.say(f"step {self.step:,}: {masked.nats:.4f} nats for each {told}")
+            part, told = masked_score.NAMES[self.objective.name]
+            self.metrics.write(f"{kind}_{part}", self.step, {"scores": asdict(hidden)})
+            self.teller.say(f"step {self.step:,}: {hidden.nats:.4f} nats for each {told}")
             return
         found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
         scores = {score.name: asdict(score) for score in found.scores}

@@ -18,8 +18,8 @@ ALIGNED = 8
 class Shape:
     """All sizes and settings that decide the parameters of a model and its computation.
 
-    With `experts`, each of them is `hidden` wide; a token passes `active` that the router chooses, and
-    `shared` ones.
+    An encoder-decoder has `layers` on each side, and cross-attention in those of the decoder. With `experts`,
+    each of them is `hidden` wide; a token passes `active` that the router chooses, and `shared` ones.
     """
 
     layers: int
@@ -39,6 +39,7 @@ class Shape:
     active: int = 0
     shared: int = 0
     scores: Literal["sigmoid", "softmax"] = "sigmoid"
+    kind: Literal["decoder", "encoder-decoder"] = "decoder"
 
     @property
     def non_embedding_parameters(self) -> int:
@@ -46,17 +47,30 @@ class Shape:
 
         Of experts, those count that a token passes.
         """
-        attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
         passed = self.active + self.shared if self.experts else 1
-        return self.layers * (attention + passed * self._feed + self.experts * self.width)
+        block = self._attention + passed * self._feed + self.experts * self.width
+        if self.kind == "decoder":
+            return self.layers * block
+        return self.layers * (2 * block + self._attention)
+
+    @property
+    def encoder_parameters(self) -> int:
+        """Return the number of weights that a token of an encoder's input is multiplied by; 0 without one.
+
+        Those of its keys and values in the decoder's cross-attention count too.
+        """
+        if self.kind == "decoder":
+            return 0
+        return self.layers * (self._attention + self._feed + 2 * self.width * self.head * self.kv_heads)
 
     @property
     def matmul_parameters(self) -> int:
         """Return the number of weights that a token is multiplied by: blocks and output layer, tied or not.
 
-        Looking up the embedding multiplies nothing. This is the N of 6·N, as in nanochat's scaling laws.
+        Looking up the embedding multiplies nothing. This is the N of 6·N, as in nanochat's scaling laws. Of
+        an encoder-decoder it is that of a token of the decoder.
         """
-        return self.non_embedding_parameters + self.rows * self.width
+        return self.non_embedding_parameters - self.encoder_parameters + self.rows * self.width
 
     @property
     def active_parameters(self) -> int:
@@ -64,6 +78,8 @@ class Shape:
         does not pass: N of Hoffmann et al. (2203.15556).
         """
         norms = self.layers * (2 * self.width + 2 * self.head * self.qk_norm) + self.width
+        if self.kind == "encoder-decoder":  # norms before and after each of five parts of a layer pair
+            norms = self.layers * 10 * self.width + 2 * self.width
         tables = (1 if self.tied else 2) * self.rows * self.width
         return self.non_embedding_parameters + tables + norms
 
@@ -71,6 +87,11 @@ class Shape:
     def parameters(self) -> int:
         """Return the number of all parameters, with all experts: what memory and files hold."""
         return self.active_parameters + self.layers * (self.experts - self.active) * self._feed
+
+    @property
+    def _attention(self) -> int:
+        """Return the number of weights of one attention, to the same document or to that of an encoder."""
+        return self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
 
     @property
     def _feed(self) -> int:
@@ -122,17 +143,21 @@ def shape(model: Model, vocabulary: int) -> Shape:
         active=experts.active if experts.count else 0,
         shared=experts.shared if experts.count else 0,
         scores=experts.scores,
+        kind="encoder-decoder" if model.kind == "encoder-decoder" else "decoder",
     )
 
 
-def flops(shape: Shape, keys: float) -> float:
+def flops(shape: Shape, keys: float, encoded: float = 0.0) -> float:
     """Return the FLOPs per token, forward and backward, with a mean of `keys` attended keys.
+
+    `encoded` is the share of the tokens that an encoder reads.
 
     6·N + 12·layers·heads·head·keys (PaLM, 2204.02311, appendix B). With `keys` = the window's length it is
     the number that most projects publish. With the keys that are really attended, (length + 1) / 2 for whole
     windows and fewer if a window has several documents, it counts the work done. Recomputation never counts.
     """
-    return 6.0 * shape.matmul_parameters + 12.0 * shape.layers * shape.heads * shape.head * keys
+    weights = (1 - encoded) * shape.matmul_parameters + encoded * shape.encoder_parameters
+    return 6.0 * weights + 12.0 * shape.layers * shape.heads * shape.head * keys
 
 
 def counted(parameters: int, active: int) -> str:

@@ -124,20 +124,22 @@ class Throughput:
         self._recent, self._whole, self._steps = _Sums(), _Sums(), 0
         self._last = clock()
 
-    def step(self, tokens: int, attended: int, length: int, waited: float = 0.0) -> None:
+    def step(self, tokens: int, attended: int, length: int, waited: float = 0.0, encoded: int = 0) -> None:
         """End a step: the tokens that all devices read together, the keys that they attended to (of each
-        document, tokens · (tokens + 1) / 2), the windows' length, the seconds that this one waited for data.
+        document, tokens · (tokens + 1) / 2), the windows' length, the seconds that this one waited for data,
+        and of the tokens those that an encoder read.
         """
         now = self._clock()
         self._steps += 1
-        attended_flops = tokens * flops(self._shape, attended / tokens) if tokens else 0.0
+        share = encoded / tokens if tokens else 0.0
+        attended_flops = tokens * flops(self._shape, attended / tokens, share) if tokens else 0.0
         for sums in (self._recent, self._whole)[: 1 if self._steps <= self._warmup else 2]:
             sums.steps += 1
             sums.tokens += tokens
             sums.seconds += now - self._last
             sums.waited += waited
             sums.attended_flops += attended_flops
-            sums.full_flops += tokens * flops(self._shape, length)
+            sums.full_flops += tokens * flops(self._shape, length, share)
         self._last = now
 
     @contextmanager

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainer import config, parallel
-from trainer.attention import Documents, attend, mask
+from trainer.attention import Documents, Pair, attend, mask
 from trainer.model import build
 from trainer.shape import shape
 from trainer.world import World
@@ -127,6 +127,31 @@ def test_the_packed_path_compiles_whole_forward_and_backward(prefix: bool) -> No
     packed, masked = packed_and_masked((4, 2), torch.float32, compiled, prefix=prefix)
     for ours, expected in zip(packed, masked, strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (4, 2)])
+def test_cross_attention_stays_inside_documents(sizes: tuple[int, int]) -> None:
+    """Eight queries of a row, whose documents are as many as those of its twelve keys, some without keys."""
+    packed_attention.install()
+    outputs = Documents.of(torch.tensor([0, 2, 5, 8, 8, 11, 16], dtype=torch.int32), ROWS, 8)
+    inputs = Documents.of(torch.tensor([0, 7, 7, 12, 20, 24, 24], dtype=torch.int32), ROWS, LENGTH)
+    pair = Pair(inputs, outputs)
+    query, key, value = heads(*sizes)
+    query = query[:, :8]
+    seen = mask(pair, torch.float32)
+    assert isinstance(seen, Tensor)
+    packed, masked = attend(query, key, value, pair), attend(query, key, value, seen)
+    some = (outputs.ids[:, :, None] == inputs.ids[:, None, :]).any(2)
+    assert some.any()
+    assert not some.all()
+    torch.testing.assert_close(packed[some], masked[some])
+    group = sizes[0] // sizes[1]
+    for row, time, head in torch.cartesian_prod(*(torch.arange(size) for size in query.shape[:3])).tolist():
+        ours = [other for other in range(LENGTH) if inputs.ids[row, other] == outputs.ids[row, time]]
+        if ours:
+            scores = key[row, ours, head // group] @ query[row, time, head] * query.shape[3] ** -0.5
+            expected = scores.softmax(0) @ value[row, ours, head // group]
+            torch.testing.assert_close(masked[row, time, head], expected, atol=2e-6, rtol=1e-5)
 
 
 def test_a_model_learns_the_same_by_the_packed_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_a_step_reads_loss_and_norm_together_and_nothing_else(
         assert (done.targets, done.decision.skip) == (32, "")
         assert done.decision.norm > settings.clip
         assert reads.found == []
-        assert lists == [(3,), (2,)]  # the counts of tokens, targets and keys, on the host; loss and norm
+        assert lists == [(4,), (2,)]  # the counts of tokens, targets and keys, on the host; loss and norm
 
 
 def test_biases_change_once_a_step_by_all_of_its_tokens_and_not_if_it_is_skipped() -> None:

@@ -616,14 +616,19 @@ def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [("fill-in-the-middle", False), ("masked", False), ("masked", True), ("span-corruption", False)],
+    ("name", "more"),
+    [
+        ("fill-in-the-middle", {}),
+        ("masked", {}),
+        ("masked", {"objective.words": "true"}),
+        ("span-corruption", {"data.length": 32, "data.batch": 4}),
+        ("span-corruption", {"data.length": 32, "data.batch": 4, "model.kind": "encoder-decoder"}),
+    ],
 )
 def test_other_objectives_learn_and_resume_bit_for_bit(
-    name: str, words: bool, reserved: str, tmp_path: Path
+    name: str, more: dict[str, Any], reserved: str, tmp_path: Path
 ) -> None:
-    settings = {"objective.name": name, "objective.share": 0.5, "model.qk_norm": "false"}
-    settings |= {"objective.words": "true"} if words else {}
+    settings = {"objective.name": name, "objective.share": 0.5, "model.qk_norm": "false", **more}
     whole, folder = tmp_path / "whole", tmp_path / "run"
     result = train(reserved, whole, made(**settings))
     assert losses(whole)[-1] < losses(whole)[0] - 0.5
@@ -722,6 +727,51 @@ def test_experts_in_single_precision_are_not_compiled(corpus: str, tmp_path: Pat
     with pytest.raises(ConfigError, match=r'set run\.dtype = "bfloat16", or run\.compile = "auto"'):
         train(corpus, tmp_path / "run", made(**changes))
     assert not (tmp_path / "run").exists()
+
+
+PAIRED = {
+    "objective.name": "span-corruption",
+    "model.kind": "encoder-decoder",
+    "model.qk_norm": "false",
+    "data.length": 32,
+    "data.batch": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def paired(reserved: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of an encoder-decoder."""
+    folder = tmp_path_factory.mktemp("paired") / "run"
+    train(reserved, folder, made(**PAIRED))
+    return folder
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_ranks_train_an_encoder_decoder_as_one(
+    parallel: str, paired: Path, reserved: str, tmp_path: Path
+) -> None:
+    on_ranks(_on_rank, reserved, str(tmp_path), parallel, PAIRED)
+    assert losses(tmp_path) == pytest.approx(losses(paired), abs=1e-4)
+    for one, two in zip(
+        *(metrics.read(each / metrics.FILE, "evaluation_spans") for each in (paired, tmp_path)), strict=True
+    ):
+        assert two["scores"]["tokens"] == one["scores"]["tokens"] > 20
+        assert two["scores"]["nats"] == pytest.approx(one["scores"]["nats"], rel=1e-4)
+
+
+def test_an_encoder_decoder_is_continued_and_exported_by_the_commands(paired: Path, tmp_path: Path) -> None:
+    def told(*words: str) -> str:
+        found = CliRunner().invoke(derlem.app, [words[0], str(paired), *words[1:]])
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    prompt = ("--prompt", "bir <|reserved_0|> ev", "--set", "tokens=4", "--json")
+    assert json.loads(told("generate", *prompt))["prompt"] == "bir <|reserved_0|> ev"
+    told("export", str(tmp_path / "model"))
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["model_type"] == "t5gemma"
+    refused = CliRunner().invoke(derlem.app, ["evaluate", str(paired), "--text", "bir"])
+    assert refused.exit_code == 2
+    assert "it learned to write the spans" in refused.stderr
 
 
 def test_a_phase_has_its_own_base_of_rotary_positions_and_resumes_bit_for_bit(

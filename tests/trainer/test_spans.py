@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import torch
+from span_batches import EOS, SENTINELS, batch_of
 
 from trainer import spans
 from trainer.attention import Documents
 from trainer.config import Model
 from trainer.generate import generate
-from trainer.loader import Batch
 from trainer.loss import IGNORED
 from trainer.model import build
 from trainer.objective import Objective, unpack
 from trainer.sampling import Sampling
 from trainer.shape import shape
-
-EOS, SENTINELS = 2, (90, 91, 92)
 
 
 def test_a_text_has_no_more_spans_than_there_are_sentinels() -> None:
@@ -30,26 +28,6 @@ def test_a_text_has_no_more_spans_than_there_are_sentinels() -> None:
     assert ((targets - 3 * count)[~whole] >= 0).all()  # each a sentinel and two tokens or more
     inputs, targets = spans.lengths(rule, size, room=False)
     assert torch.equal((inputs + targets)[~whole], (size + 2 * count)[~whole])
-
-
-def batch_of(texts: list[list[int]], length: int) -> Batch:
-    """Make rows of one whole text each, which end with EOS."""
-    tokens = torch.zeros(len(texts), length + 1, dtype=torch.int32)
-    lengths = torch.tensor([len(text) for text in texts], dtype=torch.int32)
-    for row, text in enumerate(texts):
-        tokens[row, : len(text)] = torch.tensor(text)
-    begins = torch.arange(len(texts)) * length
-    starts = torch.stack([begins, begins + lengths], 1).flatten()
-    return Batch(
-        tokens,
-        torch.cat([starts, torch.tensor([len(texts) * length])]).int(),
-        lengths,
-        ends=torch.ones(len(texts), dtype=torch.bool),
-        keys=torch.arange(len(texts)),
-        targets=int((lengths - 1).sum()),
-        attended=int((lengths * (lengths + 1) // 2).sum()),
-        documents=len(texts),
-    )
 
 
 def test_a_decoder_that_has_learned_a_text_writes_the_spans_taken_out_of_it() -> None:

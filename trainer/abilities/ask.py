@@ -88,7 +88,7 @@ def answer(trained: LoadedRun, items: Sequence[Item], model: str, scale: float) 
     read_texts = dict(
         zip(
             texts,
-            read_all(trained.model, list(texts.values()), list(digits(pieces)), controls(pieces)),
+            read_all(trained.decoder(), list(texts.values()), list(digits(pieces)), controls(pieces)),
             strict=True,
         )
     )
@@ -140,7 +140,7 @@ def write(trained: LoadedRun, prompts: Sequence[str], tokens: int) -> list[str]:
             for prompt in prompts[first : first + PROMPTS]
         ]
         for before, made in zip(
-            ids, generate(trained.model, ids, sampling, eos=pieces.eos, never=never), strict=True
+            ids, generate(trained.decoder(), ids, sampling, eos=pieces.eos, never=never), strict=True
         ):
             text = pieces.decode([*before, *made.ids])[len(pieces.decode(before)) :]
             number = _NUMBER.match(text)

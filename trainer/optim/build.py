@@ -23,7 +23,10 @@ A starting point, not a tuned value: except for muon, the best of three to four 
 about 3, for 3.3 M parameters (depth 4, width 192) after 120 steps of 512 tokens of Turkish text. Muon was
 still better at 0.03 and 0.1; wider models need lower rates."""
 
-_MATRIX = r"blocks\.\d+\.(attention\.(?:qkv|out)|feed\.(?:router|(?:shared\.)?(?:gate_up|up|down)))"
+_MATRIX = (
+    r"blocks\.\d+\.(attention\.(?:qkv|out)|cross\.(?:query|kv|out)"
+    r"|feed\.(?:router|(?:shared\.)?(?:gate_up|up|down)))"
+)
 _WRAPPERS = re.compile(r"(_orig_mod|_checkpoint_wrapped_module)\.")
 
 
@@ -159,8 +162,8 @@ def _part(name: str) -> str:
         return matrix[1]
     raise ValueError(
         f"{name}: no optimizer group for this parameter; expected an embedding, a head, a norm, or "
-        "attention.{qkv,out}, feed.{router,gate_up,up,down} of a block; add its name to "
-        "trainer/optim/build.py"
+        "attention.{qkv,out}, cross.{query,kv,out}, feed.{router,gate_up,up,down} of a block; add its name "
+        "to trainer/optim/build.py"
     )
 
 
@@ -169,6 +172,8 @@ def _rows(model: nn.Module, part: str) -> tuple[int, ...]:
     shape = getattr(model, "shape")  # noqa: B009 (nn.Module types attributes as tensors)
     if part == "attention.qkv":
         return (shape.heads * shape.head, shape.kv_heads * shape.head, shape.kv_heads * shape.head)
+    if part == "cross.kv":
+        return (shape.kv_heads * shape.head, shape.kv_heads * shape.head)
     if part == "feed.gate_up":
         return (shape.hidden, shape.hidden)
     if part == "feed.shared.gate_up":

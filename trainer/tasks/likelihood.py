@@ -118,12 +118,11 @@ def by_token(trained: LoadedRun, text: str) -> Text:
     if not ids:
         raise ValueError("the text is empty")
     whole = torch.tensor([*([pieces.bos] if trained.bos else []), *ids])
-    device = trained.model.embedding.weight.device
+    model = trained.decoder()
+    device = model.embedding.weight.device
     found = np.full(len(whole), math.nan)
     for _, start, size, first in windows(np.array([len(whole)]), length).tolist():
         inputs, targets = whole[start : start + size], whole[start + 1 : start + size + 1]
-        _, scored = trained.decoder()(
-            inputs[None].to(device), Documents.whole(1, size, device), targets[None].to(device)
-        )
+        _, scored = model(inputs[None].to(device), Documents.whole(1, size, device), targets[None].to(device))
         found[start + first + 1 : start + size + 1] = scored[0, first:].double().cpu().numpy()
     return Text(text, tuple(pieces.decode([i]) or pieces.piece(i) for i in ids), found[trained.bos :])
