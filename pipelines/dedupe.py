@@ -140,12 +140,12 @@ class _Text:
         for each in self.cut:
             if each.spans:
                 yield (
-                    f"{each.spans:,} spans of {each.bytes:,} bytes were removed from {each.documents:,} "
-                    f"documents by {each.kind}"
+                    f"removed by {each.kind}: spans {each.spans:,}, bytes {each.bytes:,}, "
+                    f"from documents {each.documents:,}"
                 )
         if self.along:
             along = ", ".join(f"{number:,} at {most:,}" for most, number in self.along.items())
-            yield f"bytes of paragraphs that dedupe.paragraphs.most would remove: {along}"
+            yield f"bytes that dedupe.paragraphs.most would remove: {along}"
 
 
 def _cut(

@@ -163,20 +163,6 @@ def first_places(text, starts, passages, bounds, length):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def united(starts, ends):  # type: ignore[no-untyped-def]
-    """Return sorted ranges as rows of starts and ends, those that touch as one."""
-    result = np.empty((starts.size, 2), np.int64)
-    count = 0
-    for i in range(starts.size):
-        if count and starts[i] <= result[count - 1, 1]:
-            result[count - 1, 1] = max(result[count - 1, 1], ends[i])
-        else:
-            result[count, 0], result[count, 1] = starts[i], ends[i]
-            count += 1
-    return result[:count]
-
-
-@njit(cache=True)
 def _is_border(text, at):  # type: ignore[no-untyped-def]
     if at == 0 or at == text.size:
         return True

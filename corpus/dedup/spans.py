@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.dedup import passages
+from corpus.dedup.removals import SUBSTRINGS
 
 COPIED = np.dtype(
     [
@@ -39,10 +40,12 @@ def spans(
     where they are at least `fill` of the whole, and nothing in it is kept for others.
     """
     rows = np.sort(rows, order=["start", "end", "kept", "kept_start"])
-    bounds = passages.united(rows["start"], rows["end"])
-    bounds = passages.at_borders(text, bounds)
-    kept_starts, kept_ends = (np.sort(needed[name].astype(np.int64)) for name in ("kept_start", "kept_end"))
-    bounds = passages.filled(bounds, kept_starts, kept_ends, fill)
+    bounds = _united(rows["start"].astype(np.int64), rows["end"].astype(np.int64))
+    if (rows["kind"] == SUBSTRINGS).any():  # a paragraph ends where a word does
+        bounds = passages.at_borders(text, bounds)
+    if fill < 1:
+        kept = (np.sort(needed[name].astype(np.int64)) for name in ("kept_start", "kept_end"))
+        bounds = passages.filled(bounds, *kept, fill)
     found = np.empty(len(bounds), SPAN)
     found["document"] = rows["document"][0]
     found["start"], found["end"] = bounds[:, 0], bounds[:, 1]
@@ -51,6 +54,13 @@ def spans(
         span["kind"] = most(inside, "kind")
         span["kept"] = most(inside[inside["kind"] == span["kind"]], "kept")
     return found
+
+
+def _united(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ranges, sorted by start, as rows of starts and ends, those that touch as one."""
+    ends = np.maximum.accumulate(ends)
+    is_first = np.append(True, starts[1:] > ends[:-1])
+    return np.stack([starts[is_first], ends[np.append(is_first[1:], True)]], axis=1)
 
 
 def most(rows: NDArray[np.void], name: str) -> int:

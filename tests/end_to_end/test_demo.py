@@ -168,10 +168,20 @@ def test_a_removal_is_shown_with_its_reason_and_meaning(demo: Demo, rule: str, r
     assert f"reason {reason}" in shown
 
 
+def test_a_paragraph_that_another_page_keeps_is_shown(demo: Demo) -> None:
+    shown = command("show", demo.folder, "--spans", "--limit", "1").stdout
+    page = next(id for id, row in demo.shards.items() if row["url"].endswith("/tr/eksi-mayali-ekmek.html"))
+    assert f"kept   in {page}" in shown
+    assert "rule   dedupe.paragraphs" in shown
+    assert [row["spans_removed"] for row in demo.shards.values() if row["spans_removed"]] == [2]
+
+
 def test_every_kind_of_removal_is_in_the_demo(demo: Demo) -> None:
     rules = {row["rule"].partition(".")[0] for row in demo.dropped.values()}
     assert rules >= {"text", "language", "url", "gopher", "c4", "contamination", "harm"}
     assert {row["kind"] for row in demo.removed.values()} == {"exact", "near", "url"}
+    spans = dataset.load(str(demo.folder / "dedupe")).facts["spans_by_kind"]
+    assert spans == [{"kind": "paragraphs", "spans": 2, "bytes": 929, "documents": 1}]
     noted = dataset.load(str(demo.folder / "filter")).counts().noted
     assert noted["furniture"]["lines removed"] > 70
     assert sum(noted["redacted"].values()) == 10

@@ -15,6 +15,7 @@ from corpus.dedup.spans import COPIED
 def ranges(text: str, pieces: Sequence[str], document: str, start: str, end: str) -> NDArray[np.void]:
     """Return COPIED rows of the first place of each piece in a text, whose number is 5."""
     found = np.zeros(len(pieces), COPIED)
+    found["kind"] = SUBSTRINGS
     for row, piece in zip(found, pieces, strict=True):
         row[document], row[start] = 5, text.encode().index(piece.encode())
         row[end] = row[start] + len(piece.encode())
@@ -43,7 +44,7 @@ def test_a_word_without_end_is_cut_between_characters() -> None:
     text = "ç" * 300 + "ğ" * 300
     content = text.encode()
     rows = np.zeros(1, COPIED)
-    rows["start"], rows["end"] = 201, 1001
+    rows["start"], rows["end"], rows["kind"] = 201, 1001, SUBSTRINGS
     (span,) = spans.spans(np.frombuffer(content, np.uint8), rows, rows[:0], 0.95)
     assert (span["start"], span["end"]) == (202, 1000)
     assert spans.without(content, [202], [1000]).decode() == "ç" * 101 + "\n" + "ğ" * 100
