@@ -13,7 +13,6 @@ documents.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +56,32 @@ def played(results: Results, other: int, of: int, draw: np.random.Generator, equ
     return verdict
 
 
+def table(results: Results, of: int, plays: int) -> list[str]:
+    """Return the lines of the table of results whose corpora are CORPORA."""
+    measure = measures(results.documents, ["clean"])[0]
+    bits = results.bits[:, -1, -1]
+    values = measure.of(bits)
+    signs = (values[2:] > values[0]).all(0)
+    order = (np.diff(values[2:], axis=0) > 0).all(0)
+    lines = [
+        f"base {values[0].mean():.4f} bits per byte, {results.seeds} seeds",
+        f"all four signs right in {signs.sum()} of {results.seeds} seeds, "
+        f"signs and order in {(signs & order).sum()}",
+    ]
+    draw = np.random.default_rng(0)
+    for number, name in enumerate(CORPORA[1:], 1):
+        found = contrast(bits[[0, number]], results.documents.bytes, measure, 0, 1)
+        verdicts = [played(results, number, of, draw, name == "same") for _ in range(plays)]
+        worse = int(np.sum(values[number] > values[0]))
+        said = f"{verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
+        lines.append(
+            f"{name:<11} {found.value:+.4f} ± {found.seed_error:.4f} over seeds ± {found.document_error:.4f} "
+            f"over documents; worse in {worse} of {results.seeds} seeds; "
+            f"of {plays} comparisons of {of} seeds {said}"
+        )
+    return lines
+
+
 def main() -> None:
     """Train what is missing, then print the table."""
     parser = argparse.ArgumentParser(
@@ -81,24 +106,7 @@ def main() -> None:
         results = planned.results()
     if results is None:
         return
-    measure = measures(held.documents, ["clean"])[0]
-    values = measure.of(results.bits[:, -1, -1])
-    print(f"base {values[0].mean():.4f} bits per byte, {results.seeds} seeds")
-    signs = (values[2:] > values[0]).all(0)
-    order = (np.diff(values[2:], axis=0) > 0).all(0)
-    right, both = signs.sum(), (signs & order).sum()
-    print(f"all four signs right in {right} of {results.seeds} seeds, signs and order in {both}")
-    draw = np.random.default_rng(0)
-    for number, name in enumerate(CORPORA[1:], 1):
-        pair = replace(results, bits=results.bits[[0, number]])
-        found = contrast(pair.bits[:, -1, -1], held.documents.bytes, measure, 0, 1)
-        verdicts = [played(results, number, asked.of, draw, name == "same") for _ in range(asked.plays)]
-        signs = int(np.sum(values[number] > values[0]))
-        print(
-            f"{name:<11} {found.value:+.4f} ± {found.seed_error:.4f} over seeds ± {found.document_error:.4f} "
-            f"over documents; worse in {signs} of {results.seeds} seeds; of {asked.plays} comparisons of "
-            f"{asked.of} seeds {verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
-        )
+    print("\n".join(table(results, asked.of, asked.plays)))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def _by_run(named: int | str, folder: str) -> Iterator[Keyed]:
         return
     rows = handover.load(folder, named)
     for kind, column in ((_OWN, "document"), (_NEEDED, "kept")):
+        rows = rows[rows[column] >= handover.first_new(folder)]  # nothing is cut from older documents
         rows = rows[np.argsort(rows[column], kind="stable")]
         for run, inside in handover.by_run(folder, rows[column]):
             yield run, kind + rows[inside].tobytes()

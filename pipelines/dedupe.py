@@ -23,7 +23,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "dedupe"
-VERSION = 7
+VERSION = 8
 
 # In fewer documents a large cluster does not show that the threshold percolates.
 _LARGE_CORPUS = 10_000
@@ -54,7 +54,7 @@ def plan(context: Context) -> Stage:
     sources = tuple(source.name for source in config.source)
     # Older corpora are among the inputs, by their contents and not by their folders.
     settings = {**changed(config.dedupe, exclude={"against"}), "sources": list(sources)}
-    known = older.parts(config.dedupe.against)
+    known = older.parts(config.dedupe)
     task = Task(
         parts=tuple(fingerprint for fingerprint, _ in parts),
         signatures=tuple(files.join(home, file.path) for _, file in parts),
@@ -89,6 +89,8 @@ def dedupe_unit(
         (*known.names, *task.parts),
         texts=(*known.texts, *task.texts),
         older=len(known.names),
+        grams=known.grams,
+        paragraphs=known.paragraphs,
     )
     total = sum(task.rows)
     useful = min(len(parts.paths), -(-sum(parts.rows) // _ROWS_A_WORKER))
@@ -100,13 +102,15 @@ def dedupe_unit(
     )
     decided, cut = copies.settled, None
     if settings.substrings.length or settings.paragraphs.most:
-        cut = _cut(settings, sources, runner, scratch, decided, task.text_bytes)
+        text_bytes = task.text_bytes + known.text_bytes
+        cut = _cut(settings, sources, runner, (scratch, folder), decided, text_bytes)
         decided += 1
     decides = linking.decides(parts, runner)
     listed = settling.write_list(scratch, decided, folder, unit.fingerprint, decides, cut is not None)
     written = [dataset.File.model_validate(file) for run in listed for file in run.files]
     index = [row for run in listed for row in run.index]
     written.append(removal_list.write_index(folder, unit.fingerprint, index))
+    written += cut.written if cut is not None else []
     counts = Counts(seen=total)
     for kind in KINDS.values():
         if number := sum(run.kinds.get(kind, 0) for run in listed):
@@ -125,6 +129,7 @@ class _Text:
 
     cut: list[Cut]
     along: dict[int, int]  # bytes of paragraphs, about, by the number of places that keep them
+    written: list[dataset.File]  # for corpora that are compared with this one
 
     def facts(self) -> dict[str, object]:
         spans, bytes_ = (sum(getattr(each, name) for each in self.cut) for name in ("spans", "bytes"))
@@ -149,16 +154,27 @@ class _Text:
 
 
 def _cut(
-    settings: Settings, sources: Sequence[str], runner: Runner, scratch: str, decided: int, text_bytes: int
+    settings: Settings,
+    sources: Sequence[str],
+    runner: Runner,
+    folders: tuple[str, str],
+    decided: int,
+    text_bytes: int,
 ) -> _Text:
-    """Cut what stands elsewhere from the documents that pass `decided` kept."""
-    matched, along = list[str](), dict[int, int]()
+    """Cut what stands elsewhere from the documents that pass `decided` kept.
+
+    The folders are that of the work and that of the stage.
+    """
+    matched, written, along = list[str](), list[dataset.File](), dict[int, int]()
     if settings.substrings.length:
-        matched += substrings.match(scratch, decided, settings.substrings, text_bytes, runner, sources)
+        how = settings.substrings
+        paths, made = substrings.match(*folders, decided, how, text_bytes, runner, sources)
+        matched, written = [*matched, *paths], [*written, *made]
     if settings.paragraphs.most:
-        paths, along = paragraphs.match(scratch, decided, settings.paragraphs, text_bytes, runner, sources)
-        matched += paths
-    return _Text(cutting.cut(scratch, decided, settings, matched, runner), along)
+        many = settings.paragraphs
+        paths, made, along = paragraphs.match(*folders, decided, many, text_bytes, runner, sources)
+        matched, written = [*matched, *paths], [*written, *made]
+    return _Text(cutting.cut(folders[0], decided, settings, matched, runner), along, written)
 
 
 def _facts(

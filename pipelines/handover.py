@@ -34,7 +34,8 @@ class Parts:
 
     Where `sent`, workers do not map the files: each reads the parts of its own runs, and sends the rows that
     others need. `texts` are the files of the documents themselves. The first `older` parts are those of older
-    corpora: their documents stay, and no run has parts of both.
+    corpora: their documents stay, and no run has parts of both. `grams` and `paragraphs` are what these have
+    stored, "" where it is made of their texts.
     """
 
     paths: tuple[str, ...]
@@ -43,6 +44,8 @@ class Parts:
     sent: bool = False
     texts: tuple[str, ...] = ()
     older: int = 0
+    grams: tuple[str, ...] = ()
+    paragraphs: tuple[str, ...] = ()
 
     def runs(self) -> list[range]:
         """Return the parts that one worker reads in a row, by number; at least one run.
@@ -81,6 +84,8 @@ def parts_of(folder: str) -> Parts:
         found["sent"],
         tuple(found["texts"]),
         found["older"],
+        tuple(found["grams"]),
+        tuple(found["paragraphs"]),
     )
 
 
@@ -145,6 +150,12 @@ def by_partition(rows: NDArray[Any], partitions: int) -> Iterator[tuple[int, NDA
     for key, (low, high) in enumerate(pairwise(cuts.tolist())):
         if low < high:
             yield key, rows[order[low:high]]
+
+
+def with_new(rows: NDArray[Any], folder: str) -> NDArray[Any]:
+    """Return the rows, sorted by `hash`, of hashes that a new document has as well."""
+    is_new = rows["document"] >= first_new(folder)
+    return rows if is_new.all() else rows[np.isin(rows["hash"], np.unique(rows["hash"][is_new]))]
 
 
 def first_documents(parts: Sequence[int]) -> NDArray[np.uint64]:

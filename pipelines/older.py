@@ -1,17 +1,24 @@
-"""Older corpora that a new one is compared with: signatures, texts and removals, read where they are."""
+"""Older corpora that a new one is compared with: what they have stored, read where it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from corpus import chain, dataset, files
+from corpus.config import Dedupe
 from corpus.dedup import removals
-from corpus.dedup.removals import Place
+from corpus.dedup.removals import Fate
+from corpus.dedup.spans import LOST
 from corpus.dedup.store import document_numbers
 from corpus.errors import DatasetError
+from corpus.schema import GRAMS, PARAGRAPHS, Kind
 from pipelines import handover, settling
 
 _DEDUPE = "dedupe"
@@ -19,30 +26,34 @@ _DEDUPE = "dedupe"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of older corpora, one after the other, and where each corpus lists those it removed."""
+    """The parts of older corpora, one after the other, and what each corpus decided of them.
+
+    `grams` and `paragraphs` are the files that newer corpora can use as they are, "" where there is none.
+    """
 
     names: tuple[str, ...] = ()
     signatures: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     rows: tuple[int, ...] = ()
-    removed: tuple[tuple[str, Place], ...] = ()  # folder and place
+    grams: tuple[str, ...] = ()
+    paragraphs: tuple[str, ...] = ()
+    fates: tuple[tuple[str, Fate], ...] = ()  # with the folder of dedupe
+    text_bytes: int = 0  # of all documents
     inputs: tuple[dataset.Input, ...] = ()
 
 
-def parts(corpora: Sequence[str]) -> Parts:
-    """Return the parts of builds, by their output folders; DatasetError where one is not finished."""
-    found = [_parts(corpus) for corpus in corpora]
-    return Parts(
-        tuple(name for each in found for name in each.names),
-        tuple(path for each in found for path in each.signatures),
-        tuple(path for each in found for path in each.texts),
-        tuple(number for each in found for number in each.rows),
-        tuple(place for each in found for place in each.removed),
-        tuple(given for each in found for given in each.inputs),
-    )
+def parts(settings: Dedupe) -> Parts:
+    """Return the parts of `settings.against`, builds; DatasetError where one is not finished."""
+    found = [_parts(corpus, settings) for corpus in settings.against]
+
+    def together(name: str) -> tuple[Any, ...]:
+        return tuple(value for each in found for value in getattr(each, name))
+
+    tuples = {field.name: together(field.name) for field in fields(Parts) if field.name != "text_bytes"}
+    return Parts(**tuples, text_bytes=sum(each.text_bytes for each in found))
 
 
-def _parts(corpus: str) -> Parts:
+def _parts(corpus: str, settings: Dedupe) -> Parts:
     home = files.join(corpus, chain.upstream(_DEDUPE, "signatures").folder)
     decided = files.join(corpus, chain.find(_DEDUPE).folder)
     manifest, fates = dataset.load(home), removals.read_index(decided)
@@ -53,12 +64,20 @@ def _parts(corpus: str) -> Parts:
             f"finish the build there first"
         )
     names = sorted(signed)
+    made = dataset.load(decided)
+    given = {key: value for key, value in made.settings.items() if key in Dedupe.model_fields}
+    was = Dedupe.model_validate(given)
+    same = was.substrings.length == settings.substrings.length
+    enough = was.paragraphs.most and was.paragraphs.length <= settings.paragraphs.length
     return Parts(
         names=tuple(names),
         signatures=tuple(files.join(home, signed[name].path) for name in names),
         texts=tuple(files.join(home, documents[name].path) for name in names),
         rows=tuple(signed[name].rows for name in names),
-        removed=tuple((decided, fates[name].removed) for name in names),
+        grams=_stored(made, decided, GRAMS, names) if same else ("",) * len(names),
+        paragraphs=_stored(made, decided, PARAGRAPHS, names) if enough else ("",) * len(names),
+        fates=tuple((decided, fates[name]) for name in names),
+        text_bytes=sum(unit.counts.noted.get("text", {}).get("bytes", 0) for unit in manifest.units),
         inputs=tuple(
             dataset.Input(
                 name=f"older {signed[name].path}", checksum=f"{signed[name].sha256} {fates[name].digest}"
@@ -68,13 +87,32 @@ def _parts(corpus: str) -> Parts:
     )
 
 
+def _stored(made: dataset.Manifest, home: str, kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
+    paths = {file.path.split("-")[1]: files.join(home, file.path) for file in made.files(kind.name)}
+    return tuple(paths.get(name, "") for name in names)
+
+
 def save_gone(folder: str, known: Parts, together: handover.Parts) -> None:
-    """Save for each run of older parts which of its documents their corpus removed."""
+    """Save for each run of older parts what their corpus removed: documents, and bytes that are LOST."""
     for number, run in enumerate(together.runs()):
         if run.start >= together.older:
             break
-        gone = [
-            document_numbers(part, np.sort(removals.read(*known.removed[part], ["row"])["row"]))
-            for part in run
-        ]
-        settling.save_older(folder, number, np.concatenate(gone))
+        gone, lost = [], [np.empty(0, LOST)]
+        for part in run:
+            home, fate = known.fates[part]
+            rows = np.sort(removals.read(home, fate.removed, ["row"])["row"])
+            gone.append(document_numbers(part, rows))
+            lost += [_lost(part, batch, known.names) for batch in removals.batches(home, fate.spans, _SPANS)]
+        settling.save_older(folder, number, np.concatenate(gone), np.concatenate(lost))
+
+
+_SPANS = ["row", "start", "end", "kept_part"]
+
+
+def _lost(part: int, spans: pa.RecordBatch, known: Sequence[str]) -> NDArray[np.void]:
+    """Return the spans that are kept in none of the parts that are known."""
+    spans = spans.filter(pc.invert(pc.is_in(spans["kept_part"], value_set=pa.array(known, pa.string()))))
+    found = np.empty(spans.num_rows, LOST)
+    found["document"] = document_numbers(part, spans["row"].to_numpy())
+    found["start"], found["end"] = spans["start"].to_numpy(), spans["end"].to_numpy()
+    return found

@@ -8,13 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpus import dataset
 from corpus.config import Paragraphs
 from corpus.dedup import paragraphs
 from corpus.dedup.paragraphs import GRID, PARAGRAPH
 from corpus.dedup.store import Rows
-from pipelines import handover, options, sending, settling, shuffle
+from corpus.schema import PARAGRAPHS
+from pipelines import handover, options, sending, settling, shuffle, stored
 from pipelines.shuffle import Grouped, Keyed
 
 PARAGRAPHS_A_PARTITION = 4_000_000
@@ -33,6 +36,12 @@ class Place:
     sources: tuple[str, ...]
     partitions: int
     is_sent: bool
+    home: str  # folder of the stage
+
+    @property
+    def rows(self) -> stored.Rows:
+        """The paragraphs of the documents."""
+        return stored.Rows(self.folder, self.home, self.number, PARAGRAPHS, PARAGRAPH, ("text", "url"))
 
     @property
     def by_host(self) -> bool:
@@ -46,24 +55,27 @@ class Place:
 
 def match(
     folder: str,
+    home: str,
     number: int,
     settings: Paragraphs,
     text_bytes: int,
     runner: options.Runner,
     sources: Sequence[str] = (),
-) -> tuple[list[str], dict[int, int]]:
+) -> tuple[list[str], list[dataset.File], dict[int, int]]:
     """Find the paragraphs with too many places among the documents that pass `number` kept.
 
-    Return the files of COPIED, and the bytes that each number of places in `GRID` would cut, about.
-    `text_bytes` is about the size of all texts. The result is the same on any number of workers.
+    Return the files of COPIED, those with the paragraphs of the documents, which are left in `home`, and the
+    bytes, about, that each number of places in `GRID` would cut (of older corpora, too). `text_bytes` is
+    about the size of all texts. The result is the same on any number of workers.
     """
     partitions = 1 + text_bytes // (settings.length + 1) // PARAGRAPHS_A_PARTITION
-    place = Place(folder, number, settings, tuple(sources), partitions, handover.is_sent(folder, runner))
+    sent = handover.is_sent(folder, runner)
+    place = Place(folder, number, settings, tuple(sources), partitions, sent, home)
     counted = shuffle.run(
         runner,
         folder,
         "dedupe-paragraphs",
-        handover.new_runs(folder),
+        range(len(handover.runs_of(folder))),
         [("Paragraphs", partial(_paragraphs, place=place))],
         ("Count", partial(_count, place=place)),
         "paragraphs/counted.json",
@@ -86,21 +98,39 @@ def match(
         ("Match", last),
         "paragraphs/matched.json",
     )
-    return [record["path"] for record in matched], cut
+    return [record["path"] for record in matched if record["rows"]], place.rows.files(), cut
 
 
 def _paragraphs(run: int, place: Place) -> Iterator[Keyed]:
     """Yield the paragraphs of a run's kept documents by partition."""
+    lost = settling.lost(place.folder, run)
     held, size, piece = [np.empty(0, PARAGRAPH)], 0, 0
-    for docs, batch in settling.kept(place.folder, place.number, run, ["text", "url"]):
-        texts, urls = (batch.column(name).to_pylist() for name in ("text", "url"))
-        held.append(paragraphs.paragraphs(docs, texts, urls, place.settings.length))
+    for found in place.rows.of_run(run, partial(_of_texts, length=place.settings.length)):
+        long = found["end"] - found["start"] >= place.settings.length  # others may have stored shorter ones
+        held.append(_not_lost(found[long], lost))
         size += held[-1].nbytes
         if size > _HELD:
             yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
             held, size, piece = [], 0, piece + 1
     if size:
         yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+
+
+def _of_texts(docs: NDArray[np.uint64], batch: pa.RecordBatch, length: int) -> NDArray[np.void]:
+    texts, urls = (batch.column(name).to_pylist() for name in ("text", "url"))
+    return paragraphs.paragraphs(docs, texts, urls, length)
+
+
+def _not_lost(found: NDArray[np.void], lost: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the paragraphs of which no byte is LOST."""
+    is_lost = np.zeros(found.size, dtype=bool)
+    for row in lost[np.isin(lost["document"], found["document"])]:
+        is_lost |= (
+            (found["document"] == row["document"])
+            & (found["start"] < row["end"])
+            & (found["end"] > row["start"])
+        )
+    return found[~is_lost]
 
 
 def _by_partition(found: NDArray[np.void], place: Place, name: str) -> Iterator[Keyed]:
@@ -115,6 +145,7 @@ def _count(found: Grouped, place: Place) -> dict[str, Any]:
     blocks = handover.contents(place.folder, packed, place.is_sent)
     rows = np.concatenate([np.frombuffer(block, PARAGRAPH) for block in blocks])
     common, cut = paragraphs.common(rows, place.settings.most, place.by_host)
+    common = handover.with_new(common, place.folder)
     handover.save(place.folder, _common(key), common)
     return {"key": key, "rows": common.size, "cut": {str(limit): number for limit, number in cut.items()}}
 
@@ -142,8 +173,10 @@ def _save(key: int, rows: Rows, place: Place) -> dict[str, Any]:
     """Save which bytes of documents are paragraphs that better places keep."""
     common = handover.load(place.folder, _common(key))
     docs, which = np.unique(common["document"], return_inverse=True)
-    ranks = rows.ranks(docs, place.sources, handover.first_new(place.folder))
+    first_new = handover.first_new(place.folder)
+    ranks = rows.ranks(docs, place.sources, first_new)
     found = paragraphs.copied(common, ranks[which], place.settings.most, place.by_host)
+    found = found[found["document"] >= first_new]
     path = f"paragraphs/matched/{key:05d}.npy"
     handover.save(place.folder, path, found)
     return {"path": path, "rows": found.size}

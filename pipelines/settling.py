@@ -15,7 +15,7 @@ from corpus import dataset
 from corpus.dedup import removals as removal_list
 from corpus.dedup.bands import ALL_BANDS, buckets_of, verified
 from corpus.dedup.clusters import REMOVAL, SURVIVOR, size_histogram
-from corpus.dedup.spans import SPAN
+from corpus.dedup.spans import LOST, SPAN
 from corpus.dedup.store import Rows, document_numbers
 from pipelines import handover, losses, options, sending, shuffle
 from pipelines.proving import Proved
@@ -121,28 +121,34 @@ def gone(folder: str, number: int, run: int) -> NDArray[np.uint64]:
     """Return the documents of a run, sorted, that are removed after a pass; before the first, older ones."""
     found: NDArray[np.uint64] = _load(folder, number, run, "removals")["document"]
     if run not in handover.new_runs(folder):  # of which this removes nothing
-        return handover.load(folder, _older_path(run))
+        return handover.load(folder, _older_path(run, "removals"))
     return found
 
 
-def save_older(folder: str, run: int, docs: NDArray[np.uint64]) -> None:
-    """Save the documents of a run of older parts, sorted, that their own corpus has removed."""
-    handover.save(folder, _older_path(run), docs)
+def save_older(folder: str, run: int, docs: NDArray[np.uint64], lost: NDArray[np.void]) -> None:
+    """Save the documents of a run of older parts, sorted, that their corpus has removed, and LOST bytes."""
+    handover.save(folder, _older_path(run, "removals"), docs)
+    handover.save(folder, _older_path(run, "lost"), lost)
+
+
+def lost(folder: str, run: int) -> NDArray[np.void]:
+    """Return the bytes of the documents of a run that are LOST."""
+    if run in handover.new_runs(folder):
+        return np.empty(0, LOST)
+    return handover.load(folder, _older_path(run, "lost"))
 
 
 def kept(
-    folder: str, number: int, run: int, columns: list[str]
+    folder: str, part: int, removed: NDArray[np.uint64], columns: list[str]
 ) -> Iterator[tuple[NDArray[np.uint64], pa.RecordBatch]]:
-    """Yield the documents of a run that stay after a pass: their numbers, and columns of their files."""
-    removed, paths = gone(folder, number, run), handover.parts_of(folder).texts
-    for part in handover.runs_of(folder)[run]:
-        home, _, name = paths[part].rpartition("/")
-        first = 0
-        for batch in dataset.batches(home, name, columns):
-            docs = document_numbers(part, np.arange(first, first + batch.num_rows))
-            stays = ~np.isin(docs, removed)
-            yield docs[stays], batch.filter(pa.array(stays))
-            first += batch.num_rows
+    """Yield the documents of a part but for those removed: their numbers, and columns of their files."""
+    home, _, name = handover.parts_of(folder).texts[part].rpartition("/")
+    first = 0
+    for batch in dataset.batches(home, name, columns):
+        docs = document_numbers(part, np.arange(first, first + batch.num_rows))
+        stays = ~np.isin(docs, removed)
+        yield docs[stays], batch.filter(pa.array(stays))
+        first += batch.num_rows
 
 
 @lru_cache(maxsize=ALL_BANDS)
@@ -196,8 +202,8 @@ def _place(number: int) -> str:
     return f"pass-{number:02d}/settled"
 
 
-def _older_path(run: int) -> str:
-    return f"older/{run:06d}.npy"
+def _older_path(run: int, kind: str) -> str:
+    return f"older/{run:06d}-{kind}.npy"
 
 
 def _path(number: int, run: int, kind: str) -> str:

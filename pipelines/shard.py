@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import dataset, files, spill, temporary
-from corpus.assignment import Assignment, Target, assign, groups
+from corpus.assignment import Assignment, Target, assign, groups, validation_share
 from corpus.config import Shard as Settings
 from corpus.counts import Counts
 from corpus.dedup import removals
@@ -27,7 +27,7 @@ from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
 from pipelines.sweep import UNITS
 
 NAME = "shard"
-VERSION = 7
+VERSION = 8
 
 Rows = list[NDArray[np.int64]]  # surviving rows, part by part
 Copies = list[NDArray[np.uint32]]  # their cluster sizes
@@ -65,10 +65,14 @@ def plan(context: Context) -> Stage:
     """
     config = context.config
     home, dedupe = context.input_of(NAME, "documents"), context.input_of(NAME, "removed")
-    settings = changed(config.shard)
+    shard = config.shard
+    if shard.validation is None:
+        survivors = sum(unit.counts.kept for unit in dataset.load(dedupe).units)
+        shard = shard.model_copy(update={"validation": validation_share(survivors)})
+    settings = changed(shard)
     sizes, parts = _parts(home, dedupe)
     units = []
-    for group, names in groups(sizes, config.shard.seed, config.shard.group_mb * _MIB):
+    for group, names in groups(sizes, shard.seed, shard.group_mb * _MIB):
         mine = tuple(parts[name] for name in names)
         inputs = tuple(
             dataset.Input(name=part.documents.path, checksum=f"{part.documents.sha256} {part.fate.digest}")
@@ -83,7 +87,7 @@ def plan(context: Context) -> Stage:
         folder=context.folder(NAME),
         settings=settings,
         units=tuple(units),
-        work=partial(shard_unit, config.shard),
+        work=partial(shard_unit, shard),
         worker_bytes=64 << 20,  # it writes 30 MB a second
     )
 
@@ -173,6 +177,7 @@ def _plan_rows(task: Task, settings: Settings, spans: list[Spans]) -> tuple[Rows
         lost = np.bincount(removed["row"], removed["end"] - removed["start"], table.num_rows)[stays]
         sizes.append(kept["bytes"].to_numpy().astype(np.int64) - lost.astype(np.int64))
     target_bytes = int(settings.target_mb * _MIB)
+    assert settings.validation is not None  # `plan` chose it
     all_sizes = np.concatenate([np.empty(0, np.int64), *sizes])
     return rows, copies, assign(ids, languages, all_sizes, settings.seed, settings.validation, target_bytes)
 

@@ -8,13 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpus import dataset
 from corpus.config import Substrings
 from corpus.dedup import substrings
 from corpus.dedup.store import pack
 from corpus.dedup.substrings import FINGERPRINT, Segments, Texts
-from pipelines import handover, options, sending, settling, shuffle
+from corpus.schema import GRAMS
+from pipelines import handover, options, sending, settling, shuffle, stored
 from pipelines.shuffle import Grouped, Keyed
 
 FINGERPRINTS_A_PARTITION = 4_000_000
@@ -38,6 +41,12 @@ class Place:
     sources: tuple[str, ...]
     partitions: int
     is_sent: bool
+    home: str  # folder of the stage
+
+    @property
+    def rows(self) -> stored.Rows:
+        """The fingerprints of the documents."""
+        return stored.Rows(self.folder, self.home, self.number, GRAMS, FINGERPRINT, ("text",))
 
     def columns(self) -> list[str]:
         """Return the columns that the order of preference is made from."""
@@ -46,25 +55,29 @@ class Place:
 
 def match(
     folder: str,
+    home: str,
     number: int,
     settings: Substrings,
     text_bytes: int,
     runner: options.Runner,
     sources: Sequence[str] = (),
-) -> list[str]:
-    """Find passages that stand twice in the documents that pass `number` kept; return the files of COPIED.
+) -> tuple[list[str], list[dataset.File]]:
+    """Find passages that stand twice in the documents that pass `number` kept.
 
+    Return the files of COPIED, and those with the fingerprints of the documents, which are left in `home`.
     Every passage of `settings.length` bytes keeps one place, that of the preferred document. `text_bytes` is
-    about the size of all texts. The result is the same on any number of workers.
+    about the size of all texts. The result is the same on any number of workers. Of older corpora only what
+    is kept for new documents counts.
     """
     grams = 2 * text_bytes // (settings.length - substrings.gram_of(settings.length) + 2)
     partitions = 1 + grams // FINGERPRINTS_A_PARTITION
-    place = Place(folder, number, settings, tuple(sources), partitions, handover.is_sent(folder, runner))
+    sent = handover.is_sent(folder, runner)
+    place = Place(folder, number, settings, tuple(sources), partitions, sent, home)
     matched = shuffle.run(
         runner,
         folder,
         "dedupe-substrings",
-        handover.new_runs(folder),
+        range(len(handover.runs_of(folder))),
         [
             ("Grams", partial(_grams, place=place)),
             ("Ask for passages", partial(_ask, place=place)),
@@ -73,22 +86,24 @@ def match(
         ("Match", partial(_match, place=place)),
         "substrings/matched.json",
     )
-    return [record["path"] for record in matched if record["rows"]]
+    return [record["path"] for record in matched if record["rows"]], place.rows.files()
 
 
 def _grams(run: int, place: Place) -> Iterator[Keyed]:
     """Yield the fingerprints of a run's kept documents by partition."""
     held, size, piece = [np.empty(0, FINGERPRINT)], 0, 0
-    for docs, batch in settling.kept(place.folder, place.number, run, ["text"]):
-        held.append(
-            substrings.fingerprints(Texts.of_column(docs, batch.column("text")), place.settings.length)
-        )
-        size += held[-1].nbytes
+    for found in place.rows.of_run(run, partial(_of_texts, length=place.settings.length)):
+        held.append(found)
+        size += found.nbytes
         if size > _HELD:
             yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
             held, size, piece = [], 0, piece + 1
     if size:
         yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+
+
+def _of_texts(docs: NDArray[np.uint64], batch: pa.RecordBatch, length: int) -> NDArray[np.void]:
+    return substrings.fingerprints(Texts.of_column(docs, batch.column("text")), length)
 
 
 def _by_partition(found: NDArray[np.void], place: Place, name: str) -> Iterator[Keyed]:
@@ -102,6 +117,7 @@ def _ask(grams: Grouped, place: Place) -> Iterator[Keyed]:
     key, packed = grams
     blocks = handover.contents(place.folder, packed, place.is_sent)
     found = substrings.repeated(np.concatenate([np.frombuffer(block, FINGERPRINT) for block in blocks]))
+    found = handover.with_new(found, place.folder)
     for number, group in enumerate(substrings.groups(found, PLACES_A_GROUP)):
         rows = np.sort(group, order=["document", "at"])
         name = (key << _GROUPS | number).to_bytes(8, "little")
@@ -120,11 +136,12 @@ def _send(asked: Grouped, place: Place) -> Iterator[Keyed]:
         with handover.own_parts(place.folder) as store:
             for key, rows in wanted:
                 yield key, b"r" + pack(np.unique(rows["document"]), store, place.columns())
+    lost = settling.lost(place.folder, run)
     held: dict[int, list[Segments]] = {}
     size = piece = 0
     for at in range(0, docs.size, _TEXTS):
         some = docs[at : at + _TEXTS]
-        texts = Texts.of(some, handover.texts(place.folder, some))
+        texts = Texts.of(some, handover.texts(place.folder, some)).without(lost)
         for key, rows in wanted:
             low, high = np.searchsorted(rows["document"], [some[0], some[-1] + np.uint64(1)])
             if low < high:
@@ -146,12 +163,14 @@ def _match(passages: Grouped, place: Place) -> dict[str, Any]:
     sent = (block[1:] for block in blocks if block[:1] == b"t")
     segments = Segments.unpacked(handover.contents(place.folder, sent, place.is_sent))
     docs, which = np.unique(segments.fingerprints["document"], return_inverse=True)
+    first_new = handover.first_new(place.folder)
     if place.is_sent:
         with sending.received(block[1:] for block in blocks if block[:1] == b"r") as rows:
-            ranks = rows.ranks(docs, place.sources)
+            ranks = rows.ranks(docs, place.sources, first_new)
     else:
-        ranks = handover.store_of(place.folder).ranks(docs, place.sources)
+        ranks = handover.store_of(place.folder).ranks(docs, place.sources, first_new)
     found = substrings.copied(segments, ranks[which], place.settings.length)
+    found = found[found["document"] >= first_new]
     path = f"substrings/matched/{key:010x}.npy"
     handover.save(place.folder, path, found)
     return {"path": path, "rows": found.size}

@@ -78,8 +78,8 @@ class Dedupe(Section):
     paragraphs: Paragraphs = Paragraphs()
     against: tuple[Place, ...] = Field(
         (),
-        description="Output folders of finished builds: copies of documents that they keep are removed here. "
-        "Their signatures are read, and texts of likely copies only.",
+        description="Output folders of finished builds: copies of what they keep, whole documents, passages "
+        "and paragraphs, are removed here. Hashes that they store are read, and texts of likely copies only.",
     )
 
 
@@ -90,7 +90,11 @@ class Shard(Section):
         256.0, gt=0, le=1 << 20, description="Text in one shard before compression, MiB."
     )
     group_mb: float = Field(8192.0, gt=0, le=1 << 30, description="Text of one unit of work, MiB.")
-    validation: Share = Field(0.001, description="Share of clusters that go to the validation split.")
+    validation: Share | None = Field(
+        None,
+        description="Share of documents that go to the validation split. Where it is not set, the least of "
+        "0.001 to 0.1 that gives 200 documents.",
+    )
     seed: int = Field(1, ge=0, description="Seed of the order of documents.")
 
 

@@ -118,20 +118,24 @@ def read_index(folder: str) -> dict[str, Fate]:
 
 
 def read(folder: str, place: Place, columns: list[str]) -> dict[str, NDArray[np.int64]]:
-    """Read numeric columns of one part's rows: of its file only the record batches that hold them."""
-    found: list[pa.RecordBatch] = []
-    if place.rows:
-        with dataset.open_arrow(folder, place.path, columns, place.size) as reader:
-            number, missing, start = place.batch, place.rows, place.row
-            while missing:
-                piece = reader.get_batch(number).slice(start, missing)
-                found.append(piece)
-                number, missing, start = number + 1, missing - piece.num_rows, 0
+    """Return numeric columns of one part's rows."""
+    found = list(batches(folder, place, columns))
     empty = np.empty(0, np.int64)
     return {
         name: np.concatenate([empty, *(batch.column(name).to_numpy().astype(np.int64) for batch in found)])
         for name in columns
     }
+
+
+def batches(folder: str, place: Place, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield columns of one part's rows: of its file only the record batches that hold them."""
+    if place.rows:
+        with dataset.open_arrow(folder, place.path, columns, place.size) as reader:
+            number, missing, start = place.batch, place.rows, place.row
+            while missing:
+                piece = reader.get_batch(number).slice(start, missing)
+                yield piece
+                number, missing, start = number + 1, missing - piece.num_rows, 0
 
 
 def _place(path: str, rows: slice) -> Place:
@@ -217,6 +221,7 @@ def _spans(found: _Decisions, names: pa.Array, rows: Rows) -> Iterator[pa.Record
             "start": piece["start"],
             "end": piece["end"],
             "kept": _ids(piece["kept"], rows),
+            "kept_part": _part(piece["kept"], names),
             "kind": [KINDS[kind] for kind in piece["kind"]],
         }
         yield pa.RecordBatch.from_pydict(columns, schema=SPANS.schema())

@@ -30,6 +30,9 @@ The kind is SUBSTRINGS or PARAGRAPHS (`corpus.dedup.removals`). Both are found w
 SPAN = np.dtype([("document", "<u8"), ("start", "<u4"), ("end", "<u4"), ("kept", "<u8"), ("kind", "u1")])
 """Bytes that are removed from a document, the document that keeps most of them, and the kind of most."""
 
+LOST = np.dtype([("document", "<u8"), ("start", "<u4"), ("end", "<u4")])
+"""Bytes of a document of an older corpus that no corpus holds which is compared with."""
+
 
 def spans(
     text: NDArray[np.uint8], rows: NDArray[np.void], needed: NDArray[np.void], fill: float

@@ -67,8 +67,8 @@ class Rows(ABC):
     ) -> NDArray[np.int64]:
         """Return the place, int64[k], of each of `docs` (distinct) in the order of preference.
 
-        Documents below `first_new`, those of older corpora, first; then earlier of `sources` (others last),
-        the longer text (bytes), the earlier fetch (unknown last), the smaller id; the document number decides
+        Documents below `first_new`, those of older corpora, first; then earlier `sources` (others last), the
+        longer text (bytes), the earlier fetch (unknown last), the smaller id; the document number decides
         only between documents of the same id. So the order is that of the contents and not that of arrival.
         """
         by_number = np.argsort(docs)
@@ -77,7 +77,7 @@ class Rows(ABC):
         if sources:
             place = pc.index_in(table["source"], value_set=pa.array(sources, pa.string()))
             source = pc.fill_null(place, len(sources)).to_numpy().astype(np.uint64)
-        source = np.where(docs[by_number] < first_new, np.uint64(0), source + np.uint64(1))
+        source += (docs[by_number] >= first_new) * np.uint64(len(sources) + 1)
         length = table["bytes"].to_numpy().astype(np.uint64)
         packed = (source << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - length)
         fetched = pc.fill_null(table["fetched"].cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()

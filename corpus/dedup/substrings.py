@@ -25,6 +25,8 @@ FINGERPRINT = np.dtype(
 It was taken of the passages of `length` bytes that start from `before` bytes before it to `after` before it.
 """
 
+_NO_BYTE = 0xFF  # in no UTF-8
+
 
 @dataclass(frozen=True, slots=True)
 class Segments:
@@ -86,6 +88,16 @@ class Texts:
         _, offsets, data = column.buffers()
         starts = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset).astype(np.int64)
         return cls(docs, starts, np.frombuffer(data or b"", np.uint8))
+
+    def without(self, lost: NDArray[np.void]) -> Texts:
+        """Return the texts with a byte that none has in place of the bytes that are LOST."""
+        lost = lost[np.isin(lost["document"], self.docs)]
+        if not lost.size:
+            return self
+        text, first = self.text.copy(), self.starts[np.searchsorted(self.docs, lost["document"])]
+        for start, end in zip(first + lost["start"], first + lost["end"], strict=True):
+            text[start:end] = _NO_BYTE
+        return Texts(self.docs, self.starts, text)
 
 
 def gram_of(length: int) -> int:

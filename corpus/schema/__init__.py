@@ -22,14 +22,14 @@ from corpus.schema.documents import (
 from corpus.schema.furniture import FURNITURE, HOSTS, LINES
 from corpus.schema.kind import Column, Kind
 from corpus.schema.pages import FETCHES, FRONTIER, HITS, ORIGINS, OUTLINKS
-from corpus.schema.removals import COPIES, CUT, REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS
+from corpus.schema.removals import COPIES, CUT, GRAMS, PARAGRAPHS, REMOVAL_INDEX, REMOVED, SPANS, SURVIVORS
 from corpus.schema.tokens import TOKENS16, TOKENS32, token_dtype
 
 KINDS = {
     kind.name: kind
     for kind in (
         *(EXTRACTED, LINES, HOSTS, FURNITURE, MEASURED, DOCUMENTS, SIGNATURES, DROPPED, REJECTED),
-        *(REMOVED, SURVIVORS, SPANS, REMOVAL_INDEX),
+        *(REMOVED, SURVIVORS, SPANS, GRAMS, PARAGRAPHS, REMOVAL_INDEX),
         *(SHARD, TOKENS16, TOKENS32),
         *(FRONTIER, FETCHES, OUTLINKS, ORIGINS),
         HITS,
@@ -45,6 +45,7 @@ __all__ = [
     "FETCHES",
     "FRONTIER",
     "FURNITURE",
+    "GRAMS",
     "HITS",
     "HOSTS",
     "KINDS",
@@ -52,6 +53,7 @@ __all__ = [
     "MEASURED",
     "ORIGINS",
     "OUTLINKS",
+    "PARAGRAPHS",
     "PERMUTATIONS",
     "REJECTED",
     "REMOVAL_INDEX",

@@ -47,7 +47,7 @@ SURVIVORS = Kind(
 
 SPANS = Kind(
     "spans",
-    2,
+    3,
     (
         Column("part", pa.string(), "fingerprint of the part, in which the name of its file ends"),
         Column("row", pa.uint32(), "row of the document in its part"),
@@ -55,6 +55,7 @@ SPANS = Kind(
         Column("start", pa.uint32(), "where the passage starts: byte of the text in UTF-8"),
         Column("end", pa.uint32(), "where it ends"),
         Column("kept", pa.string(), "id of the document that keeps the passage, or most of it"),
+        Column("kept_part", pa.string(), "fingerprint of that document's part"),
         Column("kind", pa.string(), "substrings or paragraphs: which of them removed most of it"),
     ),
 )
@@ -68,6 +69,32 @@ def _place(kind: str) -> tuple[Column, ...]:
         Column(f"{kind}_rows", pa.uint32(), "how many there are"),
     )
 
+
+GRAMS = Kind(
+    "grams",
+    1,
+    (
+        Column("row", pa.uint32(), "row in its part of a document that is no copy"),
+        Column("hash", pa.uint64(), "hash of a gram of its text, 2/5 as long as dedupe.substrings.length"),
+        Column("at", pa.uint32(), "byte at which the gram starts"),
+        Column(
+            "before", pa.uint16(), "bytes before it at which the first passage starts that it was taken of"
+        ),
+        Column("after", pa.uint16(), "bytes before it at which the last one starts"),
+    ),
+)
+
+PARAGRAPHS = Kind(
+    "paragraphs",
+    1,
+    (
+        Column("row", pa.uint32(), "row in its part of a document that is no copy"),
+        Column("hash", pa.uint64(), "XXH3-64 of a paragraph without case, digits and spaces that repeat"),
+        Column("host", pa.uint64(), "XXH3-64 of the document's host; 0 where it has none"),
+        Column("start", pa.uint32(), "where the paragraph starts: byte of the text in UTF-8"),
+        Column("end", pa.uint32(), "where it ends"),
+    ),
+)
 
 REMOVAL_INDEX = Kind(
     "removal_index",

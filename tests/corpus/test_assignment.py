@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.assignment import VALIDATION, assign, is_validation
+from corpus.assignment import VALIDATION, assign, is_validation, validation_share
 
 documents = st.lists(
     st.tuples(
@@ -77,6 +77,13 @@ def test_shards_are_of_about_the_size_asked_for() -> None:
 def test_the_validation_share_is_met_by_the_hash() -> None:
     chosen = sum(is_validation(f"{i:032x}", 0.01) for i in range(100_000))
     assert 900 < chosen < 1_100
+
+
+@given(st.integers(0, 10_000_000), st.integers(0, 10_000_000))
+def test_the_share_falls_with_the_documents_and_holds_enough_out(fewer: int, more: int) -> None:
+    fewer, more = sorted((fewer, more))
+    assert 0.001 <= validation_share(more) <= validation_share(fewer) <= 0.1
+    assert validation_share(more) * more >= min(200, 0.1 * more)
 
 
 @pytest.mark.parametrize("spread", ["languages", "shards"])

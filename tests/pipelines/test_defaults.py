@@ -59,7 +59,7 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "dedupe": (
-        7,
+        8,
         {
             "dedupe.threshold": 0.75,
             "dedupe.urls": True,
@@ -74,11 +74,10 @@ KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
     "shard": (
-        7,
+        8,
         {
             "shard.target_mb": 256.0,
             "shard.group_mb": 8192.0,
-            "shard.validation": 0.001,
             "shard.seed": 1,
         },
     ),

@@ -15,7 +15,7 @@ from corpus.config import Config, parse
 from corpus.errors import DatasetError
 from corpus.inspect.audit import audit
 from corpus.teller import SILENT
-from pipelines import dedupe, handover, proving, stage
+from pipelines import dedupe, handover, proving, stage, substrings
 from pipelines.options import Runner
 from pipelines.stage import Context
 from tests.pipelines.test_dedupe import RANDOM, changed, rows, texts, write_parts
@@ -145,3 +145,114 @@ def test_an_unfinished_older_corpus_is_an_error(tmp_path: Path) -> None:
         DatasetError, match=r"was not made from the 2 parts in .*; finish the build there first"
     ):
         dedupe.plan(Context(config(tmp_path / "newer", tmp_path / "older")))
+
+
+CUT = {"substrings": {"length": 300}, "paragraphs": {"most": 2}}
+
+
+def with_cut(folder: Path, *against: Path, **settings: Any) -> Config:
+    made = config(folder, *against)
+    given = {key: {**CUT[key], **settings.get(key, {})} for key in CUT}
+    return parse({**made.model_dump(mode="json"), "dedupe": {**made.dedupe.model_dump(), **given}}, "test")
+
+
+def lines(number: int) -> list[str]:
+    return texts(number, 50)
+
+
+def with_passages() -> list[dict[str, Any]]:
+    """Return documents that have passages and paragraphs in common, within both corpora and between them."""
+    passages, shared = texts(12, 90), lines(6)
+    some = []
+    for n in range(OLDER + NEWER):
+        own = lines(4)
+        own[1] += " " + passages[n % 12 if n < OLDER else (n + 5) % 17 % 12]
+        own.insert(3, shared[n % 6])
+        some.append("\n".join(own))
+    found = rows(some)
+    for row in found:
+        row |= {"source": "old" if int(row["id"], 16) < OLDER else "new"}
+    return found
+
+
+def spans(folder: Path, manifest: dataset.Manifest) -> list[tuple[str, int, int, str, str]]:
+    tables = [dataset.table(str(folder / "dedupe"), file.path) for file in manifest.files("spans")]
+    found = [row for table in tables for row in table.to_pylist()]
+    return sorted((r["id"], r["start"], r["end"], r["kept"], r["kind"]) for r in found)
+
+
+@pytest.mark.parametrize("way", ["stored", "sent", "of texts"])
+def test_the_same_spans_are_cut_as_in_a_build_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    every = with_passages()
+    write_parts(tmp_path / "older", every[:25], [], every[25:OLDER])
+    write_parts(tmp_path / "newer", every[OLDER:70], every[70:], names="n")
+    write_parts(tmp_path / "both", every[:25], [], every[25:OLDER], every[OLDER:70], every[70:])
+    # An older corpus that has looked for no passages, or for others, has stored nothing of use.
+    other = {"substrings": {"length": 400}, "paragraphs": {"most": 0}} if way == "of texts" else {}
+    of_older = run(with_cut(tmp_path / "older", **other))
+    of_both = run(with_cut(tmp_path / "both"))
+    if way == "sent":
+        monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
+        monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
+    if way != "of texts":
+        made = substrings._of_texts
+
+        def of_new(docs: NDArray[np.uint64], *more: Any, **named: Any) -> NDArray[np.void]:
+            assert docs.min() >= 3 << 32
+            return made(docs, *more, **named)
+
+        monkeypatch.setattr(substrings, "_of_texts", of_new)
+    of_newer = run(with_cut(tmp_path / "newer", tmp_path / "older"))
+    found, whole = spans(tmp_path / "newer", of_newer), spans(tmp_path / "both", of_both)
+    if way != "of texts":
+        assert sorted(spans(tmp_path / "older", of_older) + found) == whole
+    assert found == [row for row in whole if int(row[0], 16) >= OLDER]
+    assert {row[4] for row in found} == {"substrings", "paragraphs"}
+    assert sum(int(row[3], 16) < OLDER for row in found) > NEWER // 2
+    assert removed(tmp_path / "newer", of_newer) == {}
+
+
+def test_older_texts_are_read_of_what_shares_a_gram_with_new_ones_only(
+    tmp_path: Path, asked: set[int]
+) -> None:
+    some, shared = texts(30), texts(2, 90)
+    some[7] += f"\n{shared[0]}"
+    some[8] += f"\n{shared[1]}"
+    some[9] += f"\n{shared[1]}"  # among older ones alone
+    write_parts(tmp_path / "older", rows(some))
+    run(with_cut(tmp_path / "older", paragraphs={"most": 0}))
+    newer = rows([f"{text}\n{shared[0]}" for text in texts(3)])
+    for row in newer:
+        row |= {"id": f"{int(row['id'], 16) + 100:032x}", "exact": b"new" + row["exact"][3:], "url": 0}
+    write_parts(tmp_path / "newer", newer)
+    asked.clear()
+    manifest = run(with_cut(tmp_path / "newer", tmp_path / "older", paragraphs={"most": 0}))
+    assert [(row[0][-3:], row[3][-1:]) for row in spans(tmp_path / "newer", manifest)] == [
+        ("064", "7"), ("065", "7"), ("066", "7"),
+    ]  # fmt: skip
+    assert {doc for doc in asked if doc < 1 << 32} == {7}
+
+
+@pytest.mark.parametrize("family", ["substrings", "paragraphs"])
+def test_what_an_older_corpus_left_to_one_that_is_not_named_stays(tmp_path: Path, family: str) -> None:
+    line, off = (
+        texts(1, 90)[0],
+        {"paragraphs": {"most": 0}} if family == "substrings" else {"substrings": {"length": 0}},
+    )
+    off.setdefault("paragraphs", {"most": 1})
+    first, second, third = (
+        rows([f"{text}\n{line}\n{own}"]) for text, own in zip(texts(3), texts(3), strict=True)
+    )
+    for number, row in enumerate((first[0], second[0], third[0])):
+        row |= {"id": f"{number:032x}", "exact": bytes([number]) * 16, "url": 0}
+    for name, row in (("first", first), ("second", second), ("third", third)):
+        write_parts(tmp_path / name, row, names=name)
+    run(with_cut(tmp_path / "first", **off))
+    of_second = run(with_cut(tmp_path / "second", tmp_path / "first", **off))
+    assert len(spans(tmp_path / "second", of_second)) == 1
+    of_third = run(with_cut(tmp_path / "third", tmp_path / "second", **off))
+    assert spans(tmp_path / "third", of_third) == []
+    with_both = run(with_cut(tmp_path / "third", tmp_path / "first", tmp_path / "second", **off))
+    assert [row[3] for row in spans(tmp_path / "third", with_both)] == [f"{0:032x}"]

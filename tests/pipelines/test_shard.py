@@ -106,8 +106,9 @@ def shards(folder: Path, manifest: Config) -> dict[str, list[dict[str, Any]]]:
     """Run all units of the stage in this process; the rows of each file written."""
     found = {}
     (folder / "shards" / UNITS).mkdir(parents=True, exist_ok=True)
-    for unit in shard.plan(Context(manifest)).units:
-        outcome = shard.shard_unit(manifest.shard, unit, str(folder / "shards"), lambda *_: None)
+    stage = shard.plan(Context(manifest))
+    for unit in stage.units:
+        outcome = stage.work(unit, str(folder / "shards"), lambda *_: None)
         assert outcome.counts.kept == sum(file.rows for file in outcome.files)
         for file in outcome.files:
             found[file.path] = dataset.table(str(folder / "shards"), file.path).to_pylist()
@@ -188,6 +189,14 @@ def test_planning_reads_the_list_of_parts_as_often_for_many_as_for_few(
     assert sorted(lists) == ["documents", "signatures"]
 
 
+def test_a_small_corpus_holds_out_a_larger_share_unless_it_is_set(tmp_path: Path) -> None:
+    write_stages(tmp_path, [[document(number) for number in range(2500)]], [])
+    chosen = {name: rows for name, rows in shards(tmp_path, config(tmp_path)).items() if "validation" in name}
+    assert 150 < sum(map(len, chosen.values())) < 350
+    written = shards(tmp_path, config(tmp_path, validation=0.001))
+    assert sum(len(rows) for name, rows in written.items() if "validation" in name) < 20
+
+
 @pytest.mark.parametrize("parts", [3, 24])
 def test_a_unit_opens_two_files_of_the_removal_list_for_each_of_its_parts_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
@@ -195,8 +204,8 @@ def test_a_unit_opens_two_files_of_the_removal_list_for_each_of_its_parts_howeve
     documents = [[document(p * 20 + i) for i in range(20)] for p in range(parts)]
     write_stages(tmp_path, documents, [(p, i) for p in range(parts) for i in range(1, 6)])
     settings = config(tmp_path, group_mb=1e-9)
-    units = shard.plan(Context(settings)).units
-    assert len(units) == parts
+    stage = shard.plan(Context(settings))
+    assert len(stage.units) == parts
     opened: list[str] = []
     plain = dataset.open_arrow
 
@@ -206,7 +215,7 @@ def test_a_unit_opens_two_files_of_the_removal_list_for_each_of_its_parts_howeve
 
     monkeypatch.setattr(dataset, "open_arrow", noted)
     (tmp_path / "shards" / UNITS).mkdir(parents=True)
-    shard.shard_unit(settings.shard, units[0], str(tmp_path / "shards"), lambda *_: None)
+    stage.work(stage.units[0], str(tmp_path / "shards"), lambda *_: None)
     assert sum(path.startswith(("removed", "survivors")) for path in opened) <= 2
 
 

@@ -32,9 +32,9 @@ class Frontier:
 
     def optimum(self, compute: float) -> tuple[float, float]:
         """Return the parameters and the tokens that are optimal for a compute in FLOPs."""
-        return float(np.exp(self.log_n + self.a * np.log(compute))), float(
-            np.exp(self.log_d + self.b * np.log(compute))
-        )
+        log = np.log(compute)
+        with np.errstate(over="ignore"):  # exponents of a resample that determines none
+            return float(np.exp(self.log_n + self.a * log)), float(np.exp(self.log_d + self.b * log))
 
 
 @dataclass(frozen=True)
