@@ -82,7 +82,8 @@ def compare(
         planned, confounds = plan.plan(
             settings, names, sets, str(output), hold_mix=hold_mix, own=filters is None
         )
-        cost = plan.cost(planned, len(devices(settings.train.run, settings.workers)))
+        on = devices(settings.train.run, settings.workers)
+        cost = plan.cost(planned, len(on), keep=not only_plan)
         shown.plan(planned, confounds, cost, console(stderr=not only_plan))
         if only_plan:
             return

@@ -171,6 +171,6 @@ def power(planned: Planned, results: Results | None) -> Power:
     return Power(spread, measured, seen, bits)
 
 
-def cost(planned: Planned, devices: int) -> Estimate:
-    """Return the cost of all seeds, measured by a few steps on this device."""
-    return scaling.estimate(planned.grid, max(1, devices))
+def cost(planned: Planned, devices: int, keep: bool) -> Estimate:
+    """Return the cost of all seeds, measured by a few steps on this device, once if they are kept."""
+    return scaling.estimate(planned.grid, max(1, devices), keep)

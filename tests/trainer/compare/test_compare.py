@@ -95,6 +95,15 @@ def test_finished_runs_are_not_trained_again_and_planned_with_their_noise(
     assert len(headline(summarise(planned, confounds, results))) == 1
 
 
+def test_speeds_are_measured_once(
+    output: Path, corpora: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {name: corpora[name] for name in ("clean",)}
+    planned, _ = plan.plan(config.load("tiny", SMALL), corpora, held, str(output))
+    monkeypatch.setattr("trainer.scaling.plan._rate", pytest.fail)
+    assert plan.cost(planned, 0, keep=False).seconds > 0
+
+
 def test_a_held_out_document_that_a_corpus_trains_on_is_not_used(
     tmp_path: Path,
 ) -> None:
