@@ -90,6 +90,14 @@ def fit(
         str,
         typer.Option(metavar="COLUMN", help="The column of tokens at which the schedule would have ended."),
     ] = "",
+    share: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of the share of tokens in the loss's language; the others are of a second one.",
+        ),
+    ] = "",
+    decay: Annotated[str, typer.Option(metavar="COLUMN", help="The column of weight decays.")] = "",
     law: Annotated[
         str,
         typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit."),
@@ -104,7 +112,7 @@ def fit(
         from trainer.scaling.analysis import fit_table
         from trainer.scaling.runs import Columns
 
-        columns = Columns(tuple(loss), params, tokens, unique, run, compute, tokenizer, planned)
+        columns = Columns(tuple(loss), params, tokens, unique, run, compute, tokenizer, planned, share, decay)
         found = fit_table(table, columns, law, resamples=resamples)
         if as_json:
             print(json.dumps(plain(found), ensure_ascii=False))

@@ -13,7 +13,7 @@ from corpus.errors import RunsError
 from trainer.scaling.approaches import Frontier, side_by_side
 from trainer.scaling.choice import Candidate, candidates, choose, repeated
 from trainer.scaling.fit import Fit, fit
-from trainer.scaling.laws import CHINCHILLA, REPETITION, REPETITION_TIED, TIED, Floats, Law
+from trainer.scaling.laws import CHINCHILLA, TIED, Floats, Law
 from trainer.scaling.minimise import HUBER, Objective
 from trainer.scaling.prediction import Predictions, order, predict
 from trainer.scaling.runs import Columns, Finding, Runs
@@ -186,7 +186,7 @@ def analyse(name: str, runs: Runs, law: str, objective: Objective, resamples: in
     # repeated data are worth less, so a budget's runs are comparable only if all saw fresh data
     two_sided = {"alpha", "b"} <= surface.parameters.keys()
     approaches = side_by_side(runs.take(~repeated(runs)), surface) if two_sided else ()
-    ways = [by for by in ("compute", *chosen.columns) if by != "unique"]
+    ways = [by for by in ("compute", "params", "tokens") if by == "compute" or by in chosen.columns]
     return Analysis(
         loss=name,
         runs=len(runs),
@@ -211,7 +211,7 @@ def _fits(law: Law, runs: Runs, objective: Objective) -> dict[str, Fit]:
         if len(single) > len(CHINCHILLA.parameters) + 2:
             base = fits[BASE] = fit(_base(law), single, objective)
             fits[f"{law.name}, two-step"] = fit(law, runs, objective, base.parameters)
-    rivals = (REPETITION, REPETITION_TIED) if "unique" in law.columns else ()
+    rivals = candidates("", runs) if "unique" in law.columns else ()
     for rival in (*rivals, CHINCHILLA, TIED):
         if rival.name not in fits and len(runs) > len(rival.parameters):
             fits[rival.name] = fit(rival, runs, objective)
@@ -259,7 +259,7 @@ def _remarks(first: Fit, draws: Bootstrap, runs: Runs) -> list[str]:
         found = draws.interval(name)
         if not found.determined:
             side = "above" if found.upper is None else "below"
-            label = {"log_rd": "R_D*", "log_rn": "R_N*"}.get(name, name)
+            label = {"log_rd": "R_D*", "log_rn": "R_N*", "log_tau": "tau"}.get(name, name)
             limit = found.lower if found.upper is None else found.upper
             shown = limit if limit is None or label == name else float(np.exp(limit))
             beyond = "" if shown is None else f" {shown:.3g}"

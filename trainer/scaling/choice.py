@@ -9,7 +9,7 @@ import numpy as np
 
 from corpus.errors import RunsError
 from trainer.scaling.fit import fit
-from trainer.scaling.laws import CHINCHILLA, LAWS, REPETITION, REPETITION_TIED, TIED, Law
+from trainer.scaling.laws import CHINCHILLA, JOINT, LAWS, REPETITION, REPETITION_TIED, TIED, Law
 from trainer.scaling.prediction import held_out_error, rollouts
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import bootstrap
@@ -52,7 +52,10 @@ def candidates(name: str, runs: Runs) -> tuple[Law, ...]:
     if {"params", "tokens"} <= runs.columns.keys():
         varied = {c for c in ("params", "tokens") if np.ptp(np.log(runs.columns[c])) > 0.01}
         if varied == {"params", "tokens"}:
-            return (REPETITION, REPETITION_TIED) if repeated(runs).any() else (CHINCHILLA, TIED)
+            if not repeated(runs).any():
+                return CHINCHILLA, TIED
+            more = all(np.ptp(runs.columns.get(c, np.ones(1))) > 0 for c in ("share", "decay"))
+            return (*((JOINT,) if more else ()), REPETITION, REPETITION_TIED)
         return (LAWS["size" if "params" in varied else "data"],)
     if "tokens" in runs.columns:
         return (LAWS["data"],)

@@ -113,14 +113,15 @@ def problem(law: Law, runs: Runs, objective: Objective, held: Mapping[str, float
     if len(runs) <= free:
         raise RunsError(f"{len(runs)} runs for the {free} free parameters of law {law.name}: give more runs")
     logs = runs.logs()
-    centres = {column: float(logs[column].mean()) for column in ("params", "tokens") if column in logs}
+    centred = [column for column in ("params", "tokens", "decay") if column in logs]
+    centres = {column: float(logs[column].mean()) for column in centred}
     for coefficient, exponent, column in law.scales:
         # a fixed coefficient is a number in the columns' own units: its exponent must not move it
         if coefficient in held and exponent not in held:
             centres[column] = 0.0
     if "unique" in logs:
         centres["unique"] = centres["tokens"]
-    shifted = {column: logs[column] - centres[column] for column in law.columns}
+    shifted = {column: logs[column] - centres.setdefault(column, 0.0) for column in law.columns}
     return Problem(law, shifted, np.log(runs.loss), objective, centres, dict(held))
 
 
@@ -224,7 +225,7 @@ def starts(task: Problem, grid: bool = True) -> Floats:
     if law.powers:
         projected = task.raw(project(law, task.logs, task.log_loss))
         return np.concatenate([law.starts(), projected]) if grid else projected
-    every = _repetition(task) if "log_rd" in law.parameters else law.starts()
+    every = _extended(task)
     return every if grid else every[:: max(1, len(every) // 50)]
 
 
@@ -264,8 +265,8 @@ def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:
     return theta
 
 
-def _repetition(task: Problem) -> Floats:
-    """Join starts of the base law, from the runs that repeat least, with the grid of R_D* and R_N*."""
+def _extended(task: Problem) -> Floats:
+    """Join starts of the base law, from the runs that repeat least, with the grid of the other parameters."""
     law = task.law
     epochs = task.logs["tokens"] - task.logs["unique"]
     single = epochs <= max(0.02, float(np.sort(epochs)[min(len(epochs) - 1, 2 * len(CHINCHILLA.parameters))]))
@@ -274,6 +275,6 @@ def _repetition(task: Problem) -> Floats:
     base = project(CHINCHILLA, logs, task.log_loss[single])
     if "beta" not in law.parameters:
         base = np.column_stack([base[:, :3], (base[:, 3] + base[:, 4]) / 2])
-    pairs = np.array(list(itertools.product(law.grid["log_rd"], law.grid["log_rn"])))
-    theta = np.concatenate([np.column_stack([np.tile(one, (len(pairs), 1)), pairs]) for one in base])
+    more = np.array(list(itertools.product(*law.grid.values())))
+    theta = np.concatenate([np.column_stack([np.tile(one, (len(more), 1)), more]) for one in base])
     return task.raw(theta)

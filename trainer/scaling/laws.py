@@ -25,6 +25,8 @@ Evaluate: TypeAlias = Callable[[Floats, Logs], tuple[Floats, Floats]]
 EXPONENT = (0.0, 10.0)
 COEFFICIENT = (-40.0, 40.0)
 CONSTANT = (-14.0, 10.0)
+NEVER = -60.0
+"""The logarithm of a penalty that does not apply."""
 EPOCHS = (-7.0, 14.0)
 """Bounds of ln R*: 14 is a million further epochs, so that an estimate there means 'no decay seen'."""
 
@@ -36,6 +38,7 @@ class Law:
     `scales` lists (coefficient, exponent, column): ln column − s turns coefficient into coefficient −
     exponent·s.
     `bounds` are for centred parameters; an estimate at a bound means that the data do not determine it.
+    `grid` has starts: of a sum all its parameters, of other laws those that fresh data do not need, centred.
     """
 
     name: str
@@ -79,7 +82,7 @@ class Law:
         return out
 
     def starts(self) -> Floats:
-        """Return the whole start grid [k, p], in the units of the columns."""
+        """Return the whole start grid [k, p] of a sum, in the units of the columns."""
         return np.array(list(itertools.product(*(self.grid[name] for name in self.parameters))))
 
 
@@ -154,6 +157,29 @@ def _saturated(seen: Floats, unique: Floats, log_r: Floats) -> tuple[Floats, Flo
         1 - decay * ratio / (1 + gain),
         (gain - r * x * decay) / (1 + gain),
     )
+
+
+def _joint(theta: Floats, logs: Logs) -> tuple[Floats, Floats]:
+    """Evaluate the joint law over (a, b, e, alpha, beta, log_tau, p, gamma, kappa, delta)."""
+    a, b, e, alpha, beta, tau, p, gamma, kappa, delta = (theta[:, [k]] for k in range(10))
+    n, d, u, decay = logs["params"], logs["tokens"], logs["unique"], logs["decay"]
+    with np.errstate(divide="ignore"):  # without a second language ln 0, which adds nothing
+        second = d + np.log(np.expm1(-logs["share"]))
+    data = np.logaddexp(d, tau + second)
+    ratio = np.expm1(d - u)
+    again = ratio > 1e-3
+    reread = np.log(np.where(again, ratio, 1.0))
+    penalty = np.where(again, p + gamma * reread - kappa * u - delta * decay, NEVER)
+    terms = np.stack([a - alpha * n, b - beta * data, np.broadcast_to(e, data.shape), penalty])
+    top = terms.max(axis=0)
+    shares = np.exp(terms - top)
+    total = shares.sum(axis=0)
+    shares /= total
+    over = shares[3] * again
+    by_data = -shares[1] * beta * np.exp(tau + second - data)
+    slopes = [*shares[:3], -shares[0] * n, -shares[1] * data, by_data]
+    slopes += [over, over * reread, -over * u, -over * decay]
+    return top + np.log(total), np.stack(slopes, axis=1)
 
 
 def _frontier(theta: Mapping[str, float]) -> dict[str, float]:
@@ -231,11 +257,6 @@ REPETITION = Law(
     bounds=(COEFFICIENT, COEFFICIENT, CONSTANT, (1e-3, 10.0), (1e-3, 10.0), EPOCHS, EPOCHS),
     scales=(_N, _D),
     grid={
-        "a": (5.0, 10.0, 15.0),
-        "b": (5.0, 10.0, 15.0),
-        "e": (0.0, 0.5, 1.0),
-        "alpha": (0.25, 0.5, 1.0),
-        "beta": (0.25, 0.5, 1.0),
         "log_rd": tuple(np.log([0.5, 2.0, 5.0, 15.0, 50.0, 200.0, 1000.0])),
         "log_rn": tuple(np.log([0.3, 1.0, 2.0, 5.0, 15.0, 50.0])),
     },
@@ -252,11 +273,39 @@ REPETITION_TIED = Law(
     columns=REPETITION.columns,
     bounds=(*REPETITION.bounds[:4], *REPETITION.bounds[5:]),
     scales=_TIED,
-    grid={name: values for name, values in REPETITION.grid.items() if name != "beta"},
+    grid=REPETITION.grid,
     evaluate=_repetition_tied,
     exponentials=REPETITION.exponentials,
     more=_frontier,
 )
 
-LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, REPETITION, REPETITION_TIED)}
+JOINT = Law(
+    name="joint",
+    formula=(
+        "L = E + A/N^alpha + B/(D + tau S)^beta + P (D/U − 1)^gamma / (U^kappa w^delta), "
+        "S: tokens of a second language, w: weight decay"
+    ),
+    source="the penalty of repetition after arXiv 2605.01640, the worth of other languages after 2510.22037",
+    parameters=("a", "b", "e", "alpha", "beta", "log_tau", "p", "gamma", "kappa", "delta"),
+    columns=("params", "tokens", "unique", "share", "decay"),
+    bounds=(
+        *(COEFFICIENT, COEFFICIENT, CONSTANT, (1e-3, 10.0), (1e-3, 10.0)),
+        *(CONSTANT, COEFFICIENT, (0.0, 10.0), (0.0, 10.0), (-5.0, 5.0)),
+    ),
+    scales=(_N, _D, ("p", "kappa", "unique"), ("p", "delta", "decay")),
+    grid={
+        "log_tau": (-4.0, -1.0, 0.0),
+        "p": (-5.0, -3.0, -1.0),
+        "gamma": (1.0, 2.0),
+        "kappa": (0.5, 1.5),
+        "delta": (0.1, 0.5),
+    },
+    evaluate=_joint,
+    exponentials=_HEIGHT_NAMES | {"tau": "log_tau"},
+    more=lambda theta: _frontier(theta) | {"penalty at ten times the decay": float(10 ** -theta["delta"])},
+)
+
+LAWS: dict[str, Law] = {
+    law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, REPETITION, REPETITION_TIED, JOINT)
+}
 """Every law by name, as for `derlem fit --law`."""

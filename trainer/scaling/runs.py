@@ -26,6 +26,8 @@ SHOWN = 3
 class Runs:
     """`columns` by name, each float64[n]: params, tokens, unique, compute if known; `loss` [n], above zero.
 
+    Of runs that read a second language too, `tokens` and `unique` are of the loss's language, and `share` is
+    the share of all tokens that these are; `decay` is the weight decay.
     `group` [n] names the training run of a row: rows of one run (checkpoints) are not independent.
     """
 
@@ -70,11 +72,14 @@ def runs(
     tokens: Floats | None = None,
     unique: Floats | None = None,
     compute: Floats | None = None,
+    share: Floats | None = None,
+    decay: Floats | None = None,
     group: NDArray[np.str_] | None = None,
 ) -> Runs:
     """Make runs from arrays; without `group` each row is its own run, without `unique` nothing repeats."""
     unique = tokens if unique is None else unique
     columns = {"params": params, "tokens": tokens, "unique": unique, "compute": compute}
+    columns |= {"share": share, "decay": decay}
     known = {name: np.asarray(column, dtype=float) for name, column in columns.items() if column is not None}
     loss = np.asarray(loss, dtype=float)
     wrong = {name: len(column) for name, column in known.items() if len(column) != len(loss)}
@@ -90,7 +95,8 @@ class Columns:
 
     `loss` may name several columns, one per language: each is fitted separately on the same runs. `compute`
     is in FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would
-    have ended.
+    have ended. `share` is the share of `tokens` in the language of the loss, of which `unique` are counted;
+    `decay` is the weight decay.
     """
 
     loss: tuple[str, ...]
@@ -101,6 +107,8 @@ class Columns:
     compute: str = ""
     tokenizer: str = ""
     planned: str = ""
+    share: str = ""
+    decay: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,7 @@ def check(
 
 def _tokens(values: Mapping[str, Floats], tokens: Floats) -> Iterator[Finding]:
     if "unique" in values:
-        wrong = values["unique"] > tokens * (1 + 1e-6)
+        wrong = values["unique"] > tokens * values.get("share", 1.0) * (1 + 1e-6)
         if wrong.any():
             where = _rows(wrong, values["unique"])
             yield Finding("refuse", "unique", f"more unique tokens than tokens seen in {where}")

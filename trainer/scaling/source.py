@@ -88,6 +88,8 @@ class Run:
     params: float
     tokens: float
     unique: float
+    share: float
+    decay: float
     compute: float
     lr: float
     batch: float
@@ -171,6 +173,8 @@ def as_runs(rows: list[Run], loss: str) -> Runs:
         tokens=column("tokens"),
         unique=column("unique"),
         compute=column("compute"),
+        share=column("share"),
+        decay=column("decay"),
         group=np.array([row.group for row in rows]),
     )
 
@@ -266,7 +270,8 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
     def word(name: str) -> str:
         return "" if not name or record.get(name) is None else str(record[name])
 
-    params, tokens = number(columns.params), number(columns.tokens)
+    params, tokens, share = number(columns.params), number(columns.tokens), number(columns.share)
+    own = tokens * share if columns.share else tokens
     shape = _shape(index, record["shape"]) if study and record.get("shape") else None
     length = number("length") if study else float("nan")
     if shape is not None and not length > 0:
@@ -280,8 +285,10 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
         seed=word(asked.seed),
         stage=word("schedule") if study else "",
         params=params,
-        tokens=tokens,
-        unique=number(columns.unique) if columns.unique else tokens,
+        tokens=own,
+        unique=number(columns.unique) if columns.unique else own,
+        share=share,
+        decay=number(columns.decay),
         compute=number(columns.compute) if columns.compute else 6.0 * params * tokens,
         lr=number("lr"),
         batch=number("batch"),

@@ -19,6 +19,10 @@ TRUTH = {
     "data": {"b": 7.2, "e": 0.8, "beta": 0.37},
     "size": {"a": 6.0, "e": 0.7, "alpha": 0.34},
     "repetition, tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "log_rd": 2.0, "log_rn": 1.5},
+    "joint": {
+        "a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37,
+        "log_tau": np.log(0.4), "p": 28.0, "gamma": 1.2, "kappa": 1.6, "delta": 0.3,
+    },
     "repetition": {
         "a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37,
         "log_rd": np.log(15.0), "log_rn": np.log(5.0),
@@ -30,7 +34,15 @@ def grid(law: Law, noise: float = 0.0, seed: int = 0) -> Runs:
     """Make 6 sizes × 5 token counts × 4 amounts of unique data, with true losses and seeded noise."""
     sizes = np.geomspace(2e7, 4e9, 6)
     n, ratio, epochs = (x.ravel() for x in np.meshgrid(sizes, [5, 10, 20, 40, 80], [1, 3, 12, 60]))
-    made = runs(np.ones(len(n)), params=n, tokens=n * ratio, unique=n * ratio / epochs)
+    given = np.random.default_rng(1)
+    made = runs(
+        np.ones(len(n)),
+        params=n,
+        tokens=n * ratio,
+        unique=n * ratio / epochs,
+        share=given.choice([1.0, 0.75, 0.5], len(n)),
+        decay=given.choice([0.1, 1.0], len(n)),
+    )
     theta = np.array([TRUTH[law.name][name] for name in law.parameters])
     error = np.random.default_rng(seed).normal(0, noise, len(n)) if noise else 0.0
     return made.with_loss(np.exp(law.log_loss(theta, made.logs()) + error))
@@ -52,7 +64,7 @@ def test_derivatives_are_those_of_the_function(law: Law) -> None:
 def test_a_law_keeps_its_values_when_columns_change_their_unit(law: Law) -> None:
     logs = grid(law).logs()
     theta = np.array([TRUTH[law.name][name] for name in law.parameters])
-    shift = {"params": 19.0, "tokens": 22.0, "unique": 22.0}
+    shift = {"params": 19.0, "tokens": 22.0, "unique": 22.0, "share": 0.0, "decay": -1.0}
     moved = {column: values - shift[column] for column, values in logs.items()}
     assert law.log_loss(law.rescale(theta, shift), moved) == pytest.approx(
         law.log_loss(theta, logs), abs=1e-10
