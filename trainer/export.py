@@ -15,7 +15,7 @@ from corpus import temporary
 from corpus.errors import ConfigError, NotThereError
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.reserved import END, MASK, ROLES
-from trainer import fast_tokenizer, t5gemma
+from trainer import export_experts, fast_tokenizer, t5gemma
 from trainer.encoder_decoder import EncoderDecoder
 from trainer.generate import controls
 from trainer.layers import EPSILON
@@ -23,6 +23,7 @@ from trainer.marked import Marked
 from trainer.model import Transformer
 from trainer.rope import Rope
 from trainer.sentencepiece_file import UNKNOWN, read
+from trainer.shape import Shape
 
 FILES = (
     "README.md",
@@ -65,9 +66,10 @@ def export(
     """Write a directory that `transformers`, vLLM and others load without code of ours.
 
     It is a LlamaForCausalLM, or a Qwen3ForCausalLM if queries and keys are normalised; an `encoder`, which
-    learned masked tokens, is a EuroBertForMaskedLM, and an encoder-decoder a T5GemmaForConditionalGeneration.
-    `length` is the window it was trained with, `card` are facts for README.md, `bos` says whether texts start
-    with BOS. Padding rows of the embedding are not written. An earlier export's directory is replaced whole.
+    learned masked tokens, is a EuroBertForMaskedLM, and an encoder-decoder a T5GemmaForConditionalGeneration;
+    with experts it is what `export_experts.family` says. `length` is the window it was trained with, `card`
+    are facts for README.md, `bos` says whether texts start with BOS. Padding rows of the embedding are not
+    written. An earlier export's directory is replaced whole.
 
     Raises ConfigError for a model or tokenizer that cannot be expressed so, and DatasetError if the folder
     holds anything else.
@@ -89,7 +91,9 @@ def export(
             new / "tokenizer_config.json", _tokenizer_config(tokenizer, length, bos, config["model_type"])
         )
         (new / MODEL).write_bytes(tokenizer.model)
-        (new / "README.md").write_text(_card(folder.name, config, tokenizer, length, card), "utf-8")
+        mixture = {"experts": export_experts.described(model.shape)} if model.shape.experts else {}
+        written = _card(folder.name, config, tokenizer, length, mixture | card)
+        (new / "README.md").write_text(written, "utf-8")
         if folder.exists():
             os.rename(folder, scratch / "old")
         os.rename(new, folder)
@@ -98,7 +102,11 @@ def export(
 def weights(model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the weights under the names that their class has in `transformers`."""
     named = t5gemma.weights(model) if isinstance(model, EncoderDecoder) else _weights(model)
-    return {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in named.items()}
+    exact = export_experts.BIAS
+    return {
+        name: weight.detach().to("cpu", torch.float32 if name.endswith(exact) else dtype).contiguous()
+        for name, weight in named.items()
+    }
 
 
 def _weights(model: Transformer) -> dict[str, Tensor]:
@@ -116,6 +124,8 @@ def _weights(model: Transformer) -> dict[str, Tensor]:
             case ["blocks", layer, "attention", "qkv", _]:
                 for part, rows in zip("qkv", weight.split([queries, keys, keys]), strict=True):
                     named[f"model.layers.{layer}.self_attn.{part}_proj.weight"] = rows
+            case ["blocks", layer, "feed", *rest] if shape.experts and rest[0] != "norm":
+                named |= export_experts.named(f"model.layers.{layer}.mlp", rest, weight, shape)
             case ["blocks", layer, "feed", "gate_up", _]:
                 for part, rows in zip(("gate", "up"), weight.chunk(2), strict=True):
                     named[f"model.layers.{layer}.mlp.{part}_proj.weight"] = rows
@@ -136,10 +146,8 @@ _NAMES = {
 }
 
 
-def _config(
-    model: Transformer, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool, encoder: bool
-) -> dict[str, Any]:
-    shape = model.shape
+def check(shape: Shape, encoder: bool = False) -> tuple[str, str]:
+    """Return the model type and the class of `transformers`; ConfigError for a shape that none has."""
     if shape.activation != "swiglu":
         raise ConfigError(
             f'model.activation = "{shape.activation}": cannot be exported, Llama and Qwen3 have only swiglu'
@@ -148,29 +156,36 @@ def _config(
         raise ConfigError(
             f"model.soft_cap = {shape.soft_cap:g}: cannot be exported, Llama and Qwen3 do not cap logits"
         )
-    if shape.experts:
-        raise ConfigError(f"model.experts.count = {shape.experts}: cannot be exported yet")
-    if tokenizer.vocabulary != shape.vocabulary:
-        raise ConfigError(
-            f"the model has a vocabulary of {shape.vocabulary} and the tokenizer one of "
-            f"{tokenizer.vocabulary}: expected the tokenizer that the model was trained with"
-        )
     if encoder and shape.qk_norm:
         raise ConfigError(
             "model.qk_norm = true: cannot be exported as an encoder, EuroBERT has no such norms"
         )
     if encoder:
-        kind, architecture = "eurobert", "EuroBertForMaskedLM"
-    elif shape.kind == "encoder-decoder":
-        kind, architecture = "t5gemma", "T5GemmaForConditionalGeneration"
-    else:
-        kind, architecture = ("qwen3", "Qwen3ForCausalLM") if shape.qk_norm else ("llama", "LlamaForCausalLM")
+        return "eurobert", "EuroBertForMaskedLM"
+    if shape.kind == "encoder-decoder":
+        return "t5gemma", "T5GemmaForConditionalGeneration"
+    if shape.experts:
+        return export_experts.family(shape)
+    return ("qwen3", "Qwen3ForCausalLM") if shape.qk_norm else ("llama", "LlamaForCausalLM")
+
+
+def _config(
+    model: Transformer, tokenizer: Tokenizer, length: int, dtype: DType, bos: bool, encoder: bool
+) -> dict[str, Any]:
+    shape = model.shape
+    kind, architecture = check(shape, encoder)
+    if tokenizer.vocabulary != shape.vocabulary:
+        raise ConfigError(
+            f"the model has a vocabulary of {shape.vocabulary} and the tokenizer one of "
+            f"{tokenizer.vocabulary}: expected the tokenizer that the model was trained with"
+        )
     return {
         "architectures": [architecture],
         "model_type": kind,
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.width,
         "intermediate_size": shape.hidden,
+        **(export_experts.settings(shape) if shape.experts else {}),
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads,
@@ -261,6 +276,8 @@ _USES = {
     "t5gemma": ("T5Gemma", "text2text-generation", "AutoModelForSeq2SeqLM"),
     "qwen3": ("Qwen3", "text-generation", "AutoModelForCausalLM"),
     "llama": ("Llama", "text-generation", "AutoModelForCausalLM"),
+    "qwen3_moe": ("Qwen3-MoE", "text-generation", "AutoModelForCausalLM"),
+    "glm4_moe": ("GLM-4-MoE", "text-generation", "AutoModelForCausalLM"),
 }
 _ABOUT = {
     "text2text-generation": "An encoder-decoder, pretrained with derlem by span corruption, to be trained "

@@ -9,7 +9,7 @@ import torch
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import config, device, fast_tokenizer, tokens
+from trainer import config, device, export, fast_tokenizer, tokens
 from trainer.loader import Batch
 from trainer.order import Order
 from trainer.shape import Shape, shape
@@ -52,7 +52,7 @@ def open_shape(settings: config.Config, opened: Tokens, on: torch.device, dtype:
 
 
 def check_tokenizer(opened: Tokens, teller: Teller) -> None:
-    """Report before the training what the tokenizer loses, and whether the model cannot be exported.
+    """Report before the training what the tokenizer loses, and that the model cannot be exported with it.
 
     Raises DatasetError if it is not the one that the shards were made with.
     """
@@ -61,6 +61,14 @@ def check_tokenizer(opened: Tokens, teller: Teller) -> None:
         teller.say(f"{opened.lost}; bits per byte will be {TOO_LOW}", style="red")
     try:
         fast_tokenizer.check(pieces, opened.bos is not None)
+    except ConfigError as error:
+        teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
+
+
+def say_of_shape(made: Shape, encoder: bool, teller: Teller) -> None:
+    """Report before the training that a model of these sizes cannot be exported."""
+    try:
+        export.check(made, encoder)
     except ConfigError as error:
         teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
 

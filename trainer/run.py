@@ -157,6 +157,7 @@ class Run:
             f"{world.size} × {name}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
             f"{order.tokens(order.steps):,} tokens"
         )
+        preflight.say_of_shape(self.shape, config.objective.name == "masked", self.teller)
         for line in optim.describe(optim.groups(self.bare, settings)):
             self._say(f"  {line}")
 

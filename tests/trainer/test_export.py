@@ -21,7 +21,8 @@ from corpus.tokenizer.reserved import END, MASK, RESERVED, ROLES
 from corpus.tokenizer.train import BOS, EOS, fit
 from trainer import sentencepiece_file
 from trainer.attention import Documents
-from trainer.config import Model
+from trainer.config import Experts, Model
+from trainer.experts import Router
 from trainer.export import FILES, export
 from trainer.fast_tokenizer import convert, merges
 from trainer.generate import controls, generate
@@ -79,6 +80,31 @@ def write(made: Transformer, tokenizer: Tokenizer, folder: Path, **options: Any)
     return folder / "model"
 
 
+MIXTURES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "glm": ({"count": 6}, {}, "Glm4MoeForCausalLM"),
+    "glm-plain": (
+        {"count": 4, "active": 1, "shared": 2},
+        {"qk_norm": False, "tied": True, "rope_base": 500.0},
+        "Glm4MoeForCausalLM",
+    ),
+    "qwen": (
+        {"count": 8, "active": 3, "shared": 0, "balance": 0.0, "scores": "softmax"},
+        {},
+        "Qwen3MoeForCausalLM",
+    ),
+}
+
+
+def mixture(tokenizer: Tokenizer, name: str) -> Transformer:
+    """Make a model with experts and, where it has them, biases that change most choices."""
+    experts, settings, _ = MIXTURES[name]
+    made = model(tokenizer, hidden=None, experts=Experts.model_validate(experts), **settings)
+    for module in made.modules():
+        if isinstance(module, Router) and not module.softmax:
+            module.bias.copy_(torch.linspace(-0.5, 0.5, module.experts))
+    return made
+
+
 @pytest.fixture(scope="module")
 def theirs(ours: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoTokenizer.from_pretrained(write(model(ours), ours, tmp_path_factory.mktemp("hf")))
@@ -109,6 +135,40 @@ def test_logits_are_ours(unigram: Tokenizer, tmp_path: Path, settings: dict[str,
     assert found.shape == expected.shape  # rows of padding are not exported
     assert expected.std() > 0.5
     assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_experts_are_loaded_with_our_logits(
+    unigram: Tokenizer, tmp_path: Path, name: str, dtype: str
+) -> None:
+    """Of bfloat16 the biases stay exact, and the rounded weights, computed in float32, are nearly ours."""
+    made = mixture(unigram, name)
+    loaded, report = AutoModelForCausalLM.from_pretrained(
+        write(made, unigram, tmp_path, dtype=dtype), output_loading_info=True, dtype=torch.float32
+    )
+    assert type(loaded).__name__ == MIXTURES[name][2]
+    assert not any(report.values()), report
+    ids = torch.randint(unigram.vocabulary, (3, 64), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        if dtype == "bfloat16":
+            for parameter in made.parameters():
+                parameter.copy_(parameter.bfloat16())
+        expected = made.logits(made.hidden(ids, Documents.whole(3, 64)))[..., : unigram.vocabulary]
+        found = loaded(ids).logits
+        assert (found - expected).abs().max() < 1e-4
+        assert expected.std() > 0.5
+        for module in made.modules():  # the choice is by the biases, and shows
+            if isinstance(module, Router) and not module.softmax:
+                module.bias.zero_()
+        other = made.logits(made.hidden(ids, Documents.whole(3, 64)))[..., : unigram.vocabulary]
+    assert ((other - expected).abs().max() > 0.1) == (name != "qwen")
+
+
+def test_the_card_names_the_experts(unigram: Tokenizer, tmp_path: Path) -> None:
+    card = (write(mixture(unigram, "glm"), unigram, tmp_path) / "README.md").read_text("utf-8")
+    assert "| architecture | GLM-4-MoE, 2 layers of width 48 |" in card
+    assert "| experts | 6 experts of width 48 in each, 2 active and 1 shared |" in card
 
 
 def test_the_base_of_the_phase_that_trained_it_last_is_exported(unigram: Tokenizer, tmp_path: Path) -> None:
@@ -296,6 +356,18 @@ def test_a_tokenizer_that_changes_text_is_named() -> None:
     [
         ({"activation": "relu2"}, r'model\.activation = "relu2": cannot be exported'),
         ({"soft_cap": 15.0}, r"model\.soft_cap = 15: cannot be exported"),
+        (
+            {"hidden": None, "experts": Experts(count=4, shared=0)},
+            r"model\.experts\.shared = 0: cannot be exported with sigmoid scores",
+        ),
+        (
+            {
+                "hidden": None,
+                "qk_norm": False,
+                "experts": Experts(count=4, shared=0, balance=0.0, scores="softmax"),
+            },
+            r"model\.qk_norm = false: cannot be exported with softmax experts",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_expressed_is_named_and_nothing_written(

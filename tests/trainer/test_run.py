@@ -154,6 +154,24 @@ def test_a_tokenizer_that_keeps_all_text_is_no_matter(
     assert {score["exact"] for score in result["evaluation"].values()} == {True}
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model.activation": "relu2"}, "have only swiglu"),
+        ({"model.experts.count": 4, "model.experts.shared": 0}, "GLM-4-MoE has a shared expert"),
+    ],
+)
+def test_a_model_that_cannot_be_exported_is_told_before_the_training(
+    changes: dict[str, Any], expected: str, corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    short = made(**changes, **{"data.tokens": 128, "evaluate.documents": 0})
+    run.train(corpus, tmp_path, short, Terminal(Console(stderr=True, width=500)))
+    said = capsys.readouterr().err
+    assert "this model will train, but `derlem export` will refuse it: model." in said
+    assert expected in said
+
+
 def test_a_finished_run_is_not_trained_again(whole: Path, corpus: str) -> None:
     before = (whole / metrics.FILE).stat()
     assert train(corpus, whole)["steps"] == STEPS
