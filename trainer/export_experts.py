@@ -63,7 +63,7 @@ def settings(shape: Shape) -> dict[str, Any]:
 
 
 def named(prefix: str, name: Sequence[str], weight: Tensor, shape: Shape) -> dict[str, Tensor]:
-    """Return the weights of a parameter or buffer of `Experts` under their names, after a prefix of the layer."""
+    """Return the weights of a parameter or buffer of `Experts` under their names in a layer."""
     match name:
         case ["router", "weight"]:
             return {f"{prefix}.gate.weight": weight}
