@@ -7,10 +7,11 @@ from datetime import timedelta
 from rich.console import Console
 from rich.table import Table
 
-from trainer.scaling.expected_precision import Expectation, Range
+from trainer.scaling.expected_precision import Expectation
 from trainer.scaling.plan import Estimate, Plan
 from trainer.scaling.rates import cell, learning_rate_check, seed_noise
 from trainer.scaling.study import Outcome
+from trainer.scaling.uncertainty import Interval
 
 
 def render(plan: Plan, cost: Estimate, expected: Expectation, console: Console) -> None:
@@ -93,13 +94,13 @@ def _predictions(done: Outcome) -> list[str]:
     return found
 
 
-def _precision(found: Range) -> str:
+def _precision(found: Interval) -> str:
     if found.lower is None or found.upper is None:
         lower = "no limit" if found.lower is None else f"{found.lower:.3g}"
         upper = "no limit" if found.upper is None else f"{found.upper:.3g}"
-        return f"{found.truth:.3g}: not determined (simulated fits: {lower} to {upper})"
+        return f"{found.estimate:.3g}: not determined (simulated fits: {lower} to {upper})"
     half = (found.upper - found.lower) / 2
-    return f"{found.truth:.3g} ± {half:.2g} (simulated fits: {found.lower:.3g} to {found.upper:.3g})"
+    return f"{found.estimate:.3g} ± {half:.2g} (simulated fits: {found.lower:.3g} to {found.upper:.3g})"
 
 
 def _list(values: list[float]) -> str:

@@ -14,7 +14,6 @@ from trainer.scaling.approaches import Frontier, side_by_side
 from trainer.scaling.choice import Candidate, candidates, choose, repeated
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, TIED, Floats, Law
-from trainer.scaling.minimise import HUBER, Objective
 from trainer.scaling.prediction import Predictions, order, predict
 from trainer.scaling.runs import Columns, Finding, Runs
 from trainer.scaling.source import Asked, Source, load
@@ -119,9 +118,7 @@ def fit_table(
     path: Path,
     columns: Columns,
     law: str = "",
-    objective: Objective = HUBER,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> TableFit:
     """Fit every loss column of a table, by the named law or the one that predicts held-out runs best.
 
@@ -137,7 +134,7 @@ def fit_table(
             for row in kept.rows
             if row.left_out
         ]
-        analyses.append(analyse(name, kept.runs(name), law, objective, resamples, seed))
+        analyses.append(analyse(name, kept.runs(name), law, resamples))
     return TableFit(str(path), tuple(dict.fromkeys(told)), tuple(analyses))
 
 
@@ -176,10 +173,10 @@ def diverged(loss: str, law: Law, runs: Runs) -> tuple[NDArray[np.bool_], list[s
     return found, why
 
 
-def analyse(name: str, runs: Runs, law: str, objective: Objective, resamples: int, seed: int) -> Analysis:
+def analyse(name: str, runs: Runs, law: str, resamples: int, seed: int = 0) -> Analysis:
     """Choose a law unless one is named, fit it and its rivals, with intervals and held-out checks."""
     chosen, compared = choose(law, runs, seed)
-    fits = _fits(chosen, runs, objective)
+    fits = _fits(chosen, runs)
     first = fits[chosen.name]
     draws = bootstrap(first, runs, resamples, seed)
     surface = fits.get(BASE, first)
@@ -201,20 +198,20 @@ def analyse(name: str, runs: Runs, law: str, objective: Objective, resamples: in
     )
 
 
-def _fits(law: Law, runs: Runs, objective: Objective) -> dict[str, Fit]:
+def _fits(law: Law, runs: Runs) -> dict[str, Fit]:
     """Fit the law, then its rivals on the same runs, and the base law on runs that repeat nothing."""
-    fits = {law.name: fit(law, runs, objective)}
+    fits = {law.name: fit(law, runs)}
     if "params" not in law.columns or "tokens" not in law.columns:
         return fits
     if "unique" in law.columns:
         single = runs.take(~repeated(runs))
         if len(single) > len(CHINCHILLA.parameters) + 2:
-            base = fits[BASE] = fit(_base(law), single, objective)
-            fits[f"{law.name}, two-step"] = fit(law, runs, objective, base.parameters)
+            base = fits[BASE] = fit(_base(law), single)
+            fits[f"{law.name}, two-step"] = fit(law, runs, held=base.parameters)
     rivals = candidates("", runs) if "unique" in law.columns else ()
     for rival in (*rivals, CHINCHILLA, TIED):
         if rival.name not in fits and len(runs) > len(rival.parameters):
-            fits[rival.name] = fit(rival, runs, objective)
+            fits[rival.name] = fit(rival, runs)
     return fits
 
 

@@ -14,6 +14,8 @@ from trainer.shape import Shape
 
 SIZES = 4
 """The fewest sizes of one budget to which a parabola is fitted."""
+BUDGETS = 1500
+"""The number of budgets at which approach 1 looks for the lowest curve."""
 SAME_BUDGET = 0.12
 """Runs whose ln compute differs by less than this belong to one isoFLOP curve."""
 
@@ -60,7 +62,7 @@ def power(compute: Floats, values: Floats, weights: Floats | None = None) -> tup
     return float(intercept), float(slope)
 
 
-def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
+def approach_1(runs: Runs) -> Frontier:
     """Regress size and tokens of the lowest of all training curves on compute (Hoffmann et al., 3.1).
 
     A curve joins the rows of one group in ln compute; budgets are on a logarithmic grid and count if the
@@ -77,9 +79,9 @@ def approach_1(runs: Runs, budgets: int = 1500) -> Frontier:
         return _nothing(
             1, f"needs training curves (several rows of one run): {len(curves)} found, expected 3"
         )
-    grid = np.geomspace(min(compute[c[0]] for c in curves), max(compute[c[-1]] for c in curves), budgets)
-    lowest, smallest, largest = np.full(budgets, np.inf), np.full(budgets, np.inf), np.zeros(budgets)
-    size, tokens = np.zeros(budgets), np.zeros(budgets)
+    grid = np.geomspace(min(compute[c[0]] for c in curves), max(compute[c[-1]] for c in curves), BUDGETS)
+    lowest, smallest, largest = np.full(BUDGETS, np.inf), np.full(BUDGETS, np.inf), np.zeros(BUDGETS)
+    size, tokens = np.zeros(BUDGETS), np.zeros(BUDGETS)
     for curve in curves:
         inside = (grid >= compute[curve[0]]) & (grid <= compute[curve[-1]])
         loss = np.interp(np.log(grid), np.log(compute[curve]), runs.loss[curve])

@@ -13,7 +13,7 @@ from trainer.scaling.fit import problem, starts
 from trainer.scaling.laws import Floats, Law
 from trainer.scaling.minimise import HUBER, descend
 from trainer.scaling.runs import Runs
-from trainer.scaling.uncertainty import EDGE
+from trainer.scaling.uncertainty import Interval, percentile, runaway
 
 DRAWS = 40
 SIZE_DECAY = 5.31
@@ -21,26 +21,17 @@ SIZE_DECAY = 5.31
 
 
 @dataclass(frozen=True)
-class Range:
-    """The range of 95 of 100 simulated fits for a number; None for an end without limit."""
-
-    truth: float
-    lower: float | None
-    upper: float | None
-
-
-@dataclass(frozen=True)
 class Expectation:
-    """The precision of exponents and R_D* from the planned runs; `why` if no law can be fitted to them."""
+    """The truth of exponents and R_D* with the range of 95 of 100 fits to the planned runs; `why` if none."""
 
     law: str
     runs: int
     noise: float
-    ranges: dict[str, Range]
+    ranges: dict[str, Interval]
     why: str = ""
 
 
-def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0) -> Expectation:
+def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS) -> Expectation:
     """Draw losses of the planned runs (params, tokens, unique) from the law with noise, and fit them.
 
     The law is the richest that the columns allow. Each fit starts at the truth and at the starts of variable
@@ -58,7 +49,7 @@ def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0)
     }
     truth = np.array([known[name] for name in law.parameters])
     log_loss = law.log_loss(truth, planned.logs())
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     try:
         drawn = np.array(
             [
@@ -72,14 +63,12 @@ def simulate(wanted: Expected, planned: Runs, draws: int = DRAWS, seed: int = 0)
     for name, label in (("alpha", "alpha"), ("beta", "beta"), ("log_rd", "R_D*")):
         if name in law.parameters:
             k = law.index(name)
-            low, high = law.bounds[k]
-            ends = _range(
-                truth[k], drawn[:, k], low + EDGE * (high - low) * (low < 0), high - EDGE * (high - low)
-            )
-            found[label] = _exponential(ends) if name == "log_rd" else ends
+            given = np.exp if name == "log_rd" else np.asarray
+            found[label] = percentile(given(truth[k]).item(), given(drawn[:, k]), runaway(law, drawn)[:, k])
     exponent = [law.derived(_named(law, row)).get("N exponent") for row in (truth, *drawn)]
     if exponent[0] is not None:
-        found["N exponent"] = _range(exponent[0], np.array(exponent[1:], dtype=float), 0.0, 1.0)
+        values = np.array(exponent[1:], dtype=float)
+        found["N exponent"] = percentile(exponent[0], values, (values >= 1.0) - (values <= 0.0).astype(float))
     return Expectation(law.name, len(planned), wanted.noise, found)
 
 
@@ -92,15 +81,3 @@ def _refit(law: Law, planned: Runs, truth: Floats) -> Floats:
 
 def _named(law: Law, theta: Floats) -> dict[str, float]:
     return dict(zip(law.parameters, theta.tolist(), strict=True))
-
-
-def _range(truth: float, values: Floats, lowest: float, highest: float) -> Range:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Range(
-        float(truth), None if low <= lowest else float(low), None if high >= highest else float(high)
-    )
-
-
-def _exponential(found: Range) -> Range:
-    ends = (None if end is None else float(np.exp(end)) for end in (found.lower, found.upper))
-    return Range(float(np.exp(found.truth)), *ends)

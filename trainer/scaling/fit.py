@@ -229,8 +229,8 @@ def starts(task: Problem, grid: bool = True) -> Floats:
     return every if grid else every[:: max(1, len(every) // 50)]
 
 
-def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:
-    """Return starts [kept, p] by variable projection (Golub and Pereyra 1973).
+def project(law: Law, logs: Logs, log_loss: Floats) -> Floats:
+    """Return starts [k, p] by variable projection (Golub and Pereyra 1973).
 
     With fixed exponents a sum of powers is linear in its coefficients, which non-negative least squares of
     the relative error finds directly; here over a grid of exponents, with the best of all subsets of terms.
@@ -255,7 +255,7 @@ def project(law: Law, logs: Logs, log_loss: Floats, kept: int = KEPT) -> Floats:
             full = np.zeros((len(grid), terms))
             full[:, subset] = solved
             weights = np.where(better[:, None], full, weights)
-    order = np.argsort(best, kind="stable")[:kept]
+    order = np.argsort(best, kind="stable")[:KEPT]
     heights = np.log(np.maximum(weights[order], 1e-6))
     theta = np.empty((len(order), len(law.parameters)))
     theta[:, law.index("e")] = heights[:, 0]

@@ -78,7 +78,7 @@ def order(runs: Runs, by: str) -> Floats:
     return runs.columns[by]
 
 
-def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: float = LEVEL) -> Predictions:
+def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute") -> Predictions:
     """Predict targets with a law fitted to runs, with intervals from rollouts inside these runs.
 
     The runs are cut at growing scales; each time the law is fitted to those below and predicts those above.
@@ -92,13 +92,13 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute", level: 
     task = problem(fitted.law, runs, fitted.objective, fitted.held)
     ratio = order(targets, by) / order(runs, by).max()
     centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets, ratio)
-    width = conformal(misses, level) * far
+    width = conformal(misses, LEVEL) * far
     return Predictions(
         loss=np.exp(centre),
         lower=np.exp(centre - width),
         upper=np.exp(centre + width),
         ratio=ratio,
-        level=level,
+        level=LEVEL,
         scores=len(misses),
         possible=len(misses) / (len(misses) + 1),
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from trainer.scaling.fit import Fit, problem
-from trainer.scaling.laws import Floats
+from trainer.scaling.laws import Floats, Law
 from trainer.scaling.minimise import descend
 from trainer.scaling.runs import Runs
 
 RESAMPLES = 400
 LEVEL = 0.95
+TAIL = (1 - LEVEL) / 2
 EDGE = 0.02
 """The share of a parameter's range, next to its bound, that counts as at the bound."""
 
@@ -56,12 +56,12 @@ class Bootstrap:
     runaway: Floats
     clusters: int
 
-    def interval(self, name: str, level: float = LEVEL) -> Interval:
+    def interval(self, name: str) -> Interval:
         """Return a parameter's percentile interval, open where enough resamples went to a bound."""
         k = self.fit.law.index(name)
-        return _percentile(self.fit.parameters[name], self.samples[:, k], self.runaway[:, k], level)
+        return percentile(self.fit.parameters[name], self.samples[:, k], self.runaway[:, k])
 
-    def derived(self, level: float = LEVEL) -> dict[str, Interval]:
+    def derived(self) -> dict[str, Interval]:
         """Return the intervals of the numbers that papers print."""
         law = self.fit.law
         named = [dict(zip(law.parameters, row, strict=True)) for row in self.samples.tolist()]
@@ -71,16 +71,8 @@ class Bootstrap:
             values = np.array([row[name] for row in drawn])
             source = law.exponentials.get(name)
             runaway = np.zeros(len(values)) if source is None else self.runaway[:, law.index(source)]
-            out[name] = _percentile(estimate, values, runaway, level)
+            out[name] = percentile(estimate, values, runaway)
         return out
-
-    def predictions(self, runs: Runs | Mapping[str, float], level: float = LEVEL) -> tuple[Floats, Floats]:
-        """Return the percentile band [n] of the law's curve over refits, without a single run's noise."""
-        logs = runs.logs() if isinstance(runs, Runs) else {k: np.log([float(v)]) for k, v in runs.items()}
-        curves = np.exp(self.fit.law.log_loss(self.samples, logs))
-        tail = (1 - level) / 2
-        low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
-        return low, high
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -109,25 +101,28 @@ def bootstrap(fitted: Fit, runs: Runs, count: int = RESAMPLES, seed: int = 0) ->
         better = ended.value < best
         best = np.where(better, ended.value, best)
         theta = np.where(better[:, None], ended.theta, theta)
-    lower, upper = np.array(fitted.law.bounds).T
+    return Bootstrap(fitted, task.raw(theta), runaway(fitted.law, theta) * (task.free > 0), number)
+
+
+def runaway(law: Law, theta: Floats) -> Floats:
+    """Return −1 or 1 where centred parameters [b, p] are at their lower or upper bound, else 0."""
+    lower, upper = np.array(law.bounds).T
     edge = EDGE * (upper - lower)
     # an exponent or a coefficient near zero is a finding; only logarithms have no lower limit
-    below = (theta <= lower + np.where(lower < 0, edge, 1e-6)) & (task.free > 0)
-    above = (theta >= upper - edge) & (task.free > 0)
-    return Bootstrap(fitted, task.raw(theta), above.astype(float) - below, number)
+    below = theta <= lower + np.where(lower < 0, edge, 1e-6)
+    return np.asarray((theta >= upper - edge).astype(float) - below)
 
 
-def percentiles(estimate: float, drawn: Floats, level: float = LEVEL) -> Interval:
+def percentiles(estimate: float, drawn: Floats) -> Interval:
     """Return the percentile interval of a number from each refit [b]; open where refits have none."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), [tail, 1 - tail], method="nearest")
-    ends = [float(value) if np.isfinite(value) else None for value in (low, high)]
-    return Interval(estimate, ends[0], ends[1], level)
+    ends = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), [TAIL, 1 - TAIL], method="nearest")
+    lower, upper = (float(value) if np.isfinite(value) else None for value in ends)
+    return Interval(estimate, lower, upper)
 
 
-def _percentile(estimate: float, values: Floats, runaway: Floats, level: float) -> Interval:
-    tail = (1 - level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    lower = None if (runaway < 0).mean() >= tail else float(low)
-    upper = None if (runaway > 0).mean() >= tail else float(high)
-    return Interval(estimate, lower, upper, level)
+def percentile(estimate: float, values: Floats, runaway: Floats) -> Interval:
+    """Return the interval of values [b]; open where as many as its tail went to a bound (runaway −1, 1)."""
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    lower = None if (runaway < 0).mean() >= TAIL else float(low)
+    upper = None if (runaway > 0).mean() >= TAIL else float(high)
+    return Interval(estimate, lower, upper)

@@ -208,7 +208,7 @@ def test_a_simulated_grid_holds_the_truth_and_less_noise_tells_more() -> None:
         for each in found.ranges.values():
             assert each.lower is not None
             assert each.upper is not None
-            assert each.lower < each.truth < each.upper
+            assert each.lower < each.estimate < each.upper
         alpha = found.ranges["alpha"]
         assert alpha.upper is not None and alpha.lower is not None  # noqa: PT018
         widths.append(alpha.upper - alpha.lower)
