@@ -178,7 +178,7 @@ def evaluate(
         from commands.render import scores
         from commands.render import tasks as shown
         from trainer import evaluate as scoring
-        from trainer import tokens
+        from trainer import masked_score, tokens
         from trainer.load_run import load_run
         from trainer.metrics import finite
         from trainer.tasks import judge, likelihood, questions
@@ -192,11 +192,18 @@ def evaluate(
             opened = tokens.open(corpus or model.corpus)
             tokens.same_tokenizer(opened, model.tokenizer)
             sample = scoring.choose(opened, documents, model.config.evaluate.seed)
-            on = model.model.embedding.weight.device
-            scored = scoring.evaluate(model.decoder(), sample, model.config.data.length, on)
-            found |= {score.name: finite(asdict(score)) for score in scored.scores}
-            if not as_json:
-                scores.render_scores(scored, console(stderr=False))
+            on, length = model.model.embedding.weight.device, model.config.data.length
+            if model.encoder or model.spans:
+                hidden = masked_score.score(model.model, sample, length, model.objective(), on)
+                part, told = masked_score.NAMES[model.config.objective.name]
+                found[part] = finite(asdict(hidden))
+                if not as_json:
+                    print(f"{hidden.nats:.4f} nats for each {told}, {hidden.tokens:,} tokens")
+            else:
+                scored = scoring.evaluate(model.decoder(), sample, length, on)
+                found |= {score.name: finite(asdict(score)) for score in scored.scores}
+                if not as_json:
+                    scores.render_scores(scored, console(stderr=False))
         for task in asked:
             judged = judge.judge(model, task, _held(model, task))
             found[f"task {task.name}"] = judged.as_dict()

@@ -22,6 +22,7 @@ from trainer.encoder_decoder import EncoderDecoder
 from trainer.identity import CHECKPOINTS, RUN
 from trainer.masked_score import NAMES
 from trainer.model import Transformer, build
+from trainer.objective import Objective, objective
 from trainer.optim.build import LEARNING_RATES
 from trainer.schedule import rope
 from trainer.shape import counted, shape
@@ -56,15 +57,20 @@ class LoadedRun:
         if self.encoder:
             raise ConfigError(
                 f"{self.folder}: an encoder, which learned masked tokens: it cannot continue texts or have "
-                "bits per byte; its score is evaluation_masked in result.json, and `derlem export` writes it"
+                "bits per byte; `derlem evaluate RUN` scores masked tokens, and `derlem export` writes it"
             )
         if self.spans:
             raise ConfigError(
                 f"{self.folder}: it learned to write the spans taken out of texts, not whole texts, and has "
-                "no bits per byte; its score is evaluation_spans in result.json, and `derlem generate` fills "
-                "the places of a prompt that are marked <|reserved_0|>, <|reserved_1|> …"
+                "no bits per byte; `derlem evaluate` scores spans, and `derlem generate` fills the places "
+                "of a prompt that are marked <|reserved_0|>, <|reserved_1|> …"
             )
         return self.model
+
+    def objective(self) -> Objective:
+        """Return what it learned, for the score of hidden tokens."""
+        paired = isinstance(self.model, EncoderDecoder)
+        return objective(self.config.objective, self.tokenizer, paired=paired)
 
     def exported(self) -> Transformer:
         """Return the model; ConfigError if no class of transformers computes it."""

@@ -41,7 +41,12 @@ class MaskedScore:
 
 
 def score(
-    model: nn.Module, sample: Sample, length: int, learned: Objective, device: torch.device, world: World
+    model: nn.Module,
+    sample: Sample,
+    length: int,
+    learned: Objective,
+    device: torch.device,
+    world: World | None = None,
 ) -> MaskedScore:
     """Score a sample's documents, cut into windows of at most `length` tokens, one document to a row.
 
@@ -53,14 +58,15 @@ def score(
         for start in range(0, document.tokens.size, length)
     ]
     learned = replace(learned, words=None)
-    rows = max(1, min(FORWARD_TOKENS // length, -(-len(cut) // world.size)))
+    rank, size = (world.rank, world.size) if world is not None else (0, 1)
+    rows = max(1, min(FORWARD_TOKENS // length, -(-len(cut) // size)))
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # nats, tokens
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            for first in range(0, len(cut), rows * world.size):
-                batch = _batch(cut[first + world.rank * rows :][:rows], rows, length)
+            for first in range(0, len(cut), rows * size):
+                batch = _batch(cut[first + rank * rows :][:rows], rows, length)
                 inputs, targets, documents = unpack(batch, device, learned)
                 _, nll = model(inputs, documents, targets)
                 scored = targets != IGNORED
@@ -71,7 +77,7 @@ def score(
                 sums += torch.stack([nll[scored].sum(dtype=torch.float64), scored.sum()])
     finally:
         model.train(training)
-    nats, tokens = world.total(sums).tolist()
+    nats, tokens = (sums if world is None else world.total(sums)).tolist()
     mean = nats / tokens if tokens else math.nan
     return MaskedScore(len(sample.documents), int(tokens), mean, math.exp(mean) if mean < 700 else math.inf)
 

@@ -34,6 +34,15 @@ def test_a_phase_of_longer_windows_costs_more() -> None:
     assert plan(phased, 32_768, "H100", 1, 0.4).flops > 1.05 * plan(plain, 32_768, "H100", 1, 0.4).flops
 
 
+def test_each_side_of_an_encoder_decoder_reads_its_share_of_the_tokens() -> None:
+    keys = ["model.depth=2", "model.qk_norm=false", "objective.name=span-corruption", "objective.span=3.0"]
+    loaded = config.load("tiny", [*keys, "model.kind=encoder-decoder", "objective.share=0.15"])
+    found, sizes = plan(loaded, 600, "H100", 1, 0.5), shape(loaded.model, 600)
+    keys_seen = (loaded.data.length + 1) / 2  # 0.9 tokens of a text's are read, 0.2 are written
+    expected = 0.9 * flops(sizes, keys_seen, 1.0) + 0.2 * flops(sizes, keys_seen, 0.0)
+    assert found.flops == pytest.approx(found.tokens * expected)
+
+
 def test_a_gpu_without_a_known_peak_is_refused() -> None:
     with pytest.raises(ConfigError, match="its peak is not known"):
         plan(config.load("tiny"), 600, "Abacus", 1, 0.4)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from span_batches import EOS, SENTINELS, batch_of
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from trainer import config, optim, parallel
 from trainer.attention import Documents, Pair, mask
@@ -140,6 +141,17 @@ def test_it_learns_the_same_by_the_packed_path(monkeypatch: pytest.MonkeyPatch) 
     for ours, expected in zip(*found, strict=True):
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_its_blocks_compile_whole_and_once_for_all_documents() -> None:
+    model, counter = made(), CompileCounter()
+    batches = [unpack(batch_of(texts(*sizes), 32), "cpu", LEARNED) for sizes in ((30, 20), (25, 8))]
+    plain = [model(tokens, documents, targets)[0] for tokens, targets, documents in batches]
+    for block in model.blocks:
+        block.compile(backend=counter, fullgraph=True, dynamic=False)
+    compiled = [model(tokens, documents, targets)[0] for tokens, targets, documents in batches]
+    torch.testing.assert_close(compiled, plain)
+    assert counter.frame_count == 2  # of the encoder and of the decoder
 
 
 def test_one_that_has_learned_a_text_writes_the_spans_taken_out_of_it() -> None:

@@ -777,7 +777,9 @@ def test_two_ranks_train_an_encoder_decoder_as_one(
         assert two["scores"]["nats"] == pytest.approx(one["scores"]["nats"], rel=1e-4)
 
 
-def test_an_encoder_decoder_is_continued_and_exported_by_the_commands(paired: Path, tmp_path: Path) -> None:
+def test_an_encoder_decoder_is_scored_continued_and_exported_by_the_commands(
+    paired: Path, reserved: str, tmp_path: Path
+) -> None:
     def told(*words: str) -> str:
         found = CliRunner().invoke(derlem.app, [words[0], str(paired), *words[1:]])
         assert found.exit_code == 0, found.output
@@ -787,6 +789,15 @@ def test_an_encoder_decoder_is_continued_and_exported_by_the_commands(paired: Pa
     assert json.loads(told("generate", *prompt))["prompt"] == "bir <|reserved_0|> ev"
     told("export", str(tmp_path / "model"))
     assert json.loads((tmp_path / "model" / "config.json").read_text())["model_type"] == "t5gemma"
+    manifest = Path(reserved) / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    own = tmp_path / "corpus"
+    shutil.copytree(reserved, own)
+    facts["facts"]["tokenizer"] = Tokenizer(tokenizer()).sha256
+    (own / "manifest.json").write_text(json.dumps(facts))
+    scored = json.loads(told("evaluate", str(own), "--documents", "4", "--json"))["spans"]
+    stored = json.loads((paired / "result.json").read_text())["evaluation_spans"]
+    assert scored == pytest.approx(stored, rel=1e-5)
     refused = CliRunner().invoke(derlem.app, ["evaluate", str(paired), "--text", "bir"])
     assert refused.exit_code == 2
     assert "it learned to write the spans" in refused.stderr
