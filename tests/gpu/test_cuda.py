@@ -11,7 +11,7 @@ from token_shards import tokenizer, write
 from corpus import settings
 from corpus.teller import SILENT
 from trainer import config, metrics, run
-from trainer.attention import Documents, attend, mask
+from trainer.attention import Documents, Pair, attend, mask
 from trainer.load_run import load_run
 from trainer.model import build
 from trainer.shape import shape
@@ -26,11 +26,14 @@ def cuda() -> torch.device:
     return torch.device("cuda", 0)
 
 
+@pytest.mark.parametrize("prefix", [0, 40])
 @pytest.mark.parametrize(("heads", "kv_heads", "head"), [(4, 4, 64), (4, 2, 128)])
 def test_flash_attention_over_packed_documents_is_that_of_the_mask(
-    heads: int, kv_heads: int, head: int
+    heads: int, kv_heads: int, head: int, prefix: int
 ) -> None:
     documents = Documents.of(STARTS.to(cuda()), 2, 256)
+    if prefix:
+        documents = documents.with_prefix(documents.positions < prefix)
     random = torch.Generator(cuda()).manual_seed(0)
     sizes = (heads, kv_heads, kv_heads)
     plain = [torch.randn(2, 256, size, head, device=cuda(), generator=random) for size in sizes]
@@ -39,6 +42,23 @@ def test_flash_attention_over_packed_documents_is_that_of_the_mask(
         inputs = [each.to(dtype).requires_grad_() for each in plain]
         out = attend(*inputs, mask(documents, dtype))
         found.append([out, *torch.autograd.grad((out.float() ** 2).sum(), inputs)])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_flash_cross_attention_is_that_of_the_mask() -> None:
+    """The last document of the first row has no key: its queries have no targets, and are not compared."""
+    outputs = Documents.of(torch.tensor([0, 30, 60, 64, 100, 128], dtype=torch.int32).to(cuda()), 2, 64)
+    inputs = Documents.of(torch.tensor([0, 100, 256, 256, 300, 512], dtype=torch.int32).to(cuda()), 2, 256)
+    pair, random = Pair(inputs, outputs), torch.Generator(cuda()).manual_seed(0)
+    plain = [torch.randn(2, size, 4, 64, device=cuda(), generator=random) for size in (64, 256, 256)]
+    some = (outputs.ids[:, :, None] == inputs.ids[:, None, :]).any(2)
+    assert not some.all()
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        tensors = [each.to(dtype).requires_grad_() for each in plain]
+        out = attend(*tensors, mask(pair, dtype))[some]
+        found.append([out, *torch.autograd.grad((out.float() ** 2).sum(), tensors)])
     for ours, expected in zip(*found, strict=True):
         torch.testing.assert_close(ours.float(), expected, atol=0.05, rtol=0.05)
 
