@@ -10,7 +10,8 @@ lower the loss alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,9 @@ UNSURE = 3.0
 """Within this factor of the balance there is no verdict."""
 LITTLE = 0.01
 """Neither limits a run whose loss twice the data, or twice the parameters, would lower by less than this."""
+NOISE, SCATTERS = 0.005, 5.0
+"""A rise of the loss on repeated text counts from this share of its lowest value on, and from this many
+standard deviations of the evaluations around their curve: of a level one 2 to 4 % of them seem to rise."""
 WINDOW = 8.0
 """Evaluations with more than 1/WINDOW of the present tokens are fitted: earlier ones fall by another law."""
 
@@ -101,17 +105,21 @@ def outlook(now: Point, curve: Sequence[Point], parameters: int, unsure: float =
     )
 
 
-def of_run(
-    evaluations: Sequence[Mapping[str, Any]], order: Order, rates: Rates, parameters: int
-) -> Outlook | None:
-    """Return the outlook after the last of a run's evaluations (lines of its metrics), or None."""
-    points = [
-        _point(order, int(line["step"]), float(line["scores"]["all"]["bits_per_byte"]))
-        for line in evaluations
-        if line["scores"]["all"]["bits_per_byte"] is not None
-    ]
-    curve = [point for point in points if rates.warmup <= point.tokens <= rates.stable]
-    return outlook(points[-1], curve, parameters) if points else None
+class Curve:
+    """The evaluations of a run, taken one by one, so that no evaluation reads those before it again."""
+
+    def __init__(self, order: Order, rates: Rates, parameters: int) -> None:
+        self._order, self._rates, self._parameters = order, rates, parameters
+        self._steady: list[Point] = []  # at the constant learning rate
+
+    def add(self, step: int, bits_per_byte: float | None) -> Outlook | None:
+        """Take the evaluation after `step` steps and return the outlook then; None without a score."""
+        if bits_per_byte is None or not math.isfinite(bits_per_byte):
+            return None
+        now = _point(self._order, step, bits_per_byte)
+        if self._rates.warmup <= now.tokens <= self._rates.stable:
+            self._steady.append(now)
+        return outlook(now, self._steady, self._parameters)
 
 
 def _point(order: Order, step: int, loss: float) -> Point:
@@ -121,16 +129,38 @@ def _point(order: Order, step: int, loss: float) -> Point:
 
 
 def _rise(curve: Sequence[Point]) -> float:
-    """Return how much the loss rises by token between the last two evaluations; 0 if no text was repeated."""
-    if len(curve) < 2 or curve[-2].tokens <= 1.001 * curve[-2].unique:
+    """Return by how much a token the loss has risen since it was lowest on repeated text; 0 within the noise.
+
+    Since then, not since the evaluation before: of frequent ones no two differ by more than their noise.
+    """
+    repeated = [point for point in curve if point.tokens > 1.001 * point.unique]
+    if not repeated or curve[-1] is not repeated[-1]:
         return 0.0
-    before, now = curve[-2:]
-    return (now.loss - before.loss) / (now.tokens - before.tokens)
+    low, now = min(repeated, key=lambda point: point.loss), repeated[-1]
+    noise = max(NOISE, SCATTERS * _scatter(_near(curve)))
+    is_rise = math.log(now.loss / low.loss) > noise
+    return (now.loss - low.loss) / (now.tokens - low.tokens) if is_rise else 0.0
+
+
+def _near(curve: Sequence[Point]) -> list[Point]:
+    """Return the last evaluations, which follow one law."""
+    return [point for point in curve if point.tokens * WINDOW > curve[-1].tokens]
+
+
+def _scatter(curve: Sequence[Point]) -> float:
+    """Return the standard deviation of evaluations around a smooth curve, as a share of the loss.
+
+    By the median of their second differences, of which √6 standard deviations are one; 0 for fewer than five.
+    """
+    if len(curve) < 5:
+        return 0.0
+    bends = np.abs(np.diff(np.log([point.loss for point in curve]), 2))
+    return float(np.median(bends)) / (0.6745 * math.sqrt(6))
 
 
 def _slope(curve: Sequence[Point]) -> float | None:
     """Return B of the last evaluations; None for too few, or where the loss does not fall with D'."""
-    near = [point for point in curve if point.tokens * WINDOW > curve[-1].tokens]
+    near = _near(curve) if curve else []
     data = [worth(point.tokens, point.unique) for point in near]
     if len(near) < 3 or data[-1] < 2 * data[0]:
         return None

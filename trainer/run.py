@@ -135,6 +135,7 @@ class Run:
         self.mirror = mirror
         self.checkpoints = _checkpoints(folder, config, world, mirror)
         self.step = 0
+        self.curve = limits.Curve(order, self.rates, self.shape.active_parameters)
         self.waited = 0.0
         wanted = config.evaluate
         self.sample = (
@@ -335,11 +336,11 @@ class Run:
         scores = {score.name: asdict(score) for score in found.scores}
         self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
         self.line.evaluated(found.total.bits_per_byte, found.total.exact)
-        if kind == "evaluation" and self.world.first:
-            logged = metrics.read(self.folder / metrics.FILE, kind)
-            if ahead := limits.of_run(logged, self.order, self.rates, self.shape.active_parameters):
-                self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
-                self._say(f"step {self.step:,}: {ahead}")
+        if kind != "evaluation" or not self.world.first:
+            return
+        if ahead := self.curve.add(self.step, found.total.bits_per_byte):
+            self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
+            self._say(f"step {self.step:,}: {ahead}")
 
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""
@@ -371,7 +372,10 @@ class Run:
         if not self.world.first:
             return metrics.Metrics()
         facts = self.config.model_dump(mode="json")
-        return metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
+        opened = metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
+        for line in metrics.read(self.folder / metrics.FILE, "evaluation"):
+            self.curve.add(line["step"], line["scores"]["all"]["bits_per_byte"])
+        return opened
 
     def _say(self, text: str) -> None:
         self.teller.say(text)

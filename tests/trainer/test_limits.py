@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.config import Schedule
-from trainer.limits import EXPONENT, Point, of_run, outlook, worth
+from trainer.limits import EXPONENT, NOISE, Curve, Point, outlook, worth
 from trainer.order import Order, Phase, Stream
 from trainer.schedule import rates
 
@@ -66,6 +66,44 @@ def test_a_loss_that_rises_on_repeated_text_is_short_of_data_and_rises_further()
     assert "another epoch will give about 2.2000, this run is now limited by data" in str(found)
 
 
+@pytest.mark.parametrize(("rise", "counts"), [(0.0, False), (0.9 * NOISE, False), (1.1 * NOISE, True)])
+def test_a_rise_within_the_noise_is_none(rise: float, counts: bool) -> None:
+    points = [*curve(1.5e8, 2e8, 2.5e8), Point(3e8, 1e8, loss(2.5e8) * (1 + rise))]
+    found = outlook(points[-1], points, PARAMETERS)
+    assert (found.limit == "data") == counts
+
+
+@given(st.integers(1, 200))
+def test_how_often_a_run_is_evaluated_does_not_decide_whether_its_loss_rises(between: int) -> None:
+    """From 2 to 2.1 in one step or in many: none of many steps is larger than the noise."""
+    points = [
+        Point(2e8 + 1e8 * n / between, 1e8, 2.0 + 0.1 * n / between) for n in range(between + 1)
+    ]  # fmt: skip
+    found = outlook(points[-1], points, PARAMETERS)
+    assert (found.limit, found.fresh) == ("data", None)
+    assert found.epoch == pytest.approx(2.2)
+
+
+@pytest.mark.parametrize("number", [6, 30, 100])
+@pytest.mark.parametrize("scatter", [0.003, 0.01, 0.05])
+def test_of_evaluations_that_scatter_around_a_level_few_rise_and_of_a_loss_that_triples_most(
+    number: int, scatter: float
+) -> None:
+    def rises(growth: float, seed: int) -> bool:
+        noise = np.exp(scatter * np.random.default_rng(seed).standard_normal(number))
+        losses = 2 * noise * (1 + growth * np.linspace(0, 1, number))
+        points = [Point(3e8 + 1e6 * n, 1e8, float(each)) for n, each in enumerate(losses)]
+        return outlook(points[-1], points, 10**4).limit == "data"  # by the balance it is size
+
+    assert sum(rises(0.0, seed) for seed in range(500)) < 25
+    assert sum(rises(2.0, seed) for seed in range(50)) > 45
+
+
+def test_a_loss_that_rises_and_falls_again_does_not_rise() -> None:
+    points = [Point(2e8, 1e8, 2.0), Point(3e8, 1e8, 2.1), Point(4e8, 1e8, 1.99)]
+    assert outlook(points[-1], points, 10**9).epoch is None
+
+
 def test_there_are_no_numbers_from_too_short_a_curve_or_one_that_does_not_fall() -> None:
     for points in (
         curve(5e7, 1e8),
@@ -80,12 +118,13 @@ def test_the_points_of_a_run_are_its_evaluations_at_the_peak_rate() -> None:
     order = Order([Stream("a", np.array([1601]))], [Phase(6400, {"a": 1.0}, 16, 4)], seed=0)
     curve_of_rates = rates(Schedule(), order.tokens(order.steps))
     steps = (20, 40, 60, 80)  # of 100: 25 steps an epoch; the rate falls in the last fifth
-    lines = [{"step": step, "scores": {"all": {"bits_per_byte": loss(64 * step, 1601)}}} for step in steps]
-    found = of_run(lines, order, curve_of_rates, 10**6)
+    run = Curve(order, curve_of_rates, 10**6)
+    for step in steps:
+        found = run.add(step, loss(64 * step, 1601))
     assert found is not None
     assert found.epoch == pytest.approx(loss(80 * 64 + 1601, 1601), rel=1e-3)
-    falling = {"step": 100, "scores": {"all": {"bits_per_byte": 10.0}}}
-    last = of_run([*lines, falling], order, curve_of_rates, 10**6)
+    last = run.add(100, 10.0)
     assert last is not None
     assert last.epoch == pytest.approx(10 - loss(6400, 1601) + loss(8001, 1601), rel=1e-3)
-    assert of_run([], order, curve_of_rates, 10**6) is None
+    assert run.add(101, None) is None
+    assert run.add(101, float("nan")) is None

@@ -376,6 +376,34 @@ def test_a_corpus_without_its_tokenizer_is_named(corpus: str, tmp_path: Path) ->
         train(str(tmp_path / "corpus"), tmp_path / "run")
 
 
+def test_an_evaluation_reads_no_earlier_one_and_a_resumed_run_has_the_same_outlook(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    usual = metrics.read
+
+    def counted(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
+        reads.append(path)
+        return usual(path, kind)
+
+    def outlooks(folder: Path) -> list[Any]:
+        return [line["outlook"] for line in usual(folder / metrics.FILE, "outlook")]
+
+    monkeypatch.setattr(metrics, "read", counted)
+    for every in (1, STEPS):
+        reads.clear()
+        train(corpus, tmp_path / str(every), made(**{"evaluate.every": every}))
+        assert len(reads) == 2, "at the start and at the end"
+    assert len(outlooks(tmp_path / "1")) == STEPS
+    half = made(**{"evaluate.every": 1, "checkpoint.every": 5, "checkpoint.keep": 9})
+    train(corpus, tmp_path / "half", half)
+    for step in (10, 12):
+        shutil.rmtree(tmp_path / "half" / "checkpoints" / f"{step:010d}")
+    (tmp_path / "half" / "result.json").unlink()
+    train(corpus, tmp_path / "half", half)
+    assert outlooks(tmp_path / "half") == outlooks(tmp_path / "1")
+
+
 OTHER_WORDS = ["on bir on iki on üç on dört on beş on altı on yedi"] * 9
 
 
