@@ -10,8 +10,9 @@ length has changed in the middle of a longer window.
 A stream's order does not depend on the curriculum: chunks of `chunk` tokens are permuted, with another
 permutation for each epoch, and phases only cut the chunks into windows. (Windows shorter than a chunk
 follow each other in their stream; blocks of the mixture spread them.) So a phase continues where the phase
-before it stopped, and phases added later do not change the order of what came before. A stream that knows its
-documents' lengths has these permuted instead: windows cut each epoch's documents, joined in their new order.
+before it stopped, and phases added later do not change the order of what came before. If a stream knows its
+documents' lengths, each epoch joins its documents in another order and cuts them into chunks. These are
+permuted all the same: else a batch would hold the windows of few documents.
 
 The state of a run is one integer, the step. Ranks read slices of a step's batch, whatever their number.
 """
@@ -55,7 +56,7 @@ SEGMENT = np.dtype(
 class Stream:
     """The tokens of one source and language: the number of tokens in each of its batches.
 
-    With `documents`, the number of tokens of each, documents are permuted; else chunks of tokens.
+    With `documents`, the number of tokens of each, chunks are cut from permuted documents.
     """
 
     name: str
@@ -148,10 +149,8 @@ class Order:
         self._first_batch = np.cumsum([0, *(count.size for count in counts)])
         self._first_token = self._bounds[self._first_batch]
         self._targets = np.diff(self._first_token) - 1
-        # Of a stream whose documents are permuted no chunk is.
-        whole = np.array([stream.documents is None for stream in streams])
-        self._chunks = np.where(whole, self._targets // self.chunk, 0)
-        self._by_document = not whole.all()
+        self._chunks = self._targets // self.chunk
+        self._by_document = any(stream.documents is not None for stream in streams)
         self._layouts: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._keys = np.array([derive(seed, "stream", stream.name) for stream in streams], np.uint64)
         self._first_step = np.cumsum([0, *(phase.steps for phase in phases[:-1])])

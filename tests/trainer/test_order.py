@@ -211,7 +211,7 @@ def test_each_epoch_joins_whole_documents_in_an_order_of_its_own(
     places = np.cumsum(made.documents) - made.documents
     documents = {tuple(range(at, at + size)) for at, size in zip(places, made.documents, strict=True)}
     for epoch in range(3):
-        windows = order.samples(0, epoch * per_epoch, per_epoch)
+        windows = np.sort(order.samples(0, epoch * per_epoch, per_epoch), order="start")
         read: list[int] = []
         for number, window in enumerate(windows):
             spans = order.spans(windows)
@@ -235,6 +235,13 @@ def test_epochs_and_seeds_permute_documents_anew_and_ranks_share_them() -> None:
     shared = np.concatenate([orders[1].segments(each)[["batch", "offset", "length"]] for each in windows])
     whole = orders[0].segments(orders[0].windows(24))[["batch", "offset", "length"]]
     assert np.array_equal(shared, whole)
+
+
+def test_a_batch_has_windows_of_many_documents_although_documents_are_permuted() -> None:
+    made = Stream("tr", np.array([64 * 160]), np.full(64, 160))
+    order = Order([made], [Phase(1, {"tr": 1.0}, 16, 8)], 0)
+    read = [set((order.spans(order.windows(step))["start"] // 160).tolist()) for step in range(80)]
+    assert np.mean([len(documents) for documents in read]) > 7
 
 
 def test_a_part_of_a_stream_cuts_its_documents_too() -> None:
