@@ -2,8 +2,9 @@
 
 The tokens are those of benchmarks.loader. A size is trained by its preset, at its own batch, without
 evaluation; rates are medians over the steps after the first twenty; the compile time is what the first step
-takes longer than they do. A test runs all of it on a CPU with tiny shapes. On a GPU it was not run yet: none
-was at hand.
+takes longer than they do. `--set model.experts.count=8` trains experts of the same active parameters, by
+which their MFU is counted. A test runs all of it on a CPU with tiny shapes. On a GPU it was not run yet:
+none was at hand.
 
     python -m benchmarks.gpu [--presets 124m,350m,1300m] [--steps 60] [--set run.recompute=true]
 """

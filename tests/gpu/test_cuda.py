@@ -12,6 +12,7 @@ from corpus import settings
 from corpus.teller import SILENT
 from trainer import config, metrics, run
 from trainer.attention import Documents, Pair, attend, mask
+from trainer.experts import Stack
 from trainer.load_run import load_run
 from trainer.model import build
 from trainer.shape import shape
@@ -63,8 +64,28 @@ def test_flash_cross_attention_is_that_of_the_mask() -> None:
         torch.testing.assert_close(ours.float(), expected, atol=0.05, rtol=0.05)
 
 
-def test_a_compiled_model_in_bfloat16_has_the_loss_of_the_cpu() -> None:
-    made = shape(config.Model(depth=2, width=128, head=64, kv_heads=1), 300)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_grouped_product_of_experts_is_that_of_the_cpu(dtype: torch.dtype) -> None:
+    """Also for experts with one token and with none, in any number: no group is padded."""
+    random = torch.Generator().manual_seed(0)
+    weight, x = torch.randn(6, 192, 64, generator=random), torch.randn(500, 64, generator=random)
+    ends = torch.tensor([0, 1, 130, 130, 443, 500], dtype=torch.int32)
+    found = []
+    for on in ("cpu", "cuda"):
+        stack = Stack(6, 64, 192)
+        stack.weight = torch.nn.Parameter(weight.to(on))
+        rows = x.to(on, dtype).requires_grad_()
+        out = stack(rows, ends.to(on))
+        gradients = torch.autograd.grad((out.float() ** 2).sum(), [rows, stack.weight])
+        found.append([each.float().cpu() for each in (out, *gradients)])
+    for expected, ours in zip(*found, strict=True):
+        assert (ours - expected).norm() < 0.01 * expected.norm()
+
+
+@pytest.mark.parametrize("experts", [0, 4])
+def test_a_compiled_model_in_bfloat16_has_the_loss_of_the_cpu(experts: int) -> None:
+    mixture = config.Experts(count=experts)
+    made = shape(config.Model(depth=2, width=128, head=64, kv_heads=1, experts=mixture), 300)
     tokens = torch.randint(0, 300, (2, 257), generator=torch.Generator().manual_seed(0))
     losses = []
     for on, dtype in ((torch.device("cpu"), torch.float32), (cuda(), torch.bfloat16)):

@@ -10,7 +10,7 @@ import pytest
 from corpus.errors import ConfigError
 from trainer import config
 from trainer.cost import plan
-from trainer.shape import flops, shape
+from trainer.shape import counted, flops, shape
 from trainer.throughput import PEAKS
 
 
@@ -41,6 +41,17 @@ def test_each_side_of_an_encoder_decoder_reads_its_share_of_the_tokens() -> None
     keys_seen = (loaded.data.length + 1) / 2  # 0.9 tokens of a text's are read, 0.2 are written
     expected = 0.9 * flops(sizes, keys_seen, 1.0) + 0.2 * flops(sizes, keys_seen, 0.0)
     assert found.flops == pytest.approx(found.tokens * expected)
+
+
+def test_of_experts_the_active_ones_are_paid_for() -> None:
+    dense, mixed = config.load("124m"), config.load("124m", ["model.experts.count=8"])
+    without, found = (plan(each, 32_768, "H100", 1, 0.4) for each in (dense, mixed))
+    assert without.parameters == without.active_parameters
+    assert found.parameters > 1.8 * found.active_parameters
+    assert found.flops == pytest.approx(without.flops, rel=2e-3)  # the routers
+    assert counted(without.parameters, without.active_parameters) == f"{without.parameters:,}"
+    expected = f"{found.parameters:,} ({found.active_parameters:,} active)"
+    assert counted(found.parameters, found.active_parameters) == expected
 
 
 def test_a_gpu_without_a_known_peak_is_refused() -> None:

@@ -731,6 +731,25 @@ def test_a_run_with_experts_learns_and_says_how_even_their_load_is(mixed: Path) 
     assert 0 < found.abs().max() <= 12 * 0.02 + 1e-6
 
 
+def test_experts_continue_texts_are_scored_and_exported(mixed: Path, reserved: str, tmp_path: Path) -> None:
+    def told(*words: str) -> str:
+        found = CliRunner().invoke(derlem.app, [words[0], str(mixed), *words[1:]])
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    words = ("generate", "--prompt", "bir", "--set", "tokens=4", "--json")
+    assert json.loads(told(*words)) == json.loads(told(*words))
+    scored = json.loads(told("evaluate", reserved, "--documents", "4", "--json"))["all"]["bits_per_byte"]
+    stored = json.loads((mixed / "result.json").read_text())["evaluation"]["all"]["bits_per_byte"]
+    assert scored == pytest.approx(stored, rel=1e-5)
+    told("export", str(tmp_path / "model"))
+    stated = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (stated["model_type"], stated["n_routed_experts"]) == ("glm4_moe", 4)
+    assert "active) |" in (tmp_path / "model" / "README.md").read_text()
+    parameters = json.loads(told("status", "--json"))
+    assert parameters["parameters"] > parameters["active_parameters"]
+
+
 def test_biases_of_experts_resume_bit_for_bit_and_are_averaged(
     mixed: Path, reserved: str, tmp_path: Path
 ) -> None:
