@@ -48,7 +48,7 @@ def test_of_experts_the_active_ones_are_paid_for() -> None:
     without, found = (plan(each, 32_768, "H100", 1, 0.4) for each in (dense, mixed))
     assert without.parameters == without.active_parameters
     assert found.parameters > 1.8 * found.active_parameters
-    assert found.flops == pytest.approx(without.flops, rel=2e-3)  # the routers
+    assert found.flops == pytest.approx(without.flops, rel=5e-3)  # routers, and a rounded width
     assert counted(without.parameters, without.active_parameters) == f"{without.parameters:,}"
     expected = f"{found.parameters:,} ({found.active_parameters:,} active)"
     assert counted(found.parameters, found.active_parameters) == expected
