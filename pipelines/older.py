@@ -18,10 +18,11 @@ from corpus.dedup.removals import Fate
 from corpus.dedup.spans import LOST
 from corpus.dedup.store import document_numbers
 from corpus.errors import DatasetError
-from corpus.schema import GRAMS, PARAGRAPHS, Kind
+from corpus.schema import GRAMS, PARAGRAPHS, SPANS, Kind
 from pipelines import handover, settling
 
 _DEDUPE = "dedupe"
+_NAMES_PARTS = 8  # the version of dedupe whose spans name the part of the document that keeps them
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ def _parts(corpus: str, settings: Dedupe) -> Parts:
         )
     names = sorted(signed)
     made = dataset.load(decided)
+    if made.version < _NAMES_PARTS and made.files(SPANS.name):
+        raise DatasetError(
+            f"dedupe.against: version {made.version} of dedupe has made {decided}, which does not tell where "
+            f"the passages stand that it removed; run the build there again"
+        )
     given = {key: value for key, value in made.settings.items() if key in Dedupe.model_fields}
     was = Dedupe.model_validate(given)
     same = was.substrings.length == settings.substrings.length
@@ -102,11 +108,9 @@ def save_gone(folder: str, known: Parts, together: handover.Parts) -> None:
             home, fate = known.fates[part]
             rows = np.sort(removals.read(home, fate.removed, ["row"])["row"])
             gone.append(document_numbers(part, rows))
-            lost += [_lost(part, batch, known.names) for batch in removals.batches(home, fate.spans, _SPANS)]
+            spans = removals.batches(home, fate.spans, ["row", "start", "end", "kept_part"])
+            lost += [_lost(part, batch, known.names) for batch in spans]
         settling.save_older(folder, number, np.concatenate(gone), np.concatenate(lost))
-
-
-_SPANS = ["row", "start", "end", "kept_part"]
 
 
 def _lost(part: int, spans: pa.RecordBatch, known: Sequence[str]) -> NDArray[np.void]:

@@ -256,3 +256,12 @@ def test_what_an_older_corpus_left_to_one_that_is_not_named_stays(tmp_path: Path
     assert spans(tmp_path / "third", of_third) == []
     with_both = run(with_cut(tmp_path / "third", tmp_path / "first", tmp_path / "second", **off))
     assert [row[3] for row in spans(tmp_path / "third", with_both)] == [f"{0:032x}"]
+
+
+def test_spans_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    write_parts(tmp_path / "older", with_passages()[:40])
+    made = run(with_cut(tmp_path / "older"))
+    dataset.save(str(tmp_path / "older" / "dedupe"), made.model_copy(update={"version": 7}))
+    write_parts(tmp_path / "newer", with_passages()[40:60], names="n")
+    with pytest.raises(DatasetError, match=r"version 7 of dedupe .* run the build there again"):
+        dedupe.plan(Context(with_cut(tmp_path / "newer", tmp_path / "older")))
