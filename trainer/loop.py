@@ -62,6 +62,7 @@ class Loop:
             dtype=torch.float64,
         )
         tokens, targets, attended, encoded = self._world.total(counts.sum(0)).tolist()
+        targets = max(targets, 1)  # texts too short for spans give nothing to learn
         nll = torch.zeros((), dtype=torch.float64, device=self._world.device)
         for number, batch in enumerate(batches):
             inputs, wanted, documents = unpack(batch, self._world.device, learned)

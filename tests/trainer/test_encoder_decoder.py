@@ -15,6 +15,8 @@ from trainer import config, optim, parallel
 from trainer.attention import Documents, Pair, mask
 from trainer.encoder_decoder import EncoderDecoder
 from trainer.generate import generate
+from trainer.guard import Guard
+from trainer.loop import Loop
 from trainer.loss import IGNORED
 from trainer.model import build
 from trainer.objective import Objective, unpack
@@ -141,6 +143,16 @@ def test_it_learns_the_same_by_the_packed_path(monkeypatch: pytest.MonkeyPatch) 
     for ours, expected in zip(*found, strict=True):
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_step_of_texts_too_short_for_spans_learns_nothing() -> None:
+    model, world = made(), World(0, 1, 0, torch.device("cpu"))
+    settings = config.Optimizer(name="adamw", weight_decay=0.0)
+    before = [parameter.clone() for parameter in model.parameters()]
+    loop = Loop(model, optim.build(model, settings, world.device), Guard(1.0, 6.0, 5), None, world, LEARNED)
+    done = loop.step([batch_of(texts(5, 14), 32)], 1.0)
+    assert (done.decision.loss, done.decision.norm, done.decision.skip) == (0.0, 0.0, "")
+    assert all(torch.equal(*each) for each in zip(before, model.parameters(), strict=True))
 
 
 def test_its_blocks_compile_whole_and_once_for_all_documents() -> None:
