@@ -124,6 +124,9 @@ def fit_table(
 
     RunsError if the table is refused.
     """
+    if path.is_dir():
+        table = "expected a table of the kind .csv, .parquet or .jsonl"
+        raise RunsError(f"{path}: a folder; {table}; `derlem report` reads a study's folder")
     source = load(path, Asked(columns, law=law))
     told = [*source.findings, *(Finding("warn", "remark", each) for each in source.remarks)]
     analyses = []
