@@ -74,6 +74,26 @@ def seconds(call: Callable[[], object]) -> float:
     return statistics.median(times[1:])
 
 
+def permuted(documents: int) -> None:
+    """Print what an epoch costs that reads this many documents in an order of its own, beside one of windows."""
+    from trainer.order import Order, Phase, Stream
+
+    lengths = np.random.default_rng(0).integers(50, 950, documents)
+    batches = np.add.reduceat(lengths, np.arange(0, documents, 4096))
+    for name, known in (("windows", None), ("documents", lengths)):
+        order = Order([Stream("text", batches, known)], [Phase(1, {"text": 1.0}, LENGTH, ROWS)], 1)
+        start = time.process_time()
+        order.segments(order.windows(0))
+        first = time.process_time() - start
+        steps = iter(range(1, 100))
+        one = seconds(lambda order=order, steps=steps: order.segments(order.windows(next(steps))))
+        print(
+            f"{documents:,} documents, {name} permuted: {first * 1e3:.1f} ms for the first step of an ",
+            end="",
+        )
+        print(f"epoch, {one * 1e3:.2f} ms for the others")
+
+
 def fresh(step: int) -> list[float]:
     """Return the medians over new processes of the times that FRESH prints."""
     runs = []
@@ -119,6 +139,8 @@ def main() -> None:
     print(f"{1 / many:.1f} M windows/s, their segments {1 / joined:.1f} M/s: ", end="")
     print(f"{LENGTH / (many + joined) / 1e3:.1f} G tokens/s of order")
 
+    permuted(1_000_000)
+    permuted(10_000_000)
     for name, step in (("first batch", 0), ("resume at step 800,000", 800_000)):
         numpy_s, ours, made, first, next_one = fresh(step)
         print(
