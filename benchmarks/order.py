@@ -75,7 +75,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def permuted(documents: int) -> None:
-    """Print what an epoch costs that reads this many documents in an order of its own, beside one of windows."""
+    """Print what an epoch with its own order of this many documents costs, beside one of windows."""
     from trainer.order import Order, Phase, Stream
 
     lengths = np.random.default_rng(0).integers(50, 950, documents)
@@ -87,11 +87,8 @@ def permuted(documents: int) -> None:
         first = time.process_time() - start
         steps = iter(range(1, 100))
         one = seconds(lambda order=order, steps=steps: order.segments(order.windows(next(steps))))
-        print(
-            f"{documents:,} documents, {name} permuted: {first * 1e3:.1f} ms for the first step of an ",
-            end="",
-        )
-        print(f"epoch, {one * 1e3:.2f} ms for the others")
+        shown = f"first step of an epoch {first * 1e3:.1f} ms, others {one * 1e3:.2f} ms"
+        print(f"{documents:,} documents, {name} permuted: {shown}")
 
 
 def fresh(step: int) -> list[float]:
