@@ -26,7 +26,8 @@ STUDY = "runs.jsonl"
 PILOT = 200
 """Number of items that the smallest model is asked first, to find how many are needed."""
 
-SCALES = ("parameters", "non_embedding_parameters", "matmul_parameters", "tokens", "compute")
+COUNTS = ("parameters", "active_parameters", "non_embedding_parameters", "matmul_parameters")
+SCALES = (*COUNTS, "tokens", "compute")
 
 
 @dataclass(frozen=True, slots=True)

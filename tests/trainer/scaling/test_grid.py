@@ -43,6 +43,16 @@ def test_sizes_are_even_in_ln_n_and_of_about_the_aspect() -> None:
         assert size.shape.width % 64 == 0
 
 
+def test_of_experts_n_counts_those_that_a_token_passes_and_their_width_follows_the_size() -> None:
+    wanted = {"sizes.smallest": 20_000_000, "sizes.largest": 160_000_000, "train.model.experts.count": 8}
+    found = grid.sizes(asked(**wanted, **{"train.model.experts.hidden": 64}), VOCABULARY)
+    for size, number in zip(found, (20e6, 40e6, 80e6, 160e6), strict=True):
+        assert size.shape.matmul_parameters == pytest.approx(number, rel=0.15)
+        assert size.shape.parameters > size.shape.active_parameters
+        assert size.shape.experts == 8
+    assert found[-1].shape.hidden > 2 * found[0].shape.hidden
+
+
 def test_sizes_that_are_one_model_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"nearest with a head dimension of 64: set sizes farther apart"):
         grid.sizes(asked(**{"sizes.smallest": 4_000_000, "sizes.largest": 4_400_000}), VOCABULARY)
