@@ -3,7 +3,7 @@
     python -m benchmarks.planted TEXT_TR TEXT_MULTI planted --tokens 520000
     OMP_NUM_THREADS=1 python -m benchmarks.hidden planted/base results.jsonl
 
-Models of about half a million parameters read the corpus once. Encoders are scored by single masked tokens,
+Models of about half a million parameters read 196,608 tokens. Encoders are scored by single masked tokens,
 models of spans by the tokens of spans, on held-out documents, in nats a token. A decoder's texts end a few
 tokens earlier, to make room for its sentinels, so the spans of the two kinds are not the same. One JSON line
 per run; it can be resumed.
@@ -25,7 +25,7 @@ SETTINGS = (
     "model.width=96",
     "model.head=32",
     "model.qk_norm=false",
-    "data.epochs=1",
+    "data.tokens=196_608",
     "data.length=256",
     "data.batch=8",
     "evaluate.documents=80",
