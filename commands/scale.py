@@ -16,7 +16,23 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=WORTH)
 def scale(
-    path: Annotated[Path, typer.Argument(metavar="STUDY", parser=local, help="The study's TOML file.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="STUDY_OR_CORPUS",
+            parser=local,
+            help="The study's TOML file; or a build with tokens, for which a study is drafted.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", parser=local, help="Of a drafted study: its file and its runs."
+        ),
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(metavar="H", min=0.01, help="Of a drafted study: about how long it may take.")
+    ] = 0.5,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
@@ -37,6 +53,8 @@ def scale(
     with reported():
         from trainer.scaling import config
 
+        if path.is_dir():
+            path = _drafted(path, output, hours)
         loaded = config.load(path, tuple(overrides or ()))
         places.writable(loaded.output, "output")
         for name, folder in loaded.corpora.items():
@@ -61,6 +79,30 @@ def scale(
         if as_json:
             print(json.dumps(done.rows, ensure_ascii=False))
         say(f"done: {shortened(str(done.folder / study.TABLE))}")
+        say(f"next: derlem report {shortened(str(done.folder))} --output report.html")
+
+
+def _drafted(corpus: Path, output: Path | None, hours: float) -> Path:
+    """Return the file of a corpus's study in the output folder; draft it unless it is there."""
+    from corpus import places
+
+    if output is None:
+        fail(f"{corpus}: a corpus needs --output DIR, the folder of its study", status=2)
+    places.writable(str(output), "--output")
+    from trainer.scaling import dispatch, draft, plan
+
+    file = output / draft.FILE
+    if file.exists():
+        say(f"goes on with {shortened(str(file))}; remove it to have another drafted")
+        return file
+
+    def cost(made: plan.Plan) -> float:
+        on = dispatch.devices(made.study.train.run, made.study.workers)
+        return plan.estimate(made, max(1, len(on))).wall
+
+    study = draft.draft(str(corpus.resolve()), output.resolve(), hours, cost)
+    say(f"wrote {shortened(str(draft.write(study, hours)))}")
+    return file
 
 
 @app.command(rich_help_panel=WORTH)

@@ -1,0 +1,141 @@
+"""Draft a study for a corpus: sizes and budgets that its tokens, its vocabulary and the time allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from corpus import files, settings
+from corpus.errors import ConfigError
+from trainer import tokens
+from trainer.scaling.config import Repetition, Study
+from trainer.scaling.grid import sizes
+from trainer.scaling.plan import Plan, plan
+from trainer.shape import shape
+
+FILE = "study.toml"
+"""The study's file, in the study's folder."""
+_CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
+_COUNT, _RANGE = 4, 6.0  # sizes, and the largest divided by the smallest
+_PER_PARAMETER, _MOST = 20.0, 4.0  # tokens per parameter at multiple 1 (2203.15556), and the largest multiple
+_EPOCHS = (4, 16)
+_LOOKS, _NEAR = 3, 0.1  # plans that are tried, and the step in ln N that is not worth another
+
+
+def draft(corpus: str, output: Path, hours: float, cost: Callable[[Plan], float]) -> Study:
+    """Return a study of a corpus whose runs take about `hours`, or less where the corpus is too small.
+
+    The largest model is the largest that 80 tokens per parameter of this corpus and the time allow, and at
+    least six times the smallest that makes sense with this vocabulary; where that one is too large for
+    either, all models read fewer tokens per parameter. `cost` returns the seconds of a plan on this machine.
+
+    Raises ConfigError where the corpus or the time is too little for any study, DatasetError for a folder
+    without tokens.
+    """
+    opened = tokens.open(corpus)
+    base = settings.read(Path(str(_CPU))) if not torch.cuda.is_available() else {}
+    base |= {"output": str(output), "corpora": {_name(corpus): corpus}}
+    held = sum(int(stream.tokens.sum()) for stream in tokens.streams(opened))
+
+    def made(largest: float, share: float = 1.0) -> Plan:
+        """Return the plan up to a size, with a share of the tokens that it could read."""
+        for _ in range(_LOOKS):
+            budget = max(_RANGE, share * min(_PER_PARAMETER * largest, held / _MOST))
+            values = base | {
+                "sizes": base.get("sizes", {})
+                | {"smallest": round(largest / _RANGE), "largest": round(largest), "count": _COUNT},
+                "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
+                "seeds": {"others": 3},
+            }
+            study = settings.parse(Study, values, "the draft of a study")
+            found = plan(_repeated(study, opened.vocabulary))
+            read = max(cell.tokens for cell in found.cells())
+            if read <= held:
+                break
+            share *= 0.8  # steps are whole: a budget can be rounded to more than the corpus
+        return found
+
+    least = _RANGE * _smallest(settings.parse(Study, base, "the draft of a study"), opened.vocabulary)
+    most = max(least, held / (_PER_PARAMETER * _MOST))
+    largest, found = least, made(least)
+    share = hours * 3600 / cost(found)
+    if is_short := share < 1:
+        found = made(least, share)
+        share = hours * 3600 / cost(found)
+    for _ in range(0 if is_short else _LOOKS):
+        # The cost of a size grows with its square, as long as its tokens grow with it.
+        wanted = min(most, max(least, largest * math.sqrt(share)))
+        if abs(math.log(wanted / largest)) < _NEAR:
+            break
+        largest, found = wanted, made(wanted)
+        share = hours * 3600 / cost(found)
+    _check(found, held, hours, share)
+    return found.study
+
+
+def _smallest(study: Study, vocabulary: int) -> int:
+    """Return the parameters of a model of one layer and two heads."""
+    model = study.train.model
+    return shape(
+        model.model_copy(update={"depth": 1, "width": 2 * model.head, "hidden": None}), vocabulary
+    ).matmul_parameters
+
+
+def _repeated(study: Study, vocabulary: int) -> Study:
+    """Return a study whose smallest size also repeats data, where a part has two steps or more."""
+    first = sizes(study, vocabulary)[0]
+    epochs = tuple(each for each in _EPOCHS if first.steps[1.0] >= 2 * each)
+    repetition = Repetition(epochs=epochs, multiples=(1.0, _MOST) if epochs else ())
+    return study.model_copy(update={"repetition": repetition})
+
+
+def _check(found: Plan, held: int, hours: float, share: float) -> None:
+    """Raise ConfigError where even the shortest plan exceeds the corpus, or takes twice the time."""
+    largest = max(cell.tokens for cell in found.cells())
+    fewer = "train a tokenizer of fewer pieces (tokenizer.vocabulary), which allows smaller models"
+    if largest > held:
+        raise ConfigError(
+            f"a study of this vocabulary needs at least {largest:,} tokens, and the corpus has {held:,}: "
+            f"add text, or {fewer}"
+        )
+    if share < 0.5:
+        raise ConfigError(
+            f"a study of this vocabulary takes at least {hours / share:.2g} hours on this machine: give them "
+            f"with --hours, or {fewer}"
+        )
+
+
+def _name(corpus: str) -> str:
+    """Return the name of the corpus's folder, as the study's folders can hold it."""
+    path = Path(files.located(corpus))
+    named = path.parent.name if path.name in ("tokens", "corpus") else path.name
+    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in named)
+    return kept.strip("-_") or "corpus"
+
+
+def write(study: Study, hours: float) -> Path:
+    """Write a study's file to its folder, with its origin in its first line; return the path."""
+    path = Path(study.output) / FILE
+    data = study.model_dump(mode="json", exclude_defaults=True, exclude_none=True) | {"output": "."}
+    head = f"# Drafted for about {hours:g} hours on this machine. Change it, and give it to `derlem scale`.\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + "\n".join(_lines(data)) + "\n", encoding="utf-8")
+    return path
+
+
+def _lines(data: dict[str, Any], name: str = "") -> Iterator[str]:
+    """Yield the lines of a TOML table: its values, then the tables in it."""
+    for key, value in data.items():
+        if not isinstance(value, dict):
+            yield f"{settings.as_key(key)} = {settings.as_toml(value)}"
+    for key, value in data.items():
+        if isinstance(value, dict):
+            inner = f"{name}.{settings.as_key(key)}" if name else settings.as_key(key)
+            if any(not isinstance(each, dict) for each in value.values()):
+                yield f"\n[{inner}]"
+            yield from _lines(value, inner)
