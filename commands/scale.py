@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.terminal import WORTH, AsJson, Terminal, console, fail, local, reported, say, shortened
+
+if TYPE_CHECKING:
+    from trainer.scaling.config import Study
 
 app = typer.Typer()
 
@@ -54,8 +57,9 @@ def scale(
         from trainer.scaling import config
 
         if path.is_dir():
-            path = _drafted(path, output, hours)
-        loaded = config.load(path, tuple(overrides or ()))
+            loaded = _drafted(path, output, hours, overrides or [], only_plan)
+        else:
+            loaded = config.load(path, tuple(overrides or ()))
         places.writable(loaded.output, "output")
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
@@ -82,27 +86,32 @@ def scale(
         say(f"next: derlem report {shortened(str(done.folder))} --output report.html")
 
 
-def _drafted(corpus: Path, output: Path | None, hours: float) -> Path:
-    """Return the file of a corpus's study in the output folder; draft it unless it is there."""
+def _drafted(corpus: Path, output: Path | None, hours: float, overrides: list[str], only_plan: bool) -> Study:
+    """Return the study of a corpus, of the file in the output folder; draft and tune it unless that exists.
+
+    Only to show its plan, nothing is trained or written.
+    """
     from corpus import places
 
     if output is None:
         fail(f"{corpus}: a corpus needs --output DIR, the folder of its study", status=2)
     places.writable(str(output), "--output")
-    from trainer.scaling import dispatch, draft, plan
+    from trainer.scaling import config, dispatch, draft, plan
 
     file = output / draft.FILE
     if file.exists():
-        say(f"goes on with {shortened(str(file))}; remove it to have another drafted")
-        return file
+        say(f"continues {shortened(str(file))}; remove it to have another drafted")
+        return config.load(file, tuple(overrides))
 
     def cost(made: plan.Plan) -> float:
         on = dispatch.devices(made.study.train.run, made.study.workers)
         return plan.estimate(made, max(1, len(on))).wall
 
-    study = draft.draft(str(corpus.resolve()), output.resolve(), hours, cost)
-    say(f"wrote {shortened(str(draft.write(study, hours)))}")
-    return file
+    study = draft.draft(str(corpus.resolve()), output.resolve(), hours, cost, overrides)
+    if not only_plan:
+        study = draft.tuned(study, Terminal())
+        say(f"wrote {shortened(str(draft.write(study, hours)))}")
+    return study
 
 
 @app.command(rich_help_panel=WORTH)

@@ -56,6 +56,7 @@ INSTEAD = {
     "--preset 124m": "--preset tiny",
     "other/corpus": "my/corpus",
     "--step 1000": "--step 1",
+    "--hours 1 ": "--hours 0.01 ",
     "abilities STUDY": "abilities my/study",
     "abilities answers.jsonl": "abilities DIR/outputs.jsonl",
 }
@@ -75,6 +76,7 @@ ADDED = {
     "derlem train": RUN,
     "derlem data order": RUN,
     "derlem generate": "tokens=4",
+    "derlem scale my/corpus": "workers=1 seeds.smallest=1 seeds.others=1 tokens.per_parameter=0.05",
 }
 FEW_ITEMS = "--n 4 --shots 0"  # `derlem abilities` asks these of every model
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import torch
 
 from corpus import files, settings
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, StudyError
+from corpus.teller import Teller
 from trainer import tokens
+from trainer.optim import LEARNING_RATES
 from trainer.scaling.config import Repetition, Study
+from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import sizes
 from trainer.scaling.plan import Plan, plan
 from trainer.shape import shape
@@ -24,15 +28,23 @@ _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
 _COUNT, _RANGE = 4, 6.0  # sizes, and the largest divided by the smallest
 _PER_PARAMETER, _MOST = 20.0, 4.0  # tokens per parameter at multiple 1 (2203.15556), and the largest multiple
 _EPOCHS = (4, 16)
+_FACTORS = (0.5, 2.0, 4.0, 8.0)  # of the rates; those of very short runs are higher than the formulas say
 _LOOKS, _NEAR = 3, 0.1  # plans that are tried, and the step in ln N that is not worth another
 
 
-def draft(corpus: str, output: Path, hours: float, cost: Callable[[Plan], float]) -> Study:
+def draft(
+    corpus: str,
+    output: Path,
+    hours: float,
+    cost: Callable[[Plan], float],
+    overrides: Sequence[str] = (),
+) -> Study:
     """Return a study of a corpus whose runs take about `hours`, or less where the corpus is too small.
 
     The largest model is the largest that 80 tokens per parameter of this corpus and the time allow, and at
     least six times the smallest that makes sense with this vocabulary; where that one is too large for
-    either, all models read fewer tokens per parameter. `cost` returns the seconds of a plan on this machine.
+    either, all models read fewer tokens per parameter. `cost` returns the seconds of a plan on this machine;
+    `overrides` are `key=value`, and stronger than what is drafted.
 
     Raises ConfigError where the corpus or the time is too little for any study, DatasetError for a folder
     without tokens.
@@ -52,7 +64,7 @@ def draft(corpus: str, output: Path, hours: float, cost: Callable[[Plan], float]
                 "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
                 "seeds": {"others": 3},
             }
-            study = settings.parse(Study, values, "the draft of a study")
+            study = settings.parse(Study, settings.overlay(values, overrides), "the draft of a study")
             found = plan(_repeated(study, opened.vocabulary))
             read = max(cell.tokens for cell in found.cells())
             if read <= held:
@@ -60,7 +72,8 @@ def draft(corpus: str, output: Path, hours: float, cost: Callable[[Plan], float]
             share *= 0.8  # steps are whole: a budget can be rounded to more than the corpus
         return found
 
-    least = _RANGE * _smallest(settings.parse(Study, base, "the draft of a study"), opened.vocabulary)
+    study = settings.parse(Study, settings.overlay(base, overrides), "the draft of a study")
+    least = _RANGE * _smallest(study, opened.vocabulary)
     most = max(least, held / (_PER_PARAMETER * _MOST))
     largest, found = least, made(least)
     share = hours * 3600 / cost(found)
@@ -76,6 +89,36 @@ def draft(corpus: str, output: Path, hours: float, cost: Callable[[Plan], float]
         share = hours * 3600 / cost(found)
     _check(found, held, hours, share)
     return found.study
+
+
+def tuned(study: Study, teller: Teller) -> Study:
+    """Return a study with the best of some multiples of its rates, and without a check of them.
+
+    They are tried on the smallest size, at the budget of multiple 1, in the folder `rates` of the study's
+    output. A run that fails, or diverges, is worse than all others; StudyError if all fail.
+    """
+    folder = Path(study.output) / "rates"
+    made = plan(study.model_copy(update={"output": str(folder), "check": _FACTORS}))
+    trunks = [replace(made.checks[0], factor=1.0), *made.checks]
+    failed: StudyError | None = None
+    with locked(folder) as lock, Workers(folder, devices(study.train.run, study.workers), lock) as workers:
+        try:
+            workers.dispatch(made.units(trunks), lambda unit: None)
+        except StudyError as error:
+            failed = error
+    rows = {trunk.factor: unit.row() for trunk in trunks for unit in made.units([trunk]) if unit.facts}
+    losses = {factor: float(row["loss"]) for factor, row in rows.items() if row is not None}
+    losses = {factor: loss for factor, loss in losses.items() if math.isfinite(loss)}
+    if not losses:
+        raise failed or StudyError(f"{folder}: no learning rate gives a finite loss")
+    best = min(losses, key=lambda factor: losses[factor])
+    shown = ", ".join(f"× {factor:g}: {losses[factor]:.4f}" for factor in sorted(losses))
+    teller.say(f"learning rates of {made.sizes[0].name}: {shown}: × {best:g} is taken")
+    optimizer = study.train.optimizer
+    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
+    rates = {"lr": float(f"{lr * best:.3g}"), "matrix_lr": float(f"{optimizer.matrix_lr * best:.3g}")}
+    train = study.train.model_copy(update={"optimizer": optimizer.model_copy(update=rates)})
+    return study.model_copy(update={"train": train, "check": ()})
 
 
 def _smallest(study: Study, vocabulary: int) -> int:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import random
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from token_shards import write
 
+from commands.terminal import Terminal
 from corpus.errors import ConfigError, DatasetError
+from corpus.teller import SILENT
+from corpus.tokenizer.train import fit
 from trainer.scaling import config, draft
 from trainer.scaling.plan import Plan, plan
 
@@ -20,10 +27,11 @@ def cost(made: Plan) -> float:
     return sum(cell.compute for cell in made.cells()) / SPEED
 
 
-def corpus(folder: Path, documents: int) -> str:
+def corpus(folder: Path, documents: int, model: bytes = b"") -> str:
     """Write a corpus of documents of 100 tokens, and a validation of ten."""
     text = [*range(10, 109), 2]
-    write(folder, {"tur_Latn/web": [[text] * documents]}, validation={"tur_Latn/web": [[text] * 10]})
+    held = {"tur_Latn/web": [[text] * 10]}
+    write(folder, {"tur_Latn/web": [[text] * documents]}, validation=held, model=model)
     return str(folder)
 
 
@@ -65,6 +73,27 @@ def test_its_file_reads_back_as_the_study(tmp_path: Path) -> None:
     assert path == tmp_path / "study" / "study.toml"
     assert config.load(path) == study
     assert path.read_text().startswith("# Drafted for about 0.1 hours")
+
+
+def test_the_rates_are_the_best_of_those_tried_on_the_smallest_size(tmp_path: Path) -> None:
+    given = ["workers=1", "train.optimizer.lr=0.002", "train.optimizer.matrix_lr=0.001"]
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghıijklmnoöprsştuüvyz", k=draw.randint(2, 7))) for _ in range(400)]
+    model = fit([" ".join(draw.choices(words, k=20)) for _ in range(200)], "unigram", 336)
+    study = draft.draft(corpus(tmp_path / "c", 300, model), tmp_path / "study", 0.01, cost, given)
+    said = io.StringIO()
+    found = draft.tuned(study, Terminal(Console(file=said, width=200)))
+    assert found.train.optimizer.lr == pytest.approx(0.016)  # of rates this low the highest is best
+    assert found.train.optimizer.matrix_lr == pytest.approx(0.008)
+    assert found.check == ()
+    assert re.fullmatch(
+        r"learning rates of d1w16: (× [\d.]+: [\d.]+, ){4}× 8: [\d.]+: × 8 is taken\n", said.getvalue()
+    )
+    runs = tmp_path / "study" / "rates" / "runs"
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("done.json")}
+    assert len(before) == 10
+    assert draft.tuned(study, SILENT) == found
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("done.json")} == before
 
 
 def test_a_folder_without_tokens_says_what_makes_them(tmp_path: Path) -> None:
