@@ -266,7 +266,10 @@ def same_tokenizer(tokens: Tokens, tokenizer: Tokenizer) -> None:
 
 
 def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
-    """Raise ConfigError unless all were made with one tokenizer, naming what to set."""
+    """Raise ConfigError unless all were made with one tokenizer, naming what to set.
+
+    Raises DatasetError where another one is beside some (`model`); runs refuse those that have none.
+    """
     first, *others = opened
     for name in others:
         if opened[name].tokenizer != opened[first].tokenizer:
@@ -277,6 +280,9 @@ def one_tokenizer(opened: Mapping[str, Tokens]) -> None:
                 f"Set tokenizer.model in the configuration of {name} to "
                 f"{opened[first].folder}/tokenizer.model and run `derlem tokenize` again"
             )
+    for each in opened.values():
+        if files.size(each.folder, MODEL) is not None:
+            model(each)
 
 
 def fingerprint(tokens: Tokens, order: Order, step: int, split: str = "train") -> str:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from token_shards import write
+from token_shards import tokenizer, write
 
 from corpus import dataset
 from corpus.errors import ConfigError, DatasetError
 from corpus.settings import parse
+from corpus.tokenizer import MODEL, Tokenizer
+from corpus.tokenizer.train import fit
 from trainer import tokens
 from trainer.config import Config
 from trainer.loader import Loader
@@ -250,3 +252,22 @@ def test_a_checkpoint_of_a_subset_is_not_one_of_the_whole(tmp_path: Path) -> Non
     )
     with pytest.raises(DatasetError, match="token counts of their batches"):
         tokens.check(whole, part)
+
+
+def test_corpora_that_are_trained_together_have_one_tokenizer_and_it_is_beside_their_shards(
+    tmp_path: Path,
+) -> None:
+    """Studies, comparisons and mixes ask this before any model is trained."""
+    other = fit(["on bir on iki on üç on dört on beş on altı"] * 9, "unigram", 330)
+    for name, model in (("a", tokenizer()), ("b", tokenizer()), ("c", other)):
+        write(tmp_path / name, {"tur_Latn/web": [[[1, 2]]]}, model=model)
+    opened = {name: tokens.open(str(tmp_path / name)) for name in "abc"}
+    tokens.one_tokenizer({name: opened[name] for name in "ab"})
+    pieces = [Tokenizer(model).vocabulary for model in (other, tokenizer())]
+    made = rf"c was made with another tokenizer \({pieces[0]} pieces, \w+\) than a \({pieces[1]} pieces"
+    with pytest.raises(ConfigError, match=made):
+        tokens.one_tokenizer(opened)
+    (tmp_path / "b" / MODEL).write_bytes(other)
+    beside = rf"b/{MODEL} has {pieces[0]} pieces .* made with a tokenizer of {pieces[1]} pieces"
+    with pytest.raises(DatasetError, match=beside):
+        tokens.one_tokenizer({name: opened[name] for name in "ab"})
