@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from corpus.errors import ConfigError
 from trainer import config
+from trainer.shape import Shape
 from trainer.world import World
 
 Kind = Literal["alone", "ddp", "fsdp"]
@@ -34,6 +36,17 @@ def kind(run: config.Run, world: World) -> Kind:
     if world.size == 1:
         return "alone"
     return "fsdp" if run.parallel == "fsdp" else "ddp"
+
+
+def compiles(run: config.Run, world: World, shape: Shape, dtype: torch.dtype) -> bool:
+    """Return whether to compile; torch compiles products of experts in bfloat16 only, else ConfigError."""
+    able = not shape.experts or dtype == torch.bfloat16
+    if run.compile == "always" and not able:
+        raise ConfigError(
+            'run.compile = "always": a model with experts is compiled in bfloat16 only; set run.dtype = '
+            '"bfloat16", or run.compile = "auto"'
+        )
+    return able and (run.compile == "always" or (run.compile == "auto" and world.device.type == "cuda"))
 
 
 def wrap(

@@ -46,7 +46,7 @@ from trainer.order import Order
 from trainer.permutation import derive
 from trainer.result import finished
 from trainer.sampling import Sampling
-from trainer.shape import Shape, counted
+from trainer.shape import counted
 from trainer.throughput import Throughput
 from trainer.tokens import Tokens
 from trainer.world import Stop, World, joined
@@ -110,7 +110,8 @@ class Run:
         self.bare = model.build(
             self.shape, config.seed, world.device, self.dtype, config.z_loss, config.model.dropout
         )
-        kind, compiled = parallel.kind(config.run, world), _compiled(config, world, self.shape, self.dtype)
+        kind = parallel.kind(config.run, world)
+        compiled = parallel.compiles(config.run, world, self.shape, self.dtype)
         self.bare.compile_loss = compiled
         wrapped = parallel.wrap(self.bare, world, kind, compiled=compiled, recompute=config.run.recompute)
         settings = config.optimizer
@@ -152,7 +153,7 @@ class Run:
             world.size,
             settle=torch.cuda.synchronize if on_gpu else lambda: None,
         )
-        self._say(
+        self.teller.say(
             f"{counted(self.shape.parameters, self.shape.active_parameters)} parameters, "
             f"{self.shape.matmul_parameters:,} of them in products; "
             f"{world.size} × {name}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
@@ -160,7 +161,7 @@ class Run:
         )
         preflight.say_of_shape(self.shape, config.objective.name == "masked", self.teller)
         for line in optim.describe(optim.groups(self.bare, settings)):
-            self._say(f"  {line}")
+            self.teller.say(f"  {line}")
 
     def go(self, resumed: int | None) -> dict[str, Any]:
         """Train from the present state to the end of the run; `resumed` is what `begin` returned."""
@@ -223,10 +224,10 @@ class Run:
         latest = self.world.decide(self.checkpoints.latest)
         if latest is not None:
             self.load(self.checkpoints, latest)
-            self._say(f"resumed after step {latest:,}")
+            self.teller.say(f"resumed after step {latest:,}")
         elif branch is not None:
             self.load(_checkpoints(branch.folder, self.config, self.world), branch.step)
-            self._say(f"starts from step {branch.step:,} of {branch.folder}")
+            self.teller.say(f"starts from step {branch.step:,} of {branch.folder}")
         return latest
 
     def load(self, checkpoints: Checkpoints, step: int) -> None:
@@ -261,7 +262,7 @@ class Run:
         self.checkpoints.load(latest, self._state())
         self.loop.guard.rolled_back(latest)
         self.metrics.write("rollback", self.step, {"to": latest})
-        self._say(
+        self.teller.say(
             f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
             "continuing with new data"
         )
@@ -340,7 +341,7 @@ class Run:
             return
         if ahead := self.curve.add(self.step, found.total.bits_per_byte):
             self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
-            self._say(f"step {self.step:,}: {ahead}")
+            self.teller.say(f"step {self.step:,}: {ahead}")
 
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""
@@ -352,7 +353,7 @@ class Run:
         bos = self.opened.bos is not None
         with torch.compiler.set_stance("force_eager"):  # each token has its own shapes
             text = complete(self.bare, pieces, [prompt], sampling, bos)[0]
-        self._say(f"\n{prompt}{text}\n")
+        self.teller.say(f"\n{prompt}{text}\n")
 
     def loader(self) -> Loader:
         """Open the loader of this rank's micro-batches."""
@@ -372,13 +373,10 @@ class Run:
         if not self.world.first:
             return metrics.Metrics()
         facts = self.config.model_dump(mode="json")
-        opened = metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self._say)
+        opened = metrics.open_metrics(self.folder, self.config.run.log, resumed, facts, self.teller.say)
         for line in metrics.read(self.folder / metrics.FILE, "evaluation"):
             self.curve.add(line["step"], line["scores"]["all"]["bits_per_byte"])
         return opened
-
-    def _say(self, text: str) -> None:
-        self.teller.say(text)
 
 
 def _checkpoints(folder: Path, config: Config, world: World, mirror: Mirror | None = None) -> Checkpoints:
@@ -397,17 +395,6 @@ def _checked(folder: Path, recorded: dict[str, Any], mirror: Mirror | None) -> d
         mirror.fetch()
     identity.check(folder, recorded)
     return identity.result(folder)
-
-
-def _compiled(config: Config, world: World, shape: Shape, dtype: torch.dtype) -> bool:
-    """Return whether to compile; torch compiles products of experts in bfloat16 only."""
-    wanted, able = config.run.compile, not shape.experts or dtype == torch.bfloat16
-    if wanted == "always" and not able:
-        raise ConfigError(
-            'run.compile = "always": a model with experts is compiled in bfloat16 only; set run.dtype = '
-            '"bfloat16", or run.compile = "auto"'
-        )
-    return able and (wanted == "always" or (wanted == "auto" and world.device.type == "cuda"))
 
 
 def _due(step: int, every: int) -> bool:
