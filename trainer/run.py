@@ -115,14 +115,12 @@ class Run:
         self.bare.compile_loss = compiled
         wrapped = parallel.wrap(self.bare, world, kind, compiled=compiled, recompute=config.run.recompute)
         settings = config.optimizer
-        paired = self.shape.kind == "encoder-decoder"
-        self.objective = world.decide(
-            lambda: (
-                objective(config.objective, tokens.model(opened), paired=paired)
-                if config.objective.name != "causal"
-                else CAUSAL
+        self.objective = CAUSAL
+        if config.objective.name != "causal":
+            paired = self.shape.kind == "encoder-decoder"
+            self.objective = world.decide(
+                lambda: objective(config.objective, tokens.model(opened), paired=paired)
             )
-        )
         self.loop = Loop(
             wrapped,
             # Ranks with the same gradients share Muon's work.
