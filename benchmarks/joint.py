@@ -1,12 +1,12 @@
 """Unique tokens, epochs, a second language and weight decay in one study of small models. It can be resumed.
 
     OMP_NUM_THREADS=1 python -m benchmarks.joint FOLDER --train TEXT_TR TEXT_MULTI
-    python -m benchmarks.joint FOLDER
+    python -m benchmarks.joint
 
 The first writes FOLDER/corpora (Turkish cut to each number of unique tokens, beside all English) and trains
 the runs of `design` on them, a line of FOLDER/runs.jsonl each. The loss is of held-out Turkish; `share` is
 the share of the read tokens that is Turkish, `unique` counts unique Turkish tokens. Both print how far each
-law misses every run if it is fitted to the others.
+law misses every run if it is fitted to the others; the second for the runs in benchmarks/data/scaling.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ MOST = 1_200_000
 """The most tokens of a run."""
 RUNS = 45
 VOCABULARY = 1_024
+TABLE = Path(__file__).parent / "data" / "scaling" / "turkish_english"
 COLUMNS = Columns(("bits_per_byte",), "params", "tokens", "unique", "run", share="share", decay="decay")
 TUR, ENG = "tur_Latn/text", "eng_Latn/text"
 SETTINGS = (
@@ -181,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=TABLE)
     parser.add_argument("--train", type=Path, nargs=2, metavar=("TEXT_TR", "TEXT_MULTI"))
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.joint import design
+from benchmarks.joint import COLUMNS, TABLE, design
 from trainer.scaling.choice import candidates, choose
 from trainer.scaling.fit import fit
 from trainer.scaling.laws import JOINT, REPETITION
@@ -85,3 +85,14 @@ def test_a_share_divides_the_tokens_of_a_table_and_not_its_compute(tmp_path: Pat
     found = {name: column[0] for name, column in read.columns.items()}
     assert found["compute"] == 6 * 1e6 * 4e6
     assert (found["tokens"], found["unique"], found["share"], found["decay"]) == (3e6, 1e6, 0.75, 0.1)
+
+
+def test_the_runs_of_our_study_are_described_by_it() -> None:
+    data = load(TABLE / "runs.jsonl", Asked(COLUMNS)).runs("bits_per_byte")
+    assert len(data) > 40
+    assert choose("", data)[0] is JOINT
+    found = fit(JOINT, data, descents=16)
+    assert found.error < 0.6 * fit(REPETITION, data, descents=16).error
+    left = bootstrap(found, data, 100).derived()["penalty at ten times the decay"]
+    assert left.upper is not None
+    assert left.upper < 1  # more decay makes repetition cheaper
