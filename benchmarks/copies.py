@@ -132,20 +132,24 @@ def _part(folder: Path, numbered: tuple[int, Any]) -> dataset.Unit:
 
 
 class Memory(threading.Thread):
-    """The largest memory of any single process of this one's family, mapped files not counted."""
+    """The largest memory of this process and of any single worker, mapped files not counted."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.peak_mb, self._over = 0.0, threading.Event()
+        self.driver_mb = self.worker_mb = 0.0
+        self._over = threading.Event()
 
     def run(self) -> None:
         while not self._over.wait(0.5):
-            self.peak_mb = max(self.peak_mb, *map(anonymous_mb, family()))
+            driver, *workers = map(anonymous_mb, family())
+            self.driver_mb = max(self.driver_mb, driver)
+            self.worker_mb = max(self.worker_mb, *workers, 0.0)
 
-    def stop(self) -> float:
+    def stop(self) -> dict[str, float]:
+        """Return the peaks so far, MiB."""
         self._over.set()
         self.join()
-        return self.peak_mb
+        return {"driver_mb": self.driver_mb, "worker_mb": self.worker_mb}
 
 
 def measure(texts: Texts, folder: Path, settings: dict[str, Any], workers: int) -> dict[str, float]:
@@ -171,7 +175,7 @@ def measure(texts: Texts, folder: Path, settings: dict[str, Any], workers: int) 
     found = {
         "processor_s": records.processor_s() - spent,
         "wall_s": time.perf_counter() - started,
-        "peak_mb": memory.stop(),
+        **memory.stop(),
         "exchanged_mb": sum(exchanged.values()) / 1e6,
     }
     settling.write_list = plain

@@ -88,7 +88,8 @@ def _by_beam(
         for name, do in ((first, begin), *others):
             blocks = found | name >> beam.FlatMap(do).with_output_types(Keyed)
             found = blocks | f"{name}: by key" >> beam.GroupByKey()
-        records = found | last[0] >> beam.Map(last[1]) | "Count" >> beam.Map(metrics.count_partition)
+        records = found | last[0] >> beam.Map(last[1])
+        records = records | f"{last[0]}: count" >> beam.Map(metrics.count_partition)
         write = beam.Map(_write, folder, listed)
         _ = records | "All records" >> beam.combiners.ToList() | "Write list" >> write
 

@@ -137,6 +137,7 @@ def test_workers_sent_rows_and_partitions_change_nothing(
             monkeypatch.setattr(paragraphs, "_HELD", 1_000)
         elif name == "workers":
             monkeypatch.undo()
+            monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)
         settings = Context(config(tmp_path / name), runner=Runner(workers=2 if name == "workers" else 1))
         manifest = stage.run(dedupe.plan(settings), Runner(), SILENT)
         found.append([table(tmp_path / name, manifest, kind) for kind in ("spans", "removed")])

@@ -125,6 +125,7 @@ def test_workers_sent_passages_and_partitions_change_nothing(
             monkeypatch.setattr(substrings, "_TEXTS", 7)
         elif name == "workers":
             monkeypatch.undo()
+            monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)
         manifest = run(config(tmp_path / name), 2 if name == "workers" else 1)
         found.append((table(tmp_path / name, manifest, "spans"), table(tmp_path / name, manifest, "removed")))
     assert len(found[0][0]) >= 60
