@@ -100,9 +100,9 @@ def fail(text: str, status: int = 1) -> NoReturn:
 def reported() -> Iterator[None]:
     """End the command with the message of an error that a user can act on, or of a signal that stopped a run.
 
-    Other errors keep their trace.
+    A package of an extra that is not installed is named with what installs it. Other errors keep their trace.
     """
-    from corpus import files
+    from corpus import files, places
     from corpus.errors import DerlemError, ElsewhereError, StoppedError
 
     try:
@@ -115,6 +115,11 @@ def reported() -> Iterator[None]:
         raise typer.Exit(128 + stopped.signal) from None
     except DerlemError as error:
         fail(str(error), error.status)
+    except ModuleNotFoundError as error:
+        extra = places.extra_of(error.name or "")
+        if extra is None:
+            raise
+        fail(f"this command needs {error.name}, which is not installed: {places.installs(extra)}")
 
 
 class Terminal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.arguments import Folder
-from commands.terminal import LOOK, fail, local, place, reported, say
+from commands.terminal import LOOK, local, place, reported, say
 
 if TYPE_CHECKING:
     from corpus.view.pages import Steps
@@ -45,7 +45,9 @@ def view(
     """
     from corpus import places
 
-    try:
+    with reported():
+        from corpus.inspect.build import open_build
+        from corpus.inspect.diff import diff
         from corpus.inspect.texts import Texts
         from corpus.view import export as files
         from corpus.view.index import open_index
@@ -53,12 +55,7 @@ def view(
         from corpus.view.pages import Viewer
         from corpus.view.questions import Questions
         from corpus.view.server import serve
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is not installed: {places.missing_extra('view', 'the pages of derlem view')}")
-    from corpus.inspect.build import open_build
-    from corpus.inspect.diff import diff
 
-    with reported():
         places.folder(folder, "DIR")
         texts = Texts(open_build(folder))
         questions = Questions(

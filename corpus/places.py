@@ -62,12 +62,25 @@ def _installed(protocol: str) -> None:
         raise ValueError(missing_extra(extra, f"{protocol}:// URLs") if extra else str(error)) from None
 
 
+def extra_of(module: str) -> str | None:
+    """Return the extra of this package that brings a module; None for any other."""
+    brought = {
+        "train": ("torch", "safetensors"),
+        "view": ("duckdb", "jinja2", "markupsafe", "starlette", "uvicorn"),
+        "quality": ("fasttext_new",),
+    }
+    root = module.partition(".")[0]
+    return next((extra for extra, modules in brought.items() if root in modules), None)
+
+
 def missing_extra(extra: str, purpose: str) -> str:
-    """Return the advice to install an extra of this package, from an index or in a clone."""
-    return (
-        f"{purpose} need packages that are not installed: pip install 'derlem[{extra}]', "
-        f"or in a clone: pip install -c constraints.txt '.[{extra}]'"
-    )
+    """Return the advice to install an extra of this package, for a plural `purpose` that needs it."""
+    return f"{purpose} need packages that are not installed: {installs(extra)}"
+
+
+def installs(extra: str) -> str:
+    """Return the command that installs an extra of this package, from an index or in a clone."""
+    return f"pip install 'derlem[{extra}]', or in a clone: pip install -c constraints.txt '.[{extra}]'"
 
 
 Place = Annotated[str, AfterValidator(usable)]
