@@ -6,7 +6,7 @@
 The first writes FOLDER/corpora (Turkish cut to each number of unique tokens, beside all English) and trains
 the runs of `design` on them, a line of FOLDER/runs.jsonl each. The loss is of held-out Turkish; `share` is
 the share of the read tokens that is Turkish, `unique` counts unique Turkish tokens. Both print how far each
-law misses every run if it is fitted to the others; the second for the runs in benchmarks/data/scaling.
+law misses every run if it is fitted to the others; the second for the runs in benchmarks/data/joint.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MOST = 1_200_000
 """The most tokens of a run."""
 RUNS = 45
 VOCABULARY = 1_024
-TABLE = Path(__file__).parent / "data" / "scaling" / "turkish_english"
+TABLE = Path(__file__).parent / "data" / "joint"
 COLUMNS = Columns(("bits_per_byte",), "params", "tokens", "unique", "run", share="share", decay="decay")
 TUR, ENG = "tur_Latn/text", "eng_Latn/text"
 SETTINGS = (

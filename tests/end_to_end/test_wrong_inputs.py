@@ -246,7 +246,7 @@ TRAINING: list[Row] = [
     (("scale", "study.toml", "--set", "output=s3://x"), ("output", "s3://x", "disk")),
     (("scale", "study.toml", "--set", "sizes.count=0"), ("sizes.count = 0", "1")),
     (("fit", "none.csv", "--loss", "loss"), ("none.csv", "no such file")),
-    (("fit", "folder", "--loss", "loss"), ("folder", "no runs.jsonl")),
+    (("fit", "folder", "--loss", "loss"), ("folder", ".csv, .parquet")),
     (("fit", "runs.csv"), ("--loss",)),
     (("fit", *RUNS[:2], "x", *RUNS[3:]), ("no column x", "N, D, loss")),
     (("fit", *RUNS, "--law", "x"), ("'x'", "chinchilla")),
