@@ -55,7 +55,8 @@ class WhatIf:
     """What the other configuration would change in the filter stage; duplicates are not looked at.
 
     `given_back` counts documents by the rule that dropped them and no longer would, `taken` those that are
-    kept by the rule that would drop them. `judged_again` is how many texts had to be read for it.
+    kept by the rule that would drop them, `still_dropped` those whose rule is another then, by both, "old →
+    new". `judged_again` is how many texts had to be read for it.
     `extracted_again` is how many texts in several languages a build would cut to another part, since other
     languages are kept: they are counted with the part that is stored.
     """
@@ -63,6 +64,7 @@ class WhatIf:
     changes: dict[tuple[str, str], Change] = field(default_factory=dict)
     given_back: dict[str, int] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
+    still_dropped: dict[str, int] = field(default_factory=dict)
     judged_again: int = 0
     extracted_again: int = 0
     examples: list[Moved] = field(default_factory=list)
@@ -73,6 +75,7 @@ class WhatIf:
             "changes": [asdict(change) for change in self.changes.values()],
             "given_back": self.given_back,
             "taken": self.taken,
+            "still_dropped": self.still_dropped,
             "judged_again": self.judged_again,
             "extracted_again": self.extracted_again,
             "examples": [asdict(moved) for moved in self.examples],
@@ -207,8 +210,14 @@ def _compare(found: WhatIf, drawn: _Draw, part: _Part, now: Filters, then: Filte
         change.new_documents += int(sums[2][group])
         change.new_words += int(sums[3][group])
     moved = np.flatnonzero(kept != keeps)
-    for rules, rule in ((found.given_back, old), (found.taken, new)):
-        for name, number in zip(*np.unique(rule[moved][rule[moved] != ""], return_counts=True), strict=True):
+    other = np.flatnonzero(~kept & ~keeps & (old != new))
+    pairs = old[other] + " → " + new[other]
+    for rules, rule in (
+        (found.given_back, old[moved]),
+        (found.taken, new[moved]),
+        (found.still_dropped, pairs),
+    ):
+        for name, number in zip(*np.unique(rule[rule != ""], return_counts=True), strict=True):
             rules[str(name)] = rules.get(str(name), 0) + int(number)
     drawn.add((part, int(row), str(old[row]), str(new[row]), int(new_words[row])) for row in moved)
 

@@ -27,6 +27,8 @@ def render_what_if(found: WhatIf, console: Console) -> None:
     console.print(shown)
     say(console, f"given back: {_rules(found.given_back)}")
     say(console, f"taken: {_rules(found.taken)}")
+    if found.still_dropped:
+        say(console, f"dropped by another rule instead: {_rules(found.still_dropped)}")
     if found.judged_again:
         say(console, f"{found.judged_again:,} texts were judged again: more than limits differ", style="dim")
     if found.extracted_again:

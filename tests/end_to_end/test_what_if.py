@@ -113,6 +113,7 @@ def check(before: Built, override: str, folder: Path) -> WhatIf:
     assert set(told.changes) == {(row["source"], row["language"]) for row in after}
     pairs = [(old["rule"], new["rule"]) for old, new in zip(before.fates, after, strict=True)]
     assert told.given_back == Counter(old for old, new in pairs if old and not new)
+    assert told.still_dropped == Counter(f"{old} → {new}" for old, new in pairs if old and new and old != new)
     assert told.taken == Counter(new for old, new in pairs if new and not old)
     return told
 
