@@ -89,28 +89,31 @@ def scale(
 def _drafted(corpus: Path, output: Path | None, hours: float, overrides: list[str], only_plan: bool) -> Study:
     """Return the study of a corpus, of the file in the output folder; draft and tune it unless that exists.
 
-    Only to show its plan, nothing is trained or written.
+    The draft is stored before it is tuned: another one, by another measured speed, would not fit the runs
+    that are there. Only to show its plan, nothing is trained or written.
     """
     from corpus import places
 
     if output is None:
         fail(f"{corpus}: a corpus needs --output DIR, the folder of its study", status=2)
     places.writable(str(output), "--output")
-    from trainer.scaling import config, dispatch, draft, plan
-
-    file = output / draft.FILE
-    if file.exists():
-        say(f"continues {shortened(str(file))}; remove it to have another drafted")
-        return config.load(file, tuple(overrides))
+    from trainer.scaling import dispatch, draft, plan
 
     def cost(made: plan.Plan) -> float:
         on = dispatch.devices(made.study.train.run, made.study.workers)
         return plan.estimate(made, max(1, len(on))).wall
 
-    study = draft.draft(str(corpus.resolve()), output.resolve(), hours, cost, overrides)
-    if not only_plan:
+    folder, home = str(corpus.resolve()), output.resolve()
+    held = draft.read(home, folder, overrides)
+    if held is not None:
+        study, is_tuned = held
+        say(f"continues the study in {shortened(str(home))}; remove the folder to have another drafted")
+    else:
+        study, is_tuned = draft.draft(folder, home, hours, cost, overrides), False
+    if not only_plan and not is_tuned:
+        draft.write(study, hours, is_tuned=False)
         study = draft.tuned(study, Terminal())
-        say(f"wrote {shortened(str(draft.write(study, hours)))}")
+        say(f"wrote {shortened(str(draft.write(study, hours, is_tuned=True)))}")
     return study
 
 

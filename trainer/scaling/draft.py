@@ -16,14 +16,15 @@ from corpus.errors import ConfigError, StudyError
 from corpus.teller import Teller
 from trainer import tokens
 from trainer.optim import LEARNING_RATES
+from trainer.scaling import config
 from trainer.scaling.config import Repetition, Study
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import sizes
 from trainer.scaling.plan import Plan, plan
 from trainer.shape import shape
 
-FILE = "study.toml"
-"""The study's file, in the study's folder."""
+FILE, UNTUNED = "study.toml", "draft.toml"
+"""The study's file in the study's folder, and before its rates are tuned."""
 _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
 _COUNT, _RANGE = 4, 6.0  # sizes, and the largest divided by the smallest
 _PER_PARAMETER, _MOST = 20.0, 4.0  # tokens per parameter at multiple 1 (2203.15556), and the largest multiple
@@ -47,12 +48,14 @@ def draft(
     `overrides` are `key=value`, and stronger than what is drafted.
 
     Raises ConfigError where the corpus or the time is too little for any study, DatasetError for a folder
-    without tokens.
+    without token shards.
     """
     opened = tokens.open(corpus)
     base = settings.read(Path(str(_CPU))) if not torch.cuda.is_available() else {}
     base |= {"output": str(output), "corpora": {_name(corpus): corpus}}
     held = sum(int(stream.tokens.sum()) for stream in tokens.streams(opened))
+    if not held:
+        raise ConfigError(f"{opened.folder} has no tokens to train on: add text to the corpus")
 
     def made(largest: float, share: float = 1.0) -> Plan:
         """Return the plan up to a size, with a share of the tokens that it could read."""
@@ -72,7 +75,9 @@ def draft(
             share *= 0.8  # steps are whole: a budget can be rounded to more than the corpus
         return found
 
-    study = settings.parse(Study, settings.overlay(base, overrides), "the draft of a study")
+    # Sizes are not drafted yet: overrides of some of them would not fit those that are the default.
+    unsized = settings.overlay(base, overrides) | {"sizes": {}}
+    study = settings.parse(Study, unsized, "the draft of a study")
     least = _RANGE * _smallest(study, opened.vocabulary)
     most = max(least, held / (_PER_PARAMETER * _MOST))
     largest, found = least, made(least)
@@ -161,13 +166,34 @@ def _name(corpus: str) -> str:
     return kept.strip("-_") or "corpus"
 
 
-def write(study: Study, hours: float) -> Path:
-    """Write a study's file to its folder, with its origin in its first line; return the path."""
-    path = Path(study.output) / FILE
+def read(folder: Path, corpus: str, overrides: Sequence[str] = ()) -> tuple[Study, bool] | None:
+    """Return the study in a folder and whether its rates are tuned; None where there is none.
+
+    Raises ConfigError if it is that of another corpus.
+    """
+    path = next((path for name in (FILE, UNTUNED) if (path := folder / name).exists()), None)
+    if path is None:
+        return None
+    study = config.load(path, tuple(overrides))
+    if corpus not in study.corpora.values():
+        raise ConfigError(
+            f"{path} is the study of {', '.join(study.corpora.values())}, not of {corpus}: choose another "
+            "--output, or remove the folder"
+        )
+    return study, path.name == FILE
+
+
+def write(study: Study, hours: float, *, is_tuned: bool) -> Path:
+    """Write a study's file to its folder, with its origin in its first line; return the path.
+
+    That of a tuned study replaces that of the draft.
+    """
+    path = Path(study.output) / (FILE if is_tuned else UNTUNED)
     data = study.model_dump(mode="json", exclude_defaults=True, exclude_none=True) | {"output": "."}
     head = f"# Drafted for about {hours:g} hours on this machine. Change it, and give it to `derlem scale`.\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + "\n".join(_lines(data)) + "\n", encoding="utf-8")
+    files.write_bytes(study.output, path.name, (head + "\n".join(_lines(data)) + "\n").encode())
+    if is_tuned:
+        path.with_name(UNTUNED).unlink(missing_ok=True)
     return path
 
 

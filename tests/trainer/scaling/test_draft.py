@@ -69,9 +69,15 @@ def test_what_the_models_would_have_to_repeat_is_said_and_not_planned(tmp_path: 
 def test_its_file_reads_back_as_the_study(tmp_path: Path) -> None:
     study = draft.draft(corpus(tmp_path / "my" / "corpus", 3_000), tmp_path / "study", 0.1, cost)
     assert list(study.corpora) == ["my"]
-    path = draft.write(study, 0.1)
-    assert path == tmp_path / "study" / "study.toml"
+    assert draft.read(tmp_path / "study", str(tmp_path / "my" / "corpus")) is None
+    draft.write(study, 0.1, is_tuned=False)
+    assert draft.read(tmp_path / "study", str(tmp_path / "my" / "corpus")) == (study, False)
+    path = draft.write(study, 0.1, is_tuned=True)
+    assert list(path.parent.iterdir()) == [tmp_path / "study" / "study.toml"]
     assert config.load(path) == study
+    assert draft.read(tmp_path / "study", str(tmp_path / "my" / "corpus")) == (study, True)
+    with pytest.raises(ConfigError, match=r"study of .*my/corpus, not of /other: choose another --output"):
+        draft.read(tmp_path / "study", "/other")
     assert path.read_text().startswith("# Drafted for about 0.1 hours")
 
 
@@ -94,6 +100,19 @@ def test_the_rates_are_the_best_of_those_tried_on_the_smallest_size(tmp_path: Pa
     assert len(before) == 10
     assert draft.tuned(study, SILENT) == found
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("done.json")} == before
+
+
+def test_overrides_of_some_sizes_are_stronger_than_the_draft(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "c", 3_000)
+    drafted = draft.draft(folder, tmp_path / "study", 0.1, cost).sizes
+    largest = drafted.largest - 10_000
+    found = draft.draft(folder, tmp_path / "study", 0.1, cost, [f"sizes.largest={largest}", "sizes.count=3"])
+    assert (found.sizes.largest, found.sizes.count) == (largest, 3)
+
+
+def test_a_corpus_of_no_tokens_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="c has no tokens to train on"):
+        draft.draft(corpus(tmp_path / "c", 0), tmp_path / "study", 0.1, cost)
 
 
 def test_a_folder_without_tokens_says_what_makes_them(tmp_path: Path) -> None:
