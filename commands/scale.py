@@ -89,8 +89,8 @@ def scale(
 def _drafted(corpus: Path, output: Path | None, hours: float, overrides: list[str], only_plan: bool) -> Study:
     """Return the study of a corpus, of the file in the output folder; draft and tune it unless that exists.
 
-    The draft is stored before it is tuned: another one, by another measured speed, would not fit the runs
-    that are there. Only to show its plan, nothing is trained or written.
+    The draft is stored before it is tuned: another one, by another measured speed, would not fit its runs
+    that have finished. Only to show its plan, nothing is trained or written.
     """
     from corpus import places
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from token_shards import write
+from typer.testing import CliRunner
 
+from commands import derlem
 from commands.terminal import Terminal
-from corpus.errors import ConfigError, DatasetError
+from corpus.errors import ConfigError, DatasetError, StoppedError
 from corpus.teller import SILENT
 from corpus.tokenizer.train import fit
 from trainer.scaling import config, draft
+from trainer.scaling.config import Study
 from trainer.scaling.plan import Plan, plan
 
 SPEED = 2e9
@@ -113,6 +116,25 @@ def test_overrides_of_some_sizes_are_stronger_than_the_draft(tmp_path: Path) -> 
 def test_a_corpus_of_no_tokens_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="c has no tokens to train on"):
         draft.draft(corpus(tmp_path / "c", 0), tmp_path / "study", 0.1, cost)
+
+
+def test_a_stop_while_rates_are_tried_keeps_the_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Study] = []
+
+    def stopped(study: Study, teller: object) -> Study:
+        tried.append(study)
+        raise StoppedError("stopped")
+
+    monkeypatch.setattr(draft, "tuned", stopped)
+    words = ["scale", corpus(tmp_path / "c", 300), "-o", str(tmp_path / "study"), "--set", "workers=1"]
+    for hours in ("0.01", "1"):  # another draft, as by another speed
+        answer = CliRunner().invoke(derlem.app, [*words, "--hours", hours])
+        assert isinstance(answer.exception, SystemExit)
+    assert len(tried) == 2
+    assert tried[0] == tried[1]
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["draft.toml"]
 
 
 def test_a_folder_without_tokens_says_what_makes_them(tmp_path: Path) -> None:
