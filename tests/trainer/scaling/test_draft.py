@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 from token_shards import write
 from typer.testing import CliRunner
 
-from commands import derlem
+import derlem
 from commands.terminal import Terminal
 from corpus.errors import ConfigError, DatasetError, StoppedError
 from corpus.teller import SILENT
@@ -125,7 +126,7 @@ def test_a_stop_while_rates_are_tried_keeps_the_draft(
 
     def stopped(study: Study, teller: object) -> Study:
         tried.append(study)
-        raise StoppedError("stopped")
+        raise StoppedError(signal.SIGINT, 0)
 
     monkeypatch.setattr(draft, "tuned", stopped)
     words = ["scale", corpus(tmp_path / "c", 300), "-o", str(tmp_path / "study"), "--set", "workers=1"]
