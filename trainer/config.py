@@ -17,6 +17,7 @@ from corpus.settings import Section
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Base = Annotated[float, Field(gt=1.0)]
 Weights = dict[str, Annotated[float, Field(ge=0.0)]]
 
 _PRESETS = resources("trainer") / "presets"
@@ -68,7 +69,7 @@ class Model(Section):
     )
     tied: bool = Field(False, description="Tie the output layer to the embedding.")
     qk_norm: bool = Field(True, description="Normalise queries and keys.")
-    rope_base: Positive = Field(10_000.0, description="Base of the rotary position embedding (theta).")
+    rope_base: Base = Field(10_000.0, description="Base of the rotary position embedding (theta).")
     yarn: int = Field(
         0,
         ge=0,
@@ -112,7 +113,7 @@ class Phase(Section):
     length: int | None = Field(None, ge=2, description="Tokens per window; data.length unless set.")
     batch: int | None = Field(None, ge=1, description="Windows per step; data.batch unless set.")
     weights: Weights | None = Field(None, description="Weights of the streams; data.weights unless set.")
-    rope_base: Positive | None = Field(
+    rope_base: Base | None = Field(
         None, description="Base of the rotary position embedding; model.rope_base unless set."
     )
 
@@ -314,6 +315,16 @@ class Config(Section):
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     run: Run = Run()
+
+    @model_validator(mode="after")
+    def _yarn_stretches_a_phase(self) -> Config:
+        longest = max([self.data.length, *(phase.length or 0 for phase in self.data.phases)])
+        if self.model.yarn >= longest:
+            raise ValueError(
+                f"model.yarn = {self.model.yarn}: expected fewer tokens than the longest window, {longest}, "
+                "which it stretches; 0 for no stretching"
+            )
+        return self
 
     @model_validator(mode="after")
     def _kind_fits_objective(self) -> Config:

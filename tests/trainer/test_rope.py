@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from trainer.config import Config
 from trainer.rope import Rope, rotate
 
 
@@ -52,3 +54,25 @@ def test_fast_pairs_are_kept_and_slow_ones_are_stretched() -> None:
     turns = 2048 * torch.atan2(*plain[::-1])[0, 0, 0] / (2 * math.pi)
     torch.testing.assert_close(ratio[turns > 40], torch.ones(int((turns > 40).sum())))
     torch.testing.assert_close(ratio[turns < 0.8], torch.full((int((turns < 0.8).sum()),), 1 / 8))
+
+
+@pytest.mark.parametrize(
+    ("model", "phases", "told"),
+    [
+        ({"yarn": 2048}, [], "expected fewer tokens than the longest window, 2048"),
+        ({"yarn": 8192}, [{"tokens": 1, "length": 4096}], "longest window, 4096"),
+        ({"rope_base": 1.0}, [], "greater than 1"),
+        ({}, [{"tokens": 1, "rope_base": 0.5}], "greater than 1"),
+    ],
+)
+def test_positions_that_cannot_be_stretched_are_refused(
+    model: dict[str, float], phases: list[dict[str, float]], told: str
+) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Config.model_validate({"model": model, "data": {"length": 2048, "phases": tuple(phases)}})
+
+
+def test_the_longest_window_of_any_phase_counts_for_yarn() -> None:
+    phases = [{"tokens": 1, "length": 4096}]
+    for data in ({"length": 2048}, {"length": 1024, "phases": tuple(phases)}):
+        assert Config.model_validate({"model": {"yarn": 1024}, "data": data}).model.yarn == 1024
