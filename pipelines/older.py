@@ -71,6 +71,8 @@ def _parts(corpus: str, settings: Dedupe) -> Parts:
             f"dedupe.against: version {made.version} of dedupe has made {decided}, which does not tell where "
             f"the passages stand that it removed; run the build there again"
         )
+    # A fate's digest does not name the parts that keep its spans.
+    kept = {file.path: file.sha256 for file in made.files(SPANS.name)}
     given = {key: value for key, value in made.settings.items() if key in Dedupe.model_fields}
     was = Dedupe.model_validate(given)
     same = was.substrings.length == settings.substrings.length
@@ -86,7 +88,8 @@ def _parts(corpus: str, settings: Dedupe) -> Parts:
         text_bytes=sum(unit.counts.noted.get("text", {}).get("bytes", 0) for unit in manifest.units),
         inputs=tuple(
             dataset.Input(
-                name=f"older {signed[name].path}", checksum=f"{signed[name].sha256} {fates[name].digest}"
+                name=f"older {signed[name].path}",
+                checksum=f"{signed[name].sha256} {fates[name].digest} {kept.get(fates[name].spans.path, '')}",
             )
             for name in names
         ),
