@@ -25,8 +25,8 @@ def true_loss(n: Any, d: Any, u: Any) -> Any:
     return np.exp(REPETITION.log_loss(THETA, logs))
 
 
-def made(folder: Path, epochs: tuple[float, ...], sizes: int = 5) -> Report:
-    """Return the report of a grid of runs, with a little noise."""
+def made(folder: Path, epochs: tuple[float, ...], sizes: int = 5, *, branches: bool = False) -> Report:
+    """Return the report of a grid of runs, with a little noise; as branches those of a size are one run."""
     rng = np.random.default_rng(0)
     path = folder / "runs.csv"
     with path.open("w", newline="") as file:
@@ -36,15 +36,19 @@ def made(folder: Path, epochs: tuple[float, ...], sizes: int = 5) -> Report:
             for d in np.geomspace(1e8, 1e10, 5):
                 for each in epochs:
                     loss = true_loss(np.array([n]), np.array([d]), np.array([d / each]))[0]
-                    rows.writerow(
-                        [f"run{n:.0f}-{d:.0f}-{each}", n, d, d / each, loss * np.exp(0.002 * rng.normal())]
-                    )
+                    run = f"run{n:.0f}" if branches else f"run{n:.0f}-{d:.0f}-{each}"
+                    rows.writerow([run, n, d, d / each, loss * np.exp(0.002 * rng.normal())])
     return build.report(path, ASKED, resamples=60)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return made(tmp_path_factory.mktemp("headline"), (1.0, 2.0, 8.0))
+
+
+def test_models_that_branch_off_a_run_are_counted_beside_the_runs(report: Report, tmp_path: Path) -> None:
+    assert report.about.startswith("75 runs, ")
+    assert made(tmp_path, (1.0,), sizes=10, branches=True).about.startswith("50 models of 10 runs, ")
 
 
 def test_the_sentence_names_corpus_gain_and_size(report: Report) -> None:

@@ -71,7 +71,8 @@ def write(found: Report, page: Path) -> Path:
 def _about(m: Measured) -> str:
     sizes = m.runs.columns.get("params")
     tokens = m.runs.columns.get("tokens")
-    said = f"{plural(m.analysis.clusters, 'run')}"
+    models, branched = len(m.runs.loss), m.analysis.clusters
+    said = plural(models, "run") if models == branched else f"{models} models of {plural(branched, 'run')}"
     if m.source.about:
         said += f" on {m.source.about}"
     if sizes is not None:
