@@ -27,6 +27,9 @@ RUNS = 1_000
 ROWS_A_RUN = 100_000
 """Documents that a run has at least, unless it is the last: reading fewer is not worth a step of its own."""
 
+HELD = 128 << 20
+"""Bytes that a step collects for others before it passes them on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -142,14 +145,31 @@ def by_run(folder: str, docs: NDArray[np.uint64]) -> Iterator[tuple[int, slice]]
             yield run, slice(low, high)
 
 
-def by_partition(rows: NDArray[Any], partitions: int) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield the rows with a `hash` by the partition that it is of, where there are some."""
-    keys = rows["hash"] % np.uint64(partitions)
-    order = np.argsort(keys, kind="stable")
-    cuts = np.searchsorted(keys[order], np.arange(partitions + 1, dtype=np.uint64))
-    for key, (low, high) in enumerate(pairwise(cuts.tolist())):
-        if low < high:
-            yield key, rows[order[low:high]]
+def parted(
+    folder: str, place: str, run: int, found: Iterable[NDArray[Any]], partitions: int, is_sent: bool
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows of a run, which have a `hash`, by the partition that it is of, as parcels in `place`."""
+    for piece, rows in enumerate(_joined(found)):
+        keys = rows["hash"] % np.uint64(partitions)
+        order = np.argsort(keys, kind="stable")
+        cuts = np.searchsorted(keys[order], np.arange(partitions + 1, dtype=np.uint64))
+        for key, (low, high) in enumerate(pairwise(cuts.tolist())):
+            if low < high:
+                path = f"{place}/{key:05d}-{run:05d}-{piece:03d}.npy"
+                yield key, parcel(folder, path, rows[order[low:high]].tobytes(), is_sent)
+
+
+def _joined(found: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Yield rows together, about `HELD` bytes at a time."""
+    held, size = list[NDArray[Any]](), 0
+    for rows in found:
+        held.append(rows)
+        size += rows.nbytes
+        if size > HELD:
+            yield np.concatenate(held)
+            held, size = [], 0
+    if size:
+        yield np.concatenate(held)
 
 
 def with_new(rows: NDArray[Any], folder: str) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from corpus.dedup.bands import (
     link,
     verified,
 )
-from corpus.dedup.store import Rows
+from corpus.dedup.store import PREFERENCE, Rows
 from corpus.schema import PERMUTATIONS
 from pipelines import handover, losses, options, proving, sending, settling, shuffle
 from pipelines.handover import Parts
@@ -61,7 +61,7 @@ class Place:
     def columns(self, key: int) -> list[str]:
         """Return the columns that linking needs of a bucket's documents."""
         of_band = {EXACT_BAND: ["exact"], URL_BAND: ["url", "signature"]}
-        return ["id", "source", "bytes", "fetched", *of_band.get(key // self.partitions, ["signature"])]
+        return [*PREFERENCE, *of_band.get(key // self.partitions, ["signature"])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,13 @@ from corpus import dataset
 from corpus.config import Paragraphs
 from corpus.dedup import paragraphs
 from corpus.dedup.paragraphs import GRID, PARAGRAPH
-from corpus.dedup.store import Rows
+from corpus.dedup.store import PREFERENCE, Rows
 from corpus.schema import PARAGRAPHS
 from pipelines import handover, options, sending, settling, shuffle, stored
 from pipelines.shuffle import Grouped, Keyed
 
 PARAGRAPHS_A_PARTITION = 4_000_000
 """Paragraphs that one step sorts: about 130 MB, and twice as much at work."""
-
-_HELD = 128 << 20  # bytes that a step collects for others before it passes them on
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,9 @@ class Place:
         """Whether hosts are counted."""
         return self.settings.count == "hosts"
 
-    def columns(self, key: int) -> list[str]:
+    def columns(self, key: int) -> Sequence[str]:
         """Return the columns that the order of preference is made from."""
-        return ["id", "source", "bytes", "fetched"]
+        return PREFERENCE
 
 
 def match(
@@ -102,18 +100,13 @@ def match(
 
 
 def _paragraphs(run: int, place: Place) -> Iterator[Keyed]:
-    """Yield the paragraphs of a run's kept documents by partition."""
+    """Return the paragraphs of a run's kept documents by partition."""
     lost = settling.lost(place.folder, run)
-    held, size, piece = [np.empty(0, PARAGRAPH)], 0, 0
-    for found in place.rows.of_run(run, partial(_of_texts, length=place.settings.length)):
-        long = found["end"] - found["start"] >= place.settings.length  # others may have stored shorter ones
-        held.append(_not_lost(found[long], lost))
-        size += held[-1].nbytes
-        if size > _HELD:
-            yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
-            held, size, piece = [], 0, piece + 1
-    if size:
-        yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+    found = place.rows.of_run(run, partial(_of_texts, length=place.settings.length))
+    # An older corpus may have stored shorter ones.
+    long = (rows[rows["end"] - rows["start"] >= place.settings.length] for rows in found)
+    stay = (_not_lost(rows, lost) for rows in long)
+    return handover.parted(place.folder, "paragraphs/found", run, stay, place.partitions, place.is_sent)
 
 
 def _of_texts(docs: NDArray[np.uint64], batch: pa.RecordBatch, length: int) -> NDArray[np.void]:
@@ -131,12 +124,6 @@ def _not_lost(found: NDArray[np.void], lost: NDArray[np.void]) -> NDArray[np.voi
             & (found["end"] > row["start"])
         )
     return found[~is_lost]
-
-
-def _by_partition(found: NDArray[np.void], place: Place, name: str) -> Iterator[Keyed]:
-    for key, rows in handover.by_partition(found, place.partitions):
-        path = f"paragraphs/found/{key:05d}-{name}.npy"
-        yield key, handover.parcel(place.folder, path, rows.tobytes(), place.is_sent)
 
 
 def _count(found: Grouped, place: Place) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from corpus.dedup.bands import EDGE, merge_edges, verified
 from corpus.dedup.clusters import Clusters, check_survivors_stay, largest_component
 from corpus.dedup.clusters import resolve as resolve_edges
 from corpus.dedup.components import split
-from corpus.dedup.store import Rows
+from corpus.dedup.store import PREFERENCE, Rows
 from pipelines import handover, options, sending, shuffle
 from pipelines.rounds import label, rows_of
 from pipelines.shuffle import Grouped, Keyed
@@ -73,9 +73,9 @@ class Rule:
     threshold: float
     sources: tuple[str, ...]
 
-    def columns(self, key: int) -> list[str]:
+    def columns(self, key: int) -> Sequence[str]:
         """Return the columns that the order of preference is made from."""
-        return ["id", "source", "bytes", "fetched"]
+        return PREFERENCE
 
     def path(self, key: int, kind: str) -> str:
         """Return the file of one kind of a partition."""

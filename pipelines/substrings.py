@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from corpus import dataset
 from corpus.config import Substrings
 from corpus.dedup import substrings
-from corpus.dedup.store import pack
+from corpus.dedup.store import PREFERENCE, pack
 from corpus.dedup.substrings import FINGERPRINT, Segments, Texts
 from corpus.schema import GRAMS
 from pipelines import handover, options, sending, settling, shuffle, stored
@@ -26,7 +26,6 @@ FINGERPRINTS_A_PARTITION = 4_000_000
 PLACES_A_GROUP = 100_000
 """Grams whose passages one step compares: it holds about 650 bytes of text for each."""
 
-_HELD = 128 << 20  # bytes that a step collects for others before it passes them on
 _TEXTS = 4_096  # documents whose texts are held at a time
 _GROUPS = 20  # bits of the number of a group in its partition
 
@@ -47,10 +46,6 @@ class Place:
     def rows(self) -> stored.Rows:
         """The fingerprints of the documents."""
         return stored.Rows(self.folder, self.home, self.number, GRAMS, FINGERPRINT, ("text",))
-
-    def columns(self) -> list[str]:
-        """Return the columns that the order of preference is made from."""
-        return ["id", "source", "bytes", "fetched"]
 
 
 def match(
@@ -90,26 +85,13 @@ def match(
 
 
 def _grams(run: int, place: Place) -> Iterator[Keyed]:
-    """Yield the fingerprints of a run's kept documents by partition."""
-    held, size, piece = [np.empty(0, FINGERPRINT)], 0, 0
-    for found in place.rows.of_run(run, partial(_of_texts, length=place.settings.length)):
-        held.append(found)
-        size += found.nbytes
-        if size > _HELD:
-            yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
-            held, size, piece = [], 0, piece + 1
-    if size:
-        yield from _by_partition(np.concatenate(held), place, f"{run:05d}-{piece:03d}")
+    """Return the fingerprints of a run's kept documents by partition."""
+    found = place.rows.of_run(run, partial(_of_texts, length=place.settings.length))
+    return handover.parted(place.folder, "substrings/grams", run, found, place.partitions, place.is_sent)
 
 
 def _of_texts(docs: NDArray[np.uint64], batch: pa.RecordBatch, length: int) -> NDArray[np.void]:
     return substrings.fingerprints(Texts.of_column(docs, batch.column("text")), length)
-
-
-def _by_partition(found: NDArray[np.void], place: Place, name: str) -> Iterator[Keyed]:
-    for key, rows in handover.by_partition(found, place.partitions):
-        path = f"substrings/grams/{key:05d}-{name}.npy"
-        yield key, handover.parcel(place.folder, path, rows.tobytes(), place.is_sent)
 
 
 def _ask(grams: Grouped, place: Place) -> Iterator[Keyed]:
@@ -135,7 +117,7 @@ def _send(asked: Grouped, place: Place) -> Iterator[Keyed]:
     if place.is_sent:
         with handover.own_parts(place.folder) as store:
             for key, rows in wanted:
-                yield key, b"r" + pack(np.unique(rows["document"]), store, place.columns())
+                yield key, b"r" + pack(np.unique(rows["document"]), store, PREFERENCE)
     lost = settling.lost(place.folder, run)
     held: dict[int, list[Segments]] = {}
     size = piece = 0
@@ -148,7 +130,7 @@ def _send(asked: Grouped, place: Place) -> Iterator[Keyed]:
                 cut = Segments.cut(rows[low:high], texts, place.settings.length)
                 held.setdefault(key, []).append(cut)
                 size += cut.text.nbytes
-        if size > _HELD or at + _TEXTS >= docs.size:
+        if size > handover.HELD or at + _TEXTS >= docs.size:
             for key, segments in held.items():
                 path = f"substrings/passages/{key:010x}-{run:05d}-{piece:03d}.npy"
                 content = Segments.together(segments).pack()

@@ -22,6 +22,9 @@ from corpus.schema import PERMUTATIONS, SIGNATURES
 
 ROW_BITS = 32
 
+PREFERENCE = ("id", "source", "bytes", "fetched")
+"""The columns that `Rows.ranks` makes the order of preference from."""
+
 
 def document_numbers(part: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
     """Return the numbers, uint64[k], of rows of one part."""

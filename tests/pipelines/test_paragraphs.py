@@ -134,7 +134,7 @@ def test_workers_sent_rows_and_partitions_change_nothing(
             monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
             monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
             monkeypatch.setattr(paragraphs, "PARAGRAPHS_A_PARTITION", 50)
-            monkeypatch.setattr(paragraphs, "_HELD", 1_000)
+            monkeypatch.setattr(handover, "HELD", 1_000)
         elif name == "workers":
             monkeypatch.undo()
             monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)

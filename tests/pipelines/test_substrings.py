@@ -121,7 +121,7 @@ def test_workers_sent_passages_and_partitions_change_nothing(
             monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
             monkeypatch.setattr(substrings, "FINGERPRINTS_A_PARTITION", 200)
             monkeypatch.setattr(substrings, "PLACES_A_GROUP", 20)
-            monkeypatch.setattr(substrings, "_HELD", 10_000)
+            monkeypatch.setattr(handover, "HELD", 10_000)
             monkeypatch.setattr(substrings, "_TEXTS", 7)
         elif name == "workers":
             monkeypatch.undo()
