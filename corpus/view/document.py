@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Document:
 
     `row` has the columns of `corpus.schema.EXTRACTED`, or of DROPPED where a stage before filter dropped it;
     `rule`, `value`, `limit` and `reason` say what took it out (empty where it is kept); `spans` is the text
-    with what filter removed and replaced, `lines` counts those lines by the rule.
+    with what filter removed and replaced and what dedupe cut out.
     """
 
     n: int
@@ -99,6 +99,7 @@ def read(texts: Texts, number: int) -> Document:
     kept = _row(texts, place, "documents", position)
     rule, jaccard, copies, size = _copies(texts, place, position, kept["text"])
     spans = _spans(row, kept["text"], made.in_force, _repeated(texts, place, row["url"]))
+    spans = list(_cut(spans, _passages(texts, place, position)))
     return Document(number, row | {"id": kept["id"]}, rule, jaccard, None, "", values, spans, copies, size)
 
 
@@ -159,6 +160,44 @@ def _spans(row: Mapping[str, Any], after: str, in_force: InForce, repeated: Coll
             spans += [Span(piece.right, cause, is_new=True)] if piece.right.strip() else []
         at += len(piece.left)
     return spans
+
+
+def _passages(texts: Texts, place: Place, position: int) -> list[tuple[int, int, str]]:
+    """Return start, end (bytes of a kept text) and rule of the passages that dedupe cut out, in order."""
+    dedupe = texts.build.get("dedupe")
+    if dedupe is None or place.home.unit is None:
+        return []
+    part = place.home.unit.fingerprint
+    found = [
+        row
+        for file in dedupe.manifest.files("spans")
+        for batch in dataset.batches(dedupe.folder, file.path)
+        for row in batch.filter(
+            pc.and_(pc.equal(batch["part"], part), pc.equal(batch["row"], position))
+        ).to_pylist()
+    ]
+    return sorted((row["start"], row["end"], f"dedupe.{row['kind']}") for row in found)
+
+
+def _cut(spans: Iterable[Span], passages: Sequence[tuple[int, int, str]]) -> Iterator[Span]:
+    """Yield spans, those of the kept text divided where passages were cut out of it."""
+    at = 0  # bytes of the kept text before a span
+    for span in spans:
+        if span.cause and not span.is_new:
+            yield span
+            continue
+        text = span.text.encode()
+        first, at = at, at + len(text)
+        done = 0
+        for start, end, rule in passages:
+            low, high = max(start - first, done), min(end - first, len(text))
+            if low < high:
+                if done < low:
+                    yield replace(span, text=text[done:low].decode())
+                yield Span(text[low:high].decode(), rule)
+                done = high
+        if done < len(text):
+            yield replace(span, text=text[done:].decode())
 
 
 def _blank(text: str) -> int:

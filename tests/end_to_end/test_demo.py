@@ -16,7 +16,10 @@ from support import command
 from corpus import dataset
 from corpus.counts import Counts
 from corpus.filters.meanings import TABLES
+from corpus.inspect.build import open_build
+from corpus.inspect.texts import Texts
 from corpus.verify import find_faults
+from corpus.view import document
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -174,6 +177,10 @@ def test_a_paragraph_that_another_page_keeps_is_shown(demo: Demo) -> None:
     assert f"kept   in {page}" in shown
     assert "rule   dedupe.paragraphs" in shown
     assert [row["spans_removed"] for row in demo.shards.values() if row["spans_removed"]] == [2]
+    texts = Texts(open_build(str(demo.folder)))
+    spans = [span for number in range(texts.count) for span in document.read(texts, number).spans]
+    cut = [span.text.encode() for span in spans if span.cause == "dedupe.paragraphs"]
+    assert (len(cut), sum(map(len, cut))) == (2, 929)
 
 
 def test_every_kind_of_removal_is_in_the_demo(demo: Demo) -> None:
