@@ -224,11 +224,23 @@ class Optimizer(Section):
         None, description="Peak learning rate, without Muon's matrices; default: see optim/build.py."
     )
     matrix_lr: Positive = Field(0.02, description="muon: peak learning rate of the matrices.")
+    embedding_lr: Positive = Field(1.0, description="Rate of the embedding, as a multiple of lr.")
+    head_lr: Positive = Field(1.0, description="Rate of an untied head, as a multiple of lr.")
+    norm_lr: Positive = Field(1.0, description="Rate of the norms, as a multiple of lr.")
     betas: tuple[Decay, Decay] = Field(
         (0.9, 0.95), description="adamw, lion, lamb: β1 and β2 of the moments."
     )
     eps: Positive = Field(1e-8, description="adamw, lamb: added to the root of the second moment.")
     momentum: Decay = Field(0.95, description="muon: momentum.")
+    momentum_warmup: int = Field(
+        0, ge=0, description="muon: steps over which momentum rises from 0.85 to its value; 0: none."
+    )
+    normalize: bool = Field(
+        False, description="muon: divide each row of an update by the root of its second moment (NorMuon)."
+    )
+    cautious: bool = Field(
+        False, description="muon: decay a weight only where its update makes it smaller too."
+    )
     weight_decay: float = Field(
         0.1, ge=0.0, description="Weight decay of matrices; norms and embeddings: none."
     )
@@ -244,6 +256,15 @@ class Optimizer(Section):
     ema: Decay = Field(
         0.0, description="Decay of an exponential moving average of the weights; 0: no average."
     )
+
+    @model_validator(mode="after")
+    def _switches_are_muons(self) -> Optimizer:
+        for key in ("momentum_warmup", "normalize", "cautious"):
+            if getattr(self, key) and self.name != "muon":
+                raise ValueError(
+                    f'optimizer.{key} = {getattr(self, key)}: only for "muon", found "{self.name}"'
+                )
+        return self
 
 
 class Schedule(Section):

@@ -208,6 +208,7 @@ class Run:
         if self.config.model.dropout:  # a resumed run draws what the run without a stop would have drawn
             torch.manual_seed(derive(self.config.seed, "dropout", self.step, self.world.rank) >> 1)
         self.bare.rope = schedule.rope(self.config, self.step + 1)
+        optim.set_momentum(self.loop.optimizers, schedule.momentum(self.config.optimizer, self.step))
         try:
             done = self.loop.step(batches, rate)
         except RuntimeError as error:  # also torch's OutOfMemoryError

@@ -1,4 +1,4 @@
-"""What follows a plan: the learning rate, and the rotary positions.
+"""What follows a plan: the learning rate, Muon's momentum, and the rotary positions.
 
 The learning rate is a share of its peak: a pure function of tokens, independent of steps and state.
 
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from corpus.errors import ConfigError
 from trainer import config
 from trainer.rope import Rope
+
+_FIRST_MOMENTUM = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,17 @@ def _fall(shape: str, share: float) -> float:
     if shape == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * share))
     return 1.0 - share
+
+
+def momentum(settings: config.Optimizer, step: int) -> float:
+    """Return Muon's momentum in a step, counted from 0: it rises linearly from 0.85, as in modded-nanogpt.
+
+    In steps, not in a share of the run, so that a trunk and its branches have the same.
+    """
+    if step >= settings.momentum_warmup:
+        return settings.momentum
+    first = min(_FIRST_MOMENTUM, settings.momentum)
+    return first + (settings.momentum - first) * step / settings.momentum_warmup
 
 
 def rope(settings: config.Config, steps: int) -> Rope:

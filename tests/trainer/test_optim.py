@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from ranks import on_ranks
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
@@ -29,11 +30,13 @@ from trainer.model import build as build_model
 from trainer.optim.adafactor import Adafactor
 from trainer.optim.lamb import Lamb
 from trainer.optim.lion import Lion
-from trainer.optim.muon import POLAR_EXPRESS, Muon, orthogonalize
+from trainer.optim.muon import POLAR_EXPRESS, Muon, normalize_rows, orthogonalize
 from trainer.shape import shape
 from trainer.world import World
 
 NAMES = ["adamw", "muon", "adafactor", "lion", "lamb"]
+SWITCHED = "muon, switched"
+EVERY = [*NAMES, SWITCHED]
 CPU = torch.device("cpu")
 JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
 Array = NDArray[np.float64]
@@ -49,6 +52,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def settings(name: str, **given: Any) -> config.Optimizer:
+    if name == SWITCHED:
+        name, given = "muon", {"normalize": True, "cautious": True, **given}
     return config.Optimizer.model_validate({"name": name, **given})
 
 
@@ -126,6 +131,12 @@ def test_experts_are_in_groups_of_their_own_and_decay() -> None:
     assert sorted(listed) == sorted(name for name, _ in mixed().named_parameters())
 
 
+@pytest.mark.parametrize(("key", "value"), [("momentum_warmup", 10), ("normalize", True), ("cautious", True)])
+def test_muons_switches_are_refused_for_other_optimizers(key: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=f'optimizer.{key} = {value}: only for "muon", found "lion"'):
+        settings("lion", **{key: value})
+
+
 def test_a_parameter_of_unknown_part_is_refused() -> None:
     model = transformer()
     model.extra = nn.Parameter(torch.zeros(3))
@@ -143,6 +154,16 @@ def test_rates_without_a_name_are_the_optimizers_own() -> None:
     for name in NAMES:
         found = {each.name: each for each in optim.groups(transformer(), settings(name))}
         assert found["embedding"].peak == optim.LEARNING_RATES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_embedding_head_and_norms_have_multiples_of_the_rate(name: str) -> None:
+    chosen = settings(name, lr=0.01, embedding_lr=3, head_lr=0.5, norm_lr=2)
+    found = {each.name: each.peak for each in optim.groups(transformer(), chosen)}
+    assert found.pop("embedding") == pytest.approx(0.03)
+    assert found.pop("head") == pytest.approx(0.005)
+    assert found.pop("norms") == pytest.approx(0.02)
+    assert set(found.values()) == {chosen.matrix_lr if name == "muon" else 0.01}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -360,6 +381,87 @@ def test_adafactor_has_means_of_each_matrix_of_a_stack() -> None:
         assert torch.allclose(moved / moved.norm(), wanted / wanted.norm(), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("size", "rows"), [((12, 8), ()), ((20, 8), (12, 8)), ((8, 24), ()), ((3, 12, 8), ())]
+)
+@pytest.mark.parametrize(
+    ("normalize", "cautious"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_muons_switches_follow_their_papers(
+    size: tuple[int, ...], rows: tuple[int, ...], normalize: bool, cautious: bool
+) -> None:
+    lr, decay, momentum = 0.02, 3.0, 0.9
+
+    def reference(_: int, w: Array, g: Array, state: dict[str, Array]) -> Array:
+        state["m"] = momentum * state.get("m", np.zeros_like(w)) + (1 - momentum) * g
+        ahead = momentum * state["m"] + (1 - momentum) * g
+        matrices = ahead.reshape(-1, *w.shape[-2:])
+        moments = state.setdefault("v", np.zeros((*matrices.shape[:2], 1)))
+        update = np.zeros_like(matrices)
+        for n, matrix in enumerate(matrices):
+            begin = 0
+            for height in rows or (w.shape[-2],):
+                part = slice(begin, begin := begin + height)
+                o = polar(matrix[part]) * math.sqrt(max(1.0, height / w.shape[-1]))
+                if normalize:
+                    moments[n, part] = 0.95 * moments[n, part] + 0.05 * (o * o).mean(1, keepdims=True)
+                    even = o / np.sqrt(moments[n, part])
+                    o = even * np.linalg.norm(o) / np.linalg.norm(even)
+                update[n, part] = o
+        u = update.reshape(w.shape)
+        return w - lr * decay * w * (u * w >= 0 if cautious else 1.0) - lr * u
+
+    def muon(parameters: list[nn.Parameter]) -> Muon:
+        group = {"params": parameters, "rows": rows}
+        return Muon([group], momentum, lr, decay, normalize=normalize, cautious=cautious)
+
+    follow(muon, reference, size)
+
+
+def polar(matrix: Array) -> Array:
+    """Return Muon's polynomial of a matrix, in float64."""
+    x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = orthogonalize(torch.from_numpy(x.copy())[None])[0].numpy()
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+def test_normalized_rows_have_one_size_and_keep_the_norm_of_the_matrix() -> None:
+    generator = torch.Generator().manual_seed(0)
+    updates = torch.randn(2, 6, 5, generator=generator) * torch.arange(1.0, 7.0)[:, None]
+    found, _ = normalize_rows(updates, torch.zeros(2, 6, 1))
+    rows = found.norm(dim=-1)
+    assert torch.allclose(rows, rows[:, :1].expand(2, 6), rtol=1e-5)
+    assert torch.allclose(found.norm(dim=(1, 2)), updates.norm(dim=(1, 2)), rtol=1e-5)
+
+
+def test_a_row_without_gradients_stays_where_it_is() -> None:
+    parameter = nn.Parameter(torch.ones(4, 3))
+    parameter.grad = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    parameter.grad[1] = 0.0
+    Muon([parameter], lr=0.1, normalize=True).step()
+    assert torch.equal(parameter[1], torch.ones(3))
+    assert torch.isfinite(parameter).all()
+
+
+def test_momentum_is_set_for_muon_alone() -> None:
+    optimizers = optim.build(transformer(), settings("muon"), CPU)
+    optim.set_momentum(optimizers, 0.5)
+    found = [members.get("momentum") for each in optimizers for members in each.param_groups]
+    assert sorted(found, key=str) == [0.5] * 4 + [None] * 3
+
+
+def test_the_momentum_that_is_set_is_the_one_of_the_next_step() -> None:
+    pair = [nn.Parameter(torch.zeros(4, 4)) for _ in range(2)]
+    for parameter, momentum in zip(pair, (0.5, 0.9), strict=True):
+        optimizer = Muon([parameter], momentum=momentum)
+        for step, each in enumerate((0.5, 0.7)):
+            optim.set_momentum([optimizer], each)
+            generator = torch.Generator().manual_seed(step)
+            parameter.grad = torch.randn(4, 4, generator=generator)
+            optimizer.step()
+    assert torch.equal(*pair)
+
+
 def test_muon_refuses_what_is_no_matrix_or_does_not_split() -> None:
     with pytest.raises(ValueError, match="changes matrices"):
         Muon([nn.Parameter(torch.zeros(4))])
@@ -378,7 +480,7 @@ def run(model: nn.Module, optimizers: list[torch.optim.Optimizer], first: int, e
             optimizer.step()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_optimizer_goes_on_bitwise_from_its_state(name: str, tmp_path: Path) -> None:
     through, resumed = mixed(), mixed()
     optimizers = optim.build(through, settings(name), CPU)
@@ -397,7 +499,7 @@ def test_an_optimizer_goes_on_bitwise_from_its_state(name: str, tmp_path: Path) 
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_states_travel_by_parameter_names_through_distributed_checkpoints(name: str) -> None:
     through, resumed = mixed(), mixed()
     optimizers = optim.build(through, settings(name), CPU)
@@ -429,7 +531,7 @@ def test_a_loaded_state_leaves_rates_and_decay_as_they_are_configured() -> None:
     assert all(len(each.state) > 0 for each in new)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
     model = mixed()
     optimizers = optim.build(model, settings(name), CPU)
@@ -441,7 +543,7 @@ def test_states_are_float32_and_of_the_weights_shapes(name: str) -> None:
                 assert key in ("step", "row_var", "col_var") or value.shape == parameter.shape
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_model_learns(name: str) -> None:
     model = mixed()
     optimizers = optim.build(model, settings(name), CPU)
@@ -463,7 +565,7 @@ def test_a_model_learns(name: str) -> None:
 
 def _on_rank(world: World, folder: str) -> None:
     mesh = dist.init_device_mesh("cpu", (world.size,))
-    for name in NAMES:
+    for name in EVERY:
         for kind in ("fsdp", "ddp"):
             model = mixed()
             if kind == "fsdp":
@@ -509,7 +611,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["fsdp", "ddp"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_two_ranks_make_the_update_of_one(name: str, kind: str, two_ranks: Path) -> None:
     model = mixed()
     optimizers = optim.build(model, settings(name), CPU)

@@ -850,6 +850,20 @@ def test_an_encoder_decoder_is_scored_continued_and_exported_by_the_commands(
     assert "it learned to write the spans" in refused.stderr
 
 
+def test_a_run_with_muons_switches_resumes_bit_for_bit_in_the_middle_of_its_momentum_warmup(
+    corpus: str, whole: Path, tmp_path: Path
+) -> None:
+    switches = {"momentum_warmup": STEPS, "normalize": "true", "cautious": "true"}
+    settings = made(**{f"optimizer.{key}": value for key, value in switches.items()})
+    train(corpus, tmp_path / "whole", settings)
+    folder = tmp_path / "run"
+    shutil.copytree(tmp_path / "whole", folder)
+    shutil.rmtree(folder / "checkpoints" / f"{STEPS:010}")
+    (folder / "result.json").unlink()
+    train(corpus, folder, settings)
+    assert losses(folder) == losses(tmp_path / "whole") != losses(whole)
+
+
 def test_a_phase_has_its_own_base_of_rotary_positions_and_resumes_bit_for_bit(
     reserved: str, tmp_path: Path
 ) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import ConfigError
-from trainer.config import Schedule
-from trainer.schedule import Rates, rates
+from trainer.config import Optimizer, Schedule
+from trainer.schedule import Rates, momentum, rates
 
 WSD = Schedule(name="wsd", warmup=0.1, decay=0.2, shape="linear")
 
@@ -107,3 +107,16 @@ def test_a_schedule_of_no_tokens_is_refused() -> None:
 
 def test_curves_can_be_compared() -> None:
     assert rates(WSD, 1000) == Rates(1000, 100, 200, "linear", 0.0)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 0.85), (50, 0.9), (100, 0.95), (1000, 0.95)])
+def test_momentum_rises_from_its_first_value(step: int, expected: float) -> None:
+    assert momentum(Optimizer(momentum_warmup=100), step) == pytest.approx(expected)
+
+
+def test_momentum_without_a_warmup_is_its_value_from_the_first_step_on() -> None:
+    assert momentum(Optimizer(), 0) == 0.95
+
+
+def test_a_small_momentum_does_not_begin_above_its_value() -> None:
+    assert {momentum(Optimizer(momentum=0.6, momentum_warmup=10), step) for step in range(12)} == {0.6}

@@ -61,11 +61,16 @@ def groups(model: nn.Module, settings: config.Optimizer) -> list[Group]:
         if parameter.requires_grad:
             members.setdefault(_part(name), {})[name] = parameter
     lr = LEARNING_RATES[settings.name] if settings.lr is None else settings.lr
+    multiples = {
+        "embedding": settings.embedding_lr,
+        "head": settings.head_lr,
+        "norms": settings.norm_lr,
+    }
     found = []
     for part, parameters in sorted(members.items()):
         rule = "adamw" if settings.name == "muon" and "." not in part else settings.name
         decay = 0.0 if part in ("embedding", "norms") else settings.weight_decay
-        peak = settings.matrix_lr if rule == "muon" else lr
+        peak = settings.matrix_lr if rule == "muon" else lr * multiples.get(part, 1.0)
         found.append(Group(part, rule, peak, decay, parameters, _rows(model, part) if rule == "muon" else ()))
     _assert_partition(model, found)
     return found
@@ -116,6 +121,14 @@ def set_rate(optimizers: Sequence[torch.optim.Optimizer], share: float) -> None:
             members["lr"] = members["peak"] * share
 
 
+def set_momentum(optimizers: Sequence[torch.optim.Optimizer], momentum: float) -> None:
+    """Set the momentum of Muon's groups; no other optimizer changes it."""
+    for optimizer in optimizers:
+        if isinstance(optimizer, Muon):
+            for members in optimizer.param_groups:
+                members["momentum"] = momentum
+
+
 def _optimizer(
     rule: str,
     members: list[dict[str, object]],
@@ -129,7 +142,14 @@ def _optimizer(
             return torch.optim.AdamW(members, betas=settings.betas, eps=settings.eps, fused=True)
         case "muon":
             dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-            return Muon(members, momentum=settings.momentum, dtype=dtype, group=group)
+            return Muon(
+                members,
+                momentum=settings.momentum,
+                dtype=dtype,
+                group=group,
+                normalize=settings.normalize,
+                cautious=settings.cautious,
+            )
         case "lion":
             return Lion(members, betas=settings.betas)
         case "lamb":

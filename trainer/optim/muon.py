@@ -34,6 +34,21 @@ modded-nanogpt publishes, made with a safety factor of 1.02): singular values in
 within 15 % of 1, where five times Jordan's own quintic leaves them in [0.47, 1.20]."""
 
 _SMALLEST = 1e-7  # a norm below it is a gradient of zeros
+_ROW_BETA = 0.95  # NorMuon's β2
+
+
+def normalize_rows(updates: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide each row of updates [n, rows, cols] by the root of the second moment of its entries; return the
+    updates, and the second moments [n, rows, 1], which these updates have changed first.
+
+    NorMuon (Li et al. 2025, arXiv 2510.05491): rows differ in size after the iteration too, those of tall
+    matrices most. Each update keeps its Frobenius norm, so the rate keeps its meaning, and moments that
+    start at 0 need no correction.
+    """
+    found = variances.lerp(updates.to(variances.dtype).square().mean(-1, keepdim=True), 1 - _ROW_BETA)
+    rows = updates / found.sqrt().clamp_(min=_SMALLEST)
+    norms, wanted = (each.norm(dim=(-2, -1), keepdim=True) for each in (rows, updates))
+    return rows * (wanted / norms.clamp_(min=_SMALLEST)), found
 
 
 def orthogonalize(matrices: Tensor, coefficients: Coefficients = POLAR_EXPRESS) -> Tensor:
@@ -57,6 +72,9 @@ class Muon(Optimizer):
     and value; gate and up), which are orthogonalised one by one too. `dtype` is the dtype of the iteration:
     bfloat16 on CUDA. Parameters sharded by FSDP2 are gathered as updates, in that dtype. Ranks with the same
     gradients (the parameters' mesh, or `group` under DDP) share the matrices of a shape among themselves.
+
+    `normalize`: see `normalize_rows`. `cautious`: decay only the weights that have the sign of what is
+    subtracted from them (Chen et al. 2025, arXiv 2510.12402).
     """
 
     def __init__(
@@ -68,9 +86,12 @@ class Muon(Optimizer):
         dtype: torch.dtype = torch.float32,
         coefficients: Coefficients = POLAR_EXPRESS,
         group: dist.ProcessGroup | None = None,
+        normalize: bool = False,
+        cautious: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "rows": ()})
         self._dtype, self._coefficients, self._group = dtype, coefficients, group
+        self._normalize, self._cautious = normalize, cautious
         for members in self.param_groups:
             for p in members["params"]:
                 if p.ndim not in (2, 3) or (members["rows"] and sum(members["rows"]) != p.shape[-2]):
@@ -95,6 +116,8 @@ class Muon(Optimizer):
         for p in parameters:
             if not self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+                if self._normalize:
+                    self.state[p]["row_var"] = p.mean(-1, keepdim=True).zero_()  # sharded as p is
         weights = [local(p) for p in parameters]
         gradients = [local(p.grad) for p in parameters if p.grad is not None]
         moments = [local(self.state[p]["momentum_buffer"]) for p in parameters]
@@ -104,10 +127,17 @@ class Muon(Optimizer):
         updates = gather(torch.stack(ahead).to(self._dtype), like)
         rows = list(members["rows"]) or [like.shape[-2]]
         parts = torch.split(updates.flatten(0, -3), rows, dim=1)
-        directions = torch.cat([self._direction(part, like) for part in parts], dim=1)
-        mine = my_shard(directions.view_as(updates), like).to(like.dtype)
-        torch._foreach_mul_(weights, 1 - members["lr"] * members["weight_decay"])
-        torch._foreach_add_(weights, mine.unbind(), alpha=-members["lr"])
+        directions = [self._direction(part, like) for part in parts]
+        if self._normalize:
+            directions = _normalized(directions, [self.state[p]["row_var"] for p in parameters], rows)
+        mine = my_shard(torch.cat(directions, dim=1).view_as(updates), like).to(like.dtype).unbind()
+        decay = members["lr"] * members["weight_decay"]
+        if self._cautious:
+            for weight, update in zip(weights, mine, strict=True):
+                weight.addcmul_(weight, weight * update >= 0, value=-decay)
+        else:
+            torch._foreach_mul_(weights, 1 - decay)
+        torch._foreach_add_(weights, mine, alpha=-members["lr"])
 
     def _direction(self, stack: Tensor, like: Tensor) -> Tensor:
         """Return the updates of a rate of 1 for matrices [n, rows, cols], computed by all ranks together."""
@@ -116,6 +146,19 @@ class Muon(Optimizer):
         group = like.device_mesh.get_group() if sharded(like) else self._group
         found = _shared(lambda part: orthogonalize(part, self._coefficients), wide, group)
         return (found if rows <= columns else found.mT) * math.sqrt(max(1.0, rows / columns))
+
+
+def _normalized(directions: list[Tensor], held: list[Tensor], rows: list[int]) -> list[Tensor]:
+    """Normalise the rows of the parts of all parameters, each [n, rows, cols].
+
+    `held`: the parameters' second moments, changed in place. Each rank does it for whole matrices.
+    """
+    whole = gather(torch.stack([local(each) for each in held]), held[0])
+    variances = torch.split(whole.flatten(0, -3), rows, dim=1)
+    pairs = [normalize_rows(*each) for each in zip(directions, variances, strict=True)]
+    found = my_shard(torch.cat([variance for _, variance in pairs], dim=1).view_as(whole), held[0])
+    torch._foreach_copy_([local(each) for each in held], list(found.unbind()))
+    return [direction for direction, _ in pairs]
 
 
 def _shared(function: Callable[[Tensor], Tensor], stack: Tensor, group: dist.ProcessGroup | None) -> Tensor:
