@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from corpus import dataset, furniture
 from corpus.counts import Counts
 from corpus.inspect import rows
+from corpus.plural import plural
 from corpus.schema import EXTRACTED, FURNITURE, HOSTS, LINES
 from pipelines.progress import Beat
 from pipelines.stage import Context, Outcome, Planned, Stage, plan_unit
@@ -92,7 +93,7 @@ def furniture_unit(home: str, documents: int, unit: Planned, folder: str, beat: 
         removed = "\n".join(f"{row['host']} {row['hash']}" for row in mine)
         digests[each.fingerprint] = xxhash.xxh3_128_hexdigest(removed.encode())
     beat(documents, documents, 1.0)
-    remark = f"{len(found):,} lines that {len(by_host):,} of {len(names):,} hosts repeat"
+    remark = f"{plural(len(found), 'line')} that {len(by_host):,} of {plural(len(names), 'host')} repeat"
     facts: dict[str, object] = {"digests": digests, "remarks": [remark] if found else []}
     return Outcome(written, Counts(seen=documents, kept=documents), facts=facts)
 

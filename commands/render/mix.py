@@ -7,9 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from corpus.plural import plural
 from trainer.mix.advice import Advice
 from trainer.mix.swarm import Swarm
-from trainer.page.formatting import around, count, ends, percent, plural
+from trainer.page.formatting import around, count, ends, percent
 
 
 def plan(planned: Swarm, console: Console) -> None:

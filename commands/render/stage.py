@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from corpus.plural import plural
+
 
 def _share(number: int, whole: int) -> str:
     return f"{100 * number / whole:.1f} %" if whole else ""
@@ -44,7 +46,7 @@ def render_stage(summary: Mapping[str, Any], console: Console) -> None:
         console.print(remark, style="dim")
     before = summary["units_done_before"]
     units = summary["units"]
-    line = f"{units} unit{'' if units == 1 else 's'}, {before} done before, {summary['wall_s']:.1f} s"
+    line = f"{plural(units, 'unit')}, {before} done before, {summary['wall_s']:.1f} s"
     if summary["documents_per_s"] is not None:
         line += f", {summary['documents_per_s']:,.0f} documents/s"
         line += f", {summary['mb_per_s']:,.1f} MB/s" if summary["mb_per_s"] is not None else ""

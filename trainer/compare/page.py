@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
+from corpus.plural import plural
 from trainer.compare.sequential import BETTER, WORSE
 from trainer.compare.summary import (
     Apart,
@@ -16,7 +17,7 @@ from trainer.compare.summary import (
 )
 from trainer.page import html
 from trainer.page.charts import STYLES, Axis, Chart, Series
-from trainer.page.formatting import count, ends, percent, plural
+from trainer.page.formatting import count, ends, percent
 from trainer.page.html import Cell, Column, Table
 from trainer.scaling.uncertainty import Interval
 

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from corpus.plural import plural
 from trainer import config
 from trainer.optim.adafactor import Adafactor
 from trainer.optim.lamb import Lamb
@@ -45,7 +46,7 @@ class Group:
         numbers = sum(parameter.numel() for parameter in self.parameters.values())
         parts = f", in parts of {', '.join(map(str, self.rows))} rows" if self.rows else ""
         return (
-            f"{self.name}: {self.rule}, {len(self.parameters)} tensors, {numbers:,} parameters, "
+            f"{self.name}: {self.rule}, {plural(len(self.parameters), 'tensor')}, {numbers:,} parameters, "
             f"lr {self.peak:g}, weight decay {self.weight_decay:g}{parts}"
         )
 

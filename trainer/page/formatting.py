@@ -104,11 +104,6 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def plural(many: int, thing: str) -> str:
-    """Return "1 run", "2 runs"."""
-    return f"{many:,} {thing}" if many == 1 else f"{many:,} {thing}s"
-
-
 def _matched(value: float | None, found: Interval, kind: Kind) -> str:
     """Return one of an interval's numbers with two digits of the interval's width."""
     assert value is not None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from corpus.errors import RunsError
+from corpus.plural import plural
 from trainer.scaling.laws import CHINCHILLA, Floats, Law, Logs
 from trainer.scaling.minimise import HUBER, Objective, Problem, descend, polish
 from trainer.scaling.runs import Runs
@@ -111,7 +112,9 @@ def problem(law: Law, runs: Runs, objective: Objective, held: Mapping[str, float
         law.index(name)
     free = len(law.parameters) - len(held)
     if len(runs) <= free:
-        raise RunsError(f"{len(runs)} runs for the {free} free parameters of law {law.name}: give more runs")
+        raise RunsError(
+            f"{plural(len(runs), 'run')} for the {free} free parameters of law {law.name}: give more runs"
+        )
     logs = runs.logs()
     centred = [column for column in ("params", "tokens", "decay") if column in logs]
     centres = {column: float(logs[column].mean()) for column in centred}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from corpus.errors import RunsError
+from corpus.plural import plural
 from trainer.scaling.fit import Fit, problem, starts
 from trainer.scaling.laws import Floats, Law
 from trainer.scaling.minimise import HUBER, Objective, Problem, descend
@@ -87,7 +88,7 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute") -> Pred
     """
     rolled = rollouts(fitted.law, runs, by, fitted.objective, fitted.held)
     if not rolled:
-        raise RunsError(f"{len(runs)} runs are too few to hold some of them out: give more sizes")
+        raise RunsError(f"{plural(len(runs), 'run')}: too few to hold some of them out: give more sizes")
     misses = np.concatenate([np.abs(one.error) / one.distance for one in rolled])
     task = problem(fitted.law, runs, fitted.objective, fitted.held)
     ratio = order(targets, by) / order(runs, by).max()

@@ -105,7 +105,7 @@ class _Report:
         mark = "" if row.get("exact", True) else f" ({TOO_LOW})"
         self._teller.say(
             f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats per token, "
-            f"{row['bits_per_byte']:.4f} bits per byte{mark}, {row['epochs']:.2g} epochs"
+            f"{row['bits_per_byte']:.4f} bits per byte{mark}, epochs {row['epochs']:.2g}"
         )
 
     def predicted(self, cell: Cell, name: str) -> None:

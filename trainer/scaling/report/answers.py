@@ -7,18 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.page.formatting import (
-    GAP,
-    Kind,
-    around,
-    count,
-    ends,
-    number,
-    percent,
-    plural,
-    power,
-    unit,
-)
+from corpus.plural import plural
+from trainer.page.formatting import GAP, Kind, around, count, ends, number, percent, power, unit
 from trainer.scaling.approaches import approach_3
 from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats

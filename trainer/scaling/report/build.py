@@ -8,8 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from corpus import files
+from corpus.plural import plural
 from corpus.tokenizer.lost import TOO_LOW
-from trainer.page.formatting import count, plural, unit
+from trainer.page.formatting import count, unit
 from trainer.records import plain
 from trainer.scaling.git_commit import git_commit
 from trainer.scaling.report.answers import answers, headline

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.plural import plural
 from corpus.tokenizer.lost import TOO_LOW
-from trainer.page.formatting import count, ends, listed, named, number, percent, plural, unit
+from trainer.page.formatting import count, ends, listed, named, number, percent, unit
 from trainer.scaling.approaches import parabola_bias
 from trainer.scaling.report.answers import REACH
 from trainer.scaling.report.measured import Measured

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainer.page.formatting import GAP, Kind, count, named, number, percent, plural, power, unit
+from corpus.plural import plural
+from trainer.page.formatting import GAP, Kind, count, named, number, percent, power, unit
 from trainer.page.html import Cell, Column, Table
 from trainer.scaling.report import chart_data
 from trainer.scaling.report.measured import Measured, point

@@ -1,0 +1,8 @@
+"""Say how many things there are, in messages."""
+
+from __future__ import annotations
+
+
+def plural(many: int, thing: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{many:,} {thing}" if many == 1 else f"{many:,} {thing}s"
