@@ -1,4 +1,4 @@
-"""Say how many things there are, in messages."""
+"""Numbers of things in messages: "1 run", "2 runs"."""
 
 from __future__ import annotations
 
