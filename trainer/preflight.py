@@ -9,7 +9,7 @@ import torch
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import config, device, export, fast_tokenizer, tokens
+from trainer import config, device, export, fast_tokenizer, spans, tokens
 from trainer.loader import Batch
 from trainer.order import Order
 from trainer.shape import Shape, shape
@@ -36,6 +36,11 @@ def open_order(settings: config.Config, opened: Tokens, ranks: int) -> Order:
             raise ConfigError(
                 f"run.micro_batch = {settings.run.micro_batch:,}: it counts tokens, and a window of this "
                 f"run has {phase.length:,}; expected 0 or at least the longest window"
+            )
+        if settings.objective.name == "span-corruption" and phase.length < spans.SHORTEST:
+            raise ConfigError(
+                f"windows of {phase.length} tokens: span-corruption takes spans out of texts of at least "
+                f"{spans.SHORTEST} tokens; set data.length, and the length of each phase, to that or more"
             )
         if phase.batch % ranks:
             raise ConfigError(

@@ -794,6 +794,16 @@ def test_experts_in_single_precision_are_not_compiled(corpus: str, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "windows", [{"data.length": 8}, {"data.phases": "[{tokens=256, length=8}]"}], ids=["all", "phase"]
+)
+def test_windows_too_short_for_spans_are_refused(corpus: str, windows: dict[str, Any]) -> None:
+    changes = {"objective.name": "span-corruption", **windows}
+    with pytest.raises(ConfigError, match=r"windows of 8 tokens: .*at least 16 tokens; set data\.length"):
+        preflight.open_order(made(**changes), tokens.open(corpus), 1)
+    assert preflight.open_order(made(**changes | {"objective.name": "causal"}), tokens.open(corpus), 1).steps
+
+
 PAIRED = {
     "objective.name": "span-corruption",
     "model.kind": "encoder-decoder",
