@@ -60,6 +60,8 @@ def scale(
             loaded = _drafted(path, output, hours, overrides or [], only_plan)
         else:
             loaded = config.load(path, tuple(overrides or ()))
+            if output is not None:
+                fail(f"--output {output}: {path} is a study, which names its own: --set output=DIR", status=2)
         places.writable(loaded.output, "output")
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")

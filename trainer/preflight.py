@@ -20,6 +20,7 @@ _MOST_READ = 32  # times that a step may read a whole corpus: small ones are tri
 
 def open_order(settings: config.Config, opened: Tokens, ranks: int) -> Order:
     """Return the order of windows; ConfigError if it cannot be read, or not be divided among the ranks."""
+    tokens.held(opened)
     try:
         order = tokens.order(settings, opened)
     except ValueError as error:

@@ -119,6 +119,14 @@ def streams(tokens: Tokens, split: str = "train") -> list[Stream]:
     ]
 
 
+def held(tokens: Tokens, split: str = "train") -> int:
+    """Return the number of tokens of a split; ConfigError if there are none."""
+    found = sum(int(stream.tokens.sum()) for stream in streams(tokens, split))
+    if not found:
+        raise ConfigError(f"{tokens.folder} has no tokens ({split}): add text to the corpus")
+    return found
+
+
 def documents(tokens: Tokens, split: str = "train") -> list[NDArray[np.int64]]:
     """Return the number of tokens of each document, stream by stream, read from all shards of a split."""
     found = []

@@ -240,6 +240,7 @@ TRAINING: list[Row] = [
     (("scale", "folder", "-o", "file"), ("--output", "file", "not a folder")),
     (("scale", "folder", "-o", "new"), ("folder", "derlem tokenize")),
     (("scale", "folder", "-o", "new", "--hours", "0"), ("--hours", "0.01")),
+    (("scale", "study.toml", "-o", "new"), ("--output", "study.toml", "--set output=DIR")),
     (("scale", "broken.toml"), ("broken.toml", "line 2")),
     (("scale", "study.toml"), ("corpora.a", "none", "no such folder")),
     (("scale", "study.toml", "--set", "output=file"), ("output", "file", "not a folder")),

@@ -583,6 +583,12 @@ def test_metrics_that_are_no_file_are_named(whole: Path, corpus: str, tmp_path: 
         train(corpus, folder)
 
 
+def test_a_corpus_without_tokens_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"tur_Latn/web": [[]]})
+    with pytest.raises(ConfigError, match=r"has no tokens \(train\): add text"):
+        preflight.open_order(made(), tokens.open(str(tmp_path)), 1)
+
+
 def test_ranks_must_share_a_batch_evenly(corpus: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.batch = 8: 3 ranks"):
         preflight.open_order(made(), tokens.open(corpus), 3)

@@ -53,9 +53,7 @@ def draft(
     opened = tokens.open(corpus)
     base = settings.read(Path(str(_CPU))) if not torch.cuda.is_available() else {}
     base |= {"output": str(output), "corpora": {_name(corpus): corpus}}
-    held = sum(int(stream.tokens.sum()) for stream in tokens.streams(opened))
-    if not held:
-        raise ConfigError(f"{opened.folder} has no tokens to train on: add text to the corpus")
+    held = tokens.held(opened)
 
     def made(largest: float, share: float = 1.0) -> Plan:
         """Return the plan up to a size, with a share of the tokens that it could read."""
