@@ -34,8 +34,15 @@ def scale(
         ),
     ] = None,
     hours: Annotated[
-        float, typer.Option(metavar="H", min=0.01, help="Of a drafted study: about how long it may take.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            metavar="H",
+            min=0.01,
+            max=10_000,
+            show_default="0.5",
+            help="Of a drafted study: about how long it may take.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
@@ -57,11 +64,13 @@ def scale(
         from trainer.scaling import config
 
         if path.is_dir():
-            loaded = _drafted(path, output, hours, overrides or [], only_plan)
+            loaded = _drafted(path, output, hours or 0.5, overrides or [], only_plan)
         else:
             loaded = config.load(path, tuple(overrides or ()))
             if output is not None:
                 fail(f"--output {output}: {path} is a study, which names its own: --set output=DIR", status=2)
+            if hours is not None:
+                fail(f"--hours {hours:g}: {path} is a study, which has its own budgets", status=2)
         places.writable(loaded.output, "output")
         for name, folder in loaded.corpora.items():
             places.folder(folder, f"corpora.{name} =")
@@ -98,6 +107,8 @@ def _drafted(corpus: Path, output: Path | None, hours: float, overrides: list[st
 
     if output is None:
         fail(f"{corpus}: a corpus needs --output DIR, the folder of its study", status=2)
+    if any(each.partition("=")[0].strip() == "output" for each in overrides):
+        fail("--set output=…: the study of a corpus is in the folder of --output", status=2)
     places.writable(str(output), "--output")
     from trainer.scaling import dispatch, draft, plan
 
