@@ -116,13 +116,18 @@ def _of_texts(docs: NDArray[np.uint64], batch: pa.RecordBatch, length: int) -> N
 
 def _not_lost(found: NDArray[np.void], lost: NDArray[np.void]) -> NDArray[np.void]:
     """Return the paragraphs of which no byte is LOST."""
-    is_lost = np.zeros(found.size, dtype=bool)
-    for row in lost[np.isin(lost["document"], found["document"])]:
-        is_lost |= (
-            (found["document"] == row["document"])
-            & (found["start"] < row["end"])
-            & (found["end"] > row["start"])
-        )
+    if not lost.size:
+        return found
+    documents, number = np.unique(lost["document"], return_inverse=True)
+    # Places in all documents, one after another: a document has fewer than 2**32 bytes.
+    first = number.astype(np.int64) << 32
+    order = np.argsort(first + lost["start"])
+    starts, ends = (first + lost["start"])[order], np.maximum.accumulate((first + lost["end"])[order])
+    place = np.minimum(np.searchsorted(documents, found["document"]), documents.size - 1)
+    before = place.astype(np.int64) << 32
+    at = np.searchsorted(starts, before + found["end"]) - 1  # the last that starts before the paragraph ends
+    is_lost: NDArray[np.bool_] = (at >= 0) & (ends[at] > before + found["start"])
+    is_lost &= documents[place] == found["document"]
     return found[~is_lost]
 
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.config import Config, parse
-from corpus.dedup.spans import without
+from corpus.dedup.paragraphs import PARAGRAPH
+from corpus.dedup.spans import LOST, without
 from corpus.errors import StageError
 from corpus.teller import SILENT
 from pipelines import dedupe, handover, losses, paragraphs, stage
@@ -48,6 +51,23 @@ def planted(number: int) -> tuple[list[str], list[str]]:
 
 def left(text: str, mine: list[dict[str, Any]]) -> str:
     return without(text.encode(), *([span[name] for span in mine] for name in ("start", "end"))).decode()
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30), st.integers(1, 12)), max_size=12)
+
+
+@given(PLACES, PLACES)
+def test_a_paragraph_of_which_an_older_corpus_lost_a_byte_is_none_of_its_own(
+    found: list[tuple[int, int, int]], lost: list[tuple[int, int, int]]
+) -> None:
+    rows = np.array([(n, 0, d << 32, s, s + size) for n, (d, s, size) in enumerate(found)], PARAGRAPH)
+    gone = np.array([(d << 32, s, s + size) for d, s, size in lost], LOST)
+    stays = [
+        n
+        for n, (d, s, size) in enumerate(found)
+        if not any(d == other and s < b + long and b < s + size for other, b, long in lost)
+    ]
+    assert paragraphs._not_lost(rows, gone)["hash"].tolist() == stays
 
 
 def test_a_paragraph_stays_in_the_preferred_documents(tmp_path: Path) -> None:
