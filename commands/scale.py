@@ -47,9 +47,7 @@ def scale(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sizes.count=3."),
     ] = None,
-    only_plan: Annotated[
-        bool, typer.Option("--plan", help="Only show the models, their cost, the expected precision.")
-    ] = False,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Only show the models and their cost.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the plan, or the table, to stdout as JSON.")
     ] = False,
@@ -81,12 +79,10 @@ def scale(
         made = plan.plan(loaded)
         on = dispatch.devices(made.study.train.run, made.study.workers)
         cost = plan.estimate(made, max(1, len(on)), keep=not only_plan)
-        expected = plan.precision(made)
         if as_json and only_plan:
-            known = {**made.as_dict(), "estimate": cost, "expected": expected}
-            print(json.dumps(plain(known), ensure_ascii=False))
+            print(json.dumps(plain({**made.as_dict(), "estimate": cost}), ensure_ascii=False))
         else:
-            shown.render(made, cost, expected, console(stderr=not only_plan))
+            shown.render(made, cost, console(stderr=not only_plan))
         if only_plan:
             return
         done = study.scale(made, Terminal())

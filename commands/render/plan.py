@@ -7,15 +7,13 @@ from datetime import timedelta
 from rich.console import Console
 from rich.table import Table
 
-from trainer.scaling.expected_precision import Expectation
 from trainer.scaling.plan import Estimate, Plan
 from trainer.scaling.rates import cell, learning_rate_check, seed_noise
 from trainer.scaling.study import Outcome
-from trainer.scaling.uncertainty import Interval
 
 
-def render(plan: Plan, cost: Estimate, expected: Expectation, console: Console) -> None:
-    """Print sizes, budgets, epochs, cost, and the expected precision of exponents."""
+def render(plan: Plan, cost: Estimate, console: Console) -> None:
+    """Print sizes, budgets, epochs and cost."""
     length = plan.study.train.data.length
     table = Table(title=f"sizes; N: parameters in products; batch: windows of {length:,} tokens")
     for head in ("model", "N", "tokens", "steps", "batch", "lr", "decay", "tok/s"):
@@ -34,11 +32,11 @@ def render(plan: Plan, cost: Estimate, expected: Expectation, console: Console) 
             _short(cost.rates[size.name]),
         )
     console.print(table)
-    for line in lines(plan, cost, expected):
+    for line in lines(plan, cost):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def lines(plan: Plan, cost: Estimate, expected: Expectation) -> list[str]:
+def lines(plan: Plan, cost: Estimate) -> list[str]:
     """Return the rest of the plan as lines of text."""
     cells, checked = plan.cells(), plan.cells(plan.checks)
     found = [
@@ -61,13 +59,7 @@ def lines(plan: Plan, cost: Estimate, expected: Expectation) -> list[str]:
         f"{_time(cost.wall)} on {cost.devices}, estimated from a few steps"
         + (f"; price {cost.price:,.2f}" if plan.study.price else "")
     )
-    if expected.why:
-        return [*found, f"expected precision of a fit: none: {expected.why}"]
-    found.append(
-        f"expected precision of a fit of the {expected.law} law to {expected.runs} runs, if the noise of "
-        f"ln loss is {expected.noise:g}:"
-    )
-    return found + [f"  {name}: {_precision(each)}" for name, each in expected.ranges.items()]
+    return found
 
 
 def outcome(plan: Plan, done: Outcome, console: Console) -> None:
@@ -92,15 +84,6 @@ def _predictions(done: Outcome) -> list[str]:
             f"off by {each['loss'] / measured - 1:+.2%}"
         )
     return found
-
-
-def _precision(found: Interval) -> str:
-    if found.lower is None or found.upper is None:
-        lower = "no limit" if found.lower is None else f"{found.lower:.3g}"
-        upper = "no limit" if found.upper is None else f"{found.upper:.3g}"
-        return f"{found.estimate:.3g}: not determined (simulated fits: {lower} to {upper})"
-    half = (found.upper - found.lower) / 2
-    return f"{found.estimate:.3g} ± {half:.2g} (simulated fits: {found.lower:.3g} to {found.upper:.3g})"
 
 
 def _list(values: list[float]) -> str:

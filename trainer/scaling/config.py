@@ -70,18 +70,6 @@ class Reference(Section):
     tokens: int = Field(ge=1, description="The budget at multiple 1.")
 
 
-class Expected(Section):
-    """The law to simulate before training, to estimate the precision of the fit."""
-
-    E: Positive = Field(1.8172, description="This and the next four: Besiroglu et al., arXiv 2404.10102.")
-    A: Positive = 482.01
-    B: Positive = 2085.43
-    alpha: Positive = 0.3478
-    beta: Positive = 0.3658
-    repetition: Positive = Field(15.39, description="R_D* (Muennighoff et al., arXiv 2305.16264).")
-    noise: Positive = Field(0.003, description="Standard deviation of ln loss between seeds.")
-
-
 class Folder(Section):
     """The folder that a study writes its runs into."""
 
@@ -118,7 +106,6 @@ class Study(Folder):
     seeds: Seeds = Seeds()
     repetition: Repetition = Repetition()
     reference: Reference | None = None
-    expected: Expected = Expected()
     train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
 
     @model_validator(mode="after")

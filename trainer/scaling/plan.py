@@ -1,4 +1,4 @@
-"""The plan of a study: its cells, their cost on this device, the expected precision of the fit."""
+"""The plan of a study: its cells, and their cost on this device."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from trainer import preflight, records, run, tokens
 from trainer.order import Order
 from trainer.scaling.config import Study
 from trainer.scaling.dispatch import threads
-from trainer.scaling.expected_precision import Expectation, simulate
 from trainer.scaling.grid import Cell, Size, Trunk, cells, checks, sizes, trunks
-from trainer.scaling.runs import Runs, runs
 from trainer.scaling.units import Unit, configured, units
 from trainer.shape import flops
 from trainer.tasks import questions
@@ -163,22 +161,6 @@ def _held(order: Order) -> int:
     """Return the number of tokens in the streams that are read."""
     weights = order.phases[-1].weights
     return sum(int(stream.tokens.sum()) for stream in order.streams if weights.get(stream.name, 0.0) > 0)
-
-
-def planned(made: Plan, corpus: str) -> Runs:
-    """Return the runs of a corpus as columns, their losses unknown (1)."""
-    found = [cell for cell in made.cells() if cell.trunk.corpus == corpus]
-    return runs(
-        np.ones(len(found)),
-        params=np.array([cell.trunk.size.shape.matmul_parameters for cell in found], float),
-        tokens=np.array([cell.tokens for cell in found], float),
-        unique=np.array([cell.unique for cell in found], float),
-    )
-
-
-def precision(made: Plan) -> Expectation:
-    """Return the expected precision of a fit to the cells of one corpus."""
-    return simulate(made.study.expected, planned(made, next(iter(made.study.corpora))))
 
 
 def estimate(made: Plan, devices: int, keep: bool = False) -> Estimate:

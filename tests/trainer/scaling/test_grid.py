@@ -7,17 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from corpus import settings
 from corpus.errors import ConfigError
 from trainer import schedule
 from trainer.scaling import config, grid
-from trainer.scaling.config import Expected, Study
-from trainer.scaling.expected_precision import simulate
+from trainer.scaling.config import Study
 from trainer.scaling.grid import Trunk
-from trainer.scaling.runs import runs
 from trainer.scaling.units import configured, units
 
 VOCABULARY = 32_000
@@ -205,28 +202,3 @@ def test_local_folders_are_seen_from_the_studys_file(tmp_path: Path) -> None:
     assert found.corpora == {"web": str(tmp_path.parent / "web"), "far": "s3://bucket/web"}
     with pytest.raises(ConfigError, match="no such file"):
         config.load(tmp_path / "other.toml")
-
-
-def test_a_simulated_grid_holds_the_truth_and_less_noise_tells_more() -> None:
-    params = np.repeat([1e7, 2e7, 4e7, 8e7], 4)
-    tokens = 20 * params * np.tile([0.5, 1, 2, 4], 4)
-    planned = runs(np.ones(16), params=params, tokens=tokens)
-    widths = []
-    for noise in (1e-2, 1e-3):
-        found = simulate(Expected(noise=noise), planned, draws=20)
-        assert found.law == "chinchilla"
-        for each in found.ranges.values():
-            assert each.lower is not None
-            assert each.upper is not None
-            assert each.lower < each.estimate < each.upper
-        alpha = found.ranges["alpha"]
-        assert alpha.upper is not None and alpha.lower is not None  # noqa: PT018
-        widths.append(alpha.upper - alpha.lower)
-    assert widths[0] > 3 * widths[1]
-
-
-def test_a_grid_of_too_few_runs_tells_nothing_and_says_why() -> None:
-    planned = runs(np.ones(4), params=np.array([1e7, 1e7, 2e7, 2e7]), tokens=np.array([1e8, 2e8, 2e8, 4e8]))
-    found = simulate(Expected(), planned, draws=2)
-    assert found.ranges == {}
-    assert "4 runs for the 5 free parameters" in found.why
