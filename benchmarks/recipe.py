@@ -4,14 +4,16 @@
     OMP_NUM_THREADS=1 python -m benchmarks.recipe corpus results.jsonl
 
 Today's Muon is trained for several numbers of steps, each with its own decay of the rate: a point of a longer
-run before its decay says little of a shorter run. Every recipe is trained for 400 steps; the steps in which
-today's Muon of the same seed reaches its bits per byte are interpolated between today's runs (log steps).
+run before its decay says little of a shorter run. Every recipe is trained for `--steps`; the steps in which
+today's Muon of the same seed reaches its bits per byte are interpolated between today's runs (log steps). At
+another `--width` and `--batch` both have the rates that `trainer.recipe` says. A file holds one such point.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -22,12 +24,10 @@ import numpy as np
 from corpus.teller import SILENT
 from trainer import config, run
 
-STEPS = 400
 LENGTHS = (360, 400, 500, 640)  # steps of today's Muon
-BATCH, LENGTH = 4, 256
+WIDTH, BATCH, LENGTH = 64, 4, 256  # where the preset's rates are valid
 SETTINGS = (
-    *("model.depth=2", "model.width=64", "model.head=32"),
-    *(f"data.batch={BATCH}", f"data.length={LENGTH}", "evaluate.documents=80"),
+    *("model.depth=2", "model.head=32", f"data.length={LENGTH}"),
     *("evaluate.prompt=", "evaluate.every=0", "checkpoint.every=100000", "run.log=[]"),
 )
 TODAY = "today"
@@ -49,11 +49,20 @@ RECIPES: dict[str, tuple[str, ...]] = {
 """Overrides of the optimizer section."""
 
 
-def trained(corpus: str, overrides: tuple[str, ...], seed: int, steps: int) -> dict[str, float]:
+def at(width: int, batch: int) -> tuple[str, ...]:
+    """Return the overrides of a width and a batch, with the rates that they need."""
+    root, rates = math.sqrt(batch / BATCH), config.load("tiny").optimizer
+    lr = (rates.lr or 0.0) * root * math.sqrt(WIDTH / width)
+    return (
+        *(f"model.width={width}", f"data.batch={batch}"),
+        *(f"optimizer.lr={lr:.4g}", f"optimizer.matrix_lr={rates.matrix_lr * root:.4g}"),
+    )
+
+
+def trained(corpus: str, overrides: tuple[str, ...], seed: int, tokens: int) -> dict[str, float]:
     """Train once; return held-out bits per byte, of the average of the weights too, and processor seconds."""
-    optimizer = tuple(f"optimizer.{each}" for each in overrides)
-    given = (f"data.tokens={steps * BATCH * LENGTH}", f"seed={seed}")
-    settings = config.load("tiny", (*SETTINGS, *optimizer, *given))
+    given = (f"data.tokens={tokens}", f"seed={seed}")
+    settings = config.load("tiny", (*SETTINGS, *overrides, *given))
     with tempfile.TemporaryDirectory() as folder:
         before = time.process_time()
         result = run.train(corpus, Path(folder) / "run", settings, SILENT)
@@ -80,6 +89,10 @@ def main() -> None:
     )
     parser.add_argument("corpus")
     parser.add_argument("results", type=Path)
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--documents", type=int, default=80)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--only", nargs="*", default=list(RECIPES))
@@ -91,12 +104,14 @@ def main() -> None:
     rows = [json.loads(line) for line in asked.results.read_text(encoding="utf-8").splitlines()]
     found = {(row["recipe"], row["seed"], row["steps"]): row for row in rows}
     wanted: list[tuple[str, tuple[str, ...], int]] = [(TODAY, (), steps) for steps in asked.lengths]
-    wanted += [(name, overrides, STEPS) for name, overrides in recipes.items()]
+    wanted += [(name, overrides, asked.steps) for name, overrides in recipes.items()]
     for seed in asked.seeds:
         for name, overrides, steps in wanted:
             if (name, seed, steps) not in found:
                 row = {"recipe": name, "seed": seed, "steps": steps}
-                row |= trained(asked.corpus, overrides, seed, steps)
+                optimizer = tuple(f"optimizer.{each}" for each in overrides)
+                point = (*at(asked.width, asked.batch), f"evaluate.documents={asked.documents}", *optimizer)
+                row |= trained(asked.corpus, point, seed, steps * asked.batch * LENGTH)
                 found[name, seed, steps] = row
                 with asked.results.open("a", encoding="utf-8") as out:
                     out.write(json.dumps(row) + "\n")

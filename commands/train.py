@@ -70,6 +70,25 @@ def train(
         Path, typer.Option("--output", "-o", metavar="RUN", parser=local, help="The run's folder.")
     ],
     preset: Preset = "tiny",
+    parameters: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train a model of about N parameters (that a token is multiplied by) in place of the "
+            "preset's, with the batch, rates and decay that follow.",
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens",
+            min=1,
+            metavar="N",
+            show_default="of the preset; with --parameters 20 for each",
+            help="Train on N tokens, with the batch, rates and decay that follow.",
+        ),
+    ] = None,
     overrides: Set = None,
     branch: Annotated[
         str | None,
@@ -88,9 +107,15 @@ def train(
     with _one_of_several(), reported():
         places.folder(corpus, "CORPUS")
         places.writable(str(folder), "--output")
-        from trainer import config, identity, run, selfcheck
+        from trainer import config, identity, recipe, run, selfcheck, tokens
         from trainer.load_run import described
 
+        loaded = config.load(preset)
+        if parameters is not None or budget is not None:
+            found = recipe.overrides(loaded, tokens.open(corpus).vocabulary, parameters, budget)
+            if os.environ.get("RANK", "0") == "0":
+                say(f"recipe: {' '.join(f'--set {each}' for each in found)}")
+            overrides = [*found, *(overrides or ())]
         loaded = config.load(preset, overrides or ())
         begin = identity.branch(branch) if branch else None
         if check:

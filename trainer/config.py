@@ -221,7 +221,7 @@ class Optimizer(Section):
         "muon", description="muon: for the matrices of blocks; adamw for all other parameters."
     )
     lr: Positive | None = Field(
-        None, description="Peak learning rate, without Muon's matrices; default: see optim/build.py."
+        None, description="Peak learning rate, without Muon's matrices; default: see recipe.py."
     )
     matrix_lr: Positive = Field(0.02, description="muon: peak learning rate of the matrices.")
     embedding_lr: Positive = Field(1.0, description="Rate of the embedding, as a multiple of lr.")

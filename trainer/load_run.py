@@ -13,7 +13,7 @@ from torch import Tensor
 from corpus.errors import CheckpointError, ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.lost import TOO_LOW
-from trainer import average, identity
+from trainer import average, identity, recipe
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
 from trainer.device import Device, DType, check, choose
@@ -23,7 +23,6 @@ from trainer.identity import CHECKPOINTS, RUN
 from trainer.masked_score import NAMES
 from trainer.model import Transformer, build
 from trainer.objective import Objective, objective
-from trainer.optim.build import LEARNING_RATES
 from trainer.schedule import rope
 from trainer.shape import counted, shape
 
@@ -89,7 +88,7 @@ class LoadedRun:
     def facts(self) -> dict[str, str]:
         """Return what it was trained on and its scores, for people."""
         config = self.config
-        rate = config.optimizer.lr or LEARNING_RATES[config.optimizer.name]
+        rate = recipe.lr(config.optimizer)
         found = {
             "parameters": counted(self.model.shape.parameters, self.model.shape.active_parameters),
             "corpus": Path(self.corpus.removesuffix("/tokens")).name,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer import config, optim
+from trainer import config, optim, recipe
 from trainer.average import Ema
 from trainer.experts import Balance
 from trainer.guard import Guard
@@ -59,7 +59,7 @@ def looped(settings: config.Optimizer, experts: int) -> Loop:
 
 
 @pytest.mark.parametrize("experts", [0, 4])
-@pytest.mark.parametrize("name", sorted(optim.LEARNING_RATES))
+@pytest.mark.parametrize("name", sorted(recipe.LEARNING_RATES))
 def test_a_step_reads_loss_and_norm_together_and_nothing_else(
     name: str, experts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, se
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from trainer import config, optim
+from trainer import config, optim, recipe
 from trainer.attention import Documents
 from trainer.average import Ema
 from trainer.guard import Guard
@@ -153,7 +153,7 @@ def test_groups_are_described_in_a_line_each() -> None:
 def test_rates_without_a_name_are_the_optimizers_own() -> None:
     for name in NAMES:
         found = {each.name: each for each in optim.groups(transformer(), settings(name))}
-        assert found["embedding"].peak == optim.LEARNING_RATES[name]
+        assert found["embedding"].peak == recipe.LEARNING_RATES[name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,6 +12,6 @@ What a group's `peak` means:
   so one value serves every width; AdamW (`lr`) changes all other parameters.
 """
 
-from trainer.optim.build import LEARNING_RATES, Group, build, describe, groups, set_momentum, set_rate
+from trainer.optim.build import Group, build, describe, groups, set_momentum, set_rate
 
-__all__ = ["LEARNING_RATES", "Group", "build", "describe", "groups", "set_momentum", "set_rate"]
+__all__ = ["Group", "build", "describe", "groups", "set_momentum", "set_rate"]

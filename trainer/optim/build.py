@@ -11,18 +11,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from corpus.plural import plural
-from trainer import config
+from trainer import config, recipe
 from trainer.optim.adafactor import Adafactor
 from trainer.optim.lamb import Lamb
 from trainer.optim.lion import Lion
 from trainer.optim.muon import Muon
-
-LEARNING_RATES = {"adamw": 1e-3, "muon": 1e-2, "adafactor": 0.1, "lion": 6e-4, "lamb": 0.06}
-"""Default peak learning rate of each optimizer (muon: of its AdamW groups).
-
-A starting point, not a tuned value: except for muon, the best of three to four rates, apart by factors of
-about 3, for 3.3 M parameters (depth 4, width 192) after 120 steps of 512 tokens of Turkish text. Muon was
-still better at 0.03 and 0.1; wider models need lower rates."""
 
 _MATRIX = (
     r"blocks\.\d+\.(attention\.(?:qkv|out)|cross\.(?:query|kv|out)"
@@ -54,24 +47,16 @@ class Group:
 def groups(model: nn.Module, settings: config.Optimizer) -> list[Group]:
     """Put every trainable parameter into exactly one group: by its name, not by its number of dimensions.
 
-    The matrices of blocks decay, and so does an untied head; norms and embeddings never decay. Raises
-    ValueError for a parameter whose name does not tell its part of the model.
+    Raises ValueError for a parameter whose name does not tell its part of the model.
     """
     members: dict[str, dict[str, nn.Parameter]] = {}
     for name, parameter in model.named_parameters():  # a tied head is not named twice
         if parameter.requires_grad:
             members.setdefault(_part(name), {})[name] = parameter
-    lr = LEARNING_RATES[settings.name] if settings.lr is None else settings.lr
-    multiples = {
-        "embedding": settings.embedding_lr,
-        "head": settings.head_lr,
-        "norms": settings.norm_lr,
-    }
     found = []
     for part, parameters in sorted(members.items()):
         rule = "adamw" if settings.name == "muon" and "." not in part else settings.name
-        decay = 0.0 if part in ("embedding", "norms") else settings.weight_decay
-        peak = settings.matrix_lr if rule == "muon" else lr * multiples.get(part, 1.0)
+        peak, decay = recipe.rate(settings, part), recipe.decay(settings, part)
         found.append(Group(part, rule, peak, decay, parameters, _rows(model, part) if rule == "muon" else ()))
     _assert_partition(model, found)
     return found

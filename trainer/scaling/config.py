@@ -11,6 +11,7 @@ from corpus import files, settings
 from corpus.errors import ConfigError
 from corpus.settings import Section
 from trainer.config import Config, Positive
+from trainer.recipe import RULED, Point
 from trainer.tasks.questions import sets
 
 
@@ -62,14 +63,6 @@ class Repetition(Section):
         return self
 
 
-class Reference(Section):
-    """The point at which [train]'s batch, learning rates and weight decay are valid."""
-
-    parameters: int = Field(ge=1, description="N.")
-    width: int = Field(ge=1)
-    tokens: int = Field(ge=1, description="The budget at multiple 1.")
-
-
 class Folder(Section):
     """The folder that a study writes its runs into."""
 
@@ -105,7 +98,11 @@ class Study(Folder):
     tokens: Budgets = Budgets()
     seeds: Seeds = Seeds()
     repetition: Repetition = Repetition()
-    reference: Reference | None = None
+    reference: Point | None = Field(
+        None,
+        description="Where [train]'s batch, rates and decay are valid, with the tokens at multiple 1; unset: "
+        "at the smallest size.",
+    )
     train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
 
     @model_validator(mode="after")
@@ -120,10 +117,10 @@ class Study(Folder):
             raise ValueError(
                 "train.schedule: a study needs name = wsd and a decay in (0, 1), for its branches"
             )
-        if self.train.optimizer.name not in ("muon", "adamw"):
+        if self.train.optimizer.name not in RULED:
             raise ValueError(
                 f"train.optimizer.name = {self.train.optimizer.name}: rules for other sizes are published "
-                "only for muon and adamw"
+                f"only for {' and '.join(RULED)}"
             )
         data = self.train.data
         if data.phases or (data.unique, data.epochs) != (None, None) or not self.train.evaluate.documents:

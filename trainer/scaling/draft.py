@@ -14,8 +14,7 @@ import torch
 from corpus import files, settings
 from corpus.errors import ConfigError, StudyError
 from corpus.teller import Teller
-from trainer import tokens
-from trainer.optim import LEARNING_RATES
+from trainer import recipe, tokens
 from trainer.scaling import config
 from trainer.scaling.config import Repetition, Study
 from trainer.scaling.dispatch import Workers, devices, locked
@@ -27,7 +26,7 @@ FILE, UNTUNED = "study.toml", "draft.toml"
 """The study's file in the study's folder, and before its rates are tuned."""
 _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
 _COUNT, _RANGE = 4, 6.0  # sizes, and the largest divided by the smallest
-_PER_PARAMETER, _MOST = 20.0, 4.0  # tokens per parameter at multiple 1 (2203.15556), and the largest multiple
+_MOST = 4.0  # the largest multiple of the tokens
 _EPOCHS = (4, 16)
 _FACTORS = (0.5, 2.0, 4.0, 8.0)  # of the rates; those of very short runs are higher than the formulas say
 _LOOKS, _NEAR = 3, 0.1  # plans that are tried, and the step in ln N that is not worth another
@@ -58,7 +57,7 @@ def draft(
     def made(largest: float, share: float = 1.0) -> Plan:
         """Return the plan up to a size, with a share of the tokens that it could read."""
         for _ in range(_LOOKS):
-            budget = max(_RANGE, share * min(_PER_PARAMETER * largest, held / _MOST))
+            budget = max(_RANGE, share * min(recipe.PER_PARAMETER * largest, held / _MOST))
             values = base | {
                 "sizes": base.get("sizes", {})
                 | {"smallest": round(largest / _RANGE), "largest": round(largest), "count": _COUNT},
@@ -77,7 +76,7 @@ def draft(
     unsized = settings.overlay(base, overrides) | {"sizes": {}}
     study = settings.parse(Study, unsized, "the draft of a study")
     least = _RANGE * _smallest(study, opened.vocabulary)
-    most = max(least, held / (_PER_PARAMETER * _MOST))
+    most = max(least, held / (recipe.PER_PARAMETER * _MOST))
     largest, found = least, made(least)
     share = hours * 3600 / cost(found)
     if is_short := share < 1:
@@ -118,8 +117,10 @@ def tuned(study: Study, teller: Teller) -> Study:
     shown = ", ".join(f"× {factor:g}: {losses[factor]:.4f}" for factor in sorted(losses))
     teller.say(f"learning rates of {made.sizes[0].name}: {shown}: × {best:g} is taken")
     optimizer = study.train.optimizer
-    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
-    rates = {"lr": float(f"{lr * best:.3g}"), "matrix_lr": float(f"{optimizer.matrix_lr * best:.3g}")}
+    rates = {
+        "lr": float(f"{recipe.lr(optimizer) * best:.3g}"),
+        "matrix_lr": float(f"{optimizer.matrix_lr * best:.3g}"),
+    }
     train = study.train.model_copy(update={"optimizer": optimizer.model_copy(update=rates)})
     return study.model_copy(update={"train": train, "check": ()})
 

@@ -3,35 +3,26 @@
 N is the number of parameters that a token is multiplied by (`Shape.matmul_parameters`), for sizes and
 budgets: of experts those that it passes. A trunk trains at a constant rate; for each number of tokens D a
 branch leaves it after 0.8·D and cools down. One trunk serves all D of its size, so batch, learning rate and
-weight decay depend on the size alone:
-
-- muon, as in nanochat: batch ~ D^0.383 (Power Lines, arXiv 2505.13738) for D = the budget at multiple 1,
-  both rates ~ √batch, the rate of embeddings and head also ~ 1/√width, weight decay ~ √batch / D;
-- adamw, as in Porian et al. (arXiv 2406.19146) and OLMo's ladder: batch ~ N^(2/3), rate ~ N^(-1/3).
-
-Batches are rounded to powers of two in windows, and the rates follow the rounded batch. Batch, rates and
-decay of [train] are valid at the reference point: the smallest size unless it is set.
+weight decay are those of the recipe (trainer/recipe.py) for the budget at multiple 1. Those of [train] are
+valid at the reference point: the smallest size unless it is set.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 from corpus.errors import ConfigError
 from trainer import config
-from trainer.optim import LEARNING_RATES
-from trainer.scaling.config import Reference, Study
+from trainer.recipe import Point, Recipe, nearest, scaled
+from trainer.scaling.config import Study
 from trainer.shape import Shape, shape
-
-ASPECT = 0.15
-"""How much a model may miss N for a better ratio of width to depth: the error in ln N worth a factor 2."""
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """A model of the grid; `tokens` is its budget at multiple 1, `warmup` in tokens, `batch` in windows.
+class Size(Recipe):
+    """A model of the grid and its recipe; `tokens` is its budget at multiple 1, `warmup` in tokens.
 
     `steps` holds for each multiple, ascending, the steps of its cell.
     """
@@ -40,10 +31,6 @@ class Size:
     shape: Shape
     tokens: int
     warmup: int
-    batch: int
-    lr: float
-    matrix_lr: float
-    weight_decay: float
     steps: dict[float, int]
 
     @property
@@ -103,7 +90,10 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
     """Return the models, smallest first; ConfigError if two targets have the same nearest model, or none."""
     wanted = study.sizes
     ratio = (wanted.largest / wanted.smallest) ** (1 / max(1, wanted.count - 1))
-    models = [_model(study, vocabulary, wanted.smallest * ratio**k) for k in range(wanted.count)]
+    models = [
+        nearest(study.train.model, vocabulary, wanted.smallest * ratio**k, wanted.aspect)
+        for k in range(wanted.count)
+    ]
     shapes = [shape(model, vocabulary) for model in models]
     counted = [each.matmul_parameters for each in shapes]
     if sorted(set(counted)) != counted:
@@ -113,63 +103,28 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
             f"{study.train.model.head}: set sizes farther apart, or a smaller train.model.head"
         )
     first = _budget(study, shapes[0])
-    at = study.reference or Reference(parameters=counted[0], width=shapes[0].width, tokens=first)
+    at = study.reference or Point(parameters=counted[0], width=shapes[0].width, tokens=first)
     return tuple(_size(study, model, each, at) for model, each in zip(models, shapes, strict=True))
-
-
-def _model(study: Study, vocabulary: int, target: float) -> config.Model:
-    """Return the depth and width, of whole heads, that are nearest to N and to the aspect ratio."""
-    base = study.train.model
-
-    def miss(model: config.Model) -> float:
-        found = shape(model, vocabulary)
-        slim = math.log(found.width / found.layers / study.sizes.aspect)
-        return (math.log(found.matmul_parameters / target)) ** 2 + (ASPECT / math.log(2) * slim) ** 2
-
-    experts = base.experts.model_copy(update={"hidden": None})
-    group = base.head * (base.kv_heads or 1)
-    most = max(1, round(2 * (target / 12) ** 0.5 / group))
-    tried = [
-        base.model_copy(update={"depth": depth, "width": group * heads, "hidden": None, "experts": experts})
-        for heads in range(1, most + 1)
-        for depth in {max(1, round(group * heads / study.sizes.aspect) + more) for more in range(-4, 5)}
-    ]
-    return min(tried, key=miss)
 
 
 def _budget(study: Study, found: Shape) -> int:
     return round(study.tokens.per_parameter * found.matmul_parameters)
 
 
-def _size(study: Study, model: config.Model, found: Shape, at: Reference) -> Size:
-    """Return a size with batch, rates, decay, warmup and steps by the formulas of the module's docstring."""
-    train, tokens = study.train, _budget(study, found)
-    data, optimizer, schedule = train.data, train.optimizer, train.schedule
-    muon = optimizer.name == "muon"
-    more = (tokens / at.tokens) ** 0.383 if muon else (found.matmul_parameters / at.parameters) ** (2 / 3)
-    batch = 2 ** max(0, round(math.log2(data.batch * more)))
-    root = math.sqrt(batch / data.batch)
-    narrow = math.sqrt(at.width / found.width) if muon else 1.0
-    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
-    rate = root if muon else (at.parameters / found.matmul_parameters) ** (1 / 3)
-    steps = _steps(study, tokens, batch * data.length)
+def _size(study: Study, model: config.Model, found: Shape, at: Point) -> Size:
+    """Return a size with its recipe, warmup and steps."""
+    schedule, tokens = study.train.schedule, _budget(study, found)
+    own = Point(parameters=found.matmul_parameters, width=found.width, tokens=tokens)
+    chosen = scaled(study.train, at, own)
+    a_step = chosen.batch * study.train.data.length
+    steps = _steps(study, tokens, a_step)
     warmup = max(1, round(schedule.warmup * tokens))
-    if warmup > (first := min(steps.values()) * batch * data.length) * (1 - schedule.decay):
+    if warmup > (first := min(steps.values()) * a_step) * (1 - schedule.decay):
         raise ConfigError(
             f"train.schedule.warmup = {schedule.warmup:g} of the budget at multiple 1 is {warmup:,} tokens: "
             f"it overlaps the decay of the smallest cell, {first:,} tokens; make it shorter"
         )
-    return Size(
-        model=model,
-        shape=found,
-        tokens=tokens,
-        warmup=warmup,
-        batch=batch,
-        lr=_round(lr * rate * narrow),
-        matrix_lr=_round(optimizer.matrix_lr * root) if muon else optimizer.matrix_lr,
-        weight_decay=_round(optimizer.weight_decay * (root * at.tokens / tokens if muon else 1.0)),
-        steps=steps,
-    )
+    return Size(**asdict(chosen), model=model, shape=found, tokens=tokens, warmup=warmup, steps=steps)
 
 
 def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
@@ -179,11 +134,6 @@ def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
     decay = Fraction(study.train.schedule.decay).limit_denominator(100)
     unit = decay.denominator * max(1, round(tokens / a_step / whole / decay.denominator))
     return {m: int(part * whole) * unit for m, part in parts.items()}
-
-
-def _round(value: float) -> float:
-    """Round to four digits, so that a configuration is readable and the same on every machine."""
-    return float(f"{value:.4g}")
 
 
 def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple[Trunk, ...]:

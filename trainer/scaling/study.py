@@ -12,7 +12,7 @@ from corpus import files
 from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
-from trainer.optim import LEARNING_RATES
+from trainer import recipe
 from trainer.scaling import started
 from trainer.scaling.blind_prediction import predict_blind, predictions
 from trainer.scaling.dispatch import Workers, devices, locked
@@ -77,8 +77,7 @@ def _refuse(plan: Plan, done: Outcome) -> None:
     if found is None or not found.better:
         return
     optimizer = plan.study.train.optimizer
-    lr = LEARNING_RATES[optimizer.name] if optimizer.lr is None else optimizer.lr
-    better = [f"train.optimizer.lr = {lr * found.best:.3g}"]
+    better = [f"train.optimizer.lr = {recipe.lr(optimizer) * found.best:.3g}"]
     if optimizer.name == "muon":
         better.append(f"train.optimizer.matrix_lr = {optimizer.matrix_lr * found.best:.3g}")
     raise ConfigError(

@@ -1,0 +1,117 @@
+"""Batch, rates and decay follow the stated laws at every size and budget."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.errors import ConfigError
+from trainer import config, recipe
+from trainer.recipe import Point
+from trainer.shape import shape
+
+points = st.builds(
+    Point,
+    parameters=st.integers(10**4, 10**11),
+    width=st.integers(16, 16_384),
+    tokens=st.integers(10**5, 10**13),
+)
+
+
+def settings(name: str = "muon", batch: int = 256) -> config.Config:
+    return config.Config.model_validate({"optimizer": {"name": name}, "data": {"batch": batch}})
+
+
+def exact(found: float) -> object:
+    """Return what equals a value up to the rounding to four digits."""
+    return pytest.approx(found, rel=6e-4)
+
+
+@given(points, points, st.sampled_from([1, 8, 48, 256]))
+def test_muons_batch_is_the_power_of_two_nearest_to_the_law(at: Point, to: Point, batch: int) -> None:
+    found = recipe.scaled(settings(batch=batch), at, to).batch
+    assert found.bit_count() == 1
+    law = batch * (to.tokens / at.tokens) ** 0.383
+    assert found == 1 if law < 1 else 2**-0.5001 < found / law < 2**0.5001
+
+
+@given(points, points)
+def test_muons_rates_follow_the_root_of_the_batch_and_the_width(at: Point, to: Point) -> None:
+    base = settings()
+    found = recipe.scaled(base, at, to)
+    root = math.sqrt(found.batch / base.data.batch)
+    assert found.matrix_lr == exact(base.optimizer.matrix_lr * root)
+    assert found.lr * math.sqrt(to.width) == exact(1e-2 * root * math.sqrt(at.width))
+    assert found.weight_decay * to.tokens == exact(base.optimizer.weight_decay * root * at.tokens)
+
+
+@given(points, points)
+def test_adamws_rate_and_batch_follow_the_parameters_alone(at: Point, to: Point) -> None:
+    base = settings("adamw")
+    found = recipe.scaled(base, at, to)
+    assert found.lr == exact(1e-3 * (at.parameters / to.parameters) ** (1 / 3))
+    law = 256 * (to.parameters / at.parameters) ** (2 / 3)
+    assert found.batch == 1 if law < 1 else 2**-0.5001 < found.batch / law < 2**0.5001
+    assert found.weight_decay == base.optimizer.weight_decay
+
+
+@given(st.sampled_from(recipe.RULED), points, st.integers(0, 10))
+def test_a_recipe_is_its_own_at_its_own_point(name: str, at: Point, power: int) -> None:
+    base = settings(name, 2**power)
+    found = recipe.scaled(base, at, at)
+    same = (base.data.batch, recipe.lr(base.optimizer), base.optimizer.matrix_lr, base.optimizer.weight_decay)
+    assert (found.batch, found.lr, found.matrix_lr, found.weight_decay) == same
+
+
+@pytest.mark.parametrize("preset", ["124m", "350m", "tiny"])
+def test_a_preset_of_another_size_keeps_its_proportions_and_follows_the_recipe(preset: str) -> None:
+    base = config.load(preset)
+    own = shape(base.model, 32_768)
+    made = config.load(preset, recipe.overrides(base, 32_768, 60_000_000, None))
+    found = shape(made.model, 32_768)
+    assert found.matmul_parameters == pytest.approx(60e6, rel=0.15)
+    assert found.width / found.layers == pytest.approx(own.width / own.layers, rel=0.5)
+    assert made.data.tokens == 20 * found.matmul_parameters
+    at, to = (
+        Point(parameters=each.matmul_parameters, width=each.width, tokens=tokens)
+        for each, tokens in ((own, base.data.tokens), (found, made.data.tokens))
+    )
+    wanted, rates = recipe.scaled(base, at, to), made.optimizer
+    assert made.data.batch == wanted.batch
+    assert (rates.lr, rates.matrix_lr) == (wanted.lr, wanted.matrix_lr)
+    assert rates.weight_decay == wanted.weight_decay
+    assert made.evaluate == base.evaluate
+
+
+def test_other_tokens_alone_leave_the_model_and_its_own_tokens_leave_all() -> None:
+    base = config.load("124m")
+    more = config.load("124m", recipe.overrides(base, 32_768, None, 10 * base.data.tokens))
+    assert (more.model.depth, more.model.width) == (12, 768)
+    assert (more.data.batch, more.data.tokens) == (512, 25_000_000_000)
+    same = config.load("124m", recipe.overrides(base, 32_768, None, base.data.tokens))
+    assert same.data == base.data
+    assert same.optimizer == base.optimizer.model_copy(update={"lr": 0.01})
+
+
+@pytest.mark.parametrize("experts", [False, True])
+def test_a_stated_width_of_the_feed_forward_layer_follows_the_size(*, experts: bool) -> None:
+    stated = ["model.experts.count=8", "model.experts.hidden=256"] if experts else ["model.hidden=2048"]
+    base = config.load("124m", stated)
+    made = config.load("124m", [*stated, *recipe.overrides(base, 1_024, 1_000_000_000, None)])
+    assert shape(made.model, 1_024).matmul_parameters == pytest.approx(1e9, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("optimizer.name='lion'", "the preset has optimizer.name = lion"),
+        ("data.epochs=2.0", "the preset has data.phases or data.epochs"),
+        ("data.phases=[{tokens=1000}]", "the preset has data.phases or data.epochs"),
+    ],
+)
+def test_presets_without_rules_are_refused(given: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        recipe.overrides(config.load("124m", [given]), 1_024, 10_000_000, None)
