@@ -351,6 +351,21 @@ def test_the_order_of_a_run_is_shown_as_the_run_has_it(whole: Path, corpus: str)
     assert shown(str(whole), "--preset", "tiny").exit_code == 2
 
 
+def test_a_size_and_tokens_are_trained_by_the_recipe_and_set_is_stronger(corpus: str, tmp_path: Path) -> None:
+    def told(*words: str) -> str:
+        sizes = ("--parameters", "9000", "--tokens", "2000", "--set", "data.length=16")
+        found = CliRunner().invoke(derlem.app, ["train", corpus, "-o", str(tmp_path / "run"), *sizes, *words])
+        assert found.exit_code == 0, found.output
+        return found.stderr
+
+    said = told("--set", "optimizer.lr=0.02")
+    made = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert f"--set data.batch={made['data']['batch']} " in said
+    assert made["data"]["tokens"] == 2000
+    assert made["optimizer"]["lr"] == 0.02
+    assert "done" in told("--set", "optimizer.lr=0.02")  # the same: it is finished
+
+
 def test_more_tokens_for_a_finished_run_are_trained_in_a_branch(whole: Path, corpus: str) -> None:
     with pytest.raises(ConfigError, match=r"finished \(data\.tokens was 1536, is 3072\).*--branch .*/run@8$"):
         train(corpus, whole, made(**{"data.tokens": 2 * STEPS * 8 * 16}))
