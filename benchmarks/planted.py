@@ -29,7 +29,7 @@ from corpus.tokenizer.train import fit
 HUMAN = ("mevzuat", "d365-docs", "powerbi-docs")
 PIECE = 1_000
 """Characters of a document: law texts are long, and a corpus needs many documents to sample from."""
-HELD = 80
+HELD = 240
 """Held-out documents of each source."""
 
 

@@ -31,9 +31,9 @@ CORPORA = ("base", "same", "shuffled", "translated", "english", "copies")
 """The last four from the smallest fault to the largest."""
 SETTINGS = (
     *("sizes.count=1", "sizes.smallest=22000", "sizes.largest=22000"),
-    *("tokens.per_parameter=5.6", "tokens.multiples=[4]", "workers=1"),
+    *("tokens.per_parameter=5.6", "tokens.multiples=[4]"),
 )
-DOCUMENTS = 20
+DOCUMENTS = 200
 """Held-out documents of each source."""
 
 
@@ -92,9 +92,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--of", type=int, default=4)
     parser.add_argument("--plays", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = (f"first={asked.seeds}", f"most={asked.seeds}", f"train.seed={asked.first}")
+    seeds = (f"first={asked.seeds}", f"most={asked.seeds}", f"train.seed={asked.first}", f"workers={asked.workers}")
     settings = config.load("tiny", (*SETTINGS, *seeds))
     corpora = {name: str(asked.planted / name) for name in CORPORA}
     grid = plan(settings.study(corpora, str(asked.planted / f"study-{asked.first}")))

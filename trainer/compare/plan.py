@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from corpus.errors import ConfigError
@@ -173,4 +173,5 @@ def power(planned: Planned, results: Results | None) -> Power:
 
 def cost(planned: Planned, devices: int, keep: bool) -> Estimate:
     """Return the cost of all seeds, measured by a few steps on this device, once if they are kept."""
-    return scaling.estimate(planned.grid, max(1, devices), keep)
+    scored = planned.grid.scored + sum(int(each.tokens.sum()) for each in planned.held.samples.values())
+    return scaling.estimate(replace(planned.grid, scored=scored), max(1, devices), keep)

@@ -25,7 +25,7 @@ from trainer.shape import shape
 FILE, UNTUNED = "study.toml", "draft.toml"
 """The study's file in the study's folder, and before its rates are tuned."""
 _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
-_COUNT, _RANGE = 4, 6.0  # sizes, and the largest divided by the smallest
+_COUNT, _RANGE, _NARROW = 4, 6.0, 3.0  # sizes; the largest over the smallest, and where that takes too long
 _MOST = 4.0  # the largest multiple of the tokens
 _EPOCHS = (4, 16)
 _FACTORS = (0.5, 2.0, 4.0, 8.0)  # of the rates; those of very short runs are higher than the formulas say
@@ -41,9 +41,10 @@ def draft(
 ) -> Study:
     """Return a study of a corpus whose runs take about `hours`, or less where the corpus is too small.
 
-    The largest model is the largest that 80 tokens per parameter of this corpus and the time allow, and at
-    least six times the smallest that makes sense with this vocabulary; where that one is too large for
-    either, all models read fewer tokens per parameter. `cost` returns the seconds of a plan on this machine;
+    The largest model is the largest that 80 tokens per parameter of this corpus and the time allow, and six
+    times the smallest, or down to three times the smallest that makes sense with this vocabulary; where that
+    is too large too, all models read fewer tokens per parameter. Sizes come first, because runs of few tokens
+    per parameter do not follow the law of the others. `cost` returns the seconds of a plan on this machine;
     `overrides` are `key=value`, and stronger than what is drafted.
 
     Raises ConfigError where the corpus or the time is too little for any study, DatasetError for a folder
@@ -57,10 +58,10 @@ def draft(
     def made(largest: float, share: float = 1.0) -> Plan:
         """Return the plan up to a size, with a share of the tokens that it could read."""
         for _ in range(_LOOKS):
-            budget = max(_RANGE, share * min(recipe.PER_PARAMETER * largest, held / _MOST))
+            budget = max(_NARROW, share * min(recipe.PER_PARAMETER * largest, held / _MOST))
             values = base | {
                 "sizes": base.get("sizes", {})
-                | {"smallest": round(largest / _RANGE), "largest": round(largest), "count": _COUNT},
+                | {"smallest": round(max(first, largest / _RANGE)), "largest": round(largest), "count": _COUNT},
                 "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
                 "seeds": {"others": 3},
             }
@@ -75,7 +76,8 @@ def draft(
     # Sizes are not drafted yet: overrides of some of them would not fit those that are the default.
     unsized = settings.overlay(base, overrides) | {"sizes": {}}
     study = settings.parse(Study, unsized, "the draft of a study")
-    least = _RANGE * _smallest(study, opened.vocabulary)
+    first = _smallest(study, opened.vocabulary)
+    least = _NARROW * first
     most = max(least, held / (recipe.PER_PARAMETER * _MOST))
     largest, found = least, made(least)
     share = hours * 3600 / cost(found)

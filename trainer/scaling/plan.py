@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from corpus import files, temporary
 from corpus.teller import SILENT
-from trainer import preflight, records, run, tokens
+from trainer import evaluate, preflight, records, run, tokens
 from trainer.order import Order
 from trainer.scaling.config import Study
 from trainer.scaling.dispatch import threads
@@ -35,7 +35,7 @@ MEASURED = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The grid of a study. `held` has the tokens of each corpus.
+    """The grid of a study. `held` has the tokens of each corpus, `scored` those of the validation documents.
 
     `fingerprints` identify what is read of each corpus, `validation` the documents that score all models.
     """
@@ -47,6 +47,7 @@ class Plan:
     held: Mapping[str, int]
     fingerprints: Mapping[str, str]
     validation: str
+    scored: int
 
     def cells(self, of: Sequence[Trunk] | None = None) -> list[Cell]:
         """Return the cells of some trunks, by default of all but the checks', in the table's order."""
@@ -147,8 +148,16 @@ def plan(study: Study) -> Plan:
     held = {name: _held(order) for name, order in orders.items()}
     fingerprints = {name: tokens.fingerprint(each, orders[name], 0) for name, each in opened.items()}
     validation = tokens.fingerprint(scored_on, orders[study.validation_corpus], 0, "validation")
+    wanted = study.train.evaluate
     return Plan(
-        study, found, trunks(study, found, held), checks(study, found), held, fingerprints, validation
+        study=study,
+        sizes=found,
+        trunks=trunks(study, found, held),
+        checks=checks(study, found),
+        held=held,
+        fingerprints=fingerprints,
+        validation=validation,
+        scored=int(evaluate.choose(scored_on, wanted.documents, wanted.seed).tokens.sum()),
     )
 
 
@@ -193,7 +202,8 @@ def estimate(made: Plan, devices: int, keep: bool = False) -> Estimate:
         found = made.cells([trunk])
         a_step = trunk.size.batch * made.study.train.data.length
         tokens = a_step * (found[-1].branch + sum(cell.steps - cell.branch for cell in found))
-        own = tokens / rates[trunk.size.name]
+        # A score is a step's forward pass, a third of its operations.
+        own = (tokens + len(found) * made.scored / 3) / rates[trunk.size.name]
         # One after another: a trunk's parts and the last cooldown.
         longest = max(longest, a_step * found[-1].steps / rates[trunk.size.name])
         count, seconds = count + tokens, seconds + own

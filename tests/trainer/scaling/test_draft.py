@@ -48,8 +48,10 @@ def test_a_draft_keeps_to_the_time_and_to_the_corpus(tmp_path: Path, documents: 
     assert all(cell.tokens <= documents * 100 for cell in cells)
     counted = [size.shape.matmul_parameters for size in found.sizes]
     assert len(counted) == 4
-    assert counted[-1] > 3 * counted[0]
+    assert 2.5 * counted[0] < counted[-1] < 8 * counted[0]
     assert found.sizes[-1].tokens <= 20.5 * counted[-1]
+    # Sizes are nearer to each other before any of them reads fewer tokens per parameter.
+    assert found.study.tokens.per_parameter >= 16 or counted[-1] < 4 * counted[0]
     trunks = {cell.trunk.name for cell in cells}
     assert len(trunks) >= 12  # enough for intervals that resample them
 
@@ -132,7 +134,7 @@ def test_a_stop_while_rates_are_tried_keeps_the_draft(
     monkeypatch.setattr(draft, "draft", lambda *given: drafted.append(plain(*given)) or drafted[-1])
     monkeypatch.setattr(draft, "tuned", stopped)
     words = ["scale", corpus(tmp_path / "c", 300), "-o", str(tmp_path / "study"), "--set", "workers=1"]
-    for hours in ("0.01", "1"):
+    for hours in ("1", "2"):
         answer = CliRunner().invoke(derlem.app, [*words, "--hours", hours])
         assert isinstance(answer.exception, SystemExit)
     assert len(drafted) == 1  # a second one, by another speed, would not fit the runs that have finished

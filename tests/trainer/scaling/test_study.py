@@ -389,6 +389,18 @@ def test_rates_are_measured_once(
     assert estimate(made, 1) == first
 
 
+def test_the_time_of_a_study_counts_the_scores_of_its_models(
+    corpora: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.scaling.plan._rate", lambda *_: 100.0)
+    made = plan(only(corpora, tmp_path))
+    unscored = replace(made, scored=0)
+    assert made.scored > 0
+    scores = estimate(made, 1).seconds - estimate(unscored, 1).seconds
+    cells = len(made.cells()) + len(made.cells(made.checks))
+    assert scores == pytest.approx(cells * made.scored / 3 / 100)
+
+
 def test_a_cpu_has_a_worker_for_each_core_unless_a_number_is_set() -> None:
     run_ = Run(device="cpu")
     assert devices(run_, 3) == ["", "", ""]
