@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.planted import HELD, HUMAN, cut, pieces, write
+from benchmarks.planted import HUMAN, cut, pieces, write
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.train import fit as fit_tokenizer
@@ -33,6 +33,8 @@ from trainer.scaling.laws import LAWS, Floats, Law
 from trainer.scaling.runs import Columns, Runs
 from trainer.scaling.source import Asked, load
 
+HELD = 80
+"""Held-out documents of each source."""
 UNIQUE = (16_384, 49_152, 147_456)
 EPOCHS = (1, 4, 16)
 ENGLISH = (0.0, 0.25, 0.5)

@@ -95,7 +95,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = (f"first={asked.seeds}", f"most={asked.seeds}", f"train.seed={asked.first}", f"workers={asked.workers}")
+    seeds = (
+        f"first={asked.seeds}",
+        f"most={asked.seeds}",
+        f"train.seed={asked.first}",
+        f"workers={asked.workers}",
+    )
     settings = config.load("tiny", (*SETTINGS, *seeds))
     corpora = {name: str(asked.planted / name) for name in CORPORA}
     grid = plan(settings.study(corpora, str(asked.planted / f"study-{asked.first}")))

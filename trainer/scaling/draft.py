@@ -61,7 +61,11 @@ def draft(
             budget = max(_NARROW, share * min(recipe.PER_PARAMETER * largest, held / _MOST))
             values = base | {
                 "sizes": base.get("sizes", {})
-                | {"smallest": round(max(first, largest / _RANGE)), "largest": round(largest), "count": _COUNT},
+                | {
+                    "smallest": round(max(first, largest / _RANGE)),
+                    "largest": round(largest),
+                    "count": _COUNT,
+                },
                 "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
                 "seeds": {"others": 3},
             }
