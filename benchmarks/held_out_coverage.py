@@ -18,7 +18,7 @@ from benchmarks.reproduce import TABLES, datablations, gadre, gemstones
 from trainer.scaling.choice import candidates, choose
 from trainer.scaling.fit import fit
 from trainer.scaling.laws import Law
-from trainer.scaling.prediction import order, predict
+from trainer.scaling.prediction import predict
 from trainer.scaling.runs import Runs
 
 NEAR = 0.15
@@ -57,7 +57,7 @@ def splits() -> Iterator[tuple[str, Runs, Runs]]:
         for step, offset in ((1.8, 0.0), (3.0, 0.5)):
             tables[f"equal compute × {step:g}, {subset}"] = isoflop(whole, step, offset)
     for name, data in tables.items():
-        key = order(data, "compute")
+        key = data.compute()
         below = key < np.quantile(key, 0.8)
         yield name, data.take(below), data.take(~below)
 

@@ -13,7 +13,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from trainer.scaling.approaches import approach_2, approach_3, parabola_bias
 from trainer.scaling.fit import fit
 from trainer.scaling.laws import CHINCHILLA
 from trainer.scaling.runs import Runs, runs
@@ -35,7 +34,7 @@ def simulated(seed: int) -> Runs:
 
 
 def main(simulations: int) -> None:
-    """Print coverage per parameter, seconds of a fit and of its bootstrap, and approach 2's bias."""
+    """Print coverage per parameter, seconds of a fit and of its bootstrap."""
     console = Console()
     truth = {**TRUTH, **CHINCHILLA.derived(TRUTH)}
     held = dict.fromkeys(truth, 0)
@@ -61,27 +60,6 @@ def main(simulations: int) -> None:
         f"a fit of 240 runs from 4,500 starts: {statistics.median(fits):.2f} s of one core (median)"
     )
     console.print(f"{RESAMPLES} resamples: {statistics.median(draws):.2f} s")
-    bias()
-
-
-def bias() -> None:
-    """Compare approach 2's known bias with what it does to noise-free isoFLOP runs."""
-    console = Console()
-    for alpha, beta, half, centre in ((0.34, 0.28, 1.4, 0.0), (0.34, 0.28, 0.7, 0.3), (0.45, 0.3, 1.1, -0.4)):
-        law = {**TRUTH, "alpha": alpha, "beta": beta}
-        frontier = approach_3(law)
-        budgets = np.repeat(np.geomspace(1e18, 1e21, 5), 9)
-        best = np.array([frontier.optimum(c)[0] for c in budgets])
-        sizes = best * np.exp(np.tile(np.linspace(-half, half, 9) + centre, 5))
-        made = runs(np.ones(45), params=sizes, tokens=budgets / (6 * sizes))
-        theta = np.array([law[name] for name in CHINCHILLA.parameters])
-        found = approach_2(made.with_loss(np.exp(CHINCHILLA.log_loss(theta, made.logs()))))
-        simulated_bias = np.log(found.optimum(1e20)[0] / frontier.optimum(1e20)[0])
-        known = parabola_bias(alpha, beta, half, 9, centre)
-        console.print(
-            f"approach 2, α {alpha} β {beta}, ±{half} off {centre}: "
-            f"ln N* {simulated_bias:+.6f}, known {known:+.6f}"
-        )
 
 
 if __name__ == "__main__":

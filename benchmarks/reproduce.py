@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 from scipy import optimize
 
-from trainer.scaling.approaches import power
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, REPETITION, TIED
 from trainer.scaling.minimise import SQUARES
@@ -218,7 +217,8 @@ def check_nanochat(folder: Path) -> list[Row]:
         "transformer_only": (0.70, 0.41),
     }.items():
         rows = np.array(table["convention"]) == name
-        now = [power(compute[rows], numbers(table, key)[rows])[1] for key in ("params", "tokens")]
+        optima = (numbers(table, key)[rows] for key in ("params", "tokens"))
+        now = [float(np.polyfit(np.log(compute[rows]), np.log(each), 1)[0]) for each in optima]
         close = all(abs(a - b) < 0.0051 for a, b in zip(now, was, strict=True))
         out.append(
             (

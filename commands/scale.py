@@ -172,8 +172,8 @@ def fit(
     with reported():
         from commands.render.fit import show
         from trainer.records import plain
-        from trainer.scaling.analysis import fit_table
         from trainer.scaling.runs import Columns
+        from trainer.scaling.table import fit_table
 
         columns = Columns(tuple(loss), params, tokens, unique, run, compute, tokenizer, planned, share, decay)
         found = fit_table(table, columns, law, resamples=resamples)
@@ -279,9 +279,6 @@ def report(
         float,
         typer.Option(metavar="N", show_default="the most of any run", help="Unique tokens of the corpus."),
     ] = 0.0,
-    more: Annotated[
-        float, typer.Option(metavar="N", help="Number of additional unique tokens to value.")
-    ] = 1e9,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(metavar="RUN=WHY", help="A run to exclude from the fit, and why; repeatable."),
@@ -304,7 +301,7 @@ def report(
         places.writable(str(page.parent), "the folder of --output")
         if page.is_dir():
             fail(f"--output {page}: a folder; name a file, such as {page}/report.html", status=2)
-        for name, value in {"--model": model, "--held": held, "--more": more}.items():
+        for name, value in {"--model": model, "--held": held}.items():
             if not 0 <= value < math.inf:
                 fail(f"{name} {value}: expected a number, 0 or more", status=2)
         left = dict(each.partition("=")[::2] for each in leave_out or ())
@@ -312,10 +309,10 @@ def report(
             fail("--leave-out: expected RUN=WHY, such as small-3='diverged at step 400'", status=2)
         named = Columns(tuple(loss or ()), params, tokens, unique, run, compute)
         columns = STUDY if runs.is_dir() else named
-        asked = Asked(columns, corpus, seed, law, about, model, held, more, left)
+        asked = Asked(columns, corpus, seed, law, about, model, held, left)
         found = build.report(runs, asked, resamples)
         twin = build.write(found, page)
         say(found.about)
-        for answer in found.answers:
-            say(f"{answer.question}\n  {answer.statement}")
+        for line in found.lines:
+            say(line)
         say(f"wrote {shortened(str(page))} and {shortened(str(twin))}")

@@ -259,7 +259,7 @@ TRAINING: list[Row] = [
     (("report", "x" * 300), ("RUNS", "255 bytes")),
     (("report", "folder"), ("folder", "runs.jsonl")),
     (("report", *RUNS, "--model", "nan"), ("--model nan", "0 or more")),
-    (("report", *RUNS, "--more", "-1"), ("--more -1", "0 or more")),
+    (("report", *RUNS, "--held", "-1"), ("--held -1", "0 or more")),
     (("report", *RUNS, "--leave-out", "x"), ("--leave-out", "RUN=WHY")),
     (("report", *RUNS, "-o", "folder"), ("--output folder", "a file")),
     (("abilities", "none"), ("none", "no finished run")),

@@ -90,6 +90,8 @@ def _candidate(law: Law, runs: Runs, seed: int) -> Candidate:
 
 def repeated(runs: Runs) -> Any:
     """Return which runs saw some of their data more than once [n]."""
+    if "tokens" not in runs.columns:
+        return np.zeros(len(runs), bool)
     return repeats(runs.columns["tokens"], runs.columns["unique"])
 
 

@@ -189,6 +189,22 @@ def _frontier(theta: Mapping[str, float]) -> dict[str, float]:
     return {"N exponent": a, "D exponent": 1 - a}
 
 
+def optimum(theta: Mapping[str, float], compute: float) -> tuple[float, float]:
+    """Return the parameters and the fresh tokens of the lowest loss at a compute 6·N·D, NaN without any.
+
+    Of every law with exponents of N and D: where A/N^alpha and B/D^beta fall alike (Hoffmann et al. 2022,
+    equation 4), a law of repeated data says the same as one of fresh data.
+    """
+    alpha, beta = theta["alpha"], theta.get("beta", theta["alpha"])
+    if alpha <= 0 or beta <= 0:  # an exponent of zero has no optimum
+        return float("nan"), float("nan")
+    balance = np.log(alpha) + theta["a"] - np.log(beta) - theta["b"]
+    product = np.log(compute / 6)
+    log_n = (balance + beta * product) / (alpha + beta)
+    with np.errstate(over="ignore"):  # exponents of a resample that determines none
+        return float(np.exp(log_n)), float(np.exp(product - log_n))
+
+
 _STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _HEIGHTS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
 _FLOORS = (-1.0, -0.5, 0.0, 0.5, 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from corpus.errors import RunsError
 from corpus.plural import plural
 from trainer.scaling.fit import Fit, problem, starts
 from trainer.scaling.laws import Floats, Law
-from trainer.scaling.minimise import HUBER, Objective, Problem, descend
+from trainer.scaling.minimise import HUBER, Problem, descend
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import LEVEL
 
@@ -44,7 +43,7 @@ class Predictions:
     """Predicted losses [n] with conformal intervals, and their basis.
 
     `scores` is the number of earlier errors that set the width; `possible` the highest level that so few can
-    support; `ratio` [n] how far beyond the largest fitted run each target is (in the ordering quantity).
+    support; `ratio` [n] the compute of each target over that of the largest fitted run.
     """
 
     loss: Floats
@@ -70,28 +69,19 @@ class Predictions:
         return out | {"level": self.level, "scores": self.scores, "possible_level": self.possible}
 
 
-def order(runs: Runs, by: str) -> Floats:
-    """Return the quantity by which runs are ordered [n]: "compute" (6·N·D) or a column."""
-    if by == "compute":
-        return runs.compute()
-    if by not in runs.columns:
-        raise RunsError(f"cannot order runs by {by!r}: expected compute or one of {', '.join(runs.columns)}")
-    return runs.columns[by]
-
-
-def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute") -> Predictions:
+def predict(fitted: Fit, runs: Runs, targets: Runs) -> Predictions:
     """Predict targets with a law fitted to runs, with intervals from rollouts inside these runs.
 
-    The runs are cut at growing scales; each time the law is fitted to those below and predicts those above.
+    The runs are cut at growing compute; each time the law is fitted to those below and predicts those above.
     Errors are measured in units of the distance of the target from the data; their conformal quantile, in
     the same units, is the width at the targets. RunsError if the runs are too few for a cut.
     """
-    rolled = rollouts(fitted.law, runs, by, fitted.objective, fitted.held)
+    rolled = rollouts(fitted.law, runs)
     if not rolled:
         raise RunsError(f"{plural(len(runs), 'run')}: too few to hold some of them out: give more sizes")
     misses = np.concatenate([np.abs(one.error) / one.distance for one in rolled])
-    task = problem(fitted.law, runs, fitted.objective, fitted.held)
-    ratio = order(targets, by) / order(runs, by).max()
+    task = problem(fitted.law, runs, HUBER, {})
+    ratio = targets.compute() / runs.compute().max()
     centre, far = _ask(task, task.centred(fitted.theta[None])[0], targets, ratio)
     width = conformal(misses, LEVEL) * far
     return Predictions(
@@ -105,23 +95,16 @@ def predict(fitted: Fit, runs: Runs, targets: Runs, by: str = "compute") -> Pred
     )
 
 
-def rollouts(
-    law: Law,
-    runs: Runs,
-    by: str = "compute",
-    objective: Objective = HUBER,
-    held: Mapping[str, float] | None = None,
-) -> list[Rollout]:
+def rollouts(law: Law, runs: Runs) -> list[Rollout]:
     """Fit the law to the runs up to each inner cut; return its errors on the runs above, by growing cuts."""
-    held = held or {}
-    key = order(runs, by)
+    key = runs.compute()
     cuts = np.unique(np.quantile(key, np.linspace(LEAST, 1, SPLITS + 1)[:-1], method="lower"))
     rolled = []
     for cut in cuts:
         below = key <= cut
-        if below.sum() < len(law.parameters) - len(held) + 2 or below.all():
+        if below.sum() < len(law.parameters) + 2 or below.all():
             continue
-        task = problem(law, runs.take(below), objective, held)
+        task = problem(law, runs.take(below), HUBER, {})
         begin = task.centred(starts(task, grid=False))
         ended = descend(task, begin, np.ones((1, int(below.sum()))), steps=80, rest=1e-7)
         above = runs.take(~below)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,15 +111,6 @@ class Columns:
     decay: str = ""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A finding about a table that its reader must know: `refuse` stops the fit, `warn` is reported."""
-
-    severity: Literal["refuse", "warn"]
-    check: str
-    message: str
-
-
 def read(path: Path) -> pa.Table:
     """Read a table by its suffix; RunsError if the file is missing, of another kind or damaged."""
     readers = {".csv": pa.csv.read_csv, ".parquet": pa.parquet.read_table, ".jsonl": pa.json.read_json}
@@ -139,92 +130,64 @@ def read(path: Path) -> pa.Table:
     return table
 
 
-def check(
-    values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any, tokenizers: set[str]
-) -> Iterator[Finding]:
-    """Return what would spoil a fit: numbers by role (`Columns`), losses by name, names of runs."""
-    bad = False
+def refusals(
+    values: Mapping[str, Floats], losses: Mapping[str, Floats], tokenizers: set[str]
+) -> Iterator[str]:
+    """Yield why runs cannot be fitted: numbers by role (`Columns`), losses by name, names of tokenizers."""
     for name, column in {**values, **losses}.items():
         wrong = ~(np.isfinite(column) & (column > 0))
         if wrong.any():
-            bad = True
             hint = "; an integer that overflowed looks like this" if (column < 0).any() else ""
             if name in losses and not hint:
                 hint = ": nothing was fitted; a diverged run has no loss, so remove its row"
-            yield Finding(
-                "refuse", "finite", f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
-            )
-    if bad:
-        return
+            yield f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
     if len(tokenizers) > 1:
-        yield Finding(
-            "refuse",
-            "tokenizer",
+        yield (
             f"losses per token of {len(tokenizers)} tokenizers ({', '.join(sorted(tokenizers))}) in one fit: "
-            "fit them separately, or use bits per byte and no tokenizer column",
+            "fit them separately, or use bits per byte and no tokenizer column"
         )
+    if "unique" in values and "tokens" in values:
+        wrong = values["unique"] > values["tokens"] * values.get("share", 1.0) * (1 + 1e-6)
+        if wrong.any():
+            yield f"more unique tokens than tokens seen in {_rows(wrong, values['unique'])}"
+
+
+def warnings(values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any) -> Iterator[str]:
+    """Yield what a fit's reader must know: numbers by role (`Columns`), losses by name, names of runs."""
     tokens = values.get("tokens")
-    if tokens is not None:
-        yield from _tokens(values, tokens)
+    if tokens is not None and "planned" in values:
+        wrong = tokens < 0.99 * values["planned"]
+        if wrong.any():
+            yield (
+                f"checkpoints of a longer schedule, not finished runs, in {_rows(wrong, tokens)}: their "
+                "learning rate had not decayed, which bends exponents (a = 0.60 became 0.57 in one study)"
+            )
     if tokens is not None and "params" in values and "compute" in values:
         yield from _compute(values["compute"], 6.0 * values["params"] * tokens)
     yield from _duplicates(values, losses, group)
 
 
-def _tokens(values: Mapping[str, Floats], tokens: Floats) -> Iterator[Finding]:
-    if "unique" in values:
-        wrong = values["unique"] > tokens * values.get("share", 1.0) * (1 + 1e-6)
-        if wrong.any():
-            where = _rows(wrong, values["unique"])
-            yield Finding("refuse", "unique", f"more unique tokens than tokens seen in {where}")
-    if "planned" in values:
-        wrong = tokens < 0.99 * values["planned"]
-        if wrong.any():
-            yield Finding(
-                "warn",
-                "schedule",
-                f"checkpoints of a longer schedule, not finished runs, in {_rows(wrong, tokens)}: their "
-                "learning rate had not decayed, which bends exponents (a = 0.60 became 0.57 in one study)",
-            )
-
-
-def _compute(compute: Floats, expected: Floats) -> Iterator[Finding]:
+def _compute(compute: Floats, expected: Floats) -> Iterator[str]:
     ratio = compute / expected
     wrong = (ratio < 0.5) | (ratio > 3)
     if wrong.any():
         wrapped = (expected > 2.0**63) & (ratio < 0.5)
         hint = "; 6·N·D is above 2^63 there: an integer that overflowed?" if wrapped.any() else ""
-        yield Finding(
-            "warn", "compute", f"compute is outside 0.5 to 3 times 6·N·D in {_rows(wrong, ratio)}{hint}"
-        )
+        yield f"compute is outside 0.5 to 3 times 6·N·D in {_rows(wrong, ratio)}{hint}"
 
 
-def _duplicates(values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any) -> Iterator[Finding]:
+def _duplicates(values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any) -> Iterator[str]:
     keys = [values[name] for name in ("params", "tokens", "unique") if name in values]
     whole = np.column_stack([*keys, *losses.values()])
     _, first, count = np.unique(whole, axis=0, return_index=True, return_counts=True)
     if (count > 1).any():
         row = int(first[count > 1][0]) + 1
         extra = int((count - 1).sum())
-        yield Finding(
-            "warn", "duplicate", f"{extra} rows repeat another in full (row {row} is one): they count twice"
-        )
-    if group is None or not keys:
-        return
-    names = np.unique(group, return_inverse=True)[1]
-    _, first, count = np.unique(
-        np.column_stack([names, *keys]), axis=0, return_index=True, return_counts=True
-    )
-    if (count > 1).any():
-        name = group[first[count > 1][0]]
-        yield Finding("warn", "duplicate run", f"run {name} has several rows of one size and token count")
-    rows = np.bincount(names)
-    if (rows > 1).any():
-        yield Finding(
-            "warn",
-            "checkpoints",
+        yield f"{extra} rows repeat another in full (row {row} is one): they count twice"
+    if group is not None and (rows := np.bincount(np.unique(group, return_inverse=True)[1])).max() > 1:
+        yield (
             f"{int((rows > 1).sum())} runs have several rows: intervals resample whole runs, and "
-            "only rows whose learning rate had decayed are finished runs",
+            "only rows whose learning rate had decayed are finished runs"
         )
 
 

@@ -10,18 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
 
 from corpus.errors import RunsError
-from corpus.tokenizer.lost import TOO_LOW
 from trainer.scaling import started
-from trainer.scaling.approaches import CONVENTIONS
 from trainer.scaling.laws import Floats
-from trainer.scaling.runs import Columns, Finding, Runs, check, read, runs
-from trainer.shape import Shape
+from trainer.scaling.runs import Columns, Runs, read, refusals, runs, warnings
 
 FILE = "runs.jsonl"
 BITS = "bits_per_byte"
+_NUMBERS = ("params", "tokens", "unique", "compute", "planned", "share", "decay")
 UNITS = 10
 """The fewest independent trunks whose branches are resampled together."""
 FAR = 2.0
@@ -36,8 +33,6 @@ STUDY = Columns(
 )
 """The columns of a study's runs.jsonl; N counts the parameters that a token is multiplied by."""
 
-_SHAPE = TypeAdapter(Shape)
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -45,8 +40,8 @@ class Asked:
 
     `corpus` and `seed` are columns too. `about` is the corpus that is fitted, by default the one with most
     runs; `params` and `unique` are the model's parameters and the corpus's unique tokens: if 0 the most of
-    the table, and for `unique` of a study its corpus unless that is `FAR` more. `more` is the number of
-    additional unique tokens to value. `left_out` gives reasons by run.
+    the table, and for `unique` of a study its corpus unless that is `FAR` more. `left_out` gives reasons by
+    run.
     """
 
     columns: Columns = STUDY
@@ -56,7 +51,6 @@ class Asked:
     about: str = ""
     params: float = 0.0
     unique: float = 0.0
-    more: float = 1e9
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,38 +68,27 @@ class Accuracy:
 class Run:
     """One row: a finished run, or a checkpoint; NaN or an empty string for what the table does not have.
 
-    `counts` are its parameters and `flops` its training FLOPs by convention, if its shape is known; `group`
-    is the unit of resampling, `curve` its trunk; `tasks` has accuracies by the name of the task; `nats` is a
-    study's loss per token, `prediction` the hash of its prediction before training; `scored` is the
-    number of validation tokens of its loss, `error` the standard error of the loss over documents, `code` the
-    commit that trained it; `exact`: whether its tokenizer keeps all text.
+    `group` is the unit of resampling; `tasks` has accuracies by the name of the task; `nats` is a study's
+    loss per token, `documents` names its validation documents; `exact`: whether its tokenizer keeps all text;
+    `record` is the row as the table has it, names of nested columns joined by dots.
     """
 
     run: str
     corpus: str
     seed: str
-    stage: str
     params: float
     tokens: float
     unique: float
     share: float
     decay: float
     compute: float
-    lr: float
-    batch: float
     nats: float
-    prediction: str
     losses: Mapping[str, float]
     tasks: Mapping[str, Accuracy]
-    counts: Mapping[str, float]
-    flops: Mapping[str, float]
     documents: str
-    scored: float
-    error: float
-    code: str
     folder: str
     group: str
-    curve: str
+    record: Mapping[str, Any]
     exact: bool = True
     left_out: str = ""
 
@@ -119,8 +102,9 @@ class Run:
 class Source:
     """The runs, the table that they come from, and the findings about it.
 
-    `part_of` is the tokens of the study's corpus where they are more than `FAR` times what a run read, so
-    that the answers are for what was read; else 0.
+    `branches` says why branches of a run are resampled one by one, empty if runs are; `exact`: whether all
+    tokenizers keep all text. `part_of` is the tokens of the study's corpus where they are more than `FAR`
+    times what a run read, so that the answers are for what was read; else 0.
     """
 
     path: Path
@@ -129,8 +113,9 @@ class Source:
     asked: Asked
     rows: tuple[Run, ...]
     about: str
-    findings: tuple[Finding, ...]
-    remarks: tuple[str, ...]
+    findings: tuple[str, ...]
+    branches: str
+    exact: bool
     predictions: Mapping[str, Mapping[str, Any]]
     part_of: float = 0.0
 
@@ -152,12 +137,9 @@ class Source:
         rows = [replace(row, left_out=row.left_out or reasons.get(row.run, "")) for row in self.rows]
         return replace(self, rows=tuple(rows))
 
-    def runs(self, loss: str, whole: bool = False) -> Runs:
-        """Return them as columns; `whole`: including excluded ones that have a loss."""
-        if not whole:
-            return as_runs(self.fitted(loss), loss)
-        own = [row for row in self.rows if row.corpus == self.about]
-        return as_runs([row for row in own if _finite(row.losses.get(loss))], loss)
+    def runs(self, loss: str) -> Runs:
+        """Return them as columns."""
+        return as_runs(self.fitted(loss), loss)
 
 
 def as_runs(rows: list[Run], loss: str) -> Runs:
@@ -195,7 +177,7 @@ def load(path: Path, asked: Asked) -> Source:
     missing = [n for n in (*named, *columns.loss) if n not in _flat(table).column_names]
     if missing:
         raise RunsError(f"{file}: no column {', '.join(missing)}; it has {_names(table)}: name those")
-    records = _records(table)
+    records = _flat(table).to_pylist()
     rows = _left_out([_row(i, record, asked, study) for i, record in enumerate(records)], asked)
     kept = [row for row in rows if not row.left_out]
     if not kept:
@@ -205,24 +187,29 @@ def load(path: Path, asked: Asked) -> Source:
     about = asked.about or max(sorted(set(corpora)), key=corpora.count)
     if about not in corpora:
         raise RunsError(f"{file}: no run of corpus {about!r}; corpora are {', '.join(sorted(set(corpora)))}")
-    rows, remarks = _units(rows) if study else (rows, ())
-    if not all(row.exact for row in rows if not row.left_out):
-        remarks = (*remarks, f"bits per byte are {TOO_LOW}")
-    digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-    fitted = [i for i, row in enumerate(rows) if row.corpus == about and not row.left_out]
-    findings = _findings([rows[i] for i in fitted], [records[i] for i in fitted], columns)
-    refused = [each.message for each in findings if each.severity == "refuse"]
-    if refused:
-        raise RunsError(f"{file}: " + "; ".join(refused))
+    rows, branches = _units(rows) if study else (rows, "")
+    fitted = [row for row in rows if row.corpus == about and not row.left_out]
+    findings = _checked(file, fitted, columns)
     part_of = 0.0
     if study and not asked.unique:
         whole = float(started.corpora(path).get(about, {}).get("tokens", 0))
-        if whole > FAR * max(rows[i].unique for i in fitted):
+        if whole > FAR * max(row.unique for row in fitted):
             part_of = whole
         else:
             asked = replace(asked, unique=whole)
-    predictions = _predictions(path) if study else {}
-    return Source(path, digest, study, asked, tuple(rows), about, findings, remarks, predictions, part_of)
+    return Source(
+        path=path,
+        digest=hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest(),
+        study=study,
+        asked=asked,
+        rows=tuple(rows),
+        about=about,
+        findings=findings,
+        branches=branches,
+        exact=all(row.exact for row in fitted),
+        predictions=_predictions(path) if study else {},
+        part_of=part_of,
+    )
 
 
 def _predictions(study: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -243,15 +230,6 @@ def _names(table: pa.Table) -> str:
     return ", ".join(_flat(table).column_names)
 
 
-def _records(table: pa.Table) -> list[dict[str, Any]]:
-    """Return rows with dotted names, but their shape unchanged."""
-    flat = _flat(table).to_pylist()
-    if "shape" in table.column_names:
-        for record, shape in zip(flat, table["shape"].to_pylist(), strict=True):
-            record["shape"] = shape
-    return list(flat)
-
-
 def _study_columns(table: pa.Table) -> Columns:
     languages = [n for n in _flat(table).column_names if n.startswith("languages.") and n.endswith(BITS)]
     return replace(STUDY, loss=(BITS, *sorted(languages)))
@@ -263,7 +241,7 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
     def number(name: str) -> float:
         value = record.get(name) if name else None
         try:
-            return float("nan") if value is None else float(value)
+            return _float(value)
         except (TypeError, ValueError):
             raise RunsError(f"row {index + 1}, column {name}: {value!r} is not a number") from None
 
@@ -272,54 +250,29 @@ def _row(index: int, record: Mapping[str, Any], asked: Asked, study: bool) -> Ru
 
     params, tokens, share = number(columns.params), number(columns.tokens), number(columns.share)
     own = tokens * share if columns.share else tokens
-    shape = _shape(index, record["shape"]) if study and record.get("shape") else None
-    length = number("length") if study else float("nan")
-    if shape is not None and not length > 0:
-        raise RunsError(f"row {index + 1}, column length: {record.get('length')!r} is not a window length")
-    ways = CONVENTIONS.values() if shape is not None else ()
     trunk = word("branch_of").split(" at ")[0] if study else ""
-    unit = trunk or word(columns.run) or str(index)
     return Run(
         run=word(columns.run) or f"row {index + 1}",
         corpus=word(asked.corpus),
         seed=word(asked.seed),
-        stage=word("schedule") if study else "",
         params=params,
         tokens=own,
         unique=number(columns.unique) if columns.unique else own,
         share=share,
         decay=number(columns.decay),
         compute=number(columns.compute) if columns.compute else 6.0 * params * tokens,
-        lr=number("lr"),
-        batch=number("batch"),
         nats=number("loss") if study else float("nan"),
-        prediction=word("prediction") if study else "",
         losses={name: number(name) for name in columns.loss if record.get(name) is not None},
         tasks={
             task: Accuracy(*(number(f"tasks.{task}.{part}") for part in ("share", "low", "high", "chance")))
             for task in sorted({name.split(".")[1] for name in record if name.startswith("tasks.")})
         },
-        counts={way.name: float(way.params(shape)) for way in ways if shape},
-        flops={way.name: way.flops(shape, int(length)) * tokens for way in ways if shape},
         documents=word("documents") if study else "",
-        scored=number("evaluated.tokens") if study else float("nan"),
-        error=number("standard_error") if study else float("nan"),
-        code=word("versions.code") if study else "",
         folder=word("folder") if study else "",
-        group=unit,
-        curve=unit,
+        group=trunk or word(columns.run) or str(index),
+        record=record,
         exact=record.get("exact") is not False,
     )
-
-
-def _shape(index: int, stated: object) -> Shape:
-    """Return the model shape of a row; RunsError if it is invalid."""
-    try:
-        return _SHAPE.validate_python(stated)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["shape", *map(str, first["loc"])])
-        raise RunsError(f"row {index + 1}, column {where}: not a model shape: {first['msg']}") from None
 
 
 def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
@@ -343,33 +296,32 @@ def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
     return [replace(row, left_out=why(row)) for row in rows]
 
 
-def _units(rows: list[Run]) -> tuple[list[Run], tuple[str, ...]]:
-    """Resample trunks if there are enough, else branches, with a remark."""
+def _units(rows: list[Run]) -> tuple[list[Run], str]:
+    """Resample trunks if there are enough, else branches, and say why."""
     trunks = {row.group for row in rows if not row.left_out}
     if len(trunks) >= UNITS or len(trunks) == len(rows):
-        return rows, ()
-    remark = (
+        return rows, ""
+    why = (
         f"the runs branch off only {len(trunks)} trunks: intervals treat each branch as independent, and are "
         f"narrower than those of {UNITS} trunks or more would be"
     )
-    return [replace(row, group=row.run) for row in rows], (remark,)
+    return [replace(row, group=row.run) for row in rows], why
 
 
-def _findings(rows: list[Run], records: list[dict[str, Any]], columns: Columns) -> tuple[Finding, ...]:
-    """Check the fitted rows as `derlem fit` does."""
-    named = {
-        role: name
-        for role, name in vars(columns).items()
-        if role not in ("loss", "run", "tokenizer") and name
-    }
-    values = {
-        role: np.array([float("nan") if r.get(name) is None else float(r[name]) for r in records])
-        for role, name in named.items()
-    }
-    losses = {columns.loss[0]: np.array([row.losses[columns.loss[0]] for row in rows])}
-    names = np.array([row.run for row in rows]) if columns.run else None
-    tokenizers = {str(r[columns.tokenizer]) for r in records} if columns.tokenizer else set()
-    return tuple(check(values, losses, names, tokenizers))
+def _checked(file: Path, rows: list[Run], columns: Columns) -> tuple[str, ...]:
+    """Return the warnings about the fitted rows; RunsError if they cannot be fitted."""
+    names = {role: name for role, name in vars(columns).items() if name and role in _NUMBERS}
+    values = {role: np.array([_float(row.record.get(name)) for row in rows]) for role, name in names.items()}
+    main = columns.loss[0]
+    losses = {main: np.array([row.losses[main] for row in rows])}
+    tokenizers = {str(row.record[columns.tokenizer]) for row in rows} if columns.tokenizer else set()
+    if refused := [*refusals(values, losses, tokenizers)]:
+        raise RunsError(f"{file}: {'; '.join(refused)}")
+    return tuple(warnings(values, losses, np.array([row.run for row in rows]) if columns.run else None))
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _finite(value: float | None) -> bool:

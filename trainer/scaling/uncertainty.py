@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,17 @@ class Bootstrap:
     samples: Floats
     runaway: Floats
     clusters: int
+
+    def losses(self, columns: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+        """Return the losses of runs with these columns [n], and those by every refit [b, n]."""
+        logs = {name: np.log(columns[name]) for name in self.fit.law.columns}
+        law = self.fit.law
+        return np.exp(law.log_loss(self.fit.theta, logs)), np.exp(law.log_loss(self.samples, logs))
+
+    def gain(self, before: Mapping[str, Floats], after: Mapping[str, Floats]) -> Interval:
+        """Return by which share the loss falls from one run to another, each given by its columns [1]."""
+        (had, hads), (got, gots) = self.losses(before), self.losses(after)
+        return percentiles(float(1 - got[0] / had[0]), (1 - gots / hads)[:, 0])
 
     def interval(self, name: str) -> Interval:
         """Return a parameter's percentile interval, open where enough resamples went to a bound."""

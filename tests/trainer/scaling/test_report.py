@@ -20,13 +20,14 @@ from trainer.config import Model
 from trainer.page import formatting
 from trainer.page.formatting import Kind
 from trainer.records import plain
+from trainer.scaling.checks import Check
 from trainer.scaling.laws import REPETITION
 from trainer.scaling.report import build
-from trainer.scaling.report.answers import REACH, vague
+from trainer.scaling.report.answers import REACH, beyond, vague
 from trainer.scaling.report.compare import compare_all
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
-from trainer.scaling.report.report_model import Answer, Report
+from trainer.scaling.report.report_model import Number, Report
 from trainer.scaling.runs import Columns
 from trainer.scaling.source import STUDY, Asked, load
 from trainer.scaling.uncertainty import Interval
@@ -181,53 +182,39 @@ def made(measured: Measured) -> Report:
     return build.compose(measured, "study", resamples=100)
 
 
-def answer(made: Report, words_: str) -> Answer:
-    """Find the answer to a question."""
-    return next(one for one in made.answers if words_ in one.question)
+def number(made: Report, title: str) -> Number:
+    """Find a number of the first screen."""
+    return next(one for one in made.headline.numbers if title in one.title)
 
 
-def truth(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    """Return how much the law says that the loss falls from one (N, D, U) to another."""
-    return float((law(*([v] for v in before)) - law(*([v] for v in after)))[0])
+def check(made: Report, words_: str) -> Check:
+    """Find a check."""
+    return next(one for one in made.checklist if words_ in one.name)
 
 
-def test_gains_hold_the_truth_and_state_their_reach(made: Report) -> None:
+def test_gains_hold_the_truth(made: Report) -> None:
     n, d = shape(Model(depth=4, width=512), 4096).matmul_parameters, 2e9
-    for question, after in (
-        ("a corpus twice as large", (n, 2 * d, 2 * d)),
+    had = law([n], [d], [d])
+    for title, after in (
+        ("Twice the data", (n, 2 * d, 2 * d)),
         ("next epoch", (n, 2 * d, d)),
-        ("twice the parameters", (2 * n, d, d)),
+        ("Twice the parameters", (2 * n, d, d)),
     ):
-        found = answer(made, question)
-        assert found.known, found.statement
-        assert found.value is not None
-        assert found.value.holds(truth((n, d, d), after)), question
-        assert found.beyond == pytest.approx(2.0)
-        assert formatting.around(found.value) in found.statement
+        found = number(made, title)
+        assert found.value is not None, found.note
+        assert found.value.holds(float((1 - law(*([v] for v in after)) / had)[0])), title
+        assert formatting.around(found.value, "percent") in str(found)
 
 
-def test_the_point_where_a_model_stops_gaining_is_where_doubling_gives_half_a_per_cent(made: Report) -> None:
-    n = shape(Model(depth=4, width=512), 4096).matmul_parameters
-    found = answer(made, "stop gaining")
-    grid = np.geomspace(2e9, 1e13, 4000)
-    loss, later = (law(np.full(4000, n), k * grid, np.full(4000, 2e9)) for k in (1, 2))
-    true = grid[(1 - later / loss < 0.005).argmax()]
-    assert found.value is not None
-    assert found.value.holds(float(true)), (found.statement, true)
-    assert "of 2\u00a0B unique tokens" in found.statement
-
-
-def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path, measured: Measured) -> None:
-    far = build.compose(replace(measured, source=load(folder, Asked(more=100 * HELD))), "study")
-    found = answer(far, "the next 200")
-    assert not found.known
-    assert found.beyond == pytest.approx(101, rel=1e-3)
-    assert "Not answered" in found.statement
-    assert "101 times" in found.statement
-    assert found.beyond is not None
-    assert found.beyond > REACH
-    assert any("the next 200" in each for each in far.cannot)
-    assert next(c for c in far.checklist if "extrapolates far" in c.name).verdict != "strong"
+def test_what_lies_beyond_the_reach_is_declined_with_its_ratio(folder: Path) -> None:
+    far = build.compose(measure(load(folder, Asked(unique=100 * HELD)), resamples=40), "study")
+    found = number(far, "Twice the data")
+    assert found.value is None
+    assert "200 times the compute of the largest run, more than 20" in found.note
+    assert "200 times" in far.headline.sentence
+    most = shape(Model(depth=4, width=512), 4096).matmul_parameters
+    runs = {"tokens": np.array([2 * REACH * HELD]), "params": np.array([float(most)])}
+    assert beyond(measure(load(folder, Asked()), resamples=40), runs) == pytest.approx(2 * REACH)
 
 
 def test_a_gain_that_may_be_nothing_is_vague() -> None:
@@ -241,20 +228,20 @@ def test_without_repeated_data_the_next_epoch_has_no_answer(tmp_path: Path) -> N
     n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 5)))
     fitted = measure(load(table(tmp_path / "runs.csv", n, d, d), ALL), resamples=40)
     found = build.compose(fitted, "runs.csv")
-    assert not answer(found, "epoch").known
-    assert "no run saw its data more than once" in answer(found, "epoch").statement
-    assert [one.id for one in found.sections if one.id in ("repetition", "languages", "corpora")] == []
+    assert "no run saw its data more than once" in number(found, "epoch").note
+    assert [one.id for one in found.sections] == ["law", "runs"]
     asked = replace(ALL, columns=replace(ALL.columns, unique=""))
     unknown = build.compose(replace(fitted, source=load(tmp_path / "runs.csv", asked)), "runs.csv")
-    assert "is not given" in answer(unknown, "epoch").statement
+    assert "is not given" in number(unknown, "epoch").note
+    assert check(unknown, "distinguished").verdict == "not measured"
 
 
-def test_one_size_gives_the_data_law_and_no_answer_about_sizes(tmp_path: Path) -> None:
+def test_one_size_gives_the_data_law_and_no_number_about_sizes(tmp_path: Path) -> None:
     d = np.geomspace(1e8, 1e11, 14)
     found = build.report(table(tmp_path / "runs.csv", np.full(14, 1e8), d, d), ALL, resamples=40)
-    assert not any("parameters buy" in one.question for one in found.answers)
-    assert next(iter(found.analysis.fits)) == "data"
-    assert answer(found, "twice as large").known
+    assert found.headline.numbers == ()
+    assert found.analysis.fit.law.name == "data"
+    assert "lowers loss by" in found.headline.sentence
 
 
 def test_one_run_that_read_data_again_does_not_tell_what_that_is_worth(tmp_path: Path) -> None:
@@ -262,41 +249,28 @@ def test_one_run_that_read_data_again_does_not_tell_what_that_is_worth(tmp_path:
     single = [row for row in rows if row["tokens"] == row["unique_tokens"]]
     again = next(row for row in rows if row["tokens"] == 4 * row["unique_tokens"])
     few = build.report(study(tmp_path, [*single, again]), resamples=40)
-    for question in ("stop gaining", "next epoch"):
-        assert not answer(few, question).known
-        assert "only 1 run repeated data" in answer(few, question).statement.replace("\u00a0", " ")
+    assert number(few, "epoch").value is None
+    assert "only 1 run repeated data" in number(few, "epoch").note.replace("\u00a0", " ")
 
 
 def test_an_epochs_worth_says_how_large_the_models_were_that_read_data_again(made: Report) -> None:
     most = formatting.count(shape(Model(depth=4, width=384), 4096).matmul_parameters)
-    assert f"had at most {most} parameters" in answer(made, "next epoch").statement
+    assert f"had at most {most} parameters" in number(made, "epoch").note
 
 
-def test_the_tokens_missing_for_a_lower_loss_are_those_of_the_law(made: Report) -> None:
-    n = shape(Model(depth=4, width=512), 4096).matmul_parameters
-    found = answer(made, "lower the loss by 2")
-    more = np.geomspace(1e6, 1e12, 4000)
-    target = 0.98 * float(law([n], [2e9], [2e9])[0])
-    true = more[(law(np.full(4000, n), 2e9 + more, 2e9 + more) <= target).argmax()]
-    assert found.known, found.statement
-    assert found.value is not None
-    assert found.value.holds(float(true))
-
-
-def test_runs_say_what_they_were_scored_on_and_which_code_trained_them(made: Report) -> None:
-    runs = next(one for one in made.sections if one.id == "runs").tables[0]
-    heads = [column.name for column in runs.columns]
-    assert {row[heads.index("scored on, tokens")] for row in runs.rows} == {18_000.0}
-    assert {row[heads.index("code")] for row in runs.rows} == {"c0ffeec0ffee-dirty"}
-    check = next(one for one in made.checklist if "same documents" in one.name)
-    assert "18 k tokens" in check.why.replace("\u00a0", " ").replace("\u202f", " ")
-    assert made.versions["code"]
+def test_the_best_size_is_that_of_the_law(made: Report) -> None:
+    compute = max(row["flops"] for row in cells())
+    sizes = np.geomspace(1e5, 1e9, 4000)
+    tokens = compute / 6 / sizes
+    found = number(made, "best size")
+    assert found.value is not None, found.note
+    assert found.value.holds(float(sizes[law(sizes, tokens, tokens).argmin()]))
 
 
 def test_the_noise_between_seeds_is_found_and_stated(made: Report) -> None:
-    check = next(one for one in made.checklist if "noise" in one.name)
-    assert check.verdict == "strong"
-    shown = float(re.findall(r"[\d.]+", check.why)[0]) / 100
+    noise = check(made, "noise")
+    assert noise.verdict == "strong"
+    shown = float(re.findall(r"[\d.]+", noise.why)[0]) / 100
     assert NOISE / 2 < shown < 2 * NOISE
 
 
@@ -351,38 +325,12 @@ def test_what_cannot_be_reported_is_refused_in_words(folder: Path, tmp_path: Pat
         load(path, Asked(Columns((), "n", "d")))
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"shape": [4, 128]}, "column shape: not a model shape"),
-        ({"shape": "wide"}, "column shape: not a model shape"),
-        ({"shape": {"layers": 4}}, r"column shape\.width: not a model shape: Field required"),
-        ({"length": None}, "column length: None is not a window length"),
-        ({"length": 0}, "column length: 0 is not a window length"),
-        ({"length": "long"}, "column length: 'long' is not a number"),
-    ],
-)
-def test_a_row_whose_model_cannot_be_counted_is_named(
-    tmp_path: Path, changed: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(RunsError, match=f"row 1, {said}"):
-        load(study(tmp_path, [{**row, **changed} for row in cells()]), Asked())
-
-
-def test_a_size_of_a_shape_that_is_no_number_is_named(tmp_path: Path) -> None:
-    wrong = [{**row, "shape": {**row["shape"], "layers": "four"}} for row in cells()]
-    with pytest.raises(RunsError, match=r"row 1, column shape\.layers: .* valid integer"):
-        load(study(tmp_path, wrong), Asked())
-
-
-def test_the_better_corpus_is_found_cell_by_cell_and_document_by_document(made: Report) -> None:
-    found = answer(made, "Which corpus is better")
-    assert found.known
-    assert found.statement.startswith("web: its loss is")
-    assert "12 cells" in found.statement
-    assert f"{DOCUMENTS} validation documents, paired" in found.statement
-    assert found.value is not None
-    assert found.value.holds(1 - 1 / 1.02)
+def test_the_better_corpus_is_found_run_by_run_and_document_by_document(made: Report) -> None:
+    (said,) = made.corpora
+    assert said.startswith("web: its loss is")
+    assert "12 runs" in said.replace("\u00a0", " ")
+    assert f"{DOCUMENTS} validation documents, paired" in said
+    assert said in made.lines
 
 
 def test_comparisons_hold_the_truth_with_and_without_records(folder: Path) -> None:
@@ -418,24 +366,10 @@ def test_few_trunks_are_resampled_by_branch_and_that_is_said(tmp_path: Path, mad
         row["branch_of"] = f"{row['size']} at step 1"
     source = load(study(tmp_path, few), Asked())
     assert len(set(source.runs("bits_per_byte").group)) == len(few)
-    assert "5 trunks" in source.remarks[0]
-    assert next(one for one in made.checklist if "independent" in one.name).verdict == "strong"
-    measured = measure(source, 40)
-    assert "needs training curves" not in measured.analysis.approaches[0].why
-    assert len(measured.analysis.approaches) == 3
-
-
-def test_every_way_of_counting_is_fitted(made: Report) -> None:
-    optimum = next(one for one in made.sections if one.id == "optimum")
-    ways = next(t for t in optimum.tables if "counts as" in t.caption)
-    assert [row[0] for row in ways.rows] == ["kaplan", "chinchilla", "palm", "porian"]
-    exponents = [row[1].estimate for row in ways.rows if isinstance(row[1], Interval)]
-    assert len(set(exponents)) > 2
-
-
-def test_the_law_with_the_least_held_out_miss_is_the_true_one(made: Report) -> None:
-    check = next(one for one in made.checklist if "No other law" in one.name)
-    assert check.verdict == "strong", check.why
+    assert "5 trunks" in source.branches
+    found = build.compose(measure(source, 40), "few")
+    assert check(found, "independent").why == source.branches
+    assert (check(found, "independent").verdict, check(made, "independent").verdict) == ("weak", "strong")
 
 
 def test_twin_is_json_without_nan_and_says_what_the_report_says(made: Report, tmp_path: Path) -> None:
@@ -443,9 +377,17 @@ def test_twin_is_json_without_nan_and_says_what_the_report_says(made: Report, tm
     assert twin == tmp_path / "page.json"
     held = json.loads(twin.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert held == json.loads(json.dumps(plain(made)))
-    assert [one["statement"] for one in held["answers"]] == [one.statement for one in made.answers]
+    assert held["headline"]["sentence"] == made.headline.sentence
     assert held["input"]["blake2b"] == made.input["blake2b"]
     assert {"derlem", "numpy", "scipy", "python"} <= held["versions"].keys()
+
+
+def test_twin_has_every_row_as_the_study_wrote_it(folder: Path, made: Report) -> None:
+    rows = [json.loads(line) for line in folder.joinpath("runs.jsonl").read_text().splitlines()]
+    held = plain(made)["more"]["runs"]
+    assert [row["run"] for row in held] == [row["run"] for row in rows]
+    assert [row["versions.code"] for row in held] == [row["versions"]["code"] for row in rows]
+    assert [bool(row["left_out"]) for row in held] == [row["bits_per_byte"] is None for row in rows]
 
 
 class Page(HTMLParser):
@@ -507,10 +449,10 @@ def said(value: object) -> set[str]:
 def test_no_number_of_the_page_is_missing_in_its_twin(made: Report) -> None:
     page = Page(render(made, "page.json"))
     twin = said(plain(made)) | {f"95{formatting.GAP}%"}
-    passed = sum(one.verdict == "strong" for one in made.checklist)
-    twin |= {str(passed), str(len(made.checklist))}  # counts of what the twin lists
+    verdicts = [one.verdict for one in made.checklist]
+    twin |= {str(verdicts.count(one)) for one in verdicts}  # counts of what the twin lists
     shown = {n for text in page.words for n in NUMBER.findall(text)}
-    assert len(shown) > 200
+    assert len(shown) > 150
     assert shown - twin == set()
 
 
@@ -529,7 +471,7 @@ def test_page_loads_nothing_and_can_be_read_without_seeing(made: Report) -> None
     count = {
         name: sum(tag == name for tag, _ in page.tags) for name in ("table", "caption", "figure", "desc")
     }
-    assert count["table"] == count["caption"] > 7
+    assert count["table"] == count["caption"] > 3
     pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("aria-hidden") is None]
     assert len(pictures) == count["figure"] == count["desc"]
     assert all(p["role"] == "img" and set(str(p["aria-labelledby"]).split()) <= set(ids) for p in pictures)
@@ -589,32 +531,43 @@ def published(name: str, asked: Asked) -> Report:
     return build.report(TABLES / name, asked, resamples=40)
 
 
+def test_a_diverged_run_is_left_out_of_a_report_for_its_reason(tmp_path: Path) -> None:
+    d = np.geomspace(1e8, 1e11, 14)
+    path = table(tmp_path / "runs.csv", np.full(14, 1e8), d, d)
+    lines = path.read_text().splitlines()
+    lines[9] = ",".join([*lines[9].split(",")[:-1], "11.0"])
+    path.write_text("\n".join(lines))
+    found = build.report(path, ALL, resamples=40)
+    page = render(found, "x.json")
+    assert "the run diverged, or the number is wrong" in page
+    assert found.analysis.runs == 13
+
+
 def test_gemstones_report_shows_the_published_fit() -> None:
     columns = Columns(("final_loss",), "params_active_precise", "tokens", run="run_name")
     found = published("gemstones/wandb_df_for_fitting_cool_end.jsonl", Asked(columns))
-    fit = found.analysis.fits["chinchilla"]
+    fit = found.analysis.fit
+    assert fit.law.name == "chinchilla"
     assert fit.parameters["alpha"] == pytest.approx(0.3003, abs=1e-4)
     assert fit.parameters["beta"] == pytest.approx(0.5802, abs=1e-4)
-    assert next(one for one in found.checklist if "at its optimum" in one.name).verdict == "strong"
-    assert "up to 3.7 times beyond the rest" in answer(found, "How far").statement
+    assert check(found, "at its optimum").verdict == "strong"
+    assert "up to 3.7 times beyond the rest" in found.headline.trust
 
 
 def test_datablations_report_leaves_open_what_the_data_leave_open() -> None:
     columns = Columns(("val_loss_c4",), "params", "tokens", "unique_tokens", "run")
     found = published("datablations/runs_182_fit_set.csv", Asked(columns))
-    assert any("R_N*" in one for one in found.cannot)
-    table_ = next(one for one in found.sections if one.id == "repetition").tables[0]
-    worth = {row[0]: row[1] for row in table_.rows}
-    assert isinstance(worth["4"], Interval)
-    assert 3.3 < worth["4"].estimate < 4.0
+    assert "R_N*" in check(found, "determine every parameter").why
+    (chart,) = next(one for one in found.sections if one.id == "repetition").charts
+    again, fresh = chart.lines
+    assert again.y[0] == pytest.approx(fresh.y[0])  # one epoch is fresh
+    assert again.y[-1] > fresh.y[-1]
 
 
 def test_gadre_report_ranks_its_corpora() -> None:
     columns = Columns(("loss_c4_val",), "params", "tokens", run="name")
     found = published("gadre_overtraining/losses.csv", Asked(columns, corpus="train_dataset"))
-    ranked = answer(found, "c4_original or rw_original")
-    assert ranked.known
-    assert ranked.statement.startswith("c4_original")
+    assert any(said.startswith("c4_original") and "on rw_original" in said for said in found.corpora)
     assert any("unique tokens" in one.why for one in found.checklist if one.verdict != "strong")
     assert STUDY.params == "matmul_parameters"
 
@@ -626,19 +579,5 @@ def test_a_study_of_a_tokenizer_that_loses_text_says_so_at_the_top_and_in_its_ch
     lossy = study(tmp_path / "lossy", [{**row, "exact": False} for row in rows])
     found = build.compose(replace(measured, source=load(lossy, Asked())), "lossy")
     assert found.about.endswith("; bits per byte are too low: the tokenizer loses text")
-    assert any("too low" in one for one in found.cannot)
-    check = next(one for one in found.checklist if "across tokenizers" in one.name)
-    assert check.verdict != "strong"
-    assert "the tokenizer loses text" in check.why
-
-
-def test_a_diverged_run_is_left_out_of_a_report_for_its_reason(tmp_path: Path) -> None:
-    d = np.geomspace(1e8, 1e11, 14)
-    path = table(tmp_path / "runs.csv", np.full(14, 1e8), d, d)
-    lines = path.read_text().splitlines()
-    lines[9] = ",".join([*lines[9].split(",")[:-1], "11.0"])
-    path.write_text("\n".join(lines))
-    found = build.report(path, ALL, resamples=40)
-    page = render(found, "x.json")
-    assert "the run diverged, or the number is wrong" in page
-    assert found.analysis.runs == 13
+    assert check(found, "across tokenizers").verdict == "weak"
+    assert "the tokenizer loses text" in check(found, "across tokenizers").why

@@ -10,7 +10,7 @@ import pytest
 from corpus.errors import RunsError
 from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, DATA, REPETITION
-from trainer.scaling.prediction import conformal, order, predict
+from trainer.scaling.prediction import conformal, predict
 from trainer.scaling.runs import Runs, runs
 from trainer.scaling.uncertainty import bootstrap
 
@@ -98,7 +98,7 @@ def test_the_conformal_rank_is_that_of_one_more_miss() -> None:
 
 def test_predictions_of_larger_runs_hold_them_and_widen_with_distance() -> None:
     data = surface(0.01)
-    below = order(data, "compute") < np.quantile(order(data, "compute"), 0.7)
+    below = data.compute() < np.quantile(data.compute(), 0.7)
     inner, outer = data.take(below), data.take(~below)
     asked = predict(fit(CHINCHILLA, inner), inner, outer)
     assert asked.coverage(outer.loss) >= 0.9

@@ -10,12 +10,12 @@ from pathlib import Path
 from corpus import files
 from corpus.plural import plural
 from corpus.tokenizer.lost import TOO_LOW
-from trainer.page.formatting import count, unit
+from trainer.page.formatting import count, listed, unit
 from trainer.records import plain
+from trainer.scaling.checks import checklist
 from trainer.scaling.git_commit import git_commit
-from trainer.scaling.report.answers import answers, headline
-from trainer.scaling.report.checks import cannot, checklist
-from trainer.scaling.report.measured import Measured, measure, point
+from trainer.scaling.report.answers import corpora, headline
+from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.report_model import Report
 from trainer.scaling.report.sections import sections
@@ -31,8 +31,7 @@ def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, s
 
 def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Return the report of the measurements on the runs of a table of this name."""
-    given = answers(m)
-    checks, here = checklist(m, given), point(m)
+    compared = corpora(m)
     return Report(
         title="What one more token is worth",
         about=_about(m),
@@ -49,13 +48,12 @@ def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -
             **{name: version(name) for name in ("derlem", "numpy", "scipy")},
             "code": git_commit() or "not from a checkout",
         },
-        headline=headline(m, given),
-        answers=given,
-        checklist=checks,
-        cannot=cannot(m, given),
-        sections=sections(m),
+        headline=headline(m),
+        corpora=compared,
+        checklist=checklist(m.source, m.analysis),
+        sections=sections(m, compared),
         analysis=m.analysis,
-        more=m.as_dict(here.at(here.unique)),
+        more=m.as_dict(),
     )
 
 
@@ -80,6 +78,8 @@ def _about(m: Measured) -> str:
         said += f", {count(float(sizes.min()))} to {count(float(sizes.max()))} parameters"
     if tokens is not None:
         said += f", {count(float(tokens.min()))} to {count(float(tokens.max()))} tokens"
-    if not all(row.exact for row in m.source.kept(m.source.about)):
+    if recipe := m.here.recipe:
+        said += f"; at {listed([f'{name} {value:g}' for name, value in recipe.items()])}"
+    if not m.source.exact:
         said += f"; bits per byte are {TOO_LOW}"
     return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from trainer.page.charts import Axis, Chart, Mark, Series
 from trainer.page.formatting import GAP, count, number, percent, unit
 from trainer.scaling.choice import repeated
 from trainer.scaling.laws import Floats
-from trainer.scaling.prediction import order
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.source import Accuracy
 from trainer.scaling.uncertainty import LEVEL
@@ -27,25 +27,28 @@ _AXES = {
 }
 
 
-def by_size(m: Measured, params: float, unique: float) -> Chart:
-    """Return loss against tokens by size: solid between its runs, dashed beyond, the corpus marked."""
-    fresh = ~repeated(m.runs)
-    every = np.unique([*m.runs.columns["params"][fresh], params])
-    at = np.unique(np.linspace(0, len(every) - 1, min(SHOWN, len(every))).round().astype(int))
-    last = BEYOND * unique
-    lines, dots = [], []
+def by_size(m: Measured) -> Chart:
+    """Return loss against tokens by size: solid between its runs, dashed beyond, the corpus marked.
+
+    Its runs are those on fresh data with the share and the weight decay that the answers are for.
+    """
+    here, alike = m.here, ~repeated(m.runs)
+    for column, value in here.recipe.items():
+        alike &= m.runs.columns[column] == value
+    every = np.unique([*m.runs.columns["params"][alike], here.params])
+    last, lines, dots = BEYOND * here.unique, [], []
     names = [row.run for row in m.source.fitted(m.loss)]
-    for style, size in enumerate(every[at]):
+    for style, size in enumerate(every[_spread(len(every))]):
         label = f"{count(size)} parameters"
-        mine = np.flatnonzero(fresh & (m.runs.columns["params"] == size))
+        mine = np.flatnonzero(alike & (m.runs.columns["params"] == size))
         own = m.runs.take(mine)
         seen = own.columns["tokens"] if len(own) else m.runs.columns["tokens"]
         low, high = float(seen.min()), float(seen.max())
         if len(own) and high > low:
-            lines.append(_curve(m, size, np.geomspace(low, high, POINTS), label, style))
+            lines.append(_curve(m, here.at(np.geomspace(low, high, POINTS), params=size), label, style))
         if last > high:
-            start = high if len(own) else low
-            lines.append(_curve(m, size, np.geomspace(start, last, POINTS), label, style, guess=True))
+            beyond = np.geomspace(high if len(own) else low, last, POINTS)
+            lines.append(_curve(m, here.at(beyond, params=size), label, style, guess=True))
         if len(own):
             told = [f"{names[i]}: {count(d)} tokens" for i, d in zip(mine, seen, strict=True)]
             dots.append(_runs(label, seen, own.loss, style, told))
@@ -54,10 +57,15 @@ def by_size(m: Measured, params: float, unique: float) -> Chart:
         f"{name[0].upper()}{name[1:]} of held-out text against training tokens. Points: runs. Curves: the "
         f"law “{law.name}”, {law.formula}, with {LEVEL * 100:.0f}{GAP}% band, dashed beyond a size's runs."
     )
-    corpus = m.source.part_of or unique
+    corpus = m.source.part_of or here.unique
     marks = (Mark(f"your corpus, {count(corpus)} tokens", corpus, upright=True),) if corpus <= last else ()
     y = Axis(f"held-out {name}", log=True)
     return Chart("What more data buys", _AXES["tokens"], y, alt, tuple(lines), tuple(dots), marks, wide=True)
+
+
+def _spread(found: int) -> Any:
+    """Return the places of SHOWN sizes at most, the smallest and the largest among them."""
+    return np.unique(np.linspace(0, found - 1, min(SHOWN, found)).round().astype(int))
 
 
 def tasks(m: Measured) -> tuple[Chart, ...]:
@@ -68,11 +76,10 @@ def tasks(m: Measured) -> tuple[Chart, ...]:
     """
     rows = [row for row in m.source.fitted(m.loss) if row.epochs <= 1]
     sizes = sorted({row.params for row in rows})
-    at = np.unique(np.linspace(0, len(sizes) - 1, min(SHOWN, len(sizes))).round().astype(int))
     made = []
     for task in dict.fromkeys(name for row in rows for name in row.tasks):
         lines, dots = [], []
-        for style, size in enumerate(sizes[i] for i in at):
+        for style, size in enumerate(sizes[i] for i in _spread(len(sizes))):
             seeds: dict[float, list[Accuracy]] = {}
             for row in sorted(rows, key=lambda row: row.tokens):
                 if row.params == size and task in row.tasks:
@@ -101,11 +108,10 @@ def tasks(m: Measured) -> tuple[Chart, ...]:
 
 def one_column(m: Measured) -> Chart:
     """Return loss against the only column of the law, with its band."""
-    (column,) = (name for name in m.analysis.fit.law.columns if name != "unique")
+    (column,) = m.analysis.fit.law.columns
     seen = m.runs.columns[column]
     grid = np.geomspace(seen.min(), max(seen.max(), 1.01 * seen.min()), POINTS)
-    value, drawn = m.surface.losses(grid, grid, grid)
-    line = _band("law with 95 % band", grid, value, drawn, 0)
+    line = _curve(m, {column: grid}, "law with 95 % band", x=column)
     told = [f"{row.run}: {count(x)}" for row, x in zip(m.source.fitted(m.loss), seen, strict=True)]
     dots = _runs("runs", seen, m.runs.loss, 0, told)
     alt = f"{unit(m.loss)} of {len(m.runs)} runs and the law through them, {m.analysis.fit.law.formula}."
@@ -115,10 +121,11 @@ def one_column(m: Measured) -> Chart:
 
 def held_out(m: Measured) -> tuple[Chart, ...]:
     """Return a chart of the largest runs against predictions from the others, with their intervals."""
-    one = m.held_out
+    one = m.analysis.held_out
     if one is None:
         return ()
-    at = order(one.runs, one.by)
+    by = "compute" if {"params", "tokens"} <= m.runs.columns.keys() else m.analysis.fit.law.columns[0]
+    at = one.runs.compute() if by == "compute" else one.runs.columns[by]
     rank = np.argsort(at, kind="stable")
     miss, half = (one.runs.loss / one.predicted.loss - 1)[rank], one.predicted.half_width[rank]
     inside = np.abs(miss) <= half
@@ -132,38 +139,31 @@ def held_out(m: Measured) -> tuple[Chart, ...]:
     alt = f"{int(inside.sum())} of {len(rank)} held-out runs are inside their {level} intervals."
     y = Axis("measured over predicted, minus 1", kind="percent")
     title = "The largest runs against their predictions"
-    return (Chart(title, _AXES[one.by], y, alt, (), dots, (Mark("prediction", 0.0),)),)
+    return (Chart(title, _AXES[by], y, alt, (), dots, (Mark("prediction", 0.0),)),)
 
 
-def repetition(m: Measured) -> tuple[Chart, ...]:
-    """Return a chart of the value of repeated data."""
-    if not m.repeats:
-        return ()
-    most = float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
-    epochs = np.geomspace(1, max(100.0, 2 * most), POINTS)
-    value, drawn = m.worth(epochs)
-    law = _band("the law, with 95 % band", epochs, value, np.minimum(drawn, epochs), 0)
-    ideal = Series("as if all were fresh", t(epochs), t(epochs), style=1, guess=True)
+def repetition(m: Measured) -> Chart:
+    """Return the loss of the model by epochs over its corpus, beside as many fresh tokens."""
+    here, most = m.here, float((m.runs.columns["tokens"] / m.runs.columns["unique"]).max())
+    tokens = here.unique * np.geomspace(1, 2 * most, POINTS)
+    again = _curve(m, here.at(tokens, here.unique), "the corpus, repeated")
+    fresh = _curve(m, here.at(tokens), "as many fresh tokens", 1, guess=True)
     alt = (
-        f"Repeated data are worth less each time: at {count(4)} epochs they count as "
-        f"{number(float(np.interp(4, epochs, value)), 3)} times the unique tokens. The runs reach "
-        f"{number(most, 3)} epochs."
+        f"{unit(m.loss)} of {here.said} by the law, if it reads {count(here.unique)} unique tokens again and "
+        f"again, and if all were fresh. The runs reach {number(most, 3)} epochs."
     )
-    x = Axis("epochs over the same data", log=True, kind="count")
-    y = Axis("value in fresh tokens over unique tokens, D′ / U", log=True, kind="count")
-    marks = (Mark("epochs of the runs", most, upright=True),)
-    return (Chart("Value of repeated data", x, y, alt, (law, ideal), (), marks),)
+    marks = (Mark("epochs of the runs", most * here.unique, upright=True),)
+    y = Axis(f"held-out {unit(m.loss)}", log=True)
+    return Chart("What repeated data buy", _AXES["tokens"], y, alt, (again, fresh), (), marks)
 
 
-def _curve(m: Measured, size: float, tokens: Floats, label: str, style: int, guess: bool = False) -> Series:
-    value, drawn = m.surface.losses(np.full(len(tokens), size), tokens, tokens)
-    return _band(label, tokens, value, drawn, style, guess)
-
-
-def _band(label: str, x: Floats, y: Floats, drawn: Floats, style: int, guess: bool = False) -> Series:
-    """Return a curve [n] with the band of its refits [b, n]."""
+def _curve(
+    m: Measured, at: dict[str, Floats], label: str, style: int = 0, guess: bool = False, x: str = "tokens"
+) -> Series:
+    """Return the law at these columns, with the band of its refits."""
+    value, drawn = m.draws.losses(at)
     lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Series(label, t(x), t(y), t(lower), t(upper), style, guess)
+    return Series(label, t(at[x]), t(value), t(lower), t(upper), style, guess)
 
 
 def _runs(label: str, x: Floats, y: Floats, style: int, told: Sequence[str]) -> Series:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from html import escape
 
-from trainer.page.formatting import GAP, Kind, ends, number, percent, write
+from trainer.page.formatting import ends, percent, write
 from trainer.page.html import figure, figures, folded, page, paragraphs, scroll, table
-from trainer.scaling.report.answers import NO
-from trainer.scaling.report.report_model import Answer, Check, Headline, Number, Report, Section
+from trainer.scaling.checks import Check
+from trainer.scaling.report.report_model import Headline, Number, Report, Section
 
-_AMOUNTS = {"tokens", "parameters"}
 _MARKS = {"strong": ("pass", "✓"), "weak": ("fail", "✗"), "not measured": ("none", "–")}
 
 
@@ -20,8 +19,6 @@ def render(report: Report, twin: str) -> str:
     body = (
         _headline(report.headline),
         '<section id="more"><h2>Everything else</h2>',
-        folded("answers", "All questions and answers", _answers(report.answers)),
-        folded("cannot", "What cannot be concluded", _cannot(report.cannot)),
         folded("checklist", checks, _checklist(report.checklist)),
         *(folded(one.id, one.title, _section(one)) for one in report.sections),
         folded("made", "How this was made", _made(report, twin)),
@@ -57,36 +54,6 @@ def _number(one: Number) -> str:
     state = "" if one.value is not None else " open"
     title, note = escape(one.title), escape(one.note)
     return f'<article class="number{state}"><h2>{title}</h2>{shown}<p>{note}</p></article>'
-
-
-def _answers(answers: tuple[Answer, ...]) -> str:
-    cards = "".join(_answer(one) for one in answers)
-    return f'<div class="answers">{cards}</div>'
-
-
-def _answer(one: Answer) -> str:
-    kind: Kind = "percent" if one.unit == "lower loss" else "count" if one.unit in _AMOUNTS else "number"
-    figure, said = "", escape(one.statement)
-    if one.known and one.value is not None:
-        value = number(one.value.estimate, 2) if kind == "number" else write(one.value.estimate, kind)
-        unit = f'<span class="unit">{escape(one.unit)}</span>'
-        spread = f"95{GAP}% interval {ends(one.value, kind)}"
-        figure = f'<p class="figure">{escape(value)} {unit}<small>{escape(spread)}</small></p>'
-    if not one.known:
-        said = said.replace(NO, f"<strong>{NO}</strong>", 1)
-    ratio = ""
-    if one.beyond is not None:
-        times = number(one.beyond, 2)
-        ratio = f'<p class="ratio">At {times} times the compute of the largest run</p>'
-    return (
-        f'<article class="answer{"" if one.known else " open"}"><h3>{escape(one.question)}</h3>{figure}'
-        f"<p>{said}</p>{ratio}</article>"
-    )
-
-
-def _cannot(said: tuple[str, ...]) -> str:
-    items = "".join(f"<li>{escape(one)}</li>" for one in said) or "<li>Every question has an answer.</li>"
-    return f'<ul class="plain">{items}</ul>'
 
 
 def _checklist(checks: tuple[Check, ...]) -> str:

@@ -4,40 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from trainer.page.charts import Chart
-from trainer.page.formatting import Kind
+from trainer.page.formatting import Kind, around
 from trainer.page.html import Table
 from trainer.scaling.analysis import Analysis
+from trainer.scaling.checks import Check
 from trainer.scaling.uncertainty import Interval
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A question in plain language and its answer; `known` is false if the data do not allow one.
-
-    `beyond` is the compute of the run that the answer is about over that of the largest fitted run.
-    """
-
-    question: str
-    statement: str
-    known: bool
-    value: Interval | None = None
-    unit: str = ""
-    beyond: float | None = None
-
-
-Verdict: TypeAlias = Literal["strong", "weak", "not measured"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One quality check: how much it supports the answers, and why."""
-
-    name: str
-    verdict: Verdict
-    why: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +33,10 @@ class Number:
     value: Interval | None
     kind: Kind
     note: str
+
+    def __str__(self) -> str:
+        value = f"{around(self.value, self.kind)}: " if self.value else ""
+        return f"{self.title}: {value}{self.note}"
 
 
 @dataclass(frozen=True)
@@ -85,9 +63,14 @@ class Report:
     input: Mapping[str, str]
     versions: Mapping[str, str]
     headline: Headline
-    answers: tuple[Answer, ...]
+    corpora: tuple[str, ...]
     checklist: tuple[Check, ...]
-    cannot: tuple[str, ...]
     sections: tuple[Section, ...]
     analysis: Analysis
     more: Mapping[str, Any]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return what it says, a line each."""
+        numbers = map(str, self.headline.numbers)
+        return tuple(filter(None, (self.headline.sentence, *numbers, *self.corpora, self.headline.trust)))
