@@ -1,18 +1,18 @@
 """Does `derlem compare` find planted faults, and no difference between equals?
 
     python benchmarks/planted.py TEXT_TR TEXT_MULTI planted --tokens 520000
-    nice -n 15 python benchmarks/planted_truths.py planted --seeds 20
+    nice -n 15 python benchmarks/planted_truths.py planted --seeds 20 --workers 2
 
 Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens, seeds from `--first` on. The
 same command resumes it; Ctrl-C ends it with the table of the finished seeds. The table has each seed's signs
-and order, and comparisons of `--of` seeds that are drawn from those that are trained: each faulty corpus
-against `base`, and `base` against `same`, whose runs are paired at random, because they are runs on the same
-documents.
+and order, and comparisons of all corpora with `base` on up to `--of` seeds that are drawn from those that are
+trained, stopped by the rule of `derlem compare`.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,9 @@ from commands.terminal import Terminal
 from corpus.errors import StoppedError
 from trainer import held_out, tokens
 from trainer.compare import config, runs
-from trainer.compare.estimate import contrast
+from trainer.compare.estimate import contrast, difference, noise
 from trainer.compare.results import Results, measures
-from trainer.compare.sequential import BETTER, WORSE, Rule
+from trainer.compare.sequential import BETTER, WORSE, Rule, smallest_difference
 from trainer.scaling.plan import plan
 
 CORPORA = ("base", "same", "shuffled", "translated", "english", "copies")
@@ -35,25 +35,41 @@ SETTINGS = (
 )
 DOCUMENTS = 200
 """Held-out documents of each source."""
+TIE = 0.005
+"""The share of the bits per byte within which corpora are a tie, the default of a comparison."""
 
 
-def played(results: Results, other: int, of: int, draw: np.random.Generator, equals: bool) -> str:
-    """Return the verdict of a comparison with `base` on seeds drawn from the finished ones."""
+@dataclass(frozen=True)
+class Played:
+    """A comparison of all corpora with `base`: its seeds, verdicts by corpus, and the order of the means."""
+
+    seeds: int
+    verdicts: tuple[str, ...]
+    ordered: bool
+
+    @property
+    def right(self) -> bool:
+        """Return whether all faults are called worse, in their order."""
+        return self.ordered and set(self.verdicts[1:]) == {WORSE}
+
+
+def played(results: Results, rule: Rule, draw: np.random.Generator) -> Played:
+    """Play a comparison on seeds drawn from the finished ones, as `derlem compare` would have stopped it.
+
+    `base` and `same` change places in half of the seeds: they are runs on the same documents.
+    """
+    bits = results.bits[..., draw.permutation(results.seeds)[: rule.most], :].copy()
+    swapped = draw.random(rule.most) < 0.5
+    bits[:2, ..., swapped, :] = bits[1::-1, ..., swapped, :]
     main = measures(results.documents, ["clean"])[0]
-    bits = results.bits[:, -1, -1]
-    if equals:  # of base and same together, any run may be either corpus's
-        pool = np.concatenate([bits[0], bits[1]])
-        chosen = draw.permutation(len(pool))[: 2 * of]
-        pair = np.stack([pool[chosen[:of]], pool[chosen[of:]]])
-    else:
-        pair = bits[[0, other]][:, draw.permutation(results.seeds)[:of]]
-    rule = Rule(min(3, of), of, 0.05)
     for seeds in rule.looks:
-        found = contrast(pair[:, :seeds], results.documents.bytes, main, 0, 1)
-        verdict = rule.verdict(found, 2)
-        if verdict in (BETTER, WORSE):
+        so_far = replace(results, bits=bits[..., :seeds, :])
+        found = [difference(so_far, main, other) for other in range(1, len(CORPORA))]
+        if rule.stops(seeds, found):
             break
-    return verdict
+    values = [each.value for each in found]
+    verdicts = tuple(rule.verdict(each, len(CORPORA)) for each in found)
+    return Played(seeds, verdicts, values[1:] == sorted(values[1:]))
 
 
 def table(results: Results, of: int, plays: int) -> list[str]:
@@ -63,21 +79,30 @@ def table(results: Results, of: int, plays: int) -> list[str]:
     values = measure.of(bits)
     signs = (values[2:] > values[0]).all(0)
     order = (np.diff(values[2:], axis=0) > 0).all(0)
+    level = float(values[0].mean())
+    rule = Rule(min(3, of), of, 0.05, TIE * level)
+    draw = np.random.default_rng(0)
+    every = [played(results, rule, draw) for _ in range(plays)]
+    found = [contrast(bits[[0, number]], results.documents.bytes, measure, 0, 1) for number in range(1, 6)]
+    documents = float(np.mean([each.document_error for each in found]))
+    spread = noise(values)[0]
+    seen = [smallest_difference(rule, spread, len(CORPORA), power, documents) for power in (0.8, 0.95)]
     lines = [
-        f"base {values[0].mean():.4f} bits per byte, {results.seeds} seeds",
+        f"base {level:.4f} bits per byte, {results.seeds} seeds, noise of a run {spread:.4f}",
         f"all four signs right in {signs.sum()} of {results.seeds} seeds, "
         f"signs and order in {(signs & order).sum()}",
+        f"a comparison of {of} seeds sees {seen[0]:.4f} with 80 %, {seen[1]:.4f} with 95 %",
+        f"of {plays} comparisons of up to {of} seeds, {np.mean([each.seeds for each in every]):.1f} by mean, "
+        f"{sum(each.right for each in every)} call all four faults worse and in their order, "
+        f"{sum(each.ordered for each in every)} have the order",
     ]
-    draw = np.random.default_rng(0)
-    for number, name in enumerate(CORPORA[1:], 1):
-        found = contrast(bits[[0, number]], results.documents.bytes, measure, 0, 1)
-        verdicts = [played(results, number, of, draw, name == "same") for _ in range(plays)]
-        worse = int(np.sum(values[number] > values[0]))
-        said = f"{verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
+    for number, (name, each) in enumerate(zip(CORPORA[1:], found, strict=True)):
+        verdicts = [one.verdicts[number] for one in every]
+        worse = int(np.sum(values[number + 1] > values[0]))
         lines.append(
-            f"{name:<11} {found.value:+.4f} ± {found.seed_error:.4f} over seeds ± {found.document_error:.4f} "
-            f"over documents; worse in {worse} of {results.seeds} seeds; "
-            f"of {plays} comparisons of {of} seeds {said}"
+            f"{name:<11} {each.value:+.4f} ± {each.seed_error:.4f} over seeds ± {each.document_error:.4f} "
+            f"over documents; worse in {worse} of {results.seeds} seeds; of the comparisons "
+            f"{verdicts.count(WORSE)} worse, {verdicts.count(BETTER)} better"
         )
     return lines
 
@@ -88,9 +113,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("planted", type=Path)
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--of", type=int, default=4)
+    parser.add_argument("--of", type=int, default=8)
     parser.add_argument("--plays", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()

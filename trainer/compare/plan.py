@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from corpus.errors import ConfigError
 from trainer import held_out, tokens
 from trainer.compare import leaks
@@ -14,7 +16,7 @@ from trainer.compare.config import Comparison
 from trainer.compare.estimate import noise
 from trainer.compare.leaks import Leaks
 from trainer.compare.results import Results, measures
-from trainer.compare.runs import Planned, level
+from trainer.compare.runs import Planned, differences, level
 from trainer.compare.sequential import smallest_difference
 from trainer.scaling import plan as scaling
 from trainer.scaling.plan import Estimate
@@ -162,12 +164,13 @@ def power(planned: Planned, results: Results | None) -> Power:
     """Return the smallest difference that the last look finds with probability `POWER`."""
     comparison = planned.comparison
     bits = level(planned, results) if results else 2.0
-    spread = comparison.noise * bits
+    spread, documents = comparison.noise * bits, 0.0
     measured = results is not None and results.seeds > 1
     if results is not None and measured:
         main = measures(results.documents, planned.main)[0]
         spread = noise(main.of(results.bits[:, -1, -1]))[0]
-    seen = smallest_difference(comparison.rule(bits), spread, len(planned.corpora), POWER)
+        documents = float(np.mean([each.document_error for each in differences(planned, results)]))
+    seen = smallest_difference(comparison.rule(bits), spread, len(planned.corpora), POWER, documents)
     return Power(spread, measured, seen, bits)
 
 

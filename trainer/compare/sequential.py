@@ -91,23 +91,28 @@ def _statistic(draws: Floats) -> tuple[Floats, Floats]:
     return means[:, 1:] - means[:, :1], np.asarray(spread * math.sqrt(2 / seeds))
 
 
-def smallest_difference(rule: Rule, noise: float, corpora: int, power: float = 0.8) -> float:
+def smallest_difference(
+    rule: Rule, noise: float, corpora: int, power: float = 0.8, document_error: float = 0.0
+) -> float:
     """Return the difference in bits per byte that the last look finds with this probability.
 
-    `noise` is the standard deviation of one run beside its seed's effect. Earlier looks add a little power.
+    `noise` is the standard deviation of one run beside its seed's effect, `document_error` the standard error
+    of a difference over the held-out documents. Earlier looks add a little power.
     """
-    freedom = (corpora - 1) * (rule.most - 1)
+    seed_error = noise * math.sqrt(2 / rule.most)
+    found = Difference(0.0, seed_error, document_error, (corpora - 1) * (rule.most - 1))
+    freedom = found.effective_freedom
     bound = float(stats.t.isf(rule.level(corpora) / 2, freedom))
 
     # Over quantiles of the estimated spread: scipy's noncentral t is not a number for some shifts.
     spread = np.sqrt(stats.chi2.ppf((np.arange(400) + 0.5) / 400, freedom) / freedom)
 
     def missing(shift: float) -> float:
-        found = stats.norm.sf(bound * spread - shift) + stats.norm.cdf(-bound * spread - shift)
-        return float(found.mean()) - power
+        seen = stats.norm.sf(bound * spread - shift) + stats.norm.cdf(-bound * spread - shift)
+        return float(seen.mean()) - power
 
     shift = optimize.brentq(missing, 0.0, 4 * bound + 20.0)
-    return float(shift) * noise * math.sqrt(2 / rule.most)
+    return float(shift) * found.error
 
 
 @dataclass(frozen=True)

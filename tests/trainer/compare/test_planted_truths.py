@@ -30,8 +30,10 @@ def counts(line: str) -> tuple[int, int]:
 
 
 def test_without_noise_all_is_right_and_differences_are_those_that_were_planted() -> None:
-    head, order, *lines = table(made(), of=4, plays=20)
-    assert head.endswith("bits per byte, 8 seeds")
+    head, order, seen, comparisons, *lines = table(made(), of=4, plays=20)
+    assert head.endswith("bits per byte, 8 seeds, noise of a run 0.0000")
+    assert seen.startswith("a comparison of 4 seeds sees 0.0")
+    assert comparisons.endswith("20 call all four faults worse and in their order, 20 have the order")
     assert order == "all four signs right in 8 of 8 seeds, signs and order in 8"
     assert [line.split()[0] for line in lines] == list(CORPORA[1:])
     assert [counts(line) for line in lines[1:]] == [(20, 0)] * 4
@@ -44,14 +46,17 @@ def test_without_noise_all_is_right_and_differences_are_those_that_were_planted(
 def test_a_wrong_sign_and_a_wrong_order_are_counted() -> None:
     better = table(made((1.0, 1.0, 1.2, 0.8, 0.6, 0.5)), of=4, plays=5)
     assert better[1] == "all four signs right in 0 of 8 seeds, signs and order in 0"
-    assert counts(better[3]) == (0, 5)
+    assert counts(better[5]) == (0, 5)
+    assert " 0 call all four" in better[3]
     swapped = table(made((1.0, 1.0, 0.8, 0.9, 0.6, 0.5)), of=4, plays=5)
     assert swapped[1] == "all four signs right in 8 of 8 seeds, signs and order in 0"
+    assert " 0 call all four" in swapped[3]
+    assert swapped[3].endswith("0 have the order")
 
 
 def test_equals_are_seldom_told_apart_and_faults_below_the_noise_are_missed() -> None:
     noisy = table(made((1.0, 1.0, 0.99, 0.8, 0.6, 0.2), noise=0.05, seeds=20), of=4, plays=200)
-    same, least, *_, largest = (counts(line) for line in noisy[2:])
+    same, least, *_, largest = (counts(line) for line in noisy[4:])
     assert sum(same) <= 0.1 * 200
     assert least[0] < 0.5 * 200
     assert largest[0] > 0.9 * 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from trainer.compare.estimate import Difference
 from trainer.compare.sequential import BETTER, OPEN, TIE, WORSE, Rule, simulate, smallest_difference
@@ -42,6 +43,14 @@ def test_the_smallest_difference_is_seen_with_its_power() -> None:
     found = simulate(RULE, effect, DRAWS)
     assert 0.8 < found.worse < 0.86  # earlier looks add a little
     assert found.better < 0.001
+
+
+def test_few_documents_hide_what_many_seeds_would_show() -> None:
+    seeds = smallest_difference(RULE, 1.0, 2)
+    assert smallest_difference(RULE, 1.0, 2, document_error=0.5) > seeds
+    # Of documents alone: the two-sided bound of the rule's level, and the power, of a normal distribution.
+    bound = stats.norm.isf(RULE.level(2) / 2) + stats.norm.isf(0.2)
+    assert smallest_difference(RULE, 1e-9, 2, document_error=1.0) == pytest.approx(bound, rel=1e-3)
 
 
 def test_large_differences_stop_early_and_equals_do_not() -> None:
