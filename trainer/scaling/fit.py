@@ -1,4 +1,4 @@
-"""Fit a law to runs: screen many starts, descend from the best, polish, certify the minimum."""
+"""Fit a law to runs: screen many starts, descend from the best, certify the minimum."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import numpy as np
 from corpus.errors import RunsError
 from corpus.plural import plural
 from trainer.scaling.laws import CHINCHILLA, Floats, Law, Logs
-from trainer.scaling.minimise import HUBER, Objective, Problem, descend, polish
+from trainer.scaling.minimise import HUBER, Objective, Problem, descend
 from trainer.scaling.runs import Runs
 
 DESCENTS = 48
 """Number of screened starts from which to descend."""
 RIVAL = 1.05
-"""A minimum whose objective is within this factor of the lowest is polished and shown too."""
+"""A minimum whose objective is within this factor of the lowest is shown too."""
+STEPS, REST = 3000, 1e-15
+"""Of the last descents, from the lowest minima: they end where no step gains anything."""
 SHOWN = 8
 """Largest number of minima that a certificate lists."""
 SAME = 1e-6
@@ -150,11 +152,12 @@ def fit(
         if ended.value[i] <= RIVAL * ended.value.min() + 1e-12
     ]
     shown = max(1, SHOWN * descents // DESCENTS)  # a quick fit is not certified: few minima suffice
-    polished = [(*polish(task, ended.theta[i], weights), count) for i, count in minima[:shown]]
-    polished.sort(key=lambda found: found[1])
-    theta, value, _ = polished[0]
+    lowest = descend(task, ended.theta[[i for i, _ in minima[:shown]]], weights, STEPS, REST)
+    counts = [count for _, count in minima[:shown]]
+    found = sorted(zip(lowest.theta, lowest.value.tolist(), counts, strict=True), key=lambda end: end[1])
+    theta, value, _ = found[0]
     raw = task.raw(theta[None])[0]
-    basins = _distinct(task, polished)
+    basins = _distinct(task, found)
     predicted = np.exp(law.log_loss(theta, task.logs))
     residual = predicted - runs.loss
     lower, upper = np.array(law.bounds).T
@@ -210,7 +213,7 @@ def _basins(theta: Floats, value: Floats) -> list[tuple[int, int]]:
 
 
 def _distinct(task: Problem, found: list[tuple[Floats, float, int]]) -> tuple[Basin, ...]:
-    """Merge minima that are equal after polishing."""
+    """Merge minima that are equal."""
     basins: list[Basin] = []
     for theta, value, count in found:
         value *= task.objective.scale

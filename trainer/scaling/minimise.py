@@ -1,8 +1,10 @@
-"""Minimise a law's objective: many starts at once by damped Gauss–Newton, then a polish by Newton.
+"""Minimise a law's objective: many starts at once, by damped Gauss–Newton.
 
 Hoffmann et al. averaged their objective and so stopped early (Besiroglu et al. 2024, arXiv 2404.10102): at a
 value of 1e-3 scipy's relative tolerance acts as an absolute one. Here the objective is the sum, divided by
-delta², with analytic derivatives, in centred logarithms.
+delta², with analytic derivatives, in centred logarithms. All starts, or all resamples, take their steps in
+one batch; scipy's least_squares descends from one after the other, and stops early where runs leave
+parameters open (benchmarks/README.md, "Simulated intervals").
 """
 
 from __future__ import annotations
@@ -18,16 +20,6 @@ CHUNK = 1 << 21
 """Largest number of elements of a working array: more starts are processed in turns."""
 STUCK = 1e10
 """Damping at which a step is too small to matter."""
-STEPS = 200
-"""Largest number of Newton steps of a polish."""
-NUDGE = 1e-4
-"""Half the distance, in units of uncertainty, for differences of the gradient (its curvature)."""
-WIDEST = 10.0
-"""Largest change of a parameter per unit of uncertainty: undetermined parameters have no finite unit."""
-DAMPINGS = np.append(1e-12, np.geomspace(1e-6, 1e6, 17))
-"""Values added to the curvature, from a whole Newton step to a short gradient step."""
-LONGER = np.array([2.0, 4.0, 8.0, 16.0, 64.0])
-"""Multiples of Newton's step: towards a bound at infinity, such as E = 0, one step gains only one e-fold."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +27,11 @@ class Objective:
     """What is minimised: Σ penalty(residual), residual = prediction − observation.
 
     `space` "log": of ln loss, Huber's penalty with `delta` (Hoffmann et al. 2022 use 1e-3). "loss": of the
-    loss itself; with an infinite `delta` these are plain squares. `overestimate` multiplies the penalty where
-    the law is above a run: more than 1 pulls the fit to the lower edge, because badly tuned runs are above
-    it.
+    loss itself; with an infinite `delta` these are plain squares.
     """
 
     space: str = "log"
     delta: float = 1e-3
-    overestimate: float = 1.0
 
     @property
     def scale(self) -> float:
@@ -52,8 +41,7 @@ class Objective:
     def describe(self) -> str:
         """Return a description for tables."""
         penalty = f"Huber, delta {self.delta:g}" if np.isfinite(self.delta) else "half squares"
-        lower = f", overestimates times {self.overestimate:g}" if self.overestimate != 1 else ""
-        return f"sum of {penalty}{lower}, residuals of {'ln loss' if self.space == 'log' else 'loss'}"
+        return f"sum of {penalty}, residuals of {'ln loss' if self.space == 'log' else 'loss'}"
 
 
 HUBER = Objective()
@@ -113,8 +101,6 @@ class Problem:
             loss = np.exp(np.minimum(prediction, 50.0))
             residual = loss - np.exp(self.log_loss)
             slopes = slopes * loss[:, None, :]
-        if self.objective.overestimate != 1:
-            weights = weights * np.where(residual > 0, self.objective.overestimate, 1.0)
         size, delta = np.abs(residual), self.objective.delta
         inside = np.minimum(size, delta)
         # the quadratic that touches Huber's penalty at the residual and is above it everywhere
@@ -188,73 +174,3 @@ def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest
             live, current, value, damp = live[keep], current[keep], value[keep], damp[keep]
             gradient, matrix, recent = gradient[keep], matrix[keep], recent[keep]
     return Descents(theta, out_value, settled)
-
-
-def polish(problem: Problem, theta: Floats, weights: Floats) -> tuple[Floats, float]:
-    """Converge from one centred estimate [p], inside the bounds; return the end and its objective.
-
-    Newton's steps, with the curvature of the gradient itself, by differences: Gauss–Newton's matrix contains
-    neither the curvature of the law nor that of Huber's penalty beyond delta. The best of all dampings of a
-    step is taken, so a kink or a saddle costs only more steps. It ends when no step gains anything, or after
-    STEPS.
-    """
-    value = float(problem.values(theta[None], weights)[0])
-    for _ in range(STEPS):
-        # a step may press a parameter at its bound further out although its own gradient points in
-        for inside in (False, True):
-            frame = Frame.at(problem, theta, weights, inside)
-            if not len(frame.slope):
-                continue
-            trials = frame.place(frame.steps(problem, weights))
-            values = problem.values(trials, weights)
-            i = int(values.argmin())
-            if value - values[i] > 1e-14 * abs(value):
-                theta, value = trials[i], float(values[i])
-                break
-        else:
-            break
-    return theta, value
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Coordinates z around centred parameters [p]: one unit is the uncertainty, or WIDEST if smaller.
-
-    Fixed parameters are not included, nor those that press against a bound. `axes` [p, k] maps z to the
-    parameters, `slope` [k] is the objective's gradient in z.
-    """
-
-    origin: Floats
-    axes: Floats
-    slope: Floats
-    bounds: tuple[Floats, Floats]
-
-    @classmethod
-    def at(cls, problem: Problem, theta: Floats, weights: Floats, inside: bool = False) -> Frame:
-        """Whiten by the Gauss–Newton matrix; `inside`: without parameters at a bound."""
-        lower, upper = np.array(problem.law.bounds).T
-        _, gradient, matrix = problem.system(theta[None], weights)
-        out = ((theta <= lower) & (inside | (gradient[0] > 0))) | (
-            (theta >= upper) & (inside | (gradient[0] < 0))
-        )
-        moving = np.flatnonzero((problem.free > 0) & ~out)
-        axes = np.zeros((len(theta), len(moving)))
-        if len(moving):
-            sizes, own = np.linalg.eigh(matrix[0][np.ix_(moving, moving)])
-            axes[moving] = own / np.sqrt(np.maximum(sizes, sizes.max() * 1e-12 + 1e-30))
-            axes /= np.maximum(1.0, np.abs(axes).max(axis=0) / WIDEST)
-        return cls(theta, axes, gradient[0] @ axes, (lower, upper))
-
-    def place(self, z: Floats) -> Floats:
-        """Return centred parameters [m, p] at coordinates [m, k], inside the bounds."""
-        clipped = np.clip(self.origin + z @ self.axes.T, *self.bounds)
-        return np.where(self.axes.any(axis=1), clipped, self.origin)
-
-    def steps(self, problem: Problem, weights: Floats) -> Floats:
-        """Return Newton's step [m, k] under every damping, and longer ones, also at negative curvature."""
-        nudges = NUDGE * self.axes.T
-        slopes = problem.system(self.origin + np.vstack([nudges, -nudges]), weights)[1] @ self.axes
-        curvature = (slopes[: len(nudges)] - slopes[len(nudges) :]) / (2 * NUDGE)
-        sizes, own = np.linalg.eigh((curvature + curvature.T) / 2)
-        damped = -(self.slope @ own / (np.abs(sizes) + DAMPINGS[:, None])) @ own.T
-        return np.concatenate([damped, damped[0] * LONGER[:, None]])
