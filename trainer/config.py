@@ -13,97 +13,16 @@ from corpus import files, settings
 from corpus.errors import ConfigError
 from corpus.places import OptionalPlace
 from corpus.settings import Section
+from trainer.model_config import Base
+from trainer.model_config import Experts as Experts  # exported again, as a part of the configuration
+from trainer.model_config import Model as Model
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Base = Annotated[float, Field(gt=1.0)]
 Weights = dict[str, Annotated[float, Field(ge=0.0)]]
 
 _PRESETS = resources("trainer") / "presets"
-
-
-class Experts(Section):
-    """A mixture of experts in place of the feed-forward network of every layer."""
-
-    count: int = Field(0, ge=0, description="Experts in a layer; 0: no experts, one feed-forward network.")
-    active: int = Field(2, ge=1, description="Experts that the router chooses for a token.")
-    shared: int = Field(1, ge=0, description="Experts that every token passes besides; they have no router.")
-    hidden: int | None = Field(
-        None,
-        ge=8,
-        description="Width of an expert, a multiple of 8; unset: the width of the feed-forward layer divided "
-        "by the experts that a token passes, so that it costs what it costs without experts.",
-    )
-    scores: Literal["sigmoid", "softmax"] = Field(
-        "sigmoid",
-        description="Scores of the router: sigmoid, exported as GLM-4-MoE, or softmax, exported as "
-        "Qwen3-MoE, which has neither shared experts nor balance.",
-    )
-    balance: float = Field(
-        0.001, ge=0.0, description="What a step adds to or takes from the bias of an expert; 0: no balance."
-    )
-
-
-class Model(Section):
-    """A transformer; sizes that are not set follow from `depth`."""
-
-    kind: Literal["decoder", "encoder", "encoder-decoder"] | None = Field(
-        None, description="encoder-decoder: for span-corruption; unset: encoder for masked, else decoder."
-    )
-    depth: int = Field(
-        4, ge=1, description="Number of layers; of an encoder-decoder, on each of its two sides."
-    )
-    width: int | None = Field(None, ge=8, description="Width of the residual stream; 64 × depth unless set.")
-    head: int = Field(64, ge=8, description="Head dimension; must divide model.width.")
-    kv_heads: int | None = Field(
-        None, ge=1, description="Number of key/value heads; must divide the number of heads (default: all)."
-    )
-    hidden: int | None = Field(
-        None,
-        ge=16,
-        description="Width of the feed-forward layer; 8/3 (swiglu) or 4 (relu2) × width unless set.",
-    )
-    activation: Literal["swiglu", "relu2"] = Field(
-        "swiglu", description="Activation of the feed-forward layer."
-    )
-    tied: bool = Field(False, description="Tie the output layer to the embedding.")
-    qk_norm: bool = Field(True, description="Normalise queries and keys.")
-    rope_base: Base = Field(10_000.0, description="Base of the rotary position embedding (theta).")
-    yarn: int = Field(
-        0,
-        ge=0,
-        description="Window (tokens) from which YaRN stretches rotary positions to those of phases with "
-        "longer ones; 0: none.",
-    )
-    soft_cap: float = Field(0.0, ge=0.0, description="Cap logits smoothly at ± this value; 0: no cap.")
-    dropout: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Share of activations set to zero in training; for scarce data."
-    )
-    experts: Experts = Experts()
-
-    @model_validator(mode="after")
-    def _experts_fit(self) -> Model:
-        experts = self.experts
-        if not experts.count:
-            if experts != Experts():
-                raise ValueError("model.experts needs model.experts.count, the number of experts")
-            return self
-        if experts.active >= experts.count:
-            raise ValueError(
-                f"model.experts.active = {experts.active}: expected less than model.experts.count = "
-                f"{experts.count}; a layer in which every token passes every expert is model.hidden"
-            )
-        if experts.hidden and self.hidden:
-            raise ValueError("model.hidden and model.experts.hidden: set only one of them")
-        if self.activation != "swiglu":
-            raise ValueError(f'model.activation = "{self.activation}": experts are swiglu; set it so')
-        if experts.scores == "softmax" and (experts.shared or experts.balance):
-            raise ValueError(
-                'model.experts.scores = "softmax": set model.experts.shared = 0 and model.experts.balance = '
-                "0, as Qwen3-MoE has neither; or choose sigmoid"
-            )
-        return self
 
 
 class Phase(Section):
@@ -205,12 +124,26 @@ class Objective(Section):
         description="span-corruption: mean length of a span (tokens); longer in texts that would have more "
         "spans than the tokenizer has pieces for.",
     )
+    mixture: bool = Field(
+        False,
+        description="span-corruption: UL2's seven denoisers, one drawn for each text, in place of share and "
+        "span; the pieces <|reserved_20|> to <|reserved_22|> before a text name its mode, R, S or X.",
+    )
     words: bool = Field(False, description="masked: choose whole words, by the tokenizer's marks of blanks.")
 
     @model_validator(mode="after")
     def _words_are_masked(self) -> Objective:
         if self.words and self.name != "masked":
             raise ValueError(f'objective.words = true: only for "masked", found "{self.name}"')
+        return self
+
+    @model_validator(mode="after")
+    def _mixture_has_its_own_numbers(self) -> Objective:
+        if self.mixture and (self.name, self.share, self.span) != ("span-corruption", 0.15, 3.0):
+            raise ValueError(
+                'objective.mixture = true: only for "span-corruption", whose share and span are not set: '
+                "denoisers have their own"
+            )
         return self
 
 

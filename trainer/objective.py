@@ -41,7 +41,8 @@ class Objective:
     `share`: of documents that are cut for filling in, or of tokens that are masked or taken out, in spans of
     `span` tokens on average. `bos` and `eos` keep their places (-1: the tokenizer has none); `vocabulary` is
     the range of random tokens. With `words`, the kinds of pieces (`words.kinds`), whole words are masked.
-    `paired`: an encoder reads the texts, and a decoder writes the spans.
+    `paired`: an encoder reads the texts, and a decoder writes the spans. `mixed`: UL2's denoisers in place of
+    `share` and `span`.
     """
 
     name: Literal["causal", "fill-in-the-middle", "masked", "span-corruption"] = "causal"
@@ -53,6 +54,7 @@ class Objective:
     span: float = 3.0
     words: Tensor | None = field(default=None, compare=False)
     paired: bool = False
+    mixed: bool = False
 
     @property
     def scored_in_bits(self) -> bool:
@@ -60,9 +62,11 @@ class Objective:
         return self.name in ("causal", "fill-in-the-middle")
 
     @property
-    def rule(self) -> spans.Rule:
-        """Return how spans are taken out."""
-        return spans.Rule(self.share, self.span, self.pieces)
+    def rules(self) -> tuple[spans.Rule, ...]:
+        """Return how spans are taken out, one of them for each text."""
+        if self.mixed:
+            return spans.mixture(self.pieces, room=not self.paired)
+        return (spans.Rule(self.share, self.span, self.pieces),)
 
     def count(self, batch: Batch) -> Count:
         """Count what a batch gives to learn, on the host."""
@@ -75,12 +79,13 @@ class Objective:
         if self.name != "span-corruption":
             return Count(batch.targets, batch.targets, batch.attended)
         held = _stretches(batch, self)
+        rule = spans.drawn(self.rules, held, batch.keys)
         if self.paired:
-            read, written = sides.lengths(self.rule, held)
+            read, written = sides.lengths(rule, held)
             encoded, targets = int(read.sum()), int(written.sum())
             pairs = read * read + read * written + written * (written + 1) // 2
             return Count(encoded + targets, targets, int(pairs.sum()), encoded)
-        inputs, _ = spans.lengths(self.rule, held.size, room=True)
+        inputs, _ = spans.lengths(rule, held.size, room=True)
         seen = torch.where(held.heads & (inputs > 0), inputs + held.head, 0)  # in both directions
         targets = batch.targets - int((seen - 1).clamp(min=0).sum())
         return Count(batch.targets, targets, batch.attended + int((seen * (seen - 1) // 2).sum()))
@@ -133,6 +138,7 @@ def objective(settings: config.Objective, tokenizer: Tokenizer, *, paired: bool 
         settings.span,
         words.kinds(tokenizer) if settings.words else None,
         paired,
+        settings.mixture,
     )
 
 
@@ -161,7 +167,7 @@ def unpack(
         held = stretches.of(tokens, documents, lengths, ends, bos=learned.bos, eos=learned.eos)
         if learned.paired:
             bos, eos = learned.bos, learned.eos
-            return sides.sides(tokens, held, keys, starts, learned.rule, bos=bos, eos=eos)
+            return sides.sides(tokens, held, keys, starts, learned.rules, bos=bos, eos=eos)
         if learned.name == "fill-in-the-middle":
             tokens = _filled_in(tokens, held, keys, learned)
         else:
@@ -202,12 +208,15 @@ def _corrupted(tokens: Tensor, held: Stretches, keys: Tensor, learned: Objective
     """Write the spans of each stretch after its text; return the tokens, and which of them are input.
 
     As a prefix language model learns it (2205.05131): BOS, the text with sentinels, sentinels with their
-    spans, EOS. The last tokens of a text make room for the sentinels.
+    spans, EOS. The last tokens of a text make room for the sentinels, and for the piece of a mixture's mode
+    after BOS.
     """
-    made = spans.corrupt(learned.rule, held, keys, room=True)
+    rule = spans.drawn(learned.rules, held, keys)
+    made = spans.corrupt(rule, held, keys, room=True)
     moved = tokens.gather(1, made.source.clamp(0, tokens.shape[1] - 1))
     after = held.begin + made.inputs + made.target
-    out = spans.put(tokens, held.begin + made.target, moved, made.kept)
+    out = spans.put_mode(tokens, held.begin, rule, held.heads & (made.inputs > 0))
+    out = spans.put(out, held.begin + made.target, moved, made.kept)
     out = spans.put(out, after, moved, made.taken)
     out = spans.put(out, held.begin + made.gap, made.piece, made.starts)
     out = spans.put(out, after - 1, made.piece, made.starts)

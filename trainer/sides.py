@@ -17,10 +17,10 @@ _MULTIPLE = 8  # of a side's tokens, the fastest for matrix products
 
 
 @cache
-def capacity(rule: Rule, width: int) -> int:
+def capacity(rules: tuple[Rule, ...], width: int) -> int:
     """Return how many tokens a decoder writes at most for texts of `width` tokens together."""
     size = torch.arange(spans.SHORTEST, max(width, spans.SHORTEST) + 1)
-    _, written = spans.lengths(rule, size, room=False)
+    written = torch.stack([spans.lengths(rule, size, room=False)[1] for rule in rules])
     most = float(((written + 1) / size).max()) * width  # each text's EOS too
     return -(-int(most + 1) // _MULTIPLE) * _MULTIPLE
 
@@ -37,7 +37,14 @@ def lengths(rule: Rule, held: Stretches) -> tuple[Tensor, Tensor]:
 
 
 def sides(
-    tokens: Tensor, held: Stretches, keys: Tensor, starts: Tensor, rule: Rule, *, bos: int, eos: int
+    tokens: Tensor,
+    held: Stretches,
+    keys: Tensor,
+    starts: Tensor,
+    rules: tuple[Rule, ...],
+    *,
+    bos: int,
+    eos: int,
 ) -> tuple[Tensor, Tensor, Pair]:
     """Return the tokens of both sides, one after the other, the decoder's targets, and the documents.
 
@@ -46,7 +53,8 @@ def sides(
     it has written.
     """
     rows, width = tokens.shape
-    length, room = width - 1, capacity(rule, width)
+    length, room = width - 1, capacity(rules, width)
+    rule = spans.drawn(rules, held, keys)
     made = spans.corrupt(rule, held, keys, room=False)
     moved = tokens.gather(1, made.source.clamp(0, length))
     read, written = lengths(rule, held)
@@ -54,6 +62,7 @@ def sides(
     text = read_at + held.head
     inputs = torch.zeros_like(tokens[:, :-1])
     inputs = spans.put(inputs, read_at, tokens, (read > 0) & (held.head > 0))
+    inputs = spans.put_mode(inputs, text, rule, read > 0)
     inputs = spans.put(inputs, text + made.target, moved, made.kept)
     inputs = spans.put(inputs, text + made.gap, made.piece, made.starts)
     targets = torch.full((rows, room), IGNORED, device=tokens.device)

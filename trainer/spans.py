@@ -2,11 +2,13 @@
 
 A text of m tokens becomes an input, what is kept of it with sentinel s in place of span s, and a target,
 each sentinel with its span after it. As in T5, the numbers of spans and of taken tokens follow from the
-length alone, and their places are random: spans and what is between them are random compositions.
+length alone, and their places are random: spans and what is between them are random compositions. Of a
+mixture of denoisers (UL2, 2205.05131) each text has one, named by a piece before its input.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,25 +19,36 @@ from trainer.uniform import uniform
 
 SHORTEST = 16
 """Texts of fewer tokens stay whole."""
+_UL2 = (  # table 1: the mode (R, S, X), the share of tokens and the mean length of spans
+    *((0, 0.15, 3.0), (0, 0.15, 8.0)),
+    (1, 0.25, math.inf),  # one span, which is the end of the text
+    *((2, 0.5, 3.0), (2, 0.5, 8.0), (2, 0.15, 64.0), (2, 0.5, 64.0)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The share of tokens that is taken out, the mean length of spans, and the ids of the sentinels.
 
-    No text has more spans than there are sentinels: in long ones, spans are longer.
+    No text has more spans than there are sentinels: in long ones, spans are longer. `mode` is the piece
+    before the text. Where every text has its own (`drawn`), these are tensors.
     """
 
-    share: float
-    span: float
+    share: float | Tensor
+    span: float | Tensor
     sentinels: tuple[int, ...]
+    mode: int | Tensor | None = None
+
+    @property
+    def front(self) -> int:
+        """Return the number of pieces before the text."""
+        return int(self.mode is not None)
 
     def spans(self, size: Tensor) -> Tensor:
         """Return the number of spans of texts of these numbers of tokens; 0 where they stay whole."""
         wanted = (size.double() * self.share / self.span).round().long()
-        most = (size // 5).clamp(
-            max=len(self.sentinels)
-        )  # five: two taken on average, one kept, two sentinels
+        # Five: two taken on average, one kept, two sentinels.
+        most = ((size - self.front) // 5).clamp(max=len(self.sentinels))
         return torch.where(size >= SHORTEST, torch.minimum(wanted.clamp(min=1), most), 0)
 
     def taken(self, text: Tensor, spans: Tensor) -> Tensor:
@@ -65,13 +78,38 @@ class Corrupted:
     targets: Tensor
 
 
+def mixture(pieces: tuple[int, ...], *, room: bool) -> tuple[Rule, ...]:
+    """Return UL2's denoisers: the last three pieces are those of their modes, the others sentinels.
+
+    With `room` a text has fewer tokens than its size, by two for each span: spans are counted accordingly.
+    """
+    sentinels, modes = pieces[:-3], pieces[-3:]
+    return tuple(Rule(share, span + 2 * share * room, sentinels, modes[mode]) for mode, share, span in _UL2)
+
+
+def drawn(rules: tuple[Rule, ...], held: Stretches, keys: Tensor) -> Rule:
+    """Return the rule of each token's text, drawn with equal chances by the keys, int64 [rows]."""
+    if len(rules) == 1:
+        return rules[0]
+    which = (uniform(keys[:, None], 4 * held.first + 1) * len(rules)).long()
+    share, span, mode = (
+        torch.tensor(values, dtype=dtype, device=which.device)[which]
+        for values, dtype in (
+            ([rule.share for rule in rules], torch.float64),
+            ([rule.span for rule in rules], torch.float64),
+            ([rule.mode for rule in rules], torch.int64),
+        )
+    )
+    return Rule(share, span, rules[0].sentinels, mode)
+
+
 def lengths(rule: Rule, size: Tensor, *, room: bool) -> tuple[Tensor, Tensor]:
     """Return the lengths of input and target; with `room` they fill `size`, without what they displace."""
     spans = rule.spans(size)
-    text = size - 2 * spans if room else size
+    text = size - 2 * spans - rule.front if room else size
     taken = rule.taken(text, spans)
     whole = spans == 0
-    return (text - taken + spans).masked_fill(whole, 0), (taken + spans).masked_fill(whole, 0)
+    return (rule.front + text - taken + spans).masked_fill(whole, 0), (taken + spans).masked_fill(whole, 0)
 
 
 def corrupt(rule: Rule, held: Stretches, keys: Tensor, *, room: bool) -> Corrupted:
@@ -81,7 +119,7 @@ def corrupt(rule: Rule, held: Stretches, keys: Tensor, *, room: bool) -> Corrupt
     """
     inputs, targets = lengths(rule, held.size, room=room)
     spans = rule.spans(held.size)
-    kept = inputs - spans
+    kept = inputs - spans - rule.front
     text = kept + targets - spans
     item = held.inside & (spans > 0) & (held.place >= 0) & (held.place < text)
     is_kept, is_taken = item & (held.place < kept), item & (held.place >= kept)
@@ -105,13 +143,20 @@ def corrupt(rule: Rule, held: Stretches, keys: Tensor, *, room: bool) -> Corrupt
         kept=is_kept,
         taken=is_taken,
         source=held.begin + index + torch.where(is_kept, before_kept, before_taken),
-        target=index + number + is_taken.long(),
+        target=index + number + torch.where(is_taken, 1, rule.front),
         starts=is_taken & starts,
-        gap=before_taken + number,
+        gap=before_taken + number + rule.front,
         piece=pieces[number.clamp(max=len(pieces) - 1)],
         inputs=inputs,
         targets=targets,
     )
+
+
+def put_mode(out: Tensor, at: Tensor, rule: Rule, where: Tensor) -> Tensor:
+    """Return `out` with the modes' pieces, if there are any, at columns `at`."""
+    if rule.mode is None:
+        return out
+    return put(out, at, torch.as_tensor(rule.mode, device=out.device).expand_as(at), where)
 
 
 def put(out: Tensor, at: Tensor, values: Tensor, where: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from corpus.errors import ConfigError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.reserved import RESERVED
-from trainer import config, tokens, words
+from trainer import config, spans, tokens, words
 from trainer.loader import Batch, Loader
 from trainer.loss import IGNORED
 from trainer.objective import CAUSAL, Objective, objective, unpack
@@ -202,14 +203,19 @@ def test_a_word_starts_at_the_mark_of_a_blank_and_signs_are_alone() -> None:
 
 SPANS = Objective("span-corruption", 0.3, tuple(range(1010, 1014)), BOS, EOS, 1000, span=2.0)
 
+MIXED = replace(SPANS, share=0.0, pieces=tuple(range(1010, 1017)), mixed=True)
+MODES = MIXED.pieces[-3:]
 
-@given(rows)
-@settings(max_examples=150)
-def test_every_token_of_a_text_is_input_or_target_once_but_those_that_make_room(made: Batch) -> None:
+
+@given(rows, st.sampled_from([SPANS, MIXED]))
+@settings(max_examples=200)
+def test_every_token_of_a_text_is_input_or_target_once_but_those_that_make_room(
+    made: Batch, learned: Objective
+) -> None:
     before, expected = example(CAUSAL, made)
-    inputs, targets = example(SPANS, made)
-    assert example(SPANS, made) == (inputs, targets)
-    _, _, documents = unpack(made, CPU, SPANS)
+    inputs, targets = example(learned, made)
+    assert example(learned, made) == (inputs, targets)
+    _, _, documents = unpack(made, CPU, learned)
     assert documents.prefix is not None
     given_ = documents.prefix.inside[0].tolist()
     places = [place for place, start in enumerate(made.cu_seqlens.tolist()) if start < 48][: made.documents]
@@ -232,20 +238,48 @@ def test_every_token_of_a_text_is_input_or_target_once_but_those_that_make_room(
         assert (found[0] == BOS) == (whole[0] == BOS)
         assert (found[-1] == EOS) == (whole[-1] == EOS)
         source, rest = ([t for t in part if t not in (BOS, EOS)] for part in (found[:prefix], found[prefix:]))
+        room = 0
+        if learned.mixed:
+            assert source.pop(0) in MODES
+            room = 1
         spans_: dict[int, list[int]] = {}
         for token in rest:
-            if token in SPANS.pieces:
+            if token in learned.pieces:
                 spans_[token] = []
             else:
                 spans_[list(spans_)[-1]].append(token)
         count = len(spans_)
-        assert tuple(spans_) == SPANS.pieces[:count] == tuple(t for t in source if t in SPANS.pieces)
+        assert tuple(spans_) == learned.pieces[:count] == tuple(t for t in source if t in learned.pieces)
         assert all(spans_.values())
         filled = [each for token in source for each in spans_.get(token, [token])]
-        assert filled == text[: len(text) - 2 * count]  # in order, and each of them once
-        assert source[0] not in SPANS.pieces
-        assert not any(one in SPANS.pieces and two in SPANS.pieces for one, two in pairwise(source))
-    assert SPANS.count(made).attended == pairs
+        assert filled == text[: len(text) - 2 * count - room]  # in order, and each of them once
+        assert source[0] not in learned.pieces
+        assert not any(one in learned.pieces and two in learned.pieces for one, two in pairwise(source))
+    counted = learned.count(made)
+    assert (counted.attended, counted.targets) == (pairs, sum(target != IGNORED for target in targets))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_mixture_draws_each_denoiser_as_often_as_another_and_names_its_mode(*, paired: bool) -> None:
+    learned, size = replace(MIXED, pieces=tuple(range(1010, 1033)), paired=paired), 120
+    found: Counter[tuple[int, int, int]] = Counter()
+    for key in range(700):
+        made = batch_of([size + 1], size, size, key, bos=False)
+        inputs, targets = (each[0].tolist() for each in unpack(made, CPU, learned)[:2])
+        wanted = [target for target in targets if target not in (IGNORED, EOS)]
+        count = sum(token >= 1010 for token in wanted)
+        found[inputs[0], count, len(wanted) - count] += 1
+        if inputs[0] == 1031:  # S writes how the text goes on
+            text = size if paired else size - 3
+            assert wanted[1:] == list(range(3 + text - round(text / 4), 3 + text))
+    drawn = {
+        (rule.mode, int(rule.spans(torch.tensor(size))), int(written - rule.spans(torch.tensor(size))))
+        for rule in learned.rules
+        for _, written in [spans.lengths(rule, torch.tensor(size), room=not paired)]
+    }
+    assert set(found) == drawn
+    assert len(drawn) == 7
+    assert all(70 < times < 130 for times in found.values())
 
 
 def test_spans_are_of_the_stated_share_and_length_and_anywhere() -> None:

@@ -682,6 +682,9 @@ def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+MIXTURE = {"data.length": 64, "data.batch": 2, "objective.mixture": "true", "objective.share": 0.15}
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [
@@ -690,6 +693,8 @@ def reserved(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         ("masked", {"objective.words": "true"}),
         ("span-corruption", {"data.length": 32, "data.batch": 4}),
         ("span-corruption", {"data.length": 32, "data.batch": 4, "model.kind": "encoder-decoder"}),
+        ("span-corruption", {**MIXTURE, "model.kind": "encoder-decoder"}),
+        ("span-corruption", MIXTURE),
     ],
 )
 def test_other_objectives_learn_and_resume_bit_for_bit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -18,6 +19,7 @@ from trainer.objective import Objective, unpack
 
 BOS, LENGTH = 1, 64
 LEARNED = Objective("span-corruption", 0.3, SENTINELS, BOS, EOS, 93, span=2.0, paired=True)
+MIXED = replace(LEARNED, pieces=(*SENTINELS, 87, 88, 89), mixed=True)
 
 
 def rows_of(texts: list[list[int]], bos: bool, key: int, cut: bool) -> tuple[Batch, list[list[list[int]]]]:
@@ -60,14 +62,20 @@ def parts_of(tokens: Tensor, documents: Documents, row: int) -> dict[int, list[i
     return found
 
 
-@given(st.tuples(sizes(), sizes()), st.booleans(), st.integers(-(2**63), 2**62), st.booleans())
-@settings(max_examples=120, deadline=None)
+@given(
+    st.tuples(sizes(), sizes()),
+    st.booleans(),
+    st.integers(-(2**63), 2**62),
+    st.booleans(),
+    st.sampled_from([LEARNED, MIXED]),
+)
+@settings(max_examples=160, deadline=None)
 def test_every_token_of_a_text_is_read_or_written_once(
-    texts: tuple[list[int], list[int]], bos: bool, key: int, cut: bool
+    texts: tuple[list[int], list[int]], bos: bool, key: int, cut: bool, learned: Objective
 ) -> None:
     made, held = rows_of(list(texts), bos, key, cut)
-    tokens, targets, pair = unpack(made, "cpu", LEARNED)
-    again = unpack(made, "cpu", LEARNED)
+    tokens, targets, pair = unpack(made, "cpu", learned)
+    again = unpack(made, "cpu", learned)
     assert torch.equal(tokens, again[0])
     assert torch.equal(targets, again[1])
     assert isinstance(pair, Pair)
@@ -88,6 +96,8 @@ def test_every_token_of_a_text_is_read_or_written_once(
             assert outputs[id] == [BOS, *goal[:-1]]
             assert goal[-1] == EOS
             assert (source[0] == BOS) == bos
+            if learned.mixed:
+                assert source.pop(int(bos)) in (87, 88, 89)
             marks = [place for place, token in enumerate(goal) if token in SENTINELS]
             taken = {goal[a]: goal[a + 1 : b] for a, b in pairwise([*marks, len(goal) - 1])}
             assert tuple(taken) == SENTINELS[: len(taken)] == tuple(t for t in source if t in SENTINELS)
@@ -96,17 +106,19 @@ def test_every_token_of_a_text_is_read_or_written_once(
             assert [token for token in filled if token != BOS] == [t for t in text if t not in (BOS, EOS)]
         rest = [token for id, each in wanted.items() if id not in found for token in each]
         assert set(rest) <= {IGNORED}
-    count = LEARNED.count(made)
+    count = learned.count(made)
     assert count.targets == int((targets != IGNORED).sum())
     assert (count.encoded, count.attended) == (encoded, pairs)
     assert count.tokens == encoded + count.targets
 
 
 def test_the_decoders_side_has_room_for_every_mixture_of_texts() -> None:
-    for share, span in ((0.15, 3.0), (0.5, 2.0), (0.15, 32.0), (1.0, 3.0)):
-        rule = spans.Rule(share, span, tuple(range(23)))
-        size = torch.arange(16, 2049)
-        read, written = spans.lengths(rule, size, room=False)
-        assert ((written + 1) * (2048 // size)).max() <= sides.capacity(rule, 2048)
-        assert (read < size).all()
-    assert sides.capacity(spans.Rule(0.15, 3.0, tuple(range(23))), 2049) == 608
+    given = [(0.15, 3.0), (0.5, 2.0), (0.15, 32.0), (1.0, 3.0)]
+    alone = [(spans.Rule(share, span, tuple(range(23))),) for share, span in given]
+    for rules in (*alone, spans.mixture(tuple(range(23)), room=False)):
+        for rule in rules:
+            size = torch.arange(16, 2049)
+            read, written = spans.lengths(rule, size, room=False)
+            assert ((written + 1) * (2048 // size)).max() <= sides.capacity(rules, 2048)
+            assert (read <= size).all()
+    assert sides.capacity((spans.Rule(0.15, 3.0, tuple(range(23))),), 2049) == 608

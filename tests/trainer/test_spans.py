@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from span_batches import EOS, SENTINELS, batch_of
 
@@ -30,10 +31,36 @@ def test_a_text_has_no_more_spans_than_there_are_sentinels() -> None:
     assert torch.equal((inputs + targets)[~whole], (size + 2 * count)[~whole])
 
 
-def test_a_decoder_that_has_learned_a_text_writes_the_spans_taken_out_of_it() -> None:
+@pytest.mark.parametrize("room", [False, True])
+def test_denoisers_of_a_mixture_take_the_published_shares_in_spans_of_the_published_lengths(
+    *, room: bool
+) -> None:
+    rules = spans.mixture(tuple(range(23)), room=room)
+    published = ((20, 0.15, 3), (20, 0.15, 8), (21, 0.25, None), (22, 0.5, 3), (22, 0.5, 8))
+    for rule, (mode, share, span) in zip(rules, (*published, (22, 0.15, 64), (22, 0.5, 64)), strict=True):
+        size = torch.arange(100, 3000)
+        count = rule.spans(size)
+        inputs, targets = spans.lengths(rule, size, room=room)
+        taken = targets - count
+        text = inputs - count - 1 + taken
+        assert torch.equal(text, size - 2 * count - 1 if room else size)
+        assert ((taken - share * text.double()).abs() <= 0.5 + 1e-9).all()
+        assert (rule.mode, len(rule.sentinels)) == (mode, 20)
+        if span is None:
+            assert (count == 1).all()
+            continue
+        free = (count > 1) & (count < 20)
+        assert free.any()
+        # The number of spans is rounded, so their mean length is that of half a span more or less.
+        assert ((text.double() * share / span - count)[free].abs() <= 0.51 + share).all()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_decoder_that_has_learned_a_text_writes_the_spans_taken_out_of_it(*, mixed: bool) -> None:
     torch.manual_seed(0)
     text = [*torch.randint(3, 80, (29,)).tolist(), EOS]
-    learned = Objective("span-corruption", 0.3, SENTINELS, eos=EOS, vocabulary=93)
+    pieces = (*range(80, 90), *SENTINELS) if mixed else SENTINELS
+    learned = Objective("span-corruption", 0.3, pieces, eos=EOS, vocabulary=93, mixed=mixed)
     made = batch_of([text] * 8, 32)
     model = build(shape(Model(depth=2, width=32, head=8, kv_heads=2), 93), 0, "cpu", torch.float32)
     inputs, targets, documents = unpack(made, "cpu", learned)
