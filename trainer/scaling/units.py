@@ -74,6 +74,8 @@ class Unit:
         made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
         for key in ("cache", "cache_gb"):
             made["data"].pop(key)
+        if not made["objective"]["mixture"]:
+            del made["objective"]["mixture"]  # units of older studies do not have this key
         text = json.dumps([made, self.content, self.facts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
