@@ -269,7 +269,7 @@ def test_a_mixture_draws_each_denoiser_as_often_as_another_and_names_its_mode(*,
         wanted = [target for target in targets if target not in (IGNORED, EOS)]
         count = sum(token >= 1010 for token in wanted)
         found[inputs[0], count, len(wanted) - count] += 1
-        if inputs[0] == 1031:  # S writes how the text goes on
+        if inputs[0] == 1031:  # S writes the last quarter
             text = size if paired else size - 3
             assert wanted[1:] == list(range(3 + text - round(text / 4), 3 + text))
     drawn = {
