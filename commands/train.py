@@ -47,7 +47,7 @@ Preset = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set optimizer.lr=0.001."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set data.batch=8."),
 ]
 Step = Annotated[
     int | None,
@@ -85,7 +85,7 @@ def train(
             "--tokens",
             min=1,
             metavar="N",
-            show_default="of the preset; with --parameters 20 for each",
+            show_default="20 for each of --parameters",
             help="Train on N tokens, with the batch, rates and decay that follow.",
         ),
     ] = None,
