@@ -57,7 +57,7 @@ def check(folder: Path, found: dict[str, Any]) -> None:
         return
     differences = {
         name: pair
-        for name, pair in _differences(_completed(held["config"]), found["config"]).items()
+        for name, pair in _differences(completed(held["config"]), found["config"]).items()
         if not name.startswith(_FREE)
     }
     changed = [f"{name} was {was}, is {now}" for name, (was, now) in differences.items()]
@@ -174,7 +174,7 @@ def record(stated: Config, opened: Tokens, order: Order, branch: Branch | None) 
     }
 
 
-def _completed(stated: dict[str, Any]) -> dict[str, Any]:
+def completed(stated: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with the defaults of keys that it does not have: an older version wrote it."""
     try:
         return Config.model_validate(stated, strict=False).model_dump(mode="json")

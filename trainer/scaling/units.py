@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from corpus import files
 from corpus.errors import StoppedError
 from corpus.teller import Silent, Teller
-from trainer import held_out, metrics, records
+from trainer import held_out, identity, metrics, records
 from trainer.config import Config
 from trainer.identity import RUN, Branch
 from trainer.scaling.config import Study
@@ -71,19 +71,27 @@ class Unit:
     @property
     def fingerprint(self) -> str:
         """Return a hash of what it is made from: everything except where and how often it is saved."""
-        made = self.config.model_dump(mode="json", exclude={"run", "checkpoint"})
-        for key in ("cache", "cache_gb"):
-            made["data"].pop(key)
-        if not made["objective"]["mixture"]:
-            del made["objective"]["mixture"]  # units of older studies do not have this key
-        text = json.dumps([made, self.content, self.facts], sort_keys=True)
+        return self._fingerprint(self.config.model_dump(mode="json"))
+
+    def _fingerprint(self, config: dict[str, Any]) -> str:
+        text = json.dumps([_decides(config), self.content, self.facts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def trained(self) -> bool:
-        """Return whether it is trained, with the same fingerprint."""
+        """Return whether it is trained, with the same fingerprint.
+
+        The fingerprint of an older version is of fewer keys, those in the run's record; the keys that came
+        since then must be at their defaults.
+        """
         held = records.read(self.path, DONE, _Done)
-        return held is not None and held["made_from"] == self.fingerprint
+        if held is None or held["made_from"] == self.fingerprint:
+            return held is not None
+        recorded = identity.read(self.path)
+        if recorded is None or held["made_from"] != self._fingerprint(recorded["config"]):
+            return False
+        now = self.config.model_dump(mode="json")
+        return _decides(identity.completed(recorded["config"])) == _decides(now)
 
     @property
     def scored(self) -> bool:
@@ -105,6 +113,12 @@ class Unit:
     def dump(self) -> str:
         """Return it as JSON, for a process."""
         return json.dumps({**vars(self), "config": self.config.model_dump(mode="json")})
+
+
+def _decides(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a configuration that decide what a unit is."""
+    data = {key: value for key, value in config["data"].items() if key not in ("cache", "cache_gb")}
+    return {key: value for key, value in config.items() if key not in ("run", "checkpoint")} | {"data": data}
 
 
 def read(text: str) -> Unit:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import pytest
 from corpus import settings
 from corpus.errors import ConfigError
 from trainer import schedule
-from trainer.config import Config
 from trainer.scaling import config, grid
 from trainer.scaling.config import Study
 from trainer.scaling.grid import Trunk
-from trainer.scaling.units import Unit, configured, units
+from trainer.scaling.units import configured, units
 
 VOCABULARY = 32_000
 PLENTY = 10**12
@@ -99,13 +97,6 @@ def test_a_trunk_is_trained_once_in_parts_that_end_where_cells_branch() -> None:
         assert unit.branch is None or unit.branch[0] in folders
         assert unit.config.evaluate.documents == 0
     assert len({unit.folder for unit in made}) == len(made) == 8
-
-
-def test_a_key_that_is_new_and_not_used_leaves_the_units_of_older_studies_as_they_are() -> None:
-    made = Unit("cell", "study", "runs/cell", "web", "web", "content", Config(), None, None)
-    assert made.fingerprint == "4aafd6357d11a5c7350265486c44e0bd72f28f19dcbe4b30b003cfc65d413c25"
-    used = Config.model_validate({"objective": {"name": "span-corruption", "mixture": True}})
-    assert replace(made, config=used).fingerprint != made.fingerprint
 
 
 def test_muons_rates_follow_the_batch_and_the_batch_the_tokens() -> None:
