@@ -55,7 +55,7 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
     config, base = context.config, context.base
     extract = _with_languages(config)
     settings = _settings(extract)
-    # Of most units no text is cut: other languages make only those again where it is (`_is_stale`).
+    # Of most units no text is cut: other languages make only those again where it is (`_why_stale`).
     named = {key: value for key, value in settings.items() if key != "languages"}
     folder = context.folder(NAME)
     known = Checksums(folder)
@@ -79,19 +79,21 @@ def _plan(context: Context, uncut: frozenset[str]) -> Stage:
         settings=settings,
         units=tuple(units),
         work=partial(extract_unit, extract, forgotten.forgotten(requests)),
-        is_stale=partial(_is_stale, folder, asked, extract.languages or ()),
+        why_stale=partial(_why_stale, folder, asked, extract.languages or ()),
         rules=_rules(config.extract),
         check=partial(_check_stage, config, [unit.task.source.name for unit in units]),
         again=partial(_with_whole_files, context, uncut),
     )
 
 
-def _is_stale(folder: str, asked: Forgotten, languages: Collection[str], unit: dataset.Unit) -> bool:
-    """Return whether a unit holds a page that is to be forgotten, or a text that is cut otherwise now."""
-    notes = unit.counts.noted.get(parts.NOTED, ())
-    return not all(parts.is_same(note, languages) for note in notes) or (
-        bool(asked) and asked.is_held(folder, unit)
-    )
+def _why_stale(folder: str, asked: Forgotten, languages: Collection[str], unit: dataset.Unit) -> str:
+    """Return why a unit is made again: a text is cut otherwise now, or a page is to be forgotten."""
+    if not all(parts.is_same(note, languages) for note in unit.counts.noted.get(parts.NOTED, ())):
+        part = (
+            f"their part in {', '.join(languages)} or else the largest" if languages else "the largest part"
+        )
+        return f"texts in several languages now keep {part} (extract.languages, filter.language.keep)"
+    return "pages are to be forgotten" if asked and asked.is_held(folder, unit) else ""
 
 
 def _with_whole_files(context: Context, uncut: frozenset[str]) -> Stage | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -68,10 +69,12 @@ class Records:
 
     folder: str
     listed: dict[str, files.Stamp]
+    stale: Counter[str] = field(default_factory=Counter)
+    """Finished units that `pending` found to be made again, by reason."""
     _done: dict[str, Done] = field(default_factory=dict)  # by fingerprint
 
     def pending(
-        self, units: Iterable[_Unit], is_stale: Callable[[dataset.Unit], bool] | None = None
+        self, units: Iterable[_Unit], why_stale: Callable[[dataset.Unit], str] | None = None
     ) -> list[_Unit]:
         """Return the units that are not done: no record, a file of theirs is gone or has changed, or stale.
 
@@ -90,12 +93,13 @@ class Records:
             for record, is_whole in zip(changed, pool.map(self._is_whole, changed), strict=True):
                 if is_whole:
                     self._settle(record)
-        if is_stale is not None:
+        if why_stale is not None:
             done = list(self._done.items())
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                stale = pool.map(is_stale, (found.unit for _, found in done))
-                for (fingerprint, _), again in zip(done, stale, strict=True):
-                    if again:
+                reasons = pool.map(why_stale, (found.unit for _, found in done))
+                for (fingerprint, _), reason in zip(done, reasons, strict=True):
+                    if reason:
+                        self.stale[reason] += 1
                         del self._done[fingerprint]
         return [unit for unit in units if unit.fingerprint not in self._done]
 

@@ -17,6 +17,7 @@ from corpus import chain, dataset, files, versions
 from corpus.config import Config
 from corpus.counts import Counts
 from corpus.errors import DatasetError, StageError, WorkerDiedError
+from corpus.plural import plural
 from corpus.teller import Teller
 from pipelines import installed, options, pool, progress, records, report, sweep, workers
 from pipelines.dataflow import GraphOnly
@@ -78,9 +79,9 @@ class Stage:
     `worker_bytes` is the weight that makes a local worker process worth its start; 0 where weights are not
     bytes: then there is no rate, and each unit is worth a worker. `say` returns the line beside the progress
     bar, instead of the usual one. `check` raises StageError where the finished stage must stop the build;
-    its manifest and report stay for inspection. `is_stale` tells of a finished unit that it has to be done
-    again, for what no fingerprint tells. `again` plans the stage again if the failed units show that it was
-    planned wrongly.
+    its manifest and report stay for inspection. `why_stale` tells of a finished unit why it has to be done
+    again, for what no fingerprint tells; "" where it has not. `again` plans the stage again if the failed
+    units show that it was planned wrongly.
     """
 
     name: str
@@ -95,7 +96,7 @@ class Stage:
     worker_bytes: int = 4 << 20
     say: Callable[[], str] | None = None
     check: Callable[[dataset.Manifest], None] | None = None
-    is_stale: Callable[[dataset.Unit], bool] | None = None
+    why_stale: Callable[[dataset.Unit], str] | None = None
     again: Callable[[], Stage | None] | None = None
 
 
@@ -140,13 +141,15 @@ def run(
     if _are_foreign(known.listed):
         raise StageError(f"{stage.folder} holds files but no derlem stage: name another output folder")
     sweep.sweep_temporaries(stage.folder, known.listed, tuple(stage.beside))
-    pending = known.pending(stage.units, stage.is_stale)
+    pending = known.pending(stage.units, stage.why_stale)
     upgrade = _claim(stage, known.listed, len(pending))
     left = ("json", "error", "progress")  # the record, too: one that is no longer true
     notes = (f"{UNITS}/{unit.fingerprint}.{kind}" for unit in pending for kind in left)
     files.remove_all(stage.folder, [name for name in notes if name in known.listed])
     if pending and upgrade:
         teller.say(f"{upgrade}: {len(pending):,} units of {stage.name} are made again")
+    for reason, number in known.stale.items():
+        teller.say(f"{reason}: {number:,} of {plural(len(stage.units), 'unit')} of {stage.name} made again")
     manifest = None if pending else _manifest(stage, known.done(stage.units))
     is_written = (
         manifest is not None and dataset.MANIFEST in known.listed and dataset.is_saved(stage.folder, manifest)

@@ -16,11 +16,21 @@ from support import final_files, texts
 from corpus import dataset
 from corpus.config import parse
 from corpus.errors import StageError
-from corpus.teller import SILENT
+from corpus.teller import SILENT, Silent
 from pipelines import build
 from pipelines.options import Runner
 
 QUIET = SILENT
+
+
+class Said(Silent):
+    """A teller that keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str, style: str = "") -> None:
+        self.lines.append(text)
 
 
 def run(folder: Path, *sources: dict[str, Any], **extract: Any) -> dataset.Manifest:
@@ -127,7 +137,9 @@ def test_other_kept_languages_extract_what_they_cut_otherwise_and_the_bytes_are_
         """Return the file of each unit: when it was written, and its checksum."""
         kept = {"language": {"keep": keep}, "presets": {}, "default": "none"}
         config = parse({"output": output, "source": sources, "extract": settings, "filter": kept}, "test")
-        build.run(config, tmp_path, Runner(), QUIET, "shard")
+        said = Said()
+        build.run(config, tmp_path, Runner(), said, "shard")
+        told.append([line for line in said.lines if "made again" in line])
         home = tmp_path / output / "extract"
         return {
             unit.inputs[0].name: ((home / file.path).stat().st_mtime_ns, file.sha256)
@@ -137,6 +149,7 @@ def test_other_kept_languages_extract_what_they_cut_otherwise_and_the_bytes_are_
         }
 
     before: dict[str, tuple[int, str]] = {}
+    told: list[list[str]] = []
     again = []
     for number, keep in enumerate((["tur_Latn"], ["eng_Latn", "tur_Latn"], ["*"], ["tur_Latn"])):
         found = built("out", keep)
@@ -146,6 +159,11 @@ def test_other_kept_languages_extract_what_they_cut_otherwise_and_the_bytes_are_
         before = found
     cut = {"mixed.jsonl"} if not settings else set()
     assert again == [{"mixed.jsonl", "pure.jsonl"}, cut, set(), cut]
+    now = "texts in several languages now keep their part in"
+    rest = "or else the largest (extract.languages, filter.language.keep): 1 of 2 units of extract made again"
+    lines = [[], [f"{now} eng_Latn, tur_Latn {rest}"], [], [f"{now} tur_Latn {rest}"]]
+    assert told[::2] == ([[]] * 4 if settings else lines)
+    assert told[1::2] == [[]] * 4  # new builds
 
 
 def test_a_text_column_of_no_line_is_one_clear_message(tmp_path: Path) -> None:
