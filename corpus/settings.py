@@ -7,8 +7,9 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence, Set
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,8 +31,12 @@ _WORDS = (
     (r"^Input should be ", "expected "),
     (r"\ban object$", "a table of keys"),
     (r"\bvalid array$", "list, in [brackets]"),
-    (r"^(Tuple|List|Dictionary) should have at least (\d+) items? .*", r"expected at least \2"),
-    (r"^(Tuple|List) should have at most (\d+) items? .*", r"expected at most \2"),
+    (r"\ba valid integer$", "a whole number"),
+    (r"\ba valid number$", "a number"),
+    (r"\ba valid string$", "a text, in quotation marks"),
+    (r"\ba valid boolean$", "true or false"),
+    (r"^(Tuple|List|Dictionary) should have at least (\d+) items? .*", r"expected \2 or more values"),
+    (r"^(Tuple|List) should have at most (\d+) items? .*", r"expected at most \2 values"),
     (r"^String should match pattern '(.*)'$", r"expected a text of the form \1"),
 )
 
@@ -40,6 +45,17 @@ class Section(BaseModel):
     """A table of a configuration: unknown keys are errors, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class WrongValueError(ValueError):
+    """A value that other values of its table exclude; a validator of the table raises it."""
+
+    def __init__(self, section: Section, key: str, message: str) -> None:
+        """Name the key by its dotted path within the section, and what is expected there."""
+        value = attrgetter(key)(section)
+        super().__init__(
+            f"{key}: {message}" if isinstance(value, dict) else f"{key} = {_shown(value)}: {message}"
+        )
 
 
 Model = TypeVar("Model", bound=Section)
@@ -214,32 +230,70 @@ def _value(text: str) -> Any:
 
 def _fault(model: type[BaseModel], fault: Any) -> str:
     """Return one fault that pydantic found: the key, the value, what is allowed."""
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_suggestion(model, fault['loc'])}"
-    if fault["type"] == "missing":
-        return f"{key}: missing; it has no default"
-    message = fault["msg"]
-    for pattern, words in _WORDS:
-        message = re.sub(pattern, words, message)
-    if not key:
-        return str(message)
-    value = json.dumps(fault["input"], ensure_ascii=False, default=str)
-    value = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan"}.get(value, value)
-    return f"{key} = {value if len(value) <= 200 else f'{value[:200]}…'}: {message}"
+    location, kind, found = fault["loc"], fault["type"], fault["input"]
+    if kind == "missing" and isinstance(location[-1], int):  # a list is too short, and its place is at hand
+        location, message = location[:-1], f"expected {location[-1] + 1} or more values"
+    elif kind == "missing":
+        return f"{_dotted(location)}: missing; it has no default"
+    elif kind == "extra_forbidden":
+        return f"{_dotted(location)}: unknown key{_suggestion(model, location)}"
+    elif kind == "tuple_type" and isinstance(found, dict):
+        message = f"a table; expected a list of them: write [[{_dotted(location)}]]"
+    elif isinstance(error := fault.get("ctx", {}).get("error"), WrongValueError):
+        return _dotted((*location, str(error)))
+    else:
+        message = fault["msg"]
+        for pattern, words in _WORDS:
+            message = re.sub(pattern, words, message)
+        if location[-1:] == ("[key]",):
+            return f"{_dotted(location[:-2])}: the name {json.dumps(found, ensure_ascii=False)}: {message}"
+    if kind == "value_error" and isinstance(found, dict):  # of a whole table: the message says what in it
+        return f"{_dotted(location)}: {message}" if location else str(message)
+    return f"{_dotted(location)} = {_shown(found)}: {message}"
 
 
-def _suggestion(section: type[BaseModel], location: tuple[str | int, ...]) -> str:
+def _dotted(location: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: in a line, without what its tables hold."""
+    text = json.dumps(_closed(value), ensure_ascii=False, default=str).replace('"{…}"', "{…}")
+    text = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan", "null": "(not set)"}.get(text, text)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _closed(value: Any) -> Any:
+    if isinstance(value, dict | BaseModel):
+        return "{…}" if value else {}
+    return [_closed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _suggestion(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """Return the known key that an unknown one may stand for: in its table, or of its name in another."""
+    section, name = model, str(location[-1])
     for part in location[:-1]:
-        if isinstance(part, str) and part in section.model_fields:
-            section = _section_of(section, part)
+        if part in section.model_fields:
+            section = next(_tables(section.model_fields[str(part)].annotation), section)
     names = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(names)}"
+    if close := difflib.get_close_matches(name, names, n=1):
+        return f"; did you mean {close[0]!r}?"
+    elsewhere = [".".join(path) for path in _keys(model) if path[-1] == name]
+    hint = f"did you mean {' or '.join(map(repr, elsewhere))}? " if elsewhere else ""
+    return f"; {hint}known here: {', '.join(names)}"
 
 
-def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
-    """Return the model of a sub-table, also where it is a list of tables."""
-    annotation: Any = section.model_fields[key].annotation
-    inner = getattr(annotation, "__args__", (annotation,))[0]
-    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else section
+def _keys(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of all keys that a model has, but not those within lists and under the user's names."""
+    for name, field in section.model_fields.items():
+        yield (*path, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, (*path, name))
+
+
+def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models of the tables that a key holds: alone, in a list, or by the user's names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _tables(inner)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from corpus import files, settings
 from corpus.errors import ConfigError
 from corpus.places import OptionalPlace
-from corpus.settings import Section
+from corpus.settings import Section, WrongValueError
 from trainer.model_config import Base
 from trainer.model_config import Experts as Experts  # exported again, as a part of the configuration
 from trainer.model_config import Model as Model
@@ -77,21 +77,23 @@ class Data(Section):
     @model_validator(mode="after")
     def _one_kind_of_weights(self) -> Data:
         if self.rehydrate and self.weights:
-            raise ValueError(
-                "data.rehydrate sets the weights: leave data.weights empty, or set rehydrate false"
+            raise WrongValueError(
+                self, "rehydrate", "it sets the weights: leave weights empty, or set it false"
             )
         if self.rehydrate and self.unique is not None:
-            raise ValueError(
-                "data.rehydrate repeats by copies, data.unique to fill the run: set only one of them"
+            raise WrongValueError(
+                self, "rehydrate", "it repeats by copies, unique to fill the run: set only one of them"
             )
         return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Data:
         if self.epochs is not None and (self.phases or self.weights or self.rehydrate):
-            raise ValueError(
-                "data.epochs is for runs that read all streams alike: set data.tokens instead, or leave "
-                "data.phases, data.weights and data.rehydrate empty"
+            raise WrongValueError(
+                self,
+                "epochs",
+                "only for runs that read all streams alike: set tokens instead, or leave phases, weights and "
+                "rehydrate empty",
             )
         return self
 
@@ -99,9 +101,11 @@ class Data(Section):
     def _phases_leave_a_last_one(self) -> Data:
         before = sum(phase.tokens for phase in self.phases)
         if before >= self.tokens:
-            raise ValueError(
-                f"data.phases use {before:,} tokens, but the whole run, with the last phase, has only "
-                f"data.tokens = {self.tokens:,}: raise data.tokens, or shorten the phases"
+            raise WrongValueError(
+                self,
+                "phases",
+                f"they use {before:,} tokens, but the whole run, with the last phase, has only tokens = "
+                f"{self.tokens:,}: raise tokens, or shorten the phases",
             )
         return self
 
@@ -134,15 +138,16 @@ class Objective(Section):
     @model_validator(mode="after")
     def _words_are_masked(self) -> Objective:
         if self.words and self.name != "masked":
-            raise ValueError(f'objective.words = true: only for "masked", found "{self.name}"')
+            raise WrongValueError(self, "words", f'only for name = "masked", found "{self.name}"')
         return self
 
     @model_validator(mode="after")
     def _mixture_has_its_own_numbers(self) -> Objective:
         if self.mixture and (self.name, self.share, self.span) != ("span-corruption", 0.15, 3.0):
-            raise ValueError(
-                'objective.mixture = true: only for "span-corruption", whose share and span are not set: '
-                "denoisers have their own"
+            raise WrongValueError(
+                self,
+                "mixture",
+                'only for name = "span-corruption" without share and span: its denoisers have their own',
             )
         return self
 
@@ -194,9 +199,7 @@ class Optimizer(Section):
     def _switches_are_muons(self) -> Optimizer:
         for key in ("momentum_warmup", "normalize", "cautious"):
             if getattr(self, key) and self.name != "muon":
-                raise ValueError(
-                    f'optimizer.{key} = {getattr(self, key)}: only for "muon", found "{self.name}"'
-                )
+                raise WrongValueError(self, key, f'only for name = "muon", found "{self.name}"')
         return self
 
 
@@ -274,9 +277,11 @@ class Config(Section):
     def _yarn_stretches_a_phase(self) -> Config:
         longest = max([self.data.length, *(phase.length or 0 for phase in self.data.phases)])
         if self.model.yarn >= longest:
-            raise ValueError(
-                f"model.yarn = {self.model.yarn}: expected fewer tokens than the longest window, {longest}, "
-                "which it stretches; 0 for no stretching"
+            raise WrongValueError(
+                self,
+                "model.yarn",
+                f"expected fewer tokens than the longest window, {longest}, which it stretches; 0 for no "
+                "stretching",
             )
         return self
 
@@ -286,33 +291,41 @@ class Config(Section):
         fitting = {"masked": ["encoder"], "span-corruption": ["decoder", "encoder-decoder"]}
         if kind is not None and kind not in fitting.get(name, ["decoder"]):
             expected = " or ".join(f'"{each}"' for each in fitting.get(name, ["decoder"]))
-            raise ValueError(f'model.kind = "{kind}": expected {expected} for objective.name = "{name}"')
+            raise WrongValueError(self, "model.kind", f'expected {expected} for objective.name = "{name}"')
         return self
 
     @model_validator(mode="after")
     def _can_be_exported(self) -> Config:
         if self.objective.name == "masked":
-            key, format = 'objective.name = "masked"', "EuroBERT"
+            key, format = "objective.name", "EuroBERT"
         elif self.model.kind == "encoder-decoder":
-            key, format = 'model.kind = "encoder-decoder"', "T5Gemma"
+            key, format = "model.kind", "T5Gemma"
         else:
             return self
         if self.model.experts.count:
-            raise ValueError(
-                f"{key}: set model.experts.count = 0, because {format}, the format in which such models are "
-                "exported, has no experts"
+            raise WrongValueError(
+                self,
+                key,
+                f"set model.experts.count = 0, because {format}, the format in which such models are "
+                "exported, has no experts",
             )
         if self.model.qk_norm or self.model.activation != "swiglu":
-            raise ValueError(
-                f'{key}: set model.qk_norm = false and model.activation = "swiglu", as {format} has them, '
-                "the format in which such models are exported"
+            raise WrongValueError(
+                self,
+                key,
+                f'set model.qk_norm = false and model.activation = "swiglu", as {format} has them, the '
+                "format in which such models are exported",
             )
         return self
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Config:
         if self.schedule.name == "wsd" and self.schedule.warmup + self.schedule.decay > 1:
-            raise ValueError("schedule.warmup + schedule.decay: expected at most 1, the whole run")
+            raise WrongValueError(
+                self,
+                "schedule.warmup",
+                f"expected at most 1, the whole run, together with schedule.decay = {self.schedule.decay}",
+            )
         return self
 
 

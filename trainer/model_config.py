@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from corpus.settings import Section
+from corpus.settings import Section, WrongValueError
 
 Base = Annotated[float, Field(gt=1.0)]
+"""The type of a base of rotary position embeddings."""
 
 
 class Experts(Section):
@@ -75,20 +76,25 @@ class Model(Section):
         experts = self.experts
         if not experts.count:
             if experts != Experts():
-                raise ValueError("model.experts needs model.experts.count, the number of experts")
+                raise WrongValueError(
+                    self, "experts.count", "other keys of experts need it, the number of experts"
+                )
             return self
         if experts.active >= experts.count:
-            raise ValueError(
-                f"model.experts.active = {experts.active}: expected less than model.experts.count = "
-                f"{experts.count}; a layer in which every token passes every expert is model.hidden"
+            raise WrongValueError(
+                self,
+                "experts.active",
+                f"expected less than experts.count = {experts.count}; for a layer in which every token "
+                "passes every expert, set hidden instead",
             )
         if experts.hidden and self.hidden:
-            raise ValueError("model.hidden and model.experts.hidden: set only one of them")
+            raise WrongValueError(self, "experts.hidden", f"hidden = {self.hidden}: set only one of them")
         if self.activation != "swiglu":
-            raise ValueError(f'model.activation = "{self.activation}": experts are swiglu; set it so')
+            raise WrongValueError(self, "activation", 'expected "swiglu", which experts are')
         if experts.scores == "softmax" and (experts.shared or experts.balance):
-            raise ValueError(
-                'model.experts.scores = "softmax": set model.experts.shared = 0 and model.experts.balance = '
-                "0, as Qwen3-MoE has neither; or choose sigmoid"
+            raise WrongValueError(
+                self,
+                "experts.scores",
+                "set experts.shared = 0 and experts.balance = 0, as Qwen3-MoE has neither; or choose sigmoid",
             )
         return self

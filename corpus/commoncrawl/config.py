@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from corpus.places import usable
-from corpus.settings import Section
+from corpus.settings import Section, WrongValueError
 from corpus.web.agent import Agent
 
 MIB = 1 << 20
@@ -67,8 +67,8 @@ class Selection(Section):
     @model_validator(mode="after")
     def _cdx_needs_a_place(self) -> Selection:
         if self.via == "cdx" and not (self.tlds or self.domains or self.hosts):
-            raise ValueError(
-                "the CDX API needs a place: name a host, a domain or a TLD, or use the columnar index"
+            raise WrongValueError(
+                self, "via", "it needs a place: name a host, a domain or a TLD, or use the columnar index"
             )
         return self
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from corpus.places import OptionalPlace, Place
-from corpus.settings import Section, Share
+from corpus.settings import Section, Share, WrongValueError
 
 
 class Substrings(Section):
@@ -143,7 +143,9 @@ class Tokenizer(Section):
     def _has_a_curve(self) -> Tokenizer:
         scores = [score for score, _ in self.score_repeats]
         if bool(self.by_score) != bool(scores) or scores != sorted(set(scores)):
-            raise ValueError("by_score needs score_repeats, in ascending order of scores, and they need it")
+            raise WrongValueError(
+                self, "by_score", "it needs score_repeats, in ascending order of scores, and they need it"
+            )
         return self
 
 

@@ -16,7 +16,7 @@ from pydantic import model_validator
 from corpus.filters.family import Family, Measured, above, below, parameter
 from corpus.filters.repeats import duplicates, ngrams
 from corpus.filters.wordset import present
-from corpus.settings import Section, Share
+from corpus.settings import Section, Share, WrongValueError
 from corpus.text.tokens import HAS_LETTER, IS_WORD, tokens
 from corpus.text.view import BULLET, ELLIPSIS, TextView
 
@@ -56,7 +56,9 @@ class Gopher(Section):
     @model_validator(mode="after")
     def _has_words_to_count(self) -> Gopher:
         if self.min_stop_words and not self.stop_words:
-            raise ValueError("min_stop_words counts the words of stop_words, which has none; list some there")
+            raise WrongValueError(
+                self, "stop_words", "expected words, which min_stop_words counts; list some there"
+            )
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import types
@@ -22,6 +23,8 @@ from corpus.crawl.config import Crawl
 from corpus.errors import ConfigError
 from corpus.settings import Section
 from trainer import config as training
+from trainer.compare.config import Comparison
+from trainer.mix.config import Mix
 from trainer.scaling.config import Study
 
 SOURCE = {"name": "a", "format": "warc", "paths": ["a.warc.gz"]}
@@ -38,6 +41,8 @@ MODELS: dict[str, tuple[type[Section], dict[str, Any]]] = {
             "reference": {"parameters": 1, "width": 1, "tokens": 1},
         },
     ),
+    "compare": (Comparison, {}),
+    "mix": (Mix, {"output": "o", "corpus": "c", "tokens": 1}),
 }
 
 
@@ -67,13 +72,36 @@ NUMBERS = [(name, path, kind) for name, (model, _) in MODELS.items() for path, k
 ]
 
 
+def tables(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path of every table, one of each list and one by a name, with its model."""
+    yield path, section
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if typing.get_origin(annotation) is tuple:
+            inner, below = typing.get_args(annotation)[0], (name, "0")
+        elif typing.get_origin(annotation) is dict:
+            inner, below = typing.get_args(annotation)[1], (name, "model")
+        else:
+            inner, below = annotation, (name,)
+        for kind in kinds(inner):
+            if issubclass(kind, BaseModel):
+                yield from tables(kind, (*path, *below))
+
+
+TABLES = [(name, path, table) for name, (model, _) in MODELS.items() for path, table in tables(model)]
+
+
 def refused(name: str, path: tuple[str, ...], value: object) -> str:
     """Return the message about one key with this value."""
     model, least = MODELS[name]
     data: dict[str, Any] = json.loads(json.dumps(least))
     place: Any = data
-    for part in path[:-1]:
-        place = place[int(part)] if part.isdigit() else place.setdefault(part, {})
+    for part, after in itertools.pairwise(path):
+        if part.isdigit():
+            place.extend([{}] if not place else [])
+            place = place[int(part)]
+        else:
+            place = place.setdefault(part, [] if after.isdigit() else {})
     place[path[-1]] = value
     with pytest.raises(ConfigError) as caught:
         settings.parse(model, data, "file.toml")
@@ -110,6 +138,94 @@ def test_a_size_in_bytes_is_a_number_that_arrow_can_hold(path: tuple[str, ...]) 
         refused(name, path, 2.0**43)
 
 
+def test_the_tables_of_all_configurations_are_found() -> None:
+    found = {(name, ".".join(path)) for name, path, _ in TABLES}
+    assert {
+        ("corpus", "source.0"),
+        ("corpus", "filter.quality.model"),
+        ("mix", "train.model.experts"),
+    } <= found
+    assert {("train", "data.phases.0"), ("study", "reference"), ("compare", "tokens")} <= found
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "table"), TABLES, ids=lambda part: ".".join(part) if isinstance(part, tuple) else None
+)
+def test_an_unknown_key_is_told_with_the_keys_of_its_own_table(
+    name: str, path: tuple[str, ...], table: type[BaseModel]
+) -> None:
+    known = list(table.model_fields)
+    for wrong, hint in (
+        (f"{known[-1]}x", f"unknown key; did you mean {known[-1]!r}?"),
+        ("x" * 9, f"unknown key; known here: {', '.join(known)}"),
+    ):
+        message = refused(name, (*path, wrong), {"large": ["a value that nobody wants to read"] * 9})
+        key = ".".join((*path, wrong))
+        assert f"  {key}: {hint}" in message.splitlines()
+        assert "nobody wants" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "path"),
+    [
+        ("corpus", "keep", "filter.language.keep"),
+        ("train", "lr", "optimizer.lr"),
+        ("study", "multiples", "tokens.multiples"),
+        ("commoncrawl", "crawl", "selection.crawl"),
+    ],
+)
+def test_a_key_of_another_table_is_told_with_its_place(name: str, key: str, path: str) -> None:
+    assert f"{key}: unknown key; did you mean {path!r}" in refused(name, (key,), 1)
+
+
+MASKED = {"model": {"kind": "decoder"}, "objective": {"name": "masked"}}
+EXCLUDED: list[tuple[str, dict[str, Any], str]] = [
+    ("train", {"optimizer": {"name": "adamw", "cautious": True}}, "optimizer.cautious = true: only for name"),
+    (
+        "train",
+        {"model": {"experts": {"active": 4}}},
+        "model.experts.count = 0: other keys of experts need it",
+    ),
+    ("train", {"model": {"experts": {"count": 2}}}, "model.experts.active = 2: expected less than "),
+    ("train", {"data": {"tokens": 9, "phases": [{"tokens": 30}]}}, "data.phases = [{…}]: they use 30 tokens"),
+    ("train", {"data": {"weights": {"a": 1}, "epochs": 3}}, "data.epochs = 3.0: only for runs that read"),
+    ("train", {"optimizer": {"betas": [0.9]}}, "optimizer.betas = [0.9]: expected 2 or more values"),
+    ("train", MASKED, 'model.kind = "decoder": expected "encoder"'),
+    ("corpus", {"tokenizer": {"by_score": "quality.x"}}, 'tokenizer.by_score = "quality.x": it needs '),
+    ("corpus", {"filter": {"quality": {"a": {}}}}, "filter.quality.a: expected a model or scores, and not "),
+    (
+        "corpus",
+        {"filter": {"quality": {"A": "a.bin"}}},
+        'filter.quality: the name "A": expected a text of the',
+    ),
+    ("corpus", {"filter": {"language": 3}}, "filter.language = 3: expected a table of keys"),
+    ("corpus", {"source": SOURCE}, "source = {…}: a table; expected a list of them: write [[source]]"),
+    ("commoncrawl", {"selection": {"via": "cdx"}}, 'selection.via = "cdx": it needs a place'),
+    ("study", {"train": {"optimizer": {"name": "lion"}}}, 'train.optimizer.name = "lion": rules for other'),
+    ("study", {"train": {"data": {"unique": 3}}}, "train.data.unique = 3: expected none"),
+    ("study", {"train": {"evaluate": {"documents": 0}}}, "train.evaluate.documents = 0: expected 1 or more"),
+    ("study", {"train": {"schedule": {"decay": 0.0}}}, "train.schedule.decay = 0.0: expected more than 0"),
+    ("study", {"sizes": {"largest": 10_000_000}}, "sizes.count = 4: with smallest = 10,000,000 and largest"),
+    ("study", {"corpora": {"a b": "c"}}, "corpora: the name 'a b': expected only letters"),
+    ("study", {"repetition": {"sizes": 9}}, "repetition.sizes = 9: expected at most sizes.count"),
+    ("compare", {"first": 9}, "first = 9: expected at most `most`, 8"),
+    ("mix", {"train": {"data": {"phases": [{"tokens": 1}]}}}, "train.data.phases = [{…}]: expected none"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), EXCLUDED)
+def test_a_value_that_others_exclude_is_told_by_its_key_alone(
+    name: str, given: dict[str, Any], message: str
+) -> None:
+    model, least = MODELS[name]
+    with pytest.raises(ConfigError) as caught:
+        settings.parse(model, least | given, "file.toml")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "file.toml: the configuration cannot be used:"
+    assert len(lines) == 1
+    assert lines[0].startswith(f"  {message}")
+
+
 def test_a_fault_in_a_source_is_the_only_one_told() -> None:
     data = {"source": [{**SOURCE, "format": "wrac"}]}
     with pytest.raises(ConfigError) as caught:
@@ -141,9 +257,9 @@ def test_no_text_of_an_override_does_more_than_to_be_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dedupe.threshold=0.8\nshard.seed=2", "valid number"),
+        ("dedupe.threshold=0.8\nshard.seed=2", "expected a number"),
         ("shard.seed=" + "9" * 5000, r"--set 'shard\.seed=9{100}.*…': Exceeds the limit"),
-        ("source=" + "[" * 5000, "nested too deeply|valid array|list"),
+        ("source=" + "[" * 5000, "nested too deeply|list"),
         ("output=a\udcff", r"output = 'a\\udcff': expected UTF-8 text"),
         ('output="a\\u0000b"', "without NUL"),
         ("a\udcff=1", r"'a\\udcff': expected UTF-8 text"),

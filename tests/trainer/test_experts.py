@@ -13,9 +13,10 @@ from torch._dynamo.testing import CompileCounter
 from torch.nn import functional
 
 from corpus.errors import ConfigError
-from trainer.config import Config, Model
+from trainer.config import Config
 from trainer.experts import Balance, Experts, Stack, grouped
 from trainer.model import Transformer, build
+from trainer.model_config import Model
 from trainer.shape import Shape, shape
 from trainer.world import World
 
@@ -204,12 +205,12 @@ def test_biases_even_out_a_router_that_prefers_an_expert() -> None:
     [
         (
             {"experts": {"count": 4, "active": 4}},
-            r"model\.experts\.active = 4: expected less than .*count = 4",
+            r"experts\.active = 4: expected less than .*count = 4",
         ),
-        ({"experts": {"active": 1}}, r"model\.experts needs model\.experts\.count"),
+        ({"experts": {"active": 1}}, r"experts\.count = 0: other keys"),
         ({"hidden": 64, "experts": {"count": 4, "hidden": 32}}, "set only one of them"),
-        ({"activation": "relu2", "experts": {"count": 4}}, 'model.activation = "relu2": experts are swiglu'),
-        ({"experts": {"count": 4, "scores": "softmax"}}, r"set model\.experts\.shared = 0 and"),
+        ({"activation": "relu2", "experts": {"count": 4}}, 'activation = "relu2": expected "swiglu"'),
+        ({"experts": {"count": 4, "scores": "softmax"}}, r"set experts\.shared = 0 and"),
     ],
 )
 def test_experts_that_do_not_fit_are_refused(model: dict[str, Any], message: str) -> None:

@@ -141,7 +141,7 @@ def test_shards_that_do_not_lie_apart_by_copies_cannot_be_rehydrated(tmp_path: P
     write(tmp_path, SHARDS)
     with pytest.raises(DatasetError, match=r"set tokenizer\.by_copies = true"):
         tokens.order(config(rehydrate=True), tokens.open(str(tmp_path)))
-    with pytest.raises(ConfigError, match=r"leave data\.weights empty"):
+    with pytest.raises(ConfigError, match=r"leave weights empty"):
         config(rehydrate=True, weights={"tur_Latn/web": 1})
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from corpus import files, settings
 from corpus.errors import ConfigError
-from corpus.settings import Section
+from corpus.settings import Section, WrongValueError
 from trainer.compare.sequential import Rule
 from trainer.config import Config, Positive
 from trainer.scaling.config import Budgets, Seeds, Sizes, Study
@@ -47,7 +47,7 @@ class Comparison(Section):
     @model_validator(mode="after")
     def _rule_can_be_followed(self) -> Comparison:
         if self.first > self.most:
-            raise ValueError(f"first = {self.first}: expected at most `most`, {self.most}")
+            raise WrongValueError(self, "first", f"expected at most `most`, {self.most}")
         return self
 
     def rule(self, bits_per_byte: float) -> Rule:

@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from corpus import files
+from corpus.settings import WrongValueError
 from trainer.config import Config, Positive, Weights
-from trainer.scaling.config import Folder
+from trainer.scaling.config import Folder, leave_to_the_study
 
 
 class Mix(Folder):
@@ -34,14 +35,11 @@ class Mix(Folder):
 
     @model_validator(mode="after")
     def _mixes_are_set_here(self) -> Mix:
-        data = self.train.data
-        if data.weights or data.phases or data.rehydrate or (data.unique, data.epochs) != (None, None):
-            raise ValueError(
-                "train.data: leave weights, phases, rehydrate, unique and epochs empty; "
-                "the study sets what is read"
-            )
+        leave_to_the_study(self, self.train, "weights", "phases", "rehydrate", "unique", "epochs")
         if self.train.objective.name != "causal":
-            raise ValueError("train.objective.name: mixes are judged in bits per byte, so by causal models")
+            raise WrongValueError(
+                self, "train.objective.name", "mixes are judged in bits per byte, so by causal models"
+            )
         return self
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from corpus import files, settings
 from corpus.errors import ConfigError
-from corpus.settings import Section
+from corpus.settings import Section, WrongValueError
 from trainer.config import Config, Positive
 from trainer.recipe import RULED, Point
 from trainer.tasks.questions import sets
@@ -28,9 +28,11 @@ class Sizes(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Sizes:
         if (self.count > 1) != (self.largest > self.smallest):
-            raise ValueError(
-                f"sizes: {self.count} from {self.smallest:,} to {self.largest:,}: several sizes need a "
-                "range, one size the same number twice"
+            raise WrongValueError(
+                self,
+                "count",
+                f"with smallest = {self.smallest:,} and largest = {self.largest:,}: several sizes need a "
+                "range, one size the same number twice",
             )
         return self
 
@@ -59,7 +61,7 @@ class Repetition(Section):
     @model_validator(mode="after")
     def _several(self) -> Repetition:
         if min(self.epochs, default=2) < 2:
-            raise ValueError("repetition.epochs: expected whole numbers of 2 or more")
+            raise WrongValueError(self, "epochs", "expected whole numbers of 2 or more")
         return self
 
 
@@ -77,8 +79,17 @@ class Folder(Section):
             raise ConfigError(f"{path}: no such file; {example} is one to start from") from None
         found = settings.parse(cls, data, str(path))
         if not files.is_local(found.output):
-            raise ConfigError(f"output = {found.output}: runs need a folder on a local or network disk")
+            raise ConfigError(
+                f"{path}: output = {found.output!r}: runs need a folder on a local or network disk"
+            )
         return found.model_copy(update={"output": files.located(found.output, path.resolve().parent)})
+
+
+def leave_to_the_study(section: Section, train: Config, *keys: str) -> None:
+    """Raise WrongValueError where [train.data] has one of these keys, which the study sets itself."""
+    for key in keys:
+        if getattr(train.data, key) not in (None, (), {}, False):
+            raise WrongValueError(section, f"train.data.{key}", "expected none: the study sets what is read")
 
 
 class Study(Folder):
@@ -109,31 +120,39 @@ class Study(Folder):
     def _usable(self) -> Study:
         known = ", ".join(self.corpora)
         if self.validation and self.validation not in self.corpora:
-            raise ValueError(f"validation = {self.validation!r}: expected one of the corpora {known}")
+            raise WrongValueError(self, "validation", f"expected one of the corpora {known}")
         for name in self.corpora:
             if not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"corpora.{name}: names folders, so use only letters, digits, - and _")
-        if self.train.schedule.name != "wsd" or not 0 < self.train.schedule.decay < 1:
-            raise ValueError(
-                "train.schedule: a study needs name = wsd and a decay in (0, 1), for its branches"
+                raise WrongValueError(
+                    self, "corpora", f"the name {name!r}: expected only letters, digits, - and _"
+                )
+        if self.train.schedule.name != "wsd":
+            raise WrongValueError(self, "train.schedule.name", 'expected "wsd", whose trunk a study branches')
+        if not 0 < self.train.schedule.decay < 1:
+            raise WrongValueError(
+                self, "train.schedule.decay", "expected more than 0 and less than 1, for branches"
             )
         if self.train.optimizer.name not in RULED:
-            raise ValueError(
-                f"train.optimizer.name = {self.train.optimizer.name}: rules for other sizes are published "
-                f"only for {' and '.join(RULED)}"
+            raise WrongValueError(
+                self,
+                "train.optimizer.name",
+                f"rules for other sizes are published only for {' and '.join(RULED)}",
             )
-        data = self.train.data
-        if data.phases or (data.unique, data.epochs) != (None, None) or not self.train.evaluate.documents:
-            raise ValueError(
-                "train: leave data.phases, data.unique and data.epochs empty, the study sets what is read; "
-                "set evaluate.documents to 1 or more"
+        leave_to_the_study(self, self.train, "phases", "unique", "epochs")
+        if not self.train.evaluate.documents:
+            raise WrongValueError(
+                self, "train.evaluate.documents", "expected 1 or more, which score the models"
             )
         if self.train.data.rehydrate and self.repetition.epochs:
-            raise ValueError("repetition.epochs: subsets of a rehydrated corpus are not defined")
+            raise WrongValueError(self, "repetition.epochs", "subsets of a rehydrated corpus are not defined")
         if self.repetition.sizes > self.sizes.count:
-            raise ValueError(f"repetition.sizes: expected at most sizes.count = {self.sizes.count}")
+            raise WrongValueError(
+                self, "repetition.sizes", f"expected at most sizes.count = {self.sizes.count}"
+            )
         if set(self.repetition.multiples) - set(self.tokens.multiples):
-            raise ValueError("repetition.multiples: expected some of tokens.multiples, to compare with")
+            raise WrongValueError(
+                self, "repetition.multiples", "expected some of tokens.multiples, to compare with"
+            )
         return self
 
     @property

@@ -34,7 +34,7 @@ def test_names_are_written_as_in_the_index() -> None:
         ({"languages": ["tr"]}, "three letters, such as tur"),
         ({"crawl": "../x"}, "expected the name of a crawl"),
         ({"via": "cdx"}, "name a host, a domain or a TLD"),
-        ({"statuses": []}, "expected at least 1"),
+        ({"statuses": []}, "expected 1 or more"),
         ({"limits": 3}, "did you mean 'limit'"),
     ],
 )
