@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.optim.shards import local
+from trainer.optim.skip import lerp
 
 
 class Ema:
@@ -24,18 +25,19 @@ class Ema:
             raise ValueError(f"decay of the average: expected a number between 0 and 1, found {decay}")
         self._decay = decay
         self._parameters = dict(model.named_parameters()) | dict(model.named_buffers())
-        self._count = 0
         self.weights = {name: p.detach().clone() for name, p in self._parameters.items()}
+        first = next(iter(self.weights.values()))
+        self._count = torch.zeros((), dtype=torch.int64, device=first.device)
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Add the model's weights to the average; call it after every step that was not skipped."""
-        self._count += 1
-        share = (1.0 - self._decay) / (1.0 - self._decay**self._count)
-        torch._foreach_lerp_(
+    def update(self, skip: Tensor | None = None) -> None:
+        """Add the model's weights to the average after a step, unless `skip`, a bool scalar of the device."""
+        self._count += 1 if skip is None else ~skip
+        share = (1.0 - self._decay) / (1.0 - self._decay ** self._count.double())
+        lerp(
             [local(weight) for weight in self.weights.values()],
             [local(parameter) for parameter in self._parameters.values()],
-            share,
+            share.float() if skip is None else share.float().masked_fill(skip, 0.0),
         )
 
     @contextmanager
@@ -57,14 +59,14 @@ class Ema:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averaged weights by name and the number of updates."""
-        return {"weights": dict(self.weights), "count": torch.tensor(self._count)}
+        return {"weights": dict(self.weights), "count": self._count}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state of `state_dict`."""
         for name, weight in self.weights.items():
             weight.copy_(state["weights"][name])
-        self._count = int(state["count"])
+        self._count.copy_(state["count"])
 
 
 def mean(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:

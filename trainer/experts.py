@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.layers import Linear, Norm, swiglu
+from trainer.optim.skip import masked
 from trainer.shape import Shape
 from trainer.world import World
 
@@ -144,10 +145,11 @@ class Balance:
         self._sum.zero_()
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Change the biases by the load of the step that has ended."""
+    def update(self, skip: Tensor | None = None) -> None:
+        """Change the biases by the load of the step that has ended, unless `skip`, a scalar of the device."""
         missing = self.load.mean(1, keepdim=True) - self.load
-        for router, change in zip(self._routers, missing.sign().float() * self._speed, strict=True):
+        changes = masked(missing.sign().float() * self._speed, skip)
+        for router, change in zip(self._routers, changes, strict=True):
             router.bias.add_(change)
 
     def numbers(self) -> dict[str, float]:

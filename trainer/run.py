@@ -6,7 +6,6 @@ import gc
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from trainer import (
     evaluate,
     identity,
     limits,
-    masked_score,
     metrics,
     model,
     optim,
@@ -44,6 +42,7 @@ from trainer.mirror import Mirror
 from trainer.objective import CAUSAL, objective
 from trainer.order import Order
 from trainer.permutation import derive
+from trainer.report import Queued, Report
 from trainer.result import finished
 from trainer.sampling import Sampling
 from trainer.shape import counted
@@ -125,7 +124,7 @@ class Run:
             wrapped,
             # Ranks with the same gradients share Muon's work.
             optim.build(self.bare, settings, world.device, dist.group.WORLD if kind == "ddp" else None),
-            Guard(settings.clip, settings.outlier, settings.patience),
+            Guard(settings.clip, settings.outlier, settings.patience, world.device),
             Ema(self.bare, settings.ema) if settings.ema else None,
             world,
             self.objective,
@@ -135,7 +134,6 @@ class Run:
         self.checkpoints = _checkpoints(folder, config, world, mirror)
         self.step = 0
         self.curve = limits.Curve(order, self.rates, self.shape.active_parameters)
-        self.waited = 0.0
         wanted = config.evaluate
         self.sample = (
             world.decide(lambda: evaluate.choose(opened, wanted.documents, wanted.seed))
@@ -168,9 +166,21 @@ class Run:
         bytes_per_token = metrics.bytes_per_token(self.opened.manifest) if exact else None
         steps, config = self.order.steps, self.config
         with ExitStack() as stack:
-            self.metrics = stack.enter_context(self._open_metrics(resumed))
-            self.line = stack.enter_context(
+            opened = stack.enter_context(self._open_metrics(resumed))
+            line = stack.enter_context(
                 metrics.Line(steps, self.order.tokens(steps), bytes_per_token, self.teller)
+            )
+            report = Report(
+                config,
+                self.order,
+                self.loop,
+                self.world,
+                opened,
+                line,
+                self.teller,
+                self.throughput,
+                self.curve,
+                self.step,
             )
             if self.mirror is not None:
                 stack.enter_context(self.mirror)  # its last upload
@@ -180,14 +190,19 @@ class Run:
             loader = stack.enter_context(self.loader())
             for batches in loader.steps(self.step, steps):
                 done, rate = self.advance(batches)
-                self._report(done, rate, loader)
-                if self.loop.guard.rollback:
-                    self._roll_back(done)
+                report.add(Queued(self.step, done, rate, loader.waited))
                 last = self.step == steps
-                if self.sample and (last or _due(self.step, config.evaluate.every)):
-                    self._evaluate(self.sample)
+                self._settle(report, but=1)
+                if last:
+                    self._settle(report, but=0)
+                evaluating = last or _due(self.step, config.evaluate.every)
                 stopping = self.world.agree(stop.requested)
-                if last or stopping or _due(self.step, config.checkpoint.every):
+                saving = last or stopping or _due(self.step, config.checkpoint.every)
+                if evaluating or saving:
+                    report.read(but=0)
+                if evaluating and self.sample:
+                    report.evaluate(self.sample)
+                if saving:
                     self._save()
                 if stopping and not last:
                     self.checkpoints.wait()
@@ -201,7 +216,7 @@ class Run:
         return finished(self.order, self.shape, self.throughput, self.sample, logged)
 
     def advance(self, batches: Sequence[Batch]) -> tuple[Step, float]:
-        """Train one step; return its result, and its share of the peak learning rates."""
+        """Queue one step; return its result, and its share of the peak learning rates."""
         if self.step and self.order.locate(self.step)[0] != self.order.locate(self.step - 1)[0]:
             self.loop.guard.forget()  # of other windows, the norms are others
         rate = self.rates.step(self.order.tokens(self.step), self.order.tokens(self.step + 1))
@@ -247,100 +262,58 @@ class Run:
         state = {"model": self.bare, "optimizers": loop.optimizers, "guard": loop.guard}
         return state if loop.ema is None else {**state, "ema": loop.ema}
 
-    def _roll_back(self, done: Step) -> None:
-        """Load the weights of the last checkpoint before the bad steps; continue with the next data.
+    def _settle(self, report: Report, *, but: int) -> None:
+        """Read the steps so far, all but the last `but`; go back to a checkpoint if they were bad.
+
+        That is decided one step late, by the steps that were read then, whatever has been read before: a run
+        that is killed or stopped in between goes back at the same step.
+        """
+        report.read(but=but)
+        guard = self.loop.guard
+        if guard.rollback:
+            before = report.step - guard.row
+            report.read(but=0)  # what else was queued is lost
+            self._roll_back(before, report)
+
+    def _roll_back(self, before: int, report: Report) -> None:
+        """Load the weights of the last checkpoint up to step `before`; continue with the next data.
 
         Before the first checkpoint, norms that are finite but stay high are accepted as usual.
         """
         self.checkpoints.wait()
-        patience = self.config.optimizer.patience
-        latest = self.world.decide(lambda: self._way_back(done))
+        guard = self.loop.guard
+        latest = self.world.decide(lambda: self._way_back(before))
         if latest is None:
-            self.loop.guard.forget()
+            guard.rolled_back(None)
             return
         self.checkpoints.load(latest, self._state())
-        self.loop.guard.rolled_back(latest)
-        self.metrics.write("rollback", self.step, {"to": latest})
+        guard.rolled_back(latest)
+        report.metrics.write("rollback", self.step, {"to": latest})
         self.teller.say(
-            f"step {self.step:,}: {patience} bad steps in a row; loaded the weights of step {latest:,}, "
-            "continuing with new data"
+            f"step {self.step:,}: {self.config.optimizer.patience} bad steps in a row; loaded the weights of "
+            f"step {latest:,}, continuing with new data"
         )
 
-    def _way_back(self, done: Step) -> int | None:
+    def _way_back(self, before: int) -> int | None:
         """Return the step of the checkpoint to load, None without one; ConfigError if it would not help."""
-        steps, patience = self.checkpoints.steps(), self.config.optimizer.patience
-        if not steps and done.decision.skip == "outlier":
+        steps, patience, bad = self.checkpoints.steps(), self.config.optimizer.patience, self.loop.guard.bad
+        if not steps and bad.skip == "outlier":
             return None
         if not steps:
             raise ConfigError(
-                f"the last {patience} steps up to {self.step:,} were skipped, and there is no "
+                f"{patience} steps in a row up to {self.step:,} were skipped, and there is no "
                 "checkpoint to go back to: lower optimizer.lr, or lengthen schedule.warmup"
             )
         # Checkpoints saved since the first bad step hold the suspect weights.
-        latest = max((step for step in steps if step <= self.step - patience), default=steps[-1])
+        latest = max((step for step in steps if step <= before), default=steps[-1])
         if self.loop.guard.hopeless(latest):
             raise ConfigError(
-                f"step {self.step:,}: {patience} steps in a row were skipped ({done.decision.skip}: loss "
-                f"{done.decision.loss:.4g}, gradient norm {done.decision.norm:.4g}), and going back to the "
+                f"step {self.step:,}: {patience} steps in a row were skipped ({bad.skip}: loss "
+                f"{bad.loss:.4g}, gradient norm {bad.norm:.4g}), and going back to the "
                 f"checkpoint of step {latest:,} has not helped: lower optimizer.lr or lengthen "
                 "schedule.warmup in a new run, from an earlier checkpoint with --branch RUN@STEP"
             )
         return latest
-
-    def _report(self, done: Step, rate: float, loader: Loader) -> None:
-        length = self.order.phases[self.order.locate(self.step - 1)[0]].length
-        waited = loader.waited - self.waited
-        self.throughput.step(done.tokens, done.attended, length, waited, done.encoded)
-        self.waited = loader.waited
-        speed, decision = self.throughput.recent(), done.decision
-        self.metrics.write(
-            "train",
-            self.step,
-            {
-                "loss": decision.loss,
-                "norm": decision.norm,
-                "rate": rate,
-                "targets": done.targets,
-                "tokens": self.order.tokens(self.step),
-                "skipped": decision.skip,
-                "tokens_per_second": speed.tokens_per_second,
-                "tflops": speed.tflops,
-                "mfu": speed.mfu,
-                "mfu_full": speed.mfu_full,
-                "waited": speed.waited,
-            },
-        )
-        self.line.update(self.step, self.order.tokens(self.step), decision.loss, speed)
-
-    def _evaluate(self, sample: evaluate.Sample) -> None:
-        """Score the validation documents with the weights, and with their average if there is one."""
-        with self.throughput.excluded():
-            self._score(sample, "evaluation")
-            if self.loop.ema is not None:
-                with self.loop.ema.swapped():
-                    self._score(sample, "evaluation_ema")
-            if self.loop.balance is not None:
-                self.metrics.write("experts", self.step, self.loop.balance.numbers())
-
-    def _score(self, sample: evaluate.Sample, kind: str) -> None:
-        length = self.config.data.length
-        if not self.objective.scored_in_bits:
-            hidden = masked_score.score(
-                self.loop.model, sample, length, self.objective, self.world.device, self.world
-            )
-            part, told = masked_score.NAMES[self.objective.name]
-            self.metrics.write(f"{kind}_{part}", self.step, {"scores": asdict(hidden)})
-            self.teller.say(f"step {self.step:,}: {hidden.nats:.4f} nats for each {told}")
-            return
-        found = evaluate.evaluate(self.loop.model, sample, length, self.world.device, self.world)
-        scores = {score.name: asdict(score) for score in found.scores}
-        self.metrics.write(kind, self.step, {"documents": sample.digest, "scores": scores})
-        self.line.evaluated(found.total.bits_per_byte, found.total.exact)
-        if kind != "evaluation" or not self.world.first:
-            return
-        if ahead := self.curve.add(self.step, found.total.bits_per_byte):
-            self.metrics.write("outlook", self.step, {"outlook": ahead.as_dict()})
-            self.teller.say(f"step {self.step:,}: {ahead}")
 
     def show(self) -> None:
         """Print a continuation of the configured prompt; only with one rank."""

@@ -91,6 +91,15 @@ class World:
             dist.all_reduce(sums, dist.ReduceOp.SUM)
         return sums
 
+    def sums(self, *counts: int) -> list[int]:
+        """Sum counts of the hosts over ranks, without a device sync."""
+        if self.size == 1:
+            return list(counts)
+        sums = torch.tensor(counts)
+        dist.all_reduce(sums, dist.ReduceOp.SUM)
+        found: list[int] = sums.tolist()
+        return found
+
     def agree(self, flag: bool) -> bool:
         """Return whether the flag is set on any rank: the same answer on all, without a device sync."""
         if self.size == 1:

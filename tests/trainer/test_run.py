@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import torch
 from ranks import on_ranks, process
 from rich.console import Console
 from token_shards import tokenizer, write
+from torch import Tensor
 from typer.testing import CliRunner
 
 import derlem
@@ -33,7 +35,7 @@ from trainer import fast_tokenizer, identity, metrics, preflight, run, selfcheck
 from trainer.abilities import survey
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config
-from trainer.guard import Decision, Guard
+from trainer.guard import Guard, Unread
 from trainer.identity import Branch
 from trainer.load_run import described, load_run
 from trainer.loop import Loop
@@ -616,17 +618,47 @@ def test_bad_steps_in_a_row_bring_the_last_checkpoint_back(
     seen: list[float] = []
     decide = Guard.decide
 
-    def worried(self: Guard, loss: float, norm: float) -> Decision:
-        seen.append(loss)
-        return decide(self, loss, norm if len(seen) not in bad else float("nan"))
+    def worried(self: Guard, loss: Tensor, norm: Tensor) -> Tensor:
+        seen.append(float(loss))
+        return decide(self, loss, norm if len(seen) not in bad else norm * math.nan)
 
     monkeypatch.setattr(Guard, "decide", worried)
     result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": len(bad)}))
     lines = metrics.read(tmp_path / "run" / metrics.FILE)
-    assert [(line["step"], line["to"]) for line in lines if line["kind"] == "rollback"] == [(bad[-1], 4)]
+    assert [(line["step"], line["to"]) for line in lines if line["kind"] == "rollback"] == [(bad[-1] + 1, 4)]
     assert [line["step"] for line in lines if line.get("skipped")] == [*bad]
     assert result["rollbacks"] == 1
     assert len(seen) == STEPS  # no data are read again
+
+
+@pytest.mark.parametrize("stop", [6, 7, 8, 9])
+def test_a_run_that_stops_between_bad_steps_and_the_way_back_goes_back_at_the_same_step(
+    stop: int, corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, advance, stops, at = Guard.decide, run.Run.advance, {stop}, [0]
+
+    def watched(self: run.Run, batches: Any) -> Any:
+        at[0] = self.step + 1
+        if at[0] in stops:
+            stops.clear()
+            signal.raise_signal(signal.SIGTERM)
+        return advance(self, batches)
+
+    def worried(self: Guard, loss: Tensor, norm: Tensor) -> Tensor:
+        return decide(self, loss, norm if at[0] not in (6, 7) else norm * math.nan)
+
+    monkeypatch.setattr(run.Run, "advance", watched)
+    monkeypatch.setattr(Guard, "decide", worried)
+    settings, folder, whole = made(**{"optimizer.patience": 2}), tmp_path / "run", tmp_path / "whole"
+    with pytest.raises(StoppedError):
+        train(corpus, folder, settings)
+    train(corpus, folder, settings)
+    train(corpus, whole, settings)
+    assert losses(folder) == losses(whole)
+    for each in (folder, whole):
+        assert [(line["step"], line["to"]) for line in metrics.read(each / metrics.FILE, "rollback")] == [
+            (8, 4)
+        ]
 
 
 def test_a_loss_that_stays_not_finite_ends_the_run_with_a_message(
@@ -635,15 +667,15 @@ def test_a_loss_that_stays_not_finite_ends_the_run_with_a_message(
     seen: list[float] = []
     decide = Guard.decide
 
-    def spoiled(self: Guard, loss: float, norm: float) -> Decision:
-        seen.append(loss)
-        return decide(self, loss if len(seen) < 6 else float("nan"), norm)
+    def spoiled(self: Guard, loss: Tensor, norm: Tensor) -> Tensor:
+        seen.append(float(loss))
+        return decide(self, loss if len(seen) < 6 else loss * math.nan, norm)
 
     monkeypatch.setattr(Guard, "decide", spoiled)
-    with pytest.raises(ConfigError, match=r"not finite: loss nan.*step 4 has not helped"):
+    with pytest.raises(ConfigError, match=r"not finite: loss nan.*step 8 has not helped"):
         train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
     assert not (tmp_path / "run" / "result.json").exists()
-    assert len(seen) == 9  # two skipped steps, a rollback, and two more
+    assert len(seen) == 11  # two skipped steps and one until they are read, a rollback, and three more
 
 
 def test_skipped_steps_are_counted_through_a_rollback(
@@ -652,9 +684,9 @@ def test_skipped_steps_are_counted_through_a_rollback(
     seen: list[float] = []
     decide = Guard.decide
 
-    def worried(self: Guard, loss: float, norm: float) -> Decision:
-        seen.append(loss)
-        return decide(self, loss, norm if len(seen) not in (2, 6, 7, 10) else float("nan"))
+    def worried(self: Guard, loss: Tensor, norm: Tensor) -> Tensor:
+        seen.append(float(loss))
+        return decide(self, loss, norm if len(seen) not in (2, 6, 7, 10) else norm * math.nan)
 
     monkeypatch.setattr(Guard, "decide", worried)
     result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
@@ -955,7 +987,7 @@ def test_without_a_checkpoint_there_is_no_way_back(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide = Guard.decide
-    monkeypatch.setattr(Guard, "decide", lambda self, loss, norm: decide(self, float("nan"), norm))
+    monkeypatch.setattr(Guard, "decide", lambda self, loss, norm: decide(self, loss * math.nan, norm))
     with pytest.raises(ConfigError, match="no checkpoint to go back to"):
         train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2}))
 
@@ -964,15 +996,16 @@ def test_norms_that_rise_for_good_before_the_first_checkpoint_are_accepted(
     corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.guard.WINDOW", 4)
-    decide, seen = Guard.decide, []
+    decide, seen = Guard.decide, list[Tensor]()
 
-    def risen(self: Guard, loss: float, norm: float) -> Decision:
-        seen.append(decide(self, loss, 1.0 if len(seen) < 4 else 50.0))
+    def risen(self: Guard, loss: Tensor, norm: Tensor) -> Tensor:
+        seen.append(decide(self, loss, torch.full_like(norm, 1.0 if len(seen) < 4 else 50.0)))
         return seen[-1]
 
     monkeypatch.setattr(Guard, "decide", risen)
     result = train(corpus, tmp_path / "run", made(**{"optimizer.patience": 2, "checkpoint.every": 100}))
-    assert [decision.skip for decision in seen] == [""] * 4 + ["outlier"] * 2 + [""] * 6
+    # The third is skipped before the first two are read.
+    assert [Unread(numbers).read().skip for numbers in seen] == [""] * 4 + ["outlier"] * 3 + [""] * 5
     assert result["rollbacks"] == 0
 
 

@@ -66,14 +66,15 @@ class Training:
         documents = Documents.whole(len(mine), LENGTH, CPU)
         loss, _ = self.model(mine[:, :-1], documents, mine[:, 1:])
         (loss / 64).backward()
-        total = float(self.world.total(loss))
-        self.guard.check(total, self.bare.parameters())
+        total = self.world.total(loss)
+        verdict = self.guard.check(total, self.bare.parameters())
         optim.set_rate(self.optimizers, 1 / (number + 1))
+        optim.set_skip(self.optimizers, verdict.skip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        self.ema.update()
-        return total
+        self.ema.update(verdict.skip)
+        return float(total)
 
     def bits(self) -> dict[str, NDArray[Any]]:
         """Return every tensor of the state by name, whole."""

@@ -13,5 +13,6 @@ What a group's `peak` means:
 """
 
 from trainer.optim.build import Group, build, describe, groups, set_momentum, set_rate
+from trainer.optim.skip import set_skip
 
-__all__ = ["Group", "build", "describe", "groups", "set_momentum", "set_rate"]
+__all__ = ["Group", "build", "describe", "groups", "set_momentum", "set_rate", "set_skip"]

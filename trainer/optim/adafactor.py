@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from trainer.optim.shards import counter, local, sum_over_ranks
+from trainer.optim.skip import masked, skipped, unless
 
 _TINY = 1e-30  # ε1 of the paper, added to squared gradients
 _SMALLEST = 1e-3  # ε2 of the paper: weights that start at zero must be able to leave it
@@ -44,16 +45,17 @@ class Adafactor(Optimizer):
         """Update one parameter."""
         assert p.grad is not None
         weight, gradient = local(p), local(p.grad)
-        update = gradient * self._inverse_root(p, gradient.square().add_(_TINY))
+        skip = skipped(self)
+        update = masked(gradient * self._inverse_root(p, gradient.square().add_(_TINY), skip), skip)
         scale = (sum_over_ranks(weight.square().sum(), p) / p.numel()).sqrt_().clamp_(min=_SMALLEST)
         excess = (sum_over_ranks(update.square().sum(), p) / p.numel()).sqrt_().clamp_(min=1.0)
-        weight.mul_(1 - lr * decay).sub_(update.mul_(lr * scale / excess))
+        weight.mul_(unless(skip, 1 - lr * decay, 1.0)).sub_(update.mul_(lr * scale / excess))
 
-    def _inverse_root(self, p: Tensor, squares: Tensor) -> Tensor:
+    def _inverse_root(self, p: Tensor, squares: Tensor, skip: Tensor | None) -> Tensor:
         """Add this rank's squared gradients to the second moment; return 1/√ of its estimate for them."""
         state = self.state[p]
         if not state:
-            state["step"] = counter()
+            state["step"] = counter(p)
             if p.ndim == 1:
                 state["variance"] = torch.zeros_like(p)
             else:
@@ -61,8 +63,10 @@ class Adafactor(Optimizer):
                 stacked = p.ndim == 3
                 columns = p.mean(-2, keepdim=True).zero_() if stacked else squares.new_zeros(1, p.shape[1])
                 state["col_var"] = columns  # of a stack sharded as p is, of a matrix the same on every rank
-        state["step"] += 1
-        fresh = float(state["step"].item()) ** -0.8
+        state["step"] += unless(skip, 1.0, 0.0)
+        fresh = state["step"].double().pow(-0.8).to(squares.dtype)
+        if skip is not None:
+            fresh = fresh.masked_fill(skip, 0.0)
         if p.ndim == 1:
             return local(state["variance"]).lerp_(squares, fresh).rsqrt()
         rows = local(state["row_var"]).lerp_(squares.mean(-1, keepdim=True), fresh)

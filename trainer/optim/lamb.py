@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from trainer.optim.shards import counter, local, sum_over_ranks
+from trainer.optim.skip import masked, skipped, unless
 
 
 class Lamb(Optimizer):
@@ -42,16 +43,20 @@ class Lamb(Optimizer):
         """Update one parameter."""
         state = self.state[p]
         if not state:
-            state.update(step=counter(), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
-        state["step"] += 1
+            state.update(step=counter(p), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+        skip = skipped(self)
+        state["step"] += unless(skip, 1.0, 0.0)
         first, second = group["betas"]
-        steps = state["step"].item()
+        steps = state["step"].double()
         assert p.grad is not None
         weight, gradient = local(p), local(p.grad)
-        mean = local(state["exp_avg"]).lerp_(gradient, 1 - first)
-        square = local(state["exp_avg_sq"]).mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        mean = local(state["exp_avg"]).lerp_(gradient, unless(skip, 1 - first, 0.0))
+        # Of a skipped step the gradient is 0.
+        square = local(state["exp_avg_sq"]).mul_(unless(skip, second, 1.0))
+        square.addcmul_(gradient, gradient, value=1 - second)
         root = (square / (1 - second**steps)).sqrt_().add_(group["eps"])
         update = (mean / (1 - first**steps)).div_(root).add_(weight, alpha=group["weight_decay"])
+        masked(update, skip)
         if p.ndim > 1:
             # Both sums go in one message per matrix.
             squares = sum_over_ranks(torch.stack([weight.square().sum(), update.square().sum()]), p)

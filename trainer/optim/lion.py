@@ -9,6 +9,7 @@ import torch
 from torch.optim.optimizer import Optimizer
 
 from trainer.optim.shards import local
+from trainer.optim.skip import lerp, masked, skipped, unless
 
 
 class Lion(Optimizer):
@@ -39,6 +40,9 @@ class Lion(Optimizer):
             moments = [local(self.state[p]["exp_avg"]) for p in changed]
             directions = torch._foreach_lerp(moments, gradients, 1 - first)
             torch._foreach_sign_(directions)
-            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            skip = skipped(self)
+            for direction in directions:
+                masked(direction, skip)
+            torch._foreach_mul_(weights, unless(skip, 1 - group["lr"] * group["weight_decay"], 1.0))
             torch._foreach_add_(weights, directions, alpha=-group["lr"])
-            torch._foreach_lerp_(moments, gradients, 1 - second)
+            lerp(moments, gradients, unless(skip, 1 - second, 0.0))

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from trainer.optim.shards import gather, local, my_shard, sharded
+from trainer.optim.skip import lerp, masked, skipped, unless
 
 Coefficients = Sequence[tuple[float, float, float]]
 
@@ -37,15 +38,17 @@ _SMALLEST = 1e-7  # a norm below it is a gradient of zeros
 _ROW_BETA = 0.95  # NorMuon's β2
 
 
-def normalize_rows(updates: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+def normalize_rows(
+    updates: Tensor, variances: Tensor, share: float | Tensor = 1 - _ROW_BETA
+) -> tuple[Tensor, Tensor]:
     """Divide each row of updates [n, rows, cols] by the root of the second moment of its entries; return the
-    updates, and the second moments [n, rows, 1], which these updates have changed first.
+    updates, and the second moments [n, rows, 1], which these updates have changed first by a `share`.
 
     NorMuon (Li et al. 2025, arXiv 2510.05491): rows differ in size after the iteration too, those of tall
     matrices most. Each update keeps its Frobenius norm, so the rate keeps its meaning, and moments that
     start at 0 need no correction.
     """
-    found = variances.lerp(updates.to(variances.dtype).square().mean(-1, keepdim=True), 1 - _ROW_BETA)
+    found = variances.lerp(updates.to(variances.dtype).square().mean(-1, keepdim=True), share)
     rows = updates / found.sqrt().clamp_(min=_SMALLEST)
     norms, wanted = (each.norm(dim=(-2, -1), keepdim=True) for each in (rows, updates))
     return rows * (wanted / norms.clamp_(min=_SMALLEST)), found
@@ -121,7 +124,8 @@ class Muon(Optimizer):
         weights = [local(p) for p in parameters]
         gradients = [local(p.grad) for p in parameters if p.grad is not None]
         moments = [local(self.state[p]["momentum_buffer"]) for p in parameters]
-        torch._foreach_lerp_(moments, gradients, 1 - members["momentum"])
+        skip = skipped(self)
+        lerp(moments, gradients, unless(skip, 1 - members["momentum"], 0.0))
         ahead = torch._foreach_lerp(gradients, moments, members["momentum"])
         like = parameters[0]
         updates = gather(torch.stack(ahead).to(self._dtype), like)
@@ -129,14 +133,17 @@ class Muon(Optimizer):
         parts = torch.split(updates.flatten(0, -3), rows, dim=1)
         directions = [self._direction(part, like) for part in parts]
         if self._normalize:
-            directions = _normalized(directions, [self.state[p]["row_var"] for p in parameters], rows)
-        mine = my_shard(torch.cat(directions, dim=1).view_as(updates), like).to(like.dtype).unbind()
+            variances = [self.state[p]["row_var"] for p in parameters]
+            directions = _normalized(directions, variances, rows, unless(skip, 1 - _ROW_BETA, 0.0))
+        whole = masked(torch.cat(directions, dim=1), skip).view_as(updates)
+        mine = my_shard(whole, like).to(like.dtype).unbind()
         decay = members["lr"] * members["weight_decay"]
         if self._cautious:
             for weight, update in zip(weights, mine, strict=True):
-                weight.addcmul_(weight, weight * update >= 0, value=-decay)
+                smaller = weight * update >= 0
+                weight.addcmul_(weight, smaller if skip is None else smaller & ~skip, value=-decay)
         else:
-            torch._foreach_mul_(weights, 1 - decay)
+            torch._foreach_mul_(weights, unless(skip, 1 - decay, 1.0))
         torch._foreach_add_(weights, mine, alpha=-members["lr"])
 
     def _direction(self, stack: Tensor, like: Tensor) -> Tensor:
@@ -148,14 +155,17 @@ class Muon(Optimizer):
         return (found if rows <= columns else found.mT) * math.sqrt(max(1.0, rows / columns))
 
 
-def _normalized(directions: list[Tensor], held: list[Tensor], rows: list[int]) -> list[Tensor]:
+def _normalized(
+    directions: list[Tensor], held: list[Tensor], rows: list[int], share: float | Tensor
+) -> list[Tensor]:
     """Normalise the rows of the parts of all parameters, each [n, rows, cols].
 
-    `held`: the parameters' second moments, changed in place. Each rank does it for whole matrices.
+    `held`: the parameters' second moments, changed in place by a `share`. Each rank does it for whole
+    matrices.
     """
     whole = gather(torch.stack([local(each) for each in held]), held[0])
     variances = torch.split(whole.flatten(0, -3), rows, dim=1)
-    pairs = [normalize_rows(*each) for each in zip(directions, variances, strict=True)]
+    pairs = [normalize_rows(*each, share) for each in zip(directions, variances, strict=True)]
     found = my_shard(torch.cat([variance for _, variance in pairs], dim=1).view_as(whole), held[0])
     torch._foreach_copy_([local(each) for each in held], list(found.unbind()))
     return [direction for direction, _ in pairs]

@@ -71,6 +71,6 @@ def _behind(like: DTensor) -> list[Shard | Replicate]:
     return [Shard(each.dim + 1) if isinstance(each, Shard) else Replicate() for each in like.placements]
 
 
-def counter() -> Tensor:
-    """Return a step counter at 0, on the CPU, so that reading it never waits for a device."""
-    return torch.zeros((), dtype=torch.float32)
+def counter(like: Tensor) -> Tensor:
+    """Return a step counter at 0, on the device of a parameter, which alone knows what steps are skipped."""
+    return torch.zeros((), dtype=torch.float32, device=like.device)

@@ -241,7 +241,7 @@ def _rate(made: Plan, size: Size) -> float:
         with trial.loader() as loader:
             for batches in loader.steps(0, STEPS + 1):
                 begin = time.perf_counter()
-                trial.advance(batches)
+                _ = trial.advance(batches)[0].decision  # waits for the device
                 times.append(time.perf_counter() - begin)
                 if sum(times[1:]) > SECONDS:
                     break
