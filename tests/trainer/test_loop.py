@@ -79,7 +79,7 @@ def optimizers() -> list[dict[str, Any]]:
 def test_a_step_does_not_wait_for_its_device(
     settings: dict[str, Any], packed: bool, experts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The meta device has no values: what depends on one fails. The one copy to the host is left out."""
+    """The meta device has no values: what depends on one fails. The copy to the host is omitted."""
     monkeypatch.setattr("trainer.guard.Unread", lambda numbers: numbers)
     optimizer = sys.modules["torch.optim.optimizer"]  # of AdamW, which takes only devices that it knows
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["meta"])
