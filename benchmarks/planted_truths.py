@@ -5,8 +5,8 @@
 
 Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens, seeds from `--first` on. The
 same command resumes it; Ctrl-C ends it with the table of the finished seeds. The table has each seed's signs
-and order, and comparisons of all corpora with `base` on up to `--of` seeds that are drawn from those that are
-trained, stopped by the rule of `derlem compare`.
+and order, and simulated comparisons of all corpora with `base` on up to `--of` seeds: runs with the means and
+the noise of the trained ones, stopped by the rule of `derlem compare`.
 """
 
 from __future__ import annotations
@@ -54,17 +54,19 @@ class Played:
 
 
 def played(results: Results, rule: Rule, draw: np.random.Generator) -> Played:
-    """Play a comparison on seeds drawn from the finished ones, as `derlem compare` would have stopped it.
+    """Play a comparison by the rule of `derlem compare`, of runs with the measured means and noise.
 
-    `base` and `same` change places in half of the seeds: they are runs on the same documents.
+    Runs are drawn, not chosen from the finished ones: choices of eight of twenty would be too alike.
     """
-    bits = results.bits[..., draw.permutation(results.seeds)[: rule.most], :].copy()
-    swapped = draw.random(rule.most) < 0.5
-    bits[:2, ..., swapped, :] = bits[1::-1, ..., swapped, :]
-    main = measures(results.documents, ["clean"])[0]
+    measure = measures(results.documents, ["clean"])[0]
+    means = results.bits[:, -1:, -1:].mean(3, keepdims=True)
+    means[1] = means[0]  # the same documents
+    spread = noise(measure.of(results.bits[:, -1, -1]))[0]
+    drawn = draw.normal(0, spread, (len(CORPORA), 1, 1, rule.most, 1))
+    bits = means + drawn * results.documents.bytes
     for seeds in rule.looks:
         so_far = replace(results, bits=bits[..., :seeds, :])
-        found = [difference(so_far, main, other) for other in range(1, len(CORPORA))]
+        found = [difference(so_far, measure, other) for other in range(1, len(CORPORA))]
         if rule.stops(seeds, found):
             break
     values = [each.value for each in found]
@@ -116,7 +118,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--of", type=int, default=8)
-    parser.add_argument("--plays", type=int, default=200)
+    parser.add_argument("--plays", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
