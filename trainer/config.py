@@ -253,6 +253,11 @@ class Run(Section):
     flash: Literal["FA2", "FA3", "FA4"] = Field(
         "FA2", description="FlashAttention on a GPU; FA2 is torch's own, the others are packages."
     )
+    fp8: bool = Field(
+        False,
+        description="Multiply in the blocks' linear layers in 8-bit floats, in training alone; for large "
+        "models on GPUs of compute capability 8.9 or more.",
+    )
     recompute: bool = Field(False, description="Recompute activations in the backward pass to save memory.")
     log: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",), description="Dashboards besides metrics.jsonl; those not installed are skipped."

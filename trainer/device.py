@@ -18,6 +18,7 @@ DType = Literal["auto", "float32", "bfloat16"]
 Flash = Literal["FA2", "FA3", "FA4"]
 
 _CAPABILITY = (8, 0)  # of the packed attention kernels (FlashAttention 2) and bfloat16 products
+_FLOAT8 = (8, 9)  # of products of 8-bit floats
 _HEAD = 256  # their largest head dimension
 _MULTIPLE = 8  # which head dimensions they take
 # The package of other kernels, and the generations of GPUs that torch gives them
@@ -52,10 +53,18 @@ def dtype(wanted: DType, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
 
 
-def check(shape: Shape, device: torch.device, dtype: torch.dtype, flash: Flash = "FA2") -> None:
+def check(
+    shape: Shape, device: torch.device, dtype: torch.dtype, flash: Flash = "FA2", fp8: bool = False
+) -> None:
     """Raise ConfigError where the kernels of a GPU do not take this model, so that no step fails in them."""
     if flash != "FA2":
         _check_flash(flash, device, dtype)
+    if fp8 and device.type == "cuda" and (has := torch.cuda.get_device_capability(device)) < _FLOAT8:
+        raise ConfigError(
+            f"run.fp8 = true: {torch.cuda.get_device_name(device)} has compute capability "
+            f"{has[0]}.{has[1]}, and products of 8-bit floats need {_FLOAT8[0]}.{_FLOAT8[1]} (L4, H100 or "
+            "newer); set run.fp8 = false"
+        )
     if device.type != "cuda" or dtype == torch.float32:
         return
     found = torch.cuda.get_device_capability(device)

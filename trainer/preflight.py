@@ -53,7 +53,7 @@ def open_order(settings: config.Config, opened: Tokens, ranks: int) -> Order:
 def open_shape(settings: config.Config, opened: Tokens, on: torch.device, dtype: torch.dtype) -> Shape:
     """Return the model's shape; ConfigError if its sizes do not fit, or the device cannot compute it."""
     made = shape(settings.model, opened.vocabulary)
-    device.check(made, on, dtype, settings.run.flash)
+    device.check(made, on, dtype, settings.run.flash, settings.run.fp8)
     return made
 
 

@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from corpus import files
 from corpus.errors import ConfigError, ElsewhereError, StoppedError
+from corpus.plural import plural
 from corpus.teller import SILENT, Teller
 from trainer import (
     collector,
@@ -109,6 +110,11 @@ class Run:
         self.bare = model.build(
             self.shape, config.seed, world.device, self.dtype, config.z_loss, config.model.dropout
         )
+        if config.run.fp8:
+            from trainer import float8  # here, as few runs use it
+
+            changed = float8.convert(self.bare.blocks)
+            self.teller.say(f"{plural(changed, 'linear layer')} in 8-bit floats")
         kind = parallel.kind(config.run, world)
         compiled = parallel.compiles(config.run, world, self.shape, self.dtype)
         self.bare.compile_loss = compiled

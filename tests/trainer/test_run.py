@@ -1027,3 +1027,16 @@ def test_several_ranks_are_refused_before_they_train_for_a_check(monkeypatch: py
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="start without torchrun"):
         selfcheck.one_process()
+
+
+def test_a_run_in_8_bit_floats_learns_and_resumes_bit_for_bit(
+    corpus: str, whole: Path, tmp_path: Path
+) -> None:
+    folder, settings = tmp_path / "run", made(**{"run.fp8": "true"})
+    train(corpus, tmp_path / "whole", settings)
+    shutil.copytree(tmp_path / "whole", folder)
+    shutil.rmtree(folder / "checkpoints" / f"{STEPS:010}")
+    (folder / "result.json").unlink()
+    train(corpus, folder, settings)
+    assert losses(folder) == losses(tmp_path / "whole") != losses(whole)
+    assert losses(folder)[-1] == pytest.approx(losses(whole)[-1], abs=0.05)
