@@ -146,13 +146,6 @@ def fit(
     compute: Annotated[
         str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
     ] = "",
-    tokenizer: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of tokenizers; a fit takes only one.")
-    ] = "",
-    planned: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="The column of tokens at which the schedule would have ended."),
-    ] = "",
     share: Annotated[
         str,
         typer.Option(
@@ -175,7 +168,7 @@ def fit(
         from trainer.scaling.runs import Columns
         from trainer.scaling.table import fit_table
 
-        columns = Columns(tuple(loss), params, tokens, unique, run, compute, tokenizer, planned, share, decay)
+        columns = Columns(tuple(loss), params, tokens, unique, run, compute, share, decay)
         found = fit_table(table, columns, law, resamples=resamples)
         if as_json:
             print(json.dumps(plain(found), ensure_ascii=False))
@@ -256,6 +249,14 @@ def report(
     compute: Annotated[
         str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
     ] = "",
+    share: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of the share of tokens in the loss's language; the others are of a second one.",
+        ),
+    ] = "",
+    decay: Annotated[str, typer.Option(metavar="COLUMN", help="The column of weight decays.")] = "",
     corpus: Annotated[
         str, typer.Option(metavar="COLUMN", help="The column of corpora, which are compared.")
     ] = "",
@@ -307,7 +308,7 @@ def report(
         left = dict(each.partition("=")[::2] for each in leave_out or ())
         if not all(left.values()):
             fail("--leave-out: expected RUN=WHY, such as small-3='diverged at step 400'", status=2)
-        named = Columns(tuple(loss or ()), params, tokens, unique, run, compute)
+        named = Columns(tuple(loss or ()), params, tokens, unique, run, compute, share, decay)
         columns = STUDY if runs.is_dir() else named
         asked = Asked(columns, corpus, seed, law, about, model, held, left)
         found = build.report(runs, asked, resamples)

@@ -29,8 +29,7 @@ def span(found: Interval) -> str:
 
 def _analysis(one: Analysis, console: Console) -> None:
     fit = one.fit
-    ranges = "; ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in one.ranges.items())
-    console.print(f"\n[bold]{one.loss}[/]: {one.runs} rows of {one.clusters} runs ({ranges})")
+    console.print(f"\n[bold]{one.loss}[/]: {one.runs} rows of {one.clusters} runs")
     console.print(f"{fit.law.formula}\n{fit.objective.describe()} = {fit.value:.10g}")
     console.print(f"R² {fit.r2:.4f}, mean error {fit.error:.2%}")
     if one.compared:

@@ -53,18 +53,13 @@ class HeldOut:
         return float(np.median(self.predicted.half_width))
 
     @property
-    def level(self) -> float:
-        """Return the level of the intervals: the nominal one, or the highest that so few errors support."""
-        return min(self.predicted.level, self.predicted.possible)
-
-    @property
     def farthest(self) -> float:
         """Return how far beyond the fitted runs the largest is, as a factor of compute."""
         return float(self.predicted.ratio.max())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        numbers = ("farthest", "error", "coverage", "half_width", "level")
+        numbers = ("farthest", "error", "coverage", "half_width")
         return {
             "fitted": self.fitted,
             "predicted": len(self.runs),
@@ -85,7 +80,6 @@ class Analysis:
     loss: str
     runs: int
     clusters: int
-    ranges: dict[str, tuple[float, float]]
     compared: tuple[Candidate, ...]
     fit: Fit
     draws: Bootstrap
@@ -100,13 +94,13 @@ def analyse(source: Source, loss: str, resamples: int = RESAMPLES, seed: int = 0
     law, compared = choose(source.asked.law, runs, seed)
     fitted = fit(law, runs)
     draws = bootstrap(fitted, runs, resamples, seed)
-    same = [((row.params, row.tokens, row.unique), row.losses[loss]) for row in source.fitted(loss)]
-    noise, replicates = seed_noise(same)
+    # not by compute: that of a seed depends on where its windows cut documents
+    columns = [column for name, column in runs.columns.items() if name != "compute"]
+    noise, replicates = seed_noise(zip(zip(*columns, strict=True), runs.loss.tolist(), strict=True))
     return Analysis(
         loss=loss,
         runs=len(runs),
         clusters=draws.clusters,
-        ranges={c: (float(runs.columns[c].min()), float(runs.columns[c].max())) for c in law.columns},
         compared=compared,
         fit=fitted,
         draws=draws,

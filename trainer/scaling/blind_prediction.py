@@ -13,7 +13,7 @@ import numpy as np
 from corpus import files
 from corpus.errors import ConfigError, RunsError
 from trainer.scaling.choice import candidates, choose, repeats
-from trainer.scaling.fit import Fit, fit
+from trainer.scaling.fit import fit
 from trainer.scaling.laws import LAWS
 from trainer.scaling.prediction import predict
 from trainer.scaling.runs import Runs, runs
@@ -100,29 +100,17 @@ def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
         except RunsError as error:
             why.append(str(error))
             continue
-        loss = float(fitted.predict(asked)[0])
+        found = {
+            "law": fitted.law.name,
+            "formula": fitted.law.formula,
+            "parameters": fitted.parameters,
+            "objective": fitted.objective.describe(),
+            "loss": float(fitted.predict(asked)[0]),
+        }
         try:
-            return {**_law(fitted), "loss": loss, **_interval(fitted, known, asked)}
+            near = predict(fitted, known, asked)
         except RunsError as error:
-            return {**_law(fitted), "loss": loss, "lower": None, "upper": None, "why": str(error)}
+            return {**found, "lower": None, "upper": None, "why": str(error)}
+        ends = {"lower": float(near.lower[0]), "upper": float(near.upper[0]), "level": near.level}
+        return {**found, **ends, "times_beyond": float(near.ratio[0])}
     return {"loss": None, "why": "; ".join(why)}
-
-
-def _law(fitted: Fit) -> dict[str, Any]:
-    return {
-        "law": fitted.law.name,
-        "formula": fitted.law.formula,
-        "parameters": fitted.parameters,
-        "objective": fitted.objective.describe(),
-    }
-
-
-def _interval(fitted: Fit, known: Runs, asked: Runs) -> dict[str, Any]:
-    found = predict(fitted, known, asked)
-    return {
-        "lower": float(found.lower[0]),
-        "upper": float(found.upper[0]),
-        "level": found.level,
-        "possible_level": found.possible,
-        "times_beyond": float(found.ratio[0]),
-    }

@@ -11,7 +11,6 @@ from corpus.plural import plural
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.page.formatting import listed, named, number, percent, unit
 from trainer.scaling.analysis import Analysis
-from trainer.scaling.choice import repeated
 from trainer.scaling.source import Source
 
 Verdict: TypeAlias = Literal["strong", "weak", "not measured"]
@@ -40,7 +39,6 @@ def checklist(source: Source, found: Analysis) -> tuple[Check, ...]:
     """Return the checks of the data, the fit and the predictions."""
     return (
         _span(source, found),
-        _repetition(source, found),
         _independent(source, found),
         _noise(found),
         _optimum(found),
@@ -67,19 +65,6 @@ def _span(source: Source, found: Analysis) -> Check:
         if abs(together) > TOGETHER:
             strong, why = False, f"{why}, and correlate at {together:.2f}: their terms cannot be separated"
     return _rated("Sizes and tokens span a decade each", strong, why)
-
-
-def _repetition(source: Source, found: Analysis) -> Check:
-    name = "Repeated data are distinguished from fresh data"
-    if not (source.asked.columns.unique or source.study):
-        return Check(
-            name, "not measured", "the table has no column of unique tokens: all tokens are treated as fresh"
-        )
-    runs = source.runs(found.loss)
-    if not repeated(runs).any():
-        return _rated(name, True, "unique tokens are known, and no run saw its data twice")
-    most = float((runs.columns["tokens"] / runs.columns["unique"]).max())
-    return _rated(name, True, f"unique tokens are known, and runs reach {number(most, 2)} epochs")
 
 
 def _independent(source: Source, found: Analysis) -> Check:
@@ -121,7 +106,7 @@ def _held_out(found: Analysis) -> Check:
     name, one = "Intervals contain the held-out runs", found.held_out
     if one is None:
         return Check(name, "not measured", "too few runs to hold some out")
-    why = f"{percent(one.coverage)} of {len(one.runs)} inside {percent(one.level)} intervals"
+    why = f"{percent(one.coverage)} of {len(one.runs)} inside {percent(one.predicted.level)} intervals"
     return _rated(name, one.coverage >= COVERED, f"{why} of ±{percent(one.half_width)}")
 
 

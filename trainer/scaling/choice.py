@@ -9,7 +9,7 @@ import numpy as np
 
 from corpus.errors import RunsError
 from trainer.scaling.fit import fit
-from trainer.scaling.laws import CHINCHILLA, JOINT, LAWS, REPETITION, REPETITION_TIED, TIED, Law
+from trainer.scaling.laws import CHINCHILLA, DATA, JOINT, LAWS, REPETITION, REPETITION_TIED, TIED, Law
 from trainer.scaling.prediction import held_out_error, rollouts
 from trainer.scaling.runs import Runs
 from trainer.scaling.uncertainty import bootstrap
@@ -49,19 +49,18 @@ def candidates(name: str, runs: Runs) -> tuple[Law, ...]:
         if name not in LAWS:
             raise RunsError(f"law {name!r} is unknown; expected one of {', '.join(LAWS)}")
         return (LAWS[name],)
-    if {"params", "tokens"} <= runs.columns.keys():
-        varied = {c for c in ("params", "tokens") if np.ptp(np.log(runs.columns[c])) > 0.01}
-        if varied == {"params", "tokens"}:
-            if not repeated(runs).any():
-                return CHINCHILLA, TIED
-            more = all(np.ptp(runs.columns.get(c, np.ones(1))) > 0 for c in ("share", "decay"))
-            return (*((JOINT,) if more else ()), REPETITION, REPETITION_TIED)
-        return (LAWS["size" if "params" in varied else "data"],)
-    if "tokens" in runs.columns:
-        return (LAWS["data"],)
-    if "params" in runs.columns:
-        return (LAWS["size"],)
-    raise RunsError("neither a parameter nor a token column is named: name at least one")
+    varied = {c for c in ("params", "tokens") if np.ptp(np.log(runs.columns.get(c, np.ones(1)))) > 0.01}
+    if "tokens" not in varied:
+        raise RunsError(
+            "no tokens that differ from run to run: name their column with --tokens, and give runs of "
+            "several amounts of data"
+        )
+    if "params" not in varied:
+        return (DATA,)
+    if not repeated(runs).any():
+        return CHINCHILLA, TIED
+    more = all(np.ptp(runs.columns.get(c, np.ones(1))) > 0 for c in ("share", "decay"))
+    return (*((JOINT,) if more else ()), REPETITION, REPETITION_TIED)
 
 
 def choose(name: str, runs: Runs, seed: int = 0) -> tuple[Law, tuple[Candidate, ...]]:
@@ -90,8 +89,6 @@ def _candidate(law: Law, runs: Runs, seed: int) -> Candidate:
 
 def repeated(runs: Runs) -> Any:
     """Return which runs saw some of their data more than once [n]."""
-    if "tokens" not in runs.columns:
-        return np.zeros(len(runs), bool)
     return repeats(runs.columns["tokens"], runs.columns["unique"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from corpus.errors import RunsError
 from corpus.plural import plural
 from trainer.scaling.laws import CHINCHILLA, Floats, Law, Logs
-from trainer.scaling.minimise import HUBER, Objective, Problem, descend
+from trainer.scaling.minimise import HUBER, Descents, Objective, Problem, descend
 from trainer.scaling.runs import Runs
 
 DESCENTS = 48
@@ -55,7 +54,6 @@ class Certificate:
     gradient: float
     basins: tuple[Basin, ...]
     at_bound: tuple[str, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,9 @@ class Fit:
         """Return the numbers that papers print: E, A, B, the exponents of the compute-optimal N and D."""
         return self.law.derived(self.parameters)
 
-    def predict(self, runs: Runs | Mapping[str, float]) -> Floats:
-        """Return the loss [n] of runs, or [1] of one described by its columns."""
-        logs = runs.logs() if isinstance(runs, Runs) else {k: np.log([float(v)]) for k, v in runs.items()}
-        return np.exp(self.law.log_loss(self.theta, logs))
+    def predict(self, runs: Runs) -> Floats:
+        """Return the loss [n] of runs."""
+        return np.exp(self.law.log_loss(self.theta, runs.logs()))
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -138,7 +135,6 @@ def fit(
     descents: int = DESCENTS,
 ) -> Fit:
     """Fit a law to runs, with parameters in `held` fixed; RunsError if the runs are too few for it."""
-    began = time.perf_counter()
     task = problem(law, runs, objective, held or {})
     weights = np.ones((1, len(runs)))
     candidates = task.centred(starts(task))
@@ -146,18 +142,14 @@ def fit(
     screened = task.values(candidates, weights)
     chosen = candidates[np.argsort(screened, kind="stable")[:descents]]
     ended = descend(task, chosen, weights)
-    minima = [
-        (i, count)
-        for i, count in _basins(ended.theta, ended.value)
-        if ended.value[i] <= RIVAL * ended.value.min() + 1e-12
-    ]
+    least = RIVAL * ended.value.min() + 1e-12
     shown = max(1, SHOWN * descents // DESCENTS)  # a quick fit is not certified: few minima suffice
-    lowest = descend(task, ended.theta[[i for i, _ in minima[:shown]]], weights, STEPS, REST)
-    counts = [count for _, count in minima[:shown]]
-    found = sorted(zip(lowest.theta, lowest.value.tolist(), counts, strict=True), key=lambda end: end[1])
-    theta, value, _ = found[0]
-    raw = task.raw(theta[None])[0]
-    basins = _distinct(task, found)
+    minima = [(i, count) for i, count in _minima(ended, [1] * len(chosen)) if ended.value[i] <= least][:shown]
+    lowest = descend(task, ended.theta[[i for i, _ in minima]], weights, STEPS, REST)
+    raw = task.raw(lowest.theta)
+    minima = _minima(lowest, [count for _, count in minima])
+    best = minima[0][0]
+    theta, value = lowest.theta[best], float(lowest.value[best])
     predicted = np.exp(law.log_loss(theta, task.logs))
     residual = predicted - runs.loss
     lower, upper = np.array(law.bounds).T
@@ -165,7 +157,7 @@ def fit(
     return Fit(
         law=law,
         objective=objective,
-        parameters=_named(law, raw),
+        parameters=_named(law, raw[best]),
         held=dict(held or {}),
         value=value * objective.scale,
         runs=len(runs),
@@ -176,9 +168,11 @@ def fit(
             descents=len(chosen),
             agreeing=int((ended.value <= value * (1 + SAME) + 1e-12).sum()),
             gradient=gradient_norm(task, theta, weights),
-            basins=basins,
+            basins=tuple(
+                Basin(float(lowest.value[i]) * objective.scale, count, _named(law, raw[i]))
+                for i, count in minima
+            ),
             at_bound=tuple(name for name, bound in zip(law.parameters, at_bound, strict=True) if bound),
-            seconds=time.perf_counter() - began,
         ),
     )
 
@@ -198,31 +192,19 @@ def _named(law: Law, theta: Floats) -> dict[str, float]:
     return {name: float(value) for name, value in zip(law.parameters, theta, strict=True)}
 
 
-def _basins(theta: Floats, value: Floats) -> list[tuple[int, int]]:
-    """Group ends of descents that are close together: (index of the lowest, how many), lowest first."""
+def _minima(ended: Descents, counts: list[int]) -> list[tuple[int, int]]:
+    """Group ends at the same minimum: (index of the lowest, descents that it stands for), lowest first."""
     groups: list[tuple[int, int]] = []
+    theta, value = ended.theta, ended.value
     for i in np.argsort(value, kind="stable"):
         for k, (j, count) in enumerate(groups):
             near = np.abs(theta[i] - theta[j]).max() < 0.05
             if near or value[i] - value[j] <= SAME * value[j]:
-                groups[k] = (j, count + 1)
+                groups[k] = (j, count + counts[i])
                 break
         else:
-            groups.append((int(i), 1))
+            groups.append((int(i), counts[i]))
     return groups
-
-
-def _distinct(task: Problem, found: list[tuple[Floats, float, int]]) -> tuple[Basin, ...]:
-    """Merge minima that are equal."""
-    basins: list[Basin] = []
-    for theta, value, count in found:
-        value *= task.objective.scale
-        if basins and value - basins[-1].value <= SAME * abs(basins[-1].value):
-            last = basins[-1]
-            basins[-1] = Basin(last.value, last.descents + count, last.parameters)
-        else:
-            basins.append(Basin(value, count, _named(task.law, task.raw(theta[None])[0])))
-    return tuple(basins)
 
 
 def starts(task: Problem, grid: bool = True) -> Floats:

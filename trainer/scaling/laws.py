@@ -257,13 +257,6 @@ DATA = _sum_law(
     (_D,),
     {"E": "e", "B": "b"},
 )
-SIZE = _sum_law(
-    "size",
-    "L = E + A/N^alpha with data in plenty",
-    "the size term of Hoffmann et al. 2022; E includes the loss due to the amount of data",
-    (_N,),
-    {"E": "e", "A": "a"},
-)
 REPETITION = Law(
     name="repetition",
     formula="L = E + A/N'^alpha + B/D'^beta, D' = U + U R_D*(1 − exp(−(D/U − 1)/R_D*)), same for N'",
@@ -321,7 +314,5 @@ JOINT = Law(
     more=lambda theta: _frontier(theta) | {"penalty at ten times the decay": float(10 ** -theta["delta"])},
 )
 
-LAWS: dict[str, Law] = {
-    law.name: law for law in (CHINCHILLA, TIED, DATA, SIZE, REPETITION, REPETITION_TIED, JOINT)
-}
+LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, TIED, DATA, REPETITION, REPETITION_TIED, JOINT)}
 """Every law by name, as for `derlem fit --law`."""

@@ -112,11 +112,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Descents:
-    """The ends of descents: centred parameters [m, p], scaled objective [m], whether each converged [m]."""
+    """The ends of descents: centred parameters [m, p], scaled objective [m]."""
 
     theta: Floats
     value: Floats
-    settled: Floats
 
 
 def descend(
@@ -135,7 +134,7 @@ def descend(
         _descend(problem, starts[i : i + rows], weights[i : i + rows], steps, rest)
         for i in range(0, count, rows)
     ]
-    return Descents(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("theta", "value", "settled")))
+    return Descents(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("theta", "value")))
 
 
 def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest: float) -> Descents:
@@ -143,7 +142,7 @@ def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest
     free = problem.free > 0
     theta = starts.copy()
     value, gradient, matrix = problem.system(theta, weights)
-    out_value, settled = value.copy(), np.zeros(len(theta))
+    out_value = value.copy()
     live = np.arange(len(theta))
     damp = np.full(len(theta), 1e-2)
     recent = value.copy()
@@ -167,10 +166,10 @@ def _descend(problem: Problem, starts: Floats, weights: Floats, steps: int, rest
         recent = np.where(better, recent / 5 + gain, recent)
         done = (recent <= rest * value) | (damp > STUCK) | (value < 1e-18)
         if done.any() or step == steps - 1:
-            theta[live], out_value[live], settled[live] = current, value, done
+            theta[live], out_value[live] = current, value
             keep = ~done
             if not keep.any():
                 break
             live, current, value, damp = live[keep], current[keep], value[keep], damp[keep]
             gradient, matrix, recent = gradient[keep], matrix[keep], recent[keep]
-    return Descents(theta, out_value, settled)
+    return Descents(theta, out_value)

@@ -42,7 +42,7 @@ class Rollout:
 class Predictions:
     """Predicted losses [n] with conformal intervals, and their basis.
 
-    `scores` is the number of earlier errors that set the width; `possible` the highest level that so few can
+    `scores` is the number of earlier errors that set the width, `level` LEVEL or the highest that so few can
     support; `ratio` [n] the compute of each target over that of the largest fitted run.
     """
 
@@ -52,7 +52,6 @@ class Predictions:
     ratio: Floats
     level: float
     scores: int
-    possible: float
 
     def coverage(self, loss: Floats) -> float:
         """Return the share of measured losses [n] that are inside."""
@@ -66,7 +65,7 @@ class Predictions:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         out = {k: getattr(self, k).tolist() for k in ("loss", "lower", "upper", "ratio")}
-        return out | {"level": self.level, "scores": self.scores, "possible_level": self.possible}
+        return out | {"level": self.level, "scores": self.scores}
 
 
 def predict(fitted: Fit, runs: Runs, targets: Runs) -> Predictions:
@@ -89,9 +88,8 @@ def predict(fitted: Fit, runs: Runs, targets: Runs) -> Predictions:
         lower=np.exp(centre - width),
         upper=np.exp(centre + width),
         ratio=ratio,
-        level=LEVEL,
+        level=min(LEVEL, len(misses) / (len(misses) + 1)),
         scores=len(misses),
-        possible=len(misses) / (len(misses) + 1),
     )
 
 

@@ -94,9 +94,8 @@ class Columns:
     """The column names of a table; an empty name means that there is none.
 
     `loss` may name several columns, one per language: each is fitted separately on the same runs. `compute`
-    is in FLOPs, by default 6·N·D; `planned` is the number of tokens at which the learning-rate schedule would
-    have ended. `share` is the share of `tokens` in the language of the loss, of which `unique` are counted;
-    `decay` is the weight decay.
+    is in FLOPs, by default 6·N·D. `share` is the share of `tokens` in the language of the loss, of which
+    `unique` are counted; `decay` is the weight decay.
     """
 
     loss: tuple[str, ...]
@@ -105,8 +104,6 @@ class Columns:
     unique: str = ""
     run: str = ""
     compute: str = ""
-    tokenizer: str = ""
-    planned: str = ""
     share: str = ""
     decay: str = ""
 
@@ -130,10 +127,8 @@ def read(path: Path) -> pa.Table:
     return table
 
 
-def refusals(
-    values: Mapping[str, Floats], losses: Mapping[str, Floats], tokenizers: set[str]
-) -> Iterator[str]:
-    """Yield why runs cannot be fitted: numbers by role (`Columns`), losses by name, names of tokenizers."""
+def refusals(values: Mapping[str, Floats], losses: Mapping[str, Floats]) -> Iterator[str]:
+    """Yield why runs cannot be fitted: numbers by role (`Columns`), losses by name."""
     for name, column in {**values, **losses}.items():
         wrong = ~(np.isfinite(column) & (column > 0))
         if wrong.any():
@@ -141,11 +136,6 @@ def refusals(
             if name in losses and not hint:
                 hint = ": nothing was fitted; a diverged run has no loss, so remove its row"
             yield f"{name} is not a finite number above 0 in {_rows(wrong, column)}{hint}"
-    if len(tokenizers) > 1:
-        yield (
-            f"losses per token of {len(tokenizers)} tokenizers ({', '.join(sorted(tokenizers))}) in one fit: "
-            "fit them separately, or use bits per byte and no tokenizer column"
-        )
     if "unique" in values and "tokens" in values:
         wrong = values["unique"] > values["tokens"] * values.get("share", 1.0) * (1 + 1e-6)
         if wrong.any():
@@ -154,16 +144,8 @@ def refusals(
 
 def warnings(values: Mapping[str, Floats], losses: Mapping[str, Floats], group: Any) -> Iterator[str]:
     """Yield what a fit's reader must know: numbers by role (`Columns`), losses by name, names of runs."""
-    tokens = values.get("tokens")
-    if tokens is not None and "planned" in values:
-        wrong = tokens < 0.99 * values["planned"]
-        if wrong.any():
-            yield (
-                f"checkpoints of a longer schedule, not finished runs, in {_rows(wrong, tokens)}: their "
-                "learning rate had not decayed, which bends exponents (a = 0.60 became 0.57 in one study)"
-            )
-    if tokens is not None and "params" in values and "compute" in values:
-        yield from _compute(values["compute"], 6.0 * values["params"] * tokens)
+    if {"params", "tokens", "compute"} <= values.keys():
+        yield from _compute(values["compute"], 6.0 * values["params"] * values["tokens"])
     yield from _duplicates(values, losses, group)
 
 

@@ -18,7 +18,7 @@ from trainer.scaling.runs import Columns, Runs, read, refusals, runs, warnings
 
 FILE = "runs.jsonl"
 BITS = "bits_per_byte"
-_NUMBERS = ("params", "tokens", "unique", "compute", "planned", "share", "decay")
+_NUMBERS = ("params", "tokens", "unique", "compute", "share", "decay")
 UNITS = 10
 """The fewest independent trunks whose branches are resampled together."""
 FAR = 2.0
@@ -314,8 +314,7 @@ def _checked(file: Path, rows: list[Run], columns: Columns) -> tuple[str, ...]:
     values = {role: np.array([_float(row.record.get(name)) for row in rows]) for role, name in names.items()}
     main = columns.loss[0]
     losses = {main: np.array([row.losses[main] for row in rows])}
-    tokenizers = {str(row.record[columns.tokenizer]) for row in rows} if columns.tokenizer else set()
-    if refused := [*refusals(values, losses, tokenizers)]:
+    if refused := [*refusals(values, losses)]:
         raise RunsError(f"{file}: {'; '.join(refused)}")
     return tuple(warnings(values, losses, np.array([row.run for row in rows]) if columns.run else None))
 

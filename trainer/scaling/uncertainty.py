@@ -39,11 +39,6 @@ class Interval:
         above = self.lower is None or value >= self.lower
         return above and (self.upper is None or value <= self.upper)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, null for an open side."""
-        ends = {"estimate": self.estimate, "lower": self.lower, "upper": self.upper, "level": self.level}
-        return {**ends, "determined": self.determined}
-
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
@@ -87,14 +82,14 @@ class Bootstrap:
         return out
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return what `trainer.records.plain` turns into JSON."""
         free = [name for name in self.fit.law.parameters if name not in self.fit.held]
         return {
             "method": "percentile bootstrap over runs, each resample restarted from every basin",
             "resamples": len(self.samples),
             "clusters": self.clusters,
-            "parameters": {name: self.interval(name).as_dict() for name in free},
-            "derived": {name: value.as_dict() for name, value in self.derived().items()},
+            "parameters": {name: self.interval(name) for name in free},
+            "derived": self.derived(),
         }
 
 

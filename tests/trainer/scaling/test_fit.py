@@ -17,7 +17,6 @@ TRUTH = {
     "chinchilla": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37},
     "tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34},
     "data": {"b": 7.2, "e": 0.8, "beta": 0.37},
-    "size": {"a": 6.0, "e": 0.7, "alpha": 0.34},
     "repetition, tied": {"a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "log_rd": 2.0, "log_rn": 1.5},
     "joint": {
         "a": 6.0, "b": 7.2, "e": 0.6, "alpha": 0.34, "beta": 0.37,

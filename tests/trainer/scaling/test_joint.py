@@ -12,6 +12,7 @@ from benchmarks.joint import COLUMNS, TABLE, design
 from trainer.scaling.choice import candidates, choose
 from trainer.scaling.fit import fit
 from trainer.scaling.laws import JOINT, REPETITION
+from trainer.scaling.report import build
 from trainer.scaling.runs import Columns, Runs, runs
 from trainer.scaling.source import Asked, load
 from trainer.scaling.uncertainty import bootstrap
@@ -85,6 +86,50 @@ def test_a_share_divides_the_tokens_of_a_table_and_not_its_compute(tmp_path: Pat
     found = {name: column[0] for name, column in read.columns.items()}
     assert found["compute"] == 6 * 1e6 * 4e6
     assert (found["tokens"], found["unique"], found["share"], found["decay"]) == (3e6, 1e6, 0.75, 0.1)
+
+
+def table(path: Path, data: Runs) -> Path:
+    """Write runs as a table whose tokens are those of both languages, as COLUMNS names it."""
+    columns = {name: data.columns[name] for name in ("params", "unique", "share", "decay")}
+    columns |= {"tokens": data.columns["tokens"] / data.columns["share"], "bits_per_byte": data.loss}
+    rows = zip(*columns.values(), strict=True)
+    lines = [
+        dict(zip(columns, map(float, row), strict=True)) | {"run": f"r{i}"} for i, row in enumerate(rows)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+def test_a_report_answers_by_it_for_the_share_and_the_decay_of_the_largest_run(tmp_path: Path) -> None:
+    data = simulated(0.002)
+    found = build.report(table(tmp_path / "runs.jsonl", data), Asked(COLUMNS), resamples=40)
+    assert found.analysis.fit.law is JOINT
+    largest = int((data.compute() / data.columns["share"]).argmax())
+    share, decay = (float(data.columns[name][largest]) for name in ("share", "decay"))
+    assert found.about.endswith(f"; answers are for share {share:g} and decay {decay:g}")
+    assert found.analysis.noise is None  # runs of another share or decay are not seeds
+    n, u = data.columns["params"].max(), data.columns["unique"].max()
+    theta = np.array([TRUTH[name] for name in JOINT.parameters])
+
+    def loss(params: float, tokens: float, unique: float) -> float:
+        at = {"params": params, "tokens": tokens, "unique": unique, "share": share, "decay": decay}
+        return float(np.exp(JOINT.log_loss(theta, {name: np.log([value]) for name, value in at.items()}))[0])
+
+    twice, larger, _, _ = found.headline.numbers
+    for number, after in ((twice, loss(n, 2 * u, 2 * u)), (larger, loss(2 * n, u, u))):
+        assert number.value is not None, number.note
+        assert number.value.holds(1 - after / loss(n, u, u)), number.title
+
+
+def test_a_report_does_not_take_it_where_share_and_decay_do_nothing(tmp_path: Path) -> None:
+    data = simulated(0.002)
+    theta = np.array([TRUTH["a"], TRUTH["b"], TRUTH["e"], 0.2, 0.33, np.log(8.0), np.log(20.0)])
+    noise = np.random.default_rng(3).normal(0, 0.002, len(data))
+    plain = data.with_loss(np.exp(REPETITION.log_loss(theta, data.logs()) + noise))
+    found = build.report(table(tmp_path / "runs.jsonl", plain), Asked(COLUMNS), resamples=40)
+    assert found.analysis.fit.law is not JOINT
+    assert found.analysis.compared[0].law == "joint"
+    assert "answers are for" not in found.about
 
 
 def test_the_runs_of_our_study_are_described_by_it() -> None:

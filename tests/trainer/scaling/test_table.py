@@ -89,12 +89,6 @@ def test_more_unique_tokens_than_tokens_are_refused(tmp_path: Path) -> None:
         load(write(tmp_path, table), replace(NAMES, unique="U"))
 
 
-def test_losses_of_two_tokenizers_are_refused(tmp_path: Path) -> None:
-    table = rows() | {"tok": ["a"] * 20 + ["b"] * 20}
-    with pytest.raises(RunsError, match="losses per token of 2 tokenizers"):
-        load(write(tmp_path, table), replace(NAMES, tokenizer="tok"))
-
-
 def load(path: Path, columns: Columns) -> Source:
     """Read a table by its columns alone."""
     return load_source(path, Asked(columns))
@@ -105,20 +99,12 @@ def warned(folder: Path, table: Rows, names: Columns) -> tuple[str, ...]:
     return load(write(folder, table), names).findings
 
 
-def test_what_is_odd_is_said(tmp_path: Path) -> None:
+def test_a_compute_far_from_six_times_parameters_and_tokens_is_said(tmp_path: Path) -> None:
     table = rows()
-    tokens = np.array(table["D"], dtype=float)
-    product = 6 * np.array(table["N"], dtype=float) * tokens
+    product = 6 * np.array(table["N"], dtype=float) * np.array(table["D"], dtype=float)
     product[4] *= 4
-    table |= {
-        "C": product.tolist(),
-        "end": [*(tokens[:-1]).tolist(), 2 * tokens[-1]],
-    }
-    names = replace(NAMES, compute="C", planned="end")
-    found = warned(tmp_path, table, names)
-    assert len(found) == 2
-    assert "checkpoints of a longer schedule" in found[0]
-    assert "1 rows: row 5 (4)" in found[1]
+    (said,) = warned(tmp_path, table | {"C": product.tolist()}, replace(NAMES, compute="C"))
+    assert "1 rows: row 5 (4)" in said
 
 
 def test_an_integer_compute_that_wrapped_is_recognised(tmp_path: Path) -> None:
@@ -179,9 +165,11 @@ def test_the_law_follows_from_the_columns() -> None:
     assert candidates("", runs(loss, params=n, tokens=d))[0].name == "chinchilla"
     assert candidates("", runs(loss, params=n, tokens=d, unique=d / 4))[0].name == "repetition"
     assert candidates("", runs(loss, tokens=d))[0].name == "data"
-    assert candidates("", runs(loss, params=n))[0].name == "size"
     assert candidates("", runs(loss, params=np.full(12, 1e8), tokens=d))[0].name == "data"
     assert candidates("tied", runs(loss, params=n, tokens=d))[0].name == "tied"
+    for same in (runs(loss, params=n), runs(loss, params=n, tokens=np.full(12, 1e9))):
+        with pytest.raises(RunsError, match="no tokens that differ from run to run"):
+            candidates("", same)
     with pytest.raises(RunsError, match="law 'power' is unknown"):
         candidates("power", runs(loss, tokens=d))
 

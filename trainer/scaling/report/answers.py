@@ -24,16 +24,10 @@ VAGUE = 3.0
 
 def headline(m: Measured) -> Headline:
     """Return the first screen of a report."""
-    trust, predictions, columns = _trust(m), chart_data.held_out(m), m.analysis.fit.law.columns
-    if not {"params", "tokens"} <= set(columns):
-        sentence = _doubling(m) if "tokens" in columns else ""
-        return Headline(sentence, chart_data.one_column(m), (), (), trust, predictions)
+    trust, predictions = _trust(m), chart_data.held_out(m)
+    if "params" not in m.analysis.fit.law.columns:
+        return Headline(_doubling(m), chart_data.one_size(m), (), (), trust, predictions)
     return Headline(_doubling(m), chart_data.by_size(m), _numbers(m), chart_data.tasks(m), trust, predictions)
-
-
-def corpora(m: Measured) -> tuple[str, ...]:
-    """Return which of every two corpora is better."""
-    return tuple(_better(one) for one in m.comparisons)
 
 
 def _doubling(m: Measured) -> str:
@@ -67,12 +61,10 @@ def _unsupported(m: Measured, found: Interval, after: dict[str, Floats]) -> str:
 
 
 def beyond(m: Measured, run: dict[str, Floats]) -> float:
-    """Return a run's compute over that of the largest fitted run, both as 6·N·D (6·D if N is constant)."""
-    product, largest = 1.0, np.ones(len(m.runs))
-    for name in ("params", "tokens"):
-        if name in m.runs.columns and np.isfinite(run[name]).all():
-            product, largest = product * float(run[name][0]), largest * m.runs.columns[name]
-    return product / float(largest.max())
+    """Return a run's compute over that of the largest fitted run, both as 6·N·D (6·D if N is not known)."""
+    known = [name for name in ("params", "tokens") if name in m.runs.columns]
+    largest = np.prod([m.runs.columns[name] for name in known], axis=0).max()
+    return float(np.prod([run[name][0] for name in known]) / largest)
 
 
 def vague(found: Interval) -> bool:
@@ -136,7 +128,7 @@ def _best_size(m: Measured) -> Number:
     return Number(title, found, "count", note)
 
 
-def _better(one: Comparison) -> str:
+def better(one: Comparison) -> str:
     """Return which of two corpora is better, or why that is not known."""
     rests = f"over {plural(len(one.cells), 'run')} on both"
     if one.documents:
@@ -162,5 +154,5 @@ def _trust(m: Measured) -> str:
         f"The {len(one.runs)} largest runs, up to {number(one.farthest, 2)} times beyond the rest, were "
         f"predicted from the {one.fitted} others by the law “{m.analysis.fit.law.name}”: the median error is "
         f"{percent(one.error)}, and {percent(one.coverage)} of the runs are inside their "
-        f"{percent(one.level)} intervals (±{percent(one.half_width)} wide)."
+        f"{percent(one.predicted.level)} intervals (±{percent(one.half_width)} wide)."
     )

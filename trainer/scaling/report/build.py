@@ -14,7 +14,7 @@ from trainer.page.formatting import count, listed, unit
 from trainer.records import plain
 from trainer.scaling.checks import checklist
 from trainer.scaling.git_commit import git_commit
-from trainer.scaling.report.answers import corpora, headline
+from trainer.scaling.report.answers import better, headline
 from trainer.scaling.report.measured import Measured, measure
 from trainer.scaling.report.page import render
 from trainer.scaling.report.report_model import Report
@@ -31,7 +31,7 @@ def report(path: Path, asked: Asked | None = None, resamples: int = RESAMPLES, s
 
 def compose(m: Measured, name: str, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Return the report of the measurements on the runs of a table of this name."""
-    compared = corpora(m)
+    compared = tuple(map(better, m.comparisons))
     return Report(
         title="What one more token is worth",
         about=_about(m),
@@ -79,7 +79,7 @@ def _about(m: Measured) -> str:
     if tokens is not None:
         said += f", {count(float(tokens.min()))} to {count(float(tokens.max()))} tokens"
     if recipe := m.here.recipe:
-        said += f"; at {listed([f'{name} {value:g}' for name, value in recipe.items()])}"
+        said += f"; answers are for {listed([f'{name} {value:g}' for name, value in recipe.items()])}"
     if not m.source.exact:
         said += f"; bits per byte are {TOO_LOW}"
     return said

@@ -21,7 +21,6 @@ POINTS = 41
 BEYOND = 10.0
 """The curves end at this many times the corpus."""
 _AXES = {
-    "params": Axis("parameters", log=True, kind="count"),
     "tokens": Axis("training tokens", log=True, kind="count"),
     "compute": Axis("training compute, FLOPs", log=True, kind="power"),
 }
@@ -106,17 +105,15 @@ def tasks(m: Measured) -> tuple[Chart, ...]:
     return tuple(made)
 
 
-def one_column(m: Measured) -> Chart:
-    """Return loss against the only column of the law, with its band."""
-    (column,) = m.analysis.fit.law.columns
-    seen = m.runs.columns[column]
-    grid = np.geomspace(seen.min(), max(seen.max(), 1.01 * seen.min()), POINTS)
-    line = _curve(m, {column: grid}, "law with 95 % band", x=column)
+def one_size(m: Measured) -> Chart:
+    """Return loss against tokens of runs of one size, with the law's band."""
+    seen = m.runs.columns["tokens"]
+    line = _curve(m, m.here.at(np.geomspace(seen.min(), seen.max(), POINTS)), "law with 95 % band")
     told = [f"{row.run}: {count(x)}" for row, x in zip(m.source.fitted(m.loss), seen, strict=True)]
     dots = _runs("runs", seen, m.runs.loss, 0, told)
     alt = f"{unit(m.loss)} of {len(m.runs)} runs and the law through them, {m.analysis.fit.law.formula}."
     y = Axis(f"held-out {unit(m.loss)}", log=True)
-    return Chart("The law through the runs", _AXES[column], y, alt, (line,), (dots,))
+    return Chart("The law through the runs", _AXES["tokens"], y, alt, (line,), (dots,))
 
 
 def held_out(m: Measured) -> tuple[Chart, ...]:
@@ -124,12 +121,12 @@ def held_out(m: Measured) -> tuple[Chart, ...]:
     one = m.analysis.held_out
     if one is None:
         return ()
-    by = "compute" if {"params", "tokens"} <= m.runs.columns.keys() else m.analysis.fit.law.columns[0]
+    by = "compute" if "params" in m.runs.columns else "tokens"
     at = one.runs.compute() if by == "compute" else one.runs.columns[by]
     rank = np.argsort(at, kind="stable")
     miss, half = (one.runs.loss / one.predicted.loss - 1)[rank], one.predicted.half_width[rank]
     inside = np.abs(miss) <= half
-    level = percent(one.level)
+    level = percent(one.predicted.level)
     kinds = ((f"measured, inside its {level} interval", inside, 0), ("measured, outside it", ~inside, 1))
     dots = tuple(
         Series(label, t(at[rank][it]), t(miss[it]), t(-half[it]), t(half[it]), style)
@@ -157,13 +154,11 @@ def repetition(m: Measured) -> Chart:
     return Chart("What repeated data buy", _AXES["tokens"], y, alt, (again, fresh), (), marks)
 
 
-def _curve(
-    m: Measured, at: dict[str, Floats], label: str, style: int = 0, guess: bool = False, x: str = "tokens"
-) -> Series:
+def _curve(m: Measured, at: dict[str, Floats], label: str, style: int = 0, guess: bool = False) -> Series:
     """Return the law at these columns, with the band of its refits."""
     value, drawn = m.draws.losses(at)
     lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Series(label, t(at[x]), t(value), t(lower), t(upper), style, guess)
+    return Series(label, t(at["tokens"]), t(value), t(lower), t(upper), style, guess)
 
 
 def _runs(label: str, x: Floats, y: Floats, style: int, told: Sequence[str]) -> Series:

@@ -88,7 +88,7 @@ class Measured:
                 name: {
                     **one.fit.as_dict(),
                     "derived_intervals": one.derived(),
-                    "doubling": one.gain(before, after) if "tokens" in one.fit.law.columns else None,
+                    "doubling": one.gain(before, after),
                 }
                 for name, one in self.others.items()
             },
@@ -118,7 +118,7 @@ def _point(source: Source, runs: Runs, columns: tuple[str, ...]) -> Point:
     most = {name: float(column.max()) for name, column in runs.columns.items()}
     return Point(
         params=asked.params or most.get("params", float("nan")),
-        unique=asked.unique or most.get("unique", float("nan")),
+        unique=asked.unique or most["unique"],
         recipe={name: float(runs.columns[name][largest]) for name in ("share", "decay") if name in columns},
     )
 

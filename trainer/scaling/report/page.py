@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from html import escape
 
-from trainer.page.formatting import ends, percent, write
-from trainer.page.html import figure, figures, folded, page, paragraphs, scroll, table
+from trainer.page.formatting import GAP, ends, percent, write
+from trainer.page.html import Column, Table, figure, figures, folded, page, paragraphs, table
 from trainer.scaling.checks import Check
 from trainer.scaling.report.report_model import Headline, Number, Report, Section
 
-_MARKS = {"strong": ("pass", "✓"), "weak": ("fail", "✗"), "not measured": ("none", "–")}
+_MARKS = {"strong": "✓", "weak": "✗", "not measured": "–"}
 
 
 def render(report: Report, twin: str) -> str:
@@ -57,24 +57,15 @@ def _number(one: Number) -> str:
 
 
 def _checklist(checks: tuple[Check, ...]) -> str:
-    rows = "".join(_checked(one) for one in checks)
-    caption = "What supports the answers, and what does not"
-    head = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("verdict", "check", "why"))
-    return scroll(caption, head, rows, "")
+    columns = tuple(Column(name, "text") for name in ("check", "verdict", "why"))
+    rows = tuple((one.name, f"{_MARKS[one.verdict]}{GAP}{one.verdict}", one.why) for one in checks)
+    return table(Table("What supports the answers, and what does not", columns, rows))
 
 
 def _verdicts(checks: tuple[Check, ...]) -> str:
     """Return how many checks have each verdict, such as "11 strong, 2 weak, 2 not measured"."""
     many = {verdict: sum(one.verdict == verdict for one in checks) for verdict in _MARKS}
     return ", ".join(f"{number} {verdict}" for verdict, number in many.items() if number)
-
-
-def _checked(one: Check) -> str:
-    verdict = f'<span class="{_MARKS[one.verdict][0]}">{_MARKS[one.verdict][1]} {one.verdict}</span>'
-    return (
-        f'<tr><td class="text verdict">{verdict}</td><th scope="row" class="text">{escape(one.name)}</th>'
-        f'<td class="text">{escape(one.why)}</td></tr>'
-    )
 
 
 def _section(one: Section) -> str:
