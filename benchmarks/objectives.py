@@ -82,7 +82,11 @@ def unpacking() -> None:
         "masked": Objective("masked", 0.15, (6,), 1, 2, 32_000),
         "masked, whole words": Objective("masked", 0.15, (6,), 1, 2, 32_000, words=kinds),
         "span-corruption": Objective("span-corruption", 0.15, spans, 1, 2, 32_000),
+        "mixture": Objective("span-corruption", 0.15, spans, 1, 2, 32_000, mixed=True),
         "encoder-decoder": Objective("span-corruption", 0.15, spans, 1, 2, 32_000, paired=True),
+        "mixture, encoder-decoder": Objective(
+            "span-corruption", 0.15, spans, 1, 2, 32_000, paired=True, mixed=True
+        ),
     }
     calls: list[Callable[[], Any]] = []
     for each in learned.values():
@@ -91,14 +95,15 @@ def unpacking() -> None:
     for number, name in enumerate(learned):
         count, read = seconds[2 * number : 2 * number + 2]
         print(f"{name}: count {count * 1e3:.1f} ms, unpack {read * 1e3:.1f} ms for {256 * 2048:,} tokens")
-    count = learned["encoder-decoder"].count(batch)
-    _, targets, pair = unpack(batch, "cpu", learned["encoder-decoder"])
-    assert isinstance(pair, Pair)
-    sizes = pair.inputs.length * 256, targets.numel()
-    print(
-        f"sides: {count.encoded / sizes[0]:.1%} of {pair.inputs.length}, "
-        f"{count.targets / sizes[1]:.1%} of {pair.outputs.length} positions of a row hold a token"
-    )
+    for name in ("encoder-decoder", "mixture, encoder-decoder"):
+        count = learned[name].count(batch)
+        _, targets, pair = unpack(batch, "cpu", learned[name])
+        assert isinstance(pair, Pair)
+        sizes = pair.inputs.length * 256, targets.numel()
+        print(
+            f"{name}: {count.encoded / sizes[0]:.1%} of {pair.inputs.length}, "
+            f"{count.targets / sizes[1]:.1%} of {pair.outputs.length} positions of a row hold a token"
+        )
 
 
 def beside_transformers() -> None:
