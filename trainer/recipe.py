@@ -32,6 +32,10 @@ still better at 0.03 and 0.1; wider models need lower rates."""
 
 RULED = ("muon", "adamw")
 """The optimizers for which such rules are published."""
+MUON = {"embedding_lr": 4.0, "momentum": 0.85, "weight_decay": 0.03}
+"""What Muon has at another size or other tokens, unless the preset states it: models of 0.2 to 0.7 million
+parameters need fewer steps with it (benchmarks/README.md; larger ones were not tried). Defaults of the
+configuration stay as they are, for older runs."""
 PER_PARAMETER = 20.0
 """Tokens per parameter of a model that is as good as its compute allows (Hoffmann et al., 2203.15556)."""
 ASPECT = 0.15
@@ -120,9 +124,10 @@ def overrides(
     """Return the `key=value` overrides that make a preset one for another size, other tokens, or both.
 
     The preset is valid at its own size and tokens; its ratio of width to depth stays. Without `tokens` there
-    are 20 per parameter. ConfigError for presets of which the rules say nothing.
+    are 20 per parameter, and Muon has what `MUON` says unless the preset states it. ConfigError for presets
+    of which the rules say nothing.
     """
-    name, data = preset.optimizer.name, preset.data
+    name, data, optimizer = preset.optimizer.name, preset.data, preset.optimizer
     if name not in RULED or data.phases or data.epochs is not None:
         key = f"optimizer.name = {name}" if name not in RULED else "data.phases or data.epochs"
         raise ConfigError(
@@ -142,9 +147,14 @@ def overrides(
         values["model.hidden"] = found.hidden
     if preset.model.experts.hidden is not None:
         values["model.experts.hidden"] = found.hidden
+    if name == "muon":
+        unstated = {key: value for key, value in MUON.items() if key not in optimizer.model_fields_set}
+        preset = preset.model_copy(update={"optimizer": optimizer.model_copy(update=unstated)})
     chosen = asdict(scaled(preset, at, to))
-    rates = {"data.batch": chosen.pop("batch")} | {f"optimizer.{key}": rate for key, rate in chosen.items()}
-    return [f"{key}={value}" for key, value in (values | rates).items()]
+    values["data.batch"] = chosen.pop("batch")
+    rates = {key: getattr(preset.optimizer, key) for key in MUON} | chosen
+    values |= {f"optimizer.{key}": rate for key, rate in rates.items()}
+    return [f"{key}={value}" for key, value in values.items()]
 
 
 def _power_of_two(windows: float) -> int:

@@ -79,21 +79,27 @@ def test_a_preset_of_another_size_keeps_its_proportions_and_follows_the_recipe(p
         Point(parameters=each.matmul_parameters, width=each.width, tokens=tokens)
         for each, tokens in ((own, base.data.tokens), (found, made.data.tokens))
     )
-    wanted, rates = recipe.scaled(base, at, to), made.optimizer
+    stated = base.model_copy(update={"optimizer": base.optimizer.model_copy(update=recipe.MUON)})
+    wanted, rates = recipe.scaled(stated, at, to), made.optimizer
     assert made.data.batch == wanted.batch
     assert (rates.lr, rates.matrix_lr) == (wanted.lr, wanted.matrix_lr)
-    assert rates.weight_decay == wanted.weight_decay
+    assert (rates.weight_decay, rates.embedding_lr, rates.momentum) == (wanted.weight_decay, 4.0, 0.85)
     assert made.evaluate == base.evaluate
 
 
-def test_other_tokens_alone_leave_the_model_and_its_own_tokens_leave_all() -> None:
+def test_other_tokens_alone_leave_the_model_and_its_own_tokens_leave_the_batch_and_stated_values() -> None:
     base = config.load("124m")
     more = config.load("124m", recipe.overrides(base, 32_768, None, 10 * base.data.tokens))
     assert (more.model.depth, more.model.width) == (12, 768)
     assert (more.data.batch, more.data.tokens) == (512, 25_000_000_000)
-    same = config.load("124m", recipe.overrides(base, 32_768, None, base.data.tokens))
+    stated = ["optimizer.momentum=0.95", "optimizer.weight_decay=0.1"]
+    given = recipe.overrides(config.load("124m", stated), 32_768, None, base.data.tokens)
+    same = config.load("124m", [*stated, *given])
     assert same.data == base.data
-    assert same.optimizer == base.optimizer.model_copy(update={"lr": 0.01})
+    assert same.optimizer == base.optimizer.model_copy(update={"lr": 0.01, "embedding_lr": 4.0})
+    adamw = config.load("124m", ["optimizer.name='adamw'"])
+    kept = config.load("124m", recipe.overrides(adamw, 32_768, None, base.data.tokens)).optimizer
+    assert (kept.embedding_lr, kept.momentum, kept.weight_decay) == (1.0, 0.95, 0.1)
 
 
 @pytest.mark.parametrize("experts", [False, True])
