@@ -48,6 +48,20 @@ def plainly(
 
 
 @in_chunks
+def test_loss_and_gradients_are_those_of_torchs_own_product_with_cross_entropy() -> None:
+    theirs = getattr(functional, "linear_cross_entropy", None)  # since torch 2.13
+    if theirs is None:
+        pytest.skip("this torch has no linear_cross_entropy")
+    hidden, padded, targets = example()
+    weight = padded.detach()[:VOCABULARY].clone().requires_grad_()
+    found, _ = linear_cross_entropy(hidden, weight, targets, vocabulary=VOCABULARY)
+    expected = theirs(hidden, weight, targets, reduction="sum", ignore_index=IGNORED)
+    torch.testing.assert_close(found, expected)
+    gradients = (torch.autograd.grad(each, [hidden, weight]) for each in (found, expected))
+    torch.testing.assert_close(*gradients)
+
+
+@in_chunks
 @pytest.mark.parametrize("options", SETTINGS)
 def test_loss_and_gradients_are_those_of_torch(options: dict[str, Any]) -> None:
     results = []
