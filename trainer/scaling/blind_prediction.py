@@ -93,7 +93,10 @@ def _predicted(known: Runs, target: Mapping[str, int]) -> dict[str, Any]:
     """Predict with the law that predicts best; without an interval if rows are too few for one."""
     asked = runs(np.ones(1), **{name: np.array([float(value)]) for name, value in target.items()})
     why = []
-    laws = (choose("", known)[0], *candidates("", known), LAWS["tied"])
+    try:
+        laws = (choose("", known)[0], *candidates("", known), LAWS["tied"])
+    except RunsError as error:  # as few runs as one, or all on as many tokens
+        return {"loss": None, "why": str(error)}
     for name in dict.fromkeys(law.name for law in laws):
         try:
             fitted = fit(LAWS[name], known)
