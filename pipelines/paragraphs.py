@@ -25,16 +25,8 @@ PARAGRAPHS_A_PARTITION = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Place(stored.Place[Paragraphs]):
     """What the steps need to know."""
-
-    folder: str
-    number: int  # of the pass whose decisions count
-    settings: Paragraphs
-    sources: tuple[str, ...]
-    partitions: int
-    is_sent: bool
-    home: str  # folder of the stage
 
     @property
     def rows(self) -> stored.Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,22 @@ from pipelines import handover, settling
 
 Make = Callable[[NDArray[np.uint64], pa.RecordBatch], NDArray[np.void]]
 """Returns rows of the documents with some numbers, of which it is given columns."""
+
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Generic[Settings]):
+    """What the steps of a search for text that stands twice need to know."""
+
+    folder: str
+    number: int  # of the pass whose decisions count
+    settings: Settings
+    sources: tuple[str, ...]
+    partitions: int
+    is_sent: bool
+    home: str  # folder of the stage
 
 
 @dataclass(frozen=True, slots=True)

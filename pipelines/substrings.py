@@ -31,16 +31,8 @@ _GROUPS = 20  # bits of the number of a group in its partition
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Place(stored.Place[Substrings]):
     """What the steps need to know."""
-
-    folder: str
-    number: int  # of the pass whose decisions count
-    settings: Substrings
-    sources: tuple[str, ...]
-    partitions: int
-    is_sent: bool
-    home: str  # folder of the stage
 
     @property
     def rows(self) -> stored.Rows:

@@ -16,12 +16,9 @@ from corpus.config import Config, parse
 from corpus.dedup.paragraphs import PARAGRAPH
 from corpus.dedup.spans import LOST, without
 from corpus.errors import StageError
-from corpus.teller import SILENT
-from pipelines import dedupe, handover, losses, paragraphs, stage
-from pipelines.options import Runner
-from pipelines.stage import Context
+from pipelines import handover, losses, paragraphs
 from tests.pipelines.test_dedupe import rows, write_parts
-from tests.pipelines.test_substrings import run, table
+from tests.pipelines.test_substrings import found_by_every_way, run, table
 
 RANDOM = np.random.default_rng(12)
 WORDS = np.array(["".join(letters) for letters in product("abçdefgğhı", repeat=4)])
@@ -146,21 +143,8 @@ def test_workers_sent_rows_and_partitions_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, _ = planted(60)
-    documents = rows([*texts, *texts[:5]])
-    found = []
-    for name in ("here", "sent", "workers"):
-        write_parts(tmp_path / name, documents[:17], documents[17:18], [], documents[18:])
-        if name == "sent":
-            monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
-            monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
-            monkeypatch.setattr(paragraphs, "PARAGRAPHS_A_PARTITION", 50)
-            monkeypatch.setattr(handover, "HELD", 1_000)
-        elif name == "workers":
-            monkeypatch.undo()
-            monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)
-        settings = Context(config(tmp_path / name), runner=Runner(workers=2 if name == "workers" else 1))
-        manifest = stage.run(dedupe.plan(settings), Runner(), SILENT)
-        found.append([table(tmp_path / name, manifest, kind) for kind in ("spans", "removed")])
+    small = [(paragraphs, "PARAGRAPHS_A_PARTITION", 50), (handover, "HELD", 1_000)]
+    found = found_by_every_way(tmp_path, monkeypatch, config, rows([*texts, *texts[:5]]), small)
     assert len(found[0][0]) >= 60
     assert found[0] == found[1] == found[2]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,29 @@ def run(settings: Config, workers: int = 1) -> dataset.Manifest:
 def table(folder: Path, manifest: dataset.Manifest, kind: str) -> list[dict[str, Any]]:
     files = manifest.files(kind)
     return [row for file in files for row in dataset.table(str(folder / "dedupe"), file.path).to_pylist()]
+
+
+def found_by_every_way(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[Path], Config],
+    documents: list[dict[str, Any]],
+    small: Iterable[tuple[ModuleType, str, int]],
+) -> list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Return spans and removed documents: found here, from sent rows in `small` pieces, and by workers."""
+    found = []
+    for name in ("here", "sent", "workers"):
+        write_parts(folder / name, documents[:17], documents[17:18], [], documents[18:])
+        if name == "sent":
+            monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
+            for module, constant, size in [(handover, "ROWS_A_RUN", 10), *small]:
+                monkeypatch.setattr(module, constant, size)
+        elif name == "workers":
+            monkeypatch.undo()
+            monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)
+        manifest = run(made(folder / name), 2 if name == "workers" else 1)
+        found.append((table(folder / name, manifest, "spans"), table(folder / name, manifest, "removed")))
+    return found
 
 
 def planted(number: int) -> tuple[list[str], list[str]]:
@@ -112,22 +137,13 @@ def test_workers_sent_passages_and_partitions_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, _ = planted(60)
-    documents = rows([*texts, *texts[:5]])
-    found = []
-    for name in ("here", "sent", "workers"):
-        write_parts(tmp_path / name, documents[:17], documents[17:18], [], documents[18:])
-        if name == "sent":
-            monkeypatch.setattr(handover, "is_sent", lambda folder, runner: True)
-            monkeypatch.setattr(handover, "ROWS_A_RUN", 10)
-            monkeypatch.setattr(substrings, "FINGERPRINTS_A_PARTITION", 200)
-            monkeypatch.setattr(substrings, "PLACES_A_GROUP", 20)
-            monkeypatch.setattr(handover, "HELD", 10_000)
-            monkeypatch.setattr(substrings, "_TEXTS", 7)
-        elif name == "workers":
-            monkeypatch.undo()
-            monkeypatch.setattr(dedupe, "_ROWS_A_WORKER", 20)
-        manifest = run(config(tmp_path / name), 2 if name == "workers" else 1)
-        found.append((table(tmp_path / name, manifest, "spans"), table(tmp_path / name, manifest, "removed")))
+    small = [
+        (substrings, "FINGERPRINTS_A_PARTITION", 200),
+        (substrings, "PLACES_A_GROUP", 20),
+        (handover, "HELD", 10_000),
+        (substrings, "_TEXTS", 7),
+    ]
+    found = found_by_every_way(tmp_path, monkeypatch, config, rows([*texts, *texts[:5]]), small)
     assert len(found[0][0]) >= 60
     assert found[0] == found[1] == found[2]
 
