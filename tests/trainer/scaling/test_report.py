@@ -266,6 +266,23 @@ def test_the_best_size_is_that_of_the_law(made: Report) -> None:
     assert found.value.holds(float(sizes[law(sizes, tokens, tokens).argmin()]))
 
 
+def test_two_sizes_do_not_tell_what_size_is_worth(tmp_path: Path) -> None:
+    rows = [row for row in cells() if row["size"] in ("w128", "w192")]
+    found = build.report(study(tmp_path, rows), resamples=40)
+    for title in ("parameters", "best size"):
+        assert number(found, title).value is None
+        assert "2 sizes cannot tell" in number(found, title).note.replace("\u00a0", " ")
+    assert number(found, "data").value is not None
+
+
+def test_a_best_size_far_from_the_sizes_of_the_runs_is_not_an_answer(tmp_path: Path) -> None:
+    budgets = (2e9, 8e9, 1.6e10, 3.2e10)
+    rows = [cell(w, d, d, seed, "web") for w in (128, 192, 256) for d in budgets for seed in range(3)]
+    found = number(build.report(study(tmp_path, rows), resamples=40), "best size")
+    assert found.value is None
+    assert "the runs have 1.38 M to 4.26 M" in found.note.replace("\u00a0", " ")
+
+
 def test_the_noise_between_seeds_is_found_and_stated(made: Report) -> None:
     noise = check(made, "noise")
     assert noise.verdict == "strong"

@@ -18,6 +18,11 @@ REACH = 20.0
 """Largest extrapolation, in compute over that of the largest run; beyond it there is no answer."""
 REREAD = 4
 """The fewest runs with repeated data for an answer: of three, one resample in twenty has none."""
+SIZES = 3
+"""The fewest sizes for an answer about sizes: E, A and alpha have three unknowns."""
+OUTSIDE = 2.0
+"""A best size beyond the sizes of the runs by a larger factor is not an answer: how many tokens a parameter
+gets differs by the square of it, and runs of few tokens per parameter do not follow the law of the others."""
 VAGUE = 3.0
 """An interval of a gain whose ends differ by a larger factor is too wide for an answer."""
 
@@ -82,10 +87,20 @@ def _numbers(m: Measured) -> tuple[Number, ...]:
     params = f"{less}, {count(n)} → {count(2 * n)} parameters"
     return (
         _gain(m, "Twice the data", here.at(2 * d), data),
-        _gain(m, "Twice the parameters", here.at(d, params=2 * n), params),
+        _few_sizes(m, "Twice the parameters")
+        or _gain(m, "Twice the parameters", here.at(d, params=2 * n), params),
         _epoch(m, f"{less}, {count(d)} tokens read a second time"),
-        _best_size(m),
+        _few_sizes(m, "The best size") or _best_size(m),
     )
+
+
+def _few_sizes(m: Measured, title: str) -> Number | None:
+    """Return why a question about sizes has no answer, if there are too few: two fit any exponent."""
+    sizes = len(np.unique(m.runs.columns["params"]))
+    if sizes >= SIZES:
+        return None
+    why = f"{plural(sizes, 'size')} cannot tell how loss falls with size; runs of {SIZES} sizes would"
+    return Number(title, None, "percent", f"Not known: {why}.")
 
 
 def _gain(m: Measured, title: str, after: dict[str, Floats], note: str) -> Number:
@@ -121,6 +136,12 @@ def _best_size(m: Measured) -> Number:
     if found.lower is None or found.upper is None or found.upper > VAGUE**2 * found.lower:
         missing = "more sizes at equal compute, smaller and larger than the best, would tell"
         note = f"Not known: the interval is {ends(found, 'count')} parameters; {missing}."
+        return Number(title, None, "count", note)
+    least, most = (float(end) for end in (m.runs.columns["params"].min(), m.runs.columns["params"].max()))
+    if not least / OUTSIDE <= best <= most * OUTSIDE:
+        law = f"by the law it is {count(best)} parameters on {count(tokens)} tokens"
+        runs = f"the runs have {count(least)} to {count(most)}; some of about that size would tell"
+        note = f"Not known: {law}; {runs}."
         return Number(title, None, "count", note)
     note = (
         f"parameters on {count(tokens)} tokens, for {power(compute, 2)} FLOPs, the compute of the largest run"
