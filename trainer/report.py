@@ -19,13 +19,14 @@ from trainer.world import World
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A step that the device may not have done yet: which, at what share of the peak learning rates, and how
-    long the host has waited for data by then, in seconds."""
+    """A step that the device may not have done yet: which, at what share of the peak learning rates, how long
+    the host has waited for data by then, in seconds, and the time at which it was queued."""
 
     step: int
     done: Step
     rate: float
     waited: float
+    at: float
 
 
 @dataclass(slots=True)
@@ -62,7 +63,9 @@ class Report:
         self.loop.guard.seen(decision)
         length = self.order.phases[self.order.locate(self.step - 1)[0]].length
         waited, self._waited = queued.waited - self._waited, queued.waited
-        self.throughput.step(done.tokens, done.attended, length, waited, done.encoded)
+        # A CPU has done a step when it is queued, another device when its numbers can be read.
+        at = queued.at if self.world.device.type == "cpu" else None
+        self.throughput.step(done.tokens, done.attended, length, waited, done.encoded, at)
         speed, tokens = self.throughput.recent(), self.order.tokens(self.step)
         self.metrics.write(
             "train",

@@ -196,7 +196,7 @@ class Run:
             loader = stack.enter_context(self.loader())
             for batches in loader.steps(self.step, steps):
                 done, rate = self.advance(batches)
-                report.add(Queued(self.step, done, rate, loader.waited))
+                report.add(Queued(self.step, done, rate, loader.waited, self.throughput.clock()))
                 last = self.step == steps
                 self._settle(report, but=1)
                 if last:

@@ -120,16 +120,24 @@ class Throughput:
     ) -> None:
         self.peak = peak(device, dtype)
         self._shape, self._devices, self._warmup = shape, devices, warmup
-        self._settle, self._clock = settle, clock
+        self._settle, self.clock = settle, clock
         self._recent, self._whole, self._steps = _Sums(), _Sums(), 0
         self._last = clock()
 
-    def step(self, tokens: int, attended: int, length: int, waited: float = 0.0, encoded: int = 0) -> None:
+    def step(
+        self,
+        tokens: int,
+        attended: int,
+        length: int,
+        waited: float = 0.0,
+        encoded: int = 0,
+        at: float | None = None,
+    ) -> None:
         """End a step: the tokens that all devices read together, the keys that they attended to (of each
         document, tokens · (tokens + 1) / 2), the windows' length, the seconds that this one waited for data,
-        and of the tokens those that an encoder read.
+        and of the tokens those that an encoder read. It ended `at` this time of the clock, or now.
         """
-        now = self._clock()
+        now = self.clock() if at is None else at
         self._steps += 1
         share = encoded / tokens if tokens else 0.0
         attended_flops = tokens * flops(self._shape, attended / tokens, share) if tokens else 0.0
@@ -146,11 +154,11 @@ class Throughput:
     def excluded(self) -> Iterator[None]:
         """Exclude the time spent inside the block: evaluation, and pauses for a checkpoint."""
         self._settle()
-        begin = self._clock()
+        begin = self.clock()
         try:
             yield
         finally:
-            self._last += self._clock() - begin
+            self._last += self.clock() - begin
 
     def recent(self) -> Rate:
         """Return the rate of the steps since the last call."""

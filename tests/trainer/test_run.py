@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import time
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from trainer.load_run import described, load_run
 from trainer.loop import Loop
 from trainer.rope import Rope
 from trainer.shape import shape
+from trainer.throughput import Throughput
 from trainer.world import World
 
 STEPS = 12
@@ -172,6 +174,23 @@ def test_a_model_that_cannot_be_exported_is_told_before_the_training(
     said = capsys.readouterr().err
     assert "this model will train, but `derlem export` will refuse it: model." in said
     assert expected in said
+
+
+def test_the_speed_of_a_step_is_that_of_its_own_time_also_before_and_after_an_evaluation(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    step = Loop.step
+
+    def timed(self: Loop, batches: Any, rate: float) -> Any:
+        now[0] += 1.0
+        return step(self, batches, rate)
+
+    monkeypatch.setattr(Loop, "step", timed)
+    monkeypatch.setattr(run, "Throughput", partial(Throughput, clock=lambda: now[0]))
+    train(corpus, tmp_path / "run", made(**{"evaluate.every": 3}))
+    speeds = [line["tokens_per_second"] for line in metrics.read(tmp_path / "run" / metrics.FILE, "train")]
+    assert speeds == pytest.approx([8 * 16] * STEPS, rel=0.15)  # rows are not all full
 
 
 def test_a_finished_run_is_not_trained_again(whole: Path, corpus: str) -> None:
