@@ -119,6 +119,8 @@ def _drafted(corpus: Path, output: Path | None, hours: float, overrides: list[st
         say(f"continues the study in {shortened(str(home))}; remove the folder to have another drafted")
     else:
         study, is_tuned = draft.draft(folder, home, hours, cost, overrides), False
+        if doubt := draft.doubt(study):
+            say(f"note: {doubt}")
     if not only_plan and not is_tuned:
         draft.write(study, hours, is_tuned=False)
         study = draft.tuned(study, Terminal())

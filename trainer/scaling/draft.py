@@ -27,6 +27,7 @@ FILE, UNTUNED = "study.toml", "draft.toml"
 _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
 _COUNT, _RANGE, _NARROW = 4, 6.0, 3.0  # sizes; the largest over the smallest, and where that takes too long
 _MOST = 4.0  # the largest multiple of the tokens
+_SCANT = 8.0  # tokens per parameter at multiple 1; runs of fewer do not follow one law
 _EPOCHS = (4, 16)
 _FACTORS = (0.5, 2.0, 4.0, 8.0)  # of the rates; those of very short runs are higher than the formulas say
 _LOOKS, _NEAR = 3, 0.1  # plans that are tried, and the step in ln N that is not worth another
@@ -97,6 +98,22 @@ def draft(
         share = hours * 3600 / cost(found)
     _check(found, held, hours, share)
     return found.study
+
+
+def doubt(study: Study) -> str:
+    """Return why the answers of a drafted study will be rough; empty if they need not be.
+
+    Of models of 70 to 409 thousand parameters on 1.4 to 11 tokens each, none of the largest was within its
+    interval; of 70 to 180 thousand on 5 to 40, all were (benchmarks/README.md, "A real study on one core").
+    """
+    if study.tokens.per_parameter >= _SCANT:
+        return ""
+    most, enough = (each * max(study.tokens.multiples) for each in (study.tokens.per_parameter, _SCANT))
+    return (
+        f"its models read at most {most:.2g} tokens per parameter, so its answers will be rough; for "
+        f"{enough:.0f} give more text, more hours, or a tokenizer of fewer pieces (tokenizer.vocabulary), "
+        "which allows smaller models"
+    )
 
 
 def tuned(study: Study, teller: Teller) -> Study:

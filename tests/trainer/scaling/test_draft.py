@@ -108,6 +108,14 @@ def test_the_rates_are_the_best_of_those_tried_on_the_smallest_size(tmp_path: Pa
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("done.json")} == before
 
 
+def test_a_study_of_few_tokens_per_parameter_says_that_its_answers_are_rough(tmp_path: Path) -> None:
+    rough = draft.draft(corpus(tmp_path / "c", 3_000), tmp_path / "study", 2.0, cost)
+    assert rough.tokens.per_parameter < 8
+    most = 4 * rough.tokens.per_parameter
+    assert draft.doubt(rough).startswith(f"its models read at most {most:.2g} tokens per parameter")
+    assert draft.doubt(draft.draft(corpus(tmp_path / "d", 100_000), tmp_path / "study", 2.0, cost)) == ""
+
+
 def test_overrides_of_some_sizes_are_stronger_than_the_draft(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "c", 3_000)
     drafted = draft.draft(folder, tmp_path / "study", 0.1, cost).sizes
