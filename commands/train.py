@@ -110,9 +110,10 @@ def train(
         from trainer import config, identity, recipe, run, selfcheck, tokens
         from trainer.load_run import described
 
-        loaded = config.load(preset)
         if parameters is not None or budget is not None:
-            found = recipe.overrides(loaded, tokens.open(corpus).vocabulary, parameters, budget)
+            kept = [each for each in overrides or () if each.partition("=")[0].strip() not in recipe.CHOSEN]
+            base = config.load(preset, kept)
+            found = recipe.overrides(base, tokens.open(corpus).vocabulary, parameters, budget)
             if os.environ.get("RANK", "0") == "0":
                 say(f"recipe: {' '.join(f'--set {each}' for each in found)}")
             overrides = [*found, *(overrides or ())]

@@ -36,6 +36,8 @@ MUON = {"embedding_lr": 4.0, "momentum": 0.85, "weight_decay": 0.03}
 """What Muon has at another size or other tokens, unless the preset states it: models of 0.2 to 0.7 million
 parameters need fewer steps with it (benchmarks/README.md; larger ones were not tried). Defaults of the
 configuration stay as they are, for older runs."""
+CHOSEN = ("data.tokens", "data.batch", *(f"optimizer.{key}" for key in ("lr", "matrix_lr", *MUON)))
+"""The keys besides those of the model that `overrides` sets; what the user sets of them is not its start."""
 PER_PARAMETER = 20.0
 """Tokens per parameter of a model that is as good as its compute allows (Hoffmann et al., 2203.15556)."""
 ASPECT = 0.15
@@ -131,8 +133,8 @@ def overrides(
     if name not in RULED or data.phases or data.epochs is not None:
         key = f"optimizer.name = {name}" if name not in RULED else "data.phases or data.epochs"
         raise ConfigError(
-            f"--parameters, --tokens: the preset has {key}; the rules for other sizes and tokens are for "
-            f"{' and '.join(RULED)}, and for data.tokens read in one phase"
+            f"--parameters, --tokens: the configuration has {key}; the rules for other sizes and tokens are "
+            f"for {' and '.join(RULED)}, and for data.tokens read in one phase"
         )
     own = found = shape(preset.model, vocabulary)
     if parameters is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,11 +95,11 @@ def drawn(rules: tuple[Rule, ...], held: Stretches, keys: Tensor) -> Rule:
         return rules[0]
     which = (uniform(keys[:, None], 4 * held.first + 1) * len(rules)).long()
     share, span, mode = (
-        torch.tensor(values, dtype=dtype, device=which.device)[which]
+        _on(which.device, values, dtype)[which]
         for values, dtype in (
-            ([rule.share for rule in rules], torch.float64),
-            ([rule.span for rule in rules], torch.float64),
-            ([rule.mode for rule in rules], torch.int64),
+            (tuple(rule.share for rule in rules), torch.float64),
+            (tuple(rule.span for rule in rules), torch.float64),
+            (tuple(rule.mode for rule in rules), torch.int64),
         )
     )
     return Rule(share, span, rules[0].sentinels, mode)
@@ -138,7 +140,7 @@ def corrupt(rule: Rule, held: Stretches, keys: Tensor, *, room: bool) -> Corrupt
     before_kept = of_taken.gather(1, at)  # tokens taken before a kept segment
     following = of_kept.gather(1, (at + 1).clamp(max=column.shape[1] - 1))
     before_taken = torch.where(number + 1 < spans, following, kept)  # tokens kept before a span
-    pieces = torch.tensor(rule.sentinels, device=column.device)
+    pieces = _on(column.device, rule.sentinels, torch.int64)
     return Corrupted(
         kept=is_kept,
         taken=is_taken,
@@ -164,6 +166,12 @@ def put(out: Tensor, at: Tensor, values: Tensor, where: Tensor) -> Tensor:
     width = out.shape[1]
     wide = torch.cat([out, out[:, :1]], dim=1)  # the others are written into one more column
     return wide.scatter(1, torch.where(where, at, width), values)[:, :width]
+
+
+@cache
+def _on(device: torch.device, values: tuple[Any, ...], dtype: torch.dtype) -> Tensor:
+    """Return constants on a device, copied once: a copy from the host waits for the device."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def _table(at: Tensor, values: Tensor, where: Tensor) -> Tensor:

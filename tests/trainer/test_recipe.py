@@ -113,9 +113,9 @@ def test_a_stated_width_of_the_feed_forward_layer_follows_the_size(*, experts: b
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("optimizer.name='lion'", "the preset has optimizer.name = lion"),
-        ("data.epochs=2.0", "the preset has data.phases or data.epochs"),
-        ("data.phases=[{tokens=1000}]", "the preset has data.phases or data.epochs"),
+        ("optimizer.name='lion'", "the configuration has optimizer.name = lion"),
+        ("data.epochs=2.0", "the configuration has data.phases or data.epochs"),
+        ("data.phases=[{tokens=1000}]", "the configuration has data.phases or data.epochs"),
     ],
 )
 def test_presets_without_rules_are_refused(given: str, said: str) -> None:

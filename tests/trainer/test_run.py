@@ -32,10 +32,10 @@ from corpus.errors import CheckpointError, ConfigError, DatasetError, StoppedErr
 from corpus.teller import SILENT
 from corpus.tokenizer import MODEL, Tokenizer
 from corpus.tokenizer.train import fit
-from trainer import fast_tokenizer, identity, metrics, preflight, run, selfcheck, tokens
+from trainer import fast_tokenizer, identity, metrics, preflight, recipe, run, selfcheck, tokens
 from trainer.abilities import survey
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config
+from trainer.config import Config, load
 from trainer.guard import Guard, Unread
 from trainer.identity import Branch
 from trainer.load_run import described, load_run
@@ -385,6 +385,34 @@ def test_a_size_and_tokens_are_trained_by_the_recipe_and_set_is_stronger(corpus:
     assert made["data"]["tokens"] == 2000
     assert made["optimizer"]["lr"] == 0.02
     assert "done" in told("--set", "optimizer.lr=0.02")  # the same: it is finished
+
+
+def test_the_recipe_is_that_of_the_optimizer_and_model_that_set_chooses(corpus: str, tmp_path: Path) -> None:
+    chosen = ["optimizer.name=adamw", "model.experts.count=4", "data.length=16", "optimizer.lr=0.02"]
+    options = [word for each in chosen for word in ("--set", each)]
+    sizes = ["--parameters", "20000", "--tokens", "2000"]
+    found = CliRunner().invoke(derlem.app, ["train", corpus, "-o", str(tmp_path / "run"), *sizes, *options])
+    assert found.exit_code == 0, found.output
+    base = load("tiny", chosen[:3])
+    expected = recipe.overrides(base, VOCABULARY, 20_000, 2_000)
+    assert " ".join(f"--set {each}" for each in expected) in found.stderr
+    made = json.loads((tmp_path / "run" / "run.json").read_text())["config"]["optimizer"]
+    assert (made["lr"], made["embedding_lr"], made["weight_decay"]) == (
+        0.02,
+        1.0,
+        base.optimizer.weight_decay,
+    )
+
+
+def test_set_of_what_the_recipe_chooses_does_not_change_the_rest_of_it(corpus: str, tmp_path: Path) -> None:
+    def rates(*words: str) -> list[float]:
+        folder, options = tmp_path / str(len(words)), ("--tokens", "2000", "--set", "data.length=16", *words)
+        found = CliRunner().invoke(derlem.app, ["train", corpus, "-o", str(folder), *options])
+        assert found.exit_code == 0, found.output
+        made = json.loads((folder / "run.json").read_text())["config"]["optimizer"]
+        return [made[key] for key in ("lr", "matrix_lr", "weight_decay")]
+
+    assert rates() == rates("--set", "data.batch=4", "--set", "data.tokens=1000")
 
 
 def test_more_tokens_for_a_finished_run_are_trained_in_a_branch(whole: Path, corpus: str) -> None:

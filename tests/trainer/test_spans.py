@@ -55,6 +55,20 @@ def test_denoisers_of_a_mixture_take_the_published_shares_in_spans_of_the_publis
         assert ((text.double() * share / span - count)[free].abs() <= 0.51 + share).all()
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_only_the_first_batch_copies_constants_to_the_device(
+    *, paired: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a copy waits for a GPU."""
+    pieces = tuple(range(80, 93))
+    learned = Objective("span-corruption", 0.3, pieces, 1, EOS, vocabulary=93, paired=paired, mixed=True)
+    made = batch_of([[1, *range(3, 43), EOS]] * 8, 48)
+    first = unpack(made, "cpu", learned)
+    monkeypatch.delattr(torch, "tensor")
+    again = unpack(made, "cpu", learned)
+    assert torch.equal(first[0], again[0])
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_decoder_that_has_learned_a_text_writes_the_spans_taken_out_of_it(*, mixed: bool) -> None:
     torch.manual_seed(0)
