@@ -139,6 +139,12 @@ def overrides(
     own = found = shape(preset.model, vocabulary)
     if parameters is not None:
         found = shape(nearest(preset.model, vocabulary, parameters, own.width / own.layers), vocabulary)
+        if found.matmul_parameters > 2 * parameters:
+            raise ConfigError(
+                f"--parameters {parameters:,}: with {vocabulary:,} pieces and heads of {preset.model.head} "
+                f"the smallest model has {found.matmul_parameters:,}: ask for more, or train a tokenizer of "
+                "fewer pieces (tokenizer.vocabulary)"
+            )
     read = tokens or round(PER_PARAMETER * found.matmul_parameters)
     at, to = (
         Point(parameters=each.matmul_parameters, width=each.width, tokens=count)

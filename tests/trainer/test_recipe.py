@@ -121,3 +121,12 @@ def test_a_stated_width_of_the_feed_forward_layer_follows_the_size(*, experts: b
 def test_presets_without_rules_are_refused(given: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         recipe.overrides(config.load("124m", [given]), 1_024, 10_000_000, None)
+
+
+def test_a_size_that_the_vocabulary_does_not_allow_is_refused() -> None:
+    tiny = config.load("tiny")
+    with pytest.raises(
+        ConfigError, match=r"--parameters 1,000: with 1,024 pieces .* smallest model has [\d,]+"
+    ):
+        recipe.overrides(tiny, 1_024, 1_000, None)
+    assert recipe.overrides(tiny, 1_024, 1_000_000, None)
