@@ -14,8 +14,8 @@ from corpus import errors
 from corpus.errors import DerlemError, DiskFullError, NotThereError, StoppedError
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = {"HttpProcessingError", "OSError"}
-"""Bases of exceptions that a library catches: aiohttp's parser, and what resolvers may raise."""
+FOREIGN = {"HttpProcessingError", "OSError", "ValueError"}
+"""Bases of exceptions that a library catches: aiohttp's parser, callers of resolvers, pydantic's validators."""
 
 
 def drawn() -> set[tuple[str, str]]:

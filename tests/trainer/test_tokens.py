@@ -97,7 +97,9 @@ def test_an_order_takes_phases_from_the_configuration(tmp_path: Path) -> None:
     assert (only.tokens, only.length, only.batch) == (64, 4, 2)
     weights = {"tur_Latn/web": 2.0}
     phases = [{"tokens": 16, "length": 2, "weights": {"aze_Latn/web": 1}}, {"tokens": 8, "batch": 4}]
-    with pytest.raises(ConfigError, match=r"data\.phases use 24 tokens, .* data\.tokens = 24"):
+    with pytest.raises(
+        ConfigError, match=r"data\.phases = .*: they use 24 tokens, .* tokens = 24: raise tokens"
+    ):
         config(phases=phases, tokens=24)
     first, second, last = tokens.order(config(weights=weights, phases=phases), opened).phases
     assert (first.tokens, first.length, first.batch, first.weights) == (16, 2, 2, {"aze_Latn/web": 1.0})

@@ -92,5 +92,7 @@ def test_without_a_list_stop_words_are_not_counted() -> None:
     at = [rule.key for rule in FAMILY.rules].index("min_stop_words")
     assert math.isnan(judge(view("ve bir"), preset()).values[at])
     assert judge(view("ve bir"), preset(gopher={"stop_words": ["bir"]})).values[at] == 1
-    with pytest.raises(ConfigError, match=r"stop_words, which has none"):
+    with pytest.raises(
+        ConfigError, match=r"gopher\.stop_words = \[\]: expected words, which min_stop_words counts"
+    ):
         preset(gopher={"min_stop_words": 2})
