@@ -15,7 +15,7 @@ from corpus.errors import DerlemError, DiskFullError, NotThereError, StoppedErro
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = {"HttpProcessingError", "OSError", "ValueError"}
-"""Bases of exceptions that a library catches: aiohttp's parser, callers of resolvers, pydantic's validators."""
+"""Bases of exceptions that libraries catch: aiohttp's parser, callers of resolvers, pydantic's validators."""
 
 
 def drawn() -> set[tuple[str, str]]:
