@@ -374,7 +374,7 @@ def test_the_order_of_a_run_is_shown_as_the_run_has_it(whole: Path, corpus: str)
 
 def test_a_size_and_tokens_are_trained_by_the_recipe_and_set_is_stronger(corpus: str, tmp_path: Path) -> None:
     def told(*words: str) -> str:
-        sizes = ("--parameters", "9000", "--tokens", "2000", "--set", "data.length=16")
+        sizes = ("--parameters", "80000", "--tokens", "2000", "--set", "data.length=16")
         found = CliRunner().invoke(derlem.app, ["train", corpus, "-o", str(tmp_path / "run"), *sizes, *words])
         assert found.exit_code == 0, found.output
         return found.stderr
@@ -390,11 +390,11 @@ def test_a_size_and_tokens_are_trained_by_the_recipe_and_set_is_stronger(corpus:
 def test_the_recipe_is_that_of_the_optimizer_and_model_that_set_chooses(corpus: str, tmp_path: Path) -> None:
     chosen = ["optimizer.name=adamw", "model.experts.count=4", "data.length=16", "optimizer.lr=0.02"]
     options = [word for each in chosen for word in ("--set", each)]
-    sizes = ["--parameters", "20000", "--tokens", "2000"]
+    sizes = ["--parameters", "90000", "--tokens", "2000"]
     found = CliRunner().invoke(derlem.app, ["train", corpus, "-o", str(tmp_path / "run"), *sizes, *options])
     assert found.exit_code == 0, found.output
     base = load("tiny", chosen[:3])
-    expected = recipe.overrides(base, VOCABULARY, 20_000, 2_000)
+    expected = recipe.overrides(base, VOCABULARY, 90_000, 2_000)
     assert " ".join(f"--set {each}" for each in expected) in found.stderr
     made = json.loads((tmp_path / "run" / "run.json").read_text())["config"]["optimizer"]
     assert (made["lr"], made["embedding_lr"], made["weight_decay"]) == (
