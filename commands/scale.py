@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_Params = Annotated[str, typer.Option(metavar="COLUMN", help="The column of parameters.")]
+_Tokens = Annotated[str, typer.Option(metavar="COLUMN", help="The column of tokens seen.")]
+_Unique = Annotated[str, typer.Option(metavar="COLUMN", help="The column of unique tokens.")]
+_Run = Annotated[
+    str,
+    typer.Option(metavar="COLUMN", help="The column of run names; the rows of a run are resampled together."),
+]
+_Compute = Annotated[
+    str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
+]
+_Share = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN",
+        help="The column of the share of tokens in the loss's language; the others are of a second one.",
+    ),
+]
+_Decay = Annotated[str, typer.Option(metavar="COLUMN", help="The column of weight decays.")]
+_Law = Annotated[
+    str, typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit.")
+]
+_Resamples = Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")]
+
 
 @app.command(rich_help_panel=WORTH)
 def scale(
@@ -136,31 +159,15 @@ def fit(
     loss: Annotated[
         list[str], typer.Option(metavar="COLUMN", help="A column of losses; repeatable: one per language.")
     ],
-    params: Annotated[str, typer.Option(metavar="COLUMN", help="The column of parameters.")] = "",
-    tokens: Annotated[str, typer.Option(metavar="COLUMN", help="The column of tokens seen.")] = "",
-    unique: Annotated[str, typer.Option(metavar="COLUMN", help="The column of unique tokens.")] = "",
-    run: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN", help="The column of run names; the rows of a run are resampled together."
-        ),
-    ] = "",
-    compute: Annotated[
-        str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
-    ] = "",
-    share: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN",
-            help="The column of the share of tokens in the loss's language; the others are of a second one.",
-        ),
-    ] = "",
-    decay: Annotated[str, typer.Option(metavar="COLUMN", help="The column of weight decays.")] = "",
-    law: Annotated[
-        str,
-        typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit."),
-    ] = "",
-    resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
+    params: _Params = "",
+    tokens: _Tokens = "",
+    unique: _Unique = "",
+    run: _Run = "",
+    compute: _Compute = "",
+    share: _Share = "",
+    decay: _Decay = "",
+    law: _Law = "",
+    resamples: _Resamples = 400,
     as_json: AsJson = False,
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals and all reasons for doubt."""
@@ -244,21 +251,13 @@ def report(
     loss: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column of losses; the first is reported on.")
     ] = None,
-    params: Annotated[str, typer.Option(metavar="COLUMN", help="The column of parameters.")] = "",
-    tokens: Annotated[str, typer.Option(metavar="COLUMN", help="The column of tokens seen.")] = "",
-    unique: Annotated[str, typer.Option(metavar="COLUMN", help="The column of unique tokens.")] = "",
-    run: Annotated[str, typer.Option(metavar="COLUMN", help="The column of run names.")] = "",
-    compute: Annotated[
-        str, typer.Option(metavar="COLUMN", show_default="6·N·D", help="The column of training FLOPs.")
-    ] = "",
-    share: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN",
-            help="The column of the share of tokens in the loss's language; the others are of a second one.",
-        ),
-    ] = "",
-    decay: Annotated[str, typer.Option(metavar="COLUMN", help="The column of weight decays.")] = "",
+    params: _Params = "",
+    tokens: _Tokens = "",
+    unique: _Unique = "",
+    run: _Run = "",
+    compute: _Compute = "",
+    share: _Share = "",
+    decay: _Decay = "",
     corpus: Annotated[
         str, typer.Option(metavar="COLUMN", help="The column of corpora, which are compared.")
     ] = "",
@@ -266,10 +265,7 @@ def report(
     about: Annotated[
         str, typer.Option(metavar="NAME", show_default="the one with most runs", help="The corpus to fit.")
     ] = "",
-    law: Annotated[
-        str,
-        typer.Option(metavar="NAME", show_default="the one that predicts best", help="The law to fit."),
-    ] = "",
+    law: _Law = "",
     model: Annotated[
         float,
         typer.Option(
@@ -286,7 +282,7 @@ def report(
         list[str] | None,
         typer.Option(metavar="RUN=WHY", help="A run to exclude from the fit, and why; repeatable."),
     ] = None,
-    resamples: Annotated[int, typer.Option(metavar="N", min=40, help="Bootstrap resamples.")] = 400,
+    resamples: _Resamples = 400,
 ) -> None:
     """Write a report on runs: one HTML page that opens from disk, and its JSON twin.
 
