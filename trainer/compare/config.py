@@ -12,7 +12,7 @@ from corpus.errors import ConfigError
 from corpus.settings import Section, WrongValueError
 from trainer.compare.sequential import Rule
 from trainer.config import Config, Positive
-from trainer.scaling.config import Budgets, Seeds, Sizes, Study
+from trainer.scaling.config import Budgets, LimitedBudgets, Seeds, Sizes, Study
 
 _PRESETS = resources("trainer.compare") / "presets"
 
@@ -67,7 +67,7 @@ class Comparison(Section):
             tasks=self.tasks,
             price=self.price,
             sizes=self.sizes,
-            tokens=self.tokens,
+            tokens=LimitedBudgets(**self.tokens.model_dump()),
             seeds=Seeds(smallest=self.most, others=self.most),
             train=self.train.model_copy(update={"evaluate": one}),
         )

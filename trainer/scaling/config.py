@@ -44,6 +44,14 @@ class Budgets(Section):
     multiples: tuple[Positive, ...] = Field((0.5, 1.0, 2.0, 4.0), min_length=1)
 
 
+class LimitedBudgets(Budgets):
+    """Budgets of which the largest models skip those that cost most."""
+
+    most: int | None = Field(
+        None, ge=1, description="Most tokens that a model reads; larger budgets are skipped."
+    )
+
+
 class Seeds(Section):
     """Number of seeds; a seed sets the initial weights and the order of windows."""
 
@@ -106,7 +114,7 @@ class Study(Folder):
     workers: int = Field(0, ge=0, description="Worker processes on a CPU; 0: one for each core.")
     price: float = Field(0.0, ge=0.0, description="Price of one device hour, for the plan.")
     sizes: Sizes = Sizes()
-    tokens: Budgets = Budgets()
+    tokens: LimitedBudgets = LimitedBudgets()
     seeds: Seeds = Seeds()
     repetition: Repetition = Repetition()
     reference: Point | None = Field(

@@ -152,6 +152,20 @@ def test_the_repetition_axis_reads_the_same_budgets_as_several_epochs() -> None:
     assert not [trunk for trunk in made if trunk.size in sizes[2:]]
 
 
+def test_budgets_of_more_tokens_than_the_most_are_left_out_at_every_size() -> None:
+    whole = grid.sizes(asked(), VOCABULARY)
+    budgets = [[steps * size.batch * 2048 for steps in size.steps.values()] for size in whole]
+    most = budgets[-1][1]  # of the largest size two are left, of the smaller ones as many or more
+    study = asked(**{"tokens.most": most, "repetition.epochs": [2]})
+    sizes = grid.sizes(study, VOCABULARY)
+    made = grid.trunks(study, sizes, {"web": PLENTY})
+    for size, every in zip(sizes, budgets, strict=True):
+        cells = [cell for trunk in made if trunk.size is size for cell in grid.cells(study, trunk, PLENTY)]
+        assert {cell.tokens for cell in cells} == {each for each in every if each <= most}
+    with pytest.raises(ConfigError, match=rf"tokens\.most = 9: the smallest budget of {sizes[0].name} is "):
+        grid.trunks(asked(**{"tokens.most": 9}), sizes, {"web": PLENTY})
+
+
 def test_subsets_as_large_as_the_corpus_are_left_to_the_main_cells() -> None:
     study = asked(**{"repetition.epochs": [2]})
     sizes = grid.sizes(study, VOCABULARY)
