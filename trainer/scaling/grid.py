@@ -24,7 +24,7 @@ from trainer.shape import Shape, shape
 class Size(Recipe):
     """A model of the grid and its recipe; `tokens` is its budget at multiple 1, `warmup` in tokens.
 
-    `steps` holds for each multiple, ascending, the steps of its cell.
+    `steps` holds for each multiple, ascending, the steps of its cell; not of more tokens than `tokens.most`.
     """
 
     model: config.Model
@@ -118,6 +118,14 @@ def _size(study: Study, model: config.Model, found: Shape, at: Point) -> Size:
     chosen = scaled(study.train, at, own)
     a_step = chosen.batch * study.train.data.length
     steps = _steps(study, tokens, a_step)
+    if (most := study.tokens.most) is not None:
+        if (least := min(steps.values()) * a_step) > most:
+            raise ConfigError(
+                f"tokens.most = {most:,}: the smallest budget of a model of {found.matmul_parameters:,} "
+                f"parameters is {least:,} tokens; set more, a smaller "
+                "tokens.per_parameter, or a smaller sizes.largest"
+            )
+        steps = {multiple: count for multiple, count in steps.items() if count * a_step <= most}
     warmup = max(1, round(schedule.warmup * tokens))
     if warmup > (first := min(steps.values()) * a_step) * (1 - schedule.decay):
         raise ConfigError(
@@ -139,13 +147,12 @@ def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
 def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple[Trunk, ...]:
     """Return the trunks of all corpora, main ones first; `held`: the number of tokens of each corpus.
 
-    ConfigError for epochs of a subset for which the corpus or the subset is too small, and for a size whose
-    budgets are all larger than `tokens.most`.
+    ConfigError for epochs of a subset for which the corpus or the subset is too small.
     """
     made = []
     for corpus in study.corpora:
         for size in found:
-            multiples = _allowed(study, size)
+            multiples = tuple(size.steps)
             count = study.seeds.smallest if size is found[0] else study.seeds.others
             first = study.train.seed
             made += [Trunk(corpus, size, seed, multiples) for seed in range(first, first + count)]
@@ -153,22 +160,9 @@ def trunks(study: Study, found: tuple[Size, ...], held: dict[str, int]) -> tuple
     return tuple(made)
 
 
-def _allowed(study: Study, size: Size) -> tuple[float, ...]:
-    """Return the multiples of a size, ascending, without those of more tokens than `tokens.most`."""
-    a_step, most = size.batch * study.train.data.length, study.tokens.most
-    allowed = tuple(m for m, steps in size.steps.items() if most is None or steps * a_step <= most)
-    if not allowed:
-        raise ConfigError(
-            f"tokens.most = {most:,}: the smallest budget of {size.name} is "
-            f"{min(size.steps.values()) * a_step:,} tokens; set more, a smaller tokens.per_parameter, or a "
-            "smaller sizes.largest"
-        )
-    return allowed
-
-
 def checks(study: Study, found: tuple[Size, ...]) -> tuple[Trunk, ...]:
     """Return the trunks at other learning rates: of the smallest size, at the multiple nearest to 1."""
-    nearest = min(_allowed(study, found[0]), key=lambda m: abs(math.log(m)))
+    nearest = min(found[0].steps, key=lambda m: abs(math.log(m)))
     corpus, seed = next(iter(study.corpora)), study.train.seed
     return tuple(Trunk(corpus, found[0], seed, (nearest,), factor=f) for f in study.check if f != 1)
 
@@ -180,7 +174,7 @@ def _repeated(study: Study, corpus: str, found: tuple[Size, ...], held: int) -> 
     for size in found[: study.repetition.sizes]:
         a_step = size.batch * study.train.data.length
         by_unique: dict[int, set[float]] = {}
-        for multiple in (each for each in _allowed(study, size) if each in budgets):
+        for multiple in (each for each in size.steps if each in budgets):
             for epochs in study.repetition.epochs:
                 by_unique.setdefault(size.steps[multiple] * a_step // epochs, set()).add(multiple)
         for unique, multiples in sorted(by_unique.items()):

@@ -162,8 +162,8 @@ def test_budgets_of_more_tokens_than_the_most_are_left_out_at_every_size() -> No
     for size, every in zip(sizes, budgets, strict=True):
         cells = [cell for trunk in made if trunk.size is size for cell in grid.cells(study, trunk, PLENTY)]
         assert {cell.tokens for cell in cells} == {each for each in every if each <= most}
-    with pytest.raises(ConfigError, match=rf"tokens\.most = 9: the smallest budget of {sizes[0].name} is "):
-        grid.trunks(asked(**{"tokens.most": 9}), sizes, {"web": PLENTY})
+    with pytest.raises(ConfigError, match=r"tokens\.most = 9: the smallest budget of a model of "):
+        grid.sizes(asked(**{"tokens.most": 9}), VOCABULARY)
 
 
 def test_subsets_as_large_as_the_corpus_are_left_to_the_main_cells() -> None:
