@@ -87,7 +87,9 @@ def build(
     with reported():
         config, runner = _staged(path, overrides, workers, beam)
         from commands.forget import readers_of
+        from corpus import settings
         from corpus.config import located
+        from corpus.errors import found_in
         from pipelines import build as pipeline
         from pipelines import forget
 
@@ -96,7 +98,7 @@ def build(
         placed = located(config, path.resolve().parent)
         if forget.adopt(placed, readers_of(placed.output)) is not None:
             say(f"a crawl's list names pages; `derlem forget {shortened(placed.output)}` writes the proof")
-        with watched(log, metrics) as teller:
+        with watched(log, metrics) as teller, found_in(settings.named(path, overrides or ())):
             folder = pipeline.run(config, path.resolve().parent, runner, teller, until)
         if folder:
             say(f"done: {shortened(folder)}\nnext: derlem inspect {shlex.quote(shortened(folder))}")
@@ -117,9 +119,11 @@ def tokenize(
     """
     with reported():
         config, runner = _staged(path, overrides, workers, beam)
+        from corpus import settings
+        from corpus.errors import found_in
         from pipelines import build as pipeline
 
-        with watched(log, metrics) as teller:
+        with watched(log, metrics) as teller, found_in(settings.named(path, overrides or ())):
             folder = pipeline.run_tokenize(config, path.resolve().parent, runner, teller)
         if folder:
             say(f"done: {shortened(folder)}\nnext: derlem show {shlex.quote(shortened(folder))} --ids")
@@ -134,6 +138,7 @@ def presets(
 
     with reported():
         if name is not None:
+            filters.load(name)  # of a file of the user's, what is wrong
             print(filters.source(name), end="")
             return
         from commands.render.presets import render_presets

@@ -164,4 +164,5 @@ def _config(selection: dict[str, Any], access: dict[str, Any], overrides: list[s
         "selection": {key: value for key, value in selection.items() if value is not None},
         "access": {key: value for key, value in access.items() if value is not None},
     }
-    return settings.parse(CommonCrawl, settings.overlay(given, overrides), "derlem commoncrawl")
+    where = settings.named("derlem commoncrawl", overrides)
+    return settings.parse(CommonCrawl, settings.overlay(given, overrides), where)

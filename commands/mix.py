@@ -39,8 +39,9 @@ def mix(
 
         loaded = config.load(path, tuple(overrides or ()))
         places.writable(loaded.output, "output")
-        for folder in (loaded.corpus, *loaded.held_out):
-            places.folder(folder, "corpus =")
+        places.folder(loaded.corpus, "corpus =")
+        for folder in loaded.held_out:
+            places.folder(folder, "held_out =")
         from commands.render import mix as shown
         from trainer.mix import advice, swarm
         from trainer.records import plain

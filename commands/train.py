@@ -288,7 +288,8 @@ def generate(
         from trainer.marked import Marked
         from trainer.sampling import Sampling
 
-        sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), "derlem generate")
+        where = settings.named("derlem generate", overrides or ())
+        sampling = settings.parse(Sampling, settings.overlay({}, overrides or ()), where)
         model = load_run(folder, step, ema=ema, last=last, device=device, dtype=dtype)
         decoder, pieces = model.model if model.spans else model.decoder(), model.tokenizer
         if model.spans:

@@ -33,15 +33,19 @@ def what_if(
     Name the folder of a finished build and the keys that differ, or the changed configuration.
     """
     from commands.render.whatif import render_what_if
-    from corpus import places
+    from corpus import places, settings
     from corpus.config import load, located
+    from corpus.errors import found_in
     from corpus.whatif import what_if as try_filters
 
     with reported():
         if where.endswith(".toml"):
             base = Path(where).resolve().parent
             config = located(load(Path(where), overrides or ()), base)
-            found = try_filters(config.output, section=config.filter, base=base, examples=random, seed=seed)
+            with found_in(settings.named(where, overrides or ())):
+                found = try_filters(
+                    config.output, section=config.filter, base=base, examples=random, seed=seed
+                )
         else:
             places.folder(where, "DIR")
             found = try_filters(where, overrides or (), examples=random, seed=seed)

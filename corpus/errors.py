@@ -34,6 +34,8 @@ import errno
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, cast
 
 
@@ -51,6 +53,17 @@ class ConfigError(DerlemError, ValueError):
     """The configuration cannot be used; the message names key, value and what is allowed."""
 
     status = 2
+
+
+@contextmanager
+def found_in(name: str) -> Iterator[None]:
+    """Name a file in the ConfigErrors about what its keys ask for, which name the keys alone."""
+    try:
+        yield
+    except ConfigError as error:
+        if type(error) is not ConfigError:
+            raise
+        raise ConfigError(f"{name}: {error}") from None
 
 
 class PluginError(ConfigError):

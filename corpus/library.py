@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from corpus import config as configuration
 from corpus import filters, privacy
 from corpus.dedup import signature as minhash
+from corpus.errors import found_in
 from corpus.filters import Drop, InForce, Preset
 from corpus.inspect.build import Build
 from corpus.inspect.build import open_build as _open_build
@@ -121,7 +122,9 @@ def _reason(drop: Drop) -> str:
 
 def _in_force(config: str) -> InForce:
     path = Path(config)
-    return filters.in_force(configuration.load(path).filter, path.resolve().parent)
+    section = configuration.load(path).filter
+    with found_in(config):
+        return filters.in_force(section, path.resolve().parent)
 
 
 @cache

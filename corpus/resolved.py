@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from corpus import filters, settings
 from corpus.config import Config, load
+from corpus.errors import found_in
 from corpus.filters import ALL, FAMILIES, InForce, Preset
 from corpus.filters.preset import OWN
 from corpus.settings import Origins, as_key, as_toml
@@ -30,7 +31,8 @@ def resolved(path: Path, overrides: tuple[str, ...] = ()) -> str:
     """
     config = load(path, overrides)
     origins = settings.origins(settings.read(path), str(path), overrides)
-    in_force = filters.in_force(config.filter, path.resolve().parent)
+    with found_in(settings.named(path, overrides)):
+        in_force = filters.in_force(config.filter, path.resolve().parent)
     lines = [
         "# Every value in force. The comment names its origin: a file, a preset, --set, or derlem's default.",
         "",

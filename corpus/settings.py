@@ -22,6 +22,8 @@ OVERRIDE = "--set"
 """The origin of a value that an override gave."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """The type of a share."""
+Location = tuple[str | int, ...]
+"""Where a value is: keys, and numbers in lists, from 0 as in pydantic's errors."""
 Origins = dict[tuple[str, ...], str]
 """Where values are from, by their paths."""
 
@@ -96,18 +98,25 @@ def overlay(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     return data
 
 
+def named(name: str | Path, overrides: Sequence[str]) -> str:
+    """Return the name of a file, for messages, with the keys that overrides set over it."""
+    keys = ", ".join(override.partition("=")[0].strip() for override in overrides)
+    return f"{name} with {OVERRIDE} {keys}" if keys else str(name)
+
+
 def parse(model: type[Model], data: dict[str, Any], where: str) -> Model:
     """Turn the tables of a TOML file into a model; ConfigError lists everything that is wrong."""
-    for key, value in _leaves(data):
+    for location, value in _leaves(data):
         if isinstance(value, str) and not _is_text(value):
-            raise ConfigError(f"{where}: {key} = {value!r}: expected UTF-8 text")
+            raise ConfigError(f"{where}: {_key(location, data)} = {value!r}: expected UTF-8 text")
         if isinstance(value, int | float) and LARGEST < abs(value) < float("inf"):
-            raise ConfigError(f"{where}: {key} = {value}: expected a number up to {LARGEST:,} (2**53)")
+            expected = f"expected a number up to {LARGEST:,} (2**53)"
+            raise ConfigError(f"{where}: {_key(location, data)} = {value}: {expected}")
     try:
         # By way of JSON, whose arrays strict validation accepts as tuples.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        lines = [f"  {_fault(model, fault)}" for fault in _innermost(error.errors())]
+        lines = [f"  {_fault(model, data, fault)}" for fault in _innermost(error.errors())]
         raise ConfigError("\n".join([f"{where}: the configuration cannot be used:", *lines])) from None
 
 
@@ -158,17 +167,17 @@ def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values in tables and lists, each with its dotted key; keys count as values of their table."""
+def _leaves(value: Any, location: Location = ()) -> Iterator[tuple[Location, Any]]:
+    """Yield the values in tables and lists, each with its place; keys count as values of their table."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield key, name
-            yield from _leaves(inner, f"{key}.{name}" if key else name)
+            yield location, name
+            yield from _leaves(inner, (*location, name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{key}.{number}")
+            yield from _leaves(inner, (*location, number))
     else:
-        yield key, value
+        yield location, value
 
 
 def _is_text(value: str) -> bool:
@@ -191,7 +200,7 @@ def _innermost(faults: Sequence[Any]) -> list[Any]:
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     shown = repr(override if len(override) <= 200 else f"{override[:200]}…")
-    if not equals or not key.strip():
+    if not equals or not all(_names(key.strip())):
         raise ConfigError(f"--set {shown}: expected key=value, such as --set dedupe.threshold=0.8")
     try:
         value = _value(text)
@@ -228,32 +237,45 @@ def _value(text: str) -> Any:
     return read["value"]
 
 
-def _fault(model: type[BaseModel], fault: Any) -> str:
+def _fault(model: type[BaseModel], data: dict[str, Any], fault: Any) -> str:
     """Return one fault that pydantic found: the key, the value, what is allowed."""
     location, kind, found = fault["loc"], fault["type"], fault["input"]
     if kind == "missing" and isinstance(location[-1], int):  # a list is too short, and its place is at hand
         location, message = location[:-1], f"expected {location[-1] + 1} or more values"
     elif kind == "missing":
-        return f"{_dotted(location)}: missing; it has no default"
+        return f"{_key(location, data)}: missing; it has no default"
     elif kind == "extra_forbidden":
-        return f"{_dotted(location)}: unknown key{_suggestion(model, location)}"
+        return f"{_key(location, data)}: unknown key{_suggestion(model, location)}"
     elif kind == "tuple_type" and isinstance(found, dict):
-        message = f"a table; expected a list of them: write [[{_dotted(location)}]]"
+        message = f"a table; expected a list of them: write [[{_key(location, data)}]]"
     elif isinstance(error := fault.get("ctx", {}).get("error"), WrongValueError):
-        return _dotted((*location, str(error)))
+        return _key((*location, str(error)), data)
     else:
         message = fault["msg"]
         for pattern, words in _WORDS:
             message = re.sub(pattern, words, message)
         if location[-1:] == ("[key]",):
-            return f"{_dotted(location[:-2])}: the name {json.dumps(found, ensure_ascii=False)}: {message}"
+            return f"{_key(location[:-2], data)}: the name {json.dumps(found, ensure_ascii=False)}: {message}"
     if kind == "value_error" and isinstance(found, dict):  # of a whole table: the message says what in it
-        return f"{_dotted(location)}: {message}" if location else str(message)
-    return f"{_dotted(location)} = {_shown(found)}: {message}"
+        return f"{_key(location, data)}: {message}" if location else str(message)
+    return f"{_key(location, data)} = {_shown(found)}: {message}"
 
 
-def _dotted(location: Sequence[str | int]) -> str:
-    return ".".join(str(part) for part in location)
+def _key(location: Location, data: Any) -> str:
+    """Return a place as a user finds it: dotted keys; of a list, tables by their names or counted from 1."""
+    shown, joint = "", ""
+    for part in location:
+        try:
+            data = data[part]
+        except (LookupError, TypeError):  # a key that is missing, or a message in place of a key
+            data = None
+        if isinstance(part, str):
+            shown, joint = f"{shown}{joint}{part}", "."
+            continue
+        name = data.get("name") if isinstance(data, dict) else None
+        number = f", {'table' if isinstance(data, dict) else 'value'} {part + 1}"
+        shown, joint = f"{shown} {_shown(name)}" if isinstance(name, str) else f"{shown}{number}", ", "
+    return shown
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from corpus import dataset, filters, furniture, parts, settings
 from corpus.config import Filter
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, found_in
 from corpus.filtering import Filtering
 from corpus.inspect import rows
 from corpus.inspect.build import Stage, open_build
@@ -108,13 +109,16 @@ def what_if(
     removed = furniture.of_units(repeated.manifest) if repeated is not None else {}
     units = {file.path: unit.fingerprint for unit in home.manifest.units for file in unit.files}
     now = of_build(stage, build.root)
-    own = None
+    own: tuple[filters.Plugin, ...] | None = None
+    told: AbstractContextManager[None] = nullcontext()  # of a section of its own, the caller knows the file
     if section is None:
-        section, base = _overlaid(now.section, overrides), now.base
+        told = found_in(settings.named(folder, overrides))
+        section, base = _overlaid(now.section, overrides, folder), now.base
         # Where the plugins are those of the build, their values are stored, and their code is not needed.
         own = now.in_force.plugins if own_of(section) == own_of(now.section) else None
     base = base or Path()
-    then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
+    with told:
+        then = Filters(section, filters.in_force(section, base, now.in_force.named, own), base)
     found, drawn = WhatIf(extracted_again=_extracted_again(home, now, then)), _Draw(examples, seed)
     for unit in stage.manifest.units:
         texts = unit.inputs[0].name
@@ -140,12 +144,19 @@ def _extracted_again(home: Stage, now: Filters, then: Filters) -> int:
     return sum(number for note, number in cut.items() if not parts.is_same(note, after))
 
 
-def _overlaid(section: Filter, overrides: Sequence[str]) -> Filter:
+class _Filtered(settings.Section):
+    """The tables that overrides may change."""
+
+    filter: Filter
+
+
+def _overlaid(section: Filter, overrides: Sequence[str], name: str) -> Filter:
     for override in overrides:
         if not override.startswith("filter."):
             raise ConfigError(f"--set {override}: expected a key of [filter]: filter.language.min_score=0.8")
     data = {"filter": section.model_dump(mode="json", exclude_defaults=True)}
-    return settings.parse(Filter, settings.overlay(data, overrides)["filter"], "--set filter")
+    where = settings.named(name, overrides)
+    return settings.parse(_Filtered, settings.overlay(data, overrides), where).filter
 
 
 @dataclass(frozen=True, slots=True)

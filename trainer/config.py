@@ -353,4 +353,6 @@ def load(preset: str, overrides: Sequence[str] = ()) -> Config:
     except FileNotFoundError:
         known = ", ".join(presets())
         raise ConfigError(f"{preset}: neither a preset nor a file; presets are {known}") from None
-    return settings.parse(Config, data, str(path))
+    return settings.parse(
+        Config, data, settings.named(f"preset {preset}" if path == named else path, overrides)
+    )

@@ -335,7 +335,7 @@ def _check(streams: Sequence[Stream], phases: Sequence[Phase], chunk: int) -> No
                 f"stream {stream.name!r} has {total[stream.name]} tokens and documents of "
                 f"{int(np.sum(stream.documents))}"
             )
-    for number, phase in enumerate(phases):
+    for number, phase in enumerate(phases, start=1):
         if min(phase.tokens, phase.length, phase.batch) < 1:
             raise ValueError(f"phase {number}: tokens, length and batch must be at least 1, got {phase}")
         if chunk % phase.length:

@@ -81,7 +81,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
         data = settings.read(path, overrides)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `derlem init {path}` writes one to start from") from None
-    return parse(data, str(path))
+    return parse(data, settings.named(path, overrides))
 
 
 def parse(data: dict[str, Any], where: str) -> Config:

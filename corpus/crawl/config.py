@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from pydantic import Field, field_validator
 
 from corpus.errors import ConfigError
-from corpus.settings import Section, overlay, parse, read
+from corpus.settings import Section, named, overlay, parse, read
 from corpus.web.agent import Agent
 
 OptOut = Literal["noindex", "noai", "noimageai", "nofollow", "tdm"]
@@ -153,4 +153,4 @@ def load(path: Path | None, overrides: tuple[str, ...] = ()) -> Crawl:
         raise ConfigError(
             f"{path}: no such file; `derlem crawl --settings` prints one to start from"
         ) from None
-    return parse(Crawl, data, str(path or "crawl"))
+    return parse(Crawl, data, named(path or "derlem crawl", overrides))

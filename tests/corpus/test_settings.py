@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 
 from corpus import settings
 from corpus.commoncrawl.config import CommonCrawl
-from corpus.config import Config
+from corpus.config import Config, load
 from corpus.crawl.config import Crawl
 from corpus.errors import ConfigError
 from corpus.settings import Section
@@ -108,6 +109,11 @@ def refused(name: str, path: tuple[str, ...], value: object) -> str:
     return str(caught.value)
 
 
+def shown(path: tuple[str, ...]) -> str:
+    """Return a place as a message shows it: a table of a list by its name, or counted from 1."""
+    return ".".join(path).replace("source.0.", 'source "a", ').replace(".0.", ", table 1, ")
+
+
 def test_the_numbers_of_all_configurations_are_found() -> None:
     assert len(NUMBERS) > 90
     assert ("corpus", ("shard", "target_mb"), float) in NUMBERS
@@ -120,7 +126,7 @@ def test_the_numbers_of_all_configurations_are_found() -> None:
 def test_no_number_is_infinite_absurd_or_of_another_type(
     name: str, path: tuple[str, ...], kind: type
 ) -> None:
-    key = ".".join(path)
+    key = shown(path)
     for value in (math.inf, -math.inf, math.nan, 1e300, -1e300, 10**30, "1", [1], True):
         message = refused(name, path, value)
         assert "file.toml" in message
@@ -160,7 +166,7 @@ def test_an_unknown_key_is_told_with_the_keys_of_its_own_table(
         ("x" * 9, f"unknown key; known here: {', '.join(known)}"),
     ):
         message = refused(name, (*path, wrong), {"large": ["a value that nobody wants to read"] * 9})
-        key = ".".join((*path, wrong))
+        key = shown((*path, wrong))
         assert f"  {key}: {hint}" in message.splitlines()
         assert "nobody wants" not in message
 
@@ -204,10 +210,16 @@ EXCLUDED: list[tuple[str, dict[str, Any], str]] = [
     ("study", {"train": {"optimizer": {"name": "lion"}}}, 'train.optimizer.name = "lion": rules for other'),
     ("study", {"train": {"data": {"unique": 3}}}, "train.data.unique = 3: expected none"),
     ("study", {"train": {"evaluate": {"documents": 0}}}, "train.evaluate.documents = 0: expected 1 or more"),
-    ("study", {"train": {"schedule": {"decay": 0.0}}}, "train.schedule.decay = 0.0: expected more than 0"),
+    ("study", {"train": {"schedule": {"decay": 0.0}}}, "train.schedule.decay = 0.0: expected 0.01 to"),
     ("study", {"sizes": {"largest": 10_000_000}}, "sizes.count = 4: with smallest = 10,000,000 and largest"),
     ("study", {"corpora": {"a b": "c"}}, "corpora: the name 'a b': expected only letters"),
     ("study", {"repetition": {"sizes": 9}}, "repetition.sizes = 9: expected at most sizes.count"),
+    ("study", {"tokens": {"multiples": [0.0001]}}, "tokens.multiples, value 1 = 0.0001: expected greater"),
+    (
+        "compare",
+        {"train": {"evaluate": {"documents": 0}}},
+        "train.evaluate.documents = 0: expected 1 or more",
+    ),
     ("compare", {"first": 9}, "first = 9: expected at most `most`, 8"),
     ("mix", {"train": {"data": {"phases": [{"tokens": 1}]}}}, "train.data.phases = [{…}]: expected none"),
 ]
@@ -232,7 +244,7 @@ def test_a_fault_in_a_source_is_the_only_one_told() -> None:
         settings.parse(Config, data, "corpus.toml")
     assert str(caught.value).splitlines() == [
         "corpus.toml: the configuration cannot be used:",
-        "  source.0.format = \"wrac\": expected 'warc', 'wet', 'jsonl', 'parquet', 'arrow', 'text', "
+        "  source \"a\", format = \"wrac\": expected 'warc', 'wet', 'jsonl', 'parquet', 'arrow', 'text', "
         "'pdf', 'epub' or 'wikipedia', or a function of your own as 'my_reader.py:read'",
     ]
 
@@ -242,9 +254,43 @@ def test_faults_of_two_sources_are_both_told() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.parse(Config, data, "corpus.toml")
     assert [line.split(" = ")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
-        "source.0.format",
-        "source.1.paths",
+        'source "a", format',
+        'source "b", paths',
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        (Config, {"source": [SOURCE, {"paths": ["a"]}]}, "source, table 2, name: missing"),
+        (Config, {"source": [{**SOURCE, "paths": ["a", 3]}]}, 'source "a", paths, value 2 = 3: expected'),
+        (Config, {"source": [{**SOURCE, "paths": ["\udcff"]}]}, 'source "a", paths, value 1 = '),
+        (Config, {"source": [{**SOURCE, "name": "a b"}]}, 'source "a b", name = "a b": '),
+        (training.Config, {"data": {"phases": [{"tokens": 2**60}]}}, "data.phases, table 1, tokens = "),
+    ],
+)
+def test_a_value_in_a_list_is_told_by_the_name_of_its_table_or_counted_from_one(
+    model: type[Section], data: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.parse(model, data, "file.toml")
+    assert message in str(caught.value)
+
+
+def test_the_keys_that_overrides_set_are_told_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[[source]]\nname = 'a'\nformat = 'warc'\npaths = ['a']\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["shard.seed=-1", "dedupe.threshold=0.5"])
+    first, fault = str(caught.value).splitlines()
+    assert first == f"{path} with --set shard.seed, dedupe.threshold: the configuration cannot be used:"
+    assert fault == "  shard.seed = -1: expected greater than or equal to 0"
+
+
+@pytest.mark.parametrize("key", ["", " ", ".a", "a.", "a..b", '""'])
+def test_an_override_of_a_key_without_a_name_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match="expected key=value"):
+        settings.overlay({}, [f"{key}=1"])
 
 
 @given(st.text(max_size=40))

@@ -45,9 +45,13 @@ class Comparison(Section):
     train: Config = Field(Config(), description="Settings of all runs, as in `derlem train --preset FILE`.")
 
     @model_validator(mode="after")
-    def _rule_can_be_followed(self) -> Comparison:
+    def _can_be_followed(self) -> Comparison:
         if self.first > self.most:
             raise WrongValueError(self, "first", f"expected at most `most`, {self.most}")
+        if not self.train.evaluate.documents:
+            raise WrongValueError(
+                self, "train.evaluate.documents", "expected 1 or more, which compare the corpora"
+            )
         return self
 
     def rule(self, bits_per_byte: float) -> Rule:
@@ -81,4 +85,6 @@ def load(preset: str, overrides: tuple[str, ...] = ()) -> Comparison:
         data = settings.read(path, overrides)
     except FileNotFoundError:
         raise ConfigError(f"{preset}: neither packaged settings (tiny) nor a file") from None
-    return settings.parse(Comparison, data, str(path))
+    return settings.parse(
+        Comparison, data, settings.named(f"preset {preset}" if path == named else path, overrides)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ from corpus.settings import Section, WrongValueError
 from trainer.config import Config, Positive
 from trainer.recipe import RULED, Point
 from trainer.tasks.questions import sets
+
+Multiple = Annotated[float, Field(ge=0.001, le=1000)]
+"""The type of a multiple of the tokens: budgets are whole steps in the multiples' ratio, as fractions."""
 
 
 class Sizes(Section):
@@ -32,7 +35,7 @@ class Sizes(Section):
                 self,
                 "count",
                 f"with smallest = {self.smallest:,} and largest = {self.largest:,}: several sizes need a "
-                "range, one size the same number twice",
+                "largest above the smallest, one size the same number twice",
             )
         return self
 
@@ -41,7 +44,7 @@ class Budgets(Section):
     """Training tokens of the models: `per_parameter` × each multiple × N."""
 
     per_parameter: Positive = Field(20.0, description="Tokens per parameter at multiple 1.")
-    multiples: tuple[Positive, ...] = Field((0.5, 1.0, 2.0, 4.0), min_length=1)
+    multiples: tuple[Multiple, ...] = Field((0.5, 1.0, 2.0, 4.0), min_length=1)
 
 
 class LimitedBudgets(Budgets):
@@ -64,7 +67,7 @@ class Repetition(Section):
 
     epochs: tuple[int, ...] = Field((), description="Epochs, such as [2, 4, 8, 16]; main cells have 1.")
     sizes: int = Field(1, ge=1, description="Number of sizes, from the smallest.")
-    multiples: tuple[Positive, ...] = Field((), description="Multiples; all of tokens.multiples unless set.")
+    multiples: tuple[Multiple, ...] = Field((), description="Multiples; all of tokens.multiples unless set.")
 
     @model_validator(mode="after")
     def _several(self) -> Repetition:
@@ -85,7 +88,7 @@ class Folder(Section):
             data = settings.read(path, overrides)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such file; {example} is one to start from") from None
-        found = settings.parse(cls, data, str(path))
+        found = settings.parse(cls, data, settings.named(path, overrides))
         if not files.is_local(found.output):
             raise ConfigError(
                 f"{path}: output = {found.output!r}: runs need a folder on a local or network disk"
@@ -136,10 +139,8 @@ class Study(Folder):
                 )
         if self.train.schedule.name != "wsd":
             raise WrongValueError(self, "train.schedule.name", 'expected "wsd", whose trunk a study branches')
-        if not 0 < self.train.schedule.decay < 1:
-            raise WrongValueError(
-                self, "train.schedule.decay", "expected more than 0 and less than 1, for branches"
-            )
+        if not 0.01 <= self.train.schedule.decay <= 0.99:
+            raise WrongValueError(self, "train.schedule.decay", "expected 0.01 to 0.99, for branches")
         if self.train.optimizer.name not in RULED:
             raise WrongValueError(
                 self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from corpus.errors import ConfigError, StudyError
 from corpus.teller import Teller
 from trainer import recipe, tokens
 from trainer.scaling import config
-from trainer.scaling.config import Repetition, Study
+from trainer.scaling.config import Study
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import sizes
 from trainer.scaling.plan import Plan, plan
@@ -26,7 +27,6 @@ FILE, UNTUNED = "study.toml", "draft.toml"
 """The study's file in the study's folder, and before its rates are tuned."""
 _CPU = resources("trainer.scaling") / "presets" / "cpu.toml"
 _COUNT, _RANGE, _NARROW = 4, 6.0, 3.0  # sizes; the largest over the smallest, and where that takes too long
-_MOST = 4.0  # the largest multiple of the tokens
 _SCANT = 8.0  # tokens per parameter at multiple 1; runs of fewer do not follow one law
 _EPOCHS = (4, 16)
 _FACTORS = (0.5, 2.0, 4.0, 8.0)  # of the rates; those of very short runs are higher than the formulas say
@@ -42,11 +42,12 @@ def draft(
 ) -> Study:
     """Return a study of a corpus whose runs take about `hours`, or less where the corpus is too small.
 
-    The largest model is the largest that 80 tokens per parameter of this corpus and the time allow, and six
-    times the smallest, or down to three times the smallest that makes sense with this vocabulary; where that
-    is too large too, all models read fewer tokens per parameter. Sizes come first, because runs of few tokens
-    per parameter do not follow the law of the others. `cost` returns the seconds of a plan on this machine;
-    `overrides` are `key=value`, and stronger than what is drafted.
+    The largest model is the largest that the time and this corpus allow: its largest budget is 20 tokens per
+    parameter times the largest multiple. It is six times the smallest, or down to three times the smallest
+    that makes sense with this vocabulary; where that is too large too, all models read fewer tokens per
+    parameter. Sizes come first, because runs of few tokens per parameter do not follow the law of the others.
+    `cost` returns the seconds of a plan on this machine; `overrides` are `key=value`, and stronger than what
+    is drafted.
 
     Raises ConfigError where the corpus or the time is too little for any study, DatasetError for a folder
     without token shards.
@@ -56,34 +57,39 @@ def draft(
     base |= {"output": str(output), "corpora": {_name(corpus): corpus}}
     held = tokens.held(opened)
 
+    def parsed(**tables: dict[str, Any]) -> Study:
+        """Return the study of these tables, with the overrides over them."""
+        data = copy.deepcopy(base | {name: base.get(name, {}) | table for name, table in tables.items()})
+        where = settings.named("the draft of a study", overrides)
+        return settings.parse(Study, settings.overlay(data, overrides), where)
+
     def made(largest: float, share: float = 1.0) -> Plan:
         """Return the plan up to a size, with a share of the tokens that it could read."""
+        smallest = largest if is_one else max(first, largest / _RANGE)
         for _ in range(_LOOKS):
-            budget = max(_NARROW, share * min(recipe.PER_PARAMETER * largest, held / _MOST))
-            values = base | {
-                "sizes": base.get("sizes", {})
-                | {
-                    "smallest": round(max(first, largest / _RANGE)),
-                    "largest": round(largest),
-                    "count": _COUNT,
-                },
+            budget = max(1.0, share * min(recipe.PER_PARAMETER * largest, held / longest))
+            tables = {
+                "sizes": {"smallest": round(smallest), "largest": round(largest), "count": _COUNT},
                 "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
                 "seeds": {"others": 3},
             }
-            study = settings.parse(Study, settings.overlay(values, overrides), "the draft of a study")
-            found = plan(_repeated(study, opened.vocabulary))
+            repetition = _repetition(parsed(**tables), opened.vocabulary)
+            found = plan(parsed(**tables, repetition=repetition))
             read = max(cell.tokens for cell in found.cells())
             if read <= held:
                 break
             share *= 0.8  # steps are whole: a budget can be rounded to more than the corpus
         return found
 
+    given = settings.overlay({}, overrides)
     # Sizes are not drafted yet: overrides of some of them would not fit those that are the default.
-    unsized = settings.overlay(base, overrides) | {"sizes": {}}
-    study = settings.parse(Study, unsized, "the draft of a study")
+    unsized = settings.overlay(copy.deepcopy(base), overrides) | {"sizes": {}, "repetition": {}}
+    study = settings.parse(Study, unsized, settings.named("the draft of a study", overrides))
+    is_one = isinstance(given.get("sizes"), dict) and given["sizes"].get("count") == 1
+    longest = max(study.tokens.multiples)
     first = _smallest(study, opened.vocabulary)
     least = _NARROW * first
-    most = max(least, held / (recipe.PER_PARAMETER * _MOST))
+    most = max(least, held / (recipe.PER_PARAMETER * longest))
     largest, found = least, made(least)
     share = hours * 3600 / cost(found)
     if is_short := share < 1:
@@ -96,7 +102,7 @@ def draft(
             break
         largest, found = wanted, made(wanted)
         share = hours * 3600 / cost(found)
-    _check(found, held, hours, share)
+    _check(found, held, hours, share, settings.named("a study of this vocabulary", overrides))
     return found.study
 
 
@@ -156,27 +162,30 @@ def _smallest(study: Study, vocabulary: int) -> int:
     ).matmul_parameters
 
 
-def _repeated(study: Study, vocabulary: int) -> Study:
-    """Return a study whose smallest size also repeats data, where a part has two steps or more."""
-    first = sizes(study, vocabulary)[0]
-    epochs = tuple(each for each in _EPOCHS if first.steps[1.0] >= 2 * each)
-    repetition = Repetition(epochs=epochs, multiples=(1.0, _MOST) if epochs else ())
-    return study.model_copy(update={"repetition": repetition})
+def _repetition(study: Study, vocabulary: int) -> dict[str, Any]:
+    """Return the repetition of a study's smallest size, where a part of the corpus has two steps or more.
+
+    It is at the multiple nearest to 1, and at the largest.
+    """
+    multiples = study.tokens.multiples
+    nearest = min(multiples, key=lambda multiple: abs(math.log(multiple)))
+    steps = sizes(study, vocabulary)[0].steps[nearest]
+    epochs = [each for each in _EPOCHS if steps >= 2 * each]
+    return {"epochs": epochs, "multiples": sorted({nearest, max(multiples)})} if epochs else {}
 
 
-def _check(found: Plan, held: int, hours: float, share: float) -> None:
+def _check(found: Plan, held: int, hours: float, share: float, what: str) -> None:
     """Raise ConfigError where even the shortest plan exceeds the corpus, or takes twice the time."""
     largest = max(cell.tokens for cell in found.cells())
     fewer = "train a tokenizer of fewer pieces (tokenizer.vocabulary), which allows smaller models"
     if largest > held:
         raise ConfigError(
-            f"a study of this vocabulary needs at least {largest:,} tokens, and the corpus has {held:,}: "
-            f"add text, or {fewer}"
+            f"{what} needs at least {largest:,} tokens, and the corpus has {held:,}: add text, or {fewer}"
         )
     if share < 0.5:
         raise ConfigError(
-            f"a study of this vocabulary takes at least {hours / share:.2g} hours on this machine: give them "
-            f"with --hours, or {fewer}"
+            f"{what} takes at least {hours / share:.2g} hours on this machine: give them with --hours, or "
+            f"{fewer}"
         )
 
 

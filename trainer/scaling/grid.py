@@ -19,6 +19,9 @@ from trainer.recipe import Point, Recipe, nearest, scaled
 from trainer.scaling.config import Study
 from trainer.shape import Shape, shape
 
+FINE = 100
+"""Steps at multiple 1 to which any budget may be rounded up; odd ratios that need more may not double it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Size(Recipe):
@@ -97,10 +100,11 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
     shapes = [shape(model, vocabulary) for model in models]
     counted = [each.matmul_parameters for each in shapes]
     if sorted(set(counted)) != counted:
-        shown = ", ".join(f"{n:,}" for n in counted)
+        shown = ", ".join(f"{n:,}" for n in sorted(set(counted)))
         raise ConfigError(
-            f"sizes: models of {shown} parameters are the nearest with a head dimension of "
-            f"{study.train.model.head}: set sizes farther apart, or a smaller train.model.head"
+            f"sizes.count = {wanted.count}: from {wanted.smallest:,} to {wanted.largest:,} parameters the "
+            f"nearest models with a head dimension of {study.train.model.head} are only those of {shown}: "
+            "set fewer sizes, sizes farther apart, or a smaller train.model.head"
         )
     first = _budget(study, shapes[0])
     at = study.reference or Point(parameters=counted[0], width=shapes[0].width, tokens=first)
@@ -108,7 +112,7 @@ def sizes(study: Study, vocabulary: int) -> tuple[Size, ...]:
 
 
 def _budget(study: Study, found: Shape) -> int:
-    return round(study.tokens.per_parameter * found.matmul_parameters)
+    return max(1, round(study.tokens.per_parameter * found.matmul_parameters))
 
 
 def _size(study: Study, model: config.Model, found: Shape, at: Point) -> Size:
@@ -140,7 +144,15 @@ def _steps(study: Study, tokens: int, a_step: int) -> dict[float, int]:
     parts = {m: Fraction(m).limit_denominator(1000) for m in sorted(study.tokens.multiples)}
     whole = math.lcm(*(part.denominator for part in parts.values()))
     decay = Fraction(study.train.schedule.decay).limit_denominator(100)
-    unit = decay.denominator * max(1, round(tokens / a_step / whole / decay.denominator))
+    least = decay.denominator * whole
+    if least > FINE and least > 2 * tokens / a_step:
+        raise ConfigError(
+            f"tokens.multiples = {list(study.tokens.multiples)} with train.schedule.decay = "
+            f"{study.train.schedule.decay:g}: whole steps in these ratios are {least:,} or more at multiple "
+            f"1, and a model's {tokens:,} tokens are {tokens / a_step:.3g} steps: choose simpler numbers, "
+            "such as 0.5, 1, 2 and a decay of 0.2, or more tokens.per_parameter"
+        )
+    unit = decay.denominator * max(1, round(tokens / a_step / least))
     return {m: int(part * whole) * unit for m, part in parts.items()}
 
 

@@ -124,6 +124,51 @@ def test_overrides_of_some_sizes_are_stronger_than_the_draft(tmp_path: Path) -> 
     assert (found.sizes.largest, found.sizes.count) == (largest, 3)
 
 
+@pytest.mark.parametrize("multiples", [[1, 2], [2, 8], [0.5], [1, 2, 4, 8]])
+def test_other_multiples_are_repeated_and_fit_into_the_corpus(tmp_path: Path, multiples: list[float]) -> None:
+    folder = corpus(tmp_path / "c", 3_000)
+    study = draft.draft(folder, tmp_path / "study", 0.1, cost, [f"tokens.multiples={multiples}"])
+    cells = plan(study).cells()
+    assert study.tokens.multiples == tuple(multiples)
+    assert {cell.multiple for cell in cells if cell.trunk.unique} == {multiples[0], multiples[-1]}
+    assert max(cell.tokens for cell in cells) <= 300_000
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("repetition.epochs=[2]", ((2,), 1, (1.0, 4.0))),
+        ("repetition.epochs=[]", ((), 1, (1.0, 4.0))),
+        ("repetition.sizes=2", ((4, 16), 2, (1.0, 4.0))),
+        ("repetition.multiples=[1]", ((4, 16), 1, (1.0,))),
+    ],
+)
+def test_a_repetition_that_is_asked_for_is_stronger_than_the_draft(
+    tmp_path: Path, override: str, found: tuple[object, ...]
+) -> None:
+    repetition = draft.draft(
+        corpus(tmp_path / "c", 3_000), tmp_path / "study", 0.1, cost, [override]
+    ).repetition
+    assert (repetition.epochs, repetition.sizes, repetition.multiples) == found
+
+
+def test_one_size_is_the_largest(tmp_path: Path) -> None:
+    found = draft.draft(corpus(tmp_path / "c", 3_000), tmp_path / "study", 0.1, cost, ["sizes.count=1"])
+    assert found.sizes.smallest == found.sizes.largest
+    assert len(plan(found).sizes) == 1
+
+
+@pytest.mark.parametrize("section", ["sizes", "tokens", "seeds", "repetition", "train", "corpora"])
+def test_a_table_that_is_a_number_is_one_message(tmp_path: Path, section: str) -> None:
+    with pytest.raises(ConfigError, match=f"--set {section}: .*\n  {section} = 5: expected a table of keys"):
+        draft.draft(corpus(tmp_path / "c", 30), tmp_path / "study", 0.1, cost, [f"{section}=5"])
+
+
+def test_what_an_override_makes_too_large_is_told_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"with --set train.data.length needs at least"):
+        draft.draft(corpus(tmp_path / "c", 3_000), tmp_path / "study", 0.1, cost, ["train.data.length=4096"])
+
+
 def test_a_corpus_of_no_tokens_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"c has no tokens \(train\)"):
         draft.draft(corpus(tmp_path / "c", 0), tmp_path / "study", 0.1, cost)

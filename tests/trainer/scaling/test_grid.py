@@ -51,7 +51,10 @@ def test_of_experts_n_counts_those_that_a_token_passes_and_their_width_follows_t
 
 
 def test_sizes_that_are_one_model_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"nearest with a head dimension of 64: set sizes farther apart"):
+    with pytest.raises(
+        ConfigError,
+        match=r"sizes.count = 4: .* head dimension of 64 are only those of .*: set fewer",
+    ):
         grid.sizes(asked(**{"sizes.smallest": 4_000_000, "sizes.largest": 4_400_000}), VOCABULARY)
 
 
@@ -80,6 +83,21 @@ def test_every_cell_branches_on_a_step_and_keeps_its_trunks_rates(multiples: lis
                 assert cooled.step(begin, end) == hot.step(begin, end)
             assert cooled.shape == "1-sqrt"
             assert cooled.at(cell.tokens) == 0
+
+
+def test_ratios_whose_whole_steps_exceed_the_budget_are_refused() -> None:
+    for odd in ({"tokens.multiples": [0.333, 1]}, {"train.schedule.decay": 0.1234}):
+        study = asked(**odd, **{"tokens.per_parameter": 0.2})
+        with pytest.raises(ConfigError, match=r"tokens.multiples = .*: whole steps .* simpler numbers"):
+            grid.sizes(study, VOCABULARY)
+    for size in grid.sizes(asked(**{"tokens.multiples": [0.333, 1], "train.data.batch": 4}), VOCABULARY):
+        assert size.steps[0.333] * 1000 == size.steps[1.0] * 333
+
+
+def test_a_budget_below_one_token_is_one_step_of_each_ratio() -> None:
+    first = grid.sizes(asked(**{"tokens.per_parameter": 1e-9}), VOCABULARY)[0]
+    assert first.tokens == 1
+    assert first.steps == {0.5: 5, 1.0: 10, 2.0: 20, 4.0: 40}
 
 
 def test_a_trunk_is_trained_once_in_parts_that_end_where_cells_branch() -> None:
@@ -185,7 +203,7 @@ def test_a_subset_smaller_than_a_step_is_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("sizes.count", 1, "several sizes need a range"),
+        ("sizes.count", 1, "several sizes need a largest above"),
         ("repetition.epochs", [1], "of 2 or more"),
         ("repetition.multiples", [3], "some of tokens.multiples"),
         ("validation", "books", "expected one of the corpora web"),
