@@ -111,9 +111,8 @@ def train(
         from trainer.load_run import described
 
         if parameters is not None or budget is not None:
-            kept = [each for each in overrides or () if each.partition("=")[0].strip() not in recipe.CHOSEN]
-            base = config.load(preset, kept)
-            found = recipe.overrides(base, tokens.open(corpus).vocabulary, parameters, budget)
+            vocabulary = tokens.open(corpus).vocabulary
+            found = recipe.beside(preset, overrides or (), vocabulary, parameters, budget)
             if os.environ.get("RANK", "0") == "0":
                 say(f"recipe: {' '.join(f'--set {each}' for each in found)}")
             overrides = [*found, *(overrides or ())]

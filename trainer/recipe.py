@@ -14,6 +14,7 @@ of the tokens at every point.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pydantic import Field
@@ -36,8 +37,10 @@ MUON = {"embedding_lr": 4.0, "momentum": 0.85, "weight_decay": 0.03}
 """What Muon has at another size or other tokens, unless the preset states it: models of 0.2 to 0.7 million
 parameters need fewer steps with it (benchmarks/README.md; larger ones were not tried). Defaults of the
 configuration stay as they are, for older runs."""
+SIZED = ("model.depth", "model.width", "model.hidden", "model.experts.hidden")
+"""The keys of the model that `overrides` sets."""
 CHOSEN = ("data.tokens", "data.batch", *(f"optimizer.{key}" for key in ("lr", "matrix_lr", *MUON)))
-"""The keys besides those of the model that `overrides` sets; what the user sets of them is not its start."""
+"""The other keys that it sets; what the user sets of them is not its start."""
 PER_PARAMETER = 20.0
 """Tokens per parameter of a model that is as good as its compute allows (Hoffmann et al., 2203.15556)."""
 ASPECT = 0.15
@@ -120,6 +123,26 @@ def nearest(base: config.Model, vocabulary: int, parameters: float, aspect: floa
     return min(tried, key=miss)
 
 
+def beside(
+    preset: str, given: Sequence[str], vocabulary: int, parameters: int | None, tokens: int | None
+) -> list[str]:
+    """Return the `overrides` of a preset, by its name, that go with those of the user, which are stronger.
+
+    ConfigError where the user sets what --parameters or --tokens chooses.
+    """
+    keys = {each.partition("=")[0].strip() for each in given}
+    if parameters is not None and (sized := [key for key in SIZED if key in keys]):
+        raise ConfigError(
+            f"--parameters {parameters:,} and --set {', '.join(sized)}: both choose the size; omit one"
+        )
+    if "data.tokens" in keys:
+        if tokens is not None:
+            raise ConfigError(f"--tokens {tokens:,} and --set data.tokens: omit one of them")
+        tokens = config.load(preset, given).data.tokens
+    kept = [each for each in given if each.partition("=")[0].strip() not in CHOSEN]
+    return overrides(config.load(preset, kept), vocabulary, parameters, tokens)
+
+
 def overrides(
     preset: config.Config, vocabulary: int, parameters: int | None, tokens: int | None
 ) -> list[str]:
@@ -161,6 +184,8 @@ def overrides(
     chosen = asdict(scaled(preset, at, to))
     values["data.batch"] = chosen.pop("batch")
     rates = {key: getattr(preset.optimizer, key) for key in MUON} | chosen
+    if name == "adamw":  # it has one rate, and its decay stays
+        rates = {"lr": chosen["lr"]}
     values |= {f"optimizer.{key}": rate for key, rate in rates.items()}
     return [f"{key}={value}" for key, value in values.items()]
 

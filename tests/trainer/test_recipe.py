@@ -98,8 +98,38 @@ def test_other_tokens_alone_leave_the_model_and_its_own_tokens_leave_the_batch_a
     assert same.data == base.data
     assert same.optimizer == base.optimizer.model_copy(update={"lr": 0.01, "embedding_lr": 4.0})
     adamw = config.load("124m", ["optimizer.name='adamw'"])
+    read = {each.partition("=")[0] for each in recipe.overrides(adamw, 32_768, None, base.data.tokens)}
+    assert read == {"model.depth", "model.width", "data.tokens", "data.batch", "optimizer.lr"}
     kept = config.load("124m", recipe.overrides(adamw, 32_768, None, base.data.tokens)).optimizer
     assert (kept.embedding_lr, kept.momentum, kept.weight_decay) == (1.0, 0.95, 0.1)
+
+
+def test_tokens_that_are_set_are_those_of_the_recipe() -> None:
+    given = ["data.tokens=2_000_000_000"]
+    found = recipe.beside("124m", given, 32_768, 60_000_000, None)
+    assert found == recipe.beside("124m", (), 32_768, 60_000_000, 2_000_000_000)
+    assert found != recipe.beside("124m", (), 32_768, 60_000_000, None)
+    assert config.load("124m", [*found, *given]) == config.load("124m", found)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "said"),
+    [
+        ("data.tokens=5", (None, 6), r"--tokens 6 and --set data.tokens: omit one"),
+        ("model.width=64", (60_000_000, None), r"--parameters 60,000,000 and --set model.width: both choose"),
+        ("model.hidden=64", (60_000_000, None), r"--set model.hidden: both choose the size"),
+    ],
+)
+def test_what_is_chosen_twice_is_refused(given: str, asked: tuple[int | None, int | None], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        recipe.beside("124m", [given], 32_768, *asked)
+
+
+def test_other_tokens_keep_the_model_that_is_set() -> None:
+    given = ["model.depth=3", "model.width=256"]
+    found = recipe.beside("124m", given, 32_768, None, 10**9)
+    made = config.load("124m", [*found, *given])
+    assert (made.model.depth, made.model.width, made.data.tokens) == (3, 256, 10**9)
 
 
 @pytest.mark.parametrize("experts", [False, True])
