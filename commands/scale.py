@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -291,6 +290,7 @@ def report(
     from corpus import places
 
     with reported():
+        from corpus.settings import LARGEST
         from trainer.scaling.report import build
         from trainer.scaling.runs import Columns
         from trainer.scaling.source import STUDY, Asked
@@ -300,13 +300,21 @@ def report(
         places.writable(str(page.parent), "the folder of --output")
         if page.is_dir():
             fail(f"--output {page}: a folder; name a file, such as {page}/report.html", status=2)
+        if page.suffix == ".json":
+            fail(
+                f"--output {page}: its JSON twin has that name; name the page, such as report.html", status=2
+            )
         for name, value in {"--model": model, "--held": held}.items():
-            if not 0 <= value < math.inf:
-                fail(f"{name} {value}: expected a number, 0 or more", status=2)
+            if not 0 <= value <= LARGEST:
+                fail(f"{name} {value}: expected a number from 0 to {LARGEST:,}", status=2)
         left = dict(each.partition("=")[::2] for each in leave_out or ())
-        if not all(left.values()):
+        if not all((*left, *left.values())):
             fail("--leave-out: expected RUN=WHY, such as small-3='diverged at step 400'", status=2)
         named = Columns(tuple(loss or ()), params, tokens, unique, run, compute, share, decay)
+        beside = {"corpus": corpus, "seed": seed}
+        if runs.is_dir() and (given := [*named.given, *(name for name, column in beside.items() if column)]):
+            options = ", ".join(f"--{name}" for name in given)
+            fail(f"{options}: {runs} is a study's folder, whose columns are known; omit the option", status=2)
         columns = STUDY if runs.is_dir() else named
         asked = Asked(columns, corpus, seed, law, about, model, held, left)
         found = build.report(runs, asked, resamples)

@@ -124,12 +124,11 @@ def held_out(law: Law, runs: Runs) -> HeldOut | None:
 
 
 def without_diverged(source: Source, loss: str) -> Source:
-    """Return a source without the runs whose losses are absurd, each with its reason."""
+    """Return a source without the rows whose losses are absurd, each with its reason."""
     made = source.runs(loss)
     absurd, why = diverged(loss, candidates(source.asked.law, made)[0], made)
-    names = [row.run for row in source.fitted(loss)]
-    excluded = zip(np.flatnonzero(absurd), why, strict=True)
-    return source.without({names[row]: said for row, said in excluded})
+    places = np.array(source.places(loss))[absurd]
+    return source.without(dict(zip(places.tolist(), why, strict=True)))
 
 
 def diverged(loss: str, law: Law, runs: Runs) -> tuple[NDArray[np.bool_], list[str]]:
@@ -146,7 +145,7 @@ def diverged(loss: str, law: Law, runs: Runs) -> tuple[NDArray[np.bool_], list[s
     columns = np.stack([runs.columns[name] for name in law.columns])
     for row in np.flatnonzero(far & repeated(runs) & (miss > 0)):
         no_more = (columns <= columns[:, [row]]).all(0) & ~far
-        found[row] = (runs.loss[row] > runs.loss[no_more]).all()
+        found[row] = no_more.any() and (runs.loss[row] > runs.loss[no_more]).all()
     if found.mean() > _MOST:
         found[:] = False
     why = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from corpus import files
 from corpus.errors import ConfigError, RunsError
+from trainer.scaling import rates
 from trainer.scaling.choice import candidates, choose, repeats
 from trainer.scaling.fit import fit
 from trainer.scaling.laws import LAWS
@@ -28,9 +30,9 @@ LOSS = "loss"
 def predict_blind(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """Predict a cell's loss from the rows of its corpus; return the hash that names the prediction's file.
 
-    A cell that reads fresh data is predicted from rows with fresh data, by the law
-    that `derlem fit` takes, else by the next simpler one that can be fitted. A cell that repeats data is
-    predicted from all rows. An existing prediction is kept. Raises ConfigError if a prediction was changed.
+    A cell that reads fresh data is predicted from rows with fresh data, by the law that `derlem fit` takes,
+    else by the next simpler one that can be fitted. A cell that repeats data is predicted from all rows. Runs
+    that diverged do not count. An existing prediction is kept. Raises ConfigError if one was changed.
     """
     for name, held in predictions(folder).items():
         if held["cell"] == cell.name:
@@ -41,6 +43,7 @@ def predict_blind(cell: Cell, rows: Sequence[Mapping[str, Any]], folder: Path) -
         for row in rows
         if row["corpus"] == cell.trunk.corpus
         and row["run"] != cell.name
+        and math.isfinite(rates.loss(row))
         and not (fresh and repeats(row["tokens"], row["unique_tokens"]))
     ]
     target = {

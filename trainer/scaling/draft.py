@@ -16,7 +16,7 @@ from corpus import files, settings
 from corpus.errors import ConfigError, StudyError
 from corpus.teller import Teller
 from trainer import recipe, tokens
-from trainer.scaling import config
+from trainer.scaling import config, rates
 from trainer.scaling.config import Study
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import sizes
@@ -138,7 +138,7 @@ def tuned(study: Study, teller: Teller) -> Study:
         except StudyError as error:
             failed = error
     rows = {trunk.factor: unit.row() for trunk in trunks for unit in made.units([trunk]) if unit.facts}
-    losses = {factor: float(row["loss"]) for factor, row in rows.items() if row is not None}
+    losses = {factor: rates.loss(row) for factor, row in rows.items() if row is not None}
     losses = {factor: loss for factor, loss in losses.items() if math.isfinite(loss)}
     if not losses:
         raise failed or StudyError(f"{folder}: no learning rate gives a finite loss")
@@ -146,11 +146,11 @@ def tuned(study: Study, teller: Teller) -> Study:
     shown = ", ".join(f"× {factor:g}: {losses[factor]:.4f}" for factor in sorted(losses))
     teller.say(f"learning rates of {made.sizes[0].name}: {shown}: × {best:g} is taken")
     optimizer = study.train.optimizer
-    rates = {
+    chosen = {
         "lr": float(f"{recipe.lr(optimizer) * best:.3g}"),
         "matrix_lr": float(f"{optimizer.matrix_lr * best:.3g}"),
     }
-    train = study.train.model_copy(update={"optimizer": optimizer.model_copy(update=rates)})
+    train = study.train.model_copy(update={"optimizer": optimizer.model_copy(update=chosen)})
     return study.model_copy(update={"train": train, "check": ()})
 
 

@@ -106,7 +106,11 @@ def problem(law: Law, runs: Runs, objective: Objective, held: Mapping[str, float
     missing = [column for column in law.columns if column not in runs.columns]
     if missing:
         needed = ", ".join(law.columns)
-        raise RunsError(f"law {law.name} needs the columns {needed}; missing: {', '.join(missing)}")
+        options = " and ".join(f"--{column}" for column in missing)
+        raise RunsError(
+            f"law {law.name} needs the columns {needed}; missing: {', '.join(missing)}: name them "
+            f"with {options}"
+        )
     for name in held:
         law.index(name)
     free = len(law.parameters) - len(held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -26,13 +27,16 @@ class Checked:
 
     @property
     def best(self) -> float:
-        """Return the factor of the lowest loss."""
-        return min(self.losses, key=lambda factor: self.losses[factor])
+        """Return the factor of the lowest loss; the formula's, if others are no better."""
+        return min(self.losses, key=lambda factor: (self.losses[factor], factor != 1))
 
     @property
     def better(self) -> bool:
         """Return whether another factor's loss is lower than the formula's by more than the noise."""
-        gain = float(np.log(self.losses[1.0] / self.losses[self.best]))
+        if self.best == 1:
+            return False
+        own = self.losses[1.0]
+        gain = math.log(own / self.losses[self.best]) if math.isfinite(own) else math.inf
         return gain > max(LEAST, CLEAR * self.noise)
 
     def __str__(self) -> str:
@@ -55,23 +59,31 @@ def learning_rate_check(rows: Sequence[Row], checks: Sequence[Row]) -> Checked |
     same = [row for row in rows if all(row[key] == like[key] for key in keys) and row["epochs"] <= 1.001]
     if not same:
         return None
-    losses = {float(row["lr_factor"]): float(row["loss"]) for row in (*checks, same[0])}
+    losses = {float(row["lr_factor"]): loss(row) for row in (*checks, same[0])}
     return Checked(checks[0]["size"], losses, seed_noise(map(cell, rows))[0])
+
+
+def loss(row: Row) -> float:
+    """Return a row's loss; infinite where the run diverged, which is null in the table."""
+    found = row["loss"]
+    return float(found) if found is not None and math.isfinite(found) else math.inf
 
 
 def cell(row: Row) -> tuple[tuple[object, ...], float]:
     """Return what a row's seeds have in common, and its loss."""
-    return (row["corpus"], row["size"], row["tokens"], row["unique_tokens"]), float(row["loss"])
+    return (row["corpus"], row["size"], row["tokens"], row["unique_tokens"]), loss(row)
 
 
 def seed_noise(runs: Iterable[tuple[object, float]]) -> tuple[float, int]:
     """Return the standard deviation of ln loss between runs of one cell, and the number of such runs.
 
-    A run is (cell, loss); runs of one cell that are equal to the last digit are copies, not seeds.
+    A run is (cell, loss); runs of one cell that are equal to the last digit are copies, not seeds, and
+    those that diverged do not count.
     """
     groups: dict[object, list[float]] = {}
-    for key, loss in runs:
-        groups.setdefault(key, []).append(float(np.log(loss)))
+    for key, measured in runs:
+        if math.isfinite(measured):
+            groups.setdefault(key, []).append(math.log(measured))
     several = [losses for losses in groups.values() if len(losses) > 1 and np.ptp(losses) > 0]
     freedom = sum(len(losses) - 1 for losses in several)
     squares = sum(float(np.var(losses)) * len(losses) for losses in several)

@@ -107,6 +107,11 @@ class Columns:
     share: str = ""
     decay: str = ""
 
+    @property
+    def given(self) -> list[str]:
+        """Return the roles that have a column, which are the names of their options too."""
+        return [role for role, name in vars(self).items() if name]
+
 
 def read(path: Path) -> pa.Table:
     """Read a table by its suffix; RunsError if the file is missing, of another kind or damaged."""

@@ -128,13 +128,21 @@ class Source:
         """Return the names of the corpora that runs were trained on."""
         return sorted({row.corpus for row in self.kept()})
 
-    def fitted(self, loss: str) -> list[Run]:
-        """Return the rows of the corpus that the report is about, with this loss."""
-        return [row for row in self.kept(self.about) if _finite(row.losses.get(loss))]
+    def places(self, loss: str) -> list[int]:
+        """Return the places of the rows that are fitted to a loss: of the report's corpus, with this loss."""
+        return [
+            place
+            for place, row in enumerate(self.rows)
+            if not row.left_out and row.corpus == self.about and _finite(row.losses.get(loss))
+        ]
 
-    def without(self, reasons: Mapping[str, str]) -> Source:
-        """Return the same without these runs, each with its reason."""
-        rows = [replace(row, left_out=row.left_out or reasons.get(row.run, "")) for row in self.rows]
+    def fitted(self, loss: str) -> list[Run]:
+        """Return the rows that are fitted to a loss."""
+        return [self.rows[place] for place in self.places(loss)]
+
+    def without(self, reasons: Mapping[int, str]) -> Source:
+        """Return the same without these rows, by their places among all; each with its reason."""
+        rows = [replace(row, left_out=row.left_out or reasons.get(i, "")) for i, row in enumerate(self.rows)]
         return replace(self, rows=tuple(rows))
 
     def runs(self, loss: str) -> Runs:
@@ -186,8 +194,10 @@ def load(path: Path, asked: Asked) -> Source:
     corpora = [row.corpus for row in kept]
     about = asked.about or max(sorted(set(corpora)), key=corpora.count)
     if about not in corpora:
-        raise RunsError(f"{file}: no run of corpus {about!r}; corpora are {', '.join(sorted(set(corpora)))}")
-    rows, branches = _units(rows) if study else (rows, "")
+        there = ", ".join(filter(None, sorted(set(corpora))))
+        known = f"corpora are {there}" if there else "no column of corpora is named: name it with --corpus"
+        raise RunsError(f"{file}: no run of corpus {about!r}; {known}")
+    rows, branches = _units(rows, about) if study else (rows, "")
     fitted = [row for row in rows if row.corpus == about and not row.left_out]
     findings = _checked(file, fitted, columns)
     part_of = 0.0
@@ -296,10 +306,11 @@ def _left_out(rows: list[Run], asked: Asked) -> list[Run]:
     return [replace(row, left_out=why(row)) for row in rows]
 
 
-def _units(rows: list[Run]) -> tuple[list[Run], str]:
-    """Resample trunks if there are enough, else branches, and say why."""
-    trunks = {row.group for row in rows if not row.left_out}
-    if len(trunks) >= UNITS or len(trunks) == len(rows):
+def _units(rows: list[Run], about: str) -> tuple[list[Run], str]:
+    """Resample trunks if the corpus that is fitted has enough of them, else branches, and say why."""
+    fitted = [row for row in rows if row.corpus == about and not row.left_out]
+    trunks = {row.group for row in fitted}
+    if len(trunks) >= UNITS or len(trunks) == len(fitted):
         return rows, ""
     why = (
         f"the runs branch off only {len(trunks)} trunks: intervals treat each branch as independent, and are "

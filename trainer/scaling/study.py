@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,11 @@ from corpus.errors import ConfigError
 from corpus.teller import Teller
 from corpus.tokenizer.lost import TOO_LOW
 from trainer import recipe
-from trainer.scaling import started
+from trainer.scaling import rates, started
 from trainer.scaling.blind_prediction import predict_blind, predictions
 from trainer.scaling.dispatch import Workers, devices, locked
 from trainer.scaling.grid import Cell, Trunk
 from trainer.scaling.plan import Plan
-from trainer.scaling.rates import learning_rate_check
 from trainer.scaling.units import Unit, part
 
 TABLE = "runs.jsonl"
@@ -73,7 +73,7 @@ def _refuse(plan: Plan, done: Outcome) -> None:
 
     Untuned rates at the small end bend the law: Porian et al. found an exponent of 0.50 instead of 0.57.
     """
-    found = learning_rate_check(done.rows, done.checks)
+    found = rates.learning_rate_check(done.rows, done.checks)
     if found is None or not found.better:
         return
     optimizer = plan.study.train.optimizer
@@ -101,6 +101,9 @@ class _Report:
             return
         self._done += 1
         collect(self._plan)
+        if math.isinf(rates.loss(row)):
+            self._teller.say(f"{self._done}/{self._cells} {unit.name}: it diverged, its loss is not finite")
+            return
         mark = "" if row.get("exact", True) else f" ({TOO_LOW})"
         self._teller.say(
             f"{self._done}/{self._cells} {unit.name}: {row['loss']:.4f} nats per token, "

@@ -9,7 +9,7 @@ from corpus.errors import RunsError
 from trainer.scaling.analysis import Analysis, analyse, without_diverged
 from trainer.scaling.checks import Check, checklist
 from trainer.scaling.runs import Columns
-from trainer.scaling.source import Asked, load
+from trainer.scaling.source import Asked, Run, Source, load
 from trainer.scaling.uncertainty import RESAMPLES
 
 
@@ -35,7 +35,22 @@ def fit_table(path: Path, columns: Columns, law: str = "", resamples: int = RESA
     told, analyses, checks = [*source.findings], [], []
     for name in columns.loss:
         kept = without_diverged(source, name)
-        told += [f"{row.run} is excluded from the fit: {row.left_out}" for row in kept.rows if row.left_out]
+        told += [
+            f"{_named(row, place, source)} is excluded from the fit: {row.left_out}"
+            for place, row in enumerate(kept.rows)
+            if row.left_out
+        ]
+        told += [
+            f"{_named(row, place, source)} has no {name} above 0: it is excluded from that fit"
+            for place, row in enumerate(source.rows)
+            if not row.left_out and row.corpus == source.about and place not in source.places(name)
+        ]
         analyses.append(analyse(kept, name, resamples))
         checks.append(checklist(kept, analyses[-1]))
     return TableFit(str(path), tuple(dict.fromkeys(told)), tuple(analyses), tuple(checks))
+
+
+def _named(row: Run, place: int, source: Source) -> str:
+    """Return the name of a row for messages: of its run, and its number where the run has several."""
+    several = sum(each.run == row.run for each in source.rows) > 1
+    return f"{row.run} (row {place + 1})" if several else row.run

@@ -128,8 +128,12 @@ def percentiles(estimate: float, drawn: Floats) -> Interval:
 
 
 def percentile(estimate: float, values: Floats, runaway: Floats) -> Interval:
-    """Return the interval of values [b]; open where as many as its tail went to a bound (runaway −1, 1)."""
-    low, high = np.quantile(values, [TAIL, 1 - TAIL])
-    lower = None if (runaway < 0).mean() >= TAIL else float(low)
-    upper = None if (runaway > 0).mean() >= TAIL else float(high)
+    """Return the interval of values [b]; open where as many as its tail went to a bound (runaway −1, 1).
+
+    A value that is not a number, such as the ratio of two exponents of zero, could be anything.
+    """
+    none = np.isnan(values)
+    low, high = np.quantile(values[~none], [TAIL, 1 - TAIL]) if not none.all() else (np.nan, np.nan)
+    lower = None if (none | (runaway < 0)).mean() >= TAIL else float(low)
+    upper = None if (none | (runaway > 0)).mean() >= TAIL else float(high)
     return Interval(estimate, lower, upper)

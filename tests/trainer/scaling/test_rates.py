@@ -37,6 +37,23 @@ def test_a_rate_is_better_only_beyond_twice_the_noise_between_seeds(other: float
     assert ("better beyond the noise" in str(found)) is better
 
 
+def test_a_run_that_diverged_is_worse_than_all_others_and_no_noise() -> None:
+    for diverged in (float("inf"), None):
+        found = learning_rate_check(
+            [row(4.0), row(4.06, seed=1)], [row(3.9, 0.5), row(0.0, 2.0) | {"loss": diverged}]
+        )
+        assert found is not None
+        assert found.best == 0.5
+        lost = [row(0.0) | {"loss": diverged}, row(4.0, seed=1), row(4.04, seed=2)]
+        found = learning_rate_check(lost, [row(3.9, 0.5)])
+        assert found is not None
+        assert found.better
+        assert found.noise == pytest.approx(np.log(4.04 / 4.0) / np.sqrt(2))
+        found = learning_rate_check(lost, [row(0.0, 2.0) | {"loss": diverged}])
+        assert found is not None
+        assert not found.better
+
+
 def test_without_noise_known_half_a_per_cent_is_no_gain() -> None:
     for other, better in ((3.985, False), (3.97, True)):
         found = learning_rate_check([row(4.0)], [row(other, 2.0)])

@@ -388,6 +388,17 @@ def test_few_trunks_are_resampled_by_branch_and_that_is_said(tmp_path: Path, mad
     assert (check(found, "independent").verdict, check(made, "independent").verdict) == ("weak", "strong")
 
 
+def test_trunks_of_other_corpora_do_not_count(tmp_path: Path) -> None:
+    few = [
+        row for row in cells() + cells("books") if row["seed"] == 0 and row["tokens"] == row["unique_tokens"]
+    ]
+    for row in few:  # one trunk a size, ten of both corpora
+        row["branch_of"] = f"{row['corpus']}-{row['size']} at step 1"
+    source = load(study(tmp_path, few), Asked())
+    assert "5 trunks" in source.branches
+    assert len(set(source.runs("bits_per_byte").group)) == len(few) // 2
+
+
 def test_twin_is_json_without_nan_and_says_what_the_report_says(made: Report, tmp_path: Path) -> None:
     twin = build.write(made, tmp_path / "page.html")
     assert twin == tmp_path / "page.json"
@@ -540,6 +551,26 @@ def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
     assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["analysis"]["runs"] == 13
     assert CliRunner().invoke(app, [*command, "--leave-out", "r3"]).exit_code == 2
     assert CliRunner().invoke(app, ["report", str(tmp_path / "none.csv"), "--loss", "x"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-o", "page.json"], "page.json: its JSON twin"),
+        (["--loss", "bits_per_byte"], "--loss: {study} is a study's folder"),
+        (["--params", "n", "--seed", "seed"], "--params, --seed: "),
+        (["--leave-out", "=why"], "RUN=WHY"),
+        (["--model", "1e300"], "--model 1e+300: expected a number from 0 to"),
+    ],
+)
+def test_an_option_that_would_be_ignored_or_harm_is_refused(
+    folder: Path, options: list[str], said: str
+) -> None:
+    from commands.scale import app
+
+    done = CliRunner().invoke(app, ["report", str(folder), *options], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert said.format(study=folder) in " ".join(done.stderr.split())
 
 
 def published(name: str, asked: Asked) -> Report:

@@ -207,6 +207,26 @@ def test_an_absurd_loss_is_named_and_left_out_of_the_fit(tmp_path: Path) -> None
     assert found.analyses[0].fit.parameters == pytest.approx(kept.analyses[0].fit.parameters, rel=1e-6)
 
 
+def test_one_absurd_checkpoint_does_not_exclude_the_others_of_its_run(tmp_path: Path) -> None:
+    table = rows()
+    table["run"] = [f"r{i // 5}" for i in range(40)]
+    table["loss"][7] = 40.0
+    found = fit_table(write(tmp_path, table), NAMES, resamples=40)
+    assert found.analyses[0].runs == 39
+    assert any(said.startswith("r1 (row 8) is excluded from the fit: loss is 40") for said in found.findings)
+
+
+@pytest.mark.parametrize("loss", [None, -3.0])
+def test_a_row_without_another_loss_is_named_and_left_out_of_that_fit_alone(
+    tmp_path: Path, loss: float | None
+) -> None:
+    table = rows()
+    table["second"] = [loss if i == 5 else value for i, value in enumerate(table["loss"])]
+    found = fit_table(write(tmp_path, table), replace(NAMES, loss=("loss", "second")), resamples=40)
+    assert [one.runs for one in found.analyses] == [40, 39]
+    assert "r5 has no second above 0: it is excluded from that fit" in found.findings
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), None])
 def test_a_run_without_a_loss_is_named_and_left_out_of_the_fit(tmp_path: Path, loss: float | None) -> None:
     table = rows()

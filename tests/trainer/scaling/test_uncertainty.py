@@ -13,7 +13,7 @@ from trainer.scaling.fit import Fit, fit
 from trainer.scaling.laws import CHINCHILLA, DATA, REPETITION
 from trainer.scaling.prediction import conformal, predict
 from trainer.scaling.runs import Runs, runs
-from trainer.scaling.uncertainty import bootstrap
+from trainer.scaling.uncertainty import bootstrap, percentile
 
 TRUTH = np.array([7.0, 0.6, 0.35])
 
@@ -89,6 +89,17 @@ def test_a_decay_that_was_seen_is_limited_on_both_sides() -> None:
     drawn = bootstrap(found, data, 100)
     assert drawn.interval("log_rd").determined
     assert drawn.derived()["R_D*"].holds(15.0)
+
+
+def test_an_exponent_that_no_refit_gives_is_open_on_both_sides() -> None:
+    values, inside = np.linspace(0.4, 0.6, 100), np.zeros(100)
+    assert percentile(0.5, values, inside).determined
+    values[:5] = np.nan  # alpha = beta = 0
+    found = percentile(0.5, values, inside)
+    assert (found.lower, found.upper) == (None, None)
+    assert percentile(np.nan, np.full(9, np.nan), np.zeros(9)).upper is None
+    values[:4] = 0.4
+    assert percentile(0.5, values, inside).lower == pytest.approx(0.4, abs=0.01)
 
 
 def test_the_conformal_rank_is_that_of_one_more_miss() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer.page.charts import Axis, Chart, Mark, Series
 from trainer.page.formatting import GAP, count, number, percent, unit
-from trainer.scaling.choice import repeated
+from trainer.scaling.choice import repeated, repeats
 from trainer.scaling.laws import Floats
 from trainer.scaling.report.measured import Measured
 from trainer.scaling.source import Accuracy
@@ -73,7 +73,7 @@ def tasks(m: Measured) -> tuple[Chart, ...]:
     Accuracies of several seeds, and the ends of their intervals, are averaged: all seeds are asked the same
     questions, so that more of them do not narrow an interval of the questions.
     """
-    rows = [row for row in m.source.fitted(m.loss) if row.epochs <= 1]
+    rows = [row for row in m.source.fitted(m.loss) if not repeats(row.tokens, row.unique)]
     sizes = sorted({row.params for row in rows})
     made = []
     for task in dict.fromkeys(name for row in rows for name in row.tasks):
@@ -124,12 +124,15 @@ def held_out(m: Measured) -> tuple[Chart, ...]:
     by = "compute" if "params" in m.runs.columns else "tokens"
     at = one.runs.compute() if by == "compute" else one.runs.columns[by]
     rank = np.argsort(at, kind="stable")
-    miss, half = (one.runs.loss / one.predicted.loss - 1)[rank], one.predicted.half_width[rank]
-    inside = np.abs(miss) <= half
+    miss, low, high = (
+        (loss / one.predicted.loss - 1)[rank]
+        for loss in (one.runs.loss, one.predicted.lower, one.predicted.upper)
+    )
+    inside = (low <= miss) & (miss <= high)
     level = percent(one.predicted.level)
     kinds = ((f"measured, inside its {level} interval", inside, 0), ("measured, outside it", ~inside, 1))
     dots = tuple(
-        Series(label, t(at[rank][it]), t(miss[it]), t(-half[it]), t(half[it]), style)
+        Series(label, t(at[rank][it]), t(miss[it]), t(low[it]), t(high[it]), style)
         for label, it, style in kinds
         if it.any()
     )
