@@ -27,7 +27,7 @@ class Checked:
 
     @property
     def best(self) -> float:
-        """Return the factor of the lowest loss; the formula's, if others are no better."""
+        """Return the factor of the lowest loss, the formula's if no other is lower."""
         return min(self.losses, key=lambda factor: (self.losses[factor], factor != 1))
 
     @property
