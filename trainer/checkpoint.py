@@ -5,10 +5,10 @@ A checkpoint is a folder, `0000001000` for step 1,000: the files of torch.distri
 hidden name, flushed to disk, and renamed. So a folder with a number for its name is complete, and a process
 killed at any moment leaves the earlier checkpoints unchanged.
 
-The saved state must be the same on every rank, except for DTensors, of which each rank writes its part.
-Ranks on several machines need one common folder. Object stores cannot rename a folder atomically, so the
-folder must be on a local or network file system, from which finished checkpoints may be copied. Loading a
-checkpoint runs no code from it (`trainer.contents`).
+The saved state must be the same on every rank, except for DTensors. A rank copies to host memory, and writes,
+its part of each DTensor and its share of the rest. Ranks on several machines need one common folder. Object
+stores cannot rename a folder atomically, so the folder must be on a local or network file system, from which
+finished checkpoints may be copied. Loading a checkpoint runs no code from it (`trainer.contents`).
 """
 
 from __future__ import annotations
@@ -142,14 +142,16 @@ class Checkpoints:
         return found
 
     def save(self, step: int, state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Copy the state to host memory, then write it in a thread: training may continue at once.
+        """Copy what this rank writes to host memory and write it in a thread: training may continue at once.
 
         `state`: see trainer.state. `facts` are JSON: the run and data that the state belongs to. Waits for
         the previous checkpoint; raises CheckpointError if that one could not be written.
         """
         self.wait()
-        staged = states.staged(states.collect(state))
-        self._writing = self._thread.submit(self._write, step, staged, json.loads(json.dumps(facts)))
+        content = states.collect(state)
+        staged = states.staged(content, self._rank, self._size)
+        size = states.size(content)
+        self._writing = self._thread.submit(self._write, step, staged, size, json.loads(json.dumps(facts)))
 
     def wait(self) -> None:
         """Wait until the checkpoint being written is on disk.
@@ -175,13 +177,13 @@ class Checkpoints:
         except (states.StateError, ContentsError) as error:
             raise self._failed(f"{self.path(step)}: {_cause(error)}") from error
 
-    def _write(self, step: int, staged: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Write, hash and publish a checkpoint; runs in the thread."""
+    def _write(self, step: int, staged: dict[str, Any], size: int, facts: dict[str, Any]) -> None:
+        """Write, hash and publish a checkpoint of `size` bytes over all ranks; runs in the thread."""
         from trainer import dcp
 
         hidden = self.folder / f".{step:010d}.partial"
         try:
-            self._together(lambda: self._prepare(step, states.size(staged)))
+            self._together(lambda: self._prepare(step, size))
             dcp.write(hidden, staged, self._group)
             files = self._together(lambda: self._hashes(hidden))
             merged = {name: each for part in files for name, each in sorted(part.items())}

@@ -9,7 +9,8 @@ on any number of ranks. Learning rates and other settings are not saved; they co
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+import heapq
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from corpus.errors import Signal
+from trainer.optim.shards import sharded
 
 
 class StateError(Signal):
@@ -28,21 +30,27 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _content(part, state) for name, part in state.items()}
 
 
-def staged(content: Any) -> Any:
-    """Copy the result of `collect` to host memory, so that training may change the originals."""
-    copied = _copied(content)
+def staged(content: Mapping[str, Any], rank: int = 0, ranks: int = 1) -> dict[str, Any]:
+    """Copy what one of the ranks writes of the result of `collect` to host memory, so that training may
+    change the originals: its part of every DTensor, and its share of all that each rank has whole.
+    """
+    writers = _writers(content, ranks)
+    copied: dict[str, Any] = {}
+    for path, leaf in _leaves(content):
+        if writers.get(path, rank) == rank:
+            *folders, name = path
+            place = copied
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[name] = _copied(leaf)
     if torch.cuda.is_available():
         torch.cuda.synchronize()  # the copies to pinned memory are asynchronous
     return copied
 
 
-def size(content: Any) -> int:
+def size(content: Mapping[str, Any]) -> int:
     """Return the bytes of all tensors, over all ranks together."""
-    if isinstance(content, Tensor):
-        return content.numel() * content.element_size()  # for a DTensor: of the whole tensor
-    if isinstance(content, Mapping):
-        return sum(size(each) for each in content.values())
-    return 0
+    return sum(_bytes(leaf) for _, leaf in _leaves(content))
 
 
 def prepare(state: Mapping[str, Any], held: Collection[str]) -> dict[str, Any]:
@@ -127,10 +135,36 @@ def _restore(
             values.update(content[names[parameter]])
 
 
-def _copied(content: Any) -> Any:
-    """Return a copy of nested tensors in host memory, and of all other values."""
-    if isinstance(content, Tensor):
-        return content.detach().to("cpu", copy=True, non_blocking=True)
-    if isinstance(content, Mapping):
-        return {name: _copied(each) for name, each in content.items()}
-    return copy.deepcopy(content)
+def _leaves(content: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the tensors and values of nested dicts, each with its names from the outermost on."""
+    for name, each in content.items():
+        if isinstance(each, Mapping):
+            yield from _leaves(each, (*path, name))
+        else:
+            yield (*path, name), each
+
+
+def _writers(content: Mapping[str, Any], ranks: int) -> dict[tuple[str, ...], int]:
+    """Return the rank that writes each tensor or value that all ranks have whole: the largest first, each to
+    the rank with the fewest bytes so far. All ranks find the same, without a message.
+    """
+    whole = {path: _bytes(leaf) for path, leaf in _leaves(content) if not sharded(leaf)}
+    shares = [(0, rank) for rank in range(ranks)]
+    found = {}
+    for path in sorted(whole, key=lambda path: (-whole[path], path)):
+        held, rank = shares[0]
+        found[path] = rank
+        heapq.heapreplace(shares, (held + whole[path], rank))
+    return found
+
+
+def _bytes(leaf: Any) -> int:
+    """Return the bytes of a tensor; of a DTensor, those of the whole tensor."""
+    return leaf.numel() * leaf.element_size() if isinstance(leaf, Tensor) else 0
+
+
+def _copied(leaf: Any) -> Any:
+    """Return a copy of a tensor in host memory, or of another value."""
+    if isinstance(leaf, Tensor):
+        return leaf.detach().to("cpu", copy=True, non_blocking=True)
+    return copy.deepcopy(leaf)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from ranks import on_ranks
 from torch import Tensor, nn
@@ -243,6 +245,45 @@ def test_two_ranks_save_and_any_number_loads(tmp_path: Path, name: str, how: str
     Checkpoints(tmp_path).load(2, alone.state)
     assert_same(alone.bits(), saved)
     assert alone.step(2) == pytest.approx(after, rel=1e-5)
+
+
+def _staged(world: World, how: parallel.Kind) -> tuple[dict[str, int], int]:
+    """Return the bytes of host memory that each tensor of this rank is staged in, and those of the state."""
+    training = Training(0, "muon", world, how)
+    training.step(0)
+    content = state.collect(training.state)
+    return held_bytes(state.staged(content, world.rank, world.size)), state.size(content)
+
+
+def held_bytes(content: Any, name: str = "") -> dict[str, int]:
+    if isinstance(content, dict):
+        return {k: v for key, each in content.items() for k, v in held_bytes(each, f"{name}.{key}").items()}
+    own = content.to_local() if isinstance(content, DTensor) else content
+    return {name: own.nbytes if isinstance(own, Tensor) else 0}
+
+
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_each_rank_stages_its_share(how: str) -> None:
+    staged = on_ranks(_staged, how)
+    (one, whole), (other, _) = staged
+    assert sum(one.values()) + sum(other.values()) == whole
+    assert all(0.4 * whole < sum(each.values()) < 0.6 * whole for each, _ in staged)
+    if how == "ddp":
+        assert not one.keys() & other.keys()
+
+
+@given(
+    sizes=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 40), min_size=1),
+    ranks=st.integers(1, 5),
+)
+def test_each_tensor_is_staged_by_one_rank_and_none_has_more_than_a_tensor_above_another(
+    sizes: dict[str, int], ranks: int
+) -> None:
+    content = {"part": {name: torch.zeros(size, dtype=torch.uint8) for name, size in sizes.items()}}
+    staged = [state.staged(content, rank, ranks).get("part", {}) for rank in range(ranks)]
+    assert sorted(name for each in staged for name in each) == sorted(sizes)
+    shares = [sum(tensor.nbytes for tensor in each.values()) for each in staged]
+    assert max(shares) - min(shares) <= max(sizes.values())
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
