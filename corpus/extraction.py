@@ -61,6 +61,12 @@ def _compile() -> None:
     html.extract("<p>Bir söz.</p>")
 
 
+@cache
+def _prepare(model: str) -> None:
+    """Read the model of languages and compile what asks it, before the time of that step is taken."""
+    language.identify_each(["Bir söz."], model)
+
+
 class Extractor:
     """The steps of extraction with one configuration; `seconds` says where the time went."""
 
@@ -82,6 +88,7 @@ class Extractor:
         """
         if any(raw.media == "html" for raw in raws):
             _compile()
+        _prepare(self._settings.language_model)
         records = [Extracted(raw) for raw in raws]
         going = records
         for name, step in self._steps.items():
