@@ -39,6 +39,7 @@ class Gopher(Section):
     alphabetic_words: Share | None = below("Share of tokens that have at least one letter.")
     min_stop_words: int | None = below("Different stop words in the text.", ge=0)
     stop_words: tuple[str, ...] = parameter((), "The words that `min_stop_words` counts.")
+    skip_headings: bool = parameter(False, "Let `hashes` skip the `#` that start a Markdown heading.")
     duplicate_paragraphs: Share | None = above("Share of paragraphs that repeat an earlier one.", _TABLE)
     duplicate_paragraph_chars: Share | None = above("Their share of the text's characters.", _TABLE)
     duplicate_lines: Share | None = above("Share of lines that repeat an earlier one.", _TABLE)
@@ -69,6 +70,8 @@ def measure(view: TextView, limits: Gopher) -> Measured:
     words, letters, alphabetic, hashes, ellipses, bullets, trailing = _quality(
         view.codes, lengths, seen.flags, view.line_marks
     )
+    if limits.skip_headings:
+        hashes -= _headings(view.codes, view.line_starts, view.line_ends)
     stop_words = math.nan  # nothing to count without a list
     if limits.stop_words:
         stop_words = float(np.count_nonzero(present(view, limits.stop_words)))
@@ -131,6 +134,20 @@ def _quality(codes, lengths, flags, marks):  # type: ignore[no-untyped-def]
         if mark & ELLIPSIS:
             trailing += 1
     return words, characters, alphabetic, number_signs, ellipses, bullets, trailing
+
+
+@njit(cache=True)
+def _headings(codes, starts, ends):  # type: ignore[no-untyped-def]
+    """Count the `#` that start headings: up to six at the start of a line, with a space after them."""
+    found = 0
+    for line in range(starts.size):
+        after = starts[line]
+        while after < ends[line] and codes[after] == 0x23:
+            after += 1
+        marks = after - starts[line]
+        if 1 <= marks <= 6 and after < ends[line] and codes[after] == 0x20:
+            found += marks
+    return found
 
 
 @njit(cache=True)

@@ -22,6 +22,7 @@ QUALITY: list[tuple[dict[str, Any], str, str, str, float]] = [
     ({"min_mean_word_length": 3.0}, "iki iki", "iki iki ve", "gopher.min_mean_word_length", 8 / 3),
     ({"max_mean_word_length": 3.0}, "iki - üç", "iki dört", "gopher.max_mean_word_length", 3.5),
     ({"hashes": 0.1}, f"{NINE} #", f"{NINE} ##", "gopher.hashes", 2 / 11),
+    ({"hashes": 0.1, "skip_headings": True}, f"## {NINE} #", f"{NINE} ## x", "gopher.hashes", 2 / 12),
     ({"ellipses": 0.1}, f"{NINE} ...", f"{NINE}… on...", "gopher.ellipses", 2 / 12),
     ({"ellipses": 0.1}, f"{NINE} .. .", f"{NINE} ......", "gopher.ellipses", 0.2),
     ({"bullet_lines": 0.5}, "- a\n\nb", "- a\n• b\nc", "gopher.bullet_lines", 2 / 3),
@@ -96,3 +97,24 @@ def test_without_a_list_stop_words_are_not_counted() -> None:
         ConfigError, match=r"gopher\.stop_words = \[\]: expected words, which min_stop_words counts"
     ):
         preset(gopher={"min_stop_words": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "skipped"),
+    [
+        (f"# {NINE}", 1),
+        (f"###### {NINE}\n\n  ## {NINE}", 8),
+        (f"####### {NINE}", 0),  # no heading has seven
+        (f"#{NINE}", 0),  # a hashtag
+        (f"{NINE} # {NINE}", 0),
+        ("##", 0),
+    ],
+)
+def test_the_marks_of_headings_are_hashes_unless_they_are_skipped(text: str, skipped: int) -> None:
+    place = next(i for i, rule in enumerate(FAMILY.rules) if rule.key == "hashes")
+    seen = view(text)
+    counted, left = (
+        FAMILY.measure(seen, FAMILY.limits(skip_headings=skip)).values[place] for skip in (False, True)
+    )
+    assert counted * (text.count("#") - skipped) == pytest.approx(left * text.count("#"))
+    assert (counted > left) == (skipped > 0)

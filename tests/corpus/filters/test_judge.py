@@ -116,6 +116,7 @@ def test_presets_that_differ_in_limits_measure_the_same(text: str, one: Any, oth
 
 PARAMETERS = {
     "gopher.stop_words": ("ve",),
+    "gopher.skip_headings": True,
     "c4.remove_citations": True,
     "c4.max_word_length": 20,
     "c4.terminal_punctuation": True,
