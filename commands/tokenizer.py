@@ -32,7 +32,7 @@ def train(path: ConfigFile, overrides: Set = None) -> None:
         trained = ensure(config.output, config.tokenizer)
         url = shortened(files.join(config.output, FOLDER, MODEL))
         same = f"{url} was made from these shards and settings: nothing to do"
-        say(trained.summary(config.tokenizer.vocabulary, url) if trained is not None else same)
+        say(trained.summary(url) if trained is not None else same)
         say(f"next: derlem tokenize {shlex.quote(str(path))}")
 
 

@@ -117,7 +117,7 @@ def _train(config: Config, base: Path, teller: Teller) -> None:
     with teller.waiting("tokenizer: training"):
         trained = train.ensure(config.output, config.tokenizer)
     if trained is not None:
-        said = trained.summary(config.tokenizer.vocabulary, tokenize.model_url(config, base))
+        said = trained.summary(tokenize.model_url(config, base))
         teller.say(said)
 
 

@@ -107,11 +107,12 @@ class Tokenizer(Section):
         "the one that `derlem tokenizer train` makes from the keys below.",
     )
     algorithm: Literal["unigram", "bpe"] = Field("unigram", description="How the pieces are found.")
-    vocabulary: int = Field(
-        32_768,
+    vocabulary: int | None = Field(
+        None,
         ge=512,
         le=1 << 20,
-        description="Pieces, 256 of them single bytes; a small corpus may give fewer.",
+        description="Pieces, 256 of them single bytes; a small corpus may give fewer. Where it is not set, "
+        "32,768 for 4 GiB of shards and more, half as many for an eighth of that, and so on, at least 1,024.",
     )
     sample_mb: float = Field(
         64.0,

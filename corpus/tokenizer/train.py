@@ -51,21 +51,26 @@ _CANDIDATES = 10
 # Not the number of cores: sums are made thread by thread, and their last bits depend on how many there are.
 _THREADS = 8
 
+# The best vocabulary grows more slowly than the rest of the model (Tao et al., arXiv 2407.13623), and the
+# model that is worth training grows with the text: half the pieces for an eighth of the text.
+_MOST_PIECES, _LEAST_PIECES, _ENOUGH = 32_768, 1_024, 4 << 30  # pieces, and bytes of shards
+
 _END = "\ue000"  # an end of pieces inside what SentencePiece reads; a text that holds it has an end there
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model and the bytes of text that each language gave to its sample."""
+    """A model, the bytes of text that each language gave to its sample, and the pieces asked for."""
 
     model: bytes
     sample: dict[str, int]
+    asked: int
 
-    def summary(self, asked: int, where: str) -> str:
+    def summary(self, where: str) -> str:
         """Return the size of the sample and the number of pieces, in two lines."""
         sizes = ", ".join(f"{name} {size / _MIB:,.1f} MiB" for name, size in self.sample.items())
         pieces = Tokenizer(self.model).vocabulary
-        few = f" of {asked:,} asked for: the corpus is too small for more" if pieces < asked else ""
+        few = f" of {self.asked:,} asked for: the corpus is too small for more" if pieces < self.asked else ""
         return f"sample: {sizes}\nwrote {where}: {pieces:,} pieces{few}"
 
 
@@ -102,7 +107,7 @@ def _settings(settings: Settings) -> dict[str, object]:
 
 def _fingerprint(shards: str, settings: Settings) -> str:
     """Name a model by what it is made from, as a stage names its units."""
-    read = [(file.path, file.sha256) for file in dataset.load(shards).files("shard") if file.split == TRAIN]
+    read = [(file.path, file.sha256) for file in _files(shards)]
     return files.fingerprint(FOLDER, VERSION, _settings(settings), read)
 
 
@@ -121,12 +126,31 @@ def train(folder: str, settings: Settings) -> Trained:
     """Train a model on the shards in a folder, their train split alone.
 
     Raises DatasetError where there is no finished shard stage or no text, and ConfigError where the
-    vocabulary is too small for the letters of the sample.
+    vocabulary that is set is too small for the letters of the sample; one that is chosen is then doubled.
     """
-    sample: dict[str, int] = {}
-    texts = _counted(balanced(folder, int(settings.sample_mb * _MIB), settings.seed), sample)
-    model = fit(texts, settings.algorithm, settings.vocabulary)
-    return Trained(model, sample)
+    asked = settings.vocabulary or chosen(sum(file.bytes for file in _files(folder)))
+    while True:
+        sample: dict[str, int] = {}
+        texts = _counted(balanced(folder, int(settings.sample_mb * _MIB), settings.seed), sample)
+        try:
+            return Trained(fit(texts, settings.algorithm, asked), sample, asked)
+        except ConfigError:
+            if settings.vocabulary or asked >= _MOST_PIECES:
+                raise
+            asked *= 2  # such letters need more
+
+
+def chosen(size: int) -> int:
+    """Return the number of pieces for a corpus whose train shards have `size` bytes: a power of two."""
+    pieces, enough = _MOST_PIECES, float(_ENOUGH)
+    while pieces > _LEAST_PIECES and size < enough:
+        pieces, enough = pieces // 2, enough / 8
+    return pieces
+
+
+def _files(folder: str) -> list[dataset.File]:
+    """Return the shards of a folder that a model is trained on."""
+    return [file for file in dataset.load(folder).files("shard") if file.split == TRAIN]
 
 
 def _counted(texts: Iterable[tuple[str, str]], sample: dict[str, int]) -> Iterator[str]:
@@ -142,9 +166,8 @@ def balanced(folder: str, size: int, seed: int) -> Iterator[tuple[str, str]]:
     equally much and smaller ones all that they have. Raises DatasetError where there is no text.
     """
     shards: dict[str, list[str]] = {}
-    for file in dataset.load(folder).files("shard"):
-        if file.split == TRAIN:
-            shards.setdefault(file.language, []).append(file.path)
+    for file in _files(folder):
+        shards.setdefault(file.language, []).append(file.path)
     streams = {
         language: _drawn(folder, shards[language], f"{seed} {language}") for language in sorted(shards)
     }
@@ -185,8 +208,7 @@ def fit(texts: Iterable[str], algorithm: str, vocabulary: int) -> bytes:
 
     It changes no text (no normalisation, blanks kept, no blank put in front), splits digits, falls back to
     bytes, knows the placeholders of `corpus.privacy` as one piece each, and reserves 32 pieces for programs.
-    Raises ConfigError where the
-    vocabulary is too small for the letters of the texts.
+    Raises ConfigError where the vocabulary is too small for the letters of the texts.
     """
     words: Counter[str] = Counter()
     for text in texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from corpus.config import Tokenizer as Settings
 from corpus.errors import ConfigError, DatasetError
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer.compare import compare
-from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, ensure, fit, train
+from corpus.tokenizer.train import BOS, EOS, PLACEHOLDERS, balanced, chosen, ensure, fit, train
 
 # Blanks at any end and in any number, letters that fold badly, marks, joiners, directions, what SentencePiece
 # uses for itself, and texts that look like pieces.
@@ -127,6 +128,27 @@ def test_the_sample_of_a_model_is_counted_by_language(tmp_path: Path) -> None:
     assert Tokenizer(trained.model).vocabulary == 512
 
 
+@given(st.integers(0, 1 << 45), st.integers(0, 1 << 45))
+def test_more_text_never_has_fewer_pieces_and_eight_times_as_much_at_most_twice(one: int, other: int) -> None:
+    less, more = sorted((one, other))
+    assert 1_024 <= chosen(less) <= chosen(more) <= 32_768
+    assert chosen(8 * less) == min(32_768, 2 * chosen(less)) or less < 1 << 17
+
+
+def test_the_vocabulary_that_is_not_set_is_that_of_the_size() -> None:
+    assert [chosen(size) for size in (0, 1 << 20, 20_000_000, 1 << 30, 1 << 32)] == [
+        *(1_024, 2_048, 4_096, 16_384, 32_768)
+    ]
+
+
+def test_a_vocabulary_that_is_not_set_has_room_for_the_letters(tmp_path: Path) -> None:
+    letters = [chr(0x4E00 + number) for number in range(1_500)]
+    write_shards(tmp_path, {"cmn_Hani/train": ["".join(letters), " ".join(letters)]})
+    assert train(str(tmp_path), Settings()).asked == 2_048
+    with pytest.raises(ConfigError, match=r"tokenizer\.vocabulary = 1024: "):
+        train(str(tmp_path), Settings(vocabulary=1_024))
+
+
 def test_a_model_is_trained_again_only_when_shards_or_settings_change(tmp_path: Path) -> None:
     words = [text for _, text in texts()]
     shards = tmp_path / "shards"
@@ -135,9 +157,11 @@ def test_a_model_is_trained_again_only_when_shards_or_settings_change(tmp_path: 
     first = ensure(output, settings)
     assert first is not None
     assert (home / tokenizer.MODEL).read_bytes() == first.model
-    assert first.summary(512, "there").endswith("\nwrote there: 512 pieces")
-    assert first.summary(600, "there").endswith(
-        "512 pieces of 600 asked for: the corpus is too small for more"
+    assert first.summary("there").endswith("\nwrote there: 512 pieces")
+    assert (
+        replace(first, asked=600)
+        .summary("there")
+        .endswith("512 pieces of 600 asked for: the corpus is too small for more")
     )
     assert ensure(output, settings) is None
     # Neither what makes no model nor documents that it has not seen change it.
