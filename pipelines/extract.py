@@ -29,7 +29,7 @@ from pipelines.readings import Reading
 from pipelines.stage import Context, Outcome, Planned, Stage, is_foreign, plan_unit
 
 NAME = "extract"
-VERSION = 10
+VERSION = 11
 
 _MIB = 1 << 20
 _BATCH = 64  # items of one batch

@@ -17,7 +17,7 @@ import zstandard
 from archives import FRAMES, arc_head, arc_record, record, response
 
 from corpus.config import Source
-from corpus.items import RawDocument
+from corpus.items import RawDocument, Rejected
 from corpus.sources import read
 from corpus.web.framing import Arc, Warc
 
@@ -178,6 +178,7 @@ def findings(file: Damaged, folder: Path, limit_mb: float = 1.0) -> list[Finding
     path.write_bytes(file.data)
     source = Source(name="fuzz", format="warc", paths=("x",), max_record_mb=limit_mb)
     found: dict[str, list[bytes | str]] = {}
+    run_together: list[str] = []
     wrong: list[Finding] = []
     before = time.process_time()
     try:
@@ -188,11 +189,15 @@ def findings(file: Damaged, folder: Path, limit_mb: float = 1.0) -> list[Finding
             before = now
             if isinstance(item, RawDocument):
                 found.setdefault(item.url, []).append(item.content)
+            elif isinstance(item, Rejected) and item.cause == "bad-url" and file.format == "arc":
+                run_together.append(item.detail)
     except Exception as error:  # whatever it is, it is what is looked for
         wrong.append(Finding(file.seed, file.format, f"raised {error!r}"))
     for url, body in file.good.items() if not file.swallows() else ():
-        # An ARC record is known by its line alone. Behind one that lost its end the address is two in one.
+        # An ARC record is known by its line alone. Behind one that lost its end the address is two in one,
+        # and its page is rejected where the first is damaged.
         names = [name for name in found if name == url or (file.format == "arc" and name.endswith(url))]
-        if not any(body in found[name] for name in names):
+        told = any(f"{url}'" in detail for detail in run_together)
+        if not told and not any(body in found[name] for name in names):
             wrong.append(Finding(file.seed, file.format, f"lost {url}"))
     return wrong

@@ -19,6 +19,7 @@ from corpus.web.http import (
 )
 from corpus.web.records import TYPES, read_records
 from corpus.web.section import HEADER_LIMIT, Record
+from corpus.web.url import fault
 
 if TYPE_CHECKING:
     from corpus.config import Source
@@ -30,10 +31,10 @@ def read(source: Source, path: str, piece: Piece | None = None) -> Items:
     Skipped kinds: a record's type if it is not a response or resource ("other" for types outside the
     standard), "dns", "status" for a response other than 200, "redirect" for one with an immediate Refresh
     field to another URL, "media" for bodies that are neither HTML nor text. Rejected causes: those of
-    `records.read_records`, "bad-http-header", and those of `http.read_body`. A body that the crawler cut
-    (WARC-Truncated) or that ends too early is kept as far as it goes and marked: Common Crawl cuts every long
-    page. Raises OSError if the file system does, CutError as `records.read_records`, and nothing else for
-    content.
+    `records.read_records`, "bad-http-header", "bad-url", and those of `http.read_body`. A body that the
+    crawler cut (WARC-Truncated) or that ends too early is kept as far as it goes and marked: Common Crawl
+    cuts every long page. Raises OSError if the file system does, CutError as `records.read_records`, and
+    nothing else for content.
     """
     limit = int(source.max_record_mb * MIB)
     with files.open_bytes(path) as file:
@@ -85,7 +86,18 @@ def _page(record: Record, response: Response, limit: int) -> Item:
     media = page_media(content_type, body.content, identified)
     if media is None:
         return Skipped(record.offset, "media")
+    if rejected := bad_url(record):
+        return rejected
     fetched = moment(record.headers.get("warc-date"))
     truncated = record.headers.get("warc-truncated", "").lower() or ("body" if body.is_cut else "")
     charset = charset_of(content_type)
     return RawDocument(body.content, media, record.url, record.offset, fetched, charset, truncated)
+
+
+def bad_url(record: Record) -> Rejected | None:
+    """Return the rejection of a page whose address is damaged; None if it is not, or if it has none."""
+    why = fault(record.url) if record.url else ""
+    if not why:
+        return None
+    found = record.url if len(record.url) <= 200 else f"{record.url[:200]}…"
+    return Rejected(record.offset, "bad-url", f"expected a page's address, found {found!r}: {why}")

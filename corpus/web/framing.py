@@ -63,9 +63,10 @@ class Warc:
 _SCHEMES = rb"(?:https?|ftp|dns|whois|filedesc|metadata|gopher|news|nntp|urn)"
 _REST = rb" ([0-9A-Fa-f.:]{3,45}|-) (\d{8,17}) (\S{0,200})(?: \S{1,300}){0,5} (\d{1,18})\r?\n"
 _LONGEST_URL = 3000
-_LINE = re.compile(rb"(" + _SCHEMES + rb":[^\r\n]{0,%d})" % _LONGEST_URL + _REST, re.IGNORECASE)
+_LINE = re.compile(rb"(" + _SCHEMES + rb":[^\x00-\x1f\x7f]{0,%d})" % _LONGEST_URL + _REST, re.IGNORECASE)
 _LINE_START = re.compile(_SCHEMES + rb":\S", re.IGNORECASE)
 _TAIL = re.compile(_REST)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _URL_START = re.compile(rb"(?:(?<=\n)" + _SCHEMES + rb"|https?):", re.IGNORECASE)
 
 
@@ -94,7 +95,7 @@ class Arc:
         while tail := _TAIL.search(data, at + 1, stop):
             at = tail.start()  # what looks like the end of one line may contain a whole other line
             reach = max(start, at - _LONGEST_URL)
-            line = max(data.rfind(b"\n", reach, at) + 1, data.rfind(b"\r", reach, at) + 1, reach)
+            line = max((found.end() for found in _CONTROL.finditer(data, reach, at)), default=reach)
             if found := _URL_START.search(data, line, at):
                 return found.start()
         return -1

@@ -33,7 +33,7 @@ def parse_fields(raw: bytes) -> dict[str, str]:
         name = key.strip().lower()
         if name in fields and name in ("content-encoding", "transfer-encoding"):
             value = f"{fields[name]},{value}"
-        fields[name] = value.strip()
+        fields[name] = value.strip(" \t\r")  # other blanks of Unicode are damage
     return fields
 
 

@@ -33,6 +33,8 @@ _TRACKING = re.compile(
 _SCHEME = re.compile(r"(?i)^https?://(?:www\.)?")
 # An authority with a dot inside: `http://N/A` and `http://localhost` do not name a page.
 _PUBLIC = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*[^/?#.]\.[^/?#.]")
+_GARBLED = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
+_OF_PAGES = frozenset(("http", "https", "ftp", "ftps", "sftp", "file", "gopher", "gemini", "news", "nntp"))
 _PORT = re.compile(r"^(https://[^/?#]*):(?:80|443)(?=[/?#]|$)")
 
 
@@ -77,6 +79,25 @@ def normal_form(url: str, base: str = "", charset: str = "utf-8") -> str | None:
     if "%" in tail:
         tail = _ESCAPE.sub(escape, tail)
     return f"{scheme}{host}{port}{tail}"
+
+
+def fault(url: str) -> str:
+    """Return why a page cannot be of this address, which an archive gives; "" if it can.
+
+    A damaged header may still have its colon and its length. An escape without two digits is no fault: the
+    links of many servers have them, and browsers send them as they are.
+    """
+    if found := _GARBLED.search(url):
+        code = ord(found[0])
+        return "bytes that are not UTF-8" if code == 0xFFFD else f"the control character U+{code:04X}"
+    scheme = url.partition(":")[0].lower()
+    if scheme not in _OF_PAGES:
+        return f"no scheme of pages, such as https, but {scheme[:40]!r}"
+    try:
+        can_ada.parse(url)
+    except ValueError:
+        return "no valid host and port"
+    return ""
 
 
 @lru_cache(maxsize=256)

@@ -31,7 +31,7 @@ MADE = {
 }
 KNOWN: dict[str, tuple[int, dict[str, Any]]] = {
     "extract": (
-        10,
+        11,
         {
             "extract.extractor": "derlem",
             "extract.extractor_timeout_s": 5.0,

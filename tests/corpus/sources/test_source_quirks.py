@@ -94,7 +94,7 @@ WARC = {
     "segments": (record(b"x", kind="continuation", WARC_Segment_Number="42") * 2, "continuation 2"),
     "letters in an address that are no UTF-8": (
         PAGE.replace(b"http://a.example/", b"http://a.example/?comName=\xb1d\xa4\xfd\xa7Q") + PAGE,
-        "html 2",
+        "!bad-url 1 html 1",
     ),
     "spaces in an address": (record(response(HTML), WARC_Target_URI="file:///with two spaces"), "html 1"),
     "Wget's brackets and log": (

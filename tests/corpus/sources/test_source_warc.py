@@ -88,6 +88,41 @@ def test_what_is_no_document_is_skipped_by_kind(data: bytes, kind: str, tmp_path
     assert items(data, tmp_path) == [Skipped(0, kind)]
 
 
+DAMAGED = {
+    b"http://a.exam\x07ple/": "the control character U+0007",
+    b"http://a.example/a\rb": "the control character U+000D",
+    b"http://a.example/\xc2\x85": "the control character U+0085",
+    b"http://a.example/\xfc": "bytes that are not UTF-8",
+    b"jttp://a.example/": "no scheme of pages, such as https, but 'jttp'",
+    b"a.example/": "no scheme of pages, such as https, but 'a.example/'",
+    b"http://a.exam%pl/": "no valid host and port",
+    b"http://a.example:8o/": "no valid host and port",
+    b"http:///": "no valid host and port",
+}
+
+
+@pytest.mark.parametrize(("address", "why"), DAMAGED.items())
+@pytest.mark.parametrize("kind", ["response", "resource"])
+def test_a_page_with_a_damaged_address_is_rejected(
+    kind: str, address: bytes, why: str, tmp_path: Path
+) -> None:
+    block = response(b"<p>x") if kind == "response" else b"<p>x"
+    more = {} if kind == "response" else {"Content_Type": "text/html"}
+    data = record(block, kind=kind, **more).replace(b"http://a.example/", address)
+    found = address.decode("utf-8", "replace")
+    assert items(data, tmp_path) == [
+        Rejected(0, "bad-url", f"expected a page's address, found {found!r}: {why}")
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://a.example/?s=%u0131", "http://a.example/100%", "http://çay.example/ğ", "ftp://a.example/x"],
+)
+def test_an_address_that_browsers_follow_is_kept(address: str, tmp_path: Path) -> None:
+    assert urls(items(record(response(b"<p>x"), WARC_Target_URI=address), tmp_path)) == [address]
+
+
 def test_a_page_without_content_type_is_known_by_its_beginning(tmp_path: Path) -> None:
     [document] = items(record(response(b"\n <!DOCTYPE HTML><p>x", mime="")), tmp_path)
     assert isinstance(document, RawDocument)

@@ -44,3 +44,9 @@ def test_a_text_over_the_limit_is_rejected(tmp_path: Path) -> None:
     found = items(long + short, tmp_path, limit=1000 / (1 << 20))
     assert [item.cause for item in found if isinstance(item, Rejected)] == ["oversized"]
     assert [item.content for item in found if isinstance(item, RawDocument)] == ["y"]
+
+
+def test_a_text_with_a_damaged_address_is_rejected(tmp_path: Path) -> None:
+    [item] = items(record("conversion", b"x").replace(b"a.example", b"a.ex\x00ample"), tmp_path)
+    assert isinstance(item, Rejected)
+    assert item.cause == "bad-url"
