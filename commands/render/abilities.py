@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from trainer.abilities.page import VERDICTS, facts, rows
 from trainer.abilities.verdict import Ability
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from commands.render.formats import bar, beginning, many, percent, row, safe, say, table
+from commands.render.tables import Table
 from corpus.inspect.clusters import Cluster, Clusters, Member, SizeClass
 from corpus.inspect.differ import Piece
 

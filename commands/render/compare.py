@@ -6,8 +6,8 @@ import math
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from trainer.compare.plan import Confounds, power
 from trainer.compare.runs import Planned
 from trainer.compare.sequential import BETTER, WORSE

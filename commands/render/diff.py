@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from commands.render.tables import Table
 from corpus.inspect.diff import Change, Diff
 
 _SHORT = 160
@@ -29,7 +29,7 @@ def render_diff(found: Diff, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("what")
     for name in ("texts", "words"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for change in found.changes:
         table.add_row(Text(_way(change)), f"{change.texts:,}", f"{change.words:,}")
     console.print(table)

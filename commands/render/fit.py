@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from trainer.scaling.analysis import Analysis
 from trainer.scaling.checks import Check
 from trainer.scaling.table import TableFit

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from commands.render.tables import Table
 
 # Directions may not be overridden and no escape sequence may reach the terminal from a web page.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -53,7 +54,7 @@ def table(*headings: str) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     made.add_column(headings[0], overflow="fold")
     for heading in headings[1:]:
-        made.add_column(heading, justify="right", no_wrap=True)
+        made.add_column(heading, justify="right")
     return made
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from commands.render.formats import safe
+from commands.render.tables import Table
 from corpus.inspect.furniture import Repeated
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from corpus.plural import plural
 from trainer.mix.advice import Advice
 from trainer.mix.swarm import Swarm

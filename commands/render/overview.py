@@ -84,7 +84,7 @@ def _languages(found: Overview, rows: int) -> RenderableType:
     split = any(total.train or total.validation for total in found.languages)
     shown = table("language", "documents", "words", "text", "share", "disk", "score")
     if split:
-        shown.add_column("validation", justify="right", no_wrap=True)
+        shown.add_column("validation", justify="right")
     for total in found.languages[:rows]:
         cells = [
             total.language,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from trainer.scaling.plan import Estimate, Plan
 from trainer.scaling.rates import cell, learning_rate_check, seed_noise
 from trainer.scaling.study import Outcome
@@ -15,9 +16,10 @@ from trainer.scaling.study import Outcome
 def render(plan: Plan, cost: Estimate, console: Console) -> None:
     """Print sizes, budgets, epochs and cost."""
     length = plan.study.train.data.length
-    table = Table(title=f"sizes; N: parameters in products; batch: windows of {length:,} tokens")
+    title = f"sizes; N: parameters in products; batch: windows of {length:,} tokens"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for head in ("model", "N", "tokens", "steps", "batch", "lr", "decay", "tok/s"):
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(head, justify="right")
     muon = plan.study.train.optimizer.name == "muon"
     for size in plan.sizes:
         steps = list(size.steps.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from commands.render.formats import row, say
+from commands.render.tables import Table
 from corpus.filters import FAMILIES
 
 

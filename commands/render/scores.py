@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from corpus.tokenizer.lost import TOO_LOW
 from trainer.evaluate import Evaluation
 

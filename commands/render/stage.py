@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from corpus.plural import plural
 
 

@@ -6,8 +6,8 @@ import math
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from commands.render.tables import Table
 from trainer.tasks.judge import Accuracy, Contaminated, Judged
 from trainer.tasks.likelihood import Text
 
