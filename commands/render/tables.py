@@ -16,7 +16,7 @@ _NAMES = 16  # cells in which a name still reads well when it is folded
 
 
 class Table(rich.table.Table):
-    """A table of names and right-justified numbers; columns that do not fit go on below the others.
+    """A table of names and right-justified numbers; columns that do not fit continue below the others.
 
     Rich would cut numbers, or break them into lines. Each part repeats the first column.
     """

@@ -84,7 +84,7 @@ def normal_form(url: str, base: str = "", charset: str = "utf-8") -> str | None:
 def fault(url: str) -> str:
     """Return why a page cannot be of this address, which an archive gives; "" if it can.
 
-    A damaged header may still have its colon and its length. An escape without two digits is no fault: the
+    A damaged header may still have its colon and its length. An escape without two digits is right: the
     links of many servers have them, and browsers send them as they are.
     """
     if found := _GARBLED.search(url):

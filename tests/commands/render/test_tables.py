@@ -31,7 +31,7 @@ def test_every_number_is_whole_and_no_line_is_too_long(cells: list[str], width: 
     assert max(map(len, lines)) <= width
 
 
-def test_columns_that_do_not_fit_go_on_below_with_the_names() -> None:
+def test_columns_that_do_not_fit_continue_below_with_the_names() -> None:
     assert [line.split() for line in printed(["1" * 9, "2" * 9, "3" * 9], 30)] == [
         ["model", "c0", "c1"],
         ["d96-l4", "1" * 9, "2" * 9],
