@@ -314,7 +314,7 @@ def report(
         beside = {"corpus": corpus, "seed": seed}
         if runs.is_dir() and (given := [*named.given, *(name for name, column in beside.items() if column)]):
             options = ", ".join(f"--{name}" for name in given)
-            fail(f"{options}: {runs} is a study's folder, whose columns are known; omit the option", status=2)
+            fail(f"{options}: {runs} is a folder, and a study's columns are known; omit the option", status=2)
         columns = STUDY if runs.is_dir() else named
         asked = Asked(columns, corpus, seed, law, about, model, held, left)
         found = build.report(runs, asked, resamples)

@@ -68,7 +68,7 @@ def draft(
         smallest = largest if is_one else max(first, largest / _RANGE)
         for _ in range(_LOOKS):
             budget = max(1.0, share * min(recipe.PER_PARAMETER * largest, held / longest))
-            tables = {
+            tables: dict[str, dict[str, Any]] = {
                 "sizes": {"smallest": round(smallest), "largest": round(largest), "count": _COUNT},
                 "tokens": {"per_parameter": float(f"{budget / largest:.3g}")},
                 "seeds": {"others": 3},

@@ -557,7 +557,7 @@ def test_the_command_writes_page_and_twin(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (["-o", "page.json"], "page.json: its JSON twin"),
-        (["--loss", "bits_per_byte"], "--loss: {study} is a study's folder"),
+        (["--loss", "bits_per_byte"], "--loss: {study} is a folder, and a study's columns are known"),
         (["--params", "n", "--seed", "seed"], "--params, --seed: "),
         (["--leave-out", "=why"], "RUN=WHY"),
         (["--model", "1e300"], "--model 1e+300: expected a number from 0 to"),
