@@ -3,7 +3,7 @@
     python benchmarks/planted.py TEXT_TR TEXT_MULTI planted --tokens 520000
     nice -n 15 python benchmarks/planted_truths.py planted --seeds 20 --workers 2
 
-Trains one model of 20 thousand parameters per corpus and seed on 450,000 tokens, seeds from `--first` on. The
+Trains one model of 20 thousand parameters per corpus and seed on 459,000 tokens, seeds from `--first` on. The
 same command resumes it; Ctrl-C ends it with the table of the finished seeds. The table has each seed's signs
 and order, and simulated comparisons of all corpora with `base` on up to `--of` seeds: runs with the means and
 the noise of the trained ones, stopped by the rule of `derlem compare`.
