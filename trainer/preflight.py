@@ -79,6 +79,16 @@ def say_of_shape(made: Shape, encoder: bool, teller: Teller) -> None:
         teller.say(f"this model will train, but `derlem export` will refuse it: {error}", style="red")
 
 
+def say_of_repeats(settings: config.Config, order: Order, teller: Teller) -> None:
+    """Name the other order to a run that reads its text twice or more and has not chosen its order."""
+    times = order.tokens(order.steps) / sum(int(stream.tokens.sum()) for stream in order.streams)
+    if times >= 2 and "permute" not in settings.data.model_fields_set:
+        teller.say(
+            f"it reads its text {times:.1f} times, in windows that are cut alike each time; "
+            "--set data.permute=documents cuts others, from which little text taught more (docs/training.md)"
+        )
+
+
 def out_of_memory(error: RuntimeError) -> bool:
     """Return whether torch could not allocate memory, on a GPU or on the host."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

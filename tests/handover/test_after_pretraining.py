@@ -1,6 +1,6 @@
 """docs/after-pretraining.md, run as it stands: further training and scores of an export by other libraries.
 
-Skipped unless DERLEM_TEST_HANDOVER is set: the libraries take minutes to install.
+Skipped unless DERLEM_TEST_HANDOVER is set, as CI does: the libraries take a minute or more to install.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trainer.tasks.questions import load
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("DERLEM_TEST_HANDOVER"),
-    reason="it installs TRL, PEFT and lm_eval: set DERLEM_TEST_HANDOVER=1",
+    reason="it installs TRL, PEFT, lm_eval and gguf: set DERLEM_TEST_HANDOVER=1",
 )
 PAGE = (ROOT / "docs" / "after-pretraining.md").read_text(encoding="utf-8")
 LIMIT_S = 600
@@ -139,3 +139,27 @@ def test_lm_eval_and_ours_agree_on_log_likelihoods(folder: Path, python: Path, r
         assert one == pytest.approx(other.total.tolist(), rel=1e-4)
     for text, row in zip(TEXTS, found[False], strict=True):
         assert float(row["resps"][0][0]) == pytest.approx(by_token(run, text).log_likelihood, rel=1e-4)
+
+
+NAMES_OF_GGUF = """
+import json, sys
+from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+from safetensors import safe_open
+architecture = json.load(open("config.json"))
+(number,) = [each for each, name in MODEL_ARCH_NAMES.items() if name == architecture["model_type"]]
+known = get_tensor_name_map(number, architecture["num_hidden_layers"])
+names = list(safe_open("model.safetensors", "pt").keys())
+print(json.dumps({name: known.get_name(name, try_suffixes=(".weight", ".bias")) for name in names}))
+"""
+
+
+@pytest.mark.parametrize("norms", [True, False])
+def test_gguf_has_a_name_for_every_tensor(tmp_path: Path, python: Path, run: LoadedRun, norms: bool) -> None:
+    """What llama.cpp's converter, which has no package, asks of a model first; of Qwen3 and of Llama."""
+    settings = run.config.model.model_copy(update={"qk_norm": norms})
+    model = build(shape(settings, run.tokenizer.vocabulary), 0, "cpu", torch.float32)
+    export(model, run.tokenizer, tmp_path / "model", length=64, dtype="float32", card={}, bos=True)
+    found = json.loads(call(tmp_path / "model", python, "python", "-c", NAMES_OF_GGUF))
+    assert len(found) == 2 + 1 + 2 * (9 + 2 * norms)  # embedding and head, norm, and those of two blocks
+    assert None not in found.values()
+    assert len(set(found.values())) == len(found)

@@ -35,11 +35,12 @@ from corpus.tokenizer.train import fit
 from trainer import fast_tokenizer, identity, metrics, preflight, recipe, run, selfcheck, tokens
 from trainer.abilities import survey
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config, load
+from trainer.config import Config, Data, load
 from trainer.guard import Guard, Unread
 from trainer.identity import Branch
 from trainer.load_run import described, load_run
 from trainer.loop import Loop
+from trainer.order import Order, Phase, Stream
 from trainer.rope import Rope
 from trainer.shape import shape
 from trainer.throughput import Throughput
@@ -156,6 +157,19 @@ def test_a_tokenizer_that_keeps_all_text_is_no_matter(
     assert "export" not in said
     assert "too low" not in said
     assert {score["exact"] for score in result["evaluation"].values()} == {True}
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen", "told"), [(3, {}, True), (1, {}, False), (3, {"permute": "windows"}, False)]
+)
+def test_text_that_is_read_again_in_the_same_windows_is_told_unless_they_were_chosen(
+    times: int, chosen: dict[str, str], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = Order([Stream("tr", np.array([1025]))], [Phase(1024 * times, {"tr": 1.0}, 64, 4)], 0)
+    preflight.say_of_repeats(
+        Config(data=Data.model_validate(chosen)), read, Terminal(Console(stderr=True, width=500))
+    )
+    assert ("it reads its text 3.0 times" in capsys.readouterr().err) == told
 
 
 @pytest.mark.parametrize(
