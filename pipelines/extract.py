@@ -306,7 +306,8 @@ def _check_stage(config: Config, sources: list[str], manifest: dataset.Manifest)
         if own.seen and own.rejected.get("missing-text") == own.seen:
             raise StageError(_no_text_column(config, source, own.seen))
     if not counts.kept:
-        raise StageError(f"nothing was kept: {_fates(counts)}")
+        shown = f"; `derlem show {config.output} --rejected` lists the rejected" if counts.rejected else ""
+        raise StageError(f"nothing was kept: {_fates(counts)}{shown}")
 
 
 def _no_text_column(config: Config, source: str, seen: int) -> str:

@@ -68,7 +68,7 @@ def plan(context: Context) -> Stage:
         units=tuple(units),
         work=partial(filter_unit, settings, in_force, home, repeated),
         rules=_rules(settings, in_force),
-        check=_check_stage,
+        check=partial(_check_stage, context.config.output),
         worker_bytes=8 << 20,
     )
 
@@ -179,11 +179,15 @@ def _note(counts: Counts, document: Document, row: dict[str, Any]) -> None:
             counts.note(topic, kind, times)
 
 
-def _check_stage(manifest: dataset.Manifest) -> None:
+def _check_stage(output: str, manifest: dataset.Manifest) -> None:
     """Raise StageError where nothing was kept."""
     counts = manifest.counts()
     if counts.kept:
         return
     fates = sorted(counts.dropped.items(), key=lambda item: (-item[1], item[0]))
     words = ", ".join(f"{number:,} dropped by {rule}" for rule, number in fates[:_NAMED])
-    raise StageError(f"nothing was kept: of {counts.seen:,} documents, {words}")
+    raise StageError(
+        f"nothing was kept: of {counts.seen:,} documents, {words}; "
+        f"`derlem show {output} --dropped {fates[0][0]}` lists most of them, "
+        f"and `derlem what-if {output}` tells what other limits keep"
+    )

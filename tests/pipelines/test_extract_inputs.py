@@ -181,7 +181,8 @@ def test_a_build_that_keeps_nothing_names_what_took_all(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": " "}\n{broken\n{"text": "\\n"}\n')
     with pytest.raises(
         StageError,
-        match=r"nothing was kept: of 3 documents, 2 dropped by text\.empty, 1 rejected as bad-json",
+        match=r"nothing was kept: of 3 documents, 2 dropped by text\.empty, 1 rejected as bad-json; "
+        r"`derlem show .* --rejected` lists the rejected",
     ):
         run(tmp_path, source("jsonl", "a.jsonl"))
     (tmp_path / "a.jsonl").write_text("\n")
