@@ -25,10 +25,10 @@ from corpus.errors import ConfigError
 from corpus.settings import Section
 
 pytest.importorskip("torch", reason="the configurations of comparisons and mixes need the extra train")
-from trainer import config as training  # noqa: E402
-from trainer.compare.config import Comparison  # noqa: E402
-from trainer.mix.config import Mix  # noqa: E402
-from trainer.scaling.config import Study  # noqa: E402
+from trainer import config as training
+from trainer.compare.config import Comparison
+from trainer.mix.config import Mix
+from trainer.scaling.config import Study
 
 SOURCE = {"name": "a", "format": "warc", "paths": ["a.warc.gz"]}
 MODELS: dict[str, tuple[type[Section], dict[str, Any]]] = {
