@@ -23,8 +23,6 @@ from corpus.config import Config, load
 from corpus.crawl.config import Crawl
 from corpus.errors import ConfigError
 from corpus.settings import Section
-
-pytest.importorskip("torch", reason="the configurations of comparisons and mixes need the extra train")
 from trainer import config as training
 from trainer.compare.config import Comparison
 from trainer.mix.config import Mix

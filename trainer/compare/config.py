@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from importlib.resources import files as resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from corpus import files, settings
 from corpus.errors import ConfigError
 from corpus.settings import Section, WrongValueError
-from trainer.compare.sequential import Rule
 from trainer.config import Config, Positive
 from trainer.scaling.config import Budgets, LimitedBudgets, Seeds, Sizes, Study
+
+if TYPE_CHECKING:
+    from trainer.compare.sequential import Rule
 
 _PRESETS = resources("trainer.compare") / "presets"
 
@@ -56,6 +59,8 @@ class Comparison(Section):
 
     def rule(self, bits_per_byte: float) -> Rule:
         """Return the rule of stopping for corpora of about these bits per byte."""
+        from trainer.compare.sequential import Rule  # which needs torch, as no configuration does
+
         return Rule(self.first, self.most, self.error, self.tie * bits_per_byte)
 
     def study(self, corpora: dict[str, str], output: str) -> Study:
