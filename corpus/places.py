@@ -117,7 +117,9 @@ def writable(place: str, name: str) -> None:
         raise ConfigError(f"{name} = {place!r}: {above} is not a folder; name another folder")
     if not os.access(above, os.W_OK | os.X_OK):
         what = "folder" if above == folder else "folder above it"
-        raise ConfigError(f"{name} = {place!r}: no permission to write in the {what}, {above}")
+        is_read_only = os.statvfs(above).f_flag & os.ST_RDONLY
+        why = "a read-only file system holds the" if is_read_only else "no permission to write in the"
+        raise ConfigError(f"{name} = {place!r}: {why} {what}, {above}; name another folder")
 
 
 def folder(place: str, name: str) -> None:
